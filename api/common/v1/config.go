@@ -1,0 +1,20 @@
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// JobControllerConfiguration configures a job controller. Its zero value is
+// ready for use.
+type JobControllerConfiguration struct {
+	// EnableGangScheduling has the pods of a job scheduled together or not at all.
+	// Default: false.
+	EnableGangScheduling bool
+
+	// ReconcilerSyncLoopPeriod looks at every job again after this time, even if
+	// nothing happened. Nothing needs it: every timer of a job is set by itself.
+	// Default: 0, never.
+	ReconcilerSyncLoopPeriod metav1.Duration
+
+	// MaxConcurrentReconciles is how many jobs are worked on at the same time.
+	// Default: 8.
+	MaxConcurrentReconciles int
+}

@@ -1,0 +1,25 @@
+package v1
+
+// Labels that the controller puts on every pod and service of a job. A pod
+// template cannot set them.
+const (
+	// LabelPrefix is the domain of the labels below; it is the controller's own.
+	LabelPrefix = "training.kubeflow.org/"
+	// OperatorNameLabel names the controller that made the object, for example
+	// "testjob-controller". Together with JobNameLabel it selects the pods of a job.
+	OperatorNameLabel = LabelPrefix + "operator-name"
+	// JobNameLabel is the name of the job.
+	JobNameLabel = LabelPrefix + "job-name"
+	// ReplicaTypeLabel is the replica type in lower case.
+	ReplicaTypeLabel = LabelPrefix + "replica-type"
+	// ReplicaIndexLabel is the index of the replica within its type, from 0.
+	ReplicaIndexLabel = LabelPrefix + "replica-index"
+	// JobRoleLabel is JobRoleMaster on the pod whose logs and fate stand for the job.
+	JobRoleLabel = LabelPrefix + "job-role"
+	// AttemptLabel is the attempt of the replica that a pod is, from 0. It is an
+	// addition to kubeflow.org/v1.
+	AttemptLabel = LabelPrefix + "attempt"
+)
+
+// JobRoleMaster is the value of JobRoleLabel.
+const JobRoleMaster = "master"

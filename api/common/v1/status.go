@@ -1,0 +1,149 @@
+package v1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// JobStatus is what the controller reports about a job.
+type JobStatus struct {
+	// Conditions are the observed conditions of the job, in the order of their last
+	// change. The last one with status True names the state of the job.
+	// +optional
+	// +listType=atomic
+	Conditions []JobCondition `json:"conditions,omitempty"`
+
+	// ReplicaStatuses counts the replicas of each type.
+	// +optional
+	ReplicaStatuses map[ReplicaType]*ReplicaStatus `json:"replicaStatuses,omitempty"`
+
+	// StartTime is when the controller first took up the job, or resumed it last.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+
+	// CompletionTime is when the job succeeded or failed. It is set once.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// LastReconcileTime is when this status was last written. It is not written
+	// for its own sake.
+	// +optional
+	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
+
+	// State is the type of the last condition with status True: what to show in one
+	// word. An addition to kubeflow.org/v1.
+	// +optional
+	State JobConditionType `json:"state,omitempty"`
+
+	// ObservedGeneration is the generation of the job that this status speaks of.
+	// An addition to kubeflow.org/v1.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Restarts is how many restarts count against backoffLimit: recreated pods,
+	// restarts of the whole job, and restarts of containers in place. It never
+	// falls. An addition to kubeflow.org/v1.
+	// +optional
+	Restarts int32 `json:"restarts,omitempty"`
+
+	// Attempt is how many times the job was restarted as a whole (restart scope
+	// Job). An addition to kubeflow.org/v1.
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+}
+
+// ReplicaStatus counts the replicas of one type. A replica that is waiting to be
+// scheduled or started is in none of the three counts.
+type ReplicaStatus struct {
+	// Active is how many pods are running, those that are being terminated included.
+	// +optional
+	Active int32 `json:"active,omitempty"`
+	// Succeeded is how many pods ended well.
+	// +optional
+	Succeeded int32 `json:"succeeded,omitempty"`
+	// Failed is how many pods are there that ended with an error.
+	// +optional
+	Failed int32 `json:"failed,omitempty"`
+	// LabelSelector is not used. Deprecated: use Selector.
+	// +optional
+	LabelSelector *metav1.LabelSelector `json:"labelSelector,omitempty"`
+	// Selector selects the pods of this type, in the form that the scale
+	// subresource needs.
+	// +optional
+	Selector string `json:"selector,omitempty"`
+	// Attempts is, for each replica that was ever recreated after a failure, the
+	// attempt it is now at, by index. The first attempt is 0 and is not listed. It
+	// is written before the failed pod is deleted, so that no restart is ever lost
+	// or counted twice. An addition to kubeflow.org/v1.
+	// +optional
+	Attempts map[string]int32 `json:"attempts,omitempty"`
+	// ContainerRestarts is how often containers were restarted in place in pods
+	// that have since been replaced. An addition to kubeflow.org/v1.
+	// +optional
+	ContainerRestarts int32 `json:"containerRestarts,omitempty"`
+}
+
+// JobConditionType is the type of a condition.
+type JobConditionType string
+
+const (
+	// JobCreated is True from the moment the controller takes up the job.
+	JobCreated JobConditionType = "Created"
+	// JobRunning is True while replicas run that make the job count as running.
+	JobRunning JobConditionType = "Running"
+	// JobRestarting is True from a failure that is retried until the replicas run again.
+	JobRestarting JobConditionType = "Restarting"
+	// JobSuspended is True while the job is suspended.
+	JobSuspended JobConditionType = "Suspended"
+	// JobStalled is True while something that the controller cannot mend keeps it
+	// from creating what the job needs, for example an object of the wanted name
+	// that belongs to somebody else, or a quota. It goes on by itself when that is
+	// mended. An addition to kubeflow.org/v1.
+	JobStalled JobConditionType = "Stalled"
+	// JobSucceeded is True when the job has succeeded. It is never undone.
+	JobSucceeded JobConditionType = "Succeeded"
+	// JobFailed is True when the job has failed. It is never undone.
+	JobFailed JobConditionType = "Failed"
+)
+
+// JobCondition is one observed condition of a job.
+type JobCondition struct {
+	// Type of the condition.
+	Type JobConditionType `json:"type"`
+	// Status is True, False or Unknown.
+	Status corev1.ConditionStatus `json:"status"`
+	// Reason is a word for machines: the kind and what happened, for example
+	// "TestJobRunning".
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// Message is for people. It holds no times and no counters that change.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// LastUpdateTime is when any field of this condition last changed.
+	// +optional
+	LastUpdateTime metav1.Time `json:"lastUpdateTime,omitempty"`
+	// LastTransitionTime is when the status of this condition last changed.
+	// +optional
+	LastTransitionTime metav1.Time `json:"lastTransitionTime,omitempty"`
+}
+
+// Condition returns the condition of the given type, or nil.
+func (s *JobStatus) Condition(t JobConditionType) *JobCondition {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == t {
+			return &s.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// IsTrue tells whether the condition of the given type is True.
+func (s *JobStatus) IsTrue(t JobConditionType) bool {
+	c := s.Condition(t)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+// Finished tells whether the job has succeeded or failed.
+func (s *JobStatus) Finished() bool {
+	return s.IsTrue(JobSucceeded) || s.IsTrue(JobFailed)
+}

@@ -1,0 +1,179 @@
+package v1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// ReplicaType is the role of a replica within a job, for example "Worker". Each
+// kind says which types it knows.
+type ReplicaType string
+
+// ReplicaSpec describes the replicas of one type.
+type ReplicaSpec struct {
+	// Replicas is how many replicas of this type to run. It can be changed at any
+	// time. 0 runs none and leaves the other types alone.
+	// Default: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// Template is the pod that each replica runs. The controller sets the labels
+	// under training.kubeflow.org/, the owner reference, the name and the restart
+	// policy, so the template must not.
+	// +optional
+	Template corev1.PodTemplateSpec `json:"template,omitempty"`
+
+	// RestartPolicy says what happens when a replica ends or fails.
+	// Default: set by the kind; Never where the kind sets none.
+	// +optional
+	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`
+}
+
+// RestartPolicy says what happens when a replica ends or fails.
+// +kubebuilder:validation:Enum=Always;OnFailure;Never;ExitCode;""
+type RestartPolicy string
+
+const (
+	// RestartPolicyAlways restarts the containers whenever they end, and recreates
+	// a pod that fails as a whole (evicted, node lost).
+	RestartPolicyAlways RestartPolicy = "Always"
+	// RestartPolicyOnFailure restarts containers that end with an error, and
+	// recreates a pod that fails as a whole (evicted, node lost).
+	RestartPolicyOnFailure RestartPolicy = "OnFailure"
+	// RestartPolicyNever restarts nothing: a failed replica fails the job.
+	RestartPolicyNever RestartPolicy = "Never"
+	// RestartPolicyExitCode lets the exit code of the main container decide: 1 to
+	// 127 is a permanent error and fails the job, 128 to 255 is retryable and
+	// recreates the pod. A pod that failed without an exit code (evicted, node
+	// lost, preempted) is recreated too.
+	RestartPolicyExitCode RestartPolicy = "ExitCode"
+)
+
+// CleanPodPolicy says which pods are deleted when a job has finished.
+// +kubebuilder:validation:Enum=All;Running;None;""
+type CleanPodPolicy string
+
+const (
+	// CleanPodPolicyUndefined is the absence of a policy; it means None.
+	CleanPodPolicyUndefined CleanPodPolicy = ""
+	// CleanPodPolicyAll deletes every pod, also those that ended.
+	CleanPodPolicyAll CleanPodPolicy = "All"
+	// CleanPodPolicyRunning deletes every pod that has not ended (running, pending,
+	// or about to be retried) and keeps the ended ones, with their logs.
+	CleanPodPolicyRunning CleanPodPolicy = "Running"
+	// CleanPodPolicyNone deletes no pod.
+	CleanPodPolicyNone CleanPodPolicy = "None"
+)
+
+// ServiceMode says which services a job gets. It is an addition to kubeflow.org/v1.
+// +kubebuilder:validation:Enum=PerReplica;PerJob;None
+type ServiceMode string
+
+const (
+	// ServiceModePerReplica gives each replica a headless service of its pod's name.
+	ServiceModePerReplica ServiceMode = "PerReplica"
+	// ServiceModePerJob gives the job one headless service of the job's name; each
+	// pod gets its name as hostname and the job's name as subdomain, so that it is
+	// reached as <pod>.<job>.
+	ServiceModePerJob ServiceMode = "PerJob"
+	// ServiceModeNone gives the job no service.
+	ServiceModeNone ServiceMode = "None"
+)
+
+// RestartScope says how much of a job restarts when one replica fails. It is an
+// addition to kubeflow.org/v1.
+// +kubebuilder:validation:Enum=Replica;Job
+type RestartScope string
+
+const (
+	// RestartScopeReplica restarts the replica that failed.
+	RestartScopeReplica RestartScope = "Replica"
+	// RestartScopeJob restarts every replica of the job together, and counts that
+	// as one restart.
+	RestartScopeJob RestartScope = "Job"
+)
+
+// Values of RunPolicy.ManagedBy that are known to this library.
+const (
+	// ManagedByTrainingOperator is this controller; so is an absent or empty value.
+	ManagedByTrainingOperator = "kubeflow.org/training-operator"
+	// ManagedByMultiKueue leaves the job to Kueue's MultiKueue.
+	ManagedByMultiKueue = "kueue.x-k8s.io/multikueue"
+)
+
+// RunPolicy holds the policies of a job as a whole.
+type RunPolicy struct {
+	// CleanPodPolicy says which pods are deleted when the job has finished.
+	// Default: set by the kind; None where the kind sets none.
+	// +optional
+	CleanPodPolicy *CleanPodPolicy `json:"cleanPodPolicy,omitempty"`
+
+	// TTLSecondsAfterFinished deletes the job, and all it owns, this many seconds
+	// after it finished. 0 deletes it at once. Default: never.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// ActiveDeadlineSeconds fails the job when it has been active for this many
+	// seconds. Time spent suspended does not count: the clock starts anew at
+	// resume. Default: no limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
+
+	// BackoffLimit is how many restarts the job may have before it fails: recreated
+	// pods, restarts of the whole job, and restarts of containers in place, of all
+	// replicas together. 0 fails the job at the first failure. Default: no limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
+
+	// SchedulingPolicy is used when gang scheduling is enabled.
+	// +optional
+	SchedulingPolicy *SchedulingPolicy `json:"schedulingPolicy,omitempty"`
+
+	// Suspend deletes the pods and services of a job that has not finished, and
+	// creates none until it is false again. Default: false.
+	// +optional
+	// +kubebuilder:default:=false
+	Suspend *bool `json:"suspend,omitempty"`
+
+	// ManagedBy names the controller that runs the job. Absent, empty or
+	// "kubeflow.org/training-operator" is this one; a job with any other value is
+	// left alone.
+	// +optional
+	ManagedBy *string `json:"managedBy,omitempty"`
+
+	// RestartScope says how much of the job restarts when one replica fails.
+	// Default: Replica. An addition to kubeflow.org/v1.
+	// +optional
+	RestartScope *RestartScope `json:"restartScope,omitempty"`
+
+	// ServiceMode says which services the job gets. Default: set by the kind;
+	// PerJob where the kind sets none. An addition to kubeflow.org/v1.
+	// +optional
+	ServiceMode *ServiceMode `json:"serviceMode,omitempty"`
+}
+
+// SchedulingPolicy says how the pods of a job are scheduled together.
+type SchedulingPolicy struct {
+	// MinAvailable is how many pods must fit before any of them starts.
+	// Default: all replicas of the job.
+	// +optional
+	MinAvailable *int32 `json:"minAvailable,omitempty"`
+	// Queue is the scheduler's queue that the job waits in.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.runPolicy.schedulingPolicy.queue is immutable"
+	Queue string `json:"queue,omitempty"`
+	// MinResources is what must be free before any pod starts.
+	// Default: computed from the first minAvailable pods.
+	// +optional
+	MinResources *map[corev1.ResourceName]resource.Quantity `json:"minResources,omitempty"`
+	// PriorityClass is the priority class of the group of pods.
+	// +optional
+	PriorityClass string `json:"priorityClass,omitempty"`
+	// ScheduleTimeoutSeconds is how long the scheduler waits for the group to fit.
+	// +optional
+	ScheduleTimeoutSeconds *int32 `json:"scheduleTimeoutSeconds,omitempty"`
+}

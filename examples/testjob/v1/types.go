@@ -1,0 +1,84 @@
+// Package v1 holds the types of TestJob, the teaching example: kubeflow.org/v1
+// TestJob, with the replica types Master and Worker.
+//
+// +kubebuilder:object:generate=true
+// +groupName=kubeflow.org
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Replica types of a TestJob.
+const (
+	Master commonv1.ReplicaType = "Master"
+	Worker commonv1.ReplicaType = "Worker"
+)
+
+// What a TestJob's main container and its port are called.
+const (
+	ContainerName = "test-container"
+	PortName      = "job-port"
+	PortNumber    = 2222
+)
+
+// TestJob runs a Master and any number of Workers. It succeeds when its Master
+// does or, without one, when all its Workers do.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=testjobs,singular=testjob
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.testReplicaSpecs.Worker.replicas,statuspath=.status.replicaStatuses.Worker.active,selectorpath=.status.replicaStatuses.Worker.selector
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.restarts`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name"
+// +kubebuilder:validation:XValidation:rule="self.spec.testReplicaSpecs.all(t, size(self.metadata.name) + size(t) + size(string(has(self.spec.testReplicaSpecs[t].replicas) && self.spec.testReplicaSpecs[t].replicas > 0 ? self.spec.testReplicaSpecs[t].replicas - 1 : 0)) + 2 <= 63)",message="metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: shorten the name"
+type TestJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the job shall be.
+	Spec TestJobSpec `json:"spec"`
+	// Status is what the job is.
+	// +optional
+	Status commonv1.JobStatus `json:"status,omitempty"`
+}
+
+// TestJobSpec is what a TestJob shall be.
+type TestJobSpec struct {
+	// RunPolicy holds the policies of the job as a whole.
+	// +optional
+	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
+
+	// TestReplicaSpecs describes the replicas: Master (1) and Worker (any number).
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=2
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t in ['Master', 'Worker'])",message="the replica types of a TestJob are Master and Worker: remove or rename the others"
+	// +kubebuilder:validation:XValidation:rule="!('Master' in self) || !has(self['Master'].replicas) || self['Master'].replicas <= 1",message="a TestJob has at most one Master: set replicas of Master to 1"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, self[t].template.spec.containers.exists(c, c.name == 'test-container'))",message="each replica type needs a container named \"test-container\" in template.spec.containers: name the main container so"
+	TestReplicaSpecs map[commonv1.ReplicaType]*commonv1.ReplicaSpec `json:"testReplicaSpecs"`
+}
+
+// TestJobList is a list of TestJobs.
+//
+// +kubebuilder:object:root=true
+type TestJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []TestJob `json:"items"`
+}
+
+// GroupVersion of TestJob.
+var GroupVersion = schema.GroupVersion{Group: "kubeflow.org", Version: "v1"}
+
+// AddToScheme makes the types known to a scheme.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion, &TestJob{}, &TestJobList{})
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
+}

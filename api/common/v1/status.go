@@ -3,6 +3,7 @@ package v1
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // JobStatus is what the controller reports about a job.
@@ -81,6 +82,19 @@ type ReplicaStatus struct {
 	// that have since been replaced. An addition to kubeflow.org/v1.
 	// +optional
 	ContainerRestarts int32 `json:"containerRestarts,omitempty"`
+	// InPlaceRestarts is how often containers were restarted in place in the pod
+	// that a replica has now, by index. Replicas without such restarts are not
+	// listed. An addition to kubeflow.org/v1.
+	// +optional
+	InPlaceRestarts map[string]InPlaceRestarts `json:"inPlaceRestarts,omitempty"`
+}
+
+// InPlaceRestarts counts the restarts of the containers of one pod.
+type InPlaceRestarts struct {
+	// PodUID is the pod that is counted.
+	PodUID types.UID `json:"podUID"`
+	// Count is how often its containers were restarted.
+	Count int32 `json:"count"`
 }
 
 // JobConditionType is the type of a condition.

@@ -1,0 +1,111 @@
+package plan
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Endings of condition reasons that are no condition types: a reason is the kind
+// and an ending, for example "TestJobResumed".
+const (
+	reasonResumed          = "Resumed"
+	reasonFailedValidation = "FailedValidation"
+)
+
+// jobName names the job in messages, as kubeflow.org/v1 does.
+func (d *decision) jobName() string {
+	return fmt.Sprintf("%s %s/%s", d.in.Kind.Name, d.in.Job.Namespace, d.in.Job.Name)
+}
+
+// become makes a condition True, tells an event, and undoes the conditions that
+// cannot be true beside it.
+func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
+	status := &d.plan.Status
+	was := status.IsTrue(t)
+	switch t {
+	case commonv1.JobRunning:
+		d.remove(commonv1.JobRestarting)
+	case commonv1.JobRestarting:
+		d.remove(commonv1.JobRunning)
+	case commonv1.JobSuspended:
+		d.remove(commonv1.JobRestarting)
+		d.remove(commonv1.JobStalled)
+		d.deny(commonv1.JobRunning, reason, message)
+	case commonv1.JobSucceeded, commonv1.JobFailed:
+		d.remove(commonv1.JobRestarting)
+		d.remove(commonv1.JobStalled)
+		if c := status.Condition(commonv1.JobRunning); c != nil {
+			// Its reason and message stay, as in kubeflow.org/v1.
+			d.deny(commonv1.JobRunning, c.Reason, c.Message)
+		}
+		if status.CompletionTime == nil {
+			now := d.in.now()
+			status.CompletionTime = &now
+		}
+	case commonv1.JobCreated, commonv1.JobStalled:
+	}
+	d.set(t, corev1.ConditionTrue, reason, message)
+	if !was {
+		d.event(t == commonv1.JobFailed || t == commonv1.JobStalled, reason, message)
+	}
+}
+
+// reason is the reason of a condition: the kind and an ending.
+func (d *decision) reason(ending string) string { return d.in.Kind.Name + ending }
+
+// fail makes the job Failed.
+func (d *decision) fail(message string) {
+	d.become(commonv1.JobFailed, d.reason(string(commonv1.JobFailed)), message)
+}
+
+// deny makes a condition False if it is True.
+func (d *decision) deny(t commonv1.JobConditionType, reason, message string) {
+	if d.plan.Status.IsTrue(t) {
+		d.set(t, corev1.ConditionFalse, reason, message)
+	}
+}
+
+// remove takes a condition off the list.
+func (d *decision) remove(t commonv1.JobConditionType) {
+	status := &d.plan.Status
+	kept := status.Conditions[:0]
+	for _, c := range status.Conditions {
+		if c.Type != t {
+			kept = append(kept, c)
+		}
+	}
+	status.Conditions = kept
+}
+
+// set puts a condition at the end of the list. One that is as wanted already stays
+// as and where it is.
+func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
+	now := d.in.now()
+	c := commonv1.JobCondition{
+		Type: t, Status: s, Reason: reason, Message: message,
+		LastUpdateTime: now, LastTransitionTime: now,
+	}
+	if old := d.plan.Status.Condition(t); old != nil {
+		if old.Status == s && old.Reason == reason && old.Message == message {
+			return
+		}
+		if old.Status == s {
+			c.LastTransitionTime = old.LastTransitionTime
+		}
+		d.remove(t)
+	}
+	d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
+}
+
+// stateOf is the type of the last condition that is True.
+func stateOf(s *commonv1.JobStatus) commonv1.JobConditionType {
+	for i := len(s.Conditions) - 1; i >= 0; i-- {
+		if s.Conditions[i].Status == corev1.ConditionTrue {
+			return s.Conditions[i].Type
+		}
+	}
+	return ""
+}

@@ -1,0 +1,189 @@
+package plan
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Plan is what to do about a job, as values. The shell carries it out in this
+// order, and stops at the first step that fails:
+//
+//  1. If WriteStatus is set, write Status, on condition that the job is still the
+//     one that was observed; otherwise, if there are actions, make sure of that by
+//     reading it. A plan made from a stale view ends here and has done no harm.
+//  2. Emit the Events.
+//  3. Carry out the Actions: in order, neighbours of the same verb in parallel.
+//  4. Hand the outcome to Settle.
+//  5. Look again after RequeueAfter, if it is not zero.
+//
+// The status comes first because it holds the count of restarts: an attempt is
+// counted before the pod that makes it necessary is deleted, so that no crash in
+// between can lose or double it.
+type Plan struct {
+	// Status is the complete status that the job shall have.
+	Status commonv1.JobStatus
+	// WriteStatus is true when Status differs from the status that was observed in
+	// a way that cannot wait.
+	WriteStatus bool
+	// Events are to be told once the status is written.
+	Events []Event
+	// Actions are to be carried out after that.
+	Actions []Action
+	// RequeueAfter is when to look again even if nothing happens: the nearest
+	// deadline of the job. 0 is never.
+	RequeueAfter time.Duration
+}
+
+// policy decides one matter of a job. It returns true when no later policy of the
+// chain has a say.
+type policy struct {
+	name   string
+	decide func(*decision) bool
+}
+
+// chain is the order in which the policies are asked. It is the documentation of
+// what goes before what.
+var chain = []policy{
+	{"deleted", deleted},      // the garbage collector's; nothing to do
+	{"finished", finished},    // clean up, count the time to live
+	{"created", created},      // take up the job
+	{"invalid", invalid},      // the user's mistake
+	{"suspended", suspended},  // no pods until resumed
+	{"restarts", restarts},    // count restarts in place
+	{"succeeded", succeeded},  // the rules are met
+	{"deadline", deadline},    // active for too long
+	{"failures", failures},    // failed replicas: restart them or fail the job
+	{"running", running},      // condition Running
+	{"surplus", surplus},      // remove what the job no longer wants
+	{"services", jobServices}, // create the services that are missing, before the pods that look them up
+	{"replicas", replicas},    // create the pods that are missing
+	{"stalled", clearStalled}, // nothing is in the way any more
+}
+
+// decision is a plan in the making.
+type decision struct {
+	in    *Input
+	tally *Tally
+	// verdict is what an author's own code says of the job; nil leaves it to the rules.
+	verdict *Verdict
+	plan    Plan
+}
+
+// Verdict is what an author's own code says about a job, in place of the rules.
+type Verdict struct {
+	// Succeeded and Failed end the job; Succeeded goes first.
+	Succeeded, Failed bool
+	// Running makes the job count as running.
+	Running bool
+	// Message is for the condition. Default: what the rules would say.
+	Message string
+}
+
+// Decide plans what to do about a job. A nil verdict leaves success and running to
+// the rules. The same input always gives the same plan.
+func Decide(in *Input, tally *Tally, verdict *Verdict) Plan {
+	d := &decision{in: in, tally: tally, verdict: verdict}
+	d.plan.Status = *in.Status.DeepCopy()
+	if in.foreignManager() {
+		return d.plan
+	}
+	for _, p := range chain {
+		if p.decide(d) {
+			break
+		}
+	}
+	if !in.Job.Deleted {
+		d.finishStatus()
+	}
+	return d.plan
+}
+
+func (d *decision) act(a ...Action) { d.plan.Actions = append(d.plan.Actions, a...) }
+
+func (d *decision) event(warning bool, reason, message string) {
+	d.plan.Events = append(d.plan.Events, Event{Warning: warning, Reason: reason, Message: message})
+}
+
+// wakeAt asks for another look at a time, unless an earlier one is asked for.
+func (d *decision) wakeAt(at time.Time) {
+	after := max(at.Sub(d.in.Now), time.Millisecond)
+	if d.plan.RequeueAfter == 0 || after < d.plan.RequeueAfter {
+		d.plan.RequeueAfter = after
+	}
+}
+
+// deleted leaves a job that is being deleted to the garbage collector.
+func deleted(d *decision) bool { return d.in.Job.Deleted }
+
+// finishStatus fills in what follows from the rest, and says whether to write.
+func (d *decision) finishStatus() {
+	in, status := d.in, &d.plan.Status
+	d.countReplicas()
+	status.ObservedGeneration = in.Job.Generation
+	status.State = stateOf(status)
+	if equality.Semantic.DeepEqual(status, &in.Status) {
+		return
+	}
+	if onlyCountsDiffer(status, &in.Status) && in.Status.LastReconcileTime != nil {
+		// Counts change with every pod. One write a second is enough for those who
+		// watch them, and keeps the API server free for the pods.
+		if next := in.Status.LastReconcileTime.Add(time.Second); in.Now.Before(next) {
+			d.wakeAt(next)
+			return
+		}
+	}
+	now := in.now()
+	status.LastReconcileTime = &now
+	d.plan.WriteStatus = true
+}
+
+// onlyCountsDiffer tells whether two statuses are the same but for the counts of
+// pods by phase.
+func onlyCountsDiffer(a, b *commonv1.JobStatus) bool {
+	x, y := a.DeepCopy(), b.DeepCopy()
+	for _, s := range []*commonv1.JobStatus{x, y} {
+		for _, rs := range s.ReplicaStatuses {
+			if rs != nil {
+				rs.Active, rs.Succeeded, rs.Failed = 0, 0, 0
+			}
+		}
+	}
+	return equality.Semantic.DeepEqual(x, y)
+}
+
+// countReplicas reports the phases of the pods.
+func (d *decision) countReplicas() {
+	status := &d.plan.Status
+	for i := range d.tally.Types {
+		tt := &d.tally.Types[i]
+		rs := d.replicaStatus(tt.Type)
+		counts := tt.Counts
+		if status.IsTrue(commonv1.JobSucceeded) && d.in.Status.IsTrue(commonv1.JobSucceeded) {
+			// What stops running after the job succeeded was part of the success, and
+			// what ended stays counted when its pod is cleaned up.
+			counts.Succeeded = max(counts.Succeeded, rs.Succeeded+max(rs.Active-counts.Active, 0))
+			counts.Failed = max(counts.Failed, rs.Failed)
+		} else if d.in.Status.Finished() {
+			counts.Succeeded = max(counts.Succeeded, rs.Succeeded)
+			counts.Failed = max(counts.Failed, rs.Failed)
+		}
+		rs.Active, rs.Succeeded, rs.Failed, rs.Selector = counts.Active, counts.Succeeded, counts.Failed, counts.Selector
+	}
+}
+
+// replicaStatus returns the status of a replica type, to be changed in place.
+func (d *decision) replicaStatus(t commonv1.ReplicaType) *commonv1.ReplicaStatus {
+	status := &d.plan.Status
+	if status.ReplicaStatuses == nil {
+		status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{}
+	}
+	rs := status.ReplicaStatuses[t]
+	if rs == nil {
+		rs = &commonv1.ReplicaStatus{}
+		status.ReplicaStatuses[t] = rs
+	}
+	return rs
+}

@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// SetDefaults fills in what a kind leaves open.
+func (k *Kind) SetDefaults() {
+	if k.OperatorName == "" {
+		k.OperatorName = strings.ToLower(k.Name) + "-controller"
+	}
+	if k.ReplicaSpecsField == "" {
+		k.ReplicaSpecsField = "replicaSpecs"
+	}
+	if k.RestartPolicy == "" {
+		k.RestartPolicy = commonv1.RestartPolicyNever
+	}
+	if k.CleanPodPolicy == "" {
+		k.CleanPodPolicy = commonv1.CleanPodPolicyNone
+	}
+	if k.ServiceMode == "" {
+		k.ServiceMode = commonv1.ServiceModePerJob
+	}
+}
+
+// SetDefaults fills in what a job leaves open, in place: the spelling of replica
+// types (any case is accepted), one replica, the restart policy, the clean-up
+// policy, the service mode, and the port of the main container.
+func SetDefaults(k *Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
+	if p.CleanPodPolicy == nil || *p.CleanPodPolicy == commonv1.CleanPodPolicyUndefined {
+		p.CleanPodPolicy = &k.CleanPodPolicy
+	}
+	if p.ServiceMode == nil {
+		p.ServiceMode = &k.ServiceMode
+	}
+	spellTypes(k, replicas)
+	for _, spec := range replicas {
+		if spec == nil {
+			continue
+		}
+		if spec.Replicas == nil {
+			one := int32(1)
+			spec.Replicas = &one
+		}
+		if spec.RestartPolicy == "" {
+			spec.RestartPolicy = k.RestartPolicy
+		}
+		addPort(k, &spec.Template.Spec)
+	}
+}
+
+// spellTypes gives replica types the spelling of the kind. Of two that differ by
+// case only the other stays as it is, and is refused by Validate.
+func spellTypes(k *Kind, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
+	for _, t := range sortedTypes(replicas) {
+		for _, known := range k.ReplicaTypes {
+			if _, taken := replicas[known]; !taken && strings.EqualFold(string(t), string(known)) {
+				replicas[known] = replicas[t]
+				delete(replicas, t)
+			}
+		}
+	}
+}
+
+// addPort adds the kind's port to the main container if that has none of the name.
+func addPort(k *Kind, pod *corev1.PodSpec) {
+	if k.PortName == "" {
+		return
+	}
+	for i := range pod.Containers {
+		c := &pod.Containers[i]
+		if c.Name != k.ContainerName {
+			continue
+		}
+		for j := range c.Ports {
+			if c.Ports[j].Name == k.PortName {
+				return
+			}
+		}
+		c.Ports = append(c.Ports, corev1.ContainerPort{Name: k.PortName, ContainerPort: k.PortNumber})
+		return
+	}
+}

@@ -1,0 +1,168 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// failure is why a pod failed.
+type failure struct {
+	// exitCode is that of the container which decides, 0 if none ended with an error.
+	exitCode int32
+	// reason is the pod's own reason (Evicted, NodeLost, DeadlineExceeded), or the
+	// container's (OOMKilled, Error).
+	reason string
+	// infrastructure is true when the pod failed for a reason outside its
+	// containers: it was evicted or preempted, or its node was lost.
+	infrastructure bool
+	// ran is how long the pod ran.
+	ran time.Duration
+	// at is when it failed.
+	at time.Time
+}
+
+// failureOf reads the cause out of a failed pod. The container that the kind
+// names decides; if it did not end with an error, the first other one that did.
+func failureOf(pod *corev1.Pod, container string) failure {
+	f := failure{reason: pod.Status.Reason, at: failedAt(pod)}
+	if start := pod.Status.StartTime; start != nil && f.at.After(start.Time) {
+		f.ran = f.at.Sub(start.Time)
+	}
+	if c := culprit(pod, container); c != nil {
+		f.exitCode = c.State.Terminated.ExitCode
+		if f.reason == "" {
+			f.reason = c.State.Terminated.Reason
+		}
+	}
+	f.infrastructure = f.exitCode == 0 || disrupted(pod)
+	return f
+}
+
+// String says the cause in a few words that do not change from look to look.
+func (f failure) String() string {
+	switch {
+	case f.exitCode == 0 && f.reason == "":
+		return "no exit code"
+	case f.exitCode == 0:
+		return f.reason
+	case f.reason == "" || f.reason == "Error":
+		return fmt.Sprintf("exit code %d", f.exitCode)
+	default:
+		return fmt.Sprintf("exit code %d, %s", f.exitCode, f.reason)
+	}
+}
+
+// retryable tells whether a restart policy allows another attempt.
+func (f failure) retryable(p commonv1.RestartPolicy) bool {
+	switch p {
+	case commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure:
+		return true
+	case commonv1.RestartPolicyExitCode:
+		return f.infrastructure || RetryableExitCode(f.exitCode)
+	case commonv1.RestartPolicyNever:
+		return false
+	default:
+		return false
+	}
+}
+
+// RetryableExitCode tells whether the restart policy ExitCode retries a container
+// that ended with this code: 128 to 255 stand for an end by a signal, which is
+// retried; 1 to 127 stand for an error of the program, which is not.
+func RetryableExitCode(code int32) bool {
+	return code >= 128 && code <= 255
+}
+
+// disrupted tells whether the pod was ended from outside: Kubernetes says so by a
+// condition, and older kubelets by the pod's reason.
+func disrupted(pod *corev1.Pod) bool {
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	switch pod.Status.Reason {
+	case "Evicted", "NodeLost", "Preempting", "Preempted", "Shutdown", "NodeShutdown", "Terminated", "NodeAffinity":
+		return true
+	}
+	return false
+}
+
+// culprit is the container that decides over the cause, or nil if none ended with
+// an error.
+func culprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
+	var first *corev1.ContainerStatus
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+		for i := range list {
+			c := &list[i]
+			if c.State.Terminated == nil || c.State.Terminated.ExitCode == 0 {
+				continue
+			}
+			if c.Name == container {
+				return c
+			}
+			if first == nil {
+				first = c
+			}
+		}
+	}
+	return first
+}
+
+// failedAt is when the last container of a failed pod ended; where none says so,
+// when the pod's last condition changed.
+func failedAt(pod *corev1.Pod) time.Time {
+	var at metav1.Time
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range list {
+			if t := list[i].State.Terminated; t != nil && t.FinishedAt.After(at.Time) {
+				at = t.FinishedAt
+			}
+		}
+	}
+	if !at.IsZero() {
+		return at.Time
+	}
+	for i := range pod.Status.Conditions {
+		if t := pod.Status.Conditions[i].LastTransitionTime; t.After(at.Time) {
+			at = t
+		}
+	}
+	if at.IsZero() {
+		at = pod.CreationTimestamp
+	}
+	return at.Time
+}
+
+// failedByItself tells a pod that failed from one that is Failed only because
+// somebody deleted it, which ends its containers with a signal.
+func failedByItself(pod *corev1.Pod, container string) bool {
+	if pod.DeletionTimestamp == nil {
+		return true
+	}
+	if culprit(pod, container) == nil {
+		return false
+	}
+	requested := pod.DeletionTimestamp.Time
+	if g := pod.DeletionGracePeriodSeconds; g != nil {
+		requested = requested.Add(-time.Duration(*g) * time.Second)
+	}
+	return failedAt(pod).Before(requested)
+}
+
+// restartsInPlace is how often the containers of a pod were restarted in place.
+func restartsInPlace(pod *corev1.Pod) int32 {
+	var n int32
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range list {
+			n += list[i].RestartCount
+		}
+	}
+	return n
+}

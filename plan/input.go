@@ -1,0 +1,151 @@
+package plan
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Input is all that a plan depends on. The functions of this package never change
+// it.
+type Input struct {
+	// Kind is what is true of every job of the kind.
+	Kind Kind
+	// Job identifies the job.
+	Job Job
+	// RunPolicy and Replicas are the job's specification, with defaults set
+	// (see SetDefaults).
+	RunPolicy commonv1.RunPolicy
+	Replicas  map[commonv1.ReplicaType]*commonv1.ReplicaSpec
+	// Rules say what makes the job running and what makes it a success.
+	Rules Rules
+	// Problem is a mistake in the job that the kind's own validation found, or "".
+	Problem string
+	// Status is the job's status as it was read.
+	Status commonv1.JobStatus
+	// Pods and Services are those whose controller is the job, by UID. Pods and
+	// services of anybody else must not be among them.
+	Pods     []*corev1.Pod
+	Services []*corev1.Service
+	// Backoff is the delay between restarts of the same replica.
+	Backoff Backoff
+	// Now is the time of the observation.
+	Now time.Time
+}
+
+// Job identifies a job.
+type Job struct {
+	Namespace, Name string
+	UID             types.UID
+	Generation      int64
+	// Deleted is true when the job has a deletion timestamp.
+	Deleted bool
+}
+
+// Kind says what is true of every job of a kind. Author's field comments tell the
+// default of each.
+type Kind struct {
+	// Name is the kind, for example "TestJob". It starts every condition reason.
+	// Default: the job's kind in the scheme.
+	Name string
+	// APIVersion is the group and version, for example "kubeflow.org/v1".
+	// Default: the job's in the scheme.
+	APIVersion string
+	// OperatorName is the value of the operator-name label. It must be unique in a
+	// cluster. Default: the kind in lower case and "-controller".
+	OperatorName string
+	// ReplicaTypes are the replica types of the kind, in the order in which they
+	// are created and reported. Others are refused. Required.
+	ReplicaTypes []commonv1.ReplicaType
+	// ReplicaSpecsField is the JSON name of the replica specs below spec, for error
+	// messages. Default: "replicaSpecs".
+	ReplicaSpecsField string
+	// ContainerName is the container that every replica must have: its exit code
+	// is the replica's, and its ports are the services'. Required.
+	ContainerName string
+	// PortName and PortNumber are added to that container when it has no port of
+	// that name. Default: none is added.
+	PortName   string
+	PortNumber int32
+	// RestartPolicy is that of replicas which name none. Default: Never.
+	RestartPolicy commonv1.RestartPolicy
+	// CleanPodPolicy is that of jobs which name none. Default: None.
+	CleanPodPolicy commonv1.CleanPodPolicy
+	// ServiceMode is that of jobs which name none. Default: PerJob.
+	ServiceMode commonv1.ServiceMode
+}
+
+// Backoff is the delay between a failure and the next restart of the same
+// replica. The first restart follows at once, the second after Base, and each
+// further one after twice as long, up to Max. A replica that ran for longer than
+// Max is restarted at once.
+type Backoff struct {
+	Base, Max time.Duration
+}
+
+// DefaultBackoff is that of batch/v1 Job.
+var DefaultBackoff = Backoff{Base: 10 * time.Second, Max: 10 * time.Minute}
+
+// types lists the replica types that the job has, in the kind's order.
+func (in *Input) types() []commonv1.ReplicaType {
+	out := make([]commonv1.ReplicaType, 0, len(in.Replicas))
+	for _, t := range in.Kind.ReplicaTypes {
+		if in.Replicas[t] != nil {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// replicas is how many replicas of a type the job wants.
+func (in *Input) replicas(t commonv1.ReplicaType) int32 {
+	spec := in.Replicas[t]
+	switch {
+	case spec == nil:
+		return 0
+	case spec.Replicas == nil:
+		return 1
+	default:
+		return max(*spec.Replicas, 0)
+	}
+}
+
+// now is the time of the observation as the API stores it, in whole seconds.
+func (in *Input) now() metav1.Time {
+	return metav1.NewTime(in.Now.Truncate(time.Second))
+}
+
+func (in *Input) cleanPodPolicy() commonv1.CleanPodPolicy {
+	if p := in.RunPolicy.CleanPodPolicy; p != nil && *p != commonv1.CleanPodPolicyUndefined {
+		return *p
+	}
+	return commonv1.CleanPodPolicyNone
+}
+
+func (in *Input) restartScope() commonv1.RestartScope {
+	if s := in.RunPolicy.RestartScope; s != nil {
+		return *s
+	}
+	return commonv1.RestartScopeReplica
+}
+
+func (in *Input) serviceMode() commonv1.ServiceMode {
+	if m := in.RunPolicy.ServiceMode; m != nil {
+		return *m
+	}
+	return commonv1.ServiceModePerJob
+}
+
+func (in *Input) suspended() bool {
+	return in.RunPolicy.Suspend != nil && *in.RunPolicy.Suspend
+}
+
+// foreignManager tells whether another controller runs the job.
+func (in *Input) foreignManager() bool {
+	m := in.RunPolicy.ManagedBy
+	return m != nil && *m != "" && *m != commonv1.ManagedByTrainingOperator
+}

@@ -1,0 +1,127 @@
+package plan
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// created takes up a job: condition Created, and the start of its time.
+func created(d *decision) bool {
+	status := &d.plan.Status
+	if status.Condition(commonv1.JobCreated) == nil {
+		d.become(commonv1.JobCreated, d.reason(string(commonv1.JobCreated)),
+			fmt.Sprintf("%s %s is created.", d.in.Kind.Name, d.in.Job.Name))
+		d.warnOfRestartPolicy()
+	}
+	if status.StartTime == nil && !d.in.suspended() {
+		now := d.in.now()
+		status.StartTime = &now
+	}
+	return false
+}
+
+// warnOfRestartPolicy tells once that the restart policy of a pod template does
+// not count.
+func (d *decision) warnOfRestartPolicy() {
+	for _, t := range d.in.types() {
+		spec := d.in.Replicas[t]
+		if p := spec.Template.Spec.RestartPolicy; p != "" && p != podRestartPolicy(spec.RestartPolicy) {
+			d.event(true, "SetPodTemplateRestartPolicy", fmt.Sprintf(
+				"The restartPolicy %s in the pod template of %s is not used: restartPolicy of the replica spec, %s, decides.",
+				p, t, spec.RestartPolicy))
+		}
+	}
+}
+
+// podRestartPolicy is the restart policy of the pods of a replica.
+func podRestartPolicy(p commonv1.RestartPolicy) corev1.RestartPolicy {
+	switch p {
+	case commonv1.RestartPolicyAlways:
+		return corev1.RestartPolicyAlways
+	case commonv1.RestartPolicyOnFailure:
+		return corev1.RestartPolicyOnFailure
+	case commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode:
+		return corev1.RestartPolicyNever
+	default:
+		return corev1.RestartPolicyNever
+	}
+}
+
+// succeeded ends the job when its rules are met. It goes before every failure, so
+// that a job is a success whatever its last replicas do.
+func succeeded(d *decision) bool {
+	message := fmt.Sprintf("%s successfully completed.", d.jobName())
+	switch v := d.verdict; {
+	case v == nil:
+		if !d.in.Rules.succeeded(d.tally) {
+			return false
+		}
+	case v.Succeeded:
+		message = orDefault(v.Message, message)
+	case v.Failed:
+		d.fail(orDefault(v.Message, fmt.Sprintf("%s has failed.", d.jobName())))
+		d.cleanUp()
+		return true
+	default:
+		return false
+	}
+	d.become(commonv1.JobSucceeded, d.reason(string(commonv1.JobSucceeded)), message)
+	d.cleanUp()
+	return true
+}
+
+// running keeps the condition Running. While replicas are being restarted the job
+// stays Restarting until all of them run again, so that the state does not
+// flicker.
+func running(d *decision) bool {
+	if d.plan.Status.IsTrue(commonv1.JobRestarting) && d.restarting() {
+		return false
+	}
+	runs := d.in.Rules.running(d.tally)
+	message := fmt.Sprintf("%s is running.", d.jobName())
+	if v := d.verdict; v != nil {
+		runs, message = v.Running, orDefault(v.Message, message)
+	}
+	if runs {
+		d.become(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message)
+	}
+	return false
+}
+
+// restarting tells whether a replica that was restarted does not run yet.
+func (d *decision) restarting() bool {
+	found := false
+	d.tally.each(func(s *slot) {
+		if d.attempt(s) > 0 && s.state != Active && s.state != Succeeded {
+			found = true
+		}
+	})
+	return found
+}
+
+func orDefault(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// deadline fails a job that has been active for too long.
+func deadline(d *decision) bool {
+	limit, start := d.in.RunPolicy.ActiveDeadlineSeconds, d.plan.Status.StartTime
+	if limit == nil || start == nil {
+		return false
+	}
+	at := start.Add(seconds(*limit))
+	if d.in.Now.Before(at) {
+		d.wakeAt(at)
+		return false
+	}
+	d.fail(fmt.Sprintf("%s %s has failed because it was active longer than specified deadline: runPolicy.activeDeadlineSeconds is %d.",
+		d.in.Kind.Name, d.in.Job.Name, *limit))
+	d.cleanUp()
+	return true
+}

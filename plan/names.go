@@ -1,0 +1,38 @@
+package plan
+
+import (
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// PodName is the name of a replica's pod, and of its service where each replica
+// has one: <job>-<type in lower case>-<index>.
+func PodName(job string, t commonv1.ReplicaType, index int32) string {
+	return job + "-" + strings.ToLower(string(t)) + "-" + strconv.Itoa(int(index))
+}
+
+// JobLabels select all pods of a job.
+func JobLabels(kind Kind, job string) labels.Set {
+	return labels.Set{
+		commonv1.OperatorNameLabel: kind.OperatorName,
+		commonv1.JobNameLabel:      job,
+	}
+}
+
+// TypeLabels select the pods of one replica type of a job.
+func TypeLabels(kind Kind, job string, t commonv1.ReplicaType) labels.Set {
+	set := JobLabels(kind, job)
+	set[commonv1.ReplicaTypeLabel] = strings.ToLower(string(t))
+	return set
+}
+
+// ReplicaLabels select the pod of one replica of a job.
+func ReplicaLabels(kind Kind, job string, t commonv1.ReplicaType, index int32) labels.Set {
+	set := TypeLabels(kind, job, t)
+	set[commonv1.ReplicaIndexLabel] = strconv.Itoa(int(index))
+	return set
+}

@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"fmt"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// surplus removes pods and services that the job does not want any more: those of
+// replicas beyond the number wanted or of a type that is gone, and those that
+// carry a name which the job never gave.
+func surplus(d *decision) bool {
+	wanted := make(map[string]bool, len(d.in.Pods))
+	d.tally.each(func(s *slot) { wanted[PodName(d.in.Job.Name, s.typ, s.index)] = true })
+	for _, p := range d.in.Pods {
+		if !wanted[p.Name] && p.DeletionTimestamp == nil {
+			d.act(DeletePod{Name: p.Name, UID: p.UID, Reason: "the job does not want this replica"})
+		}
+	}
+	services := map[string]bool{}
+	for _, s := range d.wantedServices() {
+		services[s.Name] = true
+	}
+	for _, s := range d.in.Services {
+		if !services[s.Name] && s.DeletionTimestamp == nil {
+			d.act(DeleteService{Name: s.Name, UID: s.UID, Reason: "the job does not want this service"})
+		}
+	}
+	return false
+}
+
+// replicas creates the pods that are missing. A job that restarts as a whole waits
+// until every pod of the earlier attempt is gone, so that no replica of the new
+// one meets a replica of the old.
+func replicas(d *decision) bool {
+	if d.in.restartScope() == commonv1.RestartScopeJob && d.hasReplaced() {
+		return false
+	}
+	d.tally.each(func(s *slot) {
+		if s.state != Missing {
+			return
+		}
+		d.act(CreatePod{
+			Name: PodName(d.in.Job.Name, s.typ, s.index), Type: s.typ, Index: s.index, Attempt: s.attempt,
+			Reason: fmt.Sprintf("replica %d of %s is missing", s.index, s.typ),
+		})
+	})
+	return false
+}
+
+// hasReplaced tells whether pods of an earlier attempt are still there.
+func (d *decision) hasReplaced() bool {
+	found := false
+	d.tally.each(func(s *slot) {
+		if s.pod != nil && podAttempt(s.pod) < d.attempt(s) {
+			found = true
+		}
+	})
+	return found
+}
+
+// jobServices creates the services that are missing.
+func jobServices(d *decision) bool {
+	have := make(map[string]bool, len(d.in.Services))
+	for _, s := range d.in.Services {
+		have[s.Name] = true
+	}
+	for _, s := range d.wantedServices() {
+		if !have[s.Name] {
+			d.act(s)
+		}
+	}
+	return false
+}
+
+// wantedServices are the services of the job by its service mode.
+func (d *decision) wantedServices() []CreateService {
+	switch d.in.serviceMode() {
+	case commonv1.ServiceModePerReplica:
+		var out []CreateService
+		d.tally.each(func(s *slot) {
+			out = append(out, CreateService{
+				Name: PodName(d.in.Job.Name, s.typ, s.index), Type: s.typ, Index: s.index,
+				Reason: "each replica has one",
+			})
+		})
+		return out
+	case commonv1.ServiceModePerJob:
+		return []CreateService{{Name: d.in.Job.Name, Reason: "the job has one"}}
+	case commonv1.ServiceModeNone:
+		return nil
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,110 @@
+package plan
+
+import commonv1 "github.com/jobkit/jobkit/api/common/v1"
+
+// Rules say how the state of a job follows from the states of its replicas. The
+// zero value suits a job whose replicas are all alike: it is running when any
+// replica is, and has succeeded when all have.
+type Rules struct {
+	// Success lists alternatives: the job has succeeded when one of them holds.
+	// Default: all replicas of all types have succeeded.
+	Success []SuccessRule
+	// Running selects the replicas of which one must run for the job to count as
+	// running. Default: any replica.
+	Running []Replicas
+	// Master selects the replicas that get the label job-role=master. Default: none.
+	Master []Replicas
+}
+
+// Replicas selects replicas of a job: those of a type, or one of them.
+type Replicas struct {
+	typ   commonv1.ReplicaType
+	index int32
+}
+
+const everyIndex = -1
+
+// All selects all replicas of a type.
+func All(t commonv1.ReplicaType) Replicas { return Replicas{typ: t, index: everyIndex} }
+
+// Index selects one replica of a type.
+func Index(t commonv1.ReplicaType, index int32) Replicas { return Replicas{typ: t, index: index} }
+
+// Includes tells whether a replica is selected.
+func (r Replicas) Includes(t commonv1.ReplicaType, index int32) bool {
+	return r.typ == t && (r.index == everyIndex || r.index == index)
+}
+
+func included(rs []Replicas, t commonv1.ReplicaType, index int32) bool {
+	for _, r := range rs {
+		if r.Includes(t, index) {
+			return true
+		}
+	}
+	return false
+}
+
+// SuccessRule says which replicas must have succeeded. A rule that selects no
+// replica of the job does not hold.
+type SuccessRule struct {
+	any      bool
+	replicas []Replicas
+}
+
+// AllOf holds when every selected replica has succeeded.
+func AllOf(rs ...Replicas) SuccessRule { return SuccessRule{replicas: rs} }
+
+// AnyOf holds when one of the selected replicas has succeeded.
+func AnyOf(rs ...Replicas) SuccessRule { return SuccessRule{any: true, replicas: rs} }
+
+// holds tells whether the rule is met by the replicas of a job.
+func (r SuccessRule) holds(t *Tally) bool {
+	selected, succeeded := 0, 0
+	for i := range t.Types {
+		for j, state := range t.Types[i].States {
+			if !included(r.replicas, t.Types[i].Type, int32(j)) { //nolint:gosec // an index is below the replica count, an int32
+				continue
+			}
+			selected++
+			if state == Succeeded {
+				succeeded++
+			}
+		}
+	}
+	if r.any {
+		return succeeded > 0
+	}
+	return selected > 0 && succeeded == selected
+}
+
+// succeeded tells whether the job has succeeded by the rules.
+func (r Rules) succeeded(t *Tally) bool {
+	for _, rule := range r.Success {
+		if rule.holds(t) {
+			return true
+		}
+	}
+	if len(r.Success) > 0 {
+		return false
+	}
+	all := make([]Replicas, 0, len(t.Types))
+	for i := range t.Types {
+		all = append(all, All(t.Types[i].Type))
+	}
+	return AllOf(all...).holds(t)
+}
+
+// running tells whether the job counts as running by the rules.
+func (r Rules) running(t *Tally) bool {
+	for i := range t.Types {
+		for j, state := range t.Types[i].States {
+			if state != Active {
+				continue
+			}
+			if len(r.Running) == 0 || included(r.Running, t.Types[i].Type, int32(j)) { //nolint:gosec // as above
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,148 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Obstacle is why something that the plan wanted could not be created, and that
+// the controller cannot mend by itself.
+type Obstacle string
+
+// The obstacles.
+const (
+	// NameConflict: an object of the wanted name is there and is not the job's.
+	NameConflict Obstacle = "NameConflict"
+	// Refused: the API server does not admit the object (quota, policy, webhook).
+	Refused Obstacle = "CreateRefused"
+	// Invalid: the API server finds the object invalid, or the kind's own code
+	// cannot make it from this job. A mistake of the user.
+	Invalid Obstacle = "Invalid"
+	// Broken: the kind's own code failed. A mistake of the operator's author.
+	Broken Obstacle = "OperatorError"
+)
+
+// Failure is an action that met an obstacle.
+type Failure struct {
+	Action   Action
+	Obstacle Obstacle
+	// Message says what is wrong and how to mend it.
+	Message string
+}
+
+// Outcome is what became of the actions of a plan. Errors that pass by themselves
+// (timeouts, conflicts, overload) are not part of it: the shell tries again.
+type Outcome struct {
+	PodsCreated, PodsDeleted         []string
+	ServicesCreated, ServicesDeleted []string
+	// Failures are in the order of the plan's actions.
+	Failures []Failure
+}
+
+// Retry of a job that is stalled: the time that it has been so, within bounds.
+const (
+	minStalledRetry = time.Second
+	maxStalledRetry = time.Minute
+)
+
+// Settle draws the conclusions from the outcome of a plan: it returns the plan
+// with the status, events and time of the next look that follow. It looks only at
+// what the actions met; carrying them out is over.
+func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
+	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), RequeueAfter: p.RequeueAfter}}
+	d.tell(o)
+	switch {
+	case len(o.Failures) > 0:
+		d.obstructed(o.Failures[0])
+	case wantsCreate(p.Actions):
+		d.remove(commonv1.JobStalled)
+	}
+	status := &d.plan.Status
+	status.State = stateOf(status)
+	if now := in.now(); !sameConditions(status, &p.Status) {
+		status.LastReconcileTime = &now
+		d.plan.WriteStatus = true
+	}
+	return d.plan
+}
+
+// clearStalled ends the condition Stalled when nothing is left to create. While
+// there is, the outcome decides.
+func clearStalled(d *decision) bool {
+	if !wantsCreate(d.plan.Actions) {
+		d.remove(commonv1.JobStalled)
+	}
+	return false
+}
+
+func wantsCreate(actions []Action) bool {
+	for _, a := range actions {
+		switch a.(type) {
+		case CreatePod, CreateService:
+			return true
+		}
+	}
+	return false
+}
+
+// obstructed reports the first obstacle. A pod that is invalid fails the job,
+// unless others of its type are there: then an edit made it so.
+func (d *decision) obstructed(f Failure) {
+	what := "object"
+	if _, of, ok := strings.Cut(f.Action.String(), "create "); ok {
+		what, _, _ = strings.Cut(of, ":")
+		what, _, _ = strings.Cut(what, " (")
+	}
+	message := fmt.Sprintf("%s cannot create %s: %s", d.jobName(), what, f.Message)
+	if a, ok := f.Action.(CreatePod); ok && f.Obstacle == Invalid && !d.hasPods(a.Type) {
+		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
+		return
+	}
+	d.become(commonv1.JobStalled, d.reason(string(f.Obstacle)), message)
+	since := d.plan.Status.Condition(commonv1.JobStalled).LastTransitionTime
+	d.wakeAt(d.in.Now.Add(min(max(d.in.Now.Sub(since.Time), minStalledRetry), maxStalledRetry)))
+}
+
+func (d *decision) hasPods(t commonv1.ReplicaType) bool {
+	tt := d.tally.Of(t)
+	return tt != nil && tt.Count(Missing) < len(tt.States)
+}
+
+// tell turns what was done into events, one per verb and kind.
+func (d *decision) tell(o Outcome) {
+	for _, e := range []struct {
+		names        []string
+		reason, verb string
+		kind         string
+	}{
+		{o.ServicesCreated, "SuccessfulCreateService", "Created", "service"},
+		{o.PodsCreated, "SuccessfulCreatePod", "Created", "pod"},
+		{o.PodsDeleted, "SuccessfulDeletePod", "Deleted", "pod"},
+		{o.ServicesDeleted, "SuccessfulDeleteService", "Deleted", "service"},
+	} {
+		switch len(e.names) {
+		case 0:
+		case 1:
+			d.event(false, e.reason, fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0]))
+		default:
+			d.event(false, e.reason, fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind))
+		}
+	}
+}
+
+// sameConditions tells whether two statuses have the same conditions.
+func sameConditions(a, b *commonv1.JobStatus) bool {
+	if len(a.Conditions) != len(b.Conditions) {
+		return false
+	}
+	for i := range a.Conditions {
+		x, y := a.Conditions[i], b.Conditions[i]
+		if x.Type != y.Type || x.Status != y.Status || x.Reason != y.Reason || x.Message != y.Message {
+			return false
+		}
+	}
+	return true
+}

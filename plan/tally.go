@@ -1,0 +1,175 @@
+package plan
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// ReplicaState is the state of one replica: where its pod stands, in one word.
+type ReplicaState string
+
+// The states of a replica.
+const (
+	// Missing: there is no pod.
+	Missing ReplicaState = "Missing"
+	// Pending: the pod waits to be scheduled or started.
+	Pending ReplicaState = "Pending"
+	// Active: the pod runs.
+	Active ReplicaState = "Active"
+	// Succeeded: the pod ended well.
+	Succeeded ReplicaState = "Succeeded"
+	// Failed: the pod ended with an error that is yet to be dealt with.
+	Failed ReplicaState = "Failed"
+	// Replaced: the pod belongs to an attempt that has been given up; the next one
+	// starts when it is gone.
+	Replaced ReplicaState = "Replaced"
+	// Leaving: the pod is being deleted and did not end by itself.
+	Leaving ReplicaState = "Leaving"
+)
+
+// Tally is the state of every replica of a job.
+type Tally struct {
+	Types []TypeTally
+}
+
+// TypeTally is the state of the replicas of one type.
+type TypeTally struct {
+	Type commonv1.ReplicaType
+	// States holds the state of each replica, by index.
+	States []ReplicaState
+	// Counts are what status.replicaStatuses reports: the phases of the pods.
+	Counts commonv1.ReplicaStatus
+
+	slots []slot
+}
+
+// slot is a replica that the job wants, and the pod that it has.
+type slot struct {
+	typ     commonv1.ReplicaType
+	index   int32
+	attempt int32 // the attempt that the status says the replica is at
+	state   ReplicaState
+	pod     *corev1.Pod // nil if missing
+}
+
+// Of returns the tally of a type, or nil.
+func (t *Tally) Of(typ commonv1.ReplicaType) *TypeTally {
+	for i := range t.Types {
+		if t.Types[i].Type == typ {
+			return &t.Types[i]
+		}
+	}
+	return nil
+}
+
+// Count is how many replicas of the type are in a state.
+func (t *TypeTally) Count(s ReplicaState) int {
+	n := 0
+	for _, state := range t.States {
+		if state == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Count is how many replicas of the job are in a state.
+func (t *Tally) Count(s ReplicaState) int {
+	n := 0
+	for i := range t.Types {
+		n += t.Types[i].Count(s)
+	}
+	return n
+}
+
+// each calls f for every replica, in order.
+func (t *Tally) each(f func(*slot)) {
+	for i := range t.Types {
+		for j := range t.Types[i].slots {
+			f(&t.Types[i].slots[j])
+		}
+	}
+}
+
+// TallyOf finds the state of every replica that the job wants. A pod belongs to a
+// replica by its name, which cannot change and of which there is only one, so a
+// strange label neither hides a pod nor makes one count twice.
+func TallyOf(in *Input) *Tally {
+	byName := make(map[string]*corev1.Pod, len(in.Pods))
+	for _, p := range in.Pods {
+		byName[p.Name] = p
+	}
+	t := &Tally{}
+	for _, typ := range in.types() {
+		n := in.replicas(typ)
+		tt := TypeTally{
+			Type:   typ,
+			States: make([]ReplicaState, n),
+			Counts: commonv1.ReplicaStatus{Selector: TypeLabels(in.Kind, in.Job.Name, typ).String()},
+			slots:  make([]slot, n),
+		}
+		for i := range n {
+			s := slot{typ: typ, index: i, attempt: in.attempt(typ, i), pod: byName[PodName(in.Job.Name, typ, i)]}
+			s.state = s.classify(in)
+			tt.slots[i], tt.States[i] = s, s.state
+			if s.pod != nil {
+				countPhase(&tt.Counts, s.pod.Status.Phase)
+			}
+		}
+		t.Types = append(t.Types, tt)
+	}
+	return t
+}
+
+// attempt is the attempt that the status says a replica is at.
+func (in *Input) attempt(t commonv1.ReplicaType, index int32) int32 {
+	n := in.Status.Attempt
+	if rs := in.Status.ReplicaStatuses[t]; rs != nil {
+		n += rs.Attempts[strconv.Itoa(int(index))]
+	}
+	return n
+}
+
+// classify names the state of a replica. The first case that fits decides.
+func (s *slot) classify(in *Input) ReplicaState {
+	switch {
+	case s.pod == nil:
+		return Missing
+	case podAttempt(s.pod) < s.attempt:
+		return Replaced
+	case s.pod.Status.Phase == corev1.PodSucceeded:
+		return Succeeded
+	case s.pod.Status.Phase == corev1.PodFailed && failedByItself(s.pod, in.Kind.ContainerName):
+		return Failed
+	case s.pod.DeletionTimestamp != nil:
+		return Leaving
+	case s.pod.Status.Phase == corev1.PodRunning:
+		return Active
+	default:
+		return Pending
+	}
+}
+
+func countPhase(c *commonv1.ReplicaStatus, phase corev1.PodPhase) {
+	switch phase {
+	case corev1.PodRunning:
+		c.Active++
+	case corev1.PodSucceeded:
+		c.Succeeded++
+	case corev1.PodFailed:
+		c.Failed++
+	case corev1.PodPending, corev1.PodUnknown:
+	}
+}
+
+// podAttempt is the attempt that a pod is, by its label.
+func podAttempt(p *corev1.Pod) int32 {
+	n, err := strconv.ParseInt(p.Labels[commonv1.AttemptLabel], 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return int32(n)
+}

@@ -1,0 +1,187 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// invalid deals with mistakes in the job. One that was there from the start fails
+// the job. One that came with a later edit stalls it: what runs goes on running,
+// and the job goes on when the mistake is mended.
+func invalid(d *decision) bool {
+	problem := d.in.Problem
+	if errs := Validate(d.in); len(errs) > 0 {
+		problem = errs.ToAggregate().Error()
+	}
+	if problem == "" {
+		return false
+	}
+	message := fmt.Sprintf("%s is not valid: %s", d.jobName(), problem)
+	if d.in.Status.StartTime != nil {
+		d.become(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
+		return true
+	}
+	d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
+	d.cleanUp()
+	return true
+}
+
+// Validate finds the mistakes in a job that hold for every kind. Each error names
+// the field, the value and the mend.
+func Validate(in *Input) field.ErrorList {
+	specs := field.NewPath("spec", orDefault(in.Kind.ReplicaSpecsField, "replicaSpecs"))
+	errs := append(validateTypes(in, specs), validateRunPolicy(&in.RunPolicy, field.NewPath("spec", "runPolicy"))...)
+	for _, t := range in.types() {
+		errs = append(errs, validateReplicaSpec(in, t, specs.Key(string(t)))...)
+	}
+	return append(errs, validateName(in)...)
+}
+
+// validateTypes checks which replica types there are.
+func validateTypes(in *Input, path *field.Path) field.ErrorList {
+	known := make([]string, 0, len(in.Kind.ReplicaTypes))
+	for _, t := range in.Kind.ReplicaTypes {
+		known = append(known, string(t))
+	}
+	if len(in.Replicas) == 0 {
+		return field.ErrorList{field.Required(path, fmt.Sprintf(
+			"the job has no replicas: add at least one of %s", strings.Join(known, ", ")))}
+	}
+	var errs field.ErrorList
+	var total int64
+	for _, t := range sortedTypes(in.Replicas) {
+		switch spec := in.Replicas[t]; {
+		case !slices.Contains(in.Kind.ReplicaTypes, t):
+			errs = append(errs, field.NotSupported(path, string(t), known))
+		case spec == nil:
+			errs = append(errs, field.Required(path.Key(string(t)), "the replica spec is null: give it a template, or remove the key"))
+		default:
+			total += int64(in.replicas(t))
+		}
+	}
+	if len(errs) == 0 && total == 0 && in.Status.StartTime == nil && !negative(in) {
+		errs = append(errs, field.Invalid(path, "0 replicas in total",
+			"set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"))
+	}
+	return errs
+}
+
+// negative tells whether a negative replica count, which has its own error, makes
+// the total 0.
+func negative(in *Input) bool {
+	for _, spec := range in.Replicas {
+		if spec != nil && spec.Replicas != nil && *spec.Replicas < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func sortedTypes(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec) []commonv1.ReplicaType {
+	out := make([]commonv1.ReplicaType, 0, len(m))
+	for t := range m {
+		out = append(out, t)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
+	return out
+}
+
+// validateReplicaSpec checks one replica type.
+func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	spec := in.Replicas[t]
+	if spec.Replicas != nil && *spec.Replicas < 0 {
+		errs = append(errs, field.Invalid(path.Child("replicas"), *spec.Replicas, "must be 0 or more"))
+	}
+	switch spec.RestartPolicy {
+	case "", commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode:
+	default:
+		errs = append(errs, field.NotSupported(path.Child("restartPolicy"), spec.RestartPolicy, []commonv1.RestartPolicy{
+			commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode,
+		}))
+	}
+	containers := path.Child("template", "spec", "containers")
+	if !slices.ContainsFunc(spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Name == in.Kind.ContainerName }) {
+		names := make([]string, 0, len(spec.Template.Spec.Containers))
+		for i := range spec.Template.Spec.Containers {
+			names = append(names, spec.Template.Spec.Containers[i].Name)
+		}
+		errs = append(errs, field.Invalid(containers, names, fmt.Sprintf(
+			"no container is named %q: name the main container so", in.Kind.ContainerName)))
+	}
+	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
+}
+
+// validateLabels refuses labels of the template that are the controller's own,
+// unless they say what the controller would say.
+func validateLabels(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	own := TypeLabels(in.Kind, in.Job.Name, t)
+	labels := in.Replicas[t].Template.Labels
+	keys := make([]string, 0, len(labels))
+	for k := range labels {
+		if strings.HasPrefix(k, commonv1.LabelPrefix) && own[k] != labels[k] {
+			keys = append(keys, k)
+		}
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		errs = append(errs, field.Invalid(path.Key(k), labels[k], fmt.Sprintf(
+			"labels under %s are set by the controller: remove it", commonv1.LabelPrefix)))
+	}
+	return errs
+}
+
+// validateRunPolicy checks what the schema of a CRD checks too, for kinds whose
+// CRD does not.
+func validateRunPolicy(p *commonv1.RunPolicy, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	check := func(name string, v *int64) {
+		if v != nil && *v < 0 {
+			errs = append(errs, field.Invalid(path.Child(name), *v, "must be 0 or more"))
+		}
+	}
+	check("ttlSecondsAfterFinished", widen(p.TTLSecondsAfterFinished))
+	check("activeDeadlineSeconds", p.ActiveDeadlineSeconds)
+	check("backoffLimit", widen(p.BackoffLimit))
+	return errs
+}
+
+func widen(v *int32) *int64 {
+	if v == nil {
+		return nil
+	}
+	w := int64(*v)
+	return &w
+}
+
+// validateName checks that every pod and service can be named after the job.
+func validateName(in *Input) field.ErrorList {
+	name, path := in.Job.Name, field.NewPath("metadata", "name")
+	if errs := validation.IsDNS1035Label(name); len(errs) > 0 && len(name) <= validation.DNS1035LabelMaxLength {
+		return field.ErrorList{field.Invalid(path, name,
+			"must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name")}
+	}
+	longest := ""
+	for _, t := range in.types() {
+		suffix := PodName("", t, max(in.replicas(t)-1, 0))
+		if len(suffix) > len(longest) {
+			longest = suffix
+		}
+	}
+	if most := validation.DNS1035LabelMaxLength - len(longest); len(name) > most {
+		return field.ErrorList{field.Invalid(path, name, fmt.Sprintf(
+			"is too long: %s%s would be the name of a pod and a service and have %d characters, %d are allowed: use a name of at most %s characters",
+			name, longest, len(name)+len(longest), validation.DNS1035LabelMaxLength, strconv.Itoa(most)))}
+	}
+	return nil
+}

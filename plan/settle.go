@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -48,12 +47,12 @@ const (
 	maxStalledRetry = time.Minute
 )
 
-// Settle draws the conclusions from the outcome of a plan: it returns the plan
-// with the status, events and time of the next look that follow. It looks only at
-// what the actions met; carrying them out is over.
+// Settle draws the conclusions from the outcome of a plan: it returns a plan
+// without actions, with the status, the events and the time of the next look that
+// follow. If the status was written already in this pass, the shell leaves the
+// settled one to the next, which comes to the same conclusion.
 func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), RequeueAfter: p.RequeueAfter}}
-	d.tell(o)
 	switch {
 	case len(o.Failures) > 0:
 		d.obstructed(o.Failures[0])
@@ -91,12 +90,7 @@ func wantsCreate(actions []Action) bool {
 // obstructed reports the first obstacle. A pod that is invalid fails the job,
 // unless others of its type are there: then an edit made it so.
 func (d *decision) obstructed(f Failure) {
-	what := "object"
-	if _, of, ok := strings.Cut(f.Action.String(), "create "); ok {
-		what, _, _ = strings.Cut(of, ":")
-		what, _, _ = strings.Cut(what, " (")
-	}
-	message := fmt.Sprintf("%s cannot create %s: %s", d.jobName(), what, f.Message)
+	message := fmt.Sprintf("%s cannot create %s: %s", d.jobName(), objectOf(f.Action), f.Message)
 	if a, ok := f.Action.(CreatePod); ok && f.Obstacle == Invalid && !d.hasPods(a.Type) {
 		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
@@ -106,17 +100,29 @@ func (d *decision) obstructed(f Failure) {
 	d.wakeAt(d.in.Now.Add(min(max(d.in.Now.Sub(since.Time), minStalledRetry), maxStalledRetry)))
 }
 
+// objectOf names what an action creates.
+func objectOf(a Action) string {
+	switch a := a.(type) {
+	case CreatePod:
+		return "pod " + a.Name
+	case CreateService:
+		return "service " + a.Name
+	default:
+		return "an object"
+	}
+}
+
 func (d *decision) hasPods(t commonv1.ReplicaType) bool {
 	tt := d.tally.Of(t)
 	return tt != nil && tt.Count(Missing) < len(tt.States)
 }
 
-// tell turns what was done into events, one per verb and kind.
-func (d *decision) tell(o Outcome) {
+// Events tells what was done, one event per verb and kind.
+func (o *Outcome) Events() []Event {
+	var events []Event
 	for _, e := range []struct {
-		names        []string
-		reason, verb string
-		kind         string
+		names              []string
+		reason, verb, kind string
 	}{
 		{o.ServicesCreated, "SuccessfulCreateService", "Created", "service"},
 		{o.PodsCreated, "SuccessfulCreatePod", "Created", "pod"},
@@ -126,11 +132,12 @@ func (d *decision) tell(o Outcome) {
 		switch len(e.names) {
 		case 0:
 		case 1:
-			d.event(false, e.reason, fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0]))
+			events = append(events, Event{Reason: e.reason, Message: fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0])})
 		default:
-			d.event(false, e.reason, fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind))
+			events = append(events, Event{Reason: e.reason, Message: fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind)})
 		}
 	}
+	return events
 }
 
 // sameConditions tells whether two statuses have the same conditions.

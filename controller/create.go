@@ -1,0 +1,136 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// createPod makes the pod of a replica and creates it.
+func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input, a plan.CreatePod) result {
+	template := in.Replicas[a.Type].Template.DeepCopy()
+	replica := Replica{Type: a.Type, Index: a.Index, PodName: a.Name, Attempt: a.Attempt}
+	err := c.setClusterSpec(ctx, job, replica, template)
+	switch {
+	case errors.Is(err, reconcile.TerminalError(nil)):
+		return result{obstacle: plan.Invalid, message: err.Error()}
+	case err != nil:
+		return result{obstacle: plan.Broken, message: err.Error()}
+	}
+	pod := plan.NewPod(in, a, template)
+	return c.created(ctx, job, in, kindPod, pod, c.set.pods.CreatePod(ctx, job, pod))
+}
+
+// setClusterSpec calls the author's code and turns a panic in it into an error, so
+// that one job cannot take down the others.
+func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r Replica, template *corev1.PodTemplateSpec) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "SetClusterSpec panicked", "pod", r.PodName, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the operator's SetClusterSpec panicked: %v: this is a bug of the operator, please report it", p)
+		}
+	}()
+	return c.Controller.SetClusterSpec(job, r, template)
+}
+
+// created finds out what became of a create.
+func (c *JobController[J]) created(ctx context.Context, job J, in *plan.Input, kind string, o client.Object, err error) result {
+	switch {
+	case err == nil:
+		c.set.memory.wroteChild(job, kind, o, in.Now)
+		return result{done: true}
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), apierrors.IsNotFound(err):
+		// The namespace is going away, and the job with it.
+		return result{}
+	case apierrors.IsAlreadyExists(err):
+		return c.taken(ctx, job, in, kind, o)
+	case refused(err):
+		return result{obstacle: plan.Refused, message: steady(err.Error())}
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return result{obstacle: plan.Invalid, message: err.Error()}
+	default:
+		return result{err: fmt.Errorf("cannot create %s %s/%s: %w", kind, o.GetNamespace(), o.GetName(), err)}
+	}
+}
+
+// refused tells whether the API server does not admit an object for reasons that
+// lie outside the object: permission, quota, or somebody's admission rules.
+func refused(err error) bool {
+	return apierrors.IsForbidden(err) || strings.Contains(err.Error(), "admission webhook")
+}
+
+// steady cuts what changes from try to try off a message, so that the condition
+// which holds it does not change either.
+func steady(message string) string {
+	message, _, _ = strings.Cut(message, ", used: ")
+	return message
+}
+
+// taken finds out who has the name that a pod or service should get.
+func (c *JobController[J]) taken(ctx context.Context, job J, in *plan.Input, kind string, wanted client.Object) result {
+	there := &metav1.PartialObjectMetadata{}
+	there.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: strings.ToUpper(kind[:1]) + kind[1:]})
+	key := client.ObjectKeyFromObject(wanted)
+	if err := c.APIReader.Get(ctx, key, there); err != nil {
+		if apierrors.IsNotFound(err) {
+			err = errors.New("it has just gone")
+		}
+		return result{err: fmt.Errorf("cannot create %s %s, because one of that name was there: %w", kind, key, err)}
+	}
+	owner := metav1.GetControllerOf(there)
+	switch {
+	case owner != nil && owner.UID == job.GetUID():
+		if there.Labels[commonv1.OperatorNameLabel] == in.Kind.OperatorName {
+			return result{} // The job's own: only the cache did not know it yet.
+		}
+		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(
+			"it is there, but without the label %s=%s: put the label back, or delete the %s", commonv1.OperatorNameLabel, in.Kind.OperatorName, kind)}
+	case there.DeletionTimestamp != nil && in.Now.Before(there.DeletionTimestamp.Add(remembered)),
+		owner != nil && owner.Kind == in.Kind.Name && owner.Name == job.GetName() && in.Now.Before(job.GetCreationTimestamp().Add(6*remembered)):
+		// Of an earlier job of the same name; it goes soon.
+		return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
+	case owner != nil:
+		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(
+			"a %s of that name is there and belongs to %s %s: delete it, or give one of the two another name", kind, owner.Kind, owner.Name)}
+	default:
+		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(
+			"a %s of that name is there and belongs to no job: delete or rename it, or give the job another name", kind)}
+	}
+}
+
+// deleted finds out what became of a delete.
+func (c *JobController[J]) deleted(job J, kind string, uid types.UID, err error) result {
+	switch {
+	case err == nil:
+		c.set.memory.deletedChild(job, kind, uid, c.Clock.Now())
+		return result{done: true}
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		// Gone already, or another object has the name now.
+		c.set.memory.deletedChild(job, kind, uid, c.Clock.Now())
+		return result{}
+	default:
+		return result{err: err}
+	}
+}
+
+func podRef(in *plan.Input, a plan.DeletePod) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: in.Job.Namespace, Name: a.Name, UID: a.UID}}
+}
+
+func serviceRef(in *plan.Input, a plan.DeleteService) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: in.Job.Namespace, Name: a.Name, UID: a.UID}}
+}

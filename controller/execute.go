@@ -1,0 +1,163 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+// How actions are carried out: neighbours of the same verb in batches of 1, 2, 4
+// and so on, so that a request which is bound to fail fails once, not a thousand
+// times.
+const (
+	maxBatch    = 500
+	maxParallel = 64
+)
+
+// verb groups the actions that may run at the same time.
+type verb int
+
+const (
+	verbCreate verb = iota
+	verbDelete
+	verbDeleteJob
+)
+
+func verbOf(a plan.Action) verb {
+	switch a.(type) {
+	case plan.CreatePod, plan.CreateService:
+		return verbCreate
+	case plan.DeletePod, plan.DeleteService:
+		return verbDelete
+	default:
+		return verbDeleteJob
+	}
+}
+
+// carryOut carries out the actions of a plan. The outcome holds what was done and
+// what met an obstacle; the error is the first that passes by itself.
+func (c *JobController[J]) carryOut(ctx context.Context, job J, in *plan.Input, actions []plan.Action) (plan.Outcome, error) {
+	var outcome plan.Outcome
+	for start := 0; start < len(actions); {
+		end := start + 1
+		for end < len(actions) && verbOf(actions[end]) == verbOf(actions[start]) {
+			end++
+		}
+		group := actions[start:end]
+		results := slowStart(len(group), func(i int) result { return c.do(ctx, job, in, group[i]) })
+		if err := collect(&outcome, group, results); err != nil {
+			return outcome, err
+		}
+		if len(outcome.Failures) > 0 {
+			return outcome, nil
+		}
+		start = end
+	}
+	return outcome, nil
+}
+
+// result is what became of one action.
+type result struct {
+	done     bool
+	obstacle plan.Obstacle
+	message  string
+	err      error
+}
+
+func (r result) failed() bool { return r.err != nil || r.obstacle != "" }
+
+// collect adds the results of a group of actions to the outcome, in order, and
+// returns the first error.
+func collect(o *plan.Outcome, group []plan.Action, results []result) error {
+	var first error
+	for i, r := range results {
+		switch {
+		case r.obstacle != "":
+			o.Failures = append(o.Failures, plan.Failure{Action: group[i], Obstacle: r.obstacle, Message: r.message})
+		case r.err != nil:
+			first = firstError(first, r.err)
+		case r.done:
+			switch a := group[i].(type) {
+			case plan.CreatePod:
+				o.PodsCreated = append(o.PodsCreated, a.Name)
+			case plan.DeletePod:
+				o.PodsDeleted = append(o.PodsDeleted, a.Name)
+			case plan.CreateService:
+				o.ServicesCreated = append(o.ServicesCreated, a.Name)
+			case plan.DeleteService:
+				o.ServicesDeleted = append(o.ServicesDeleted, a.Name)
+			}
+		}
+	}
+	return first
+}
+
+// slowStart calls f for 0 to n-1 in batches that double, each in parallel. After a
+// batch with a failure it stops. It returns the results of those that were called.
+func slowStart(n int, f func(int) result) []result {
+	results := make([]result, 0, n)
+	for size := 1; len(results) < n; size = min(2*size, maxBatch) {
+		start := len(results)
+		batch := make([]result, min(size, n-start))
+		parallel(len(batch), func(i int) { batch[i] = f(start + i) })
+		results = append(results, batch...)
+		for i := range batch {
+			if batch[i].failed() {
+				return results
+			}
+		}
+	}
+	return results
+}
+
+// parallel calls f for 0 to n-1, at most maxParallel at a time.
+func parallel(n int, f func(int)) {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(n, maxParallel) {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// do carries out one action.
+func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan.Action) result {
+	switch a := a.(type) {
+	case plan.CreatePod:
+		return c.createPod(ctx, job, in, a)
+	case plan.CreateService:
+		service := plan.NewService(in, a)
+		return c.created(ctx, job, in, kindService, service, c.set.services.CreateService(ctx, job, service))
+	case plan.DeletePod:
+		return c.deleted(job, kindPod, a.UID, c.set.pods.DeletePod(ctx, job, podRef(in, a)))
+	case plan.DeleteService:
+		return c.deleted(job, kindService, a.UID, c.set.services.DeleteService(ctx, job, serviceRef(in, a)))
+	case plan.DeleteJob:
+		return result{done: true, err: client.IgnoreNotFound(c.deleteJob(ctx, job))}
+	default:
+		return result{err: errors.New("unknown action " + a.String())}
+	}
+}
+
+// deleteJob deletes the job that was observed, if nobody changed it since.
+func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
+	uid, version := job.GetUID(), c.set.memory.newest(job).GetResourceVersion()
+	err := c.Client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err //nolint:wrapcheck // the API server's message names the object
+}

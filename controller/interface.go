@@ -1,0 +1,122 @@
+package controller
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// ControllerInterface is what the author of an operator writes: what is special
+// about one kind of job. J is a pointer to the job's type, for example
+// *testv1.TestJob. Embed [Defaults] to write only the methods that you need.
+//
+// The methods are called from several goroutines at once. The job that they get is
+// a copy with all defaults set.
+type ControllerInterface[J client.Object] interface {
+	// Kind says what is true of every job of the kind. It is called once, at set-up.
+	Kind() plan.Kind
+
+	// Parts points at the parts of a job that the library reads and writes.
+	Parts(job J) Parts
+
+	// Rules says which replicas make the job running and which make it a success.
+	// The zero value suits a job whose replicas are all alike.
+	Rules(job J) plan.Rules
+
+	// SetClusterSpec adds to the template of a replica's pod what the replica needs
+	// to find the others: environment, files, arguments. The template is a copy, to
+	// be changed at will; the job must not be changed. What identifies the pod
+	// (name, labels under training.kubeflow.org/, owner, restart policy) is set
+	// afterwards.
+	//
+	// An error stalls the job, which says so in a condition, until a later try
+	// works. Wrapped by reconcile.TerminalError it means that the user made a
+	// mistake which no retry can mend: it fails a job that has no pods of this type
+	// yet.
+	SetClusterSpec(job J, replica Replica, template *corev1.PodTemplateSpec) error
+}
+
+// Parts are the parts of a job that the library reads and writes.
+type Parts struct {
+	RunPolicy *commonv1.RunPolicy
+	Replicas  map[commonv1.ReplicaType]*commonv1.ReplicaSpec
+	Status    *commonv1.JobStatus
+}
+
+// Replica is one replica of a job.
+type Replica struct {
+	Type  commonv1.ReplicaType
+	Index int32
+	// PodName is the name of its pod. Where the job has one service for all
+	// replicas the pod is reached as PodName.<job name>; where each replica has its
+	// own, as PodName.
+	PodName string
+	// Attempt counts the restarts of this replica, from 0.
+	Attempt int32
+}
+
+// Defaults gives [ControllerInterface] the methods that many kinds do not need.
+type Defaults[J client.Object] struct{}
+
+// Rules returns the zero value: the job runs when any replica does, and succeeds
+// when all have.
+func (Defaults[J]) Rules(J) plan.Rules { return plan.Rules{} }
+
+// SetClusterSpec changes nothing.
+func (Defaults[J]) SetClusterSpec(J, Replica, *corev1.PodTemplateSpec) error { return nil }
+
+// The interfaces below are optional. A Controller that implements one of them
+// replaces what the library does by default; which ones it implements is found
+// once, at set-up, and logged.
+
+// Defaulter sets defaults of the kind's own fields, before the library sets its.
+// The job is a copy: nothing is written back.
+type Defaulter[J client.Object] interface {
+	Default(job J)
+}
+
+// Validator finds mistakes in the kind's own fields. What it finds is treated as
+// the library's own findings are: it fails a job that has not started, and stalls
+// one that has.
+type Validator[J client.Object] interface {
+	Validate(job J) field.ErrorList
+}
+
+// Judge decides over success, failure and running in place of [plan.Rules]. It
+// must be a pure function of its arguments. nil leaves it to the rules.
+type Judge[J client.Object] interface {
+	Judge(job J, tally *plan.Tally) *plan.Verdict
+}
+
+// PodControl creates and deletes pods in place of the library. Delete must honour
+// the UID, and the errors of both are those of the API server.
+type PodControl[J client.Object] interface {
+	CreatePod(ctx context.Context, job J, pod *corev1.Pod) error
+	DeletePod(ctx context.Context, job J, pod *corev1.Pod) error
+}
+
+// ServiceControl creates and deletes services in place of the library, as
+// [PodControl] does pods.
+type ServiceControl[J client.Object] interface {
+	CreateService(ctx context.Context, job J, service *corev1.Service) error
+	DeleteService(ctx context.Context, job J, service *corev1.Service) error
+}
+
+// ChildLister finds the pods and services of a job in place of the library, which
+// looks them up in the cache by the UID of their controller. It must return only
+// those whose controller is the job.
+type ChildLister[J client.Object] interface {
+	ListPods(ctx context.Context, job J) ([]*corev1.Pod, error)
+	ListServices(ctx context.Context, job J) ([]*corev1.Service, error)
+}
+
+// StatusWriter writes the status of a job in place of the library. The write must
+// fail with a conflict if the job's resource version is no longer the given one.
+type StatusWriter[J client.Object] interface {
+	WriteStatus(ctx context.Context, job J, status *commonv1.JobStatus) error
+}

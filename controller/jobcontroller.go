@@ -1,0 +1,163 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// JobController runs the jobs of one kind. Only Controller is required. Set it up
+// with SetupWithManager, or with Builder or Init if the reconcile loop is your own.
+// It must not be copied after that.
+type JobController[J client.Object] struct {
+	// Controller is what is special about the kind. Required.
+	Controller ControllerInterface[J]
+
+	// Config configures the controller. The zero value is ready for use.
+	Config commonv1.JobControllerConfiguration
+
+	// Recorder takes the events. Default: the manager's, named after the kind's
+	// operator name.
+	Recorder events.EventRecorder
+
+	// Client reads from a cache and writes to the API server. Default: the manager's.
+	Client client.Client
+
+	// APIReader reads from the API server itself. It is asked before pods are
+	// created or deleted, to be sure that the plan is not made from a stale view,
+	// and when a name is taken. Default: the manager's.
+	APIReader client.Reader
+
+	// Clock tells the time. Default: the real one.
+	Clock clock.PassiveClock
+
+	set *settings[J]
+}
+
+// retryStale is how long to wait for the cache to catch up with the API server.
+// The event that brings the news usually comes first.
+const retryStale = 100 * time.Millisecond
+
+// ReconcileJobs looks at one job and does what it needs next. It changes no field
+// of the job's specification on the API server. Call it in your reconcile loop
+// with a job of your own copy, read from the cache, and return what it returns.
+//
+// A stale job is no error: nothing is done, and the result asks for another look.
+// An error means that the API server did not do as asked and that it is to be
+// tried again; a user's mistake is no error but a condition of the job.
+func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.Result, error) {
+	if c.set == nil {
+		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf(
+			"the JobController of %T is not set up: call SetupWithManager, Builder or Init before ReconcileJobs", job))
+	}
+	job = c.set.memory.newest(job)
+	in, err := c.observe(ctx, job)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	tally := plan.TallyOf(in)
+	p := plan.Decide(in, tally, c.judge(job, tally))
+	p.RequeueAfter = soonest(p.RequeueAfter, c.set.memory.pending(job, in.Now))
+
+	current, err := c.prove(ctx, job, in, &p)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !current {
+		return reconcile.Result{RequeueAfter: retryStale}, nil
+	}
+	outcome, err := c.carryOut(ctx, job, in, p.Actions)
+	c.tell(job, outcome.Events())
+	settled := plan.Settle(in, tally, p, outcome)
+	if settled.WriteStatus && !p.WriteStatus {
+		if current, werr := c.writeStatus(ctx, job, in, &settled); werr != nil || !current {
+			return reconcile.Result{RequeueAfter: retryStale}, firstError(err, werr)
+		}
+	} else if settled.WriteStatus {
+		settled.RequeueAfter = soonest(settled.RequeueAfter, retryStale)
+	}
+	return reconcile.Result{RequeueAfter: soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration)}, err
+}
+
+// prove makes sure that a plan was made from the current job, which writing its
+// status proves and reading it again proves too. It costs nothing when there is
+// nothing to do.
+func (c *JobController[J]) prove(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
+	if p.WriteStatus {
+		return c.writeStatus(ctx, job, in, p)
+	}
+	if len(p.Actions) == 0 {
+		return true, nil
+	}
+	live := c.set.metadata(job)
+	err := c.APIReader.Get(ctx, client.ObjectKeyFromObject(job), live)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read %s %s: %w", in.Kind.Name, client.ObjectKeyFromObject(job), err)
+	}
+	return live.GetUID() == job.GetUID() && live.GetResourceVersion() == job.GetResourceVersion(), nil
+}
+
+// writeStatus writes the status of a plan on condition that the job is the one
+// that was observed, and then tells the plan's events. It returns false if the job
+// has changed or is gone.
+func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
+	err := c.set.statusWriter.WriteStatus(ctx, job, &p.Status)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		log.FromContext(ctx).V(1).Info("The job has changed since it was read; looking again")
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot write the status of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	}
+	c.tell(job, p.Events)
+	return true, nil
+}
+
+// maxNote is how long the note of an event can be.
+const maxNote = 1000
+
+// tell records events.
+func (c *JobController[J]) tell(job J, list []plan.Event) {
+	for _, e := range list {
+		kind := corev1.EventTypeNormal
+		if e.Warning {
+			kind = corev1.EventTypeWarning
+		}
+		note := e.Message
+		if len(note) > maxNote {
+			note = note[:maxNote] + " ..."
+		}
+		c.Recorder.Eventf(job, nil, kind, e.Reason, "Reconcile", "%s", note)
+	}
+}
+
+// soonest is the earlier of two times to look again, where 0 is never.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

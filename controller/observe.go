@@ -1,0 +1,121 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+// ownerIndex is the name of the cache index of pods and services by the UID of
+// their controller. It holds the operator's name because each operator of a
+// manager has its own.
+func ownerIndex(operator string) string { return "jobkit.controllerUID/" + operator }
+
+// Kinds of children, as they are named in messages.
+const (
+	kindPod     = "pod"
+	kindService = "service"
+)
+
+// observe puts together all that the plan for a job depends on.
+func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, error) {
+	if c.set.defaulter != nil {
+		c.set.defaulter.Default(job)
+	}
+	parts := c.Controller.Parts(job)
+	if parts.RunPolicy == nil || parts.Status == nil {
+		return nil, reconcile.TerminalError(fmt.Errorf("Parts() of %s returned a nil RunPolicy or Status: point at the job's own fields", c.set.kind.Name))
+	}
+	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
+	in := &plan.Input{
+		Kind: c.set.kind,
+		Job: plan.Job{
+			Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
+			Generation: job.GetGeneration(), Deleted: job.GetDeletionTimestamp() != nil,
+		},
+		RunPolicy: *parts.RunPolicy,
+		Replicas:  parts.Replicas,
+		Rules:     c.Controller.Rules(job),
+		Status:    *parts.Status,
+		Backoff:   plan.DefaultBackoff,
+		Now:       c.Clock.Now(),
+	}
+	if c.set.validator != nil {
+		if errs := c.set.validator.Validate(job); len(errs) > 0 {
+			in.Problem = errs.ToAggregate().Error()
+		}
+	}
+	if in.Job.Deleted {
+		return in, nil
+	}
+	var err error
+	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
+		return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	}
+	if in.Services, err = c.set.lister.ListServices(ctx, job); err != nil {
+		return nil, fmt.Errorf("cannot list the services of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	}
+	in.Pods = withOwnWrites(c.set.memory, job, kindPod, in.Pods, in.Now)
+	in.Services = withOwnWrites(c.set.memory, job, kindService, in.Services, in.Now)
+	return in, nil
+}
+
+// judge asks the author's own verdict, if there is one.
+func (c *JobController[J]) judge(job J, tally *plan.Tally) *plan.Verdict {
+	if c.set.judge == nil {
+		return nil
+	}
+	return c.set.judge.Judge(job, tally)
+}
+
+// cacheLister finds pods and services in the cache by the UID of their controller.
+type cacheLister[J client.Object] struct {
+	reader  client.Reader
+	indexed bool
+	kind    *plan.Kind
+}
+
+// ListPods implements ChildLister.
+func (l *cacheLister[J]) ListPods(ctx context.Context, job J) ([]*corev1.Pod, error) {
+	var list corev1.PodList
+	if err := l.list(ctx, job, &list); err != nil {
+		return nil, err
+	}
+	pods := make([]*corev1.Pod, 0, len(list.Items))
+	for i := range list.Items {
+		if metav1.IsControlledBy(&list.Items[i], job) {
+			pods = append(pods, &list.Items[i])
+		}
+	}
+	return pods, nil
+}
+
+// ListServices implements ChildLister.
+func (l *cacheLister[J]) ListServices(ctx context.Context, job J) ([]*corev1.Service, error) {
+	var list corev1.ServiceList
+	if err := l.list(ctx, job, &list); err != nil {
+		return nil, err
+	}
+	services := make([]*corev1.Service, 0, len(list.Items))
+	for i := range list.Items {
+		if metav1.IsControlledBy(&list.Items[i], job) {
+			services = append(services, &list.Items[i])
+		}
+	}
+	return services, nil
+}
+
+// list reads children without copying them: nothing below changes them.
+func (l *cacheLister[J]) list(ctx context.Context, job J, list client.ObjectList) error {
+	var by client.ListOption = client.MatchingLabels(plan.JobLabels(*l.kind, job.GetName()))
+	if l.indexed {
+		by = client.MatchingFields{ownerIndex(l.kind.OperatorName): string(job.GetUID())}
+	}
+	return l.reader.List(ctx, list, client.InNamespace(job.GetNamespace()), by, client.UnsafeDisableDeepCopy) //nolint:wrapcheck // the caller says of which job
+}

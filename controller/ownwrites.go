@@ -1,0 +1,189 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// memory remembers the controller's own writes until the cache shows them, so that
+// a look at a job right after a write does not ask for the same again. It only
+// saves requests: every write carries a precondition, and what is remembered is
+// forgotten after a while.
+type memory[J client.Object] struct {
+	mu   sync.Mutex
+	jobs map[types.NamespacedName]*jobMemory[J]
+}
+
+// jobMemory is what is remembered of one job.
+type jobMemory[J client.Object] struct {
+	uid types.UID
+	// job is the job as the last status write returned it, if wrote is set.
+	job   J
+	wrote bool
+	// created holds the pods and services that the cache does not show yet, by name.
+	created map[childName]ownCreate
+	// deleted holds those that the cache still shows as before, by UID.
+	deleted map[childUID]time.Time
+}
+
+type childName struct{ kind, name string }
+
+type childUID struct {
+	kind string
+	uid  types.UID
+}
+
+type ownCreate struct {
+	object client.Object
+	until  time.Time
+}
+
+// remembered is how long an own write is remembered that the cache never shows,
+// for example because somebody undid it at once.
+const remembered = 10 * time.Second
+
+func newMemory[J client.Object]() *memory[J] {
+	return &memory[J]{jobs: map[types.NamespacedName]*jobMemory[J]{}}
+}
+
+// of returns the memory of a job, for the caller who holds the lock.
+func (m *memory[J]) of(job J) *jobMemory[J] {
+	key := client.ObjectKeyFromObject(job)
+	j := m.jobs[key]
+	if j == nil || j.uid != job.GetUID() {
+		j = &jobMemory[J]{
+			uid:     job.GetUID(),
+			created: map[childName]ownCreate{},
+			deleted: map[childUID]time.Time{},
+		}
+		m.jobs[key] = j
+	}
+	return j
+}
+
+// wroteJob remembers the job as a status write returned it.
+func (m *memory[J]) wroteJob(job J) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.of(job)
+	j.job, j.wrote = job, true
+}
+
+// wroteChild remembers a pod or service that was created.
+func (m *memory[J]) wroteChild(job J, kind string, object client.Object, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(job).created[childName{kind, object.GetName()}] = ownCreate{object: object, until: now.Add(remembered)}
+}
+
+// deletedChild remembers that a pod or service was deleted.
+func (m *memory[J]) deletedChild(job J, kind string, uid types.UID, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(job).deleted[childUID{kind, uid}] = now.Add(remembered)
+}
+
+// forget drops what is remembered of a job that is gone.
+func (m *memory[J]) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.jobs, key)
+}
+
+// pending is how long until something that the cache never showed is forgotten:
+// the job must be looked at then. It is 0 if there is nothing.
+func (m *memory[J]) pending(job J, now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jobs[client.ObjectKeyFromObject(job)]
+	if j == nil {
+		return 0
+	}
+	var next time.Duration
+	for _, c := range j.created {
+		next = soonest(next, max(c.until.Sub(now), time.Millisecond))
+	}
+	for _, until := range j.deleted {
+		next = soonest(next, max(until.Sub(now), time.Millisecond))
+	}
+	if next == 0 && !j.wrote {
+		delete(m.jobs, client.ObjectKeyFromObject(job))
+	}
+	return next
+}
+
+// newest returns the newer of the given job and the one remembered.
+func (m *memory[J]) newest(job J) J {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jobs[client.ObjectKeyFromObject(job)]
+	if j == nil || j.uid != job.GetUID() || !j.wrote {
+		return job
+	}
+	n, err := resourceversion.CompareResourceVersion(job.GetResourceVersion(), j.job.GetResourceVersion())
+	if err == nil && n < 0 {
+		if fresh, ok := j.job.DeepCopyObject().(J); ok {
+			return fresh
+		}
+	}
+	j.wrote = false
+	return job
+}
+
+// withOwnWrites completes what the cache shows of a job's pods or services by the
+// controller's own writes. It may change the slice, but not what it points to.
+func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []C, now time.Time) []C {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jobs[client.ObjectKeyFromObject(job)]
+	if j == nil || j.uid != job.GetUID() {
+		return seen
+	}
+	there := make(map[types.UID]bool, len(seen))
+	for i, o := range seen {
+		name := childName{kind, o.GetName()}
+		if own, ok := j.created[name]; ok {
+			if made, ok := own.object.(C); ok && o.GetUID() != made.GetUID() && older(o, made) {
+				// The cache still shows the one that had the name before.
+				seen[i], o = made, made
+			} else {
+				delete(j.created, name)
+			}
+		}
+		there[o.GetUID()] = true
+		if _, ok := j.deleted[childUID{kind, o.GetUID()}]; ok && o.GetDeletionTimestamp() == nil {
+			if leaving, ok := o.DeepCopyObject().(C); ok {
+				leaving.SetDeletionTimestamp(&metav1.Time{Time: now})
+				seen[i] = leaving
+			}
+		}
+	}
+	for name, own := range j.created {
+		made, ok := own.object.(C)
+		switch {
+		case !ok:
+		case now.After(own.until):
+			delete(j.created, name)
+		case !there[made.GetUID()]:
+			there[made.GetUID()] = true
+			seen = append(seen, made)
+		}
+	}
+	for child, until := range j.deleted {
+		if child.kind == kind && (!there[child.uid] || now.After(until)) {
+			delete(j.deleted, child)
+		}
+	}
+	return seen
+}
+
+// older tells whether a is an older state of the world than b.
+func older(a, b client.Object) bool {
+	n, err := resourceversion.CompareResourceVersion(a.GetResourceVersion(), b.GetResourceVersion())
+	return err == nil && n < 0
+}

@@ -1,0 +1,232 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+const (
+	defaultWorkers = 8
+	// Errors of the API server are tried again after this time, doubled each time
+	// up to the maximum.
+	minRetry = 200 * time.Millisecond
+	maxRetry = time.Minute
+)
+
+// settings are what a JobController found out at set-up.
+type settings[J client.Object] struct {
+	gvk    schema.GroupVersionKind
+	kind   plan.Kind
+	memory *memory[J]
+
+	lister       ChildLister[J]
+	pods         PodControl[J]
+	services     ServiceControl[J]
+	statusWriter StatusWriter[J]
+	defaulter    Defaulter[J]
+	validator    Validator[J]
+	judge        Judge[J]
+	// custom names the optional interfaces that the author implements.
+	custom []string
+}
+
+// SetupWithManager sets the controller up and makes it the reconcile loop of its
+// kind: it reads each job from the cache and calls ReconcileJobs.
+func (c *JobController[J]) SetupWithManager(mgr ctrl.Manager) error {
+	b, err := c.Builder(mgr)
+	if err != nil {
+		return err
+	}
+	if err := b.Complete(reconcile.Func(c.reconcile)); err != nil {
+		return fmt.Errorf("cannot add the controller of %s to the manager: %w", c.set.kind.Name, err)
+	}
+	return nil
+}
+
+// reconcile is the loop of SetupWithManager.
+func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	job, err := newJob[J]()
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if err := c.Client.Get(ctx, req.NamespacedName, job); err != nil {
+		if apierrors.IsNotFound(err) {
+			c.set.memory.forget(req.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, req.NamespacedName, err)
+	}
+	return c.ReconcileJobs(ctx, job)
+}
+
+// Builder sets the controller up for a reconcile loop of the author's own, and
+// returns a builder that watches the jobs, their pods and their services. Complete
+// it with a reconciler that calls ReconcileJobs.
+func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
+	if c.Client == nil {
+		c.Client = mgr.GetClient()
+	}
+	if c.APIReader == nil {
+		c.APIReader = mgr.GetAPIReader()
+	}
+	job, err := newJob[J]()
+	if err != nil {
+		return nil, err
+	}
+	if c.Recorder == nil && c.Controller != nil {
+		kind, _, err := kindOf(c.Controller, mgr.GetScheme())
+		if err != nil {
+			return nil, err
+		}
+		c.Recorder = mgr.GetEventRecorder(kind.OperatorName)
+	}
+	if err := c.Init(mgr.GetScheme()); err != nil {
+		return nil, err
+	}
+	name := c.set.kind.OperatorName
+	if l, ok := c.set.lister.(*cacheLister[J]); ok {
+		l.indexed = true
+		for _, o := range []client.Object{&corev1.Pod{}, &corev1.Service{}} {
+			// The indexer runs until the manager ends; it takes no context of ours.
+			if err := mgr.GetFieldIndexer().IndexField(context.TODO(), o, ownerIndex(name), byController(c.set.gvk)); err != nil {
+				return nil, fmt.Errorf("cannot index the %T of %s: %w", o, c.set.kind.Name, err)
+			}
+		}
+	}
+	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
+		"replicaTypes", c.set.kind.ReplicaTypes, "ownImplementationsOf", c.set.custom)
+	workers := c.Config.MaxConcurrentReconciles
+	if workers == 0 {
+		workers = defaultWorkers
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named(name).
+		For(job).
+		Owns(&corev1.Pod{}).
+		Owns(&corev1.Service{}).
+		WithOptions(ctrlcontroller.Options{
+			MaxConcurrentReconciles: workers,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+		}), nil
+}
+
+// Init sets the controller up without a manager, for tests and loops of the
+// author's own: Client, APIReader and Recorder must be set. It finds pods and
+// services by their labels and checks the owner.
+func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
+	switch {
+	case c.Controller == nil:
+		return errors.New("JobController.Controller is not set: give it a type that implements ControllerInterface")
+	case c.Client == nil:
+		return errors.New("JobController.Client is not set: set it, or use SetupWithManager")
+	case c.Recorder == nil:
+		return errors.New("JobController.Recorder is not set: set it, or use SetupWithManager")
+	case c.Config.EnableGangScheduling:
+		return errors.New("JobController.Config.EnableGangScheduling is true, but this version has no gang scheduler: set it to false")
+	}
+	if c.APIReader == nil {
+		c.APIReader = c.Client
+	}
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	kind, gvk, err := kindOf(c.Controller, scheme)
+	if err != nil {
+		return err
+	}
+	s := &settings[J]{gvk: gvk, kind: kind, memory: newMemory[J]()}
+	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory}
+	s.lister, s.pods, s.services, s.statusWriter = &cacheLister[J]{reader: c.Client, kind: &s.kind}, w, w, w
+	choose(s, c.Controller, "Defaulter", &s.defaulter)
+	choose(s, c.Controller, "Validator", &s.validator)
+	choose(s, c.Controller, "Judge", &s.judge)
+	choose(s, c.Controller, "PodControl", &s.pods)
+	choose(s, c.Controller, "ServiceControl", &s.services)
+	choose(s, c.Controller, "ChildLister", &s.lister)
+	choose(s, c.Controller, "StatusWriter", &s.statusWriter)
+	c.set = s
+	return nil
+}
+
+// choose takes the author's implementation of an optional interface, if there is one.
+func choose[J client.Object, I any](s *settings[J], author any, name string, into *I) {
+	if own, ok := author.(I); ok {
+		*into = own
+		s.custom = append(s.custom, name)
+	}
+}
+
+// kindOf completes and checks what the author says of the kind.
+func kindOf[J client.Object](author ControllerInterface[J], scheme *runtime.Scheme) (plan.Kind, schema.GroupVersionKind, error) {
+	job, err := newJob[J]()
+	if err != nil {
+		return plan.Kind{}, schema.GroupVersionKind{}, err
+	}
+	gvk, err := apiutil.GVKForObject(job, scheme)
+	if err != nil {
+		return plan.Kind{}, gvk, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
+	}
+	kind := author.Kind()
+	kind.Name, kind.APIVersion = gvk.Kind, gvk.GroupVersion().String()
+	kind.SetDefaults()
+	if len(kind.ReplicaTypes) == 0 {
+		return kind, gvk, fmt.Errorf("Kind() of %s names no ReplicaTypes: name at least one", kind.Name)
+	}
+	if kind.ContainerName == "" {
+		return kind, gvk, fmt.Errorf("Kind() of %s has no ContainerName: name the main container of every replica", kind.Name)
+	}
+	return kind, gvk, nil
+}
+
+// newJob returns an empty job.
+func newJob[J client.Object]() (J, error) {
+	t := reflect.TypeFor[J]()
+	if t.Kind() != reflect.Pointer {
+		var none J
+		return none, fmt.Errorf("JobController needs a pointer to the job's type, for example *TestJob, and got %s", t)
+	}
+	job, ok := reflect.New(t.Elem()).Interface().(J)
+	if !ok {
+		return job, fmt.Errorf("cannot make a new %s", t)
+	}
+	return job, nil
+}
+
+// byController indexes an object by the UID of its controller, if that is a job of
+// the kind.
+func byController(gvk schema.GroupVersionKind) client.IndexerFunc {
+	apiVersion := gvk.GroupVersion().String()
+	return func(o client.Object) []string {
+		owner := metav1.GetControllerOf(o)
+		if owner == nil || owner.Kind != gvk.Kind || owner.APIVersion != apiVersion {
+			return nil
+		}
+		return []string{string(owner.UID)}
+	}
+}
+
+// metadata returns an empty object to read the metadata of a job into.
+func (s *settings[J]) metadata(J) *metav1.PartialObjectMetadata {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(s.gvk)
+	return m
+}

@@ -1,0 +1,65 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// background lets the garbage collector delete what an object owns.
+const background = client.PropagationPolicy(metav1.DeletePropagationBackground)
+
+// writer is how the library creates, deletes and writes where the author has no
+// way of their own. It implements PodControl, ServiceControl and StatusWriter.
+type writer[J client.Object] struct {
+	client client.Client
+	parts  func(J) Parts
+	memory *memory[J]
+}
+
+// CreatePod implements PodControl.
+func (w *writer[J]) CreatePod(ctx context.Context, _ J, pod *corev1.Pod) error {
+	return w.client.Create(ctx, pod) //nolint:wrapcheck // its kind decides what follows
+}
+
+// DeletePod implements PodControl.
+func (w *writer[J]) DeletePod(ctx context.Context, _ J, pod *corev1.Pod) error {
+	return w.delete(ctx, pod)
+}
+
+// CreateService implements ServiceControl.
+func (w *writer[J]) CreateService(ctx context.Context, _ J, service *corev1.Service) error {
+	return w.client.Create(ctx, service) //nolint:wrapcheck // its kind decides what follows
+}
+
+// DeleteService implements ServiceControl.
+func (w *writer[J]) DeleteService(ctx context.Context, _ J, service *corev1.Service) error {
+	return w.delete(ctx, service)
+}
+
+// delete deletes an object on condition that it has the UID.
+func (w *writer[J]) delete(ctx context.Context, o client.Object) error {
+	uid := o.GetUID()
+	return w.client.Delete(ctx, o, client.Preconditions{UID: &uid}, background) //nolint:wrapcheck // its kind decides what follows
+}
+
+// WriteStatus implements StatusWriter. It sends only what differs, so that fields
+// of the status that this version does not know survive.
+func (w *writer[J]) WriteStatus(ctx context.Context, job J, status *commonv1.JobStatus) error {
+	changed, ok := job.DeepCopyObject().(J)
+	if !ok {
+		return fmt.Errorf("the deep copy of a %T is a %T", job, changed)
+	}
+	*w.parts(changed).Status = *status.DeepCopy()
+	err := w.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return err //nolint:wrapcheck // its kind decides what follows
+	}
+	w.memory.wroteJob(changed)
+	return nil
+}

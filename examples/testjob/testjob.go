@@ -1,0 +1,74 @@
+// Package testjob is the smallest complete operator: what a TestJob is, and how
+// its replicas find each other. Together with operator/main.go it is all the code
+// that an author writes, the API types aside.
+package testjob
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs/status,verbs=patch
+// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=pods;services,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Controller is step 1: a type that implements controller.ControllerInterface.
+type Controller struct{}
+
+// Kind says what is true of every TestJob.
+func (Controller) Kind() plan.Kind {
+	return plan.Kind{
+		ReplicaTypes:      []commonv1.ReplicaType{testv1.Master, testv1.Worker},
+		ReplicaSpecsField: "testReplicaSpecs",
+		ContainerName:     testv1.ContainerName,
+		PortName:          testv1.PortName,
+		PortNumber:        testv1.PortNumber,
+		RestartPolicy:     commonv1.RestartPolicyNever,
+		CleanPodPolicy:    commonv1.CleanPodPolicyRunning,
+	}
+}
+
+// Parts points at what the library reads and writes.
+func (Controller) Parts(job *testv1.TestJob) controller.Parts {
+	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.TestReplicaSpecs, Status: &job.Status}
+}
+
+// Rules says that the Master decides; without one, all Workers do.
+func (Controller) Rules(job *testv1.TestJob) plan.Rules {
+	if job.Spec.TestReplicaSpecs[testv1.Master] == nil {
+		return plan.Rules{Master: []plan.Replicas{plan.Index(testv1.Worker, 0)}}
+	}
+	master := plan.All(testv1.Master)
+	return plan.Rules{Success: []plan.SuccessRule{plan.AllOf(master)}, Master: []plan.Replicas{master}}
+}
+
+// SetClusterSpec tells each replica its own name and where the first one is reached.
+func (Controller) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	first := testv1.Master
+	if job.Spec.TestReplicaSpecs[first] == nil {
+		first = testv1.Worker
+	}
+	for i := range template.Spec.Containers {
+		c := &template.Spec.Containers[i]
+		c.Env = append(c.Env, corev1.EnvVar{Name: "REPLICA", Value: r.PodName},
+			corev1.EnvVar{Name: "FIRST_REPLICA", Value: plan.PodName(job.Name, first, 0) + "." + job.Name})
+	}
+	return nil
+}
+
+// SetupWithManager is step 2, the JobController, and step 3, the reconcile loop.
+func SetupWithManager(mgr ctrl.Manager) error {
+	jobs := &controller.JobController[*testv1.TestJob]{
+		Controller: Controller{},
+		Config:     commonv1.JobControllerConfiguration{EnableGangScheduling: false},
+		Recorder:   mgr.GetEventRecorder("testjob-controller"),
+	}
+	return jobs.SetupWithManager(mgr)
+}

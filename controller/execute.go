@@ -69,7 +69,11 @@ type result struct {
 	err      error
 }
 
-func (r result) failed() bool { return r.err != nil || r.obstacle != "" }
+// general tells whether the action failed for a reason that others will meet too.
+// A name that is taken is no such reason.
+func (r result) general() bool {
+	return r.err != nil || r.obstacle != "" && r.obstacle != plan.NameConflict
+}
 
 // collect adds the results of a group of actions to the outcome, in order, and
 // returns the first error.
@@ -98,7 +102,7 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 }
 
 // slowStart calls f for 0 to n-1 in batches that double, each in parallel. After a
-// batch with a failure it stops. It returns the results of those that were called.
+// batch with a general failure it stops. It returns the results of those that were called.
 func slowStart(n int, f func(int) result) []result {
 	results := make([]result, 0, n)
 	for size := 1; len(results) < n; size = min(2*size, maxBatch) {
@@ -107,7 +111,7 @@ func slowStart(n int, f func(int) result) []result {
 		parallel(len(batch), func(i int) { batch[i] = f(start + i) })
 		results = append(results, batch...)
 		for i := range batch {
-			if batch[i].failed() {
+			if batch[i].general() {
 				return results
 			}
 		}

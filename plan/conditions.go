@@ -80,8 +80,9 @@ func (d *decision) remove(t commonv1.JobConditionType) {
 	status.Conditions = kept
 }
 
-// set puts a condition at the end of the list. One that is as wanted already stays
-// as and where it is.
+// set puts a condition at the end of the list, where the last that is True names
+// the state; only Stalled stays behind it, because a job that runs in part is
+// stalled. One that is as wanted already stays as and where it is.
 func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
 	now := d.in.now()
 	c := commonv1.JobCondition{
@@ -97,7 +98,14 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 		}
 		d.remove(t)
 	}
-	d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
+	stalled := d.plan.Status.Condition(commonv1.JobStalled)
+	if t == commonv1.JobStalled || stalled == nil {
+		d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
+		return
+	}
+	last := *stalled
+	d.remove(commonv1.JobStalled)
+	d.plan.Status.Conditions = append(d.plan.Status.Conditions, c, last)
 }
 
 // stateOf is the type of the last condition that is True.

@@ -87,11 +87,11 @@ func wantsCreate(actions []Action) bool {
 	return false
 }
 
-// obstructed reports the first obstacle. A pod that is invalid fails the job,
-// unless others of its type are there: then an edit made it so.
+// obstructed reports the first obstacle. An object that is invalid fails the job,
+// unless the job got further with it before: then an edit made it so.
 func (d *decision) obstructed(f Failure) {
 	message := fmt.Sprintf("%s cannot create %s: %s", d.jobName(), objectOf(f.Action), f.Message)
-	if a, ok := f.Action.(CreatePod); ok && f.Obstacle == Invalid && !d.hasPods(a.Type) {
+	if f.Obstacle == Invalid && !d.hasPodsLike(f.Action) {
 		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
 	}
@@ -112,9 +112,19 @@ func objectOf(a Action) string {
 	}
 }
 
-func (d *decision) hasPods(t commonv1.ReplicaType) bool {
-	tt := d.tally.Of(t)
-	return tt != nil && tt.Count(Missing) < len(tt.States)
+// hasPodsLike tells whether the job has pods of the kind that an action creates,
+// or any pods if it creates something else.
+func (d *decision) hasPodsLike(a Action) bool {
+	tally := d.tally
+	if pod, ok := a.(CreatePod); ok {
+		tally = &Tally{}
+		if tt := d.tally.Of(pod.Type); tt != nil {
+			tally.Types = append(tally.Types, *tt)
+		}
+	}
+	found := false
+	tally.each(func(s *slot) { found = found || s.pod != nil })
+	return found
 }
 
 // Events tells what was done, one event per verb and kind.

@@ -1,6 +1,4 @@
-// Package testjob is the smallest complete operator: what a TestJob is, and how
-// its replicas find each other. Together with operator/main.go it is all the code
-// that an author writes, the API types aside.
+// Package testjob is, with operator/main.go, the smallest complete operator.
 package testjob
 
 import (
@@ -40,27 +38,30 @@ func (Controller) Parts(job *testv1.TestJob) controller.Parts {
 	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.TestReplicaSpecs, Status: &job.Status}
 }
 
-// Rules says that the Master decides; without one, all Workers do.
+// Rules says that the first type decides, and that its first replica is the master.
 func (Controller) Rules(job *testv1.TestJob) plan.Rules {
-	if job.Spec.TestReplicaSpecs[testv1.Master] == nil {
-		return plan.Rules{Master: []plan.Replicas{plan.Index(testv1.Worker, 0)}}
+	return plan.Rules{
+		Success: []plan.SuccessRule{plan.AllOf(plan.All(firstType(job)))},
+		Master:  []plan.Replicas{plan.Index(firstType(job), 0)},
 	}
-	master := plan.All(testv1.Master)
-	return plan.Rules{Success: []plan.SuccessRule{plan.AllOf(master)}, Master: []plan.Replicas{master}}
 }
 
 // SetClusterSpec tells each replica its own name and where the first one is reached.
 func (Controller) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
-	first := testv1.Master
-	if job.Spec.TestReplicaSpecs[first] == nil {
-		first = testv1.Worker
-	}
+	first := plan.PodName(job.Name, firstType(job), 0) + "." + job.Name
 	for i := range template.Spec.Containers {
 		c := &template.Spec.Containers[i]
-		c.Env = append(c.Env, corev1.EnvVar{Name: "REPLICA", Value: r.PodName},
-			corev1.EnvVar{Name: "FIRST_REPLICA", Value: plan.PodName(job.Name, first, 0) + "." + job.Name})
+		c.Env = append(c.Env, corev1.EnvVar{Name: "REPLICA", Value: r.PodName}, corev1.EnvVar{Name: "FIRST_REPLICA", Value: first})
 	}
 	return nil
+}
+
+// firstType is Master in jobs that have one, and Worker in the others.
+func firstType(job *testv1.TestJob) commonv1.ReplicaType {
+	if job.Spec.TestReplicaSpecs[testv1.Master] != nil {
+		return testv1.Master
+	}
+	return testv1.Worker
 }
 
 // SetupWithManager is step 2, the JobController, and step 3, the reconcile loop.

@@ -45,7 +45,7 @@ type JobStatus struct {
 	// restarts of the whole job, and restarts of containers in place. It never
 	// falls. An addition to kubeflow.org/v1.
 	// +optional
-	Restarts int32 `json:"restarts,omitempty"`
+	Restarts int32 `json:"restarts"`
 
 	// Attempt is how many times the job was restarted as a whole (restart scope
 	// Job). An addition to kubeflow.org/v1.

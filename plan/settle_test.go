@@ -1,0 +1,130 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// outcome settles a plan of which the first action met an obstacle.
+func outcome(m *model, o plan.Obstacle) (plan.Plan, plan.Plan) {
+	p := m.decide()
+	return p, plan.Settle(&m.in, plan.TallyOf(&m.in), p, plan.Outcome{
+		Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: o, Message: "because."}},
+	})
+}
+
+func TestObstacles(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		obstacle plan.Obstacle
+		running  bool
+		want     []string
+	}{
+		"NameConflict": {
+			reason: "a taken name stalls the job, which says so", obstacle: plan.NameConflict,
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Stalled=True TestJobNameConflict: TestJob ns/job cannot create pod job-worker-0: because.",
+			},
+		},
+		"Refused": {
+			reason: "a quota stalls the job; it never fails it", obstacle: plan.Refused,
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Stalled=True TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-0: because.",
+			},
+		},
+		"Invalid": {
+			reason: "an invalid template is the user's mistake", obstacle: plan.Invalid,
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Failed=True TestJobFailedValidation: TestJob ns/job cannot create pod job-worker-0: because.",
+			},
+		},
+		"InvalidAfterAnEdit": {
+			reason: "an edit that makes the template invalid does not fail a job that runs", obstacle: plan.Invalid, running: true,
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Running=True TestJobRunning: TestJob ns/job is running.",
+				"Stalled=True TestJobInvalid: TestJob ns/job cannot create pod job-worker-1: because.",
+			},
+		},
+		"Broken": {
+			reason: "a bug of the operator never fails the job", obstacle: plan.Broken,
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Stalled=True TestJobOperatorError: TestJob ns/job cannot create pod job-worker-0: because.",
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
+			m.in.RunPolicy.ServiceMode = ptr(commonv1.ServiceModeNone)
+			if tc.running {
+				m.settle()
+				m.run()
+				m.settle()
+				m.in.Replicas[worker].Replicas = ptr(int32(2))
+			}
+			_, settled := outcome(m, tc.obstacle)
+			if diff := cmp.Diff(tc.want, conditions(&settled.Status)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if !settled.WriteStatus || len(settled.Actions) > 0 {
+				t.Errorf("%s: the conclusion is to be written, and nothing else done: %+v", tc.reason, settled)
+			}
+		})
+	}
+}
+
+func TestStalledJob(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
+	m.in.RunPolicy.ServiceMode = ptr(commonv1.ServiceModeNone)
+	_, settled := outcome(m, plan.NameConflict)
+	m.in.Status = settled.Status
+
+	for _, step := range []struct{ age, again time.Duration }{
+		{0, time.Second}, {8 * time.Second, 8 * time.Second}, {time.Hour, time.Minute},
+	} {
+		m.in.Now = epoch.Add(step.age)
+		p, settled := outcome(m, plan.NameConflict)
+		if p.WriteStatus || settled.WriteStatus || len(settled.Events) > 0 {
+			t.Errorf("after %s: the same obstacle is to be told once; writes are %v and %v, events %v",
+				step.age, p.WriteStatus, settled.WriteStatus, settled.Events)
+		}
+		if settled.RequeueAfter != step.again {
+			t.Errorf("after %s: the next try is to follow after %s, got %s", step.age, step.again, settled.RequeueAfter)
+		}
+	}
+
+	p := m.decide()
+	done := plan.Settle(&m.in, plan.TallyOf(&m.in), p, plan.Outcome{PodsCreated: []string{"job-worker-0"}})
+	if !done.WriteStatus || done.Status.Condition(commonv1.JobStalled) != nil {
+		t.Errorf("the job is no longer stalled when the pod is created: %q", conditions(&done.Status))
+	}
+}
+
+func TestOutcomeEvents(t *testing.T) {
+	o := plan.Outcome{
+		PodsCreated: []string{"a", "b", "c"}, ServicesCreated: []string{"s"},
+		PodsDeleted: []string{"d"}, ServicesDeleted: []string{"t", "u"},
+	}
+	want := []plan.Event{
+		{Reason: "SuccessfulCreateService", Message: "Created service: s"},
+		{Reason: "SuccessfulCreatePod", Message: "Created 3 pods"},
+		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d"},
+		{Reason: "SuccessfulDeleteService", Message: "Deleted 2 services"},
+	}
+	if diff := cmp.Diff(want, o.Events()); diff != "" {
+		t.Errorf("one event per verb and kind (-want +got):\n%s", diff)
+	}
+	if events := (&plan.Outcome{}).Events(); len(events) > 0 {
+		t.Errorf("nothing was done, and told: %v", events)
+	}
+}

@@ -36,8 +36,8 @@ type ControllerInterface[J client.Object] interface {
 	//
 	// An error stalls the job, which says so in a condition, until a later try
 	// works. Wrapped by reconcile.TerminalError it means that the user made a
-	// mistake which no retry can mend: it fails a job that has no pods of this type
-	// yet.
+	// mistake which no retry can mend: it fails the job, or stalls one that ran
+	// before it was edited.
 	SetClusterSpec(job J, replica Replica, template *corev1.PodTemplateSpec) error
 }
 

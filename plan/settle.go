@@ -88,10 +88,11 @@ func wantsCreate(actions []Action) bool {
 }
 
 // obstructed reports the first obstacle. An object that is invalid fails the job,
-// unless the job got further with it before: then an edit made it so.
+// unless the job was edited and had such objects before: then the edit made it so,
+// and what runs goes on running.
 func (d *decision) obstructed(f Failure) {
 	message := fmt.Sprintf("%s cannot create %s: %s", d.jobName(), objectOf(f.Action), f.Message)
-	if f.Obstacle == Invalid && !d.hasPodsLike(f.Action) {
+	if f.Obstacle == Invalid && (d.in.Job.Generation <= 1 || !d.hasPodsLike(f.Action)) {
 		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
 	}

@@ -71,6 +71,7 @@ func TestObstacles(t *testing.T) {
 				m.run()
 				m.settle()
 				m.in.Replicas[worker].Replicas = ptr(int32(2))
+				m.in.Job.Generation++
 			}
 			_, settled := outcome(m, tc.obstacle)
 			if diff := cmp.Diff(tc.want, conditions(&settled.Status)); diff != "" {

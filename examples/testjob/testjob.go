@@ -11,12 +11,6 @@ import (
 	"github.com/jobkit/jobkit/plan"
 )
 
-// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs,verbs=get;list;watch;delete
-// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs/status,verbs=patch
-// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=pods;services,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
-
 // Controller is step 1: a type that implements controller.ControllerInterface.
 type Controller struct{}
 
@@ -66,6 +60,9 @@ func firstType(job *testv1.TestJob) commonv1.ReplicaType {
 
 // SetupWithManager is step 2, the JobController, and step 3, the reconcile loop.
 func SetupWithManager(mgr ctrl.Manager) error {
+	if err := testv1.AddToScheme(mgr.GetScheme()); err != nil {
+		return err
+	}
 	jobs := &controller.JobController[*testv1.TestJob]{
 		Controller: Controller{},
 		Config:     commonv1.JobControllerConfiguration{EnableGangScheduling: false},

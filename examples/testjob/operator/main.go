@@ -4,20 +4,20 @@ package main
 import (
 	"os"
 
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
-	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
 func main() {
 	ctrl.SetLogger(klog.Background())
-	utilruntime.Must(testv1.AddToScheme(scheme.Scheme))
-	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{Cache: controller.CacheOptions()})
+	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
+		Cache:   controller.CacheOptions(),
+		Metrics: server.Options{BindAddress: "127.0.0.1:0"},
+	})
 	if err == nil {
 		err = testjob.SetupWithManager(mgr)
 	}

@@ -1,0 +1,9 @@
+package testjob
+
+// What the operator may do; config/rbac/testjob is generated from it.
+//
+// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs/status,verbs=patch
+// +kubebuilder:rbac:groups=kubeflow.org,resources=testjobs/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=pods;services,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

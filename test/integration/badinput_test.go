@@ -1,0 +1,137 @@
+//go:build integration
+
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+func quantity(s string) resource.Quantity { return resource.MustParse(s) }
+
+// TestRefusedAtAdmission checks that mistakes which the schema can tell never get
+// into the cluster, and that the refusal says what is wrong and how to mend it.
+func TestRefusedAtAdmission(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	cases := map[string]struct {
+		change func(*testv1.TestJob)
+		want   string
+	}{
+		"WrongReplicaType": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs["Boss"] = replicas(1) },
+			want:   "spec.testReplicaSpecs: Invalid value: the replica types of a TestJob are Master and Worker: remove or rename the others",
+		},
+		"NoReplicas": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{} },
+			want:   "spec.testReplicaSpecs in body should have at least 1 properties",
+		},
+		"NegativeReplicas": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = ptr(int32(-1)) },
+			want:   "spec.testReplicaSpecs.Worker.replicas: Invalid value: -1",
+		},
+		"ZeroReplicas": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = ptr(int32(0)) },
+			want:   "a new TestJob needs at least one replica: set replicas of Master or Worker to 1 or more; to hold a job back use runPolicy.suspend",
+		},
+		"TwoMasters": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Master] = replicas(2) },
+			want:   "a TestJob has at most one Master: set replicas of Master to 1",
+		},
+		"NameTooLong": {
+			change: func(j *testv1.TestJob) { j.Name = strings.Repeat("a", 55) },
+			want:   "metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: shorten the name",
+		},
+		"NameIsNoLabel": {
+			change: func(j *testv1.TestJob) { j.Name = "1job" },
+			want:   "metadata.name must start with a lower-case letter",
+		},
+		"NoDefaultContainer": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0].Name = "x" },
+			want:   `each replica type needs a container named "test-container" in template.spec.containers: name the main container so`,
+		},
+		"ControllersLabels": {
+			change: func(j *testv1.TestJob) {
+				j.Spec.TestReplicaSpecs[testv1.Worker].Template.Labels = map[string]string{commonv1.ReplicaIndexLabel: "7"}
+			},
+			want: "the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them",
+		},
+		"UnknownRestartPolicy": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = "Sometimes" },
+			want:   `spec.testReplicaSpecs.Worker.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never", "ExitCode", ""`,
+		},
+		"NegativeBackoffLimit": {
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = ptr(int32(-1)) },
+			want:   "spec.runPolicy.backoffLimit: Invalid value: -1",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			job := newJob(ns, "job", nil, replicas(1))
+			tc.change(job)
+			err := cluster.client.Create(t.Context(), job)
+			if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("want an Invalid error with %q, got %v", tc.want, err)
+			}
+		})
+	}
+}
+
+// TestInvalidTemplate checks a mistake that only the API server's own validation
+// of pods can tell.
+func TestInvalidTemplate(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	job := newJob(ns, "job", nil, replicas(2))
+	job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
+	create(t, job)
+	waitFor(t, job, commonv1.JobFailed)
+	c := job.Status.Condition(commonv1.JobFailed)
+	if c.Reason != "TestJobFailedValidation" || !strings.Contains(c.Message, `spec.containers[0].volumeMounts[0].name: Not found: "data"`) {
+		t.Errorf("the job fails and says which field is wrong: %s", conditions(job))
+	}
+	waitForNames(t, ns, nil, nil)
+}
+
+func TestLowerCaseReplicaType(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	job := newJob(ns, "job", nil, nil)
+	job.Spec.TestReplicaSpecs["worker"] = replicas(1)
+	create(t, job)
+	waitFor(t, job, commonv1.JobRunning)
+	waitForNames(t, ns, []string{"job-worker-0"}, []string{"job"})
+}
+
+// TestStrangeLabels checks that labels which somebody changes on the job's pods
+// neither multiply nor confuse them.
+func TestStrangeLabels(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	job := newJob(ns, "job", nil, replicas(2))
+	create(t, job)
+	waitForCounts(t, job, testv1.Worker, commonv1.ReplicaStatus{Active: 2})
+	for name, index := range map[string]string{"job-worker-0": "minus-one", "job-worker-1": "99999999"} {
+		pod := pods(t.Context(), t, ns)[name]
+		before := pod.DeepCopy()
+		pod.Labels[commonv1.ReplicaIndexLabel] = index
+		if err := cluster.client.Patch(t.Context(), &pod, patchFrom(before)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(t, job, func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = ptr(int32(3)) })
+	waitForNames(t, ns, []string{"job-worker-0", "job-worker-1", "job-worker-2"}, []string{"job"})
+	waitForCounts(t, job, testv1.Worker, commonv1.ReplicaStatus{Active: 3})
+	var list corev1.PodList
+	if err := cluster.client.List(t.Context(), &list); err != nil || len(list.Items) < 3 {
+		t.Fatal(err)
+	}
+}

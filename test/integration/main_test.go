@@ -1,0 +1,152 @@
+//go:build integration
+
+// Package integration runs the TestJob operator, as the program that its users
+// run, on a real control plane.
+package integration
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/internal/devenv"
+)
+
+// cluster is what all tests share. Each test has a namespace of its own.
+var cluster struct {
+	client   client.WithWatch
+	operator *operator
+}
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "integration:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "jobkit-integration-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if code == 0 {
+			_ = os.RemoveAll(dir)
+		} else {
+			fmt.Fprintln(os.Stderr, "integration: the logs are in", dir)
+		}
+	}()
+	env, err := devenv.Start(ctx, devenv.Options{NodePods: "2000"})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = env.Stop() }()
+	config, err := env.RESTConfig()
+	if err != nil {
+		return 1, err
+	}
+	if err := testv1.AddToScheme(scheme.Scheme); err != nil {
+		return 1, err
+	}
+	if cluster.client, err = client.NewWithWatch(config, client.Options{}); err != nil {
+		return 1, err
+	}
+	if err := installCRD(ctx, "../../config/crd/kubeflow.org_testjobs.yaml"); err != nil {
+		return 1, err
+	}
+	cluster.operator = &operator{binary: filepath.Join(dir, "operator"), log: filepath.Join(dir, "operator.log"), kubeconfig: env.Kubeconfig()}
+	build := exec.CommandContext(ctx, "go", "build", "-race", "-o", cluster.operator.binary, "../../examples/testjob/operator")
+	if out, err := build.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("cannot build the operator: %w\n%s", err, out)
+	}
+	if err := cluster.operator.start(); err != nil {
+		return 1, err
+	}
+	code = m.Run()
+	cluster.operator.kill()
+	if race, _ := os.ReadFile(cluster.operator.log); containsRace(race) {
+		return 1, fmt.Errorf("the race detector spoke in the operator's log:\n%s", race)
+	}
+	return code, nil
+}
+
+// installCRD installs a CRD and waits until it is served.
+func installCRD(ctx context.Context, file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	crd := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(data, crd); err != nil {
+		return err
+	}
+	if err := cluster.client.Create(ctx, crd); err != nil {
+		return fmt.Errorf("cannot install %s: %w", file, err)
+	}
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		return cluster.client.List(ctx, &testv1.TestJobList{}) == nil, nil
+	})
+}
+
+// operator is the TestJob operator in a process of its own.
+type operator struct {
+	binary, log, kubeconfig string
+
+	mu      sync.Mutex
+	process *exec.Cmd
+}
+
+// start starts the operator. Its log goes to a file.
+func (o *operator) start() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	o.process = exec.Command(o.binary)
+	o.process.Env = append(os.Environ(), "KUBECONFIG="+o.kubeconfig)
+	o.process.Stdout, o.process.Stderr = io.Discard, log
+	o.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return o.process.Start()
+}
+
+// kill ends the operator as a crash does.
+func (o *operator) kill() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_ = o.process.Process.Kill()
+	_ = o.process.Wait()
+}
+
+// namespace makes a namespace for a test, and has it deleted at the end.
+func namespace(t *testing.T) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	if err := cluster.client.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cluster.client.Delete(context.Background(), ns) })
+	return ns.Name
+}

@@ -22,7 +22,6 @@ func (Controller) Kind() plan.Kind {
 		ContainerName:     testv1.ContainerName,
 		PortName:          testv1.PortName,
 		PortNumber:        testv1.PortNumber,
-		RestartPolicy:     commonv1.RestartPolicyNever,
 		CleanPodPolicy:    commonv1.CleanPodPolicyRunning,
 	}
 }

@@ -14,10 +14,7 @@ import (
 
 func main() {
 	ctrl.SetLogger(klog.Background())
-	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
-		Cache:   controller.CacheOptions(),
-		Metrics: server.Options{BindAddress: "127.0.0.1:0"},
-	})
+	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{Cache: controller.CacheOptions(), Metrics: server.Options{BindAddress: "0"}})
 	if err == nil {
 		err = testjob.SetupWithManager(mgr)
 	}

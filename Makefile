@@ -1,0 +1,120 @@
+# Everything here needs Go, git, make and bash, and nothing else: the tools are Go
+# modules, pinned in hack/tools.mod and hack/lint.mod, built when first used and cached.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+# The go command uses all processors by itself, and the targets share files.
+.NOTPARALLEL:
+
+# A go.work above the checkout would join devcluster with it, which cannot work.
+export GOWORK := off
+
+TOOL := go tool -modfile=hack/tools.mod
+LINT := go tool -modfile=hack/lint.mod golangci-lint
+
+# Every test that needs no control plane runs under the race detector. It needs a C compiler;
+# without one (go says so itself) the tests run all the same, and say what was left out.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+# Further flags of "go test", such as TESTFLAGS='-run TestPromises -v'.
+TESTFLAGS ?=
+# Prints a line per package, the output of every test that fails, and "DONE n tests" at the end.
+GOTESTSUM := $(TOOL) gotestsum --format=pkgname --format-icons=text --format-hide-empty-pkg
+
+# How many simulated lives of a job "make sim" tries.
+RUNS ?= 100000
+# Markdown files whose code is taken from the code.
+DOCS := $(shell git ls-files --cached --others --exclude-standard -- 'README.md' 'docs/*.md')
+
+##@ Try it
+
+.PHONY: help
+help: ## List the targets
+	@printf 'Usage: make TARGET\n'
+	@while IFS= read -r line; do \
+		if [[ $$line =~ ^'##@ '(.*) ]]; then printf '\n%s\n' "$${BASH_REMATCH[1]}"; \
+		elif [[ $$line =~ ^([a-z-]+):[^#]*'## '(.*) ]]; then printf '  %-18s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; fi; \
+	done <Makefile
+
+.PHONY: demo
+demo: ## Run example jobs on a real control plane on this machine, and watch them
+	@go run ./cmd/jobkit demo
+
+##@ Test
+
+.PHONY: test
+test: test-unit test-integration test-devcluster ## Run all tests
+
+.PHONY: test-unit
+test-unit: race-detector ## Run the tests that need only Go (seconds)
+	@echo '== unit and property tests'
+	@$(GOTESTSUM) -- $(RACE) $(TESTFLAGS) ./...
+
+# One package at a time: each has a control plane of its own, and the time limits assume the machine.
+.PHONY: test-integration
+test-integration: race-detector build-devcluster ## Run the tests on the dev control plane (it starts and stops by itself)
+	@echo '== integration tests, on the dev control plane'
+	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./internal/devenv/... ./test/integration/...
+
+# Built like the dev control plane itself, so that Kubernetes is compiled once; vetted by "make vet".
+.PHONY: test-devcluster
+test-devcluster: ## Run the unit tests of the dev control plane
+	@echo '== unit tests of the dev control plane'
+	@$(GOTESTSUM) --raw-command -- env CGO_ENABLED=0 go -C devcluster test -json -vet=off $(TESTFLAGS) ./...
+
+.PHONY: sim
+sim: race-detector ## Try RUNS (100000) simulated lives of jobs, with faults
+	@JOBKIT_SIM_RUNS=$(RUNS) $(GOTESTSUM) -- -count=1 -timeout=0 $(TESTFLAGS) ./jobtest/...
+
+.PHONY: build-devcluster
+build-devcluster: ## Build the dev control plane: 6 to 15 minutes the first time, then cached
+	@go run ./hack/build-devcluster
+
+.PHONY: race-detector
+race-detector:
+	@$(if $(RACE),,echo 'No C compiler: the tests run without the race detector.')
+
+##@ Change it
+
+.PHONY: generate
+generate: ## Generate deep copies, CRDs and RBAC, and put code into the documentation
+	@$(TOOL) controller-gen object paths=./api/... paths=./examples/...
+	@$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./examples/testjob/v1/... output:crd:dir=config/crd
+	@$(TOOL) controller-gen rbac:roleName=testjob-operator paths=./examples/testjob/... output:rbac:dir=config/rbac/testjob
+	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))
+
+.PHONY: fmt
+fmt: ## Format the code of all modules
+	@$(LINT) fmt
+
+.PHONY: lint
+lint: ## Lint; FIX=1 mends what can be mended mechanically
+	@$(LINT) run $(if $(FIX),--fix) ./...
+	@# Linters that need types would load all of Kubernetes from source, which takes more than 8 GB.
+	@cd devcluster; go tool -modfile=../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
+
+.PHONY: vet
+vet: ## Run go vet on all modules
+	@go vet -tags=integration ./...
+	@CGO_ENABLED=0 go -C devcluster vet ./...
+
+.PHONY: tidy
+tidy: ## Tidy the go.mod files of all modules, the tools' included
+	@go mod tidy
+	@go -C devcluster mod tidy
+	@hack/tidy-tools hack/tools hack/lint
+
+.PHONY: verify
+verify: ## Check all that is not a test: generated files, format, lint, vet, tidiness, documentation
+	@hack/verify
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities (needs the Go vulnerability database: a network)
+	@$(TOOL) govulncheck ./... || { code=$$?; \
+		[ $$code -eq 3 ] || echo 'govulncheck could not do its work; it needs the Go vulnerability database, over the network.' >&2; exit $$code; }
+
+.PHONY: clean
+clean: ## Remove what was built or left behind in this checkout (Go's caches stay)
+	@rm -rf bin .cache
+	@git ls-files -z --others --ignored --exclude-standard -- '*.test' '*.out' | xargs -0 -r rm -f

@@ -258,17 +258,17 @@ func TestWhatStopsACreate(t *testing.T) {
 		},
 		"PodOfAnotherJob": {
 			reason: "so is that of another job",
-			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "OtherJob", Name: "job", UID: "other", Controller: ptr(true)}),
+			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "OtherJob", Name: "job", UID: "other", Controller: new(true)}),
 			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: a pod of that name is there and belongs to OtherJob job: delete it, or give one of the two another name",
 		},
 		"PodOfTheJobBefore": {
 			reason: "the pods of a deleted job of the same name go soon: not worth a condition",
-			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "before", Controller: ptr(true)}),
+			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "before", Controller: new(true)}),
 			err:    "cannot create pod ns/job-worker-1 yet: the one of that name is still being deleted",
 		},
 		"OwnPodWithoutItsLabel": {
 			reason: "a pod that somebody took out of the controller's sight is not lost silently",
-			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "job-uid", Controller: ptr(true)}),
+			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "job-uid", Controller: new(true)}),
 			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: it is there, but without the label training.kubeflow.org/operator-name=testjob-controller: put the label back, or delete the pod",
 		},
 		"Quota": {
@@ -371,7 +371,7 @@ func TestStaleViews(t *testing.T) {
 		b := newBench(t, testjob.Controller{}, testJob(2))
 		stale := b.job()
 		job := b.job()
-		job.Spec.RunPolicy.Suspend = ptr(true)
+		job.Spec.RunPolicy.Suspend = new(true)
 		if err := b.client.Update(t.Context(), job); err != nil {
 			t.Fatal(err)
 		}
@@ -388,7 +388,7 @@ func TestStaleViews(t *testing.T) {
 		mustReconcile(t, b)
 		stale := b.job()
 		job := b.job()
-		job.Spec.RunPolicy.Suspend = ptr(true)
+		job.Spec.RunPolicy.Suspend = new(true)
 		if err := b.client.Update(t.Context(), job); err != nil {
 			t.Fatal(err)
 		}

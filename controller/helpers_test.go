@@ -9,8 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func typesUID(s string) types.UID { return types.UID(s) }
 
 func sorted(s []string) []string {

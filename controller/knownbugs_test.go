@@ -18,7 +18,7 @@ import (
 func TestKnownBugs(t *testing.T) {
 	t.Run("Row4: errors of the API server and restarts of the operator are no restarts of the job", func(t *testing.T) {
 		job := testJob(1)
-		job.Spec.RunPolicy.BackoffLimit = ptr(int32(1))
+		job.Spec.RunPolicy.BackoffLimit = new(int32(1))
 		job.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = commonv1.RestartPolicyExitCode
 		b := newBench(t, testjob.Controller{}, job)
 		b.fail = func(call string) error {
@@ -114,4 +114,3 @@ func (b *bench) restartOperator() {
 		b.t.Fatal(err)
 	}
 }
-

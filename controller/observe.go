@@ -43,7 +43,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		Replicas:  parts.Replicas,
 		Rules:     c.Controller.Rules(job),
 		Status:    *parts.Status,
-		Backoff:   plan.DefaultBackoff,
+		Backoff:   plan.DefaultBackoff(),
 		Now:       c.Clock.Now(),
 	}
 	if c.set.validator != nil {
@@ -117,5 +117,5 @@ func (l *cacheLister[J]) list(ctx context.Context, job J, list client.ObjectList
 	if l.indexed {
 		by = client.MatchingFields{ownerIndex(l.kind.OperatorName): string(job.GetUID())}
 	}
-	return l.reader.List(ctx, list, client.InNamespace(job.GetNamespace()), by, client.UnsafeDisableDeepCopy) //nolint:wrapcheck // the caller says of which job
+	return l.reader.List(ctx, list, client.InNamespace(job.GetNamespace()), by, client.UnsafeDisableDeepCopy)
 }

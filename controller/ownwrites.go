@@ -144,24 +144,12 @@ func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []
 	if j == nil || j.uid != job.GetUID() {
 		return seen
 	}
+	for i := range seen {
+		seen[i] = asWritten(j, kind, seen[i], now)
+	}
 	there := make(map[types.UID]bool, len(seen))
-	for i, o := range seen {
-		name := childName{kind, o.GetName()}
-		if own, ok := j.created[name]; ok {
-			if made, ok := own.object.(C); ok && o.GetUID() != made.GetUID() && older(o, made) {
-				// The cache still shows the one that had the name before.
-				seen[i], o = made, made
-			} else {
-				delete(j.created, name)
-			}
-		}
+	for _, o := range seen {
 		there[o.GetUID()] = true
-		if _, ok := j.deleted[childUID{kind, o.GetUID()}]; ok && o.GetDeletionTimestamp() == nil {
-			if leaving, ok := o.DeepCopyObject().(C); ok {
-				leaving.SetDeletionTimestamp(&metav1.Time{Time: now})
-				seen[i] = leaving
-			}
-		}
 	}
 	for name, own := range j.created {
 		made, ok := own.object.(C)
@@ -180,6 +168,27 @@ func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []
 		}
 	}
 	return seen
+}
+
+// asWritten returns an object that the cache shows as the controller's own writes
+// have left it.
+func asWritten[J, C client.Object](j *jobMemory[J], kind string, o C, now time.Time) C {
+	name := childName{kind, o.GetName()}
+	if own, ok := j.created[name]; ok {
+		made, ok := own.object.(C)
+		if !ok || o.GetUID() == made.GetUID() || !older(o, made) {
+			delete(j.created, name)
+		} else {
+			o = made // The cache still shows the one that had the name before.
+		}
+	}
+	if _, ok := j.deleted[childUID{kind, o.GetUID()}]; ok && o.GetDeletionTimestamp() == nil {
+		if leaving, ok := o.DeepCopyObject().(C); ok {
+			leaving.SetDeletionTimestamp(&metav1.Time{Time: now})
+			return leaving
+		}
+	}
+	return o
 }
 
 // older tells whether a is an older state of the world than b.

@@ -106,8 +106,8 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	if l, ok := c.set.lister.(*cacheLister[J]); ok {
 		l.indexed = true
 		for _, o := range []client.Object{&corev1.Pod{}, &corev1.Service{}} {
-			// The indexer runs until the manager ends; it takes no context of ours.
-			if err := mgr.GetFieldIndexer().IndexField(context.TODO(), o, ownerIndex(name), byController(c.set.gvk)); err != nil {
+			err := mgr.GetFieldIndexer().IndexField(context.TODO(), o, ownerIndex(name), byController(c.set.gvk)) //nolint:forbidigo // set-up has no context
+			if err != nil {
 				return nil, fmt.Errorf("cannot index the %T of %s: %w", o, c.set.kind.Name, err)
 			}
 		}
@@ -204,7 +204,7 @@ func newJob[J client.Object]() (J, error) {
 		var none J
 		return none, fmt.Errorf("JobController needs a pointer to the job's type, for example *TestJob, and got %s", t)
 	}
-	job, ok := reflect.New(t.Elem()).Interface().(J)
+	job, ok := reflect.TypeAssert[J](reflect.New(t.Elem()))
 	if !ok {
 		return job, fmt.Errorf("cannot make a new %s", t)
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -110,9 +111,9 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 
 // stateOf is the type of the last condition that is True.
 func stateOf(s *commonv1.JobStatus) commonv1.JobConditionType {
-	for i := len(s.Conditions) - 1; i >= 0; i-- {
-		if s.Conditions[i].Status == corev1.ConditionTrue {
-			return s.Conditions[i].Type
+	for _, c := range slices.Backward(s.Conditions) {
+		if c.Status == corev1.ConditionTrue {
+			return c.Type
 		}
 	}
 	return ""

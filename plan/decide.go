@@ -39,28 +39,27 @@ type Plan struct {
 
 // policy decides one matter of a job. It returns true when no later policy of the
 // chain has a say.
-type policy struct {
-	name   string
-	decide func(*decision) bool
-}
+type policy func(*decision) bool
 
 // chain is the order in which the policies are asked. It is the documentation of
 // what goes before what.
-var chain = []policy{
-	{"deleted", deleted},      // the garbage collector's; nothing to do
-	{"finished", finished},    // clean up, count the time to live
-	{"created", created},      // take up the job
-	{"invalid", invalid},      // the user's mistake
-	{"suspended", suspended},  // no pods until resumed
-	{"restarts", restarts},    // count restarts in place
-	{"succeeded", succeeded},  // the rules are met
-	{"deadline", deadline},    // active for too long
-	{"failures", failures},    // failed replicas: restart them or fail the job
-	{"running", running},      // condition Running
-	{"surplus", surplus},      // remove what the job no longer wants
-	{"services", jobServices}, // create the services that are missing, before the pods that look them up
-	{"replicas", replicas},    // create the pods that are missing
-	{"stalled", clearStalled}, // nothing is in the way any more
+func chain() []policy {
+	return []policy{
+		deleted,      // the garbage collector's; nothing to do
+		finished,     // clean up, count the time to live
+		created,      // take up the job
+		invalid,      // the user's mistake
+		suspended,    // no pods until resumed
+		restarts,     // count restarts in place
+		succeeded,    // the rules are met
+		deadline,     // active for too long
+		failures,     // failed replicas: restart them or fail the job
+		running,      // condition Running
+		surplus,      // remove what the job no longer wants
+		jobServices,  // create the services that are missing, before the pods that look them up
+		replicas,     // create the pods that are missing
+		clearStalled, // nothing is in the way any more
+	}
 }
 
 // decision is a plan in the making.
@@ -90,8 +89,8 @@ func Decide(in *Input, tally *Tally, verdict *Verdict) Plan {
 	if in.foreignManager() {
 		return d.plan
 	}
-	for _, p := range chain {
-		if p.decide(d) {
+	for _, decide := range chain() {
+		if decide(d) {
 			break
 		}
 	}

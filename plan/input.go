@@ -46,8 +46,7 @@ type Job struct {
 	Deleted bool
 }
 
-// Kind says what is true of every job of a kind. Author's field comments tell the
-// default of each.
+// Kind says what is true of every job of a kind.
 type Kind struct {
 	// Name is the kind, for example "TestJob". It starts every condition reason.
 	// Default: the job's kind in the scheme.
@@ -87,8 +86,10 @@ type Backoff struct {
 	Base, Max time.Duration
 }
 
-// DefaultBackoff is that of batch/v1 Job.
-var DefaultBackoff = Backoff{Base: 10 * time.Second, Max: 10 * time.Minute}
+// DefaultBackoff is that of batch/v1 Job: 10 seconds to 10 minutes.
+func DefaultBackoff() Backoff {
+	return Backoff{Base: 10 * time.Second, Max: 10 * time.Minute}
+}
 
 // types lists the replica types that the job has, in the kind's order.
 func (in *Input) types() []commonv1.ReplicaType {

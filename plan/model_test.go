@@ -39,7 +39,7 @@ func newModel(replicas map[commonv1.ReplicaType]int32) *model {
 		},
 		Job:      plan.Job{Namespace: "ns", Name: "job", UID: "job-uid", Generation: 1},
 		Replicas: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{},
-		Backoff:  plan.DefaultBackoff,
+		Backoff:  plan.DefaultBackoff(),
 		Now:      epoch,
 	}}
 	for t, n := range replicas {
@@ -70,11 +70,11 @@ func (m *model) reconcile() plan.Plan {
 	return p
 }
 
-// settle reconciles until nothing is left to do, and returns how often it took.
-func (m *model) settle() int {
-	for n := 1; ; n++ {
-		if p := m.reconcile(); !p.WriteStatus && len(p.Actions) == 0 || n > 20 {
-			return n
+// settle reconciles until nothing is left to do.
+func (m *model) settle() {
+	for range 20 {
+		if p := m.reconcile(); !p.WriteStatus && len(p.Actions) == 0 {
+			return
 		}
 	}
 }

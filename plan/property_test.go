@@ -19,7 +19,7 @@ func TestPromises(t *testing.T) {
 	rapid.Check(t, promises)
 }
 
-// FuzzPromises is TestPromises for the fuzzer: go test -fuzz Promises ./plan
+// FuzzPromises is TestPromises for the fuzzer (go test -fuzz Promises ./plan).
 func FuzzPromises(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(promises))
 }
@@ -53,13 +53,13 @@ func drawJob(t *rapid.T) *model {
 		}).Draw(t, "restart policy")
 	}
 	p := &m.in.RunPolicy
-	p.CleanPodPolicy = ptr(rapid.SampledFrom([]commonv1.CleanPodPolicy{
+	p.CleanPodPolicy = new(rapid.SampledFrom([]commonv1.CleanPodPolicy{
 		commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone,
 	}).Draw(t, "clean pod policy"))
-	p.ServiceMode = ptr(rapid.SampledFrom([]commonv1.ServiceMode{
+	p.ServiceMode = new(rapid.SampledFrom([]commonv1.ServiceMode{
 		commonv1.ServiceModePerJob, commonv1.ServiceModePerReplica, commonv1.ServiceModeNone,
 	}).Draw(t, "service mode"))
-	p.RestartScope = ptr(rapid.SampledFrom([]commonv1.RestartScope{
+	p.RestartScope = new(rapid.SampledFrom([]commonv1.RestartScope{
 		commonv1.RestartScopeReplica, commonv1.RestartScopeJob,
 	}).Draw(t, "restart scope"))
 	p.BackoffLimit = rapid.Ptr(rapid.Int32Range(0, 4), true).Draw(t, "backoff limit")
@@ -75,7 +75,6 @@ func drawJob(t *rapid.T) *model {
 type world struct {
 	*model
 	twin *twin
-	last commonv1.JobStatus
 }
 
 // look reconciles until the job is at rest, and checks every plan on the way.
@@ -217,10 +216,10 @@ func (w *world) checkAtRest(t *rapid.T) {
 
 // Things that happen.
 
-func (w *world) anyPod(t *rapid.T, phase corev1.PodPhase) *corev1.Pod {
+func (w *world) runningPod(t *rapid.T) *corev1.Pod {
 	var pods []*corev1.Pod
 	for _, p := range w.in.Pods {
-		if p.Status.Phase == phase && p.DeletionTimestamp == nil {
+		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
 			pods = append(pods, p)
 		}
 	}
@@ -231,7 +230,7 @@ func (w *world) anyPod(t *rapid.T, phase corev1.PodPhase) *corev1.Pod {
 }
 
 func (w *world) failPod(t *rapid.T) {
-	p := w.anyPod(t, corev1.PodRunning)
+	p := w.runningPod(t)
 	if code := rapid.SampledFrom([]int32{0, 1, 127, 128, 137, 255}).Draw(t, "exit code, 0 is evicted"); code == 0 {
 		w.evict(p)
 	} else {
@@ -239,10 +238,10 @@ func (w *world) failPod(t *rapid.T) {
 	}
 }
 
-func (w *world) endPod(t *rapid.T) { w.end(w.anyPod(t, corev1.PodRunning), 0) }
+func (w *world) endPod(t *rapid.T) { w.end(w.runningPod(t), 0) }
 
 func (w *world) restartContainer(t *rapid.T) {
-	p := w.anyPod(t, corev1.PodRunning)
+	p := w.runningPod(t)
 	if p.Spec.RestartPolicy == corev1.RestartPolicyNever {
 		t.Skip("the kubelet restarts nothing")
 	}
@@ -252,7 +251,7 @@ func (w *world) restartContainer(t *rapid.T) {
 // deletePod takes a pod away, as somebody with kubectl does: at once, or by way of
 // a container that is ended by a signal.
 func (w *world) deletePod(t *rapid.T) {
-	p := w.anyPod(t, corev1.PodRunning)
+	p := w.runningPod(t)
 	if rapid.Bool().Draw(t, "gracefully") {
 		w.leave(p)
 		w.end(p, 143)
@@ -266,12 +265,12 @@ func (w *world) wait(t *rapid.T) {
 }
 
 func (w *world) toggleSuspend(*rapid.T) {
-	w.in.RunPolicy.Suspend = ptr(w.in.RunPolicy.Suspend == nil || !*w.in.RunPolicy.Suspend)
+	w.in.RunPolicy.Suspend = new(w.in.RunPolicy.Suspend == nil || !*w.in.RunPolicy.Suspend)
 	w.in.Job.Generation++
 }
 
 func (w *world) scale(t *rapid.T) {
-	w.in.Replicas[worker].Replicas = ptr(rapid.Int32Range(0, 4).Draw(t, "workers"))
+	w.in.Replicas[worker].Replicas = new(rapid.Int32Range(0, 4).Draw(t, "workers"))
 	w.in.Job.Generation++
 }
 

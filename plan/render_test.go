@@ -16,7 +16,7 @@ import (
 func itoa(n int) string { return strconv.Itoa(n) }
 
 var owner = metav1.OwnerReference{
-	APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "job-uid", Controller: ptr(true), BlockOwnerDeletion: ptr(true),
+	APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "job-uid", Controller: new(true), BlockOwnerDeletion: new(true),
 }
 
 func TestNewPod(t *testing.T) {
@@ -29,7 +29,7 @@ func TestNewPod(t *testing.T) {
 			Name: "mine", GenerateName: "mine-", Namespace: "elsewhere", UID: "mine",
 			Labels:          map[string]string{"app": "a", commonv1.JobNameLabel: "other", commonv1.AttemptLabel: "9"},
 			Annotations:     map[string]string{"note": "kept"},
-			OwnerReferences: []metav1.OwnerReference{{Kind: "Mine", UID: "mine", Controller: ptr(true)}},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Mine", UID: "mine", Controller: new(true)}},
 		},
 		Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyAlways, Containers: []corev1.Container{{Name: "main"}}},
 	}

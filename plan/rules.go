@@ -62,7 +62,7 @@ func (r SuccessRule) holds(t *Tally) bool {
 	selected, succeeded := 0, 0
 	for i := range t.Types {
 		for j, state := range t.Types[i].States {
-			if !included(r.replicas, t.Types[i].Type, int32(j)) { //nolint:gosec // an index is below the replica count, an int32
+			if !included(r.replicas, t.Types[i].Type, int32(j)) {
 				continue
 			}
 			selected++
@@ -101,7 +101,7 @@ func (r Rules) running(t *Tally) bool {
 			if state != Active {
 				continue
 			}
-			if len(r.Running) == 0 || included(r.Running, t.Types[i].Type, int32(j)) { //nolint:gosec // as above
+			if len(r.Running) == 0 || included(r.Running, t.Types[i].Type, int32(j)) {
 				return true
 			}
 		}

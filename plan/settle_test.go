@@ -65,12 +65,12 @@ func TestObstacles(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
-			m.in.RunPolicy.ServiceMode = ptr(commonv1.ServiceModeNone)
+			m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
 			if tc.running {
 				m.settle()
 				m.run()
 				m.settle()
-				m.in.Replicas[worker].Replicas = ptr(int32(2))
+				m.in.Replicas[worker].Replicas = new(int32(2))
 				m.in.Job.Generation++
 			}
 			_, settled := outcome(m, tc.obstacle)
@@ -86,7 +86,7 @@ func TestObstacles(t *testing.T) {
 
 func TestStalledJob(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
-	m.in.RunPolicy.ServiceMode = ptr(commonv1.ServiceModeNone)
+	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
 	_, settled := outcome(m, plan.NameConflict)
 	m.in.Status = settled.Status
 

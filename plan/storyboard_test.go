@@ -100,25 +100,25 @@ func (m *model) edit(t *testing.T, key, value string) {
 			spec.RestartPolicy = commonv1.RestartPolicy(value)
 		}
 	case "restartScope":
-		p.RestartScope = ptr(commonv1.RestartScope(value))
+		p.RestartScope = new(commonv1.RestartScope(value))
 	case "cleanPodPolicy":
-		p.CleanPodPolicy = ptr(commonv1.CleanPodPolicy(value))
+		p.CleanPodPolicy = new(commonv1.CleanPodPolicy(value))
 	case "serviceMode":
-		p.ServiceMode = ptr(commonv1.ServiceMode(value))
+		p.ServiceMode = new(commonv1.ServiceMode(value))
 	case "backoffLimit":
-		p.BackoffLimit = ptr(int32(number(t, value)))
+		p.BackoffLimit = new(int32(number(t, value)))
 	case "ttlSecondsAfterFinished":
-		p.TTLSecondsAfterFinished = ptr(int32(number(t, value)))
+		p.TTLSecondsAfterFinished = new(int32(number(t, value)))
 	case "activeDeadlineSeconds":
-		p.ActiveDeadlineSeconds = ptr(int64(number(t, value)))
+		p.ActiveDeadlineSeconds = new(int64(number(t, value)))
 	case "suspend":
-		p.Suspend = ptr(value == "true")
+		p.Suspend = new(value == "true")
 	case "managedBy":
 		p.ManagedBy = &value
 	case "success":
 		m.in.Rules.Success = []plan.SuccessRule{plan.AllOf(plan.All(commonv1.ReplicaType(value)))}
 	case string(master), string(worker):
-		m.in.Replicas[commonv1.ReplicaType(key)].Replicas = ptr(int32(number(t, value)))
+		m.in.Replicas[commonv1.ReplicaType(key)].Replicas = new(int32(number(t, value)))
 	default:
 		t.Fatalf("storyboard: unknown field %q", key)
 	}
@@ -196,5 +196,3 @@ func number(t *testing.T, s string) int {
 	}
 	return n
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -91,7 +90,7 @@ func sortedTypes(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec) []commonv1.Re
 	for t := range m {
 		out = append(out, t)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
+	slices.Sort(out)
 	return out
 }
 
@@ -133,7 +132,7 @@ func validateLabels(in *Input, t commonv1.ReplicaType, path *field.Path) field.E
 			keys = append(keys, k)
 		}
 	}
-	sort.Strings(keys)
+	slices.Sort(keys)
 	for _, k := range keys {
 		errs = append(errs, field.Invalid(path.Key(k), labels[k], fmt.Sprintf(
 			"labels under %s are set by the controller: remove it", commonv1.LabelPrefix)))

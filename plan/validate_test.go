@@ -34,19 +34,19 @@ func TestBadInput(t *testing.T) {
 		},
 		"NegativeReplicas": {
 			reason: "the error names the field and the value, once",
-			change: func(m *model) { m.in.Replicas[worker].Replicas = ptr(int32(-1)) },
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(-1)) },
 			want:   `spec.testReplicaSpecs[Worker].replicas: Invalid value: -1: must be 0 or more`,
 		},
 		"ZeroReplicasInTotal": {
 			reason: "a new job without any replica would never end",
-			change: func(m *model) { m.in.Replicas[worker].Replicas = ptr(int32(0)) },
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(0)) },
 			want:   `spec.testReplicaSpecs: Invalid value: "0 replicas in total": set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend`,
 		},
 		"NameTooLong": {
 			reason: "the error says how long the name can be, for the longest pod name there is",
 			change: func(m *model) {
 				m.in.Job.Name = strings.Repeat("a", 54)
-				m.in.Replicas[worker].Replicas = ptr(int32(11))
+				m.in.Replicas[worker].Replicas = new(int32(11))
 			},
 			want: `metadata.name: Invalid value: "` + strings.Repeat("a", 54) + `": is too long: ` + strings.Repeat("a", 54) +
 				`-worker-10 would be the name of a pod and a service and have 64 characters, 63 are allowed: use a name of at most 53 characters`,
@@ -77,7 +77,7 @@ func TestBadInput(t *testing.T) {
 		},
 		"NegativeLimits": {
 			reason: "kinds whose CRD has no minimum are protected too",
-			change: func(m *model) { m.in.RunPolicy.BackoffLimit = ptr(int32(-1)) },
+			change: func(m *model) { m.in.RunPolicy.BackoffLimit = new(int32(-1)) },
 			want:   `spec.runPolicy.backoffLimit: Invalid value: -1: must be 0 or more`,
 		},
 	}
@@ -107,7 +107,7 @@ func TestValidInput(t *testing.T) {
 	}{
 		"OneTypeAtZero": {
 			reason: "a type with 0 replicas is fine beside one that has some",
-			change: func(m *model) { m.in.Replicas[master].Replicas = ptr(int32(0)) },
+			change: func(m *model) { m.in.Replicas[master].Replicas = new(int32(0)) },
 		},
 		"LabelsAsTheControllerSetsThem": {
 			reason: "a template made from a pod of the job is no mistake",
@@ -119,7 +119,7 @@ func TestValidInput(t *testing.T) {
 			reason: "a job that has started may be scaled to nothing",
 			change: func(m *model) {
 				m.settle()
-				m.in.Replicas[worker].Replicas, m.in.Replicas[master].Replicas = ptr(int32(0)), ptr(int32(0))
+				m.in.Replicas[worker].Replicas, m.in.Replicas[master].Replicas = new(int32(0)), new(int32(0))
 			},
 		},
 		"LongestName": {
@@ -143,12 +143,12 @@ func TestMistakeInARunningJob(t *testing.T) {
 	m.settle()
 	m.run()
 	m.settle()
-	m.in.Replicas[worker].Replicas = ptr(int32(-1))
+	m.in.Replicas[worker].Replicas = new(int32(-1))
 	p := m.reconcile()
 	if p.Status.State != commonv1.JobStalled || len(p.Actions) > 0 {
 		t.Errorf("a mistake in an edit stalls the job and touches nothing; it is %s and wants %v", p.Status.State, p.Actions)
 	}
-	m.in.Replicas[worker].Replicas = ptr(int32(2))
+	m.in.Replicas[worker].Replicas = new(int32(2))
 	m.settle()
 	if m.in.Status.State != commonv1.JobRunning {
 		t.Errorf("the job goes on when the mistake is mended; it is %s", m.in.Status.State)

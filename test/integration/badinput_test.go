@@ -34,11 +34,11 @@ func TestRefusedAtAdmission(t *testing.T) {
 			want:   "spec.testReplicaSpecs in body should have at least 1 properties",
 		},
 		"NegativeReplicas": {
-			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = ptr(int32(-1)) },
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(-1)) },
 			want:   "spec.testReplicaSpecs.Worker.replicas: Invalid value: -1",
 		},
 		"ZeroReplicas": {
-			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = ptr(int32(0)) },
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(0)) },
 			want:   "a new TestJob needs at least one replica: set replicas of Master or Worker to 1 or more; to hold a job back use runPolicy.suspend",
 		},
 		"TwoMasters": {
@@ -68,7 +68,7 @@ func TestRefusedAtAdmission(t *testing.T) {
 			want:   `spec.testReplicaSpecs.Worker.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never", "ExitCode", ""`,
 		},
 		"NegativeBackoffLimit": {
-			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = ptr(int32(-1)) },
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = new(int32(-1)) },
 			want:   "spec.runPolicy.backoffLimit: Invalid value: -1",
 		},
 	}
@@ -127,7 +127,7 @@ func TestStrangeLabels(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	update(t, job, func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = ptr(int32(3)) })
+	update(t, job, func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(3)) })
 	waitForNames(t, ns, []string{"job-worker-0", "job-worker-1", "job-worker-2"}, []string{"job"})
 	waitForCounts(t, job, testv1.Worker, commonv1.ReplicaStatus{Active: 3})
 	var list corev1.PodList

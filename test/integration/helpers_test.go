@@ -25,8 +25,6 @@ import (
 // the machine may be busy; nothing waits longer than it must.
 const patience = 90 * time.Second
 
-func ptr[T any](v T) *T { return &v }
-
 func containsRace(log []byte) bool { return bytes.Contains(log, []byte("DATA RACE")) }
 
 // replicas is a replica spec whose pods live as the annotations say (see

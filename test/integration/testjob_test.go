@@ -29,7 +29,7 @@ func TestPodsAndServices(t *testing.T) {
 	waitForNames(t, ns, []string{"job-master-0", "job-worker-0", "job-worker-1"}, []string{"job"})
 
 	owner := []metav1.OwnerReference{{
-		APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: job.UID, Controller: ptr(true), BlockOwnerDeletion: ptr(true),
+		APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: job.UID, Controller: new(true), BlockOwnerDeletion: new(true),
 	}}
 	master := pods(t.Context(), t, ns)["job-master-0"]
 	wantLabels := map[string]string{
@@ -115,7 +115,7 @@ func TestFailure(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
 	job := newJob(ns, "job", nil, replicas(3, "run-for", "300ms", "exit-code", "3", "fail-index", "1"))
-	job.Spec.RunPolicy.CleanPodPolicy = ptr(commonv1.CleanPodPolicyNone)
+	job.Spec.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone)
 	create(t, job)
 	waitFor(t, job, commonv1.JobFailed)
 	want := fmt.Sprintf("TestJob %s/job has failed because 1 Worker replica(s) failed. First failure: pod job-worker-1, exit code 3, restart policy Never.", ns)
@@ -157,13 +157,13 @@ func TestRestarts(t *testing.T) {
 		},
 		"BackoffLimit": {
 			reason: "one restart is allowed, the second failure ends it", policy: commonv1.RestartPolicyExitCode,
-			worker: replicas(1, "run-for", "300ms", "exit-code", "137"), run: commonv1.RunPolicy{BackoffLimit: ptr(int32(1))},
+			worker: replicas(1, "run-for", "300ms", "exit-code", "137"), run: commonv1.RunPolicy{BackoffLimit: new(int32(1))},
 			state: commonv1.JobFailed, restarts: 1,
 		},
 		"WholeJob": {
 			reason: "one failure restarts both, counted once", policy: commonv1.RestartPolicyExitCode,
 			worker: replicas(2, "run-for", "300ms", "exit-code", "137", "fail-until-attempt", "1", "fail-index", "0"),
-			run:    commonv1.RunPolicy{RestartScope: ptr(commonv1.RestartScopeJob)},
+			run:    commonv1.RunPolicy{RestartScope: new(commonv1.RestartScopeJob)},
 			state:  commonv1.JobSucceeded, restarts: 1,
 		},
 	}
@@ -186,7 +186,7 @@ func TestScale(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
 	job := newJob(ns, "job", replicas(1), replicas(1))
-	job.Spec.RunPolicy.ServiceMode = ptr(commonv1.ServiceModePerReplica)
+	job.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
 	create(t, job)
 	for _, workers := range []int32{3, 1, 0, 2} {
 		update(t, job, func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = &workers })
@@ -274,7 +274,7 @@ func TestQuota(t *testing.T) {
 	if got := job.Status.Condition(commonv1.JobStalled).Message; !strings.Contains(got, "exceeded quota: team") {
 		t.Errorf("the job says that the quota is exceeded: %s", got)
 	}
-	update(t, job, func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = ptr(int32(2)) })
+	update(t, job, func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(2)) })
 	waitFor(t, job, commonv1.JobRunning)
 }
 
@@ -282,16 +282,16 @@ func TestSuspendAndResume(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
 	job := newJob(ns, "job", nil, replicas(2))
-	job.Spec.RunPolicy.Suspend = ptr(true)
+	job.Spec.RunPolicy.Suspend = new(true)
 	create(t, job)
 	waitFor(t, job, commonv1.JobSuspended)
 	waitForNames(t, ns, nil, nil)
 	if job.Status.StartTime != nil {
 		t.Error("a job that was never started has no start time")
 	}
-	update(t, job, func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = ptr(false) })
+	update(t, job, func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(false) })
 	waitFor(t, job, commonv1.JobRunning)
-	update(t, job, func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = ptr(true) })
+	update(t, job, func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) })
 	waitFor(t, job, commonv1.JobSuspended)
 	waitForNames(t, ns, nil, nil)
 	waitForCounts(t, job, testv1.Worker, commonv1.ReplicaStatus{})
@@ -302,8 +302,8 @@ func TestTimers(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
 	job := newJob(ns, "job", nil, replicas(1))
-	job.Spec.RunPolicy.ActiveDeadlineSeconds = ptr(int64(3))
-	job.Spec.RunPolicy.TTLSecondsAfterFinished = ptr(int32(3))
+	job.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(3))
+	job.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(3))
 	create(t, job)
 	waitFor(t, job, commonv1.JobFailed)
 	if took := job.Status.CompletionTime.Sub(job.Status.StartTime.Time); took < 3*time.Second || took > 5*time.Second {

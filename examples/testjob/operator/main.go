@@ -14,7 +14,8 @@ import (
 
 func main() {
 	ctrl.SetLogger(klog.Background())
-	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{Cache: controller.CacheOptions(), Metrics: server.Options{BindAddress: "0"}})
+	options := ctrl.Options{Cache: controller.CacheOptions(), Metrics: server.Options{BindAddress: "0"}}
+	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), options)
 	if err == nil {
 		err = testjob.SetupWithManager(mgr)
 	}

@@ -1,0 +1,99 @@
+package fakenodes
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/kwok/pkg/apis/internalversion"
+	"sigs.k8s.io/kwok/pkg/apis/v1alpha1"
+	"sigs.k8s.io/kwok/pkg/config"
+	"sigs.k8s.io/yaml"
+
+	"github.com/jobkit/jobkit/devcluster/stages"
+)
+
+// Stages are what happens to objects, by kind.
+type Stages map[internalversion.StageResourceRef][]*internalversion.Stage
+
+// LoadStages returns the built-in stages, with those of the files added or put
+// in place of the built-in ones of the same name.
+func LoadStages(files []string) (Stages, error) {
+	byName := map[string]*internalversion.Stage{}
+	var order []string
+	add := func(source string, data []byte) error {
+		docs, err := parse(data)
+		if err != nil {
+			return fmt.Errorf("reading stages of %s: %w", source, err)
+		}
+		for _, s := range docs {
+			if byName[s.Name] == nil {
+				order = append(order, s.Name)
+			}
+			byName[s.Name] = s
+		}
+		return nil
+	}
+	builtin, err := fs.Glob(stages.Files, "*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing built-in stages: %w", err)
+	}
+	for _, name := range builtin {
+		data, err := stages.Files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading built-in stages: %w", err)
+		}
+		if err := add(name, data); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading stages: %w", err)
+		}
+		if err := add(name, data); err != nil {
+			return nil, err
+		}
+	}
+	set := Stages{}
+	for _, name := range order {
+		s := byName[name]
+		set[s.Spec.ResourceRef] = append(set[s.Spec.ResourceRef], s)
+	}
+	return set, nil
+}
+
+// parse reads the YAML documents of one file, each of which must be a Stage.
+func parse(data []byte) ([]*internalversion.Stage, error) {
+	var out []*internalversion.Stage
+	r := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for {
+		doc, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("splitting documents: %w", err)
+		}
+		// kwok ignores fields it does not know, which turns a typing error into
+		// a stage that silently does something else.
+		var strict v1alpha1.Stage
+		if err := yaml.UnmarshalStrict(doc, &strict); err != nil {
+			return nil, fmt.Errorf("decoding a Stage: %w", err)
+		}
+		s, err := config.UnmarshalWithType[*internalversion.Stage](doc)
+		if err != nil {
+			return nil, fmt.Errorf("decoding a Stage: %w", err)
+		}
+		if s.Name == "" {
+			return nil, errors.New("a Stage has no metadata.name")
+		}
+		out = append(out, s)
+	}
+}

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/jobkit/jobkit/internal/console"
+)
+
+// The exit codes.
+const (
+	// exitOK: what was asked for was done; every job succeeded or, in the demo, ended
+	// as expected.
+	exitOK = 0
+	// exitFailed: a job failed or, in the demo, did not end as expected; or another
+	// command could not do what was asked for.
+	exitFailed = 1
+	// exitRefused: the command line or the input is wrong, or the cluster refused it;
+	// no job was submitted.
+	exitRefused = 2
+	// exitUnknown: jobs were submitted, and it is not known how they end: the time was
+	// up, the command was interrupted, or a job was deleted.
+	exitUnknown = 3
+)
+
+// codedError is an error with the exit code that it leads to.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+
+func (e *codedError) Unwrap() error { return e.err }
+
+// withCode gives an error an exit code; nil stays nil.
+func withCode(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+
+	return &codedError{code: code, err: err}
+}
+
+// Main runs the command line and returns the exit code of the process. args do not
+// include the program's name. It ends early, and cleans up, when ctx does.
+func Main(ctx context.Context, args []string, streams console.Streams) int {
+	return run(ctx, args, streams, newDevEnvironment())
+}
+
+// run is Main with the dev control plane given, for tests.
+func run(ctx context.Context, args []string, streams console.Streams, dev devEnvironment) int {
+	a := &app{streams: streams, dev: dev}
+	root := a.rootCommand() //nolint:contextcheck // its commands get the context from cobra, by ExecuteContext
+	root.SetArgs(args)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+
+	fmt.Fprintf(streams.Err, "jobkit: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+
+	if coded, ok := errors.AsType[*codedError](err); ok {
+		return coded.code
+	}
+
+	// What has no code comes from cobra: a command or a flag that there is not.
+	return exitRefused
+}
+
+// app is what all commands share.
+type app struct {
+	streams console.Streams
+	dev     devEnvironment
+	verbose bool
+}
+
+const rootHelp = `jobkit runs jobs on Kubernetes: operators for job kinds, and the tools to try them.
+
+  jobkit demo             see the examples run, from nothing, with only Go installed
+  jobkit dev up           start a control plane on this machine, to develop against
+  jobkit run -f job.yaml  run a job on a cluster, and exit with its outcome
+
+Results go to standard output, errors to standard error. On a terminal, progress is
+a table that is redrawn in place; in a pipe it is one line for each change. There are
+no colours if NO_COLOR is set.`
+
+// rootCommand is the command line as a whole.
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "jobkit",
+		Short:         "run jobs on Kubernetes",
+		Long:          rootHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) {
+			if a.verbose {
+				a.streams.Size = nil // a log would run through a table that is redrawn
+			}
+
+			setLogger(a.logger(io.Discard))
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false,
+		"write the logs of what runs inside this command to standard error")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(a.demoCommand(), a.devCommand(), a.runCommand(), a.installCommand(), a.versionCommand())
+
+	return root
+}
+
+// logger writes to the given file, and to standard error if the user wants that.
+func (a *app) logger(file io.Writer) logr.Logger {
+	out := file
+	if a.verbose {
+		out = io.MultiWriter(file, a.streams.Err)
+	}
+
+	return funcr.New(func(prefix, args string) {
+		fmt.Fprintln(out, strings.TrimSpace(prefix+" "+args))
+	}, funcr.Options{LogTimestamp: true})
+}
+
+// setLogger sends the logs of the Kubernetes libraries to a logger. They have one
+// logger for the whole process; it is set here and nowhere else.
+func setLogger(log logr.Logger) {
+	klog.SetLogger(log)
+	ctrllog.SetLogger(log)
+}

@@ -1,0 +1,50 @@
+package console
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// Streams are the standard streams of the command, and what is known about them.
+type Streams struct {
+	// In, Out and Err are standard input, output and error.
+	In       io.Reader
+	Out, Err io.Writer
+	// Size is the width and height of the terminal that Out is; nil if Out is none
+	// or cannot be drawn on.
+	Size func() (width, height int)
+	// Color allows ANSI colours on Out.
+	Color bool
+}
+
+// New returns the given streams with what can be found out about them. Out counts
+// as a terminal unless it is a pipe or a file, or TERM is "dumb" or not set; there
+// are colours on a terminal unless NO_COLOR is set to anything.
+func New(in io.Reader, out, errors *os.File) Streams {
+	s := Streams{In: in, Out: out, Err: errors}
+
+	fd := int(out.Fd())
+	if name := os.Getenv("TERM"); name == "" || name == "dumb" || !term.IsTerminal(fd) {
+		return s
+	}
+
+	s.Size = func() (int, int) {
+		width, height, err := term.GetSize(fd)
+		if err != nil || width <= 0 || height <= 0 {
+			return defaultWidth, defaultHeight
+		}
+
+		return width, height
+	}
+	s.Color = os.Getenv("NO_COLOR") == ""
+
+	return s
+}
+
+// The size of a terminal that does not say its own.
+const (
+	defaultWidth  = 80
+	defaultHeight = 24
+)

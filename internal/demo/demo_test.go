@@ -1,0 +1,232 @@
+package demo_test
+
+import (
+	"path"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/crds"
+	"github.com/jobkit/jobkit/internal/demo"
+	"github.com/jobkit/jobkit/internal/jobview"
+)
+
+// TestExamples holds the examples of this module to what the demo needs of them.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+
+	examples, err := demo.Examples()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if len(examples) < 6 {
+		t.Errorf("%d examples, want at least 6", len(examples))
+	}
+
+	definitions, err := crds.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	seen := map[string]bool{}
+
+	for _, e := range examples {
+		want := path.Join("examples/jobs", strings.ToLower(e.Object.GetKind()), e.Object.GetName()+".yaml")
+		if e.Source != want {
+			t.Errorf("%s: a file is found by its job: it should be %s", e.Place(), want)
+		}
+
+		const fits = 61 // with the longest name, in 80 columns
+		if len(e.Shows) > fits {
+			t.Errorf("%s: what it shows has %d letters, and would wrap: at most %d", e.Place(), len(e.Shows), fits)
+		}
+
+		if !crds.Serves(definitions, e.Object.GroupVersionKind()) {
+			t.Errorf("%s: no CRD of this module serves its kind", e.Place())
+		}
+
+		if e.Object.GetNamespace() != "" {
+			t.Errorf("%s: an example must go to any namespace", e.Place())
+		}
+
+		if seen[e.Object.GetName()] {
+			t.Errorf("%s: another example has the name", e.Place())
+		}
+
+		seen[e.Object.GetName()] = true
+	}
+}
+
+func TestReadExamples(t *testing.T) {
+	t.Parallel()
+
+	const head = "apiVersion: kubeflow.org/v1\nkind: TestJob\nmetadata:\n  name: a\n  annotations:\n"
+
+	for _, c := range []struct {
+		name, reason, text, want string
+	}{
+		{
+			"good", "all annotations are read",
+			head + "    jobkit.dev/demo-shows: x\n    jobkit.dev/demo-expect: Failed\n    jobkit.dev/demo-expect-restarts: '1'\n" +
+				"    jobkit.dev/demo-expect-pods: '0'\n    jobkit.dev/demo-resume-after: 2s\n", "",
+		},
+		{
+			"bare", "an example that does not say how it ends shows nothing",
+			"apiVersion: kubeflow.org/v1\nkind: TestJob\nmetadata: {name: a}\n",
+			"examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-shows is missing\n" +
+				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect is "", and must be Succeeded or Failed`,
+		},
+		{
+			"wrong", "each wrong value is named",
+			head + "    jobkit.dev/demo-shows: x\n    jobkit.dev/demo-expect: Lost\n    jobkit.dev/demo-expect-restarts: many\n" +
+				"    jobkit.dev/demo-expect-pods: '-1'\n    jobkit.dev/demo-resume-after: soon\n",
+			`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect is "Lost", and must be Succeeded or Failed` + "\n" +
+				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-restarts is "many", and must be a whole number from 0` + "\n" +
+				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-pods is "-1", and must be a whole number from 0` + "\n" +
+				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-resume-after is "soon", and must be a duration above 0 such as 2s`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+
+			_, err := demo.ReadExamples(fstest.MapFS{"k/a.yaml": {Data: []byte(c.text)}})
+
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+			}
+		})
+	}
+}
+
+func TestSelect(t *testing.T) {
+	t.Parallel()
+
+	all, err := demo.Examples()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct {
+		reason string
+		names  []string
+		want   []string
+		err    string
+	}{
+		{"a name", []string{"suspended"}, []string{"suspended"}, ""},
+		{"names, in the order of the examples", []string{"suspended", "all-workers"}, []string{"all-workers", "suspended"}, ""},
+		{
+			"a name that there is not", []string{"nosuch"}, nil,
+			`there is no example "nosuch": choose from all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails`,
+		},
+	} {
+		selected, err := demo.Select(all, c.names)
+
+		var got []string
+		for _, e := range selected {
+			got = append(got, e.Object.GetName())
+		}
+
+		message := ""
+		if err != nil {
+			message = err.Error()
+		}
+
+		if diff := cmp.Diff([]any{c.want, c.err}, []any{got, message}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+	}
+
+	for reason, names := range map[string][]string{"no name is all": nil, "a kind, in any case": {"testjob"}} {
+		if selected, err := demo.Select(all, names); err != nil || len(selected) != len(all) {
+			t.Errorf("%s: got %d of %d, %v", reason, len(selected), len(all), err)
+		}
+	}
+}
+
+// job makes a job in a state, with so many pods and restarts.
+func job(state commonv1.JobConditionType, pods int, restarts int32) jobview.Job {
+	j := jobview.Job{Name: "a", Pods: make([]jobview.Pod, pods)}
+	j.Status.Conditions = []commonv1.JobCondition{{Type: state, Status: corev1.ConditionTrue}}
+	j.Status.Restarts = restarts
+
+	return j
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+
+	one := 1
+	strict := demo.Example{Outcome: jobview.Succeeded, Restarts: &one, Pods: &one}
+	gone := job(commonv1.JobRunning, 0, 0)
+	gone.Gone = true
+
+	for _, c := range []struct {
+		name, reason string
+		example      demo.Example
+		job          jobview.Job
+		verdict      demo.Verdict
+		why          string
+	}{
+		{"good", "all is as expected", strict, job(commonv1.JobSucceeded, 1, 1), demo.AsExpected, ""},
+		{
+			"bad end", "a failure that is expected is a good end, too", demo.Example{Outcome: jobview.Failed},
+			job(commonv1.JobFailed, 7, 7), demo.AsExpected, "",
+		},
+		{"running", "it can still end well", strict, job(commonv1.JobRunning, 1, 0), demo.Waiting, "it is Running, expected Succeeded"},
+		{"other end", "an end is for ever", strict, job(commonv1.JobFailed, 1, 1), demo.Otherwise, "it ended Failed, expected Succeeded"},
+		{"deleted", "somebody deleted it", strict, gone, demo.Otherwise, "it ended Deleted, expected Succeeded"},
+		{
+			"restarts", "the number of restarts is exact", strict, job(commonv1.JobSucceeded, 1, 2), demo.Otherwise,
+			"it ended Succeeded with 2 restarts, expected 1",
+		},
+		{
+			"pods", "pods take their time to go", strict, job(commonv1.JobSucceeded, 3, 1), demo.Waiting,
+			"it ended Succeeded, but 3 of its pods are left, expected 1",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+
+			verdict, why := c.example.Judge(c.job)
+			if diff := cmp.Diff([]any{c.verdict, c.why}, []any{verdict, why}); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+			}
+		})
+	}
+}
+
+func TestDue(t *testing.T) {
+	t.Parallel()
+
+	suspended, running := job(commonv1.JobSuspended, 0, 0), job(commonv1.JobRunning, 0, 0)
+	never, later := demo.Example{}, demo.Example{ResumeAfter: 2 * time.Second}
+
+	for _, c := range []struct {
+		reason   string
+		examples []demo.Example
+		jobs     []jobview.Job
+		since    time.Duration
+		resumed  []int
+		want     []int
+	}{
+		{"its time has come", []demo.Example{never, later}, []jobview.Job{suspended, suspended}, 2 * time.Second, nil, []int{1}},
+		{"too early", []demo.Example{later}, []jobview.Job{suspended}, time.Second, nil, nil},
+		{"the user must have seen it suspended", []demo.Example{later}, []jobview.Job{running}, time.Minute, nil, nil},
+		{"once is enough", []demo.Example{later}, []jobview.Job{suspended}, time.Minute, []int{0}, nil},
+	} {
+		if diff := cmp.Diff(c.want, demo.Due(c.examples, c.jobs, c.since, c.resumed)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+	}
+}

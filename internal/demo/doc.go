@@ -1,0 +1,7 @@
+// Package demo runs the example jobs from end to end: a cluster, the CRDs, the
+// operators, the jobs, and a look at how each of them ends.
+//
+//   - [Examples] reads the examples and what each says of its end.
+//   - [Example.Judge] compares a job with that; it is pure.
+//   - [Run] does it all and cleans up behind itself, however it ends.
+package demo

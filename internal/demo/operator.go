@@ -1,0 +1,78 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+// kind is a job kind that the demo has an operator for.
+type kind struct {
+	addToScheme func(*runtime.Scheme) error
+	setup       func(ctrl.Manager) error
+}
+
+// kinds are the operators that run in the demo: one line for each.
+func kinds() []kind {
+	return []kind{
+		{testv1.AddToScheme, testjob.SetupWithManager},
+	}
+}
+
+// runOperators runs the operators of all kinds, for one namespace, until ctx ends.
+// It returns nil then, and otherwise what stopped them.
+func runOperators(ctx context.Context, config *rest.Config, namespace string, log logr.Logger) error {
+	scheme := runtime.NewScheme()
+
+	err := clientgoscheme.AddToScheme(scheme)
+	if err != nil {
+		return fmt.Errorf("make the scheme: %w", err)
+	}
+
+	for _, k := range kinds() {
+		err := k.addToScheme(scheme)
+		if err != nil {
+			return fmt.Errorf("make the scheme: %w", err)
+		}
+	}
+
+	caches := controller.CacheOptions()
+	caches.DefaultNamespaces = map[string]cache.Config{namespace: {}}
+
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme,
+		Cache:  caches,
+		Logger: log,
+		// Nobody reads metrics here, and a port could be taken.
+		Metrics: server.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return fmt.Errorf("make the operators' manager: %w", err)
+	}
+
+	for _, k := range kinds() {
+		err := k.setup(manager)
+		if err != nil {
+			return fmt.Errorf("set up an operator: %w", err)
+		}
+	}
+
+	err = manager.Start(ctx)
+	if ctx.Err() == nil {
+		return fmt.Errorf("the operators stopped: %w", errors.Join(err))
+	}
+
+	return nil
+}

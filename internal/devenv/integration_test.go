@@ -1,0 +1,127 @@
+//go:build integration
+
+// These tests run real clusters:
+//
+//	go test -tags integration ./internal/devenv
+package devenv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"github.com/jobkit/jobkit/internal/devenv"
+)
+
+const (
+	prefix  = "devcluster.jobkit.dev/"
+	attempt = "training.kubeflow.org/attempt"
+	index   = "training.kubeflow.org/replica-index"
+)
+
+// start runs a cluster for the test and returns a client.
+func start(t *testing.T, o devenv.Options) (*devenv.Cluster, kubernetes.Interface) {
+	t.Helper()
+	c, err := devenv.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, clientOf(t, c)
+}
+
+func clientOf(t *testing.T, c *devenv.Cluster) kubernetes.Interface {
+	t.Helper()
+	config, err := c.RESTConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// newPod is a pod of one container; notes lack the prefix.
+func newPod(name string, policy corev1.RestartPolicy, labels, notes map[string]string) *corev1.Pod {
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", Labels: labels, Annotations: map[string]string{}},
+		Spec: corev1.PodSpec{
+			RestartPolicy: policy,
+			Containers:    []corev1.Container{{Name: "main", Image: "example/image"}},
+		},
+	}
+	for k, v := range notes {
+		p.Annotations[prefix+k] = v
+	}
+	return p
+}
+
+// await returns the first state of the pod that satisfies ok, or the last one
+// before the pod was deleted and errGone.
+func await(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, ok func(*corev1.Pod) bool) (*corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	selector := fields.OneTermEqualSelector("metadata.name", pod.Name).String()
+	pods := client.CoreV1().Pods(pod.Namespace)
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = selector
+			return pods.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = selector
+			return pods.Watch(ctx, o)
+		},
+	}
+	last := &corev1.Pod{}
+	_, err := watchtools.UntilWithSync(ctx, lw, &corev1.Pod{}, nil, func(e watch.Event) (bool, error) {
+		p := e.Object.(*corev1.Pod)
+		if p.UID != pod.UID {
+			return false, nil
+		}
+		last = p
+		if ok(p) {
+			return true, nil
+		}
+		if e.Type == watch.Deleted {
+			return false, errGone
+		}
+		return false, nil
+	})
+	if err != nil {
+		return last, fmt.Errorf("waiting for pod %s, now %s: %w", pod.Name, last.Status.Phase, err)
+	}
+	return last, nil
+}
+
+var errGone = errors.New("deleted")
+
+func inPhase(phase corev1.PodPhase) func(*corev1.Pod) bool {
+	return func(p *corev1.Pod) bool { return p.Status.Phase == phase }
+}
+
+func condition(p *corev1.Pod, kind corev1.PodConditionType) corev1.PodCondition {
+	for _, c := range p.Status.Conditions {
+		if c.Type == kind {
+			return c
+		}
+	}
+	return corev1.PodCondition{}
+}

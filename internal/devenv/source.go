@@ -1,0 +1,109 @@
+package devenv
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const (
+	// sourceFolder is where the devcluster module is within a checkout.
+	sourceFolder = "devcluster"
+	// sourceModule is its module path.
+	sourceModule = "github.com/jobkit/jobkit/devcluster"
+)
+
+var (
+	moduleLine     = regexp.MustCompile(`(?m)^module\s+(\S+)`)
+	kubernetesLine = regexp.MustCompile(`(?m)^\s*(?:require\s+)?k8s\.io/kubernetes\s+(v[0-9][^\s/]*)`)
+)
+
+// findSource returns the devcluster module of the checkout that holds dir.
+func findSource(dir string) (string, error) {
+	for d := dir; ; d = filepath.Dir(d) {
+		candidate := filepath.Join(d, sourceFolder)
+		mod, err := os.ReadFile(filepath.Join(candidate, "go.mod"))
+		if m := moduleLine.FindSubmatch(mod); err == nil && m != nil && string(m[1]) == sourceModule {
+			return candidate, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("finding the source of the dev cluster: neither %s nor a folder above it holds %s/go.mod; "+
+				"run this inside a checkout of jobkit, or name a ready binary in the environment variable %s",
+				dir, sourceFolder, binaryEnv)
+		}
+	}
+}
+
+// kubernetesVersion reads the version from the module's go.mod, for example "v1.37.1".
+func kubernetesVersion(source string) (string, error) {
+	mod, err := os.ReadFile(filepath.Join(source, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("reading the Kubernetes version: %w", err)
+	}
+	m := kubernetesLine.FindSubmatch(mod)
+	if m == nil {
+		return "", fmt.Errorf("reading the Kubernetes version: %s/go.mod does not require k8s.io/kubernetes", source)
+	}
+	return string(m[1]), nil
+}
+
+// hashSource identifies a build: what is compiled and by which toolchain.
+func hashSource(source, toolchain string) (string, error) {
+	type file struct{ name, sum string }
+	var files []file
+	err := fs.WalkDir(os.DirFS(source), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if base := e.Name(); base == "testdata" || name != "." && strings.HasPrefix(base, ".") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !compiled(e.Name()) {
+			return nil
+		}
+		data, err := os.ReadFile(filepath.Join(source, filepath.FromSlash(name)))
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(data)
+		files = append(files, file{name, hex.EncodeToString(sum[:])})
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("hashing the source of the dev cluster: %w", err)
+	}
+	if len(files) == 0 {
+		return "", errors.New("hashing the source of the dev cluster: " + source + " holds no Go files")
+	}
+	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.name, b.name) })
+	var all bytes.Buffer
+	fmt.Fprintln(&all, toolchain)
+	for _, f := range files {
+		fmt.Fprintln(&all, f.sum, f.name)
+	}
+	sum := sha256.Sum256(all.Bytes())
+	return hex.EncodeToString(sum[:6]), nil
+}
+
+// compiled tells whether a file is part of the binary.
+func compiled(name string) bool {
+	switch {
+	case strings.HasSuffix(name, "_test.go"):
+		return false
+	case name == "go.mod", name == "go.sum":
+		return true
+	}
+	return strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".yaml")
+}

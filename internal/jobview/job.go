@@ -1,0 +1,289 @@
+package jobview
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// States that a job is in when its status names none.
+const (
+	// StateSubmitted is the state of a job that no operator has taken up yet.
+	StateSubmitted = "Submitted"
+	// StateDeleted is the state of a job that was deleted before it finished.
+	StateDeleted = "Deleted"
+)
+
+// Job is one job as it was seen at one moment.
+type Job struct {
+	// Kind, Namespace and Name identify the job.
+	Kind, Namespace, Name string
+	// Created is when the API server stored the job.
+	Created time.Time
+	// Status is what the operator reports; zero if it has reported nothing.
+	Status commonv1.JobStatus
+	// StatusError says why the status could not be read; empty if it could.
+	StatusError string
+	// Pods are the job's pods, by name; nil if they may not be read.
+	Pods []Pod
+	// Gone tells that the job does not exist any more. The other fields are then
+	// the last that was seen.
+	Gone bool
+	// Expect is the state that the job should end in. Default: empty, none given.
+	Expect string
+}
+
+// Pod is what is shown of a pod.
+type Pod struct {
+	// Name of the pod.
+	Name string
+	// Phase of the pod.
+	Phase corev1.PodPhase
+	// Restarts counts the restarts of its containers in place.
+	Restarts int32
+	// Problem says why the pod does not get on; empty if nothing is known to be wrong.
+	Problem string
+}
+
+// Tally counts the replicas of a job by the phase of their pods.
+type Tally struct{ Pending, Running, Succeeded, Failed int }
+
+// Snapshot is all that is shown at one moment.
+type Snapshot struct {
+	// At is the moment.
+	At time.Time
+	// Jobs in the order in which they are shown.
+	Jobs []Job
+}
+
+// FromObject reads a job of any kind that has a commonv1.JobStatus, and its pods.
+// A nil slice of pods means that they may not be read. A status of another form
+// is not an error: the job is shown without it and says so in StatusError.
+func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
+	job := Job{
+		Kind:      object.GetKind(),
+		Namespace: object.GetNamespace(),
+		Name:      object.GetName(),
+		Created:   object.GetCreationTimestamp().Time,
+	}
+
+	if status, ok := object.Object["status"].(map[string]any); ok {
+		err := runtime.DefaultUnstructuredConverter.FromUnstructured(status, &job.Status)
+		if err != nil {
+			job.Status = commonv1.JobStatus{}
+			job.StatusError = fmt.Sprintf("%s does not have the status of a job: %v", job.Kind, err)
+		}
+	}
+
+	if pods != nil {
+		job.Pods = make([]Pod, 0, len(pods))
+	}
+
+	for _, pod := range pods {
+		job.Pods = append(job.Pods, fromPod(pod))
+	}
+
+	slices.SortFunc(job.Pods, func(a, b Pod) int { return cmp.Compare(a.Name, b.Name) })
+
+	return job
+}
+
+// fromPod reads what is shown of a pod.
+func fromPod(pod *corev1.Pod) Pod {
+	shown := Pod{Name: pod.Name, Phase: pod.Status.Phase, Problem: podProblem(pod)}
+	for _, container := range pod.Status.ContainerStatuses {
+		shown.Restarts += container.RestartCount
+	}
+
+	return shown
+}
+
+// podProblem says why a pod does not get on: it cannot be scheduled, or one of its
+// containers cannot be started. It is empty for a pod that is merely on its way.
+func podProblem(pod *corev1.Pod) string {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable {
+			return "not scheduled: " + condition.Message
+		}
+	}
+
+	all := slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
+	for _, container := range all {
+		waiting := container.State.Waiting
+		if waiting == nil {
+			continue
+		}
+
+		switch waiting.Reason {
+		case "", "ContainerCreating", "PodInitializing":
+		default:
+			return withMessage(waiting.Reason, waiting.Message)
+		}
+	}
+
+	return ""
+}
+
+// withMessage joins a reason and its message, which may be empty.
+func withMessage(reason, message string) string {
+	if message == "" {
+		return reason
+	}
+
+	return reason + ": " + message
+}
+
+// State is the job's state in one word: what the status says, or StateSubmitted or
+// StateDeleted if it cannot say it.
+func (j Job) State() string {
+	outcome := j.Outcome()
+
+	switch {
+	case outcome == Succeeded, outcome == Failed:
+		return string(outcome)
+	case j.Gone:
+		return StateDeleted
+	case j.Status.State != "":
+		return string(j.Status.State)
+	}
+
+	// kubeflow.org/v1 has no status.state; the last condition that is True names it.
+	for _, condition := range slices.Backward(j.Status.Conditions) {
+		if condition.Status == corev1.ConditionTrue {
+			return string(condition.Type)
+		}
+	}
+
+	return StateSubmitted
+}
+
+// TakenUp tells whether an operator has reacted to the job.
+func (j Job) TakenUp() bool { return len(j.Status.Conditions) > 0 }
+
+// Tally counts the job's replicas. Pods tell what runs now; the status remembers
+// what succeeded and failed once the pods are gone.
+func (j Job) Tally() Tally {
+	var live, reported Tally
+
+	for _, replicas := range j.Status.ReplicaStatuses {
+		if replicas == nil {
+			continue
+		}
+
+		reported.Running += int(replicas.Active)
+		reported.Succeeded += int(replicas.Succeeded)
+		reported.Failed += int(replicas.Failed)
+	}
+
+	if j.Pods == nil {
+		return reported
+	}
+
+	for _, pod := range j.Pods {
+		switch pod.Phase {
+		case corev1.PodRunning:
+			live.Running++
+		case corev1.PodSucceeded:
+			live.Succeeded++
+		case corev1.PodFailed:
+			live.Failed++
+		case corev1.PodPending, corev1.PodUnknown:
+			live.Pending++
+		default:
+			live.Pending++
+		}
+	}
+
+	if j.Outcome() != Unfinished {
+		live.Succeeded = max(live.Succeeded, reported.Succeeded)
+		live.Failed = max(live.Failed, reported.Failed)
+	}
+
+	return live
+}
+
+// Restarts is how often replicas of the job were restarted: what the status says
+// or, where the kind does not count, the restarts of the containers that are there.
+func (j Job) Restarts() int {
+	if j.Status.Restarts > 0 {
+		return int(j.Status.Restarts)
+	}
+
+	total := 0
+	for _, pod := range j.Pods {
+		total += int(pod.Restarts)
+	}
+
+	return total
+}
+
+// Age is how long the job has existed, or had when it finished. It is never negative.
+func (j Job) Age(now time.Time) time.Duration {
+	end := now
+	if j.Status.CompletionTime != nil {
+		end = j.Status.CompletionTime.Time
+	}
+
+	return max(0, end.Sub(j.Created))
+}
+
+// Note is the one thing that the reader should know about the job now: why it
+// failed, what keeps it from getting on, why it restarts. It is empty when all is well.
+func (j Job) Note() string {
+	switch j.Outcome() {
+	case Failed:
+		return j.message(commonv1.JobFailed)
+	case Lost:
+		return "it was deleted before it finished"
+	case Succeeded:
+		return ""
+	case Unfinished:
+	}
+
+	if j.StatusError != "" {
+		return j.StatusError
+	}
+
+	if j.Status.IsTrue(commonv1.JobStalled) {
+		return j.message(commonv1.JobStalled)
+	}
+
+	for _, pod := range j.Pods {
+		if pod.Problem != "" {
+			return pod.Name + ": " + pod.Problem
+		}
+	}
+
+	if j.Status.IsTrue(commonv1.JobRestarting) {
+		return j.message(commonv1.JobRestarting)
+	}
+
+	return ""
+}
+
+// message is the message of a condition, its reason if it has none, or empty. It
+// leaves out what the reader sees anyway: which job it is, and that it failed.
+func (j Job) message(t commonv1.JobConditionType) string {
+	condition := j.Status.Condition(t)
+	if condition == nil {
+		return ""
+	}
+
+	text := cmp.Or(condition.Message, condition.Reason)
+	for _, known := range []string{
+		j.Kind + " " + j.Namespace + "/" + j.Name + " ", j.Kind + " " + j.Name + " ", "job " + j.Name + " ",
+		"has failed because ", "is restarting because ",
+	} {
+		text = strings.TrimPrefix(text, known)
+	}
+
+	return text
+}

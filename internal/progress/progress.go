@@ -1,0 +1,114 @@
+// Package progress shows jobs while they run: it takes snapshots from a watcher and
+// hands them to a reporter, until somebody has seen enough.
+package progress
+
+import (
+	"context"
+	"time"
+
+	"github.com/jobkit/jobkit/internal/jobview"
+)
+
+// Watcher is where the snapshots come from; jobwatch.Watcher is one.
+type Watcher interface {
+	// Changes receives when something may have changed.
+	Changes() <-chan struct{}
+	// Snapshot is what is known at the given moment.
+	Snapshot(at time.Time) jobview.Snapshot
+	// Trouble says why the cluster cannot be watched, or is nil.
+	Trouble() error
+}
+
+// Reporter is where they go; console.Reporter is one.
+type Reporter interface {
+	// Show shows a snapshot.
+	Show(s jobview.Snapshot)
+	// Say writes lines that stay.
+	Say(at time.Time, lines ...string)
+}
+
+const (
+	// settle is how long changes are gathered before they are shown: one change on
+	// the cluster is often several on its objects.
+	settle = 100 * time.Millisecond
+	// beat is how often the ages are shown anew though nothing changed.
+	beat = time.Second
+	// patience is how long the cluster may be out of reach before it is said.
+	patience = 3 * time.Second
+)
+
+// Follow shows the jobs until step, which sees each snapshot before it is shown and
+// may add to it, returns true or an error, which Follow returns. It returns the last snapshot. If ctx
+// ends first, it returns the cause of that.
+func Follow(ctx context.Context, w Watcher, r Reporter,
+	step func(s *jobview.Snapshot) (done bool, err error),
+) (jobview.Snapshot, error) {
+	ticker := time.NewTicker(settle)
+	defer ticker.Stop()
+
+	var (
+		shown     time.Time
+		changed   = true
+		complaint complaint
+	)
+
+	for {
+		select {
+		case <-w.Changes():
+			changed = true
+
+			continue
+		case <-ctx.Done():
+			s := w.Snapshot(time.Now())
+			_, _ = step(&s) // only for what it adds
+			r.Show(s)
+
+			return s, context.Cause(ctx)
+		case <-ticker.C:
+		}
+
+		now := time.Now()
+		if text := complaint.about(w.Trouble(), now); text != "" {
+			r.Say(now, text)
+		}
+
+		if !changed && now.Sub(shown) < beat {
+			continue
+		}
+
+		changed, shown = false, now
+		s := w.Snapshot(now)
+		done, err := step(&s)
+		r.Show(s)
+
+		if done || err != nil {
+			return s, err
+		}
+	}
+}
+
+// complaint says that the cluster is out of reach: once, and not at once.
+type complaint struct {
+	since time.Time
+	said  bool
+}
+
+// about returns what to say of a trouble now; empty if there is nothing to say.
+func (c *complaint) about(trouble error, now time.Time) string {
+	switch {
+	case trouble == nil && c.said:
+		*c = complaint{}
+
+		return "the cluster can be watched again"
+	case trouble == nil:
+		*c = complaint{}
+	case c.since.IsZero():
+		c.since = now
+	case !c.said && now.Sub(c.since) >= patience:
+		c.said = true
+
+		return "the cluster cannot be watched, trying again: " + trouble.Error()
+	}
+
+	return ""
+}

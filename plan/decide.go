@@ -53,6 +53,7 @@ func chain() []policy {
 		restarts,     // count restarts in place
 		succeeded,    // the rules are met
 		deadline,     // active for too long
+		frozen,       // the user's mistake came with an edit: touch nothing
 		failures,     // failed replicas: restart them or fail the job
 		running,      // condition Running
 		surplus,      // remove what the job no longer wants
@@ -68,7 +69,9 @@ type decision struct {
 	tally *Tally
 	// verdict is what an author's own code says of the job; nil leaves it to the rules.
 	verdict *Verdict
-	plan    Plan
+	// frozen is true when the replicas must be left as they are.
+	frozen bool
+	plan   Plan
 }
 
 // Verdict is what an author's own code says about a job, in place of the rules.
@@ -156,6 +159,11 @@ func onlyCountsDiffer(a, b *commonv1.JobStatus) bool {
 // countReplicas reports the phases of the pods.
 func (d *decision) countReplicas() {
 	status := &d.plan.Status
+	for t, rs := range status.ReplicaStatuses {
+		if d.tally.Of(t) == nil && rs != nil && !status.Finished() {
+			rs.Active, rs.Succeeded, rs.Failed = 0, 0, 0 // the job has this type no more
+		}
+	}
 	for i := range d.tally.Types {
 		tt := &d.tally.Types[i]
 		rs := d.replicaStatus(tt.Type)

@@ -102,6 +102,10 @@ func (in *Input) types() []commonv1.ReplicaType {
 	return out
 }
 
+// MaxReplicas is how many replicas of one type a job may have: as many as an
+// indexed batch/v1 Job. A mistyped number must not exhaust the operator's memory.
+const MaxReplicas = 100_000
+
 // replicas is how many replicas of a type the job wants.
 func (in *Input) replicas(t commonv1.ReplicaType) int32 {
 	spec := in.Replicas[t]
@@ -111,7 +115,7 @@ func (in *Input) replicas(t commonv1.ReplicaType) int32 {
 	case spec.Replicas == nil:
 		return 1
 	default:
-		return max(*spec.Replicas, 0)
+		return min(max(*spec.Replicas, 0), MaxReplicas)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // invalid deals with mistakes in the job. One that was there from the start fails
 // the job. One that came with a later edit stalls it: what runs goes on running,
-// and the job goes on when the mistake is mended.
+// may succeed and may run out of time; the rest goes on when the mistake is mended.
 func invalid(d *decision) bool {
 	problem := d.in.Problem
 	if errs := Validate(d.in); len(errs) > 0 {
@@ -26,13 +26,19 @@ func invalid(d *decision) bool {
 	}
 	message := fmt.Sprintf("%s is not valid: %s", d.jobName(), problem)
 	if d.in.Status.StartTime != nil {
-		d.become(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
-		return true
+		if !d.in.suspended() {
+			d.become(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
+			d.frozen = true
+		}
+		return false
 	}
 	d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 	d.cleanUp()
 	return true
 }
+
+// frozen leaves the replicas of a job alone whose specification cannot be trusted.
+func frozen(d *decision) bool { return d.frozen }
 
 // Validate finds the mistakes in a job that hold for every kind. Each error names
 // the field, the value and the mend.
@@ -98,8 +104,8 @@ func sortedTypes(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec) []commonv1.Re
 func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	spec := in.Replicas[t]
-	if spec.Replicas != nil && *spec.Replicas < 0 {
-		errs = append(errs, field.Invalid(path.Child("replicas"), *spec.Replicas, "must be 0 or more"))
+	if n := spec.Replicas; n != nil && (*n < 0 || *n > MaxReplicas) {
+		errs = append(errs, field.Invalid(path.Child("replicas"), *n, fmt.Sprintf("must be from 0 to %d", MaxReplicas)))
 	}
 	switch spec.RestartPolicy {
 	case "", commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode:

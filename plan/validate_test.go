@@ -3,6 +3,7 @@ package plan_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +36,12 @@ func TestBadInput(t *testing.T) {
 		"NegativeReplicas": {
 			reason: "the error names the field and the value, once",
 			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(-1)) },
-			want:   `spec.testReplicaSpecs[Worker].replicas: Invalid value: -1: must be 0 or more`,
+			want:   `spec.testReplicaSpecs[Worker].replicas: Invalid value: -1: must be from 0 to 100000`,
+		},
+		"TooManyReplicas": {
+			reason: "a mistyped number must not exhaust the operator's memory",
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(2_000_000_000)) },
+			want:   `spec.testReplicaSpecs[Worker].replicas: Invalid value: 2000000000: must be from 0 to 100000`,
 		},
 		"ZeroReplicasInTotal": {
 			reason: "a new job without any replica would never end",
@@ -152,6 +158,28 @@ func TestMistakeInARunningJob(t *testing.T) {
 	m.settle()
 	if m.in.Status.State != commonv1.JobRunning {
 		t.Errorf("the job goes on when the mistake is mended; it is %s", m.in.Status.State)
+	}
+
+	m.in.Problem = "a mistake"
+	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
+	m.in.Now = m.in.Now.Add(time.Hour)
+	m.settle()
+	if m.in.Status.State != commonv1.JobFailed {
+		t.Errorf("a mistake does not stop the clock; it is %s", m.in.Status.State)
+	}
+}
+
+func TestReplicaTypeRemoved(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
+	m.settle()
+	m.run()
+	m.settle()
+	delete(m.in.Replicas, worker)
+	m.settle()
+	m.in.Now = m.in.Now.Add(time.Second)
+	m.settle()
+	if got := m.in.Status.ReplicaStatuses[worker].Active; len(m.in.Pods) != 1 || got != 0 {
+		t.Errorf("the workers go and are not counted any more: %d pods, %d workers active", len(m.in.Pods), got)
 	}
 }
 

@@ -30,8 +30,10 @@ func TestLifeline(t *testing.T) {
 }
 
 func TestParseUp(t *testing.T) {
-	o, err := parseUp([]string{"--nodes=3", "--node-resources=nvidia.com/gpu=8,example.org/x=1", "--progress=json", "--lifeline",
-		"--feature-gates=A=true,B=false", "--scheduler-arg=--v=4", "--scheduler-arg=--x=1,2"})
+	o, err := parseUp([]string{
+		"--nodes=3", "--node-resources=nvidia.com/gpu=8,example.org/x=1", "--progress=json", "--lifeline",
+		"--feature-gates=A=true,B=false", "--scheduler-arg=--v=4", "--scheduler-arg=--x=1,2",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import "fmt"
 
 // T is a type.
 type T[J any] struct {
-	J J
+	Job J
 }
 
 const (
@@ -54,7 +54,7 @@ func TestSync(t *testing.T) {
 			reason: "what stood between the marks is replaced by the declarations named, in that order, with their comments",
 			text:   "a\n<!-- code: p/p.go f T.M T -->\nold\n```\nold\n<!-- /code -->\nb\n",
 			want: "a\n<!-- code: p/p.go f T.M T -->\n```go\nfunc f() {}\n\n// M is a method.\nfunc (t *T[J]) M() {\n\tfmt.Println(t)\n}\n\n" +
-				"// T is a type.\ntype T[J any] struct {\n\tJ J\n}\n```\n<!-- /code -->\nb\n",
+				"// T is a type.\ntype T[J any] struct {\n\tJob J\n}\n```\n<!-- /code -->\nb\n",
 		},
 		"group": {
 			reason: "a name of a group stands for the group",

@@ -71,7 +71,8 @@ func run(ctx context.Context, args []string, streams console.Streams, dev devEnv
 		return exitOK
 	}
 
-	fmt.Fprintf(streams.Err, "jobkit: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' })
+	fmt.Fprintf(streams.Err, "jobkit: %s\n", strings.Join(lines, "\n  "))
 
 	if coded, ok := errors.AsType[*codedError](err); ok {
 		return coded.code
@@ -106,7 +107,6 @@ func (a *app) rootCommand() *cobra.Command {
 		Long:          rootHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(*cobra.Command, []string) {
 			if a.verbose {

@@ -148,20 +148,19 @@ func (a *app) devDownCommand() *cobra.Command {
 		Short: "stop the control plane; if none is running, that is fine",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := a.dev.find()
-			if errors.Is(err, errNotRunning) {
-				fmt.Fprintln(a.streams.Out, "no control plane is running")
+			_, found := a.dev.find()
 
-				return nil
-			}
-
-			// What is half there is stopped, too.
-			err = a.dev.down(cmd.Context())
+			// Also if none is found: one that ended uncleanly leaves files behind.
+			err := a.dev.down(cmd.Context())
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
 
-			fmt.Fprintln(a.streams.Out, "the control plane is stopped")
+			if errors.Is(found, errNotRunning) {
+				fmt.Fprintln(a.streams.Out, "no control plane is running")
+			} else {
+				fmt.Fprintln(a.streams.Out, "the control plane is stopped")
+			}
 
 			return nil
 		},

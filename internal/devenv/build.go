@@ -56,7 +56,7 @@ func Build(ctx context.Context, o BuildOptions) (string, error) {
 		return b.binary, nil
 	}
 	unlock, err := lock(ctx, filepath.Join(b.cache, "build.lock"), func() {
-		b.progress.line("another process is building; waiting for it")
+		b.progress.linef("another process is building; waiting for it")
 	})
 	if err != nil {
 		return "", fmt.Errorf("waiting for another build: %w", err)
@@ -165,7 +165,7 @@ func (b *builder) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // build downloads, compiles and links, and puts the result in place at once.
 func (b *builder) build(ctx context.Context) error {
-	b.progress.line("building the dev cluster, Kubernetes %s: the first time downloads 100 MB and takes 6 to 15 minutes, later less than one", b.version)
+	b.progress.linef("building the dev cluster, Kubernetes %s: the first time downloads 100 MB and takes 6 to 15 minutes, later less than one", b.version)
 	b.progress.begin("fetching modules", 0)
 	packages, err := b.stale(ctx)
 	if err != nil {

@@ -64,7 +64,7 @@ func TestBuild(t *testing.T) {
 
 func TestReadyBinary(t *testing.T) {
 	dir := write(t, map[string]string{"binary": "", "text": ""})
-	if err := os.Chmod(filepath.Join(dir, "binary"), 0o755); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "binary"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ reason, name, err string }{
@@ -90,12 +90,12 @@ func TestReadyBinary(t *testing.T) {
 func TestPrune(t *testing.T) {
 	cache := t.TempDir()
 	now := time.Now()
-	for name, age := range map[string]time.Duration{"devcluster-mine": 9, "devcluster-a": 1, "devcluster-b": 2, "devcluster-c": 3, "devcluster-d": 4, "other": 5} {
+	for name, hours := range map[string]int{"devcluster-mine": 9, "devcluster-a": 1, "devcluster-b": 2, "devcluster-c": 3, "devcluster-d": 4, "other": 5} {
 		path := filepath.Join(cache, name)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(path, now, now.Add(-age*time.Hour)); err != nil {
+		if err := os.Chtimes(path, now, now.Add(-time.Duration(hours)*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}

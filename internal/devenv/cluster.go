@@ -62,7 +62,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, append(o.args(), "--lifeline")...)
+	cmd := exec.Command(binary, append(o.args(), "--lifeline")...) //nolint:noctx // the cluster outlives ctx; launch heeds it
 	cmd.SysProcAttr = ownGroup()
 	// Nothing is ever written to it. When this process ends the kernel closes it,
 	// and the child sees the end of its standard input.
@@ -123,7 +123,7 @@ func launch(ctx context.Context, cmd *exec.Cmd, progress io.Writer) (*launched, 
 				seen = *e.Info
 			}
 			if e.Event == eventReady {
-				p.line("Kubernetes %s ready in %s, %d nodes, log in %s", seen.Version, time.Since(begun).Round(100*time.Millisecond), seen.Nodes, seen.LogFile)
+				p.linef("Kubernetes %s ready in %s, %d nodes, log in %s", seen.Version, time.Since(begun).Round(100*time.Millisecond), seen.Nodes, seen.LogFile)
 				return &launched{info: seen, child: child}, nil
 			}
 		case <-ctx.Done():

@@ -16,8 +16,6 @@ import (
 // fakeEnv says how the test binary plays devcluster.
 const fakeEnv = "DEVENV_TEST_FAKE"
 
-func init() { Helpers["devcluster"] = fakeDevcluster }
-
 // fakeDevcluster speaks like devcluster.
 func fakeDevcluster() int {
 	say := func(event, more string) { fmt.Printf(`{"event":%q%s}`+"\n", event, more) }
@@ -181,4 +179,17 @@ func TestStaleState(t *testing.T) {
 	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the data is left: %v", err)
 	}
+}
+
+// parent starts a real cluster for TestKilledParent, prints its data folder and
+// process id, and waits to be killed.
+func parent() int {
+	c, err := Start(context.Background(), Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println(c.info.DataDir, c.PID())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
 }

@@ -9,9 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"time"
-
 	"syscall"
+	"time"
 )
 
 // stopPoll is how often Down looks whether the cluster is gone.
@@ -48,7 +47,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("creating the state folder: %w", err)
 	}
 	unlock, err := lock(ctx, filepath.Join(state, "up.lock"), func() {
-		newProgress(o.progress()).line("another process is starting a cluster; waiting for it")
+		newProgress(o.progress()).linef("another process is starting a cluster; waiting for it")
 	})
 	if err != nil {
 		return nil, err
@@ -74,7 +73,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, o.args()...)
+	cmd := exec.Command(binary, o.args()...) //nolint:noctx // the cluster outlives ctx; launch heeds it
 	cmd.SysProcAttr = ownSession()
 	c, err := launch(ctx, cmd, o.progress())
 	if err != nil {
@@ -87,6 +86,8 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 // Find returns the detached cluster, or nil if none is running.
+//
+//nolint:nilnil // "None runs" is an answer, not an error.
 func Find() (*Cluster, error) {
 	state, err := StateDir()
 	if err != nil {
@@ -159,7 +160,7 @@ func stopDetached(quit <-chan struct{}, cur current) error {
 		}
 		if !signalled {
 			if err := kill(pid, signal); err != nil {
-				return fmt.Errorf("stopping the dev cluster, process %d: %w", pid, err)
+				return err
 			}
 			signalled = true
 		}
@@ -183,11 +184,11 @@ func stopDetached(quit <-chan struct{}, cur current) error {
 // kill signals a process; that it is gone is no error.
 func kill(pid int, signal syscall.Signal) error {
 	p, err := os.FindProcess(pid)
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.Signal(signal)
 	}
-	if err := p.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping the dev cluster, process %d: %w", pid, err)
 	}
 	return nil
 }

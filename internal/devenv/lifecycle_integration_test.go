@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,28 +27,11 @@ import (
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 
-// parentHelper starts a cluster, prints its data folder and process id, and waits
-// to be killed.
-const parentHelper = "parent"
-
-func init() {
-	devenv.Helpers[parentHelper] = func() int {
-		c, err := devenv.Start(context.Background(), devenv.Options{})
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		fmt.Println(filepath.Dir(c.Kubeconfig()), c.PID())
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		return 0
-	}
-}
-
 // TestKilledParent kills a process that runs a cluster with SIGKILL: cluster and
 // temporary data have to go by themselves.
 func TestKilledParent(t *testing.T) {
 	parent := exec.Command(os.Args[0])
-	parent.Env = append(os.Environ(), "DEVENV_TEST_HELPER="+parentHelper)
+	parent.Env = append(os.Environ(), "DEVENV_TEST_HELPER=parent")
 	parent.Stderr = os.Stderr
 	if _, err := parent.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -134,7 +117,7 @@ func TestStartFails(t *testing.T) {
 		{"a gate that Kubernetes does not know", devenv.Options{FeatureGates: map[string]bool{"NoSuchGate": true}}, []string{"NoSuchGate"}},
 		{"a flag that devcluster does not know", devenv.Options{Args: []string{"--no-such-flag"}}, []string{"--no-such-flag"}},
 		{"a component that dies is named", devenv.Options{Args: []string{"--scheduler-arg=--no-such-flag"}}, []string{"kube-scheduler died", "--no-such-flag"}},
-		{"a port that is taken", devenv.Options{Args: []string{"--port=" + fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)}}, []string{"address already in use"}},
+		{"a port that is taken", devenv.Options{Args: []string{"--port=" + strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)}}, []string{"address already in use"}},
 		{"a quantity that is none", devenv.Options{NodeCPU: "many"}, []string{"cpu=many"}},
 		{"a CRD file that is missing", devenv.Options{CRDs: []string{"/no/such/crd"}}, []string{"/no/such/crd"}},
 		{"a stages file that is missing", devenv.Options{Stages: []string{"/no/such/file"}}, []string{"/no/such/file"}},

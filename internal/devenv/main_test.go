@@ -7,18 +7,21 @@ import (
 )
 
 // helperEnv makes the test binary be another process: the one that the variable
-// names, out of Helpers.
+// names, out of helpers.
 const helperEnv = "DEVENV_TEST_HELPER"
 
-// Helpers are those processes; they return an exit code.
-var Helpers = map[string]func() int{}
+// helpers are those processes; they return an exit code.
+var helpers = map[string]func() int{
+	"devcluster": fakeDevcluster,
+	"parent":     parent,
+}
 
 func TestMain(m *testing.M) {
 	name := os.Getenv(helperEnv)
 	if name == "" {
 		os.Exit(m.Run())
 	}
-	helper := Helpers[name]
+	helper := helpers[name]
 	if helper == nil {
 		fmt.Fprintln(os.Stderr, "no helper", name)
 		os.Exit(2)

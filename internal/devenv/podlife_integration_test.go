@@ -172,7 +172,6 @@ func TestPodRuns(t *testing.T) {
 			t.Errorf("it ran for %s", took)
 		}
 	})
-
 }
 
 func TestPodRestartsAndStops(t *testing.T) {

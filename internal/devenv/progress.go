@@ -44,8 +44,8 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// line writes a line of its own.
-func (p *progress) line(format string, args ...any) {
+// linef writes a line of its own.
+func (p *progress) linef(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.write("devcluster: " + fmt.Sprintf(format, args...))

@@ -42,15 +42,19 @@ func TestProgressOutput(t *testing.T) {
 		terminal bool
 		want     string
 	}{
-		{"a terminal redraws one line", true,
-			"\r\x1b[Kdevcluster: hello\n\r\x1b[Kdevcluster: compiling, 1 of 2 packages, 0s\r\x1b[K\r\x1b[Kdevcluster: built in 0s\n"},
-		{"a file gets lines", false,
-			"devcluster: hello\ndevcluster: compiling, 1 of 2 packages, 0s\ndevcluster: built in 0s\n"},
+		{
+			"a terminal redraws one line", true,
+			"\r\x1b[Kdevcluster: hello\n\r\x1b[Kdevcluster: compiling, 1 of 2 packages, 0s\r\x1b[K\r\x1b[Kdevcluster: built in 0s\n",
+		},
+		{
+			"a file gets lines", false,
+			"devcluster: hello\ndevcluster: compiling, 1 of 2 packages, 0s\ndevcluster: built in 0s\n",
+		},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			var out bytes.Buffer
 			p := &progress{w: &out, terminal: tt.terminal, now: func() time.Time { return time.Unix(0, 0) }}
-			p.line("hello")
+			p.linef("hello")
 			p.begin("compiling", 2)
 			p.add()
 			p.show()

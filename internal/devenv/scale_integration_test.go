@@ -3,6 +3,7 @@
 package devenv_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -66,7 +67,7 @@ func cost(pid int) string {
 		return "cost unknown"
 	}
 	// After the command in parentheses; see proc(5), fields 14, 15 and 24.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	number := func(field int) int {
 		n, _ := strconv.Atoi(fields[field-3])
 		return n

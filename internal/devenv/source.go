@@ -1,8 +1,6 @@
 package devenv
 
 import (
-	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -58,43 +55,40 @@ func kubernetesVersion(source string) (string, error) {
 
 // hashSource identifies a build: what is compiled and by which toolchain.
 func hashSource(source, toolchain string) (string, error) {
-	type file struct{ name, sum string }
-	var files []file
-	err := fs.WalkDir(os.DirFS(source), ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if e.IsDir() {
-			if base := e.Name(); base == "testdata" || name != "." && strings.HasPrefix(base, ".") {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if !compiled(e.Name()) {
-			return nil
-		}
-		data, err := os.ReadFile(filepath.Join(source, filepath.FromSlash(name)))
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(data)
-		files = append(files, file{name, hex.EncodeToString(sum[:])})
-		return nil
-	})
+	files, err := sourceFiles(source)
 	if err != nil {
 		return "", fmt.Errorf("hashing the source of the dev cluster: %w", err)
 	}
 	if len(files) == 0 {
 		return "", errors.New("hashing the source of the dev cluster: " + source + " holds no Go files")
 	}
-	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.name, b.name) })
-	var all bytes.Buffer
-	fmt.Fprintln(&all, toolchain)
-	for _, f := range files {
-		fmt.Fprintln(&all, f.sum, f.name)
+	all := sha256.New()
+	fmt.Fprintln(all, toolchain)
+	for _, name := range files {
+		data, err := os.ReadFile(filepath.Join(source, filepath.FromSlash(name)))
+		if err != nil {
+			return "", fmt.Errorf("hashing the source of the dev cluster: %w", err)
+		}
+		fmt.Fprintf(all, "%x %s\n", sha256.Sum256(data), name)
 	}
-	sum := sha256.Sum256(all.Bytes())
-	return hex.EncodeToString(sum[:6]), nil
+	return hex.EncodeToString(all.Sum(nil)[:6]), nil
+}
+
+// sourceFiles returns the files that are compiled, relative to source, in order.
+func sourceFiles(source string) ([]string, error) {
+	var files []string
+	err := fs.WalkDir(os.DirFS(source), ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (e.Name() == "testdata" || name != "." && strings.HasPrefix(e.Name(), ".")):
+			return fs.SkipDir
+		case !e.IsDir() && compiled(e.Name()):
+			files = append(files, name)
+		}
+		return nil
+	})
+	return files, err
 }
 
 // compiled tells whether a file is part of the binary.

@@ -128,11 +128,15 @@ func TestArgs(t *testing.T) {
 		{"negative means none", Options{Nodes: -1}, []string{"--nodes=0"}},
 		{
 			"everything, maps in order",
-			Options{Dir: "/d", Nodes: 3, NodeCPU: "8", NodeMemory: "1Gi", NodePods: "10", NodeResources: map[string]string{"b": "2", "a": "1"},
+			Options{
+				Dir: "/d", Nodes: 3, NodeCPU: "8", NodeMemory: "1Gi", NodePods: "10", NodeResources: map[string]string{"b": "2", "a": "1"},
 				FeatureGates: map[string]bool{"B": false, "A": true}, RuntimeConfig: map[string]bool{"g/v1": true},
-				CRDs: []string{"c"}, Stages: []string{"s", "t"}, Verbosity: 2, Args: []string{"--sync"}},
-			[]string{"--data-dir=/d", "--nodes=3", "--node-cpu=8", "--node-memory=1Gi", "--node-pods=10", "--node-resources=a=1,b=2",
-				"--feature-gates=A=true,B=false", "--runtime-config=g/v1=true", "--crds=c", "--stages=s", "--stages=t", "--verbosity=2", "--sync"},
+				CRDs: []string{"c"}, Stages: []string{"s", "t"}, Verbosity: 2, Args: []string{"--sync"},
+			},
+			[]string{
+				"--data-dir=/d", "--nodes=3", "--node-cpu=8", "--node-memory=1Gi", "--node-pods=10", "--node-resources=a=1,b=2",
+				"--feature-gates=A=true,B=false", "--runtime-config=g/v1=true", "--crds=c", "--stages=s", "--stages=t", "--verbosity=2", "--sync",
+			},
 		},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {

@@ -138,7 +138,7 @@ func when(e corev1.Event) time.Time {
 
 // joined writes a reason and its message on one line.
 func joined(reason, message string) string {
-	return jobview.OneLine(reason + ": " + message)
+	return strings.TrimPrefix(jobview.OneLine(reason+": "+message), ": ")
 }
 
 func first(pods []jobview.Pod, n int) []jobview.Pod { return pods[:min(n, len(pods))] }

@@ -28,15 +28,9 @@ type crd = apiextensionsv1.CustomResourceDefinition
 func readCRDs(paths []string) ([]*crd, error) {
 	var all []*crd
 	for _, path := range paths {
-		files := []string{path}
-		info, err := os.Stat(path)
+		files, err := yamlFiles(path)
 		if err != nil {
 			return nil, fmt.Errorf("reading CRDs: %w", err)
-		}
-		if info.IsDir() {
-			if files, err = filepath.Glob(filepath.Join(path, "*.y*ml")); err != nil {
-				return nil, fmt.Errorf("listing CRDs in %s: %w", path, err)
-			}
 		}
 		before := len(all)
 		for _, file := range files {
@@ -55,6 +49,18 @@ func readCRDs(paths []string) ([]*crd, error) {
 		}
 	}
 	return all, nil
+}
+
+// yamlFiles returns the file itself, or the YAML files of a folder.
+func yamlFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	return filepath.Glob(filepath.Join(path, "*.y*ml"))
 }
 
 func parseCRDs(data []byte) ([]*crd, error) {

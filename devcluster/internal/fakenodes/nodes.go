@@ -64,8 +64,7 @@ func (k *Kubelets) AwaitReady(ctx context.Context, client kubernetes.Interface, 
 		}
 		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 		if err != nil {
-			// The API server may be restarting a watch cache; ctx bounds the wait.
-			return false, nil //nolint:nilerr
+			return false, nil //nolint:nilerr // asked again until ctx ends: a start has such moments
 		}
 		return takesPods(nodes.Items, s.Count), nil
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/kwok/pkg/apis/internalversion"
@@ -24,49 +25,47 @@ type Stages map[internalversion.StageResourceRef][]*internalversion.Stage
 // LoadStages returns the built-in stages, with those of the files added or put
 // in place of the built-in ones of the same name.
 func LoadStages(files []string) (Stages, error) {
-	byName := map[string]*internalversion.Stage{}
-	var order []string
-	add := func(source string, data []byte) error {
-		docs, err := parse(data)
-		if err != nil {
-			return fmt.Errorf("reading stages of %s: %w", source, err)
-		}
-		for _, s := range docs {
-			if byName[s.Name] == nil {
-				order = append(order, s.Name)
-			}
-			byName[s.Name] = s
-		}
-		return nil
-	}
+	var all []*internalversion.Stage
 	builtin, err := fs.Glob(stages.Files, "*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("listing built-in stages: %w", err)
 	}
 	for _, name := range builtin {
-		data, err := stages.Files.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading built-in stages: %w", err)
-		}
-		if err := add(name, data); err != nil {
+		if all, err = add(all, name, stages.Files.ReadFile); err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range files {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading stages: %w", err)
-		}
-		if err := add(name, data); err != nil {
+		if all, err = add(all, name, os.ReadFile); err != nil {
 			return nil, err
 		}
 	}
 	set := Stages{}
-	for _, name := range order {
-		s := byName[name]
+	for _, s := range all {
 		set[s.Spec.ResourceRef] = append(set[s.Spec.ResourceRef], s)
 	}
 	return set, nil
+}
+
+// add adds the stages of a file, or puts them in place of those of their name.
+func add(all []*internalversion.Stage, file string, read func(string) ([]byte, error)) ([]*internalversion.Stage, error) {
+	data, err := read(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading stages: %w", err)
+	}
+	parsed, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading stages of %s: %w", file, err)
+	}
+	for _, s := range parsed {
+		i := slices.IndexFunc(all, func(old *internalversion.Stage) bool { return old.Name == s.Name })
+		if i >= 0 {
+			all[i] = s
+		} else {
+			all = append(all, s)
+		}
+	}
+	return all, nil
 }
 
 // parse reads the YAML documents of one file, each of which must be a Stage.

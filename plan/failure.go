@@ -17,6 +17,8 @@ type failure struct {
 	// reason is the pod's own reason (Evicted, NodeLost, DeadlineExceeded), or the
 	// container's (OOMKilled, Error).
 	reason string
+	// message is the container's termination message, or the pod's own.
+	message string
 	// infrastructure is true when the pod failed for a reason outside its
 	// containers: it was evicted or preempted, or its node was lost.
 	infrastructure bool
@@ -29,12 +31,13 @@ type failure struct {
 // failureOf reads the cause out of a failed pod. The container that the kind
 // names decides; if it did not end with an error, the first other one that did.
 func failureOf(pod *corev1.Pod, container string) failure {
-	f := failure{reason: pod.Status.Reason, at: failedAt(pod)}
+	f := failure{reason: pod.Status.Reason, message: pod.Status.Message, at: failedAt(pod)}
 	if start := pod.Status.StartTime; start != nil && f.at.After(start.Time) {
 		f.ran = f.at.Sub(start.Time)
 	}
 	if c := culprit(pod, container); c != nil {
 		f.exitCode = c.State.Terminated.ExitCode
+		f.message = orDefault(f.message, c.State.Terminated.Message)
 		if f.reason == "" {
 			f.reason = c.State.Terminated.Reason
 		}

@@ -3,11 +3,13 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -46,9 +48,7 @@ func failures(d *decision) bool {
 		d.deleteReplaced()
 		return false
 	}
-	for i := range failed {
-		d.exitEvent(&failed[i])
-	}
+	d.record(failed)
 	d.cleanUp()
 	return true
 }
@@ -83,9 +83,9 @@ func (d *decision) restart(failed []failedReplica) {
 		status.Attempt++
 		status.Restarts++
 	}
+	d.record(failed)
 	for i := range failed {
 		f := &failed[i]
-		d.exitEvent(f)
 		if d.in.restartScope() == commonv1.RestartScopeReplica {
 			rs := d.replicaStatus(f.slot.typ)
 			if rs.Attempts == nil {
@@ -184,13 +184,30 @@ func restarts(d *decision) bool {
 	return false
 }
 
-// exitEvent tells of a container that ended with an error, once.
-func (d *decision) exitEvent(f *failedReplica) {
-	if f.failure.exitCode == 0 {
-		return
+// maxMessage is how much of a termination message the status keeps.
+const maxMessage = 256
+
+// record writes down failures that are dealt with in this look, and tells of exit
+// codes. The look that deals with a failure is the only one that sees it, so each
+// is recorded once.
+func (d *decision) record(failed []failedReplica) {
+	status := &d.plan.Status
+	for i := range failed {
+		slot, f := failed[i].slot, &failed[i].failure
+		entry := commonv1.ReplicaFailure{
+			Time: metav1.NewTime(f.at), Type: slot.typ, Index: slot.index, Attempt: podAttempt(slot.pod),
+			Node: slot.pod.Spec.NodeName, Reason: f.reason, Message: f.message[:min(len(f.message), maxMessage)],
+		}
+		entry.Message = strings.ToValidUTF8(entry.Message, "")
+		if f.exitCode != 0 {
+			entry.ExitCode = &f.exitCode
+			d.event(true, "ExitedWithCode", fmt.Sprintf("Pod: %s.%s exited with code %d", d.in.Job.Namespace, slot.pod.Name, f.exitCode))
+		}
+		status.Failures = append(status.Failures, entry)
 	}
-	d.event(true, "ExitedWithCode", fmt.Sprintf("Pod: %s.%s exited with code %d",
-		d.in.Job.Namespace, f.slot.pod.Name, f.failure.exitCode))
+	if extra := len(status.Failures) - commonv1.MaxFailures; extra > 0 {
+		status.Failures = slices.Clone(status.Failures[extra:])
+	}
 }
 
 // failedMessage says why the job failed: what ended it, and the replica to look at.

@@ -51,6 +51,40 @@ type JobStatus struct {
 	// Job). An addition to kubeflow.org/v1.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
+
+	// Failures are the last failures of replicas, the newest last. An addition to
+	// kubeflow.org/v1.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Failures []ReplicaFailure `json:"failures,omitempty"`
+}
+
+// MaxFailures is how many failures a status holds.
+const MaxFailures = 10
+
+// ReplicaFailure records why a replica failed, for when its pod is gone.
+type ReplicaFailure struct {
+	// Time is when the pod failed.
+	Time metav1.Time `json:"time"`
+	// Type, Index and Attempt say which pod of which replica it was.
+	Type    ReplicaType `json:"type"`
+	Index   int32       `json:"index"`
+	Attempt int32       `json:"attempt"`
+	// Node is where the pod ran.
+	// +optional
+	Node string `json:"node,omitempty"`
+	// Reason is the pod's own (Evicted) or its container's (OOMKilled).
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// ExitCode is that of the container which decided; absent if none ended with an
+	// error.
+	// +optional
+	ExitCode *int32 `json:"exitCode,omitempty"`
+	// Message is what the container left as its termination message, or what the
+	// kubelet says of the pod, shortened.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // ReplicaStatus counts the replicas of one type. A replica that is waiting to be

@@ -128,7 +128,11 @@ func (c *JobController[J]) deleted(job J, kind string, uid types.UID, err error)
 }
 
 func podRef(in *plan.Input, a plan.DeletePod) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: in.Job.Namespace, Name: a.Name, UID: a.UID}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: in.Job.Namespace, Name: a.Name, UID: a.UID}}
+	if a.Force {
+		pod.DeletionGracePeriodSeconds = new(int64)
+	}
+	return pod
 }
 
 func serviceRef(in *plan.Input, a plan.DeleteService) *corev1.Service {

@@ -3,10 +3,13 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit/plan"
@@ -63,7 +66,30 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	}
 	in.Pods = withOwnWrites(c.set.memory, job, kindPod, in.Pods, in.Now)
 	in.Services = withOwnWrites(c.set.memory, job, kindService, in.Services, in.Now)
+	in.DeadNodes = c.deadNodes(ctx, in)
 	return in, nil
+}
+
+// deadNodes finds out which nodes of pods that should be gone are gone themselves,
+// or tainted as out of service. It reads no node as long as no pod is overdue.
+func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[string]bool {
+	var dead map[string]bool
+	for _, name := range plan.SuspectNodes(in.Pods, in.Now) {
+		var node corev1.Node
+		err := c.APIReader.Get(ctx, client.ObjectKey{Name: name}, &node)
+		if err != nil && !apierrors.IsNotFound(err) {
+			log.FromContext(ctx).Info("Cannot tell whether a node is dead; pods on it stay", "node", name, "reason", err.Error())
+			continue
+		}
+		if err == nil && !slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService }) {
+			continue
+		}
+		if dead == nil {
+			dead = map[string]bool{}
+		}
+		dead[name] = true
+	}
+	return dead
 }
 
 // judge asks the author's own verdict, if there is one.

@@ -45,7 +45,11 @@ func (w *writer[J]) DeleteService(ctx context.Context, _ J, service *corev1.Serv
 // delete deletes an object on condition that it has the UID.
 func (w *writer[J]) delete(ctx context.Context, o client.Object) error {
 	uid := o.GetUID()
-	return w.client.Delete(ctx, o, client.Preconditions{UID: &uid}, background) //nolint:wrapcheck // its kind decides what follows
+	options := []client.DeleteOption{client.Preconditions{UID: &uid}, background}
+	if grace := o.GetDeletionGracePeriodSeconds(); grace != nil {
+		options = append(options, client.GracePeriodSeconds(*grace))
+	}
+	return w.client.Delete(ctx, o, options...) //nolint:wrapcheck // its kind decides what follows
 }
 
 // WriteStatus implements StatusWriter. It sends only what differs, so that fields

@@ -46,6 +46,7 @@ type policy func(*decision) bool
 func chain() []policy {
 	return []policy{
 		deleted,      // the garbage collector's; nothing to do
+		stuck,        // pods that nobody else will delete
 		finished,     // clean up, count the time to live
 		created,      // take up the job
 		invalid,      // the user's mistake

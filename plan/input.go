@@ -31,6 +31,8 @@ type Input struct {
 	// services of anybody else must not be among them.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
+	// DeadNodes are those of SuspectNodes that are gone or out of service.
+	DeadNodes map[string]bool
 	// Backoff is the delay between restarts of the same replica.
 	Backoff Backoff
 	// Now is the time of the observation.

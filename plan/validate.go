@@ -158,6 +158,7 @@ func validateRunPolicy(p *commonv1.RunPolicy, path *field.Path) field.ErrorList 
 	check("ttlSecondsAfterFinished", widen(p.TTLSecondsAfterFinished))
 	check("activeDeadlineSeconds", p.ActiveDeadlineSeconds)
 	check("backoffLimit", widen(p.BackoffLimit))
+	check("forceDeleteAfterSeconds", p.ForceDeleteAfterSeconds)
 	return errs
 }
 

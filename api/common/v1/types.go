@@ -150,6 +150,15 @@ type RunPolicy struct {
 	// +optional
 	RestartScope *RestartScope `json:"restartScope,omitempty"`
 
+	// ForceDeleteAfterSeconds deletes by force a pod that is still there this many
+	// seconds after its grace period ended, because its node does not answer. The
+	// containers may still run there, so set it only if that does no harm. Pods on
+	// nodes that are gone, or tainted as out of service, are deleted by force after
+	// 30 seconds in any case. Default: never. An addition to kubeflow.org/v1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ForceDeleteAfterSeconds *int64 `json:"forceDeleteAfterSeconds,omitempty"`
+
 	// ServiceMode says which services the job gets. Default: set by the kind;
 	// PerJob where the kind sets none. An addition to kubeflow.org/v1.
 	// +optional

@@ -234,6 +234,11 @@ func (in *RunPolicy) DeepCopyInto(out *RunPolicy) {
 		*out = new(RestartScope)
 		**out = **in
 	}
+	if in.ForceDeleteAfterSeconds != nil {
+		in, out := &in.ForceDeleteAfterSeconds, &out.ForceDeleteAfterSeconds
+		*out = new(int64)
+		**out = **in
+	}
 	if in.ServiceMode != nil {
 		in, out := &in.ServiceMode, &out.ServiceMode
 		*out = new(ServiceMode)

@@ -143,5 +143,6 @@ func (l *cacheLister[J]) list(ctx context.Context, job J, list client.ObjectList
 	if l.indexed {
 		by = client.MatchingFields{ownerIndex(l.kind.OperatorName): string(job.GetUID())}
 	}
-	return l.reader.List(ctx, list, client.InNamespace(job.GetNamespace()), by, client.UnsafeDisableDeepCopy)
+	in := client.InNamespace(job.GetNamespace())
+	return l.reader.List(ctx, list, in, by, client.UnsafeDisableDeepCopy) //nolint:wrapcheck // the caller says of which job
 }

@@ -105,9 +105,9 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	name := c.set.kind.OperatorName
 	if l, ok := c.set.lister.(*cacheLister[J]); ok {
 		l.indexed = true
+		ctx := context.TODO() //nolint:forbidigo // set-up has no context
 		for _, o := range []client.Object{&corev1.Pod{}, &corev1.Service{}} {
-			err := mgr.GetFieldIndexer().IndexField(context.TODO(), o, ownerIndex(name), byController(c.set.gvk)) //nolint:forbidigo // set-up has no context
-			if err != nil {
+			if err := mgr.GetFieldIndexer().IndexField(ctx, o, ownerIndex(name), byController(c.set.gvk)); err != nil {
 				return nil, fmt.Errorf("cannot index the %T of %s: %w", o, c.set.kind.Name, err)
 			}
 		}

@@ -65,13 +65,16 @@ func (DeleteJob) action()     {}
 func (a CreatePod) String() string {
 	return fmt.Sprintf("create pod %s (attempt %d): %s", a.Name, a.Attempt, a.Reason)
 }
+
 func (a DeletePod) String() string {
 	if a.Force {
 		return fmt.Sprintf("delete pod %s by force: %s", a.Name, a.Reason)
 	}
 	return fmt.Sprintf("delete pod %s: %s", a.Name, a.Reason)
 }
+
 func (a CreateService) String() string { return fmt.Sprintf("create service %s: %s", a.Name, a.Reason) }
+
 func (a DeleteService) String() string { return fmt.Sprintf("delete service %s: %s", a.Name, a.Reason) }
 func (a DeleteJob) String() string     { return fmt.Sprintf("delete the job: %s", a.Reason) }
 

@@ -20,27 +20,37 @@ func stuck(d *decision) bool {
 		if p.DeletionTimestamp == nil || forced(p) {
 			continue
 		}
-		due := p.DeletionTimestamp.Add(stuckGrace)
-		if !d.in.Now.Before(due) && d.in.DeadNodes[p.Spec.NodeName] {
-			d.act(DeletePod{Name: p.Name, UID: p.UID, Force: true, Reason: fmt.Sprintf("its node %s is gone or out of service", p.Spec.NodeName)})
+		why, next := d.stuckBecause(p)
+		if why == "" {
+			d.wakeAt(next)
 			continue
 		}
-		if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {
-			if late := p.DeletionTimestamp.Add(seconds(*after)); !d.in.Now.Before(late) {
-				d.act(DeletePod{Name: p.Name, UID: p.UID, Force: true, Reason: fmt.Sprintf(
-					"it is still there %d seconds after its grace period; its node %s does not answer", *after, p.Spec.NodeName)})
-				continue
-			} else {
-				d.wakeAt(late)
-			}
-		}
-		if d.in.Now.Before(due) {
-			d.wakeAt(due)
-		} else {
-			d.wakeAt(d.in.Now.Add(maxStalledRetry)) // the node may die later
-		}
+		d.act(DeletePod{Name: p.Name, UID: p.UID, Force: true, Reason: why})
 	}
 	return false
+}
+
+// stuckBecause says why a pod that is being deleted will not go by itself, or else
+// when to look again.
+func (d *decision) stuckBecause(p *corev1.Pod) (string, time.Time) {
+	now, end, node := d.in.Now, p.DeletionTimestamp.Time, p.Spec.NodeName
+	next := end.Add(stuckGrace)
+	if !now.Before(next) {
+		if d.in.DeadNodes[node] {
+			return fmt.Sprintf("its node %s is gone or out of service", node), now
+		}
+		next = now.Add(maxStalledRetry) // the node may die later
+	}
+	if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {
+		late := end.Add(seconds(*after))
+		if !now.Before(late) {
+			return fmt.Sprintf("it is still there %d seconds after its grace period; its node %s does not answer", *after, node), now
+		}
+		if late.Before(next) {
+			next = late
+		}
+	}
+	return "", next
 }
 
 // forced tells whether a pod was deleted by force already: what keeps it is a

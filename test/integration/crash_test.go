@@ -5,9 +5,11 @@ package integration
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -47,15 +49,21 @@ func TestOperatorCrashes(t *testing.T) {
 		for i := range list.Items {
 			s := list.Items[i].Status
 			if s.State != commonv1.JobSucceeded || s.Restarts != 2 {
-				said := fmt.Sprintf("%s is %s with %d restarts", list.Items[i].Name, s.State, s.Restarts)
-				for name, p := range pods(ctx, t, ns) {
-					if p.Labels[commonv1.JobNameLabel] == list.Items[i].Name {
-						said += fmt.Sprintf("\n  pod %s: attempt %s, %s, deleted %v", name, p.Labels[commonv1.AttemptLabel], p.Status.Phase, p.DeletionTimestamp)
-					}
-				}
-				return said
+				return fmt.Sprintf("%s is %s with %d restarts; its pods: %s", list.Items[i].Name, s.State, s.Restarts,
+					describe(pods(ctx, t, ns), list.Items[i].Name))
 			}
 		}
 		return ""
 	})
+}
+
+// describe writes the pods of a job in one line.
+func describe(all map[string]corev1.Pod, job string) string {
+	var out []string
+	for name, p := range all {
+		if p.Labels[commonv1.JobNameLabel] == job {
+			out = append(out, fmt.Sprintf("%s attempt %s %s deleted %v", name, p.Labels[commonv1.AttemptLabel], p.Status.Phase, p.DeletionTimestamp))
+		}
+	}
+	return strings.Join(out, "; ")
 }

@@ -91,8 +91,8 @@ func eventually(t *testing.T, what string, check func(context.Context) string) {
 	}
 }
 
-// waitFor waits until the job is in a state, and returns it.
-func waitFor(t *testing.T, job *testv1.TestJob, state commonv1.JobConditionType) *testv1.TestJob {
+// waitFor waits until the job is in a state.
+func waitFor(t *testing.T, job *testv1.TestJob, state commonv1.JobConditionType) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("job %s becomes %s", job.Name, state), func(ctx context.Context) string {
 		if err := cluster.client.Get(ctx, client.ObjectKeyFromObject(job), job); err != nil {
@@ -103,7 +103,6 @@ func waitFor(t *testing.T, job *testv1.TestJob, state commonv1.JobConditionType)
 		}
 		return ""
 	})
-	return job
 }
 
 // conditions writes the conditions in one line.

@@ -22,10 +22,13 @@ TESTFLAGS ?=
 # Prints a line per package, the output of every test that fails, and "DONE n tests" at the end.
 GOTESTSUM := $(TOOL) gotestsum --format=pkgname --format-icons=text --format-hide-empty-pkg
 
+# The packages with tests on the dev control plane are those with a file of that build tag.
+INTEGRATION = $(sort $(dir $(shell grep -rl --include='*_test.go' --exclude-dir=devcluster '^//go:build.*integration' .)))
+
 # How many simulated lives of a job "make sim" tries.
 RUNS ?= 100000
 # Markdown files whose code is taken from the code.
-DOCS := $(shell git ls-files --cached --others --exclude-standard -- 'README.md' 'docs/*.md')
+DOCS := $(wildcard README.md docs/*.md docs/*/*.md)
 
 ##@ Try it
 
@@ -41,6 +44,10 @@ help: ## List the targets
 demo: ## Run example jobs on a real control plane on this machine, and watch them
 	@go run ./cmd/jobkit demo
 
+.PHONY: build
+build: ## Build the jobkit command into bin/
+	@go build -o bin/ ./cmd/...
+
 ##@ Test
 
 .PHONY: test
@@ -55,7 +62,7 @@ test-unit: race-detector ## Run the tests that need only Go (seconds)
 .PHONY: test-integration
 test-integration: race-detector build-devcluster ## Run the tests on the dev control plane (it starts and stops by itself)
 	@echo '== integration tests, on the dev control plane'
-	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./internal/devenv/... ./test/integration/...
+	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=1 -timeout=30m $(TESTFLAGS) $(or $(INTEGRATION),$(error no package has integration tests))
 
 # Built like the dev control plane itself, so that Kubernetes is compiled once; vetted by "make vet".
 .PHONY: test-devcluster
@@ -117,4 +124,4 @@ vulncheck: ## Look for known vulnerabilities (needs the Go vulnerability databas
 .PHONY: clean
 clean: ## Remove what was built or left behind in this checkout (Go's caches stay)
 	@rm -rf bin .cache
-	@git ls-files -z --others --ignored --exclude-standard -- '*.test' '*.out' | xargs -0 -r rm -f
+	@find . -name .git -prune -o -type f \( -name '*.test' -o -name '*.out' \) -exec rm -f {} +

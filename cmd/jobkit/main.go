@@ -17,7 +17,12 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
 
 	// A second signal ends the process at once: the first one may wait for clean-up.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,7 +127,7 @@ func (a *app) runDemo(ctx context.Context, f demoFlags, examples []demo.Example)
 	})
 
 	if f.keep && namespace != "" {
-		a.kept(cluster, namespace)
+		a.kept(cluster, namespace, examples)
 	}
 
 	if err == nil || errors.Is(err, context.Canceled) {
@@ -189,13 +190,21 @@ func (a *app) demoCluster(ctx context.Context, keep bool) (demoCluster, error) {
 }
 
 // kept says how to look around in what --keep has left.
-func (a *app) kept(cluster devCluster, namespace string) {
+func (a *app) kept(cluster devCluster, namespace string, examples []demo.Example) {
+	var kinds []string
+	for _, e := range examples {
+		kinds = append(kinds, strings.ToLower(e.Object.GetKind()))
+	}
+
+	slices.Sort(kinds)
+	kinds = slices.Compact(kinds)
+
 	fmt.Fprintln(a.streams.Out, strings.Join([]string{
 		"",
 		"The control plane and the jobs are kept; the operators have ended with this command. Look around:",
 		"  export KUBECONFIG=" + cluster.Kubeconfig(),
-		"  kubectl get testjobs,pods,services,events -n " + namespace,
-		"  kubectl describe testjob -n " + namespace,
+		"  kubectl get " + strings.Join(kinds, ",") + ",pods,services,events -n " + namespace,
+		"  kubectl describe " + strings.Join(kinds, ",") + " -n " + namespace,
 		"Remove them:",
 		"  kubectl delete namespace " + namespace,
 		"  jobkit dev down",

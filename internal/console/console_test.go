@@ -147,7 +147,7 @@ func TestLive(t *testing.T) {
 				r.Show(snapshot(commonv1.JobSuspended, "a", "b"))
 				r.Show(snapshot(commonv1.JobRunning, "a", "b"))
 			},
-			want:   "\nJOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\nb    Running        -    -     -     -\n",
+			want:   "JOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\nb    Running        -    -     -     -\n",
 			writes: 2,
 		},
 		{
@@ -156,7 +156,7 @@ func TestLive(t *testing.T) {
 				r.Show(snapshot(commonv1.JobRunning, "a"))
 				r.Show(snapshot(commonv1.JobRunning, "a"))
 			},
-			want:   "\nJOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\n",
+			want:   "JOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\n",
 			writes: 1,
 		},
 		{
@@ -165,7 +165,7 @@ func TestLive(t *testing.T) {
 				r.Show(snapshot(commonv1.JobRunning, "a", "b", "c"))
 				r.Show(snapshot(commonv1.JobRunning, "a"))
 			},
-			want:   "\nJOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\n",
+			want:   "JOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\n",
 			writes: 2,
 		},
 		{
@@ -186,11 +186,11 @@ func TestLive(t *testing.T) {
 				r.Show(snapshot(commonv1.JobRunning, "a"))
 				// The terminal wraps the 38 columns of the two lines into two rows each.
 				m.width = 21
-				m.rows = append([][]rune{{}}, m.rows[1][:21], m.rows[1][21:], m.rows[2][:21], m.rows[2][21:])
-				m.row = 5
+				m.rows = [][]rune{m.rows[0][:21], m.rows[0][21:], m.rows[1][:21], m.rows[1][21:]}
+				m.row = 4
 				r.Show(snapshot(commonv1.JobSucceeded, "a"))
 			},
-			want:   "\nJOB       STATE\na         Succeeded\n",
+			want:   "JOB       STATE\na         Succeeded\n",
 			writes: 2,
 		},
 		{
@@ -206,7 +206,7 @@ func TestLive(t *testing.T) {
 
 				_, _ = m.Write([]byte("done\n"))
 			},
-			want:   "\nJOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\ndone\n",
+			want:   "JOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\ndone\n",
 			writes: 3,
 		},
 	} {

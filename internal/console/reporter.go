@@ -12,6 +12,7 @@ type Reporter struct {
 	streams Streams
 	live    *live // nil in a pipe
 	last    jobview.Snapshot
+	said    bool // there are lines above the table
 }
 
 // NewReporter shows progress on the given streams. End it with Close.
@@ -38,7 +39,12 @@ func (r *Reporter) Show(s jobview.Snapshot) {
 			// empty line above the table and for the cursor below it.
 			Width: width - 1, Height: height - 2, Color: r.streams.Color,
 		})
-		r.live.draw(append([]string{""}, table...))
+
+		if r.said {
+			table = append([]string{""}, table...)
+		}
+
+		r.live.draw(table)
 	}
 
 	r.last = s
@@ -48,6 +54,7 @@ func (r *Reporter) Show(s jobview.Snapshot) {
 // begins with the time, as those of Show do.
 func (r *Reporter) Say(at time.Time, lines ...string) {
 	if r.live != nil {
+		r.said = true
 		r.live.above(lines)
 
 		return

@@ -126,7 +126,9 @@ func TestSelect(t *testing.T) {
 		{"a name", []string{"suspended"}, []string{"suspended"}, ""},
 		{"names, in the order of the examples", []string{"suspended", "all-workers"}, []string{"all-workers", "suspended"}, ""},
 		{
-			"a name that there is not", []string{"nosuch"}, nil,
+			"a name that there is not",
+			[]string{"nosuch"},
+			nil,
 			`there is no example "nosuch": choose from all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails`,
 		},
 	} {
@@ -180,7 +182,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"good", "all is as expected", strict, job(commonv1.JobSucceeded, 1, 1), demo.AsExpected, ""},
 		{
-			"bad end", "a failure that is expected is a good end, too", demo.Example{Outcome: jobview.Failed},
+			"bad end", "a failure that is expected is a good end, too",
+			demo.Example{Outcome: jobview.Failed},
 			job(commonv1.JobFailed, 7, 7), demo.AsExpected, "",
 		},
 		{"running", "it can still end well", strict, job(commonv1.JobRunning, 1, 0), demo.Waiting, "it is Running, expected Succeeded"},

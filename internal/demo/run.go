@@ -214,9 +214,7 @@ func (r *runner) submit(ctx context.Context) error {
 		documents = append(documents, document)
 	}
 
-	if r.streams.Size == nil {
-		fmt.Fprintln(r.streams.Out)
-	}
+	fmt.Fprintln(r.streams.Out)
 
 	submitter := manifest.Submitter{Client: r.client, Discovery: r.discovery, Namespace: r.namespace, Forced: true}
 

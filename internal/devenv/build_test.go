@@ -64,7 +64,7 @@ func TestBuild(t *testing.T) {
 
 func TestReadyBinary(t *testing.T) {
 	dir := write(t, map[string]string{"binary": "", "text": ""})
-	if err := os.Chmod(filepath.Join(dir, "binary"), 0o700); err != nil {
+	if err := os.Chmod(filepath.Join(dir, "binary"), 0o700); err != nil { //nolint:gosec // a program must be executable
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ reason, name, err string }{

@@ -50,8 +50,9 @@ func (c *Cluster) RESTConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// Stop ends the cluster and removes its data if it is temporary. Further calls
-// return what the first one did.
+// Stop ends the cluster and removes its data if it is temporary. The error also
+// tells if it had died by itself before. Further calls return what the first one
+// did.
 func (c *Cluster) Stop() error { return c.stop() }
 
 // Start runs a cluster, built first if need be, and returns when it is ready: a
@@ -116,7 +117,7 @@ func launch(ctx context.Context, cmd *exec.Cmd, progress io.Writer) (*launched, 
 		select {
 		case e, ok := <-child.events:
 			if !ok {
-				return nil, fmt.Errorf("starting the dev cluster: %w", child.failure(last, seen))
+				return nil, fmt.Errorf("starting the dev cluster: %w", child.failure(seen.LogFile))
 			}
 			last = e
 			if e.Info != nil {
@@ -128,7 +129,8 @@ func launch(ctx context.Context, cmd *exec.Cmd, progress io.Writer) (*launched, 
 			}
 		case <-ctx.Done():
 			err := fmt.Errorf("starting the dev cluster: %w (the last thing it did: %s)", context.Cause(ctx), orDefault(last.Event, "nothing"))
-			return nil, errors.Join(err, child.terminate(stopGrace))
+			_ = child.terminate(stopGrace) // how it takes that does not matter to the caller
+			return nil, err
 		}
 	}
 }
@@ -140,7 +142,10 @@ type child struct {
 	output *os.File
 
 	mu   sync.Mutex
+	last event    // the latest event, taken from events or not
 	text []string // last lines of output that are not events
+
+	read chan struct{} // closed when all output has been sorted
 
 	exited  chan struct{} // closed when the process is gone
 	exitErr error         // valid then
@@ -161,8 +166,8 @@ func startChild(cmd *exec.Cmd) (*child, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the dev cluster: %w", err), r.Close())
 	}
-	c := &child{cmd: cmd, events: make(chan event, eventBuffer), output: r, exited: make(chan struct{})}
-	go c.read()
+	c := &child{cmd: cmd, events: make(chan event, eventBuffer), output: r, read: make(chan struct{}), exited: make(chan struct{})}
+	go c.sort()
 	go func() {
 		c.exitErr = cmd.Wait()
 		close(c.exited)
@@ -170,13 +175,17 @@ func startChild(cmd *exec.Cmd) (*child, error) {
 	return c, nil
 }
 
-// read sorts the output into events and text until it ends.
-func (c *child) read() {
+// sort sorts the output into events and text until it ends.
+func (c *child) sort() {
+	defer close(c.read)
 	defer close(c.events)
 	lines := bufio.NewScanner(c.output)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if e, ok := parseEvent(lines.Text()); ok {
+			c.mu.Lock()
+			c.last = e
+			c.mu.Unlock()
 			select {
 			case c.events <- e:
 			default:
@@ -190,18 +199,19 @@ func (c *child) read() {
 	}
 }
 
-// failure explains why the output ended before the cluster was ready.
-func (c *child) failure(last event, seen info) error {
+// failure explains why a cluster ended that should run. logFile may be empty.
+func (c *child) failure(logFile string) error {
 	<-c.exited
-	if last.Event == eventFailed {
-		err := errors.New(last.Message)
-		if len(last.Log) > 0 {
-			err = fmt.Errorf("%w\nits log ended with:\n%s", err, indent(last.Log))
+	<-c.read
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last.Event == eventFailed {
+		err := errors.New(c.last.Message)
+		if len(c.last.Log) > 0 {
+			err = fmt.Errorf("%w\nits log ended with:\n%s", err, indent(c.last.Log))
 		}
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	err := c.exitErr
 	if err == nil {
 		err = errors.New("it ended without an error")
@@ -209,8 +219,8 @@ func (c *child) failure(last event, seen info) error {
 	if len(c.text) > 0 {
 		err = fmt.Errorf("%w\nits output ended with:\n%s", err, indent(c.text))
 	}
-	if seen.LogFile != "" {
-		err = fmt.Errorf("%w\nits log is %s", err, seen.LogFile)
+	if logFile != "" {
+		err = fmt.Errorf("%w\nits log is %s", err, logFile)
 	}
 	return err
 }
@@ -220,7 +230,7 @@ func (c *child) terminate(grace time.Duration) error {
 	defer c.output.Close()
 	select {
 	case <-c.exited:
-		return nil // it is gone, for whatever reason
+		return fmt.Errorf("stopping the dev cluster: it had died: %w", c.failure(""))
 	default:
 	}
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -230,7 +240,10 @@ func (c *child) terminate(grace time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-c.exited:
-		return nil
+		if c.exitErr == nil {
+			return nil
+		}
+		return fmt.Errorf("stopping the dev cluster: %w", c.failure(""))
 	case <-timer.C:
 	}
 	err := fmt.Errorf("stopping the dev cluster: it did not end within %s and was killed", grace)

@@ -40,6 +40,10 @@ func fakeDevcluster() int {
 	}
 	say("started", where)
 	say("ready", where)
+	if os.Getenv(fakeEnv) == "dies" {
+		say("failed", `,"message":"etcd died: no disk","log":["line 1"]`)
+		return 1
+	}
 	<-term
 	say("stopped", "")
 	return 0
@@ -86,6 +90,17 @@ func TestStopKeepsTheUsersFolder(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestStopTellsOfADeath(t *testing.T) {
+	fake(t, "dies")
+	c, err := Start(t.Context(), Options{Progress: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(); err == nil || !strings.Contains(err.Error(), "etcd died: no disk") {
+		t.Errorf("error %v", err)
 	}
 }
 

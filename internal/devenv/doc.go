@@ -12,9 +12,10 @@
 //     two together, so that not even kill -9 leaves a cluster behind.
 //   - or runs one for all ([Up], [Find], [Down]), for work at a terminal.
 //
-// A test needs two lines, plus an Options.Dir if objects are to outlive a restart:
+// A test of an operator needs no more than this:
 //
-//	cluster, err := devenv.Start(ctx, devenv.Options{})
+//	cluster, err := devenv.Start(ctx, devenv.Options{CRDs: []string{"config/crd"}})
 //	...
 //	defer cluster.Stop()
+//	config, err := cluster.RESTConfig()
 package devenv

@@ -30,18 +30,25 @@ const (
 	index   = "training.kubeflow.org/replica-index"
 )
 
-// start runs a cluster for the test and returns a client.
+// start runs a cluster for the length of the test and returns a client.
 func start(t *testing.T, o devenv.Options) (*devenv.Cluster, kubernetes.Interface) {
 	t.Helper()
-	c, err := devenv.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, client := startFor(t, o)
 	t.Cleanup(func() {
 		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
+	return c, client
+}
+
+// startFor leaves the end of the cluster to the test.
+func startFor(t *testing.T, o devenv.Options) (*devenv.Cluster, kubernetes.Interface) {
+	t.Helper()
+	c, err := devenv.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c, clientOf(t, c)
 }
 

@@ -64,7 +64,7 @@ func TestKilledParent(t *testing.T) {
 // TestKeptData restarts on a kept folder, after an orderly end and after a kill.
 func TestKeptData(t *testing.T) {
 	dir := t.TempDir()
-	c, client := start(t, devenv.Options{Dir: dir})
+	c, client := startFor(t, devenv.Options{Dir: dir})
 	pods := client.CoreV1().Pods("default")
 	running, err := pods.Create(t.Context(), newPod("survivor", corev1.RestartPolicyNever, nil, nil), metav1.CreateOptions{})
 	if err != nil {
@@ -81,10 +81,10 @@ func TestKeptData(t *testing.T) {
 			p, _ := os.FindProcess(c.PID())
 			_ = p.Kill()
 		}
-		if err := c.Stop(); err != nil {
-			t.Fatal(err)
+		if err := c.Stop(); (err != nil) != (end == "kill") {
+			t.Fatalf("Stop after %s: %v", end, err)
 		}
-		c, client = start(t, devenv.Options{Dir: dir})
+		c, client = startFor(t, devenv.Options{Dir: dir})
 		if got, err := client.CoreV1().Pods("default").Get(t.Context(), "survivor", metav1.GetOptions{}); err != nil || got.UID != running.UID {
 			t.Fatalf("after %s: %v", end, err)
 		}
@@ -99,6 +99,9 @@ func TestKeptData(t *testing.T) {
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("after %s a new pod ran only after %s", end, took)
 		}
+	}
+	if err := c.Stop(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -138,16 +141,27 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// TestCancelledStart gives up in the middle.
+// TestCancelledStart gives up at various moments, each of which must leave nothing.
 func TestCancelledStart(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	begun := time.Now()
-	if _, err := devenv.Start(ctx, devenv.Options{}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error: %v", err)
+	if _, err := devenv.Build(t.Context(), devenv.BuildOptions{}); err != nil {
+		t.Fatal(err)
 	}
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("it took %s to give up", took)
+	t.Setenv("TMPDIR", t.TempDir())
+	for _, after := range []time.Duration{50, 500, 1000, 1500, 2000} {
+		ctx, cancel := context.WithTimeout(t.Context(), after*time.Millisecond)
+		begun := time.Now()
+		if _, err := devenv.Start(ctx, devenv.Options{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %d ms: error %v", after, err)
+		}
+		cancel()
+		took := time.Since(begun)
+		t.Logf("given up after %d ms, gone after %s", after, took)
+		if took > 15*time.Second {
+			t.Errorf("it took %s to give up", took)
+		}
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -57,7 +57,7 @@ func kubernetesVersion(source string) (string, error) {
 func hashSource(source, toolchain string) (string, error) {
 	files, err := sourceFiles(source)
 	if err != nil {
-		return "", fmt.Errorf("hashing the source of the dev cluster: %w", err)
+		return "", err
 	}
 	if len(files) == 0 {
 		return "", errors.New("hashing the source of the dev cluster: " + source + " holds no Go files")
@@ -88,7 +88,10 @@ func sourceFiles(source string) ([]string, error) {
 		}
 		return nil
 	})
-	return files, err
+	if err != nil {
+		return nil, fmt.Errorf("listing the source of the dev cluster: %w", err)
+	}
+	return files, nil
 }
 
 // compiled tells whether a file is part of the binary.

@@ -39,11 +39,13 @@ func TestHints(t *testing.T) {
 	}{
 		{"patient", "an operator may take a moment", quiet, "", []time.Duration{9 * time.Second}, nil},
 		{
-			"once", "the hint is given once", quiet, "", []time.Duration{10 * time.Second, 20 * time.Second},
+			"once", "the hint is given once", quiet, "",
+			[]time.Duration{10 * time.Second, 20 * time.Second},
 			[]string{"no operator has taken up TestJob n/a within 10s: is the operator of testjobs.kubeflow.org running?"},
 		},
 		{
-			"other manager", "a job that asks for another controller waits for that one", quiet, "kueue.x-k8s.io/multikueue", []time.Duration{10 * time.Second},
+			"other manager", "a job that asks for another controller waits for that one", quiet, "kueue.x-k8s.io/multikueue",
+			[]time.Duration{10 * time.Second},
 			[]string{
 				"no operator has taken up TestJob n/a within 10s: is the operator of testjobs.kubeflow.org running?" +
 					` Its spec.runPolicy.managedBy leaves it to "kueue.x-k8s.io/multikueue".`,

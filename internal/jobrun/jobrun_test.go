@@ -131,7 +131,7 @@ func TestRun(t *testing.T) {
 		{
 			name: "delete", reason: "jobs are deleted when all have ended, also those that failed", jobs: []string{"good", "bad"},
 			change: func(o *jobrun.Options) { o.Delete = true },
-			out: "TIME  good  Succeeded\nTIME  bad   Failed      as its name says\n\nTestJob default/good: Succeeded TIME\nTestJob default/bad: Failed TIME\n",
+			out:    "TIME  good  Succeeded\nTIME  bad   Failed      as its name says\n\nTestJob default/good: Succeeded TIME\nTestJob default/bad: Failed TIME\n",
 			err: "\nTestJob default/bad failed:\n  conditions:\n    Failed      True    as its name says\n  pods:\n    none\n" +
 				"  for its logs: kubectl logs -n default -l training.kubeflow.org/job-name=bad --prefix\n",
 			is: jobrun.ErrFailed, message: "not every job succeeded",

@@ -47,8 +47,12 @@ type Watcher struct {
 	pods    map[string]cache.SharedIndexInformer // by namespace
 
 	mu sync.Mutex
-	// last is each job as it was last seen.
+	// last is each job as it was last seen, or submitted.
 	last map[types.UID]*unstructured.Unstructured
+	// there tells of each job that was seen whether it still exists.
+	there map[types.UID]bool
+	// listed holds the scopes of which all jobs that exist have been seen.
+	listed map[scope]bool
 	// noPods holds the namespaces whose pods may not be read.
 	noPods map[string]bool
 	// trouble is why a watch does not get through now, or nil.
@@ -73,6 +77,8 @@ func Start(ctx context.Context, client dynamic.Interface, targets []Target) (*Wa
 		jobs:    map[scope]cache.SharedIndexInformer{},
 		pods:    map[string]cache.SharedIndexInformer{},
 		last:    map[types.UID]*unstructured.Unstructured{},
+		there:   map[types.UID]bool{},
+		listed:  map[scope]bool{},
 		noPods:  map[string]bool{},
 	}
 
@@ -92,14 +98,14 @@ func Start(ctx context.Context, client dynamic.Interface, targets []Target) (*Wa
 	}
 
 	for s, informer := range w.jobs {
-		err := w.run(ctx, informer, s.namespace, false)
+		err := w.run(ctx, informer, func(err error) { w.failed(err) }, func() { w.listed[s] = true })
 		if err != nil {
 			return nil, fmt.Errorf("watch %s: %w", s.resource.Resource, err)
 		}
 	}
 
 	for namespace, informer := range w.pods {
-		err := w.run(ctx, informer, namespace, true)
+		err := w.run(ctx, informer, func(err error) { w.failedPods(err, namespace) }, func() {})
 		if err != nil {
 			return nil, fmt.Errorf("watch pods: %w", err)
 		}
@@ -139,23 +145,22 @@ func (w *Watcher) Snapshot(at time.Time) jobview.Snapshot {
 	return s
 }
 
-// look returns a job as it was last seen, and whether it is gone.
+// look returns a job as it was last seen, and whether it is gone. It goes by what
+// the event handlers saw, not by the informer's store: a job leaves the store some
+// time before its last state comes by.
 func (w *Watcher) look(t Target) (*unstructured.Unstructured, bool) {
-	informer := w.jobs[scope{t.Resource, t.Namespace}]
-	// Before the informer has synced, a job that is not in its store may well exist.
-	synced := informer.HasSynced()
-	uid := t.Object.GetUID()
-
-	if item, exists, err := informer.GetStore().GetByKey(t.Namespace + "/" + t.Name); exists && err == nil {
-		if object, ok := item.(*unstructured.Unstructured); ok && object.GetUID() == uid {
-			return object, false
-		}
-	}
-
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	return w.last[uid], synced
+	id := t.Object.GetUID()
+	there, seen := w.there[id]
+
+	if !seen {
+		// It was deleted before it was seen, if all that exist have been seen.
+		return w.last[id], w.listed[scope{t.Resource, t.Namespace}]
+	}
+
+	return w.last[id], !there
 }
 
 // podsOf returns the pods that a job controls; nil if they may not be read.
@@ -254,24 +259,35 @@ func fresh(o *metav1.ListOptions) {
 	}
 }
 
-// run starts an informer.
-func (w *Watcher) run(ctx context.Context, informer cache.SharedIndexInformer, namespace string, pods bool) error {
+// run starts an informer. failed gets the errors of its watch, and listed is called,
+// under the lock, when all that existed at first has been seen.
+func (w *Watcher) run(ctx context.Context, informer cache.SharedIndexInformer, failed func(error), listed func()) error {
 	err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-		w.failed(err, namespace, pods)
+		// An expired watch is the normal end of one, and is begun anew.
+		if err != nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) && !errors.Is(err, context.Canceled) {
+			failed(err)
+		}
 	})
 	if err != nil {
 		return fmt.Errorf("set the error handler: %w", err)
 	}
 
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    w.saw,
-		UpdateFunc: func(_, item any) { w.saw(item) },
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(item any) { w.saw(item, true) },
+		UpdateFunc: func(before, item any) {
+			// A job that took the name of another one between two lists comes as a change.
+			if uid(before) != uid(item) {
+				w.saw(before, false)
+			}
+
+			w.saw(item, true)
+		},
 		DeleteFunc: func(item any) {
 			if tombstone, ok := item.(cache.DeletedFinalStateUnknown); ok {
 				item = tombstone.Obj
 			}
 
-			w.saw(item)
+			w.saw(item, false)
 		},
 	})
 	if err != nil {
@@ -279,19 +295,31 @@ func (w *Watcher) run(ctx context.Context, informer cache.SharedIndexInformer, n
 	}
 
 	w.done.Go(func() { informer.RunWithContext(ctx) })
+	w.done.Go(func() {
+		select {
+		case <-handler.HasSyncedChecker().Done():
+		case <-ctx.Done():
+			return
+		}
+
+		w.mu.Lock()
+		listed()
+		w.mu.Unlock()
+		w.notify()
+	})
 
 	return nil
 }
 
-// saw notes an object that came by. The last state of a job that is deleted tells
-// its outcome.
-func (w *Watcher) saw(item any) {
+// saw notes an object that came by, and whether it is there. The last state of a
+// job that is deleted tells its outcome.
+func (w *Watcher) saw(item any, there bool) {
 	w.mu.Lock()
 	w.trouble = nil
 
 	if object, ok := item.(*unstructured.Unstructured); ok {
-		if _, wanted := w.last[object.GetUID()]; wanted {
-			w.last[object.GetUID()] = object
+		if _, wanted := w.last[uid(item)]; wanted {
+			w.last[uid(item)], w.there[uid(item)] = object, there
 		}
 	}
 	w.mu.Unlock()
@@ -299,19 +327,25 @@ func (w *Watcher) saw(item any) {
 	w.notify()
 }
 
-// failed notes that a watch did not get through.
-func (w *Watcher) failed(err error, namespace string, pods bool) {
-	// An expired watch is the normal end of one, and is begun anew.
-	if err == nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || errors.Is(err, context.Canceled) {
+// failed notes that jobs cannot be watched now.
+func (w *Watcher) failed(err error) {
+	w.mu.Lock()
+	w.trouble = err
+	w.mu.Unlock()
+
+	w.notify()
+}
+
+// failedPods notes that pods cannot be watched now, or may not.
+func (w *Watcher) failedPods(err error, namespace string) {
+	if !apierrors.IsForbidden(err) {
+		w.failed(err)
+
 		return
 	}
 
 	w.mu.Lock()
-	if pods && apierrors.IsForbidden(err) {
-		w.noPods[namespace] = true
-	} else {
-		w.trouble = err
-	}
+	w.noPods[namespace] = true
 	w.mu.Unlock()
 
 	w.notify()
@@ -323,6 +357,16 @@ func (w *Watcher) notify() {
 	case w.changed <- struct{}{}:
 	default:
 	}
+}
+
+// uid is the UID of an object that came by.
+func uid(item any) types.UID {
+	object, ok := item.(*unstructured.Unstructured)
+	if !ok {
+		return ""
+	}
+
+	return object.GetUID()
 }
 
 // ownerIndex is the UID of the controller of a pod.

@@ -154,9 +154,16 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	<-w.Changes()
 	await(t, w, "another job of the same name is not mistaken for it",
 		seen{"a", "Succeeded", jobview.Tally{Running: 2}}, seen{"b", "Deleted", jobview.Tally{}})
+}
+
+// TestWatchJobThatIsNotThere has a job that was deleted before the watch
+// began: nothing will ever come by that tells it.
+func TestWatchJobThatIsNotThere(t *testing.T) {
+	w := start(t, newClient(), job("a", "uid-a", ""))
+
+	await(t, w, "a job that is not there at all is gone", seen{"a", "Deleted", jobview.Tally{}})
 }
 
 func TestWatchWithoutRightToPods(t *testing.T) {

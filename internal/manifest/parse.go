@@ -165,7 +165,9 @@ func yamlMessage(err error, base int) string {
 		return "it is no object: write apiVersion, kind, metadata and spec"
 	}
 
-	for _, prefix := range []string{"error converting YAML to JSON: ", "yaml: ", "error unmarshaling JSON: ", "while decoding JSON: ", "unmarshal errors:\n  "} {
+	for _, prefix := range []string{
+		"error converting YAML to JSON: ", "yaml: ", "error unmarshaling JSON: ", "while decoding JSON: ", "unmarshal errors:\n  ",
+	} {
 		message = strings.TrimPrefix(message, prefix)
 	}
 

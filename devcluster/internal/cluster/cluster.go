@@ -33,6 +33,8 @@ import (
 const (
 	// stopTimeout bounds the end of each component; all together take about 1 s.
 	stopTimeout = 10 * time.Second
+	// exitTimeout is above the time that all components together may take to stop.
+	exitTimeout = 6 * stopTimeout
 	// readyTimeout bounds the start, which takes about 3 s on two idle cores.
 	readyTimeout = 3 * time.Minute
 	// pollInterval while starting.
@@ -102,11 +104,7 @@ func Run(ctx context.Context, c Config, reporter *Reporter, crash *os.File) erro
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	r := &runner{Config: c, reporter: reporter, super: &supervisor{fail: fail}}
-	// A component that gives up with klog.Fatal must not go without a word.
-	klog.OsExit = func(code int) {
-		r.reportFailure(errors.New("a component gave up, see the log"))
-		os.Exit(code)
-	}
+	klog.OsExit = func(code int) { giveUp(fail, code) }
 	err := r.open(crash)
 	if err == nil {
 		err = r.up(ctx)
@@ -118,6 +116,16 @@ func Run(ctx context.Context, c Config, reporter *Reporter, crash *os.File) erro
 		err = cause
 	}
 	return r.end(err)
+}
+
+// giveUp takes the place of os.Exit in klog.Fatal, which components call when
+// they fail, and also when they are stopped while they start. Either way the
+// cluster goes down in order, while the caller, who counts on not returning,
+// waits for the end.
+func giveUp(fail context.CancelCauseFunc, code int) {
+	fail(errors.New("a component gave up, see the log"))
+	time.Sleep(exitTimeout)
+	os.Exit(code) //nolint:forbidigo // what klog.Fatal would have done
 }
 
 // end takes the cluster down and reports how it ended.

@@ -107,7 +107,7 @@ func TestWhatComesNext(t *testing.T) {
 		{"stop-delay", pod(all(deleted, note("stop-delay", "7s"))), "pod-stop", 7 * time.Second},
 		{"stop-delay ends with the grace period", pod(all(deleted, note("stop-delay", "1h"))), "pod-stop", 30 * time.Second},
 		{"a deleted pod that does not run goes at once", pod(all(pending, deleted)), "pod-delete", 0},
-		{"a pod is deleted once", pod(all(pending, deleted, func(p *corev1.Pod) { *p.DeletionGracePeriodSeconds = 0 })), "", 0},
+		{"a pod that was left half deleted goes too", pod(all(pending, deleted, func(p *corev1.Pod) { *p.DeletionGracePeriodSeconds = 0 })), "pod-delete", 0},
 		{"a finished pod stays", pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), "", 0},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {

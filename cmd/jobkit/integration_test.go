@@ -1,0 +1,361 @@
+//go:build integration
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/internal/devenv"
+)
+
+// The tests in this file run jobkit against real control planes:
+//
+//	go test -tags integration ./cmd/jobkit
+
+// examples is where the example jobs are.
+const examples = "../../examples/jobs/testjob/"
+
+// workplace is a place of its own for a test: its own control plane and temporary
+// folder, and a mark on all processes that come from it.
+type workplace struct {
+	mark, temp  string
+	environment []string
+}
+
+func newWorkplace(t *testing.T) workplace {
+	t.Helper()
+
+	binary, err := devenv.Build(t.Context(), devenv.BuildOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	w := workplace{mark: fmt.Sprintf("JOBKIT_TEST_MARK=%s-%d", t.Name(), time.Now().UnixNano()), temp: t.TempDir()}
+	w.environment = []string{
+		w.mark, "JOBKIT_DEVCLUSTER=" + binary, "XDG_CACHE_HOME=" + t.TempDir(), "TMPDIR=" + w.temp, "KUBECONFIG=", "HOME=" + w.temp,
+	}
+
+	return w
+}
+
+// processes are those that carry the mark.
+func (w workplace) processes(t *testing.T) []string {
+	t.Helper()
+
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var found []string
+
+	for _, file := range files {
+		environment, err := os.ReadFile(file)
+		if err == nil && bytes.Contains(environment, []byte(w.mark)) {
+			command, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+			found = append(found, string(bytes.ReplaceAll(command, []byte{0}, []byte{' '})))
+		}
+	}
+
+	return found
+}
+
+// nothingLeft fails the test if a process or a file is left.
+func (w workplace) nothingLeft(t *testing.T) {
+	t.Helper()
+
+	// A process that is killed takes a moment to be gone.
+	for deadline := time.Now().Add(20 * time.Second); len(w.processes(t)) > 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("left running: %q", w.processes(t))
+		}
+	}
+}
+
+// run runs jobkit to its end.
+func (w workplace) run(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+
+	var stdout, stderr bytes.Buffer
+
+	cmd := jobkit(t.Context(), t, w.environment, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	code = exitCode(t, cmd.Run())
+	t.Logf("jobkit %s: exit code %d\n%s%s", strings.Join(args, " "), code, &stdout, &stderr)
+
+	return code, stdout.String(), stderr.String()
+}
+
+func TestDemo(t *testing.T) {
+	w := newWorkplace(t)
+	code, out, _ := w.run(t, "demo")
+
+	if code != 0 || !strings.Contains(out, "\n6 of 6 jobs ended as expected, ") {
+		t.Errorf("the demo should succeed: exit code %d", code)
+	}
+
+	if strings.Contains(out, "\x1b") {
+		t.Error("a pipe must get no control sequences")
+	}
+
+	w.nothingLeft(t)
+
+	if left, _ := os.ReadDir(w.temp); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
+
+func TestDemoEndedEarly(t *testing.T) {
+	for _, c := range []struct {
+		name, reason string
+		signal       syscall.Signal
+		code         int
+	}{
+		{"interrupted", "Ctrl-C cleans up", syscall.SIGINT, 3},
+		{"killed", "even kill -9 leaves no process", syscall.SIGKILL, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorkplace(t)
+			cmd := jobkit(t.Context(), t, w.environment, "demo")
+			code := endOn(t, cmd, c.signal, "Running")
+
+			if code != c.code {
+				t.Errorf("%s: exit code %d, want %d", c.reason, code, c.code)
+			}
+
+			w.nothingLeft(t)
+		})
+	}
+}
+
+// endOn starts a command, signals it when its output has the text, and returns its
+// exit code.
+func endOn(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, text string) int {
+	t.Helper()
+
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	err = cmd.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), text) {
+			err = cmd.Process.Signal(signal)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			break
+		}
+	}
+
+	_, _ = io.Copy(io.Discard, out)
+
+	return exitCode(t, cmd.Wait())
+}
+
+// TestOnRunningControlPlane goes through a day with "jobkit dev up".
+func TestOnRunningControlPlane(t *testing.T) {
+	w := newWorkplace(t)
+	t.Cleanup(func() {
+		// The test's context has ended by now.
+		cmd := jobkit(context.WithoutCancel(t.Context()), t, w.environment, "dev", "down")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("dev down: %v: %s", err, text)
+		}
+
+		w.nothingLeft(t)
+	})
+
+	if code, _, _ := w.run(t, "dev", "up", "--nodes=3"); code != 0 {
+		t.Fatal("dev up failed")
+	}
+
+	if code, out, _ := w.run(t, "dev", "up"); code != 0 || !strings.Contains(out, "was up already") {
+		t.Error("dev up again should be fine")
+	}
+
+	_, out, _ := w.run(t, "dev", "kubeconfig")
+	kubeconfig := strings.TrimSpace(out)
+
+	if code, out, _ := w.run(t, "dev", "status"); code != 0 || !strings.Contains(out, kubeconfig) {
+		t.Error("dev status should name the kubeconfig")
+	}
+
+	t.Run("demo", func(t *testing.T) { demoOnShared(t, w, kubeconfig) })
+	t.Run("no operator", func(t *testing.T) {
+		code, out, _ := w.run(t, "run", "--kubeconfig", kubeconfig, "-f", examples+"all-workers.yaml", "--timeout", "11s")
+		if code != 3 || !strings.Contains(out, "no operator has taken up TestJob default/all-workers within 10s") {
+			t.Errorf("exit code %d", code)
+		}
+	})
+
+	startOperator(t, kubeconfig)
+	t.Run("run", func(t *testing.T) { runJobs(t, w, kubeconfig) })
+}
+
+// demoOnShared runs demos on a control plane that runs: nothing of them is left.
+func demoOnShared(t *testing.T, w workplace, kubeconfig string) {
+	t.Helper()
+
+	if code, _, errs := w.run(t, "demo", "all-workers"); code != 0 || !strings.Contains(errs, "using the control plane that is running") {
+		t.Errorf("demo: exit code %d", code)
+	}
+
+	if code := endOn(t, jobkit(t.Context(), t, w.environment, "demo"), syscall.SIGINT, "Running"); code != 3 {
+		t.Errorf("demo, interrupted: exit code %d", code)
+	}
+
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	namespaces, err := kubernetes.NewForConfigOrDie(config).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, namespace := range namespaces.Items {
+		if strings.HasPrefix(namespace.Name, "demo-") {
+			t.Errorf("namespace %s is left", namespace.Name)
+		}
+	}
+}
+
+// startOperator runs the TestJob operator until the end of the test.
+func startOperator(t *testing.T, kubeconfig string) {
+	t.Helper()
+
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, testv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	ctrl.SetLogger(logr.Discard())
+
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Cache: controller.CacheOptions(), Metrics: server.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	err = testjob.SetupWithManager(manager)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+
+	go func() { ended <- manager.Start(ctx) }()
+
+	t.Cleanup(func() {
+		cancel()
+
+		if err := <-ended; err != nil {
+			t.Errorf("the operator: %v", err)
+		}
+	})
+}
+
+// runJobs runs good and bad jobs.
+func runJobs(t *testing.T, w workplace, kubeconfig string) {
+	t.Helper()
+
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+
+	text, err := os.ReadFile(examples + "all-workers.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	text = bytes.ReplaceAll(text, []byte("Worker:"), []byte("Slave:"))
+	text = bytes.ReplaceAll(text, []byte("name: all-workers"), []byte("name: bad"))
+
+	err = os.WriteFile(bad, text, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, c := range []struct {
+		name, reason string
+		args         []string
+		code         int
+		out, errs    string
+	}{
+		{
+			name: "replace", reason: "the job that no operator took up is replaced", args: []string{"--replace", "-f", examples + "all-workers.yaml"},
+			out: "TestJob default/all-workers: Succeeded after ",
+		},
+		{
+			name: "again", reason: "a name is taken once", args: []string{"-f", examples + "all-workers.yaml"}, code: 2,
+			errs: "all-workers.yaml:5: TestJob all-workers: exists in namespace default already: delete it before (--replace does)",
+		},
+		{
+			name: "fails", reason: "the cause is told", args: []string{"-f", examples + "worker-fails.yaml", "--delete"}, code: 1,
+			out: "TestJob default/worker-fails: Failed after ", errs: "First failure: pod worker-fails-worker-0, exit code 1",
+		},
+		{
+			name: "deleted", reason: "--delete has deleted it, so that the name is free", args: []string{"-f", examples + "worker-fails.yaml", "--detach"},
+			out: "TestJob default/worker-fails submitted\n",
+		},
+		{
+			name: "refused", reason: "the server's reason is told with its field", args: []string{"-f", bad}, code: 2,
+			errs: "bad.yaml:5: TestJob bad: the server refused it: spec.testReplicaSpecs: Invalid value: " +
+				"the replica types of a TestJob are Master and Worker: remove or rename the others",
+		},
+		{
+			name: "no namespace", reason: "the namespace is named", args: []string{"-f", examples + "suspended.yaml", "-n", "nosuch"}, code: 2,
+			errs: `suspended.yaml:7: TestJob suspended: the server refused it: namespaces "nosuch" not found`,
+		},
+		{
+			name: "suspended", reason: "a job that waits is given up after the time", args: []string{"-f", examples + "suspended.yaml", "--timeout", "2s"},
+			code: 3, out: "Suspended", errs: "kubectl --kubeconfig=" + kubeconfig + " delete testjobs.kubeflow.org/suspended -n default",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out, errs := w.run(t, append([]string{"run", "--kubeconfig", kubeconfig}, c.args...)...)
+			if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errs, c.errs) {
+				t.Errorf("%s: exit code %d, want %d; output should have %q, errors %q", c.reason, code, c.code, c.out, c.errs)
+			}
+		})
+	}
+}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"github.com/jobkit/jobkit/internal/cli"
-	"github.com/jobkit/jobkit/internal/console"
+	"github.com/jobkit/jobkit/internal/cli/console"
 )
 
 func main() { os.Exit(run()) }

@@ -13,7 +13,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/jobkit/jobkit/internal/console"
+	"github.com/jobkit/jobkit/internal/cli/console"
 )
 
 // The exit codes.

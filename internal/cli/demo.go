@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jobkit/jobkit/internal/demo"
+	"github.com/jobkit/jobkit/internal/cli/demo"
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 

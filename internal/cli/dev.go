@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 
-	"github.com/jobkit/jobkit/internal/crds"
+	"github.com/jobkit/jobkit/internal/cli/crds"
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 

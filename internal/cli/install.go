@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jobkit/jobkit/internal/crds"
+	"github.com/jobkit/jobkit/internal/cli/crds"
 )
 
 // installCommand is jobkit install-crds.

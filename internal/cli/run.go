@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/jobkit/jobkit/internal/crds"
-	"github.com/jobkit/jobkit/internal/jobrun"
-	"github.com/jobkit/jobkit/internal/manifest"
+	"github.com/jobkit/jobkit/internal/cli/crds"
+	"github.com/jobkit/jobkit/internal/cli/jobrun"
+	"github.com/jobkit/jobkit/internal/cli/manifest"
 )
 
 const runHelp = `Submit the jobs of a manifest to a cluster, show how they get on, and exit with their

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"github.com/jobkit/jobkit/internal/manifest"
+	"github.com/jobkit/jobkit/internal/cli/manifest"
 )
 
 // known is a cluster that knows TestJob in kubeflow.org/v1.

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"github.com/jobkit/jobkit/internal/crds"
+	"github.com/jobkit/jobkit/internal/cli/crds"
 )
 
 func testJob() schema.GroupVersionKind {

@@ -6,7 +6,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/jobkit/jobkit/internal/jobview"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
 // Watcher is where the snapshots come from; jobwatch.Watcher is one.

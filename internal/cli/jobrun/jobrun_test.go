@@ -18,9 +18,9 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"github.com/jobkit/jobkit/internal/console"
-	"github.com/jobkit/jobkit/internal/jobrun"
-	"github.com/jobkit/jobkit/internal/manifest"
+	"github.com/jobkit/jobkit/internal/cli/console"
+	"github.com/jobkit/jobkit/internal/cli/jobrun"
+	"github.com/jobkit/jobkit/internal/cli/manifest"
 )
 
 func jobs() schema.GroupVersionResource {

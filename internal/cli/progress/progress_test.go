@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jobkit/jobkit/internal/jobview"
-	"github.com/jobkit/jobkit/internal/progress"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/progress"
 )
 
 // script is a watcher that plays back what happens when.

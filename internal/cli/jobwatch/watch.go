@@ -25,7 +25,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/jobview"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
 // Target is a job to follow.

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/jobview"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
 func TestOutcome(t *testing.T) {

@@ -13,13 +13,13 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"github.com/jobkit/jobkit/internal/console"
-	"github.com/jobkit/jobkit/internal/crds"
-	"github.com/jobkit/jobkit/internal/diagnose"
-	"github.com/jobkit/jobkit/internal/jobview"
-	"github.com/jobkit/jobkit/internal/jobwatch"
-	"github.com/jobkit/jobkit/internal/manifest"
-	"github.com/jobkit/jobkit/internal/progress"
+	"github.com/jobkit/jobkit/internal/cli/console"
+	"github.com/jobkit/jobkit/internal/cli/crds"
+	"github.com/jobkit/jobkit/internal/cli/diagnose"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/jobwatch"
+	"github.com/jobkit/jobkit/internal/cli/manifest"
+	"github.com/jobkit/jobkit/internal/cli/progress"
 )
 
 // Options say what to run, and on what.

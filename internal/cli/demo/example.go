@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/jobkit/jobkit/examples/jobs"
-	"github.com/jobkit/jobkit/internal/jobview"
-	"github.com/jobkit/jobkit/internal/manifest"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/manifest"
 )
 
 // The annotations of an example; package examples/jobs documents them.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jobkit/jobkit/internal/jobview"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
 // Verdict says how far a job is from what its example says.

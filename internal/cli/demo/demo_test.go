@@ -11,9 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/crds"
-	"github.com/jobkit/jobkit/internal/demo"
-	"github.com/jobkit/jobkit/internal/jobview"
+	"github.com/jobkit/jobkit/internal/cli/crds"
+	"github.com/jobkit/jobkit/internal/cli/demo"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
 // TestExamples holds the examples of this module to what the demo needs of them.

@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"github.com/jobkit/jobkit/internal/jobview"
-	"github.com/jobkit/jobkit/internal/jobwatch"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/jobwatch"
 )
 
 func jobs() schema.GroupVersionResource {

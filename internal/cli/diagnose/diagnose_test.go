@@ -16,8 +16,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/diagnose"
-	"github.com/jobkit/jobkit/internal/jobview"
+	"github.com/jobkit/jobkit/internal/cli/diagnose"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }

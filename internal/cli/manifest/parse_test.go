@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jobkit/jobkit/internal/manifest"
+	"github.com/jobkit/jobkit/internal/cli/manifest"
 )
 
 func TestParse(t *testing.T) {

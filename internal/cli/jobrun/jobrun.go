@@ -14,12 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/jobkit/jobkit/internal/console"
-	"github.com/jobkit/jobkit/internal/diagnose"
-	"github.com/jobkit/jobkit/internal/jobview"
-	"github.com/jobkit/jobkit/internal/jobwatch"
-	"github.com/jobkit/jobkit/internal/manifest"
-	"github.com/jobkit/jobkit/internal/progress"
+	"github.com/jobkit/jobkit/internal/cli/console"
+	"github.com/jobkit/jobkit/internal/cli/diagnose"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/jobwatch"
+	"github.com/jobkit/jobkit/internal/cli/manifest"
+	"github.com/jobkit/jobkit/internal/cli/progress"
 )
 
 // Options say what to run, where and how.

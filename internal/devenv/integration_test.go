@@ -80,8 +80,7 @@ func newPod(name string, policy corev1.RestartPolicy, labels, notes map[string]s
 	return p
 }
 
-// await returns the first state of the pod that satisfies ok, or the last one
-// before the pod was deleted and errGone.
+// await returns the first state of the pod that satisfies ok.
 func await(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, ok func(*corev1.Pod) bool) (*corev1.Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -108,7 +107,7 @@ func await(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, ok
 			return true, nil
 		}
 		if e.Type == watch.Deleted {
-			return false, errGone
+			return false, errors.New("it was deleted")
 		}
 		return false, nil
 	})
@@ -117,8 +116,6 @@ func await(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, ok
 	}
 	return last, nil
 }
-
-var errGone = errors.New("deleted")
 
 func inPhase(phase corev1.PodPhase) func(*corev1.Pod) bool {
 	return func(p *corev1.Pod) bool { return p.Status.Phase == phase }

@@ -147,15 +147,16 @@ func TestCancelledStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", t.TempDir())
-	for _, after := range []time.Duration{50, 500, 1000, 1500, 2000} {
-		ctx, cancel := context.WithTimeout(t.Context(), after*time.Millisecond)
+	for _, ms := range []int{50, 500, 1000, 1500, 2000} {
+		after := time.Duration(ms) * time.Millisecond
+		ctx, cancel := context.WithTimeout(t.Context(), after)
 		begun := time.Now()
 		if _, err := devenv.Start(ctx, devenv.Options{}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("after %d ms: error %v", after, err)
+			t.Errorf("after %s: error %v", after, err)
 		}
 		cancel()
 		took := time.Since(begun)
-		t.Logf("given up after %d ms, gone after %s", after, took)
+		t.Logf("given up after %s, gone after %s", after, took)
 		if took > 15*time.Second {
 			t.Errorf("it took %s to give up", took)
 		}

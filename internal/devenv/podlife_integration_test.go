@@ -3,14 +3,14 @@
 package devenv_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/jobkit/jobkit/internal/devenv"
@@ -251,17 +251,30 @@ func createPod(t *testing.T, client kubernetes.Interface, p *corev1.Pod) *corev1
 // deletePod deletes gracefully and returns the last state of the pod.
 func deletePod(t *testing.T, client kubernetes.Interface, p *corev1.Pod) *corev1.Pod {
 	t.Helper()
+	pods := client.CoreV1().Pods(p.Namespace)
+	// The watch begins before the end.
+	events, err := pods.Watch(t.Context(), metav1.ListOptions{
+		FieldSelector:   fields.OneTermEqualSelector("metadata.name", p.Name).String(),
+		ResourceVersion: p.ResourceVersion,
+		TimeoutSeconds:  new(int64(30)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Stop()
 	begun := time.Now()
-	err := client.CoreV1().Pods(p.Namespace).Delete(t.Context(), p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err := pods.Delete(t.Context(), p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}}); err != nil {
 		t.Fatal(err)
 	}
-	last, err := await(t.Context(), client, p, func(*corev1.Pod) bool { return false })
-	if !errors.Is(err, errGone) {
-		t.Fatal(err)
+	for e := range events.ResultChan() {
+		if e.Type != watch.Deleted {
+			continue
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("deleting took %s", took)
+		}
+		return e.Object.(*corev1.Pod)
 	}
-	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("deleting took %s", took)
-	}
-	return last
+	t.Fatalf("pod %s is not gone after %s", p.Name, time.Since(begun))
+	return nil
 }

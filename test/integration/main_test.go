@@ -14,15 +14,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/devenv"
@@ -56,7 +52,7 @@ func run(m *testing.M) (code int, err error) {
 			fmt.Fprintln(os.Stderr, "integration: the logs are in", dir)
 		}
 	}()
-	env, err := devenv.Start(ctx, devenv.Options{NodePods: "2000"})
+	env, err := devenv.Start(ctx, devenv.Options{CRDs: []string{"../../config/crd/kubeflow.org_testjobs.yaml"}})
 	if err != nil {
 		return 1, err
 	}
@@ -69,9 +65,6 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	if cluster.client, err = client.NewWithWatch(config, client.Options{}); err != nil {
-		return 1, err
-	}
-	if err := installCRD(ctx, "../../config/crd/kubeflow.org_testjobs.yaml"); err != nil {
 		return 1, err
 	}
 	cluster.operator = &operator{binary: filepath.Join(dir, "operator"), log: filepath.Join(dir, "operator.log"), kubeconfig: env.Kubeconfig()}
@@ -88,24 +81,6 @@ func run(m *testing.M) (code int, err error) {
 		return 1, fmt.Errorf("the race detector spoke in the operator's log:\n%s", race)
 	}
 	return code, nil
-}
-
-// installCRD installs a CRD and waits until it is served.
-func installCRD(ctx context.Context, file string) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	crd := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(data, crd); err != nil {
-		return err
-	}
-	if err := cluster.client.Create(ctx, crd); err != nil {
-		return fmt.Errorf("cannot install %s: %w", file, err)
-	}
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		return cluster.client.List(ctx, &testv1.TestJobList{}) == nil, nil
-	})
 }
 
 // operator is the TestJob operator in a process of its own.

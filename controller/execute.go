@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -15,8 +16,8 @@ import (
 // and so on, so that a request which is bound to fail fails once, not a thousand
 // times.
 const (
-	maxBatch    = 500
-	maxParallel = 64
+	maxBatch                 = 500
+	defaultMaxParallelWrites = 64
 )
 
 // verb groups the actions that may run at the same time.
@@ -43,13 +44,14 @@ func verbOf(a plan.Action) verb {
 // what met an obstacle; the error is the first that passes by itself.
 func (c *JobController[J]) carryOut(ctx context.Context, job J, in *plan.Input, actions []plan.Action) (plan.Outcome, error) {
 	var outcome plan.Outcome
+	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	for start := 0; start < len(actions); {
 		end := start + 1
 		for end < len(actions) && verbOf(actions[end]) == verbOf(actions[start]) {
 			end++
 		}
 		group := actions[start:end]
-		results := slowStart(len(group), func(i int) result { return c.do(ctx, job, in, group[i]) })
+		results := slowStart(len(group), width, func(i int) result { return c.do(ctx, job, in, group[i]) })
 		if err := collect(&outcome, group, results); err != nil {
 			return outcome, err
 		}
@@ -101,14 +103,15 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 	return first
 }
 
-// slowStart calls f for 0 to n-1 in batches that double, each in parallel. After a
-// batch with a general failure it stops. It returns the results of those that were called.
-func slowStart(n int, f func(int) result) []result {
+// slowStart calls f for 0 to n-1 in batches that double, each in parallel, at most
+// width at a time. After a batch with a general failure it stops. It returns the
+// results of those that were called.
+func slowStart(n, width int, f func(int) result) []result {
 	results := make([]result, 0, n)
 	for size := 1; len(results) < n; size = min(2*size, maxBatch) {
 		start := len(results)
 		batch := make([]result, min(size, n-start))
-		parallel(len(batch), func(i int) { batch[i] = f(start + i) })
+		parallel(len(batch), width, func(i int) { batch[i] = f(start + i) })
 		results = append(results, batch...)
 		for i := range batch {
 			if batch[i].general() {
@@ -119,11 +122,11 @@ func slowStart(n int, f func(int) result) []result {
 	return results
 }
 
-// parallel calls f for 0 to n-1, at most maxParallel at a time.
-func parallel(n int, f func(int)) {
+// parallel calls f for 0 to n-1, at most width at a time.
+func parallel(n, width int, f func(int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range min(n, maxParallel) {
+	for range min(n, width) {
 		wg.Go(func() {
 			for i := range next {
 				f(i)

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,17 +115,13 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"replicaTypes", c.set.kind.ReplicaTypes, "ownImplementationsOf", c.set.custom)
-	workers := c.Config.MaxConcurrentReconciles
-	if workers == 0 {
-		workers = defaultWorkers
-	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
 		For(job).
 		Owns(&corev1.Pod{}).
 		Owns(&corev1.Service{}).
 		WithOptions(ctrlcontroller.Options{
-			MaxConcurrentReconciles: workers,
+			MaxConcurrentReconciles: cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers),
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 		}), nil
 }
@@ -140,6 +137,9 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return errors.New("JobController.Client is not set: set it, or use SetupWithManager")
 	case c.Recorder == nil:
 		return errors.New("JobController.Recorder is not set: set it, or use SetupWithManager")
+	case c.Config.MaxParallelWrites < 0 || c.Config.MaxConcurrentReconciles < 0:
+		return fmt.Errorf("JobController.Config has a negative number: MaxParallelWrites %d, MaxConcurrentReconciles %d: use 0 for the default",
+			c.Config.MaxParallelWrites, c.Config.MaxConcurrentReconciles)
 	case c.Config.EnableGangScheduling:
 		return errors.New("JobController.Config.EnableGangScheduling is true, but this version has no gang scheduler: set it to false")
 	}

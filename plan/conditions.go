@@ -36,6 +36,7 @@ func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 		d.remove(commonv1.JobStalled)
 		d.deny(commonv1.JobRunning, reason, message)
 	case commonv1.JobSucceeded, commonv1.JobFailed:
+		d.deny(commonv1.JobSuspended, reason, message)
 		d.remove(commonv1.JobRestarting)
 		d.remove(commonv1.JobStalled)
 		if c := status.Condition(commonv1.JobRunning); c != nil {

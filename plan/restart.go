@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -156,8 +157,13 @@ func restarts(d *decision) bool {
 		old, known := d.replicaStatus(s.typ).InPlaceRestarts[index]
 		switch {
 		case known && old.PodUID == s.pod.UID:
-			n = max(n, old.Count)
+			if n <= old.Count {
+				return
+			}
 		case n == 0:
+			return
+		case known && olderThan(s.pod.ResourceVersion, old.PodResourceVersion):
+			// A stale view: this pod was counted, and folded in, before that one came.
 			return
 		case known:
 			d.replicaStatus(s.typ).ContainerRestarts += old.Count
@@ -166,7 +172,7 @@ func restarts(d *decision) bool {
 		if rs.InPlaceRestarts == nil {
 			rs.InPlaceRestarts = map[string]commonv1.InPlaceRestarts{}
 		}
-		rs.InPlaceRestarts[index] = commonv1.InPlaceRestarts{PodUID: s.pod.UID, Count: n}
+		rs.InPlaceRestarts[index] = commonv1.InPlaceRestarts{PodUID: s.pod.UID, Count: n, PodResourceVersion: s.pod.ResourceVersion}
 	})
 	for _, rs := range status.ReplicaStatuses {
 		if rs == nil {
@@ -182,6 +188,12 @@ func restarts(d *decision) bool {
 	}
 	status.Restarts = max(status.Restarts, int32(min(total, math.MaxInt32))) //nolint:gosec // bounded by min
 	return false
+}
+
+// olderThan tells whether a resource version is older than another.
+func olderThan(a, b string) bool {
+	n, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && n < 0
 }
 
 // maxMessage is how much of a termination message the status keeps.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -50,5 +51,44 @@ func TestOnlyTheLastFailuresAreKept(t *testing.T) {
 	got := m.in.Status.Failures
 	if len(got) != commonv1.MaxFailures || got[len(got)-1].Attempt != commonv1.MaxFailures+2 {
 		t.Errorf("want the last %d, got %+v", commonv1.MaxFailures, got)
+	}
+}
+
+// TestOldViewOfAPodThatIsGone lets the cache go back in time: a pod that was
+// counted, and whose place another pod has taken, shows up once more.
+func TestOldViewOfAPodThatIsGone(t *testing.T) {
+	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
+	old := m.pod("worker-0")
+	old.ResourceVersion = "100"
+	m.restartInPlace(old)
+	m.restartInPlace(old)
+	m.settle()
+	m.drop(old)
+	m.settle()
+	m.run()
+	now := m.pod("worker-0")
+	now.ResourceVersion = "200"
+	m.restartInPlace(now)
+	m.settle()
+	if got := m.in.Status.Restarts; got != 3 {
+		t.Fatalf("2 of the old pod and 1 of the new are 3, got %d", got)
+	}
+	for _, view := range []*corev1.Pod{old, now, old, now} {
+		m.in.Pods = []*corev1.Pod{view}
+		m.settle()
+	}
+	if got := m.in.Status.Restarts; got != 3 {
+		t.Errorf("an old view of a pod must not be counted again, got %d", got)
+	}
+}
+
+func TestSuspendedJobThatFails(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.RunPolicy.Suspend = new(true)
+	m.settle()
+	m.in.Problem = "a mistake"
+	m.settle()
+	if s := &m.in.Status; !s.IsTrue(commonv1.JobFailed) || s.IsTrue(commonv1.JobSuspended) {
+		t.Errorf("a job that failed is not suspended: %q", conditions(s))
 	}
 }

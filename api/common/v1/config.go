@@ -17,4 +17,9 @@ type JobControllerConfiguration struct {
 	// MaxConcurrentReconciles is how many jobs are worked on at the same time.
 	// Default: 8.
 	MaxConcurrentReconciles int
+
+	// MaxParallelWrites is how many pods and services of one job are created or
+	// deleted at the same time, after a slow start of 1, 2, 4 and so on.
+	// Default: 64.
+	MaxParallelWrites int
 }

@@ -129,6 +129,10 @@ type InPlaceRestarts struct {
 	PodUID types.UID `json:"podUID"`
 	// Count is how often its containers were restarted.
 	Count int32 `json:"count"`
+	// PodResourceVersion is the version of the pod that showed that count. It tells
+	// pods of the same name that came later from those that came before.
+	// +optional
+	PodResourceVersion string `json:"podResourceVersion,omitempty"`
 }
 
 // JobConditionType is the type of a condition.

@@ -148,46 +148,52 @@ func (b Backoff) delay(attempt int32, ran time.Duration) time.Duration {
 // of the old one is carried over, in the same write.
 func restarts(d *decision) bool {
 	status := &d.plan.Status
-	total := int64(status.Attempt)
 	d.tally.each(func(s *slot) {
-		if s.pod == nil || s.state == Replaced {
-			return
+		if s.pod != nil && s.state != Replaced {
+			d.countInPlace(s)
 		}
-		n, index := restartsInPlace(s.pod), strconv.Itoa(int(s.index))
-		old, known := d.replicaStatus(s.typ).InPlaceRestarts[index]
-		switch {
-		case known && old.PodUID == s.pod.UID:
-			if n <= old.Count {
-				return
-			}
-		case n == 0:
-			return
-		case known && olderThan(s.pod.ResourceVersion, old.PodResourceVersion):
-			// A stale view: this pod was counted, and folded in, before that one came.
-			return
-		case known:
-			d.replicaStatus(s.typ).ContainerRestarts += old.Count
-		}
-		rs := d.replicaStatus(s.typ)
-		if rs.InPlaceRestarts == nil {
-			rs.InPlaceRestarts = map[string]commonv1.InPlaceRestarts{}
-		}
-		rs.InPlaceRestarts[index] = commonv1.InPlaceRestarts{PodUID: s.pod.UID, Count: n, PodResourceVersion: s.pod.ResourceVersion}
 	})
+	total := int64(status.Attempt)
 	for _, rs := range status.ReplicaStatuses {
-		if rs == nil {
-			continue
-		}
-		total += int64(rs.ContainerRestarts)
-		for _, n := range rs.Attempts {
-			total += int64(n)
-		}
-		for _, r := range rs.InPlaceRestarts {
-			total += int64(r.Count)
+		if rs != nil {
+			total += restartsOf(rs)
 		}
 	}
 	status.Restarts = max(status.Restarts, int32(min(total, math.MaxInt32))) //nolint:gosec // bounded by min
 	return false
+}
+
+// countInPlace brings the count of a replica's restarts in place up to date.
+func (d *decision) countInPlace(s *slot) {
+	rs, index := d.replicaStatus(s.typ), strconv.Itoa(int(s.index))
+	n, old := restartsInPlace(s.pod), rs.InPlaceRestarts[index]
+	switch {
+	case old.PodUID == s.pod.UID && n <= old.Count, n == 0:
+		return
+	case old.PodUID != "" && old.PodUID != s.pod.UID:
+		if olderThan(s.pod.ResourceVersion, old.PodResourceVersion) {
+			// A stale view: this pod was counted, and carried over, before that one came.
+			return
+		}
+		rs.ContainerRestarts += old.Count
+	}
+	if rs.InPlaceRestarts == nil {
+		rs.InPlaceRestarts = map[string]commonv1.InPlaceRestarts{}
+	}
+	rs.InPlaceRestarts[index] = commonv1.InPlaceRestarts{PodUID: s.pod.UID, Count: n, PodResourceVersion: s.pod.ResourceVersion}
+}
+
+// restartsOf is how many restarts a replica type has had, those of the whole job
+// aside.
+func restartsOf(rs *commonv1.ReplicaStatus) int64 {
+	total := int64(rs.ContainerRestarts)
+	for _, n := range rs.Attempts {
+		total += int64(n)
+	}
+	for _, r := range rs.InPlaceRestarts {
+		total += int64(r.Count)
+	}
+	return total
 }
 
 // olderThan tells whether a resource version is older than another.

@@ -1,0 +1,237 @@
+package jobtest
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// exclusive are the conditions of which at most one is True.
+func exclusive() []commonv1.JobConditionType {
+	return []commonv1.JobConditionType{
+		commonv1.JobRunning, commonv1.JobRestarting, commonv1.JobSuspended, commonv1.JobSucceeded, commonv1.JobFailed,
+	}
+}
+
+// maxTurns is how often conditions of one job may become True. A job that does so
+// more often flaps.
+const maxTurns = 60
+
+// jobChanged checks a write of a job against the state before it.
+func (m *monitor) jobChanged(before, after client.Object) {
+	old, status := m.w.parts(before).Status, m.w.parts(after).Status
+	if old == nil || status == nil || m.w.actor == nil {
+		return
+	}
+	m.checkConditions(m.ledger(after.GetUID()), old, status)
+	m.checkTimes(old, status)
+	m.checkCounts(before, old, status)
+	m.checkLimit(before, old, status)
+	if status.ObservedGeneration > after.GetGeneration() || status.ObservedGeneration < old.ObservedGeneration {
+		m.w.violatef("status", "observedGeneration went from %d to %d, the generation is %d",
+			old.ObservedGeneration, status.ObservedGeneration, after.GetGeneration())
+	}
+}
+
+// checkConditions checks how the conditions of a job changed.
+//
+//nolint:gocognit // one rule after the other, each a line or two
+func (m *monitor) checkConditions(l *ledger, old, status *commonv1.JobStatus) {
+	w := m.w
+	var holds []commonv1.JobConditionType
+	for _, t := range exclusive() {
+		if status.IsTrue(t) {
+			holds = append(holds, t)
+		}
+	}
+	if len(holds) > 1 {
+		w.violatef("conditions", "%v are True at the same time", holds)
+	}
+	for _, t := range []commonv1.JobConditionType{commonv1.JobSucceeded, commonv1.JobFailed} {
+		if old.IsTrue(t) && !status.IsTrue(t) {
+			w.violatef("P5", "the job was %s, and is no more", t)
+		}
+	}
+	for _, t := range append([]commonv1.JobConditionType{commonv1.JobStalled}, exclusive()...) {
+		if status.IsTrue(t) && !old.IsTrue(t) {
+			if l.turns++; l.turns > maxTurns {
+				w.violatef("conditions", "they flap: one became True for the %dth time, now %s", l.turns, t)
+			}
+		}
+	}
+	var last commonv1.JobConditionType
+	seen := map[commonv1.JobConditionType]bool{}
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
+		if seen[c.Type] {
+			w.violatef("conditions", "there are two conditions %s", c.Type)
+		}
+		seen[c.Type] = true
+		if c.Status == corev1.ConditionTrue {
+			last = c.Type
+		}
+		if was := old.Condition(c.Type); was != nil && was.Status == c.Status && !was.LastTransitionTime.Equal(&c.LastTransitionTime) {
+			w.violatef("conditions", "condition %s stayed %s, but its lastTransitionTime changed", c.Type, c.Status)
+		}
+	}
+	if status.State != last {
+		w.violatef("conditions", "state is %q, but the last condition that is True is %q", status.State, last)
+	}
+}
+
+// checkTimes checks how the times of a job changed.
+func (m *monitor) checkTimes(old, status *commonv1.JobStatus) {
+	w := m.w
+	if status.Finished() != (status.CompletionTime != nil) {
+		w.violatef("status", "finished is %t, completionTime is %v", status.Finished(), status.CompletionTime)
+	}
+	if old.CompletionTime != nil && !old.CompletionTime.Equal(status.CompletionTime) {
+		w.violatef("status", "completionTime changed from %v to %v", old.CompletionTime, status.CompletionTime)
+	}
+	if status.CompletionTime != nil && status.StartTime != nil && status.CompletionTime.Before(status.StartTime) {
+		w.violatef("status", "completionTime %v is before startTime %v", status.CompletionTime, status.StartTime)
+	}
+	resumed := old.IsTrue(commonv1.JobSuspended) && !status.IsTrue(commonv1.JobSuspended)
+	if began := w.actor.look.began.Truncate(time.Second); resumed && !status.Finished() &&
+		(status.StartTime == nil || status.StartTime.Time.Before(began) || status.StartTime.After(w.now)) {
+		w.violatef("status", "the job was resumed between %v and %v, but startTime is %v", began, w.now, status.StartTime)
+	}
+	if old.StartTime != nil && !old.StartTime.Equal(status.StartTime) && !resumed {
+		w.violatef("status", "startTime changed from %v to %v without a resume", old.StartTime, status.StartTime)
+	}
+}
+
+// checkCounts checks that no count falls, and that each count of a restart is that
+// of a pod which really failed.
+//
+//nolint:gocognit // one rule after the other, each a line or two
+func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus) {
+	w := m.w
+	if status.Restarts < old.Restarts || status.Attempt < old.Attempt {
+		w.violatef("P6", "restarts went from %d to %d, attempt from %d to %d", old.Restarts, status.Restarts, old.Attempt, status.Attempt)
+	}
+	for t, was := range old.ReplicaStatuses {
+		is := status.ReplicaStatuses[t]
+		if is == nil {
+			w.violatef("status", "the status of %s is gone", t)
+			continue
+		}
+		if is.ContainerRestarts < was.ContainerRestarts {
+			w.violatef("P6", "containerRestarts of %s fell from %d to %d", t, was.ContainerRestarts, is.ContainerRestarts)
+		}
+		if old.Finished() && (is.Succeeded < was.Succeeded || is.Failed < was.Failed) {
+			w.violatef("status", "the job has finished, but of %s succeeded went from %d to %d, failed from %d to %d",
+				t, was.Succeeded, is.Succeeded, was.Failed, is.Failed)
+		}
+		for index, n := range was.Attempts {
+			if is.Attempts[index] < n {
+				w.violatef("P6", "the attempt of %s %s fell from %d to %d", t, index, n, is.Attempts[index])
+			}
+		}
+	}
+	l := m.ledger(job.GetUID())
+	for _, rs := range status.ReplicaStatuses {
+		for _, r := range rs.InPlaceRestarts {
+			l.seen[r.PodUID] = max(l.seen[r.PodUID], r.Count)
+		}
+	}
+	if l.touched {
+		return
+	}
+	if status.Attempt > old.Attempt && (status.Attempt > old.Attempt+1 || !m.anyFailed(job, l, old)) {
+		w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
+	}
+	for t, is := range status.ReplicaStatuses {
+		for index, n := range is.Attempts {
+			i, err := strconv.ParseInt(index, 10, 32)
+			if err != nil {
+				w.violatef("status", "attempts of %s has the index %q", t, index)
+				continue
+			}
+			was := int32(0)
+			if o := old.ReplicaStatuses[t]; o != nil {
+				was = o.Attempts[index]
+			}
+			if n > was && (n > was+1 || !m.replicaFailed(job, l, old, t, int32(i))) {
+				w.violatef("P6", "a restart of %s %s was counted (%d to %d), but its pod of attempt %d did not fail", t, index, was, n, attemptOf(old, t, int32(i)))
+			}
+		}
+	}
+}
+
+// checkLimit checks that a job has no more restarts than its backoffLimit allows,
+// and that it does not fail for that reason before there were more failures.
+func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus) {
+	policy := m.w.parts(job).RunPolicy
+	l := m.ledger(job.GetUID())
+	if policy.BackoffLimit == nil || l.touched {
+		return
+	}
+	limit := int64(*policy.BackoffLimit)
+	if was, is := recreations(old), recreations(status); is > was && is > limit {
+		m.w.violatef("P7", "%d restarts were counted, backoffLimit is %d", is, limit)
+	}
+	c := status.Condition(commonv1.JobFailed)
+	if old.IsTrue(commonv1.JobFailed) || c == nil || !strings.Contains(c.Message, "backoff limit") {
+		return
+	}
+	failures := int64(len(m.failedOf(l)))
+	for _, pod := range l.pods {
+		failures += int64(restartCount(pod))
+	}
+	if failures <= limit {
+		m.w.violatef("P7", "the job failed because of its backoffLimit %d, but only %d replicas failed", limit, failures)
+	}
+}
+
+// recreations are the restarts that a status counts, those in place left out.
+func recreations(s *commonv1.JobStatus) int64 {
+	n := int64(s.Attempt)
+	for _, rs := range s.ReplicaStatuses {
+		for _, attempts := range rs.Attempts {
+			n += int64(attempts)
+		}
+	}
+	return n
+}
+
+// replicaFailed tells whether a pod of the present attempt of a replica failed.
+func (m *monitor) replicaFailed(job client.Object, l *ledger, status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) bool {
+	for uid := range m.failedOf(l) {
+		pod := l.pods[uid]
+		typ, i, _ := m.replica(job, pod)
+		if typ == t && i == index && attemptLabel(pod) == attemptOf(status, t, index) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyFailed tells whether a pod of the present attempt of any replica failed.
+func (m *monitor) anyFailed(job client.Object, l *ledger, status *commonv1.JobStatus) bool {
+	for uid := range m.failedOf(l) {
+		pod := l.pods[uid]
+		typ, i, wanted := m.replica(job, pod)
+		if wanted && attemptLabel(pod) == attemptOf(status, typ, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// failedOf are the pods of a job that failed by themselves.
+func (m *monitor) failedOf(l *ledger) map[types.UID]bool {
+	out := map[types.UID]bool{}
+	for uid := range l.pods {
+		if m.failed[uid] {
+			out[uid] = true
+		}
+	}
+	return out
+}

@@ -1,0 +1,195 @@
+package jobtest
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+// small is a job of at most three replicas, what becomes of its pods, and what its
+// users do.
+type small struct {
+	name    string
+	workers int32
+	policy  commonv1.RestartPolicy
+	change  func(*testv1.TestJob)
+	// exits are the exit codes of the attempts of replica 0; all others succeed.
+	exits []int32
+	evict bool
+	// forever makes all pods run until they are deleted.
+	forever bool
+	users   func(*World)
+	// want is what must have become of the job in the end: its state, or "" if it
+	// must be gone, and how many restarts it must have had.
+	want     commonv1.JobConditionType
+	restarts int32
+}
+
+var smallJobs = []small{
+	{name: "succeeds", workers: 3, want: commonv1.JobSucceeded},
+	{name: "a permanent failure", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{1}, want: commonv1.JobFailed},
+	{name: "a retried failure", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1},
+	{name: "two retried failures", workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 137}, want: commonv1.JobSucceeded, restarts: 2},
+	{name: "an eviction", workers: 2, policy: commonv1.RestartPolicyOnFailure, evict: true, want: commonv1.JobSucceeded, restarts: 1},
+	{
+		name: "a restart of the whole job", workers: 3, policy: commonv1.RestartPolicyExitCode, exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
+	},
+	{
+		name: "backoffLimit is reached", workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130, 130}, want: commonv1.JobFailed, restarts: 1,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = new(int32(1)) },
+	},
+	{
+		name: "the deadline passes", workers: 2, forever: true, want: commonv1.JobFailed,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(5)) },
+	},
+	{
+		name: "the time to live passes", workers: 1, want: "",
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(3)) },
+	},
+	{
+		name: "suspended and resumed", workers: 2, want: commonv1.JobSucceeded,
+		users: func(w *World) {
+			w.At(5*time.Second, "suspends", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
+			w.At(8*time.Second, "resumes", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = nil }))
+		},
+	},
+	{
+		name: "scaled down and up", workers: 2, want: commonv1.JobSucceeded,
+		users: func(w *World) {
+			scale := func(n int32) func(*testv1.TestJob) {
+				return func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = &n }
+			}
+			w.At(3*time.Second, "scales to 1", edit(scale(1)))
+			w.At(6*time.Second, "scales to 3", edit(scale(3)))
+		},
+	},
+	{
+		name: "deleted", workers: 2, want: "",
+		users: func(w *World) {
+			w.At(5*time.Second, "deletes the job", deleteJob(metav1.DeletePropagationBackground))
+		},
+	},
+	{
+		name: "a pod is deleted", workers: 2, want: commonv1.JobSucceeded,
+		users: func(w *World) { w.At(5*time.Second, "deletes a pod", deletePod("j-worker-0")) },
+	},
+	{
+		name: "a service for each replica", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{255}, want: commonv1.JobSucceeded, restarts: 1,
+		change: func(j *testv1.TestJob) {
+			j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
+			j.Spec.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll)
+		},
+	},
+}
+
+// fate is what becomes of a pod of the job.
+func (s *small) fate(pod *corev1.Pod) Fate {
+	f := Fate{Start: time.Second, Run: 10 * time.Second, Forever: s.forever}
+	if pod.Labels[commonv1.ReplicaIndexLabel] != "0" {
+		return f
+	}
+	attempt := int(attemptLabel(pod))
+	f.Evicted = s.evict && attempt == 0
+	if attempt < len(s.exits) {
+		f.Exits = s.exits[attempt : attempt+1]
+	}
+	return f
+}
+
+// run is a run of the job. Whatever goes wrong, its end must be the same.
+func (s *small) run(operators int) Scenario {
+	return func(c *Chance) error {
+		w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{Chance: c, Fate: s.fate, Operators: operators})
+		if err != nil {
+			return err
+		}
+		if s.users != nil {
+			s.users(w)
+		}
+		job := newJob(jobKey.Name, s.workers, func(j *testv1.TestJob) {
+			j.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = s.policy
+			if s.change != nil {
+				s.change(j)
+			}
+		})
+		if err := w.Client().Create(context.Background(), job); err != nil {
+			return err
+		}
+		if err := w.Run(context.Background()); err != nil {
+			return err
+		}
+		return s.check(w)
+	}
+}
+
+func (s *small) check(w *World) error {
+	var got testv1.TestJob
+	err := w.Client().Get(context.Background(), jobKey, &got)
+	switch {
+	case s.want == "" && err == nil:
+		w.violatef("outcome", "the job is %s, want it gone", got.Status.State)
+	case s.want == "":
+	case err != nil:
+		w.violatef("outcome", "the job is gone, want it %s", s.want)
+	case got.Status.State != s.want || got.Status.Restarts != s.restarts:
+		w.violatef("outcome", "the job is %s after %d restarts, want %s after %d", got.Status.State, got.Status.Restarts, s.want, s.restarts)
+	}
+	return w.err()
+}
+
+// TestEveryFault runs small jobs with every fault at every call.
+func TestEveryFault(t *testing.T) {
+	for _, s := range smallJobs {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			exhaust(t, 1, s.run(1), alike()...)
+		})
+	}
+}
+
+// thorough tells whether many runs are wanted, as "make sim" wants them.
+func thorough() bool { return os.Getenv(EnvRuns) != "" }
+
+// alike are the faults that differ from a timeout by the error only; a short test
+// leaves them out.
+func alike() []Fault {
+	if thorough() {
+		return nil
+	}
+	return []Fault{TooManyRequests, ServerError}
+}
+
+// TestEveryFaultWithTwoLeaders does the same with two processes that both act.
+func TestEveryFaultWithTwoLeaders(t *testing.T) {
+	for i, s := range smallJobs {
+		if i%5 != 2 && !thorough() {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			exhaust(t, 1, s.run(2), alike()...)
+		})
+	}
+}
+
+// TestEveryTwoFaults runs small jobs with every pair of faults.
+func TestEveryTwoFaults(t *testing.T) {
+	if !thorough() {
+		t.Skipf("takes minutes: set %s", EnvRuns)
+	}
+	for _, s := range smallJobs {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			Exhaust(t, 2, s.run(1))
+		})
+	}
+}

@@ -1,0 +1,317 @@
+package jobtest
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Fate is what becomes of a pod if nobody intervenes. The zero value starts at
+// once and succeeds at once.
+type Fate struct {
+	// Start is how long after its creation the pod starts to run.
+	Start time.Duration
+	// Run is how long a run of its containers takes.
+	Run time.Duration
+	// Exits are the exit codes of the runs, in order. There is more than one run if
+	// the pod's restart policy has the containers restarted in place; a run beyond
+	// the list lasts until the pod is deleted. Default: one run, with exit code 0.
+	Exits []int32
+	// Forever makes the containers run until the pod is deleted.
+	Forever bool
+	// Unschedulable keeps the pod pending until it is deleted.
+	Unschedulable bool
+	// Evicted ends the pod, when Run has passed, without an exit code.
+	Evicted bool
+}
+
+// exit is the exit code of a run, counted from 0.
+func (f *Fate) exit(run int) int32 {
+	if run < len(f.Exits) {
+		return f.Exits[run]
+	}
+	return 0
+}
+
+// endless tells whether a run lasts until the pod is deleted.
+func (f *Fate) endless(run int) bool {
+	return f.Forever || run >= max(len(f.Exits), 1)
+}
+
+// Exit codes of containers that were told to stop, or made to.
+const (
+	exitTerminated = 143
+	exitKilled     = 137
+)
+
+// Times of the simulated nodes.
+const (
+	// stopAfter is how long containers take to stop when they are told to.
+	stopAfter = time.Second
+	// evictAfter is how long a node is lost before its pods are deleted.
+	evictAfter = 5 * time.Minute
+)
+
+// life is what the kubelet knows of one pod.
+type life struct {
+	key  types.NamespacedName
+	uid  types.UID
+	fate Fate
+	runs int // runs of the containers that have ended
+	// started is when the present run started, if it runs.
+	started time.Time
+	running bool
+	created time.Time
+}
+
+// kubelet is the scheduler, and the kubelets of all nodes.
+type kubelet struct {
+	server *server
+	pods   *table
+	// objects are the nodes as the API server has them.
+	objects *table
+	fate    func(*corev1.Pod) Fate
+	nodes   int
+	bound   int
+	lives   []*life
+	lost    map[string]time.Time // nodes that are lost, since when
+	gone    map[string]bool      // lost nodes that were removed
+	// failed is told of every pod that failed, and whether it did so by itself.
+	failed func(pod *corev1.Pod, byItself bool)
+}
+
+// born takes up a new pod.
+func (k *kubelet) born(pod *corev1.Pod) {
+	k.lives = append(k.lives, &life{
+		key: client.ObjectKeyFromObject(pod), uid: pod.UID, fate: k.fate(pod), created: k.server.now(),
+	})
+}
+
+// pod returns the pod of a life as it is, or nil if it is gone.
+func (k *kubelet) pod(l *life) *corev1.Pod {
+	pod, ok := k.pods.get(l.key).(*corev1.Pod)
+	if !ok || pod.UID != l.uid {
+		return nil
+	}
+	return pod
+}
+
+// forget drops the lives of pods that are gone.
+func (k *kubelet) forget() {
+	k.lives = slices.DeleteFunc(k.lives, func(l *life) bool { return k.pod(l) == nil })
+}
+
+// due is when something happens next to a pod; ok is false if nothing does.
+func (k *kubelet) due(l *life) (at time.Time, ok bool) {
+	pod := k.pod(l)
+	if pod == nil {
+		return at, false
+	}
+	since, lost := k.lost[pod.Spec.NodeName]
+	switch {
+	case lost && k.gone[pod.Spec.NodeName]:
+		return since, !held(pod)
+	case lost:
+		return since.Add(evictAfter), pod.DeletionTimestamp == nil
+	case pod.DeletionTimestamp != nil:
+		if held(pod) {
+			return at, false
+		}
+		if l.running {
+			return requestedAt(pod).Add(stopAfter), true
+		}
+		return requestedAt(pod), true
+	case l.fate.Unschedulable || ended(pod):
+		return at, false
+	case pod.Spec.NodeName == "":
+		return l.created, true
+	case !l.running:
+		return l.created.Add(l.fate.Start), true
+	default:
+		return l.started.Add(l.fate.Run), !l.fate.endless(l.runs)
+	}
+}
+
+// held tells whether a pod is done with and only its finalizers keep it.
+func held(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp != nil && graceOf(pod) == 0 && len(pod.Finalizers) > 0
+}
+
+// requestedAt is when the deletion of a pod was asked for.
+func requestedAt(pod *corev1.Pod) time.Time {
+	return pod.DeletionTimestamp.Add(-time.Duration(graceOf(pod)) * time.Second)
+}
+
+// act lets happen to a pod what is due, and says what it was.
+func (k *kubelet) act(l *life) string {
+	pod := k.pod(l)
+	_, lost := k.lost[pod.Spec.NodeName]
+	switch {
+	case lost && k.gone[pod.Spec.NodeName]:
+		return k.collect(l, pod)
+	case lost:
+		k.update(pod, func(p *corev1.Pod) { disrupt(p, k.server.now(), "DeletionByTaintManager") })
+		_ = k.server.delete(k.pods, l.key, deletion{uid: l.uid}) // there is no reason for it to fail
+		return "is to be evicted from its lost node"
+	case pod.DeletionTimestamp != nil:
+		return k.stop(l, pod)
+	case pod.Spec.NodeName == "":
+		node := k.node()
+		k.update(pod, func(p *corev1.Pod) { p.Spec.NodeName = node })
+		return "is bound to " + node
+	case !l.running:
+		l.running, l.started = true, k.server.now()
+		k.update(pod, func(p *corev1.Pod) {
+			now := metav1.NewTime(k.server.now().Truncate(time.Second))
+			p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &now
+			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
+		})
+		return "runs"
+	case l.fate.Evicted:
+		k.update(pod, func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted"
+			p.Status.Message = "The node was low on resource: memory."
+			disrupt(p, k.server.now(), "TerminationByKubelet")
+			if restartCount(p) == 0 {
+				p.Status.ContainerStatuses = nil
+				return
+			}
+			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: exitKilled, Reason: "Error", FinishedAt: metav1.NewTime(k.server.now().Truncate(time.Second)),
+			}})
+		})
+		k.failed(k.pod(l), true)
+		return "is evicted"
+	default:
+		return k.exit(l, pod)
+	}
+}
+
+// exit ends a run of a pod's containers, and starts the next if there is one.
+func (k *kubelet) exit(l *life, pod *corev1.Pod) string {
+	code := l.fate.exit(l.runs)
+	policy := pod.Spec.RestartPolicy
+	l.runs++
+	if policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && code != 0 {
+		l.started = k.server.now()
+		k.update(pod, func(p *corev1.Pod) {
+			now := metav1.NewTime(k.server.now().Truncate(time.Second))
+			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
+		})
+		return "exits with code " + strconv.Itoa(int(code)) + " and is restarted in place"
+	}
+	k.end(l, pod, code, k.server.now())
+	if code != 0 {
+		k.failed(k.pod(l), true)
+	}
+	return "exits with code " + strconv.Itoa(int(code))
+}
+
+// end ends a pod for good.
+func (k *kubelet) end(l *life, pod *corev1.Pod, code int32, at time.Time) {
+	l.running = false
+	k.update(pod, func(p *corev1.Pod) {
+		p.Status.Phase = corev1.PodSucceeded
+		t := &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Completed", FinishedAt: metav1.NewTime(at.Truncate(time.Second))}
+		if code != 0 {
+			p.Status.Phase, t.Reason = corev1.PodFailed, "Error"
+		}
+		setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: t})
+	})
+}
+
+// stop stops a pod that is being deleted, and then removes it.
+func (k *kubelet) stop(l *life, pod *corev1.Pod) string {
+	if !l.running {
+		k.remove(l)
+		return "is gone"
+	}
+	natural := l.started.Add(l.fate.Run)
+	requested := requestedAt(pod)
+	never := pod.Spec.RestartPolicy == corev1.RestartPolicyNever
+	if never && !l.fate.endless(l.runs) && !l.fate.Evicted && !natural.After(requested) {
+		// It had ended before; only the kubelet was late to say so.
+		code := l.fate.exit(l.runs)
+		k.end(l, pod, code, natural)
+		if code != 0 {
+			k.failed(k.pod(l), natural.Truncate(time.Second).Before(requested))
+		}
+		return "had exited with code " + strconv.Itoa(int(code)) + " before it was deleted"
+	}
+	k.end(l, pod, exitTerminated, k.server.now())
+	k.failed(k.pod(l), false)
+	return "is stopped"
+}
+
+// collect removes a pod whose node is gone for good, as the pod garbage collector does.
+func (k *kubelet) collect(l *life, pod *corev1.Pod) string {
+	if !ended(pod) {
+		k.update(pod, func(p *corev1.Pod) {
+			disrupt(p, k.server.now(), "DeletionByPodGC")
+			p.Status.Phase = corev1.PodFailed
+		})
+		l.running = false
+		k.failed(k.pod(l), pod.DeletionTimestamp == nil)
+		return "is marked as failed, because its node is gone"
+	}
+	k.remove(l)
+	return "is removed, because its node is gone"
+}
+
+// remove deletes a pod without grace.
+func (k *kubelet) remove(l *life) {
+	zero := int64(0)
+	_ = k.server.delete(k.pods, l.key, deletion{uid: l.uid, grace: &zero}) // there is no reason for it to fail
+}
+
+// update writes a changed copy of a pod.
+func (k *kubelet) update(pod *corev1.Pod, change func(*corev1.Pod)) {
+	next := clone(pod)
+	change(next)
+	k.server.replace(k.pods, pod, next)
+}
+
+// node picks the node for the next pod.
+func (k *kubelet) node() string {
+	for {
+		name := "node-" + strconv.Itoa(k.bound%k.nodes)
+		k.bound++
+		if _, lost := k.lost[name]; !lost || len(k.lost) >= k.nodes {
+			return name
+		}
+	}
+}
+
+// setStatuses gives all containers of a pod the same state.
+func setStatuses(pod *corev1.Pod, restarts int, state corev1.ContainerState) {
+	pod.Status.ContainerStatuses = make([]corev1.ContainerStatus, 0, len(pod.Spec.Containers))
+	for i := range pod.Spec.Containers {
+		s := corev1.ContainerStatus{Name: pod.Spec.Containers[i].Name, State: state, Ready: state.Running != nil}
+		if i == 0 {
+			s.RestartCount = int32(restarts) //nolint:gosec // a handful
+		}
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, s)
+	}
+}
+
+// restartCount is how often the containers of a pod were restarted in place.
+func restartCount(pod *corev1.Pod) int {
+	n := 0
+	for i := range pod.Status.ContainerStatuses {
+		n += int(pod.Status.ContainerStatuses[i].RestartCount)
+	}
+	return n
+}
+
+// disrupt marks a pod as ended from outside.
+func disrupt(pod *corev1.Pod, now time.Time, reason string) {
+	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason,
+		LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
+	})
+}

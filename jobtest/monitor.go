@@ -1,0 +1,300 @@
+package jobtest
+
+import (
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// monitor watches everything that happens and knows the promises.
+type monitor struct {
+	w    *World
+	kind plan.Kind
+	// failed holds the pods that failed by themselves.
+	failed map[types.UID]bool
+	// books hold what is true of each job, by its UID.
+	books   map[types.UID]*ledger
+	probing bool // whether the operator should be quiet
+}
+
+// ledger is the truth about the restarts of one job, kept in the plainest way.
+type ledger struct {
+	// pods are all pods that the job ever had, as they last were.
+	pods map[types.UID]*corev1.Pod
+	// order lists them in the order of their creation.
+	order []types.UID
+	// counted are the failed pods that were deleted by the operator to be replaced.
+	counted map[types.UID]bool
+	// seen are the restarts in place that the status counted, by pod.
+	seen map[types.UID]int32
+	// turns counts how often a condition became True.
+	turns int
+	// touched is set when somebody changed labels or owners of the job's pods.
+	touched bool
+}
+
+func newMonitor(w *World, kind plan.Kind) monitor {
+	return monitor{w: w, kind: kind, failed: map[types.UID]bool{}, books: map[types.UID]*ledger{}}
+}
+
+// monitorFailed is told of every pod that failed.
+func (w *World) monitorFailed(pod *corev1.Pod, byItself bool) {
+	if byItself && pod != nil {
+		w.monitor.failed[pod.UID] = true
+	}
+}
+
+// ledger is that of the job with a UID.
+func (m *monitor) ledger(uid types.UID) *ledger {
+	l := m.books[uid]
+	if l == nil {
+		l = &ledger{pods: map[types.UID]*corev1.Pod{}, counted: map[types.UID]bool{}, seen: map[types.UID]int32{}}
+		m.books[uid] = l
+	}
+	return l
+}
+
+// changed is told of every change in the cluster, when it has happened.
+func (m *monitor) changed(t *table, c change) {
+	if t == m.w.jobs {
+		if c.verb == modified {
+			m.jobChanged(c.was, c.object)
+		}
+		return
+	}
+	m.keepBooks(c)
+	if m.w.actor == nil {
+		return
+	}
+	if c.verb == added {
+		m.made(m.w.actor, t, c.object)
+	}
+}
+
+// keepBooks enters a pod into the ledger of its job.
+func (m *monitor) keepBooks(c change) {
+	pod, ok := c.object.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return
+	}
+	l := m.ledger(owner.UID)
+	if l.pods[pod.UID] == nil {
+		l.order = append(l.order, pod.UID)
+	}
+	if old, ok := c.was.(*corev1.Pod); ok && old != nil && old.Labels[commonv1.AttemptLabel] != pod.Labels[commonv1.AttemptLabel] {
+		l.touched = true
+	}
+	l.pods[pod.UID] = pod
+}
+
+// asked is told of a write that a process asks for, before it is done.
+func (m *monitor) asked(p *process, op call) {
+	w := m.w
+	if m.probing {
+		w.violatef("P2", "at rest, %s wants to %s", p.name, op)
+	}
+	if op.table == w.jobs {
+		if op.verb != verbDelete && !op.status {
+			w.violatef("P8", "%s wants to %s: only the status of a job is the operator's", p.name, op)
+		}
+		if !op.guarded {
+			w.violatef("preconditions", "%s wants to %s without a resource version or UID as precondition", p.name, op)
+		}
+		return
+	}
+	l := p.look
+	if l == nil || l.proof == nil {
+		w.violatef("P5", "%s wants to %s, but did not make sure in this look that the job is still what it was", p.name, op)
+		return
+	}
+	switch op.verb {
+	case "create":
+		m.createAsked(p, op, l.proof)
+	case verbDelete:
+		m.deleteAsked(p, op, l.proof)
+	default:
+		w.violatef("P8", "%s wants to %s", p.name, op)
+	}
+}
+
+// createAsked checks that a job which ended, was suspended or is being deleted gets
+// nothing new. What counts is the job as the server showed it to the process when
+// the look made sure of it: between that and the create the job may change, and no
+// client can prevent that.
+func (m *monitor) createAsked(p *process, op call, proof client.Object) {
+	parts := m.w.parts(proof)
+	why := ""
+	switch {
+	case parts.Status == nil:
+	case proof.GetDeletionTimestamp() != nil:
+		why = "is being deleted"
+	case parts.Status.Finished():
+		why = "has finished"
+	case parts.RunPolicy.Suspend != nil && *parts.RunPolicy.Suspend:
+		why = "is suspended"
+	}
+	if why != "" {
+		m.w.violatef("P5", "%s wants to %s for a job that %s", p.name, op, why)
+	}
+	owner := metav1.GetControllerOf(op.object)
+	if owner == nil || owner.UID != proof.GetUID() {
+		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, proof.GetName())
+	}
+	scope := parts.RunPolicy.RestartScope
+	pod, ok := op.object.(*corev1.Pod)
+	if !ok || scope == nil || *scope != commonv1.RestartScopeJob {
+		return
+	}
+	for _, o := range p.look.pods {
+		old, ok := o.(*corev1.Pod)
+		if !ok || !metav1.IsControlledBy(old, proof) || !m.w.there(op.table, old) {
+			continue
+		}
+		if typ, index, wanted := m.replica(proof, old); wanted && attemptLabel(old) < attemptOf(parts.Status, typ, index) {
+			m.w.violatef("restart scope Job", "%s wants to %s of attempt %d, but has seen pod %s of the earlier attempt %d",
+				p.name, op, attemptLabel(pod), old.Name, attemptLabel(old))
+		}
+	}
+}
+
+// there tells whether an object is still there.
+func (w *World) there(t *table, o client.Object) bool {
+	now := t.get(client.ObjectKeyFromObject(o))
+	return now != nil && now.GetUID() == o.GetUID()
+}
+
+// deleteAsked checks that only the job's own objects are deleted, and failed pods
+// only after their restart was counted.
+func (m *monitor) deleteAsked(p *process, op call, proof client.Object) {
+	if !op.guarded {
+		m.w.violatef("preconditions", "%s wants to %s without a UID as precondition", p.name, op)
+	}
+	there := op.table.get(op.key)
+	if there == nil {
+		return
+	}
+	owner := metav1.GetControllerOf(there)
+	if owner == nil || owner.UID != proof.GetUID() {
+		if there.GetUID() == op.uid && !m.unaware(p, op.table, there, proof) {
+			m.w.violatef("P8", "%s wants to %s, which is not the job's", p.name, op)
+		}
+		return
+	}
+	pod, ok := there.(*corev1.Pod)
+	if !ok || pod.UID != op.uid || !m.failed[pod.UID] {
+		return
+	}
+	parts := m.w.parts(proof)
+	typ, index, wanted := m.replica(proof, pod)
+	if !wanted || parts.Status.Finished() || parts.RunPolicy.Suspend != nil && *parts.RunPolicy.Suspend {
+		return
+	}
+	l := m.ledger(proof.GetUID())
+	l.counted[pod.UID] = true
+	if at := attemptOf(parts.Status, typ, index); at <= attemptLabel(pod) && !l.touched {
+		m.w.violatef("P6", "%s wants to %s, which failed as attempt %d, but the status counts only %d restarts of the replica",
+			p.name, op, attemptLabel(pod), at)
+	}
+}
+
+// unaware tells whether an object was the job's, and a process has not seen yet that
+// somebody took it away from the job.
+func (m *monitor) unaware(p *process, t *table, o, job client.Object) bool {
+	for _, v := range p.views {
+		if v.table != t {
+			continue
+		}
+		seen := v.objects[client.ObjectKeyFromObject(o)]
+		return seen != nil && seen.GetUID() == o.GetUID() && metav1.IsControlledBy(seen, job)
+	}
+	return false
+}
+
+// made is told of an object that the operator created.
+func (m *monitor) made(p *process, t *table, o client.Object) {
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return
+	}
+	typ, index := pod.Labels[commonv1.ReplicaTypeLabel], pod.Labels[commonv1.ReplicaIndexLabel]
+	for _, other := range t.objects {
+		q, ok := other.(*corev1.Pod)
+		if !ok || q.UID == pod.UID || ended(q) {
+			continue
+		}
+		if of := metav1.GetControllerOf(q); of != nil && of.UID == owner.UID &&
+			q.Labels[commonv1.ReplicaTypeLabel] == typ && q.Labels[commonv1.ReplicaIndexLabel] == index && !m.ledger(owner.UID).touched {
+			m.w.violatef("P4", "%s created pod %s, while pod %s of the same replica is still there", p.name, pod.Name, q.Name)
+		}
+	}
+}
+
+// looked is told of the end of a look at a job.
+func (m *monitor) looked(p *process, l *look) {
+	if l.statusWrites > 1 {
+		m.w.violatef("P10", "%s wrote the status of %s %d times in one look", p.name, l.key.Name, l.statusWrites)
+	}
+	// One read proves that the job is the one observed; each name that is taken
+	// costs another.
+	if most := 1 + l.writes; l.reads > most {
+		m.w.violatef("P10", "%s read %d times in one look at %s, with %d writes", p.name, l.reads, l.key.Name, l.writes)
+	}
+}
+
+// replica finds which replica of a job a pod is by its name, and whether the job
+// wants that.
+func (m *monitor) replica(job client.Object, pod *corev1.Pod) (commonv1.ReplicaType, int32, bool) {
+	for typ, spec := range m.w.parts(job).Replicas {
+		prefix := job.GetName() + "-" + strings.ToLower(string(typ)) + "-"
+		rest, ok := strings.CutPrefix(pod.Name, prefix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(rest, 10, 32)
+		if err != nil || spec == nil {
+			continue
+		}
+		return typ, int32(n), int32(n) < wantedReplicas(spec)
+	}
+	return "", 0, false
+}
+
+func wantedReplicas(spec *commonv1.ReplicaSpec) int32 {
+	if spec.Replicas == nil {
+		return 1
+	}
+	return *spec.Replicas
+}
+
+// attemptOf is the attempt that a status says a replica is at.
+func attemptOf(s *commonv1.JobStatus, typ commonv1.ReplicaType, index int32) int32 {
+	n := s.Attempt
+	if rs := s.ReplicaStatuses[typ]; rs != nil {
+		n += rs.Attempts[strconv.Itoa(int(index))]
+	}
+	return n
+}
+
+// attemptLabel is the attempt that a pod says it is; nonsense is taken for 0.
+func attemptLabel(pod *corev1.Pod) int32 {
+	n, err := strconv.ParseInt(pod.Labels[commonv1.AttemptLabel], 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return int32(n)
+}

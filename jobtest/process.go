@@ -1,0 +1,355 @@
+package jobtest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// Errors of the API server are tried again after this time, doubled each time up
+// to the maximum, as the library's own loop does.
+const (
+	minRetry = 200 * time.Millisecond
+	maxRetry = time.Minute
+)
+
+// latency is how long a call to the API server takes.
+const latency = 5 * time.Millisecond
+
+// verbDelete is the verb of a call that deletes.
+const verbDelete = "delete"
+
+// call is one call to the API server.
+type call struct {
+	verb  string
+	table *table
+	key   types.NamespacedName
+	// write tells a write from a read; status one of the status only.
+	write, status bool
+	// guarded writes carry a UID or resource version as a precondition.
+	guarded bool
+	// uid is that in the precondition of a delete.
+	uid types.UID
+	// object is what is to be created.
+	object client.Object
+}
+
+func (c call) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", c.verb, strings.ToLower(c.table.gvk.Kind), c.key.Name))
+}
+
+// outcome says how a call ended.
+func outcome(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
+// look is one reconcile of one job, while it goes on.
+type look struct {
+	key types.NamespacedName
+	// began is when it began.
+	began time.Time
+	// proof is the job as the server last showed it to the process in this look.
+	proof client.Object
+	// pods are those that the cache showed in this look.
+	pods []client.Object
+	// reads and writes are the calls that reached the server, statusWrites those
+	// of them that wrote the job's status.
+	reads, writes, statusWrites int
+}
+
+// process is one process of the operator, from its start to its crash. Several
+// can run at once; each has its own memory and caches.
+type process struct {
+	w    *World
+	name string
+	run  func(context.Context, types.NamespacedName) (reconcile.Result, error)
+
+	// mu makes the calls of one look, which the controller may make in parallel,
+	// one after the other. Between the looks and calls of different processes the
+	// World switches by itself, one at a time.
+	mu    sync.Mutex
+	views []*view
+	queue map[types.NamespacedName]*item
+	look  *look // nil if idle
+	dead  bool
+}
+
+// item is a job in the work queue of a process. As in controller-runtime there is
+// one entry a job, and what is due now goes before what is due later.
+type item struct {
+	queued   bool
+	at       time.Time
+	failures int
+	// idle counts the looks in a row that timers caused and that changed nothing.
+	idle    int
+	version uint64 // of the store, at the end of the last look
+}
+
+// errDead is what the calls of a process get once it has crashed.
+var errDead = errors.New("the process has crashed")
+
+// cached reads from the cache of a kind.
+func (p *process) cached(t *table, read func(*view) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dead {
+		return errDead
+	}
+	p.w.meanwhile(p)
+	if p.dead {
+		return errDead
+	}
+	for _, v := range p.views {
+		if v.table == t {
+			return read(v)
+		}
+	}
+	return fmt.Errorf("kind %s is not cached by the operator: %w", t.gvk.Kind, errNotSimulated)
+}
+
+// call makes a call to the API server, in which anything may go wrong.
+func (p *process) call(op call, f func() (client.Object, error)) (client.Object, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.w
+	if p.dead || w.broken != nil {
+		return nil, errDead
+	}
+	w.meanwhile(p)
+	if p.dead || w.broken != nil {
+		return nil, errDead
+	}
+	w.now = w.now.Add(latency)
+	fault := w.fault(op)
+	switch fault {
+	case Paused:
+		w.rest(p)
+		if p.dead {
+			return nil, errDead
+		}
+	case CrashBefore, CrashStale:
+		w.logf("%s: crashes before it can %s", p.name, op)
+		w.crash(p, fault == CrashStale)
+		return nil, errDead
+	case Timeout, Conflict, TooManyRequests, ServerError:
+		err := faultError(op, fault)
+		w.logf("%s: %s%s (not done)", p.name, op, outcome(err))
+		return nil, err
+	case NoFault, LostReply, CrashAfter:
+	}
+	reply, err := p.serve(op, f)
+	switch fault {
+	case LostReply:
+		w.logf("%s: %s%s, but the reply is lost", p.name, op, outcome(err))
+		return nil, faultError(op, fault)
+	case CrashAfter:
+		w.logf("%s: %s%s, and crashes", p.name, op, outcome(err))
+		w.crash(p, false)
+		return nil, errDead
+	case NoFault, Timeout, Conflict, TooManyRequests, ServerError, CrashBefore, CrashStale, Paused:
+	}
+	if op.write || err != nil {
+		w.logf("%s: %s%s%s", p.name, op, w.inShort(op, reply), outcome(err))
+	}
+	if l := p.look; l != nil && err == nil && reply != nil && op.table == w.jobs && op.key == l.key {
+		l.proof = reply
+	}
+	return reply, err
+}
+
+// inShort says in a few words what a write of a job's status made of it.
+func (w *World) inShort(op call, reply client.Object) string {
+	if !op.status || reply == nil || w.chance != nil && w.chance.quiet {
+		return ""
+	}
+	parts := w.parts(reply)
+	if parts.Status == nil {
+		return ""
+	}
+	s := fmt.Sprintf(" (%s, %d restarts", cmp.Or(string(parts.Status.State), "no state"), parts.Status.Restarts)
+	var sSb183 strings.Builder
+	for _, t := range w.monitor.kind.ReplicaTypes {
+		if rs := parts.Status.ReplicaStatuses[t]; rs != nil {
+			fmt.Fprintf(&sSb183, ", %s: %d active %d succeeded %d failed", t, rs.Active, rs.Succeeded, rs.Failed)
+		}
+	}
+	s += sSb183.String()
+	return s + ")"
+}
+
+// serve has the server do a call, and the monitor watch.
+func (p *process) serve(op call, f func() (client.Object, error)) (client.Object, error) {
+	w := p.w
+	if l := p.look; l != nil {
+		switch {
+		case op.status:
+			l.statusWrites++
+			l.writes++
+		case op.write:
+			l.writes++
+		case op.table != w.kubelet.objects:
+			l.reads++
+		}
+	}
+	if op.write {
+		w.monitor.asked(p, op)
+	}
+	was := w.actor
+	w.actor = p
+	reply, err := f()
+	w.actor = was
+	return reply, err
+}
+
+// faultError is what the caller gets.
+func faultError(op call, f Fault) error {
+	gr := op.table.resource()
+	switch f {
+	case Conflict:
+		return apierrors.NewConflict(gr, op.key.Name, errors.New("simulated conflict"))
+	case TooManyRequests:
+		return apierrors.NewTooManyRequests("simulated overload", 1)
+	case ServerError:
+		return apierrors.NewInternalError(errors.New("simulated internal error"))
+	case NoFault, LostReply, Timeout, CrashBefore, CrashAfter, CrashStale, Paused:
+	}
+	return apierrors.NewTimeoutError("simulated timeout", 0)
+}
+
+// add puts a job into the queue.
+func (p *process) add(key types.NamespacedName) {
+	it := p.item(key)
+	it.queued, it.at, it.idle = true, p.w.now, 0
+}
+
+func (p *process) item(key types.NamespacedName) *item {
+	it := p.queue[key]
+	if it == nil {
+		it = &item{}
+		p.queue[key] = it
+	}
+	return it
+}
+
+// addAfter puts a job into the queue for later, unless it is there for an earlier time.
+func (it *item) addAfter(now time.Time, d time.Duration) {
+	if at := now.Add(d); !it.queued || at.Before(it.at) {
+		it.queued, it.at = true, at
+	}
+}
+
+// keys are the jobs in the queue, in order.
+func (p *process) keys() []types.NamespacedName {
+	out := make([]types.NamespacedName, 0, len(p.queue))
+	for k, it := range p.queue {
+		if it.queued {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, compareKeys)
+	return out
+}
+
+// deliver brings the next event of a kind to the cache and wakes the jobs that it
+// concerns.
+func (p *process) deliver(v *view) {
+	was, is := v.next()
+	p.wake(v.table, was)
+	p.wake(v.table, is)
+}
+
+// relist lists a kind anew, and wakes the jobs of all that was or is there.
+func (p *process) relist(v *view, pos int) {
+	for _, key := range v.keys {
+		p.wake(v.table, v.objects[key])
+	}
+	v.relist(pos)
+	for _, key := range v.keys {
+		p.wake(v.table, v.objects[key])
+	}
+}
+
+// wake queues the job that an object is, or belongs to.
+func (p *process) wake(t *table, o client.Object) {
+	if o == nil {
+		return
+	}
+	if t == p.w.jobs {
+		p.add(client.ObjectKeyFromObject(o))
+		return
+	}
+	if owner := metav1.GetControllerOf(o); owner != nil && owner.Kind == p.w.jobs.gvk.Kind {
+		p.add(types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name})
+	}
+}
+
+// reconcile looks at one job.
+func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
+	w, it := p.w, p.item(key)
+	it.queued = false
+	p.look = &look{key: key, began: w.now}
+	result, err := p.recovered(ctx, key)
+	l := p.look
+	p.look = nil
+	if p.dead {
+		return
+	}
+	w.monitor.looked(p, l)
+	if it.version != w.server.version {
+		it.version, it.idle = w.server.version, 0
+	} else {
+		it.idle++
+	}
+	switch {
+	case errors.Is(err, reconcile.TerminalError(nil)):
+	case err != nil:
+		w.logf("%s: reconcile of %s: %v", p.name, key.Name, err)
+		it.addAfter(w.now, min(minRetry<<min(it.failures, 20), maxRetry))
+		it.failures++
+	default:
+		it.failures = 0
+		if result.RequeueAfter > 0 {
+			it.addAfter(w.now, result.RequeueAfter)
+		}
+	}
+}
+
+// recovered turns a panic into an error, as controller-runtime does.
+func (p *process) recovered(ctx context.Context, key types.NamespacedName) (result reconcile.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+			p.w.violatef("no panics", "reconcile of %s panicked: %v", key.Name, r)
+		}
+	}()
+	return p.run(ctx, key)
+}
+
+// Eventf implements events.EventRecorder.
+func (p *process) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, ok := regarding.(client.Object)
+	if p.dead || !ok {
+		return
+	}
+	e := Event{Job: o.GetName(), Warning: kind == corev1.EventTypeWarning, Reason: reason, Message: fmt.Sprintf(note, args...)}
+	p.w.events = append(p.w.events, e)
+	p.w.logf("%s: event %s on %s: %s", p.name, e.Reason, e.Job, e.Message)
+}

@@ -1,0 +1,368 @@
+package jobtest
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+// knownFailures are what the random runs leave out, because it breaks a promise.
+// Each is a bug that is to be mended; then its line goes.
+var knownFailures = map[string]bool{
+	// P8: a pod that was just created and is disowned before the cache shows it is
+	// still taken for the job's, because controller/ownwrites.go remembers it.
+	"disown": true,
+	// conditions: while the operator's label is off a pod, a process that remembers
+	// to have created the pod clears Stalled, and one that does not sets it again.
+	"relabel with two operators": true,
+}
+
+// oneOf chooses one of the values.
+func oneOf[T any](c *Chance, values ...T) T { return values[c.Pick(len(values))] }
+
+var jobKey = types.NamespacedName{Namespace: "default", Name: "j"}
+
+// randomJob makes a job of which chance decides everything.
+func randomJob(c *Chance) *testv1.TestJob {
+	return newJob(jobKey.Name, int32(1+c.Pick(3)), func(j *testv1.TestJob) {
+		spec := j.Spec.TestReplicaSpecs[testv1.Worker]
+		spec.RestartPolicy = oneOf(c, "", commonv1.RestartPolicyExitCode, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyAlways)
+		if c.Percent(25) {
+			j.Spec.TestReplicaSpecs[testv1.Master] = spec.DeepCopy()
+			j.Spec.TestReplicaSpecs[testv1.Master].Replicas = new(int32(1))
+		}
+		if c.Percent(10) {
+			spec.Template.Finalizers = []string{"example.com/keep"}
+		}
+		p := &j.Spec.RunPolicy
+		p.CleanPodPolicy = oneOf(c, nil, new(commonv1.CleanPodPolicyAll), new(commonv1.CleanPodPolicyNone))
+		p.BackoffLimit = oneOf(c, nil, nil, new(int32(0)), new(int32(1)), new(int32(3)))
+		p.ActiveDeadlineSeconds = oneOf(c, nil, nil, nil, nil, nil, nil, new(int64(25)))
+		p.TTLSecondsAfterFinished = oneOf(c, nil, nil, nil, nil, nil, nil, new(int32(0)), new(int32(15)))
+		p.RestartScope = oneOf(c, nil, new(commonv1.RestartScopeJob))
+		p.ServiceMode = oneOf(c, nil, new(commonv1.ServiceModePerReplica), new(commonv1.ServiceModeNone))
+		p.ForceDeleteAfterSeconds = oneOf(c, nil, nil, new(int64(20)))
+		p.Suspend = oneOf(c, nil, nil, nil, nil, nil, nil, nil, new(true))
+	})
+}
+
+// randomFates decides once what becomes of the pods of each attempt.
+func randomFates(c *Chance) func(*corev1.Pod) Fate {
+	var fates [12]Fate
+	for i := range fates {
+		f := Fate{Start: time.Second, Run: oneOf(c, 10*time.Second, time.Second, 30*time.Second)}
+		switch c.Pick(11) {
+		case 1:
+			f.Exits = []int32{1, 1, 0}
+		case 2, 3:
+			f.Exits = []int32{130}
+		case 4:
+			f.Exits = []int32{137, 0}
+		case 5:
+			f.Evicted = true
+		case 6:
+			f.Forever = true
+		case 7:
+			f.Start = 20 * time.Second
+		}
+		fates[i] = f
+	}
+	return func(pod *corev1.Pod) Fate {
+		index, _ := strconv.Atoi(pod.Labels[commonv1.ReplicaIndexLabel])
+		if attempt := int(attemptLabel(pod)); attempt < 4 {
+			return fates[(3*attempt+index)%len(fates)]
+		}
+		return Fate{Start: time.Second, Run: 10 * time.Second}
+	}
+}
+
+// edit has a user change the job, if it is there.
+func edit(change func(*testv1.TestJob)) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		job := &testv1.TestJob{}
+		if err := c.Get(ctx, jobKey, job); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		change(job)
+		return c.Update(ctx, job)
+	}
+}
+
+func deleteJob(policy metav1.DeletionPropagation) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Namespace: jobKey.Namespace, Name: jobKey.Name}}
+		return client.IgnoreNotFound(c.Delete(ctx, job, client.PropagationPolicy(policy)))
+	}
+}
+
+func deletePod(name string) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: jobKey.Namespace, Name: name}}
+		return client.IgnoreNotFound(c.Delete(ctx, pod))
+	}
+}
+
+func deleteService(name string) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		o := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: jobKey.Namespace, Name: name}}
+		return client.IgnoreNotFound(c.Delete(ctx, o))
+	}
+}
+
+// foreign has a user create a pod and a service of a name, unless they are there.
+func foreign(name string) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		meta := metav1.ObjectMeta{Namespace: jobKey.Namespace, Name: name, Labels: map[string]string{"foreign": "yes", commonv1.JobNameLabel: jobKey.Name, commonv1.OperatorNameLabel: "testjob-controller"}}
+		for _, o := range []client.Object{&corev1.Pod{ObjectMeta: meta}, &corev1.Service{ObjectMeta: meta}} {
+			if err := c.Create(ctx, o); err != nil && !apierrors.IsAlreadyExists(err) && !apierrors.IsForbidden(err) {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func deleteForeign(name string) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		for _, o := range []client.Object{&corev1.Pod{}, &corev1.Service{}} {
+			err := c.Get(ctx, types.NamespacedName{Namespace: jobKey.Namespace, Name: name}, o)
+			if err == nil && o.GetLabels()["foreign"] == "yes" {
+				err = c.Delete(ctx, o)
+			}
+			if client.IgnoreNotFound(err) != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// relabel changes a label of the first replica's pod.
+func relabel(key, value string) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		pod := &corev1.Pod{}
+		if err := c.Get(ctx, types.NamespacedName{Namespace: jobKey.Namespace, Name: "j-worker-0"}, pod); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		if pod.Labels == nil {
+			pod.Labels = map[string]string{}
+		}
+		pod.Labels[key] = value
+		if value == "" {
+			delete(pod.Labels, key)
+		}
+		return c.Update(ctx, pod)
+	}
+}
+
+// disown takes the owner off the first replica's pod, which makes it a foreign one.
+func disown(ctx context.Context, c client.Client) error {
+	pod := &corev1.Pod{}
+	if err := c.Get(ctx, types.NamespacedName{Namespace: jobKey.Namespace, Name: "j-worker-0"}, pod); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	pod.OwnerReferences = nil
+	return c.Update(ctx, pod)
+}
+
+// dropFinalizers lets the pods go that only a finalizer keeps.
+func dropFinalizers(ctx context.Context, c client.Client) error {
+	var pods corev1.PodList
+	if err := c.List(ctx, &pods); err != nil {
+		return err
+	}
+	for i := range pods.Items {
+		pods.Items[i].Finalizers = nil
+		if err := c.Update(ctx, &pods.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// randomActions has users do things.
+func randomActions(c *Chance, w *World, job *testv1.TestJob) {
+	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){
+		actNothing, actSuspend, actScale, actDelete, actRecreate, actOnPod, actOnPod, actQuota, actNode, actNode,
+		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace,
+	}
+	for range c.Pick(5) {
+		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
+	}
+	for i := range 8 * len(job.Spec.TestReplicaSpecs[testv1.Worker].Template.Finalizers) {
+		w.At(time.Duration(60+60*i)*time.Second, "removes finalizers", dropFinalizers)
+	}
+}
+
+func actNothing(_ *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	w.At(at, "does nothing", func(context.Context, client.Client) error { return nil })
+}
+
+func actSuspend(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	suspend := func(v *bool) func(*testv1.TestJob) {
+		return func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = v }
+	}
+	kind := c.Pick(3)
+	if kind != 1 {
+		w.At(at, "suspends", edit(suspend(new(true))))
+	}
+	if kind != 2 {
+		w.At(at+time.Duration(c.Pick(30))*time.Second, "resumes", edit(suspend(nil)))
+	}
+}
+
+func actScale(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	n := int32(c.Pick(4))
+	w.At(at, "scales to "+strconv.Itoa(int(n)), edit(func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = &n }))
+}
+
+func actDelete(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	w.At(at, "deletes the job", deleteJob(oneOf(c,
+		metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan)))
+}
+
+func actRecreate(c *Chance, w *World, at time.Duration, job *testv1.TestJob) {
+	again := job.DeepCopy()
+	w.At(at, "deletes the job", deleteJob(metav1.DeletePropagationBackground))
+	w.At(at+time.Duration(c.Pick(5))*time.Second, "creates it again", func(ctx context.Context, c client.Client) error {
+		if err := c.Create(ctx, again.DeepCopy()); !apierrors.IsAlreadyExists(err) && !apierrors.IsForbidden(err) {
+			return err
+		}
+		return nil
+	})
+}
+
+func actOnPod(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	if !knownFailures["disown"] && c.Percent(20) {
+		w.At(at, "disowns a pod", disown)
+		return
+	}
+	name := oneOf(c, "j-worker-0", "j-worker-1", "j-master-0")
+	w.At(at, "deletes pod "+name, deletePod(name))
+}
+
+func actOnService(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	w.At(at, "deletes a service", deleteService(oneOf(c, "j", "j-worker-0")))
+}
+
+func actQuota(_ *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	set := func(pods int) func(context.Context, client.Client) error {
+		return func(context.Context, client.Client) error { w.SetQuota("default", pods); return nil }
+	}
+	w.At(at, "lowers the quota", set(1))
+	w.At(at+20*time.Second, "raises the quota", set(-1))
+}
+
+func actNode(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	node, remove := oneOf(c, "node-0", "node-1"), c.Percent(50)
+	w.At(at, "a node is lost", func(context.Context, client.Client) error { w.LoseNode(node); return nil })
+	w.At(at+oneOf(c, 10*time.Second, 400*time.Second), "the node is seen to", func(context.Context, client.Client) error {
+		if remove {
+			w.RemoveNode(node)
+		} else {
+			w.RestoreNode(node)
+		}
+		return nil
+	})
+}
+
+func actEdit(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	scope := oneOf(c, commonv1.RestartScopeJob, commonv1.RestartScopeReplica)
+	mode := oneOf(c, commonv1.ServiceModePerJob, commonv1.ServiceModePerReplica, commonv1.ServiceModeNone)
+	policy := oneOf(c, commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning)
+	kind := c.Pick(4)
+	w.At(at, "edits the run policy", edit(func(j *testv1.TestJob) {
+		switch p := &j.Spec.RunPolicy; kind {
+		case 0:
+			p.BackoffLimit = new(int32(2))
+		case 1:
+			p.RestartScope = &scope
+		case 2:
+			p.ServiceMode = &mode
+		case 3:
+			p.CleanPodPolicy = &policy
+		}
+	}))
+}
+
+func actForeign(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	name := oneOf(c, "j-worker-0", "j-worker-1", "j-worker-2", "j")
+	w.At(at, "creates a pod and a service named "+name, foreign(name))
+	w.At(at+time.Duration(20+c.Pick(200))*time.Second, "deletes them", deleteForeign(name))
+}
+
+func actLabel(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	if c.Percent(50) {
+		key := oneOf(c, commonv1.ReplicaIndexLabel, commonv1.ReplicaTypeLabel, commonv1.AttemptLabel)
+		w.At(at, "writes nonsense into labels", relabel(key, oneOf(c, "-1", "7", "x")))
+		return
+	}
+	if knownFailures["relabel with two operators"] && len(w.processes) > 1 {
+		return
+	}
+	w.At(at, "takes the operator's label off a pod", relabel(commonv1.OperatorNameLabel, ""))
+	w.At(at+time.Duration(c.Pick(60))*time.Second, "puts it back", relabel(commonv1.OperatorNameLabel, "testjob-controller"))
+}
+
+func actInvalid(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	rename := func(name string) func(*testv1.TestJob) {
+		return func(j *testv1.TestJob) {
+			j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0].Name = name
+		}
+	}
+	w.At(at, "makes the job invalid", edit(rename("x")))
+	w.At(at+time.Duration(c.Pick(60))*time.Second, "makes it valid", edit(rename(testv1.ContainerName)))
+}
+
+func actManager(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	w.At(at, "hands the job to another controller", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.ManagedBy = new("example.com/other") }))
+	w.At(at+time.Duration(c.Pick(60))*time.Second, "takes it back", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.ManagedBy = nil }))
+}
+
+func actNamespace(_ *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	w.At(at, "deletes the namespace", func(context.Context, client.Client) error { w.TerminateNamespace("default"); return nil })
+}
+
+// randomRun is a run of which chance decides everything.
+func randomRun(c *Chance) error {
+	job := randomJob(c)
+	w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{
+		Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70),
+	})
+	if err != nil {
+		return err
+	}
+	randomActions(c, w, job)
+	if err := w.Client().Create(context.Background(), job.DeepCopy()); err != nil {
+		return err
+	}
+	return known(w.Run(context.Background()))
+}
+
+// known takes errors for success that are those of known failures.
+func known(err error) error {
+	var v *ViolationError
+	switch {
+	case !errors.As(err, &v):
+	case knownFailures["invalid while suspended"] && v.Promise == "conditions" && strings.HasPrefix(v.Message, "[Suspended Failed]"):
+		return nil
+	case knownFailures["restarts in place and stale caches"] && v.Promise == "P6" && strings.Contains(v.Message, "restarts in place, but there were"):
+		return nil
+	}
+	return err
+}
+
+func TestRandomRuns(t *testing.T) { Search(t, 300, randomRun) }

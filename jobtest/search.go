@@ -1,0 +1,206 @@
+package jobtest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// TB is what a search needs of a *testing.T.
+type TB interface {
+	Helper()
+	Logf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Scenario makes a World with the given Chance, lets it run, and returns what that
+// returned. It must take from Chance all that it leaves to chance itself.
+type Scenario func(*Chance) error
+
+// Environment variables that a Search obeys.
+const (
+	// EnvRuns is how many seeds to try.
+	EnvRuns = "JOBKIT_SIM_RUNS"
+	// EnvSeed is the one seed to try, with a transcript.
+	EnvSeed = "JOBKIT_SIM_SEED"
+)
+
+// Search runs a scenario with the seeds 1 to runs. The first that fails ends the
+// test, with its seed and the transcript of the shortest run that breaks the same
+// promise.
+func Search(t TB, runs int, scenario Scenario) {
+	t.Helper()
+	first := uint64(1)
+	if s, err := strconv.Atoi(os.Getenv(EnvRuns)); err == nil {
+		runs = s
+	}
+	if s, err := strconv.ParseUint(os.Getenv(EnvSeed), 10, 64); err == nil {
+		first, runs = s, 1
+	}
+	begin := time.Now()
+	if seed, found := searchSeeds(first, runs, scenario); found {
+		t.Fatalf("seed %d (repeat it with %s=%d): %v", seed, EnvSeed, seed, Shrink(NewChance(seed), scenario))
+	}
+	took := time.Since(begin)
+	t.Logf("%d runs in %v, %.0f seeds a second", runs, took.Round(time.Millisecond), float64(runs)/took.Seconds())
+}
+
+// searchSeeds tries seeds on all processors, and returns the lowest that fails.
+func searchSeeds(first uint64, runs int, scenario Scenario) (uint64, bool) { //nolint:gocognit // the search is this loop
+	var next, failed atomic.Uint64
+	failed.Store(first + uint64(max(runs, 0)))
+	end := failed.Load()
+	next.Store(first)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				seed := next.Add(1) - 1
+				if seed >= failed.Load() {
+					return
+				}
+				c := NewChance(seed)
+				c.quiet = true
+				if attempt(scenario, c) == nil {
+					continue
+				}
+				for {
+					lowest := failed.Load()
+					if seed >= lowest || failed.CompareAndSwap(lowest, seed) {
+						break
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return failed.Load(), failed.Load() != end
+}
+
+// attempt runs a scenario and turns a panic into an error.
+func attempt(scenario Scenario, c *Chance) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return scenario(c)
+}
+
+// maxShrink is how many runs are spent on making a failing run shorter.
+const maxShrink = 3000
+
+// Shrink makes a run that fails tamer while it still breaks the same promise, and
+// returns the error of the tamest.
+func Shrink(c *Chance, scenario Scenario) error {
+	c.quiet = true
+	err := attempt(scenario, c)
+	if err == nil {
+		return nil
+	}
+	promise := promiseOf(err)
+	left := maxShrink
+	fails := func(tape []uint32) bool {
+		left--
+		c := replay(tape)
+		c.quiet = true
+		err := attempt(scenario, c)
+		return err != nil && promiseOf(err) == promise
+	}
+	tape := shrinkTape(c.tape[:c.pos], fails, &left)
+	return attempt(scenario, replay(tape))
+}
+
+// shrinkTape removes choices, and makes them tamer, while the run still fails.
+func shrinkTape(tape []uint32, fails func([]uint32) bool, left *int) []uint32 { //nolint:gocognit // the two passes share their state
+	for changed := true; changed && *left > 0; {
+		changed = false
+		for size := max(len(tape)/2, 1); size > 0 && *left > 0; size /= 2 {
+			for at := len(tape) - size; at >= 0 && *left > 0; at -= size {
+				if cut := without(tape, at, size); fails(cut) {
+					tape, changed = cut, true
+				} else if flat, changes := zeroed(tape, at, size); changes && fails(flat) {
+					tape, changed = flat, true
+				}
+				at = min(at, len(tape))
+			}
+		}
+		for at := range tape {
+			for tape[at] > 1 && *left > 0 {
+				lower := append([]uint32(nil), tape...)
+				lower[at]--
+				if !fails(lower) {
+					break
+				}
+				tape, changed = lower, true
+			}
+		}
+	}
+	return tape
+}
+
+func without(tape []uint32, at, size int) []uint32 {
+	out := append([]uint32(nil), tape[:at]...)
+	return append(out, tape[min(at+size, len(tape)):]...)
+}
+
+func zeroed(tape []uint32, at, size int) ([]uint32, bool) {
+	out, changed := append([]uint32(nil), tape...), false
+	for i := at; i < min(at+size, len(out)); i++ {
+		changed = changed || out[i] != 0
+		out[i] = 0
+	}
+	return out, changed
+}
+
+// promiseOf names the promise that an error says is broken.
+func promiseOf(err error) string {
+	if v, ok := errors.AsType[*ViolationError](err); ok {
+		return v.Promise
+	}
+	return "error"
+}
+
+// Exhaust runs a scenario with every fault at every call of the operator, and with
+// two faults also with every pair of them.
+func Exhaust(t TB, faults int, scenario Scenario) {
+	t.Helper()
+	exhaust(t, faults, scenario)
+}
+
+// exhaust is Exhaust, some faults left out.
+func exhaust(t TB, faults int, scenario Scenario, but ...Fault) {
+	t.Helper()
+	begin, runs := time.Now(), 0
+	var visit func(script map[int]Fault, from, depth int)
+	visit = func(script map[int]Fault, from, depth int) {
+		c := &Chance{script: script, quiet: true}
+		runs++
+		if attempt(scenario, c) != nil {
+			t.Fatalf("with the faults %v: %v", script, attempt(scenario, &Chance{script: script}))
+		}
+		if depth == 0 {
+			return
+		}
+		for i := from; i <= len(c.calls); i++ {
+			for _, f := range c.calls[i-1] {
+				if slices.Contains(but, f) {
+					continue
+				}
+				next := map[int]Fault{i: f}
+				maps.Copy(next, script)
+				visit(next, i+1, depth-1)
+			}
+		}
+	}
+	visit(map[int]Fault{}, 1, faults)
+	took := time.Since(begin)
+	t.Logf("%d runs in %v, %.0f runs a second", runs, took.Round(time.Millisecond), float64(runs)/took.Seconds())
+}

@@ -1,0 +1,318 @@
+package jobtest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jobkit/jobkit/controller"
+)
+
+// Options configure a World. The zero value is a cluster in which nothing goes
+// wrong, everything happens at once and in order, and every pod succeeds after ten
+// seconds.
+type Options struct {
+	// Chance decides what goes wrong, and when. Default: nothing goes wrong.
+	Chance *Chance
+	// Operators is how many processes of the operator run at the same time, each
+	// of which believes that it is the leader. Default: 1.
+	Operators int
+	// Fate says what becomes of a pod. It must depend on nothing but the pod.
+	// Default: it starts after a second and succeeds after ten.
+	Fate func(pod *corev1.Pod) Fate
+	// Nodes is how many nodes there are, named node-0, node-1 and so on. Default: 3.
+	Nodes int
+	// Admit refuses objects, as an admission webhook does. Default: none.
+	Admit func(o client.Object) error
+	// CalmAfter is how many steps things may go wrong, if Chance decides so.
+	// Default: 300.
+	CalmAfter int
+}
+
+// World is a simulated cluster with the real controller of one kind of job in it.
+// It keeps its own time and does one thing at a time.
+type World struct {
+	server  server
+	kubelet kubelet
+	monitor monitor
+	chance  *Chance
+	jobs    *table
+	lenses  map[*table]*lens
+	parts   func(client.Object) controller.Parts
+	newRun  startFunc
+
+	start, now time.Time
+	processes  []*process // nil where one has crashed and not started again
+	stale      []bool     // whether the next one starts with stale caches
+	births     int
+	actor      *process // who writes, nil if not the operator
+	actions    []action
+	orphans    []orphan
+	events     []Event
+	transcript strings.Builder
+
+	// odds are those of this run, in percent; steps is how many are left until
+	// things go wrong no more.
+	odds  odds
+	steps int
+	depth int
+	calls int
+
+	ctx    context.Context //nolint:containedctx // that of the Run which goes on, for the processes that it starts
+	broken *ViolationError
+}
+
+// odds are how often things go wrong in a run, in percent.
+type odds struct{ wild, fault, meanwhile, trouble int }
+
+// Event is an event that the operator told.
+type Event struct {
+	Job             string
+	Warning         bool
+	Reason, Message string
+}
+
+// ViolationError is a promise that was broken.
+type ViolationError struct {
+	// Promise names it, for example "P4".
+	Promise string
+	// Message says what happened.
+	Message string
+	// Transcript is all that happened before.
+	Transcript string
+}
+
+func (v *ViolationError) Error() string {
+	s := v.Promise + " is broken: " + v.Message
+	if v.Transcript != "" {
+		s += "\n" + v.Transcript
+	}
+	return s
+}
+
+// action is what a user does at some time.
+type action struct {
+	at   time.Time
+	what string
+	do   func(context.Context, client.Client) error
+}
+
+// orphan is an object that the garbage collector has to look at.
+type orphan struct {
+	table *table
+	key   types.NamespacedName
+	uid   types.UID
+}
+
+// epoch is when every World begins.
+func epoch() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// NewWorld makes a World that runs the controller which an author wrote. The
+// scheme must know the job, and the core types.
+func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, o Options) (*World, error) {
+	var job J
+	job, ok := reflect.TypeAssert[J](reflect.New(reflect.TypeOf(job).Elem()))
+	if !ok {
+		return nil, fmt.Errorf("cannot make a new %T", job)
+	}
+	gvk, err := apiutil.GVKForObject(job, scheme)
+	if err != nil {
+		return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
+	}
+	w := &World{chance: o.Chance, start: epoch(), now: epoch(), lenses: map[*table]*lens{}}
+	w.server.store = store{scheme: scheme, now: w.Now, observe: w.changed}
+	w.server.admit, w.server.quota, w.server.terminating = o.Admit, map[string]int{}, map[string]bool{}
+	w.jobs = w.server.table(gvk)
+	pods := w.server.table(corev1.SchemeGroupVersion.WithKind("Pod"))
+	services := w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))
+	for _, t := range []*table{w.jobs, pods, services} {
+		w.lenses[t] = lensOf(t, scheme)
+	}
+	w.kubelet = kubelet{
+		server: &w.server, pods: pods, fate: o.Fate, nodes: max(o.Nodes, 0),
+		lost: map[string]time.Time{}, gone: map[string]bool{}, failed: w.monitorFailed,
+	}
+	if o.Fate == nil {
+		w.kubelet.fate = func(*corev1.Pod) Fate { return Fate{Start: time.Second, Run: 10 * time.Second} }
+	}
+	if o.Nodes == 0 {
+		w.kubelet.nodes = 3
+	}
+	w.monitor = newMonitor(w, author.Kind())
+	nodes := w.server.table(corev1.SchemeGroupVersion.WithKind("Node"))
+	for i := range w.kubelet.nodes {
+		w.server.insert(nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}})
+	}
+	w.kubelet.objects = nodes
+	w.parts = func(o client.Object) controller.Parts {
+		job, ok := o.(J)
+		if !ok {
+			return controller.Parts{}
+		}
+		return author.Parts(job)
+	}
+	w.newRun = runner(author, scheme)
+	n := max(o.Operators, 1)
+	w.processes, w.stale = make([]*process, n), make([]bool, n)
+	w.chooseOdds(o.CalmAfter)
+	return w, nil
+}
+
+// chooseOdds lets chance decide how wild a run is, so that some runs show one
+// fault in calm waters and others a storm.
+func (w *World) chooseOdds(calmAfter int) {
+	if calmAfter == 0 {
+		calmAfter = 300
+	}
+	w.odds = odds{
+		wild:      []int{0, 2, 10, 40, 90}[w.chance.Pick(5)],
+		fault:     []int{0, 3, 10, 30}[w.chance.Pick(4)],
+		meanwhile: []int{0, 5, 20}[w.chance.Pick(3)],
+		trouble:   []int{0, 1, 4}[w.chance.Pick(3)],
+	}
+	w.steps = calmAfter * w.chance.Pick(5) / 4
+}
+
+// lensOf is what the caches that controller.CacheOptions configures keep of a kind.
+func lensOf(t *table, scheme *runtime.Scheme) *lens {
+	for o, by := range controller.CacheOptions().ByObject {
+		if gvk, err := apiutil.GVKForObject(o, scheme); err == nil && gvk == t.gvk {
+			return &lens{selector: by.Label, transform: by.Transform}
+		}
+	}
+	return &lens{}
+}
+
+// lookFunc looks at one job.
+type lookFunc = func(context.Context, types.NamespacedName) (reconcile.Result, error)
+
+// startFunc starts the controller in a process.
+type startFunc = func(c client.Client, live client.Reader, p *process) (lookFunc, error)
+
+// runner returns what starts the controller in a process. Its writes go one after
+// the other, so that a run can be repeated.
+func runner[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme) startFunc {
+	return func(c client.Client, live client.Reader, p *process) (lookFunc, error) {
+		jobs := &controller.JobController[J]{Controller: author, Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
+		jobs.Config.MaxParallelWrites = 1
+		if err := jobs.Init(scheme); err != nil {
+			return nil, fmt.Errorf("cannot set up the controller: %w", err)
+		}
+		return func(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
+			var job J
+			job, _ = reflect.TypeAssert[J](reflect.New(reflect.TypeOf(job).Elem()))
+			if err := c.Get(ctx, key, job); err != nil {
+				return reconcile.Result{}, client.IgnoreNotFound(err)
+			}
+			return jobs.ReconcileJobs(ctx, job)
+		}, nil
+	}
+}
+
+// worldClock tells a process the time of its World.
+type worldClock struct{ p *process }
+
+// Now implements clock.PassiveClock.
+func (c worldClock) Now() time.Time {
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	return c.p.w.now
+}
+
+// Since implements clock.PassiveClock.
+func (c worldClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// Now is the time in the World.
+func (w *World) Now() time.Time { return w.now }
+
+// Client is the client of a user: it reads what is true at this moment, and its
+// calls meet no faults.
+func (w *World) Client() client.Client { return api{w: w, live: true} }
+
+// Events are the events that the operator told so far.
+func (w *World) Events() []Event { return w.events }
+
+// Transcript is all that happened so far, one line each, with the time since the
+// World began.
+func (w *World) Transcript() string { return w.transcript.String() }
+
+// At has a user do something when the given time has passed since the World began.
+func (w *World) At(after time.Duration, what string, do func(context.Context, client.Client) error) {
+	w.actions = append(w.actions, action{at: w.start.Add(after), what: what, do: do})
+}
+
+// SetQuota limits the pods of a namespace that have not ended, as a ResourceQuota
+// does. A negative limit removes it.
+func (w *World) SetQuota(namespace string, pods int) {
+	w.logf("quota of namespace %s: %d pods", namespace, pods)
+	w.server.quota[namespace] = pods
+	if pods < 0 {
+		delete(w.server.quota, namespace)
+	}
+}
+
+// TerminateNamespace deletes a namespace: nothing can be created in it any more,
+// and what is there goes.
+func (w *World) TerminateNamespace(namespace string) {
+	w.logf("namespace %s is being terminated", namespace)
+	w.server.terminating[namespace] = true
+}
+
+// LoseNode cuts a node off: its pods neither end nor change, and are to be deleted
+// after five minutes, which they cannot be.
+func (w *World) LoseNode(node string) {
+	w.logf("%s is lost", node)
+	w.kubelet.lost[node] = w.now
+}
+
+// RestoreNode brings a lost node back.
+func (w *World) RestoreNode(node string) {
+	w.logf("%s is back", node)
+	delete(w.kubelet.lost, node)
+}
+
+// RemoveNode removes a lost node for good, and its pods with it.
+func (w *World) RemoveNode(node string) {
+	w.logf("%s is removed", node)
+	w.kubelet.lost[node], w.kubelet.gone[node] = w.now, true
+	if o := w.kubelet.objects.get(types.NamespacedName{Name: node}); o != nil {
+		w.server.remove(w.kubelet.objects, o)
+	}
+}
+
+// logf adds a line to the transcript.
+func (w *World) logf(format string, args ...any) {
+	if w.chance != nil && w.chance.quiet {
+		return
+	}
+	_, _ = fmt.Fprintf(&w.transcript, "%9s  %s\n", w.now.Sub(w.start).Round(time.Millisecond), fmt.Sprintf(format, args...))
+}
+
+// violatef notes that a promise is broken. The first counts.
+func (w *World) violatef(promise, format string, args ...any) {
+	if w.broken != nil {
+		return
+	}
+	w.broken = &ViolationError{Promise: promise, Message: fmt.Sprintf(format, args...)}
+	w.logf("%s is broken: %s", promise, w.broken.Message)
+	w.broken.Transcript = w.transcript.String()
+}
+
+// err is the broken promise as an error.
+func (w *World) err() error {
+	if w.broken == nil {
+		return nil
+	}
+	return w.broken
+}

@@ -75,7 +75,11 @@ func up(args []string, start time.Time) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	go cancelOnSignal(cancel)
+	// Listen before anything is made that must be removed: a signal that nobody
+	// listens for kills at once.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go cancelOnSignal(signals, cancel)
 	if options.lifeline {
 		go cancelOnEOF(os.Stdin, cancel)
 	}
@@ -88,9 +92,7 @@ func up(args []string, start time.Time) int {
 
 // cancelOnSignal ends the cluster in order at the first signal, and lets the
 // second one kill.
-func cancelOnSignal(cancel context.CancelCauseFunc) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+func cancelOnSignal(signals chan os.Signal, cancel context.CancelCauseFunc) {
 	s := <-signals
 	signal.Stop(signals)
 	cancel(fmt.Errorf("%w by signal %s", cluster.ErrStop, s))

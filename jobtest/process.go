@@ -183,13 +183,13 @@ func (w *World) inShort(op call, reply client.Object) string {
 		return ""
 	}
 	s := fmt.Sprintf(" (%s, %d restarts", cmp.Or(string(parts.Status.State), "no state"), parts.Status.Restarts)
-	var sSb183 strings.Builder
+	var b strings.Builder
 	for _, t := range w.monitor.kind.ReplicaTypes {
 		if rs := parts.Status.ReplicaStatuses[t]; rs != nil {
-			fmt.Fprintf(&sSb183, ", %s: %d active %d succeeded %d failed", t, rs.Active, rs.Succeeded, rs.Failed)
+			fmt.Fprintf(&b, ", %s: %d active %d succeeded %d failed", t, rs.Active, rs.Succeeded, rs.Failed)
 		}
 	}
-	s += sSb183.String()
+	s += b.String()
 	return s + ")"
 }
 

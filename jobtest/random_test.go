@@ -2,9 +2,7 @@ package jobtest
 
 import (
 	"context"
-	"errors"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -349,20 +347,7 @@ func randomRun(c *Chance) error {
 	if err := w.Client().Create(context.Background(), job.DeepCopy()); err != nil {
 		return err
 	}
-	return known(w.Run(context.Background()))
-}
-
-// known takes errors for success that are those of known failures.
-func known(err error) error {
-	var v *ViolationError
-	switch {
-	case !errors.As(err, &v):
-	case knownFailures["invalid while suspended"] && v.Promise == "conditions" && strings.HasPrefix(v.Message, "[Suspended Failed]"):
-		return nil
-	case knownFailures["restarts in place and stale caches"] && v.Promise == "P6" && strings.Contains(v.Message, "restarts in place, but there were"):
-		return nil
-	}
-	return err
+	return w.Run(context.Background())
 }
 
 func TestRandomRuns(t *testing.T) { Search(t, 300, randomRun) }

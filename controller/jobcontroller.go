@@ -100,7 +100,7 @@ func (c *JobController[J]) prove(ctx context.Context, job J, in *plan.Input, p *
 	if len(p.Actions) == 0 {
 		return true, nil
 	}
-	live := c.set.metadata(job)
+	live := c.set.metadata()
 	err := c.APIReader.Get(ctx, client.ObjectKeyFromObject(job), live)
 	if apierrors.IsNotFound(err) {
 		return false, nil

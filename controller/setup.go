@@ -225,7 +225,7 @@ func byController(gvk schema.GroupVersionKind) client.IndexerFunc {
 }
 
 // metadata returns an empty object to read the metadata of a job into.
-func (s *settings[J]) metadata(J) *metav1.PartialObjectMetadata {
+func (s *settings[J]) metadata() *metav1.PartialObjectMetadata {
 	m := &metav1.PartialObjectMetadata{}
 	m.SetGroupVersionKind(s.gvk)
 	return m

@@ -11,7 +11,7 @@ import (
 // carry a name which the job never gave.
 func surplus(d *decision) bool {
 	wanted := make(map[string]bool, len(d.in.Pods))
-	d.tally.each(func(s *slot) { wanted[PodName(d.in.Job.Name, s.typ, s.index)] = true })
+	d.tally.each(func(s *slot) { wanted[s.name] = true })
 	for _, p := range d.in.Pods {
 		if !wanted[p.Name] && p.DeletionTimestamp == nil {
 			d.act(DeletePod{Name: p.Name, UID: p.UID, Reason: "the job does not want this replica"})
@@ -41,7 +41,7 @@ func replicas(d *decision) bool {
 			return
 		}
 		d.act(CreatePod{
-			Name: PodName(d.in.Job.Name, s.typ, s.index), Type: s.typ, Index: s.index, Attempt: s.attempt,
+			Name: s.name, Type: s.typ, Index: s.index, Attempt: s.attempt,
 			Reason: fmt.Sprintf("replica %d of %s is missing", s.index, s.typ),
 		})
 	})
@@ -51,11 +51,7 @@ func replicas(d *decision) bool {
 // hasReplaced tells whether pods of an earlier attempt are still there.
 func (d *decision) hasReplaced() bool {
 	found := false
-	d.tally.each(func(s *slot) {
-		if s.pod != nil && podAttempt(s.pod) < d.attempt(s) {
-			found = true
-		}
-	})
+	d.tally.each(func(s *slot) { found = found || d.replaced(s) })
 	return found
 }
 
@@ -80,7 +76,7 @@ func (d *decision) wantedServices() []CreateService {
 		var out []CreateService
 		d.tally.each(func(s *slot) {
 			out = append(out, CreateService{
-				Name: PodName(d.in.Job.Name, s.typ, s.index), Type: s.typ, Index: s.index,
+				Name: s.name, Type: s.typ, Index: s.index,
 				Reason: "each replica has one",
 			})
 		})

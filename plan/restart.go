@@ -108,10 +108,10 @@ func (d *decision) restart(failed []failedReplica) {
 // loop; the others at once.
 func (d *decision) deleteReplaced() {
 	d.tally.each(func(s *slot) {
-		attempt := d.attempt(s)
-		if s.pod == nil || podAttempt(s.pod) >= attempt || s.pod.DeletionTimestamp != nil {
+		if !d.replaced(s) || s.pod.DeletionTimestamp != nil {
 			return
 		}
+		attempt := d.attempt(s)
 		if s.pod.Status.Phase == corev1.PodFailed {
 			f := failureOf(s.pod, d.in.Kind.ContainerName)
 			if due := f.at.Add(d.in.Backoff.delay(attempt, f.ran)); d.in.Now.Before(due) {
@@ -125,8 +125,13 @@ func (d *decision) deleteReplaced() {
 
 // attempt is the attempt that a replica is at by the planned status.
 func (d *decision) attempt(s *slot) int32 {
-	after := Input{Status: d.plan.Status}
-	return after.attempt(s.typ, s.index)
+	return attemptOf(&d.plan.Status, s.typ, s.index)
+}
+
+// replaced tells whether the pod of a replica is of an earlier attempt than the
+// planned status says.
+func (d *decision) replaced(s *slot) bool {
+	return s.pod != nil && podAttempt(s.pod) < d.attempt(s)
 }
 
 // delay is how long after a failure the given attempt may start. ran is how long

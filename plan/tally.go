@@ -50,7 +50,8 @@ type TypeTally struct {
 type slot struct {
 	typ     commonv1.ReplicaType
 	index   int32
-	attempt int32 // the attempt that the status says the replica is at
+	name    string // of its pod
+	attempt int32  // the attempt that the status says the replica is at
 	state   ReplicaState
 	pod     *corev1.Pod // nil if missing
 }
@@ -112,7 +113,8 @@ func TallyOf(in *Input) *Tally {
 			slots:  make([]slot, n),
 		}
 		for i := range n {
-			s := slot{typ: typ, index: i, attempt: in.attempt(typ, i), pod: byName[PodName(in.Job.Name, typ, i)]}
+			name := PodName(in.Job.Name, typ, i)
+			s := slot{typ: typ, index: i, name: name, attempt: attemptOf(&in.Status, typ, i), pod: byName[name]}
 			s.state = s.classify(in)
 			tt.slots[i], tt.States[i] = s, s.state
 			if s.pod != nil {
@@ -124,10 +126,10 @@ func TallyOf(in *Input) *Tally {
 	return t
 }
 
-// attempt is the attempt that the status says a replica is at.
-func (in *Input) attempt(t commonv1.ReplicaType, index int32) int32 {
-	n := in.Status.Attempt
-	if rs := in.Status.ReplicaStatuses[t]; rs != nil {
+// attemptOf is the attempt that a status says a replica is at.
+func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) int32 {
+	n := status.Attempt
+	if rs := status.ReplicaStatuses[t]; rs != nil {
 		n += rs.Attempts[strconv.Itoa(int(index))]
 	}
 	return n

@@ -22,7 +22,7 @@ type trainController struct {
 }
 
 func (trainController) Kind() plan.Kind {
-	return plan.Kind{ReplicaTypes: []commonv1.ReplicaType{testv1.Worker}, ContainerName: testv1.ContainerName}
+	return plan.Kind{Roles: []plan.Role{{Type: testv1.Worker}}, ContainerName: testv1.ContainerName}
 }
 
 func (trainController) Parts(job *testv1.TestJob) controller.Parts {

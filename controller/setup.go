@@ -114,7 +114,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		}
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
-		"replicaTypes", c.set.kind.ReplicaTypes, "ownImplementationsOf", c.set.custom)
+		"ownImplementationsOf", c.set.custom)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
 		For(job).
@@ -188,8 +188,8 @@ func kindOf[J client.Object](author ControllerInterface[J], scheme *runtime.Sche
 	kind := author.Kind()
 	kind.Name, kind.APIVersion = gvk.Kind, gvk.GroupVersion().String()
 	kind.SetDefaults()
-	if len(kind.ReplicaTypes) == 0 {
-		return kind, gvk, fmt.Errorf("Kind() of %s names no ReplicaTypes: name at least one", kind.Name)
+	if len(kind.Roles) == 0 {
+		return kind, gvk, fmt.Errorf("Kind() of %s names no Roles: name at least one replica type", kind.Name)
 	}
 	if kind.ContainerName == "" {
 		return kind, gvk, fmt.Errorf("Kind() of %s has no ContainerName: name the main container of every replica", kind.Name)

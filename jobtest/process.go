@@ -184,7 +184,8 @@ func (w *World) inShort(op call, reply client.Object) string {
 	}
 	s := fmt.Sprintf(" (%s, %d restarts", cmp.Or(string(parts.Status.State), "no state"), parts.Status.Restarts)
 	var b strings.Builder
-	for _, t := range w.monitor.kind.ReplicaTypes {
+	for _, role := range w.monitor.kind.Roles {
+		t := role.Type
 		if rs := parts.Status.ReplicaStatuses[t]; rs != nil {
 			fmt.Fprintf(&b, ", %s: %d active %d succeeded %d failed", t, rs.Active, rs.Succeeded, rs.Failed)
 		}

@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // settled checks a World that has come to rest: everything is as the jobs want it,
@@ -210,7 +209,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	for t, spec := range parts.Replicas {
 		var counts commonv1.ReplicaStatus
 		for i := range wantedReplicas(spec) {
-			name := plan.PodName(job.GetName(), t, i)
+			name := m.kind.PodName(job.GetName(), t, i)
 			pod := byName[name]
 			delete(byName, name)
 			m.checkReplica(job, t, i, pod)
@@ -284,7 +283,7 @@ func (m *monitor) checkServices(job client.Object, services []client.Object) {
 	case commonv1.ServiceModePerReplica:
 		for t, spec := range parts.Replicas {
 			for i := range wantedReplicas(spec) {
-				want[plan.PodName(job.GetName(), t, i)] = true
+				want[m.kind.PodName(job.GetName(), t, i)] = true
 			}
 		}
 	case commonv1.ServiceModeNone:

@@ -8,27 +8,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// SetDefaults fills in what a kind leaves open.
-func (k *Kind) SetDefaults() {
-	if k.OperatorName == "" {
-		k.OperatorName = strings.ToLower(k.Name) + "-controller"
-	}
-	if k.ReplicaSpecsField == "" {
-		k.ReplicaSpecsField = "replicaSpecs"
-	}
-	if k.RestartPolicy == "" {
-		k.RestartPolicy = commonv1.RestartPolicyNever
-	}
-	if k.CleanPodPolicy == "" {
-		k.CleanPodPolicy = commonv1.CleanPodPolicyNone
-	}
-	if k.ServiceMode == "" {
-		k.ServiceMode = commonv1.ServiceModePerJob
-	}
-}
-
 // SetDefaults fills in what a job leaves open, in place: the spelling of replica
-// types (any case is accepted), one replica, the restart policy, the clean-up
+// types (any case is accepted), the number of replicas, the restart policy, the clean-up
 // policy, the service mode, and the port of the main container.
 func SetDefaults(k *Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
 	if p.CleanPodPolicy == nil || *p.CleanPodPolicy == commonv1.CleanPodPolicyUndefined {
@@ -38,13 +19,15 @@ func SetDefaults(k *Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaTy
 		p.ServiceMode = &k.ServiceMode
 	}
 	spellTypes(k, replicas)
-	for _, spec := range replicas {
+	for t, spec := range replicas {
 		if spec == nil {
 			continue
 		}
 		if spec.Replicas == nil {
-			one := int32(1)
-			spec.Replicas = &one
+			spec.Replicas = new(int32(1))
+			if role := k.Role(t); role != nil && role.Default != nil {
+				*spec.Replicas = *role.Default
+			}
 		}
 		if spec.RestartPolicy == "" {
 			spec.RestartPolicy = k.RestartPolicy
@@ -57,7 +40,7 @@ func SetDefaults(k *Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaTy
 // case only the other stays as it is, and is refused by Validate.
 func spellTypes(k *Kind, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
 	for _, t := range sortedTypes(replicas) {
-		for _, known := range k.ReplicaTypes {
+		for _, known := range k.types() {
 			if _, taken := replicas[known]; !taken && strings.EqualFold(string(t), string(known)) {
 				replicas[known] = replicas[t]
 				delete(replicas, t)

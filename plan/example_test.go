@@ -16,7 +16,7 @@ func exampleJob() *plan.Input {
 	in := &plan.Input{
 		Kind: plan.Kind{
 			Name: "TrainJob", APIVersion: "example.com/v1", ContainerName: "main",
-			ReplicaTypes: []commonv1.ReplicaType{"Master", "Worker"},
+			Roles: []plan.Role{{Type: "Master"}, {Type: "Worker"}},
 		},
 		Job: plan.Job{Namespace: "team", Name: "bert", UID: "1234", Generation: 1},
 		Replicas: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{

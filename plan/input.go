@@ -48,38 +48,6 @@ type Job struct {
 	Deleted bool
 }
 
-// Kind says what is true of every job of a kind.
-type Kind struct {
-	// Name is the kind, for example "TestJob". It starts every condition reason.
-	// Default: the job's kind in the scheme.
-	Name string
-	// APIVersion is the group and version, for example "kubeflow.org/v1".
-	// Default: the job's in the scheme.
-	APIVersion string
-	// OperatorName is the value of the operator-name label. It must be unique in a
-	// cluster. Default: the kind in lower case and "-controller".
-	OperatorName string
-	// ReplicaTypes are the replica types of the kind, in the order in which they
-	// are created and reported. Others are refused. Required.
-	ReplicaTypes []commonv1.ReplicaType
-	// ReplicaSpecsField is the JSON name of the replica specs below spec, for error
-	// messages. Default: "replicaSpecs".
-	ReplicaSpecsField string
-	// ContainerName is the container that every replica must have: its exit code
-	// is the replica's, and its ports are the services'. Required.
-	ContainerName string
-	// PortName and PortNumber are added to that container when it has no port of
-	// that name. Default: none is added.
-	PortName   string
-	PortNumber int32
-	// RestartPolicy is that of replicas which name none. Default: Never.
-	RestartPolicy commonv1.RestartPolicy
-	// CleanPodPolicy is that of jobs which name none. Default: None.
-	CleanPodPolicy commonv1.CleanPodPolicy
-	// ServiceMode is that of jobs which name none. Default: PerJob.
-	ServiceMode commonv1.ServiceMode
-}
-
 // Backoff is the delay between a failure and the next restart of the same
 // replica. The first restart follows at once, the second after Base, and each
 // further one after twice as long, up to Max. A replica that ran for longer than
@@ -96,7 +64,7 @@ func DefaultBackoff() Backoff {
 // types lists the replica types that the job has, in the kind's order.
 func (in *Input) types() []commonv1.ReplicaType {
 	out := make([]commonv1.ReplicaType, 0, len(in.Replicas))
-	for _, t := range in.Kind.ReplicaTypes {
+	for _, t := range in.Kind.types() {
 		if in.Replicas[t] != nil {
 			out = append(out, t)
 		}

@@ -35,7 +35,7 @@ func newModel(replicas map[commonv1.ReplicaType]int32) *model {
 	m := &model{in: plan.Input{
 		Kind: plan.Kind{
 			Name: "TestJob", APIVersion: "kubeflow.org/v1", ReplicaSpecsField: "testReplicaSpecs",
-			ReplicaTypes: []commonv1.ReplicaType{master, worker}, ContainerName: "main",
+			Roles: []plan.Role{{Type: master}, {Type: worker}}, ContainerName: "main",
 		},
 		Job:      plan.Job{Namespace: "ns", Name: "job", UID: "job-uid", Generation: 1},
 		Replicas: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{},

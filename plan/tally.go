@@ -113,7 +113,7 @@ func TallyOf(in *Input) *Tally {
 			slots:  make([]slot, n),
 		}
 		for i := range n {
-			name := PodName(in.Job.Name, typ, i)
+			name := in.Kind.PodName(in.Job.Name, typ, i)
 			s := slot{typ: typ, index: i, name: name, attempt: attemptOf(&in.Status, typ, i), pod: byName[name]}
 			s.state = s.classify(in)
 			tt.slots[i], tt.States[i] = s, s.state

@@ -53,8 +53,8 @@ func Validate(in *Input) field.ErrorList {
 
 // validateTypes checks which replica types there are.
 func validateTypes(in *Input, path *field.Path) field.ErrorList {
-	known := make([]string, 0, len(in.Kind.ReplicaTypes))
-	for _, t := range in.Kind.ReplicaTypes {
+	known := make([]string, 0, len(in.Kind.Roles))
+	for _, t := range in.Kind.types() {
 		known = append(known, string(t))
 	}
 	if len(in.Replicas) == 0 {
@@ -65,12 +65,17 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 	var total int64
 	for _, t := range sortedTypes(in.Replicas) {
 		switch spec := in.Replicas[t]; {
-		case !slices.Contains(in.Kind.ReplicaTypes, t):
+		case in.Kind.Role(t) == nil:
 			errs = append(errs, field.NotSupported(path, string(t), known))
 		case spec == nil:
 			errs = append(errs, field.Required(path.Key(string(t)), "the replica spec is null: give it a template, or remove the key"))
 		default:
 			total += int64(in.replicas(t))
+		}
+	}
+	for i := range in.Kind.Roles {
+		if t := in.Kind.Roles[i].Type; in.Kind.Roles[i].Required && !has(in.Replicas, t) {
+			errs = append(errs, field.Required(path.Key(string(t)), fmt.Sprintf("every %s needs the replica type %s: add it", in.Kind.Name, t)))
 		}
 	}
 	if len(errs) == 0 && total == 0 && in.Status.StartTime == nil && !negative(in) {
@@ -91,6 +96,11 @@ func negative(in *Input) bool {
 	return false
 }
 
+func has(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec, t commonv1.ReplicaType) bool {
+	_, ok := m[t]
+	return ok
+}
+
 func sortedTypes(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec) []commonv1.ReplicaType {
 	out := make([]commonv1.ReplicaType, 0, len(m))
 	for t := range m {
@@ -104,8 +114,13 @@ func sortedTypes(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec) []commonv1.Re
 func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	spec := in.Replicas[t]
-	if n := spec.Replicas; n != nil && (*n < 0 || *n > MaxReplicas) {
-		errs = append(errs, field.Invalid(path.Child("replicas"), *n, fmt.Sprintf("must be from 0 to %d", MaxReplicas)))
+	least, most := in.Kind.Role(t).bounds()
+	if n := spec.Replicas; n != nil && (*n < least || *n > most) {
+		mend := fmt.Sprintf("must be from %d to %d", least, most)
+		if least == most {
+			mend = fmt.Sprintf("must be %d", least)
+		}
+		errs = append(errs, field.Invalid(path.Child("replicas"), *n, mend))
 	}
 	switch spec.RestartPolicy {
 	case "", commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode:
@@ -179,7 +194,7 @@ func validateName(in *Input) field.ErrorList {
 	}
 	longest := ""
 	for _, t := range in.types() {
-		suffix := PodName("", t, max(in.replicas(t)-1, 0))
+		suffix := in.Kind.PodName("", t, max(in.replicas(t)-1, 0))
 		if len(suffix) > len(longest) {
 			longest = suffix
 		}

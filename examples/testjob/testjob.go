@@ -17,7 +17,7 @@ type Controller struct{}
 // Kind says what is true of every TestJob.
 func (Controller) Kind() plan.Kind {
 	return plan.Kind{
-		ReplicaTypes:      []commonv1.ReplicaType{testv1.Master, testv1.Worker},
+		Roles:             []plan.Role{{Type: testv1.Master, Max: 1}, {Type: testv1.Worker}},
 		ReplicaSpecsField: "testReplicaSpecs",
 		ContainerName:     testv1.ContainerName,
 		PortName:          testv1.PortName,

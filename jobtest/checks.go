@@ -122,8 +122,10 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 			w.violatef("status", "the status of %s is gone", t)
 			continue
 		}
-		if is.ContainerRestarts < was.ContainerRestarts {
-			w.violatef("P6", "containerRestarts of %s fell from %d to %d", t, was.ContainerRestarts, is.ContainerRestarts)
+		for index, before := range was.InPlaceRestarts {
+			if now := is.InPlaceRestarts[index]; now.Earlier+now.Count < before.Earlier+before.Count {
+				w.violatef("P6", "the restarts in place of %s %s fell from %+v to %+v", t, index, before, now)
+			}
 		}
 		if old.Finished() && (is.Succeeded < was.Succeeded || is.Failed < was.Failed) {
 			w.violatef("status", "the job has finished, but of %s succeeded went from %d to %d, failed from %d to %d",
@@ -194,8 +196,8 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 func recreations(s *commonv1.JobStatus) int64 {
 	n := int64(s.Attempt)
 	for _, rs := range s.ReplicaStatuses {
-		for _, attempts := range rs.Attempts {
-			n += int64(attempts)
+		for index, attempts := range rs.Attempts {
+			n += int64(attempts) - int64(rs.IgnoredAttempts[index])
 		}
 	}
 	return n

@@ -312,9 +312,8 @@ func (m *monitor) checkRestarts(job client.Object) {
 	}
 	reported, recreated := int64(0), recreations(status)
 	for _, rs := range status.ReplicaStatuses {
-		reported += int64(rs.ContainerRestarts)
 		for _, r := range rs.InPlaceRestarts {
-			reported += int64(r.Count)
+			reported += int64(r.Earlier) + int64(r.Count)
 		}
 	}
 	if int64(status.Restarts) != reported+recreated {

@@ -21,6 +21,11 @@ func (d *decision) jobName() string {
 	return fmt.Sprintf("%s %s/%s", d.in.Kind.Name, d.in.Job.Namespace, d.in.Job.Name)
 }
 
+// hasFailed is how the message of the condition Failed begins.
+func (d *decision) hasFailed() string {
+	return orDefault(d.in.Rules.Wording.Failed, d.jobName()+" has failed")
+}
+
 // become makes a condition True, tells an event, and undoes the conditions that
 // cannot be true beside it.
 func (d *decision) become(t commonv1.JobConditionType, reason, message string) {

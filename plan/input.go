@@ -25,6 +25,8 @@ type Input struct {
 	Rules Rules
 	// Problem is a mistake in the job that the kind's own validation found, or "".
 	Problem string
+	// Warnings are what the kind has to say about the job when it is taken up.
+	Warnings []Event
 	// Status is the job's status as it was read.
 	Status commonv1.JobStatus
 	// Pods and Services are those whose controller is the job, by UID. Pods and

@@ -15,6 +15,9 @@ func created(d *decision) bool {
 		d.become(commonv1.JobCreated, d.reason(string(commonv1.JobCreated)),
 			fmt.Sprintf("%s %s is created.", d.in.Kind.Name, d.in.Job.Name))
 		d.warnOfRestartPolicy()
+		for _, w := range d.in.Warnings {
+			d.event(true, w.Reason, w.Message)
+		}
 	}
 	if status.StartTime == nil && !d.in.suspended() {
 		now := d.in.now()
@@ -53,7 +56,7 @@ func podRestartPolicy(p commonv1.RestartPolicy) corev1.RestartPolicy {
 // succeeded ends the job when its rules are met. It goes before every failure, so
 // that a job is a success whatever its last replicas do.
 func succeeded(d *decision) bool {
-	message := fmt.Sprintf("%s successfully completed.", d.jobName())
+	message := orDefault(d.in.Rules.Wording.Succeeded, fmt.Sprintf("%s successfully completed.", d.jobName()))
 	switch v := d.verdict; {
 	case v == nil:
 		if !d.in.Rules.succeeded(d.tally) {
@@ -62,7 +65,7 @@ func succeeded(d *decision) bool {
 	case v.Succeeded:
 		message = orDefault(v.Message, message)
 	case v.Failed:
-		d.fail(orDefault(v.Message, fmt.Sprintf("%s has failed.", d.jobName())))
+		d.fail(orDefault(v.Message, d.hasFailed()+"."))
 		d.cleanUp()
 		return true
 	default:
@@ -81,7 +84,7 @@ func running(d *decision) bool {
 		return false
 	}
 	runs := d.in.Rules.running(d.tally)
-	message := fmt.Sprintf("%s is running.", d.jobName())
+	message := orDefault(d.in.Rules.Wording.Running, fmt.Sprintf("%s is running.", d.jobName()))
 	if v := d.verdict; v != nil {
 		runs, message = v.Running, orDefault(v.Message, message)
 	}
@@ -120,8 +123,7 @@ func deadline(d *decision) bool {
 		d.wakeAt(at)
 		return false
 	}
-	d.fail(fmt.Sprintf("%s %s has failed because it was active longer than specified deadline: runPolicy.activeDeadlineSeconds is %d.",
-		d.in.Kind.Name, d.in.Job.Name, *limit))
+	d.fail(fmt.Sprintf("%s because it was active longer than specified deadline: runPolicy.activeDeadlineSeconds is %d.", d.hasFailed(), *limit))
 	d.cleanUp()
 	return true
 }

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -33,7 +35,7 @@ func surplus(d *decision) bool {
 // until every pod of the earlier attempt is gone, so that no replica of the new
 // one meets a replica of the old.
 func replicas(d *decision) bool {
-	if d.in.restartScope() == commonv1.RestartScopeJob && d.hasReplaced() {
+	if d.oldGangIsThere() {
 		return false
 	}
 	d.tally.each(func(s *slot) {
@@ -48,10 +50,13 @@ func replicas(d *decision) bool {
 	return false
 }
 
-// hasReplaced tells whether pods of an earlier attempt are still there.
-func (d *decision) hasReplaced() bool {
+// oldGangIsThere tells whether pods are there that a restart of the whole job has
+// replaced. One that failed by itself and was replaced alone is not among them.
+func (d *decision) oldGangIsThere() bool {
 	found := false
-	d.tally.each(func(s *slot) { found = found || d.replaced(s) })
+	d.tally.each(func(s *slot) {
+		found = found || d.replaced(s) && (podAttempt(s.pod) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
+	})
 	return found
 }
 

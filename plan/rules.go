@@ -14,6 +14,24 @@ type Rules struct {
 	Running []Replicas
 	// Master selects the replicas that get the label job-role=master. Default: none.
 	Master []Replicas
+	// MayFail selects the replicas whose failure for good does not fail the job, as
+	// long as others go on. Default: none.
+	MayFail []Replicas
+	// Wording is how the conditions of the job are worded.
+	Wording Wording
+}
+
+// Wording holds the messages of conditions, for kinds whose clients know them by
+// heart.
+type Wording struct {
+	// Running and Succeeded are complete messages. Default: "<kind>
+	// <namespace>/<name> is running." and "<kind> <namespace>/<name> successfully
+	// completed."
+	Running, Succeeded string
+	// Restarting and Failed are what comes before " because" and the cause.
+	// Default: "<kind> <name> is restarting" and "<kind> <namespace>/<name> has
+	// failed".
+	Restarting, Failed string
 }
 
 // Replicas selects replicas of a job: those of a type, or one of them.

@@ -112,20 +112,20 @@ type ReplicaStatus struct {
 	// or counted twice. An addition to kubeflow.org/v1.
 	// +optional
 	Attempts map[string]int32 `json:"attempts,omitempty"`
-	// ContainerRestarts is how often containers were restarted in place in pods
-	// that have since been replaced. An addition to kubeflow.org/v1.
+	// IgnoredAttempts is, for each replica, how many of its attempts count against no
+	// limit, because a rule of podFailurePolicy says Ignore. An addition to
+	// kubeflow.org/v1.
 	// +optional
-	ContainerRestarts int32 `json:"containerRestarts,omitempty"`
-	// InPlaceRestarts is how often containers were restarted in place in the pod
-	// that a replica has now, by index. Replicas without such restarts are not
-	// listed. An addition to kubeflow.org/v1.
+	IgnoredAttempts map[string]int32 `json:"ignoredAttempts,omitempty"`
+	// InPlaceRestarts is how often containers of a replica were restarted in place,
+	// by index. Replicas without such restarts are not listed. An addition to kubeflow.org/v1.
 	// +optional
 	InPlaceRestarts map[string]InPlaceRestarts `json:"inPlaceRestarts,omitempty"`
 }
 
-// InPlaceRestarts counts the restarts of the containers of one pod.
+// InPlaceRestarts counts the restarts of the containers of one replica.
 type InPlaceRestarts struct {
-	// PodUID is the pod that is counted.
+	// PodUID is the replica's pod: the last that had any.
 	PodUID types.UID `json:"podUID"`
 	// Count is how often its containers were restarted.
 	Count int32 `json:"count"`
@@ -133,6 +133,10 @@ type InPlaceRestarts struct {
 	// pods of the same name that came later from those that came before.
 	// +optional
 	PodResourceVersion string `json:"podResourceVersion,omitempty"`
+	// Earlier is how often containers were restarted in the pods that the replica had
+	// before that one.
+	// +optional
+	Earlier int32 `json:"earlier,omitempty"`
 }
 
 // JobConditionType is the type of a condition.

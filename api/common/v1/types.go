@@ -1,6 +1,7 @@
 package v1
 
 import (
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -129,6 +130,19 @@ type RunPolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
 
+	// BackoffLimitPerReplica is how many restarts a single replica may have before
+	// the job fails: recreated pods, and restarts of containers in place. Restarts of
+	// the whole job do not count. Default: no limit. An addition to kubeflow.org/v1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BackoffLimitPerReplica *int32 `json:"backoffLimitPerReplica,omitempty"`
+
+	// PodFailurePolicy says what to do about pods that fail in certain ways. Where it
+	// says nothing, the replica's restart policy decides. Default: nothing. An
+	// addition to kubeflow.org/v1.
+	// +optional
+	PodFailurePolicy *PodFailurePolicy `json:"podFailurePolicy,omitempty"`
+
 	// SchedulingPolicy is used when gang scheduling is enabled.
 	// +optional
 	SchedulingPolicy *SchedulingPolicy `json:"schedulingPolicy,omitempty"`
@@ -186,3 +200,58 @@ type SchedulingPolicy struct {
 	// +optional
 	ScheduleTimeoutSeconds *int32 `json:"scheduleTimeoutSeconds,omitempty"`
 }
+
+// PodFailurePolicy says what to do about failed pods, in the manner of batch/v1
+// Job. It sees pods that failed as a whole: containers that the kubelet restarts in
+// place (restart policies Always and OnFailure) do not come before it.
+type PodFailurePolicy struct {
+	// Rules are looked at in order: the first that a failed pod meets decides.
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	Rules []PodFailurePolicyRule `json:"rules"`
+}
+
+// PodFailurePolicyRule says what to do about pods that fail in one way. Exactly one
+// of OnExitCodes and OnPodConditions must be set.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.onExitCodes) != (has(self.onPodConditions) && size(self.onPodConditions) > 0)",message="a rule of podFailurePolicy needs exactly one of onExitCodes and onPodConditions: remove one, or add one"
+type PodFailurePolicyRule struct {
+	// Action is what to do.
+	Action PodFailurePolicyAction `json:"action"`
+
+	// ReplicaTypes are the types whose pods the rule is for. Default: all.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	ReplicaTypes []ReplicaType `json:"replicaTypes,omitempty"`
+
+	// OnExitCodes is met by a pod of which a container, init containers included,
+	// ended with an error and such an exit code.
+	// +optional
+	OnExitCodes *batchv1.PodFailurePolicyOnExitCodesRequirement `json:"onExitCodes,omitempty"`
+
+	// OnPodConditions is met by a pod that has one of these conditions, for example
+	// DisruptionTarget, which pods have that were evicted or preempted.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	OnPodConditions []batchv1.PodFailurePolicyOnPodConditionsPattern `json:"onPodConditions,omitempty"`
+}
+
+// PodFailurePolicyAction is what to do about a failed pod.
+// +kubebuilder:validation:Enum=FailJob;Ignore;Count;RestartJob
+type PodFailurePolicyAction string
+
+const (
+	// PodFailurePolicyActionFailJob fails the job at once.
+	PodFailurePolicyActionFailJob PodFailurePolicyAction = "FailJob"
+	// PodFailurePolicyActionIgnore restarts the replica, and does not count that
+	// against any limit.
+	PodFailurePolicyActionIgnore PodFailurePolicyAction = "Ignore"
+	// PodFailurePolicyActionCount restarts the replica, and counts that.
+	PodFailurePolicyActionCount PodFailurePolicyAction = "Count"
+	// PodFailurePolicyActionRestartJob restarts every replica of the job together,
+	// whatever its restart scope, and counts that as one restart.
+	PodFailurePolicyActionRestartJob PodFailurePolicyAction = "RestartJob"
+)

@@ -1,0 +1,62 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// maxMessage is how much of a termination message the status keeps.
+const maxMessage = 256
+
+// record writes down failures that are dealt with in this look, and tells of exit
+// codes. The look that deals with a failure is the only one that sees it, so each
+// is recorded once.
+func (d *decision) record(failed []failedReplica) {
+	status := &d.plan.Status
+	for i := range failed {
+		slot, f := failed[i].slot, &failed[i].failure
+		entry := commonv1.ReplicaFailure{
+			Time: metav1.NewTime(f.at), Type: slot.typ, Index: slot.index, Attempt: podAttempt(slot.pod),
+			Node: slot.pod.Spec.NodeName, Reason: f.reason, Message: f.message[:min(len(f.message), maxMessage)],
+		}
+		entry.Message = strings.ToValidUTF8(entry.Message, "")
+		if f.exitCode != 0 {
+			entry.ExitCode = &f.exitCode
+			d.event(true, "ExitedWithCode", fmt.Sprintf("Pod: %s.%s exited with code %d", d.in.Job.Namespace, slot.pod.Name, f.exitCode))
+		}
+		status.Failures = append(status.Failures, entry)
+	}
+	if extra := len(status.Failures) - commonv1.MaxFailures; extra > 0 {
+		status.Failures = slices.Clone(status.Failures[extra:])
+	}
+}
+
+// failedMessage says why the job failed: what ended it, and the replica to look at.
+func (d *decision) failedMessage(why string, first *failedReplica) string {
+	message := fmt.Sprintf("%s because %s.", d.hasFailed(), why)
+	if first != nil {
+		message += fmt.Sprintf(" First failure: pod %s, %s, %s.", first.slot.pod.Name, first.failure, first.because)
+	}
+	return message
+}
+
+// replicasFailed says how many replicas failed, of one type, or of each if it is
+// empty.
+func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
+	var parts []string
+	for i := 0; i < len(failed); {
+		t, n := failed[i].slot.typ, 0
+		for ; i < len(failed) && failed[i].slot.typ == t; i++ {
+			n++
+		}
+		if only == "" || t == only {
+			parts = append(parts, fmt.Sprintf("%d %s", n, t))
+		}
+	}
+	return strings.Join(parts, ", ") + " replica(s) failed"
+}

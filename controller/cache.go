@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"reflect"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -18,18 +20,27 @@ import (
 //
 // An author's own code that reads pods through the manager's client sees the
 // shortened ones. Without these options everything works, with more memory.
-func CacheOptions() cache.Options {
+//
+// further are the kinds of further objects that operators keep (see
+// [ObjectKeeper]): of these, too, the cache then holds those that were made here.
+func CacheOptions(further ...client.Object) cache.Options {
 	ours := labels.NewSelector()
 	if exists, err := labels.NewRequirement(commonv1.OperatorNameLabel, selection.Exists, nil); err == nil {
 		ours = ours.Add(*exists)
 	}
-	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:     {Label: ours, Transform: stripPod},
-			&corev1.Service{}: {Label: ours, Transform: cache.TransformStripManagedFields()},
-		},
+	byObject := map[client.Object]cache.ByObject{
+		&corev1.Pod{}:     {Label: ours, Transform: stripPod},
+		&corev1.Service{}: {Label: ours, Transform: cache.TransformStripManagedFields()},
 	}
+	seen := map[reflect.Type]bool{}
+	for _, o := range further {
+		if t := reflect.TypeOf(o); seen[t] {
+			continue // Two operators may keep objects of one kind.
+		}
+		seen[reflect.TypeOf(o)] = true
+		byObject[o] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
+	}
+	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: byObject}
 }
 
 // stripPod drops what the library does not look at: most of a pod is its

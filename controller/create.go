@@ -10,9 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -83,8 +83,12 @@ func steady(message string) string {
 // taken finds out who has the name that a pod or service should get.
 func (c *JobController[J]) taken(ctx context.Context, job J, in *plan.Input, kind string, wanted client.Object) result {
 	there := &metav1.PartialObjectMetadata{}
-	there.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: strings.ToUpper(kind[:1]) + kind[1:]})
 	key := client.ObjectKeyFromObject(wanted)
+	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
+	if err != nil {
+		return result{err: fmt.Errorf("cannot create %s %s: %w", kind, key, err)}
+	}
+	there.SetGroupVersionKind(gvk)
 	if err := c.APIReader.Get(ctx, key, there); err != nil {
 		if apierrors.IsNotFound(err) {
 			err = errors.New("it has just gone")

@@ -25,7 +25,10 @@ type verb int
 
 const (
 	verbCreate verb = iota
+	verbUpdate
 	verbDelete
+	verbCreateObject
+	verbDeleteObject
 	verbDeleteJob
 )
 
@@ -33,8 +36,14 @@ func verbOf(a plan.Action) verb {
 	switch a.(type) {
 	case plan.CreatePod, plan.CreateService:
 		return verbCreate
+	case plan.UpdateService, plan.UpdateObject:
+		return verbUpdate
 	case plan.DeletePod, plan.DeleteService:
 		return verbDelete
+	case plan.CreateObject:
+		return verbCreateObject
+	case plan.DeleteObject:
+		return verbDeleteObject
 	default:
 		return verbDeleteJob
 	}
@@ -148,6 +157,14 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 	case plan.CreateService:
 		service := plan.NewService(in, a)
 		return c.created(ctx, job, in, kindService, service, c.set.services.CreateService(ctx, job, service))
+	case plan.UpdateService:
+		return c.updateService(ctx, job, in, a)
+	case plan.CreateObject:
+		return c.createObject(ctx, job, in, a)
+	case plan.UpdateObject:
+		return c.updateObject(ctx, job, in, a)
+	case plan.DeleteObject:
+		return c.deleteObject(ctx, job, in, a)
 	case plan.DeletePod:
 		return c.deleted(job, kindPod, a.UID, c.set.pods.DeletePod(ctx, job, podRef(in, a)))
 	case plan.DeleteService:

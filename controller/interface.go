@@ -87,6 +87,28 @@ type Validator[J client.Object] interface {
 	Validate(job J) field.ErrorList
 }
 
+// Warner finds what the user of a job should know and what is no mistake, for
+// example a variable that the template sets and that the operator sets too. Each is
+// told in a warning event, once, when the job is taken up.
+type Warner[J client.Object] interface {
+	Warn(job J) []plan.Event
+}
+
+// ObjectKeeper gives jobs further objects beside their pods and services:
+// configuration, permissions, an autoscaler. The library creates them before the
+// pods, mends what differs from what is wanted (what others add to them stays), and
+// deletes them when the job is suspended, or when it has finished and none of its
+// pods runs any more. Give the same kinds to [CacheOptions].
+type ObjectKeeper[J client.Object] interface {
+	// ObjectKinds returns an empty object of each kind. It is called once, at set-up.
+	ObjectKinds() []client.Object
+	// Objects returns the objects that the job shall have now, each with its name
+	// and content. Namespace, owner and the labels of the job are set afterwards.
+	// It is asked while the job runs and when it has finished, and must be a pure
+	// function of its arguments.
+	Objects(job J, tally *plan.Tally) []client.Object
+}
+
 // Judge decides over success, failure and running in place of [plan.Rules]. It
 // must be a pure function of its arguments. nil leaves it to the rules.
 type Judge[J client.Object] interface {
@@ -101,10 +123,12 @@ type PodControl[J client.Object] interface {
 	DeletePod(ctx context.Context, job J, pod *corev1.Pod) error
 }
 
-// ServiceControl creates and deletes services in place of the library, as
-// [PodControl] does pods.
+// ServiceControl creates, updates and deletes services in place of the library, as
+// [PodControl] does pods. Update changes ports and selector, and must honour the UID
+// and the resource version.
 type ServiceControl[J client.Object] interface {
 	CreateService(ctx context.Context, job J, service *corev1.Service) error
+	UpdateService(ctx context.Context, job J, service *corev1.Service) error
 	DeleteService(ctx context.Context, job J, service *corev1.Service) error
 }
 

@@ -67,6 +67,9 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{}, err
 	}
 	tally := plan.TallyOf(in)
+	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
+		return reconcile.Result{}, err
+	}
 	p := plan.Decide(in, tally, c.judge(job, tally))
 	p.RequeueAfter = soonest(p.RequeueAfter, c.set.memory.pending(job, in.Now))
 

@@ -8,10 +8,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -53,6 +55,9 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		if errs := c.set.validator.Validate(job); len(errs) > 0 {
 			in.Problem = errs.ToAggregate().Error()
 		}
+	}
+	if c.set.warner != nil && in.Status.Condition(commonv1.JobCreated) == nil {
+		in.Warnings = c.set.warner.Warn(job)
 	}
 	if in.Job.Deleted {
 		return in, nil
@@ -103,6 +108,7 @@ func (c *JobController[J]) judge(job J, tally *plan.Tally) *plan.Verdict {
 // cacheLister finds pods and services in the cache by the UID of their controller.
 type cacheLister[J client.Object] struct {
 	reader  client.Reader
+	scheme  *runtime.Scheme
 	indexed bool
 	kind    *plan.Kind
 }

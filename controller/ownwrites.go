@@ -154,7 +154,7 @@ func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []
 	for name, own := range j.created {
 		made, ok := own.object.(C)
 		switch {
-		case !ok:
+		case !ok || name.kind != kind:
 		case now.After(own.until):
 			delete(j.created, name)
 		case !there[made.GetUID()]:
@@ -176,10 +176,10 @@ func asWritten[J, C client.Object](j *jobMemory[J], kind string, o C, now time.T
 	name := childName{kind, o.GetName()}
 	if own, ok := j.created[name]; ok {
 		made, ok := own.object.(C)
-		if !ok || o.GetUID() == made.GetUID() || !older(o, made) {
+		if !ok || !older(o, made) {
 			delete(j.created, name)
 		} else {
-			o = made // The cache still shows the one that had the name before.
+			o = made // The cache still shows the one before.
 		}
 	}
 	if _, ok := j.deleted[childUID{kind, o.GetUID()}]; ok && o.GetDeletionTimestamp() == nil {

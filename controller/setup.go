@@ -38,6 +38,9 @@ type settings[J client.Object] struct {
 	gvk    schema.GroupVersionKind
 	kind   plan.Kind
 	memory *memory[J]
+	cache  *cacheLister[J]
+	// objectKinds are those of the further objects that the author keeps.
+	objectKinds []schema.GroupVersionKind
 
 	lister       ChildLister[J]
 	pods         PodControl[J]
@@ -46,6 +49,8 @@ type settings[J client.Object] struct {
 	defaulter    Defaulter[J]
 	validator    Validator[J]
 	judge        Judge[J]
+	warner       Warner[J]
+	keeper       ObjectKeeper[J]
 	// custom names the optional interfaces that the author implements.
 	custom []string
 }
@@ -104,26 +109,36 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		return nil, err
 	}
 	name := c.set.kind.OperatorName
-	if l, ok := c.set.lister.(*cacheLister[J]); ok {
-		l.indexed = true
-		ctx := context.TODO() //nolint:forbidigo // set-up has no context
-		for _, o := range []client.Object{&corev1.Pod{}, &corev1.Service{}} {
-			if err := mgr.GetFieldIndexer().IndexField(ctx, o, ownerIndex(name), byController(c.set.gvk)); err != nil {
-				return nil, fmt.Errorf("cannot index the %T of %s: %w", o, c.set.kind.Name, err)
-			}
-		}
+	children := []client.Object{&corev1.Pod{}, &corev1.Service{}}
+	if c.set.keeper != nil {
+		children = append(children, c.set.keeper.ObjectKinds()...)
+	}
+	if err := c.index(mgr, children); err != nil {
+		return nil, err
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
-	return ctrl.NewControllerManagedBy(mgr).
-		Named(name).
-		For(job).
-		Owns(&corev1.Pod{}).
-		Owns(&corev1.Service{}).
+	b := ctrl.NewControllerManagedBy(mgr).Named(name).For(job)
+	for _, o := range children {
+		b = b.Owns(o)
+	}
+	return b.
 		WithOptions(ctrlcontroller.Options{
 			MaxConcurrentReconciles: cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers),
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 		}), nil
+}
+
+// index has the cache find the children of a job by its UID.
+func (c *JobController[J]) index(mgr ctrl.Manager, children []client.Object) error {
+	ctx := context.TODO() //nolint:forbidigo // set-up has no context
+	for _, o := range children {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, o, ownerIndex(c.set.kind.OperatorName), byController(c.set.gvk)); err != nil {
+			return fmt.Errorf("cannot index the %T of %s: %w", o, c.set.kind.Name, err)
+		}
+	}
+	c.set.cache.indexed = true
+	return nil
 }
 
 // Init sets the controller up without a manager, for tests and loops of the
@@ -155,14 +170,26 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	}
 	s := &settings[J]{gvk: gvk, kind: kind, memory: newMemory[J]()}
 	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory}
-	s.lister, s.pods, s.services, s.statusWriter = &cacheLister[J]{reader: c.Client, kind: &s.kind}, w, w, w
+	s.cache = &cacheLister[J]{reader: c.Client, scheme: scheme, kind: &s.kind}
+	s.lister, s.pods, s.services, s.statusWriter = s.cache, w, w, w
 	choose(s, c.Controller, "Defaulter", &s.defaulter)
 	choose(s, c.Controller, "Validator", &s.validator)
 	choose(s, c.Controller, "Judge", &s.judge)
+	choose(s, c.Controller, "Warner", &s.warner)
+	choose(s, c.Controller, "ObjectKeeper", &s.keeper)
 	choose(s, c.Controller, "PodControl", &s.pods)
 	choose(s, c.Controller, "ServiceControl", &s.services)
 	choose(s, c.Controller, "ChildLister", &s.lister)
 	choose(s, c.Controller, "StatusWriter", &s.statusWriter)
+	if s.keeper != nil {
+		for _, o := range s.keeper.ObjectKinds() {
+			gvk, err := apiutil.GVKForObject(o, scheme)
+			if err != nil {
+				return fmt.Errorf("ObjectKinds() of %s names %T, which the scheme does not know: call its AddToScheme: %w", kind.Name, o, err)
+			}
+			s.objectKinds = append(s.objectKinds, gvk)
+		}
+	}
 	c.set = s
 	return nil
 }

@@ -2,10 +2,12 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -35,6 +37,19 @@ func (w *writer[J]) DeletePod(ctx context.Context, _ J, pod *corev1.Pod) error {
 // CreateService implements ServiceControl.
 func (w *writer[J]) CreateService(ctx context.Context, _ J, service *corev1.Service) error {
 	return w.client.Create(ctx, service) //nolint:wrapcheck // its kind decides what follows
+}
+
+// UpdateService implements ServiceControl. It sends ports and selector only, so that
+// what others set in the service stays.
+func (w *writer[J]) UpdateService(ctx context.Context, _ J, service *corev1.Service) error {
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": service.UID, "resourceVersion": service.ResourceVersion},
+		"spec":     map[string]any{"selector": service.Spec.Selector, "ports": service.Spec.Ports},
+	})
+	if err != nil {
+		return fmt.Errorf("cannot write the update of service %s: %w", service.Name, err)
+	}
+	return w.client.Patch(ctx, service, client.RawPatch(types.MergePatchType, body)) //nolint:wrapcheck // its kind decides what follows
 }
 
 // DeleteService implements ServiceControl.

@@ -3,13 +3,14 @@ package plan
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Action is one thing for the shell to do: CreatePod, DeletePod, CreateService,
-// DeleteService or DeleteJob. The set is closed.
+// Action is one thing for the shell to do: to create, update or delete a pod, a
+// service, a further object, or the job. The set is closed.
 type Action interface {
 	fmt.Stringer
 	action()
@@ -43,11 +44,45 @@ type CreateService struct {
 	Reason string
 }
 
+// UpdateService gives a service the ports and the selector of NewService, on
+// condition that it has this UID and this resource version.
+type UpdateService struct {
+	CreateService
+
+	UID     types.UID
+	Version string
+}
+
 // DeleteService deletes one service, on condition that it has this UID.
 type DeleteService struct {
 	Name   string
 	UID    types.UID
 	Reason string
+}
+
+// CreateObject creates a further object of the job.
+type CreateObject struct {
+	Kind, Name string
+	Object     runtime.Object
+	Reason     string
+}
+
+// UpdateObject changes a further object of the job by a JSON merge patch, on
+// condition that it has this UID and this resource version.
+type UpdateObject struct {
+	Kind, Name string
+	UID        types.UID
+	Version    string
+	Patch      map[string]any
+	Reason     string
+}
+
+// DeleteObject deletes a further object of the job, on condition that it has this
+// UID.
+type DeleteObject struct {
+	Kind, Name string
+	UID        types.UID
+	Reason     string
 }
 
 // DeleteJob deletes the job itself, on condition that it is the one that was
@@ -59,7 +94,11 @@ type DeleteJob struct {
 func (CreatePod) action()     {}
 func (DeletePod) action()     {}
 func (CreateService) action() {}
+func (UpdateService) action() {}
 func (DeleteService) action() {}
+func (CreateObject) action()  {}
+func (UpdateObject) action()  {}
+func (DeleteObject) action()  {}
 func (DeleteJob) action()     {}
 
 func (a CreatePod) String() string {
@@ -75,8 +114,22 @@ func (a DeletePod) String() string {
 
 func (a CreateService) String() string { return fmt.Sprintf("create service %s: %s", a.Name, a.Reason) }
 
+func (a UpdateService) String() string { return fmt.Sprintf("update service %s: %s", a.Name, a.Reason) }
 func (a DeleteService) String() string { return fmt.Sprintf("delete service %s: %s", a.Name, a.Reason) }
-func (a DeleteJob) String() string     { return fmt.Sprintf("delete the job: %s", a.Reason) }
+
+func (a CreateObject) String() string {
+	return fmt.Sprintf("create %s %s: %s", a.Kind, a.Name, a.Reason)
+}
+
+func (a UpdateObject) String() string {
+	return fmt.Sprintf("update %s %s: %s", a.Kind, a.Name, a.Reason)
+}
+
+func (a DeleteObject) String() string {
+	return fmt.Sprintf("delete %s %s: %s", a.Kind, a.Name, a.Reason)
+}
+
+func (a DeleteJob) String() string { return fmt.Sprintf("delete the job: %s", a.Reason) }
 
 // Event is something that happened once and that people should know.
 type Event struct {

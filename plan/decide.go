@@ -58,6 +58,7 @@ func chain() []policy {
 		failures,     // failed replicas: restart them or fail the job
 		running,      // condition Running
 		surplus,      // remove what the job no longer wants
+		objects,      // keep the kind's further objects
 		jobServices,  // create the services that are missing, before the pods that look them up
 		replicas,     // create the pods that are missing
 		clearStalled, // nothing is in the way any more

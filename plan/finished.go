@@ -39,8 +39,9 @@ func finished(d *decision) bool {
 	return true
 }
 
-// cleanUp deletes what a finished job does not keep. Services stay only while pods
-// run that the policy leaves alone, because those may still look for each other.
+// cleanUp deletes what a finished job does not keep. Services, and the further
+// objects that the kind wants even so, stay only while pods run that the policy
+// leaves alone, because those may still need them.
 func (d *decision) cleanUp() {
 	policy := d.in.cleanPodPolicy()
 	running := false
@@ -57,10 +58,10 @@ func (d *decision) cleanUp() {
 			running = true
 		}
 	}
-	if running {
-		return
+	d.deleteObjects(running, "the job has finished")
+	if !running {
+		d.deleteServices("the job has finished")
 	}
-	d.deleteServices("the job has finished")
 }
 
 // deleteServices deletes all services of the job.

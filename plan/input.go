@@ -33,6 +33,9 @@ type Input struct {
 	// services of anybody else must not be among them.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
+	// Objects are the further objects that the kind wants for the job, and those of
+	// their kinds that the job has.
+	Objects []Object
 	// DeadNodes are those of SuspectNodes that are gone or out of service.
 	DeadNodes map[string]bool
 	// Backoff is the delay between restarts of the same replica.

@@ -100,6 +100,19 @@ func addServicePort(ports []corev1.ServicePort, p corev1.ContainerPort) []corev1
 	})
 }
 
+// Claim makes an object one of the job's: in its namespace, with its labels, owned
+// by it. Other labels of the object stay.
+func Claim(in *Input, o metav1.Object) {
+	labels := maps.Clone(o.GetLabels())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, JobLabels(in.Kind, in.Job.Name))
+	o.SetNamespace(in.Job.Namespace)
+	o.SetLabels(labels)
+	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
+}
+
 // ownerReference makes the job the owner of an object, so that the garbage
 // collector deletes the object with it.
 func (in *Input) ownerReference() metav1.OwnerReference {

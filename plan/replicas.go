@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // surplus removes pods and services that the job does not want any more: those of
@@ -58,39 +56,4 @@ func (d *decision) oldGangIsThere() bool {
 		found = found || d.replaced(s) && (podAttempt(s.pod) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
 	})
 	return found
-}
-
-// jobServices creates the services that are missing.
-func jobServices(d *decision) bool {
-	have := make(map[string]bool, len(d.in.Services))
-	for _, s := range d.in.Services {
-		have[s.Name] = true
-	}
-	for _, s := range d.wantedServices() {
-		if !have[s.Name] {
-			d.act(s)
-		}
-	}
-	return false
-}
-
-// wantedServices are the services of the job by its service mode.
-func (d *decision) wantedServices() []CreateService {
-	switch d.in.serviceMode() {
-	case commonv1.ServiceModePerReplica:
-		var out []CreateService
-		d.tally.each(func(s *slot) {
-			out = append(out, CreateService{
-				Name: s.name, Type: s.typ, Index: s.index,
-				Reason: "each replica has one",
-			})
-		})
-		return out
-	case commonv1.ServiceModePerJob:
-		return []CreateService{{Name: d.in.Job.Name, Reason: "the job has one"}}
-	case commonv1.ServiceModeNone:
-		return nil
-	default:
-		return nil
-	}
 }

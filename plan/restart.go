@@ -214,4 +214,3 @@ func (b Backoff) delay(attempt int32, ran time.Duration) time.Duration {
 	}
 	return b.Max
 }
-

@@ -80,7 +80,7 @@ func clearStalled(d *decision) bool {
 func wantsCreate(actions []Action) bool {
 	for _, a := range actions {
 		switch a.(type) {
-		case CreatePod, CreateService:
+		case CreatePod, CreateService, CreateObject:
 			return true
 		}
 	}
@@ -108,6 +108,8 @@ func objectOf(a Action) string {
 		return "pod " + a.Name
 	case CreateService:
 		return "service " + a.Name
+	case CreateObject:
+		return a.Kind + " " + a.Name
 	default:
 		return "an object"
 	}

@@ -8,7 +8,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// suspended keeps a suspended job without pods and services, and resumes it.
+// suspended keeps a suspended job without pods, services and further objects, and resumes it.
 func suspended(d *decision) bool {
 	status, in := &d.plan.Status, d.in
 	if !in.suspended() {
@@ -31,5 +31,6 @@ func suspended(d *decision) bool {
 		}
 	}
 	d.deleteServices("the job is suspended")
+	d.deleteObjects(false, "the job is suspended")
 	return true
 }

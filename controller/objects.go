@@ -1,0 +1,223 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+// objectsOf compares the further objects that the author wants for a job with those
+// that are there.
+func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) ([]plan.Object, error) {
+	if c.set.keeper == nil || in.Job.Deleted {
+		return nil, nil
+	}
+	found, err := c.foundObjects(ctx, job, in)
+	if err != nil {
+		return nil, err
+	}
+	wanted := c.set.keeper.Objects(job, tally)
+	out := make([]plan.Object, 0, len(wanted)+len(found))
+	for _, w := range wanted {
+		o, err := c.compare(job, in, w, found)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	for key, f := range found { // what is left is not wanted
+		out = append(out, plan.Object{Kind: key.kind, Name: key.name, UID: f.GetUID(), Version: f.GetResourceVersion(), Leaving: f.GetDeletionTimestamp() != nil})
+	}
+	slices.SortFunc(out[len(wanted):], func(a, b plan.Object) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	return out, nil
+}
+
+// compare sets one wanted object beside the one that is there, and takes that off
+// the list.
+func (c *JobController[J]) compare(job J, in *plan.Input, wanted client.Object, found map[childName]client.Object) (plan.Object, error) {
+	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
+	if err != nil {
+		return plan.Object{}, reconcile.TerminalError(fmt.Errorf("Objects() of %s wants a %T, which the scheme does not know: %w", in.Kind.Name, wanted, err))
+	}
+	wanted.GetObjectKind().SetGroupVersionKind(gvk)
+	plan.Claim(in, wanted)
+	key := childName{gvk.Kind, wanted.GetName()}
+	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted}
+	f, ok := found[key]
+	if !ok {
+		return o, nil
+	}
+	delete(found, key)
+	o.UID, o.Version, o.Leaving = f.GetUID(), f.GetResourceVersion(), f.GetDeletionTimestamp() != nil
+	w, err := content(wanted)
+	if err != nil {
+		return o, err
+	}
+	have, err := content(f)
+	if err != nil {
+		return o, err
+	}
+	o.Patch = plan.Difference(w, have)
+	return o, nil
+}
+
+// content is what an object says, without what the API server adds to it.
+func content(o client.Object) (map[string]any, error) {
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("cannot compare the %T %s: %w", o, o.GetName(), err)
+	}
+	delete(m, "status")
+	delete(m, "apiVersion")
+	delete(m, "kind")
+	metadata := map[string]any{}
+	if labels := o.GetLabels(); len(labels) > 0 {
+		metadata["labels"] = asAny(labels)
+	}
+	if annotations := o.GetAnnotations(); len(annotations) > 0 {
+		metadata["annotations"] = asAny(annotations)
+	}
+	m["metadata"] = metadata
+	return m, nil
+}
+
+func asAny(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// foundObjects are the further objects whose controller is the job.
+func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Input) (map[childName]client.Object, error) {
+	found := map[childName]client.Object{}
+	for _, gvk := range c.set.objectKinds {
+		seen, err := c.set.cache.listObjects(ctx, job, gvk)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list the %s objects of %s %s/%s: %w", gvk.Kind, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+		}
+		for _, o := range withOwnWrites(c.set.memory, job, gvk.Kind, seen, in.Now) {
+			found[childName{gvk.Kind, o.GetName()}] = o
+		}
+	}
+	return found, nil
+}
+
+// listObjects finds the objects of a kind whose controller is the job.
+func (l *cacheLister[J]) listObjects(ctx context.Context, job J, gvk schema.GroupVersionKind) ([]client.Object, error) {
+	empty, err := l.scheme.New(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	if err != nil {
+		return nil, fmt.Errorf("the scheme does not know the list of %s: %w", gvk.Kind, err)
+	}
+	list, ok := empty.(client.ObjectList)
+	if !ok {
+		return nil, fmt.Errorf("%T is no list of objects", empty)
+	}
+	if err := l.list(ctx, job, list); err != nil {
+		return nil, err
+	}
+	var out []client.Object
+	err = meta.EachListItem(list, func(item runtime.Object) error {
+		if o, ok := item.(client.Object); ok && metav1.IsControlledBy(o, job) {
+			out = append(out, o)
+		}
+		return nil
+	})
+	return out, err //nolint:wrapcheck // the caller says of what
+}
+
+// createObject creates a further object.
+func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Input, a plan.CreateObject) result {
+	o, ok := a.Object.(client.Object)
+	if !ok {
+		return result{obstacle: plan.Broken, message: fmt.Sprintf("%T is no API object", a.Object)}
+	}
+	return c.created(ctx, job, in, a.Kind, o, c.Client.Create(ctx, o))
+}
+
+// updateObject mends a further object, if it is still the one that was seen.
+func (c *JobController[J]) updateObject(ctx context.Context, job J, in *plan.Input, a plan.UpdateObject) result {
+	o, patch, err := c.patchFor(in, a)
+	if err != nil {
+		return result{err: err}
+	}
+	return c.updated(job, in, a.Kind, o, c.Client.Patch(ctx, o, patch))
+}
+
+// patchFor puts a merge patch together, with its precondition.
+func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client.Object, client.Patch, error) {
+	for _, gvk := range c.set.objectKinds {
+		if gvk.Kind != a.Kind {
+			continue
+		}
+		empty, err := c.Client.Scheme().New(gvk)
+		o, ok := empty.(client.Object)
+		if err != nil || !ok {
+			break
+		}
+		o.SetNamespace(in.Job.Namespace)
+		o.SetName(a.Name)
+		body := maps.Clone(a.Patch)
+		metadata := map[string]any{"uid": a.UID, "resourceVersion": a.Version}
+		if m, ok := a.Patch["metadata"].(map[string]any); ok {
+			maps.Copy(metadata, m)
+		}
+		body["metadata"] = metadata
+		data, err := json.Marshal(body)
+		return o, client.RawPatch(types.MergePatchType, data), err //nolint:wrapcheck // cannot fail for what an object holds
+	}
+	return nil, nil, fmt.Errorf("cannot update %s %s: the kind is not among those that ObjectKinds names", a.Kind, a.Name)
+}
+
+// updateService gives a service the ports and the selector that it should have, if
+// it is still the one that was seen.
+func (c *JobController[J]) updateService(ctx context.Context, job J, in *plan.Input, a plan.UpdateService) result {
+	service := plan.NewService(in, a.CreateService)
+	service.UID, service.ResourceVersion = a.UID, a.Version
+	return c.updated(job, in, kindService, service, c.set.services.UpdateService(ctx, job, service))
+}
+
+// updated finds out what became of an update.
+func (c *JobController[J]) updated(job J, in *plan.Input, kind string, o client.Object, err error) result {
+	switch {
+	case err == nil:
+		c.set.memory.wroteChild(job, kind, o, in.Now)
+		return result{done: true}
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		return result{} // The cache will show what it is like now.
+	case refused(err):
+		return result{obstacle: plan.Refused, message: steady(err.Error())}
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return result{obstacle: plan.Invalid, message: err.Error()}
+	default:
+		return result{err: fmt.Errorf("cannot update %s %s/%s: %w", kind, o.GetNamespace(), o.GetName(), err)}
+	}
+}
+
+// deleteObject deletes a further object.
+func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Input, a plan.DeleteObject) result {
+	o := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: in.Job.Namespace, Name: a.Name, UID: a.UID}}
+	for _, gvk := range c.set.objectKinds {
+		if gvk.Kind == a.Kind {
+			o.SetGroupVersionKind(gvk)
+		}
+	}
+	uid := a.UID
+	return c.deleted(job, a.Kind, a.UID, c.Client.Delete(ctx, o, client.Preconditions{UID: &uid}, background))
+}

@@ -87,6 +87,7 @@ race-detector:
 .PHONY: generate
 generate: ## Generate deep copies, CRDs and RBAC, and put code into the documentation
 	@$(TOOL) controller-gen object paths=./api/... paths=./examples/...
+	@$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/kubeflow/... output:crd:dir=config/crd
 	@$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./examples/testjob/v1/... output:crd:dir=config/crd
 	@$(TOOL) controller-gen rbac:roleName=testjob-operator paths=./examples/testjob/... output:rbac:dir=config/rbac/testjob
 	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))

@@ -1,0 +1,79 @@
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// JAXJobReplicaTypeWorker is the only replica type of a JAXJob. Worker 0 is the
+// coordinator.
+const JAXJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
+
+// Names of JAXJob, and what it fills in where a manifest is silent.
+const (
+	JAXJobKind     = "JAXJob"
+	JAXJobPlural   = "jaxjobs"
+	JAXJobSingular = "jaxjob"
+	// JAXJobFrameworkName is the value of the label framework of its metrics.
+	JAXJobFrameworkName = "jax"
+	// JAXJobDefaultContainerName is the container that every replica must have.
+	JAXJobDefaultContainerName = "jax"
+	// JAXJobDefaultPortName and JAXJobDefaultPort are the port of that container at
+	// which Worker 0 coordinates the others.
+	JAXJobDefaultPortName       = "jaxjob-port"
+	JAXJobDefaultPort     int32 = 6666
+	// JAXJobDefaultRestartPolicy is that of replicas which name none.
+	JAXJobDefaultRestartPolicy = commonv1.RestartPolicyNever
+)
+
+// JAXJob runs a JAX program in any number of Workers, coordinated by Worker 0.
+//
+// It succeeds when all its Workers do.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=jaxjobs,singular=jaxjob
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.jaxReplicaSpecs.Worker.replicas,statuspath=.status.replicaStatuses.Worker.active,selectorpath=.status.replicaStatuses.Worker.selector
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.spec.jaxReplicaSpecs.Worker.replicas`
+// +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.replicaStatuses.Worker.active`
+// +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.restarts`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name",messageExpression="'metadata.name \"' + self.metadata.name + '\" must start with a lower-case letter, hold lower-case letters, digits and \\'-\\' only, and end with a letter or digit, because the pods and services are named after it: choose another name'"
+// +kubebuilder:validation:XValidation:rule="size(self.spec.jaxReplicaSpecs) == 0 || size(self.metadata.name) + self.spec.jaxReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.jaxReplicaSpecs[t].replicas) && self.spec.jaxReplicaSpecs[t].replicas > 0 ? self.spec.jaxReplicaSpecs[t].replicas - 1 : 0))).max() <= 63 || (oldSelf.hasValue() && size(oldSelf.value().spec.jaxReplicaSpecs) > 0 && !(size(self.metadata.name) + oldSelf.value().spec.jaxReplicaSpecs.map(t, size(t) + 2 + size(string(has(oldSelf.value().spec.jaxReplicaSpecs[t].replicas) && oldSelf.value().spec.jaxReplicaSpecs[t].replicas > 0 ? oldSelf.value().spec.jaxReplicaSpecs[t].replicas - 1 : 0))).max() <= 63))",optionalOldSelf=true,message="metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a shorter name",messageExpression="'metadata.name \"' + self.metadata.name + '\" is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a name of at most ' + string(63 - self.spec.jaxReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.jaxReplicaSpecs[t].replicas) && self.spec.jaxReplicaSpecs[t].replicas > 0 ? self.spec.jaxReplicaSpecs[t].replicas - 1 : 0))).max()) + ' characters'"
+type JAXJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the job shall be.
+	Spec JAXJobSpec `json:"spec"`
+	// Status is what the job is.
+	// +optional
+	Status commonv1.JobStatus `json:"status,omitempty"`
+}
+
+// JAXJobSpec is what a JAXJob shall be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in ['', 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'\"' + self.runPolicy.managedBy + '\" is not known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'"
+// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : '') == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '')",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"' + (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '') + '\": keep that, or delete the job and create it anew'"
+type JAXJobSpec struct {
+	// RunPolicy holds the policies of the job as a whole.
+	// +optional
+	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
+
+	// JAXReplicaSpecs describes the replicas: Worker (any number).
+	// +kubebuilder:validation:MaxProperties=4
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['worker'])",message="a JAXJob knows the replica type Worker only: remove or rename the others",messageExpression="'unknown replica type ' + self.filter(t, !(t.lowerAscii() in ['worker'])).join(', ') + ': a JAXJob knows the replica type Worker: remove or rename it'"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'jax'))",message="each replica type needs a container named \"jax\" in template.spec.containers: name the main container so",messageExpression="self.filter(t, !has(self[t].template) || !has(self[t].template.spec) || !self[t].template.spec.containers.exists(c, c.name == 'jax')).join(', ') + ' has no container named \"jax\" in template.spec.containers: name the main container so'"
+	JAXReplicaSpecs ReplicaSpecs `json:"jaxReplicaSpecs"`
+}
+
+// JAXJobList is a list of JAXJobs.
+//
+// +kubebuilder:object:root=true
+type JAXJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []JAXJob `json:"items"`
+}

@@ -1,0 +1,107 @@
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Replica types of an MPIJob.
+const (
+	// MPIJobReplicaTypeLauncher is the replica that calls mpirun. There is one, and
+	// its pod is named <job>-launcher, without an index.
+	MPIJobReplicaTypeLauncher commonv1.ReplicaType = "Launcher"
+	// MPIJobReplicaTypeWorker is a replica in which the launcher starts processes.
+	MPIJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
+)
+
+// Names of MPIJob, and what it fills in where a manifest is silent.
+const (
+	MPIJobKind     = "MPIJob"
+	MPIJobPlural   = "mpijobs"
+	MPIJobSingular = "mpijob"
+	// MPIJobFrameworkName is the value of the label framework of its metrics.
+	MPIJobFrameworkName = "mpi"
+	// MPIJobDefaultContainerName is the container that every replica must have.
+	MPIJobDefaultContainerName = "mpi"
+	// MPIJobDefaultPortName and MPIJobDefaultPort name a port for containers that
+	// want one. MPI itself needs none: the launcher reaches Workers through the API
+	// server.
+	MPIJobDefaultPortName       = "mpi-port"
+	MPIJobDefaultPort     int32 = 9999
+	// MPIJobDefaultRestartPolicy is that of replicas which name none.
+	MPIJobDefaultRestartPolicy = commonv1.RestartPolicyNever
+	// MPIJobDefaultSlotsPerWorker is spec.slotsPerWorker where it is absent.
+	MPIJobDefaultSlotsPerWorker int32 = 1
+)
+
+// MPIJob runs an MPI program: a Launcher, which calls mpirun, and any number of
+// Workers, in which it starts processes.
+//
+// It succeeds when its Launcher does.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=mpijobs,singular=mpijob
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.spec.mpiReplicaSpecs.Worker.replicas`
+// +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.replicaStatuses.Worker.active`
+// +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.restarts`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods are named after it: choose another name",messageExpression="'metadata.name \"' + self.metadata.name + '\" must start with a lower-case letter, hold lower-case letters, digits and \\'-\\' only, and end with a letter or digit, because the pods are named after it: choose another name'"
+// +kubebuilder:validation:XValidation:rule="size(self.spec.mpiReplicaSpecs) == 0 || size(self.metadata.name) + self.spec.mpiReplicaSpecs.map(t, t.lowerAscii() == 'launcher' ? 9 : size(t) + 2 + size(string(has(self.spec.mpiReplicaSpecs[t].replicas) && self.spec.mpiReplicaSpecs[t].replicas > 0 ? self.spec.mpiReplicaSpecs[t].replicas - 1 : 0))).max() <= 63 || (oldSelf.hasValue() && size(oldSelf.value().spec.mpiReplicaSpecs) > 0 && !(size(self.metadata.name) + oldSelf.value().spec.mpiReplicaSpecs.map(t, t.lowerAscii() == 'launcher' ? 9 : size(t) + 2 + size(string(has(oldSelf.value().spec.mpiReplicaSpecs[t].replicas) && oldSelf.value().spec.mpiReplicaSpecs[t].replicas > 0 ? oldSelf.value().spec.mpiReplicaSpecs[t].replicas - 1 : 0))).max() <= 63))",optionalOldSelf=true,message="metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a shorter name",messageExpression="'metadata.name \"' + self.metadata.name + '\" is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a name of at most ' + string(63 - self.spec.mpiReplicaSpecs.map(t, t.lowerAscii() == 'launcher' ? 9 : size(t) + 2 + size(string(has(self.spec.mpiReplicaSpecs[t].replicas) && self.spec.mpiReplicaSpecs[t].replicas > 0 ? self.spec.mpiReplicaSpecs[t].replicas - 1 : 0))).max()) + ' characters'"
+type MPIJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the job shall be.
+	Spec MPIJobSpec `json:"spec"`
+	// Status is what the job is.
+	// +optional
+	Status commonv1.JobStatus `json:"status,omitempty"`
+}
+
+// MPIJobSpec is what an MPIJob shall be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in ['', 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'\"' + self.runPolicy.managedBy + '\" is not known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'"
+// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : '') == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '')",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"' + (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '') + '\": keep that, or delete the job and create it anew'"
+type MPIJobSpec struct {
+	// SlotsPerWorker is how many processes MPI may start in each Worker, as the
+	// hostfile says. Default: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SlotsPerWorker *int32 `json:"slotsPerWorker,omitempty"`
+
+	// CleanPodPolicy says which pods are deleted when the job has finished. It is
+	// the older place of runPolicy.cleanPodPolicy, which wins if both are set.
+	// Default: runPolicy.cleanPodPolicy; None if that is absent too.
+	// +optional
+	CleanPodPolicy *commonv1.CleanPodPolicy `json:"cleanPodPolicy,omitempty"`
+
+	// MPIReplicaSpecs describes the replicas: Launcher (exactly 1) and Worker (any
+	// number, 0 if it says none).
+	// +kubebuilder:validation:MaxProperties=4
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['launcher', 'worker'])",message="a MPIJob knows the replica types Launcher and Worker only: remove or rename the others",messageExpression="'unknown replica type ' + self.filter(t, !(t.lowerAscii() in ['launcher', 'worker'])).join(', ') + ': a MPIJob knows the replica types Launcher and Worker: remove or rename it'"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'mpi'))",message="each replica type needs a container named \"mpi\" in template.spec.containers: name the main container so",messageExpression="self.filter(t, !has(self[t].template) || !has(self[t].template.spec) || !self[t].template.spec.containers.exists(c, c.name == 'mpi')).join(', ') + ' has no container named \"mpi\" in template.spec.containers: name the main container so'"
+	// +kubebuilder:validation:XValidation:rule="self.exists(t, t.lowerAscii() == 'launcher')",message="an MPIJob needs a Launcher: add one"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'launcher' || !has(self[t].replicas) || self[t].replicas == 1)",message="an MPIJob has exactly one Launcher, set it to 1 or remove it",messageExpression="'Launcher.replicas is ' + self.filter(t, t.lowerAscii() == 'launcher').map(t, string(self[t].replicas)).join(', ') + ': an MPIJob has exactly one Launcher, set it to 1 or remove it'"
+	MPIReplicaSpecs ReplicaSpecs `json:"mpiReplicaSpecs"`
+
+	// MainContainer is the container of a Worker in which the launcher starts
+	// processes. Default: the first container of the Worker.
+	// +optional
+	MainContainer string `json:"mainContainer,omitempty"`
+
+	// RunPolicy holds the policies of the job as a whole.
+	// +optional
+	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
+}
+
+// MPIJobList is a list of MPIJobs.
+//
+// +kubebuilder:object:root=true
+type MPIJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MPIJob `json:"items"`
+}

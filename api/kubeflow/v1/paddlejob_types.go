@@ -1,0 +1,122 @@
+package v1
+
+import (
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Replica types of a PaddleJob.
+const (
+	// PaddleJobReplicaTypeMaster is a parameter server. A job without one trains
+	// collectively, led by Worker 0.
+	PaddleJobReplicaTypeMaster commonv1.ReplicaType = "Master"
+	// PaddleJobReplicaTypeWorker is a trainer.
+	PaddleJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
+)
+
+// Names of PaddleJob, and what it fills in where a manifest is silent.
+const (
+	PaddleJobKind     = "PaddleJob"
+	PaddleJobPlural   = "paddlejobs"
+	PaddleJobSingular = "paddlejob"
+	// PaddleJobFrameworkName is the value of the label framework of its metrics.
+	PaddleJobFrameworkName = "paddle"
+	// PaddleJobDefaultContainerName is the container that every replica must have.
+	PaddleJobDefaultContainerName = "paddle"
+	// PaddleJobDefaultPortName and PaddleJobDefaultPort are the port of that
+	// container at which the replicas reach one another.
+	PaddleJobDefaultPortName       = "master"
+	PaddleJobDefaultPort     int32 = 36543
+	// PaddleJobDefaultRestartPolicy is that of replicas which name none.
+	PaddleJobDefaultRestartPolicy = commonv1.RestartPolicyOnFailure
+)
+
+// PaddleJob trains with PaddlePaddle: Workers alone, or Workers with Masters, which
+// are parameter servers.
+//
+// It succeeds when its Masters do or, without any, when all its Workers do.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=paddlejobs,singular=paddlejob
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.paddleReplicaSpecs.Worker.replicas,statuspath=.status.replicaStatuses.Worker.active,selectorpath=.status.replicaStatuses.Worker.selector
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.spec.paddleReplicaSpecs.Worker.replicas`
+// +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.replicaStatuses.Worker.active`
+// +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.restarts`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name",messageExpression="'metadata.name \"' + self.metadata.name + '\" must start with a lower-case letter, hold lower-case letters, digits and \\'-\\' only, and end with a letter or digit, because the pods and services are named after it: choose another name'"
+// +kubebuilder:validation:XValidation:rule="size(self.spec.paddleReplicaSpecs) == 0 || size(self.metadata.name) + self.spec.paddleReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.paddleReplicaSpecs[t].replicas) && self.spec.paddleReplicaSpecs[t].replicas > 0 ? self.spec.paddleReplicaSpecs[t].replicas - 1 : 0))).max() <= 63 || (oldSelf.hasValue() && size(oldSelf.value().spec.paddleReplicaSpecs) > 0 && !(size(self.metadata.name) + oldSelf.value().spec.paddleReplicaSpecs.map(t, size(t) + 2 + size(string(has(oldSelf.value().spec.paddleReplicaSpecs[t].replicas) && oldSelf.value().spec.paddleReplicaSpecs[t].replicas > 0 ? oldSelf.value().spec.paddleReplicaSpecs[t].replicas - 1 : 0))).max() <= 63))",optionalOldSelf=true,message="metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a shorter name",messageExpression="'metadata.name \"' + self.metadata.name + '\" is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a name of at most ' + string(63 - self.spec.paddleReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.paddleReplicaSpecs[t].replicas) && self.spec.paddleReplicaSpecs[t].replicas > 0 ? self.spec.paddleReplicaSpecs[t].replicas - 1 : 0))).max()) + ' characters'"
+type PaddleJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the job shall be.
+	Spec PaddleJobSpec `json:"spec"`
+	// Status is what the job is.
+	// +optional
+	Status commonv1.JobStatus `json:"status,omitempty"`
+}
+
+// PaddleJobSpec is what a PaddleJob shall be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in ['', 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'\"' + self.runPolicy.managedBy + '\" is not known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'"
+// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : '') == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '')",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"' + (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '') + '\": keep that, or delete the job and create it anew'"
+// +kubebuilder:validation:XValidation:rule="!has(self.elasticPolicy) || self.paddleReplicaSpecs.exists(t, t.lowerAscii() == 'worker')",fieldPath=".elasticPolicy",message="it scales Workers, and the job has none: add Worker to paddleReplicaSpecs, or remove elasticPolicy"
+type PaddleJobSpec struct {
+	// RunPolicy holds the policies of the job as a whole.
+	// +optional
+	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
+
+	// ElasticPolicy says between which numbers of Workers the job can be scaled.
+	// Default: none; the number is fixed.
+	// +optional
+	ElasticPolicy *PaddleElasticPolicy `json:"elasticPolicy,omitempty"`
+
+	// PaddleReplicaSpecs describes the replicas: Master and Worker (any number).
+	// +kubebuilder:validation:MaxProperties=4
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['master', 'worker'])",message="a PaddleJob knows the replica types Master and Worker only: remove or rename the others",messageExpression="'unknown replica type ' + self.filter(t, !(t.lowerAscii() in ['master', 'worker'])).join(', ') + ': a PaddleJob knows the replica types Master and Worker: remove or rename it'"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'paddle'))",message="each replica type needs a container named \"paddle\" in template.spec.containers: name the main container so",messageExpression="self.filter(t, !has(self[t].template) || !has(self[t].template.spec) || !self[t].template.spec.containers.exists(c, c.name == 'paddle')).join(', ') + ' has no container named \"paddle\" in template.spec.containers: name the main container so'"
+	PaddleReplicaSpecs ReplicaSpecs `json:"paddleReplicaSpecs"`
+}
+
+// PaddleElasticPolicy says between which numbers of Workers a PaddleJob can be
+// scaled.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="it is more than maxReplicas: lower it, or raise maxReplicas",messageExpression="string(self.minReplicas) + ' is more than maxReplicas, ' + string(self.maxReplicas) + ': lower it, or raise maxReplicas'"
+type PaddleElasticPolicy struct {
+	// MinReplicas is with how few Workers the job goes on.
+	// Default: maxReplicas; the replicas of Worker if that is absent too.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MinReplicas *int32 `json:"minReplicas,omitempty"`
+
+	// MaxReplicas is up to how many Workers the job can be scaled.
+	// Default: minReplicas; the replicas of Worker if that is absent too.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxReplicas *int32 `json:"maxReplicas,omitempty"`
+
+	// MaxRestarts has no effect: runPolicy.backoffLimit limits the restarts of the
+	// job. It is here so that manifests which have it are taken.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxRestarts *int32 `json:"maxRestarts,omitempty"`
+
+	// Metrics are the metrics by which a HorizontalPodAutoscaler is to choose the
+	// number of Workers. Default: none; there is no autoscaler.
+	// +optional
+	// +listType=atomic
+	Metrics []autoscalingv2.MetricSpec `json:"metrics,omitempty"`
+}
+
+// PaddleJobList is a list of PaddleJobs.
+//
+// +kubebuilder:object:root=true
+type PaddleJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []PaddleJob `json:"items"`
+}

@@ -1,0 +1,46 @@
+package v1
+
+import (
+	"slices"
+	"strings"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// ReplicaSpecs describes the replicas of a job by type. The letter case of a type
+// does not matter ("worker" is "Worker"); each kind says which types it knows and
+// how many replicas of each it takes.
+//
+// The rules here hold for every kind; a kind adds its own where it has a field of
+// this type.
+//
+// +kubebuilder:validation:XValidation:rule="size(self) > 0",message="the job has no replicas: add at least one replica type with a template"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || size(self) == 0 || self.exists(t, !has(self[t].replicas) || self[t].replicas != 0)",optionalOldSelf=true,message="0 replicas in total: set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"
+// +kubebuilder:validation:XValidation:rule="self.all(t, self.exists_one(u, u.lowerAscii() == t.lowerAscii()))",message="a replica type is given twice, in different letter case: keep one of the two",messageExpression="'the replica types ' + self.filter(t, !self.exists_one(u, u.lowerAscii() == t.lowerAscii())).join(', ') + ' differ by letter case only: keep one of them'"
+// +kubebuilder:validation:XValidation:rule="self.all(t, !has(self[t].template) || !has(self[t].template.spec) || self[t].template.spec.containers.all(c, has(c.image) && c.image != ''))",message="a container has no image: give every container in template.spec.containers one",messageExpression="'a container of ' + self.filter(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, !has(c.image) || c.image == '')).join(', ') + ' has no image: give every container in template.spec.containers one'"
+// +kubebuilder:validation:XValidation:rule="self.all(t, !has(self[t].template) || !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || !self[t].template.metadata.labels.exists(l, l.startsWith('training.kubeflow.org/')))",message="the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them"
+type ReplicaSpecs map[commonv1.ReplicaType]*commonv1.ReplicaSpec
+
+// get returns the spec of a type in whatever letter case, or nil. The spelling of
+// the API is looked for first.
+func (r ReplicaSpecs) get(t commonv1.ReplicaType) *commonv1.ReplicaSpec {
+	if spec, ok := r[t]; ok {
+		return spec
+	}
+	for _, key := range r.types() {
+		if strings.EqualFold(string(key), string(t)) {
+			return r[key]
+		}
+	}
+	return nil
+}
+
+// types lists the keys in a stable order.
+func (r ReplicaSpecs) types() []commonv1.ReplicaType {
+	out := make([]commonv1.ReplicaType, 0, len(r))
+	for t := range r {
+		out = append(out, t)
+	}
+	slices.Sort(out)
+	return out
+}

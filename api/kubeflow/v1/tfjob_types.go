@@ -1,0 +1,120 @@
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Replica types of a TFJob.
+const (
+	// TFJobReplicaTypePS is a parameter server.
+	TFJobReplicaTypePS commonv1.ReplicaType = "PS"
+	// TFJobReplicaTypeWorker trains.
+	TFJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
+	// TFJobReplicaTypeChief is the replica that leads the others and writes
+	// checkpoints. There is at most one. Without it Worker 0 leads.
+	TFJobReplicaTypeChief commonv1.ReplicaType = "Chief"
+	// TFJobReplicaTypeMaster is the name of Chief in TensorFlow 1. A job has one or
+	// the other.
+	TFJobReplicaTypeMaster commonv1.ReplicaType = "Master"
+	// TFJobReplicaTypeEval evaluates checkpoints while the others train.
+	TFJobReplicaTypeEval commonv1.ReplicaType = "Evaluator"
+)
+
+// Names of TFJob, and what it fills in where a manifest is silent.
+const (
+	TFJobKind     = "TFJob"
+	TFJobPlural   = "tfjobs"
+	TFJobSingular = "tfjob"
+	// TFJobFrameworkName is the value of the label framework of its metrics.
+	TFJobFrameworkName = "tensorflow"
+	// TFJobDefaultContainerName is the container that every replica must have.
+	TFJobDefaultContainerName = "tensorflow"
+	// TFJobDefaultPortName and TFJobDefaultPort are the port of that container at
+	// which the replicas reach one another.
+	TFJobDefaultPortName       = "tfjob-port"
+	TFJobDefaultPort     int32 = 2222
+	// TFJobDefaultRestartPolicy is that of replicas which name none.
+	TFJobDefaultRestartPolicy = commonv1.RestartPolicyNever
+)
+
+// TFJob trains with TensorFlow: a Chief (or Master), Workers, parameter servers and
+// Evaluators, which find one another through the environment variable TF_CONFIG.
+//
+// It succeeds when its Chief does or, without one, when Worker 0 does, or as
+// successPolicy says.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=tfjobs,singular=tfjob
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.spec.tfReplicaSpecs.Worker.replicas`
+// +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.replicaStatuses.Worker.active`
+// +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.restarts`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name",messageExpression="'metadata.name \"' + self.metadata.name + '\" must start with a lower-case letter, hold lower-case letters, digits and \\'-\\' only, and end with a letter or digit, because the pods and services are named after it: choose another name'"
+// +kubebuilder:validation:XValidation:rule="size(self.spec.tfReplicaSpecs) == 0 || size(self.metadata.name) + self.spec.tfReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.tfReplicaSpecs[t].replicas) && self.spec.tfReplicaSpecs[t].replicas > 0 ? self.spec.tfReplicaSpecs[t].replicas - 1 : 0))).max() <= 63 || (oldSelf.hasValue() && size(oldSelf.value().spec.tfReplicaSpecs) > 0 && !(size(self.metadata.name) + oldSelf.value().spec.tfReplicaSpecs.map(t, size(t) + 2 + size(string(has(oldSelf.value().spec.tfReplicaSpecs[t].replicas) && oldSelf.value().spec.tfReplicaSpecs[t].replicas > 0 ? oldSelf.value().spec.tfReplicaSpecs[t].replicas - 1 : 0))).max() <= 63))",optionalOldSelf=true,message="metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a shorter name",messageExpression="'metadata.name \"' + self.metadata.name + '\" is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a name of at most ' + string(63 - self.spec.tfReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.tfReplicaSpecs[t].replicas) && self.spec.tfReplicaSpecs[t].replicas > 0 ? self.spec.tfReplicaSpecs[t].replicas - 1 : 0))).max()) + ' characters'"
+type TFJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the job shall be.
+	Spec TFJobSpec `json:"spec"`
+	// Status is what the job is.
+	// +optional
+	Status commonv1.JobStatus `json:"status,omitempty"`
+}
+
+// TFJobSpec is what a TFJob shall be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in ['', 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'\"' + self.runPolicy.managedBy + '\" is not known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'"
+// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : '') == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '')",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"' + (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '') + '\": keep that, or delete the job and create it anew'"
+type TFJobSpec struct {
+	// RunPolicy holds the policies of the job as a whole.
+	// +optional
+	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
+
+	// SuccessPolicy says when a job without Chief and Master has succeeded: "" when
+	// Worker 0 or all Workers have, AllWorkers when all Workers have. With a Chief
+	// or Master it has no effect: that one decides. Default: "".
+	// +optional
+	SuccessPolicy *SuccessPolicy `json:"successPolicy,omitempty"`
+
+	// TFReplicaSpecs describes the replicas: Chief or Master (at most 1), Worker, PS
+	// and Evaluator (any number).
+	// +kubebuilder:validation:MaxProperties=6
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['chief', 'evaluator', 'master', 'ps', 'worker'])",message="a TFJob knows the replica types Chief, Evaluator, Master, PS and Worker only: remove or rename the others",messageExpression="'unknown replica type ' + self.filter(t, !(t.lowerAscii() in ['chief', 'evaluator', 'master', 'ps', 'worker'])).join(', ') + ': a TFJob knows the replica types Chief, Evaluator, Master, PS and Worker: remove or rename it'"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'tensorflow'))",message="each replica type needs a container named \"tensorflow\" in template.spec.containers: name the main container so",messageExpression="self.filter(t, !has(self[t].template) || !has(self[t].template.spec) || !self[t].template.spec.containers.exists(c, c.name == 'tensorflow')).join(', ') + ' has no container named \"tensorflow\" in template.spec.containers: name the main container so'"
+	// +kubebuilder:validation:XValidation:rule="self.filter(t, t.lowerAscii() in ['chief', 'master']).size() <= 1",message="a TFJob has a Chief or a Master, which are two names of one role: remove one of them"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'chief' || !has(self[t].replicas) || self[t].replicas <= 1)",message="a TFJob has at most one Chief, set it to 1",messageExpression="'Chief.replicas is ' + self.filter(t, t.lowerAscii() == 'chief').map(t, string(self[t].replicas)).join(', ') + ': a TFJob has at most one Chief, set it to 1'"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'master' || !has(self[t].replicas) || self[t].replicas <= 1)",message="a TFJob has at most one Master, set it to 1",messageExpression="'Master.replicas is ' + self.filter(t, t.lowerAscii() == 'master').map(t, string(self[t].replicas)).join(', ') + ': a TFJob has at most one Master, set it to 1'"
+	TFReplicaSpecs ReplicaSpecs `json:"tfReplicaSpecs"`
+
+	// EnableDynamicWorker tells each Worker of itself and of the parameter servers
+	// only, so that Workers can be added, removed and lost while the job runs; a
+	// Worker that fails does not fail the job. Default: false.
+	// +optional
+	EnableDynamicWorker bool `json:"enableDynamicWorker,omitempty"`
+}
+
+// SuccessPolicy says when a TFJob without Chief and Master has succeeded.
+//
+// +kubebuilder:validation:Enum="";AllWorkers
+type SuccessPolicy string
+
+const (
+	// SuccessPolicyDefault is success when Worker 0 or all Workers have succeeded.
+	SuccessPolicyDefault SuccessPolicy = ""
+	// SuccessPolicyAllWorkers is success when all Workers have succeeded.
+	SuccessPolicyAllWorkers SuccessPolicy = "AllWorkers"
+)
+
+// TFJobList is a list of TFJobs.
+//
+// +kubebuilder:object:root=true
+type TFJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []TFJob `json:"items"`
+}

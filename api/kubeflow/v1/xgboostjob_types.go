@@ -1,0 +1,86 @@
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Replica types of an XGBoostJob.
+const (
+	// XGBoostJobReplicaTypeMaster is the replica with rank 0, at whose address the
+	// others meet. There is one.
+	XGBoostJobReplicaTypeMaster commonv1.ReplicaType = "Master"
+	// XGBoostJobReplicaTypeWorker is any other replica.
+	XGBoostJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
+)
+
+// Names of XGBoostJob, and what it fills in where a manifest is silent.
+const (
+	XGBoostJobKind     = "XGBoostJob"
+	XGBoostJobPlural   = "xgboostjobs"
+	XGBoostJobSingular = "xgboostjob"
+	// XGBoostJobFrameworkName is the value of the label framework of its metrics.
+	XGBoostJobFrameworkName = "xgboost"
+	// XGBoostJobDefaultContainerName is the container that every replica must have.
+	XGBoostJobDefaultContainerName = "xgboost"
+	// XGBoostJobDefaultPortName and XGBoostJobDefaultPort are the port of that
+	// container at which the replicas reach one another.
+	XGBoostJobDefaultPortName       = "xgboostjob-port"
+	XGBoostJobDefaultPort     int32 = 9999
+	// XGBoostJobDefaultRestartPolicy is that of replicas which name none.
+	XGBoostJobDefaultRestartPolicy = commonv1.RestartPolicyNever
+)
+
+// XGBoostJob trains with XGBoost or LightGBM: a Master and any number of Workers.
+//
+// It succeeds when its Master does.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=xgboostjobs,singular=xgboostjob
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.spec.xgbReplicaSpecs.Worker.replicas`
+// +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.replicaStatuses.Worker.active`
+// +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.restarts`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name",messageExpression="'metadata.name \"' + self.metadata.name + '\" must start with a lower-case letter, hold lower-case letters, digits and \\'-\\' only, and end with a letter or digit, because the pods and services are named after it: choose another name'"
+// +kubebuilder:validation:XValidation:rule="size(self.spec.xgbReplicaSpecs) == 0 || size(self.metadata.name) + self.spec.xgbReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.xgbReplicaSpecs[t].replicas) && self.spec.xgbReplicaSpecs[t].replicas > 0 ? self.spec.xgbReplicaSpecs[t].replicas - 1 : 0))).max() <= 63 || (oldSelf.hasValue() && size(oldSelf.value().spec.xgbReplicaSpecs) > 0 && !(size(self.metadata.name) + oldSelf.value().spec.xgbReplicaSpecs.map(t, size(t) + 2 + size(string(has(oldSelf.value().spec.xgbReplicaSpecs[t].replicas) && oldSelf.value().spec.xgbReplicaSpecs[t].replicas > 0 ? oldSelf.value().spec.xgbReplicaSpecs[t].replicas - 1 : 0))).max() <= 63))",optionalOldSelf=true,message="metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a shorter name",messageExpression="'metadata.name \"' + self.metadata.name + '\" is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: use a name of at most ' + string(63 - self.spec.xgbReplicaSpecs.map(t, size(t) + 2 + size(string(has(self.spec.xgbReplicaSpecs[t].replicas) && self.spec.xgbReplicaSpecs[t].replicas > 0 ? self.spec.xgbReplicaSpecs[t].replicas - 1 : 0))).max()) + ' characters'"
+type XGBoostJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the job shall be.
+	Spec XGBoostJobSpec `json:"spec"`
+	// Status is what the job is.
+	// +optional
+	Status commonv1.JobStatus `json:"status,omitempty"`
+}
+
+// XGBoostJobSpec is what an XGBoostJob shall be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in ['', 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'\"' + self.runPolicy.managedBy + '\" is not known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'"
+// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : '') == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '')",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"' + (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '') + '\": keep that, or delete the job and create it anew'"
+type XGBoostJobSpec struct {
+	// RunPolicy holds the policies of the job as a whole.
+	// +optional
+	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
+
+	// XGBReplicaSpecs describes the replicas: Master (exactly 1) and Worker (any
+	// number).
+	// +kubebuilder:validation:MaxProperties=4
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['master', 'worker'])",message="a XGBoostJob knows the replica types Master and Worker only: remove or rename the others",messageExpression="'unknown replica type ' + self.filter(t, !(t.lowerAscii() in ['master', 'worker'])).join(', ') + ': a XGBoostJob knows the replica types Master and Worker: remove or rename it'"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'xgboost'))",message="each replica type needs a container named \"xgboost\" in template.spec.containers: name the main container so",messageExpression="self.filter(t, !has(self[t].template) || !has(self[t].template.spec) || !self[t].template.spec.containers.exists(c, c.name == 'xgboost')).join(', ') + ' has no container named \"xgboost\" in template.spec.containers: name the main container so'"
+	// +kubebuilder:validation:XValidation:rule="self.exists(t, t.lowerAscii() == 'master')",message="an XGBoostJob needs a Master: add one"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'master' || !has(self[t].replicas) || self[t].replicas == 1)",message="an XGBoostJob has exactly one Master, set it to 1 or remove it",messageExpression="'Master.replicas is ' + self.filter(t, t.lowerAscii() == 'master').map(t, string(self[t].replicas)).join(', ') + ': an XGBoostJob has exactly one Master, set it to 1 or remove it'"
+	XGBReplicaSpecs ReplicaSpecs `json:"xgbReplicaSpecs"`
+}
+
+// XGBoostJobList is a list of XGBoostJobs.
+//
+// +kubebuilder:object:root=true
+type XGBoostJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []XGBoostJob `json:"items"`
+}

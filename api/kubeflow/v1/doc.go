@@ -1,4 +1,69 @@
-// Package v1 is kubeflow.org/v1.
+// Package v1 holds the API types of kubeflow.org/v1: TFJob, PyTorchJob, MPIJob,
+// XGBoostJob, PaddleJob and JAXJob, with their defaults and validation. Import it
+// as kubeflowv1.
+//
+// It needs only Kubernetes' API machinery, so programs that make or read jobs can
+// use it without the operators:
+//
+//	scheme := runtime.NewScheme()
+//	err := kubeflowv1.AddToScheme(scheme)
+//
+// # The kinds
+//
+// Each kind has a map of replica specs, a run policy, and the status that all jobs
+// share (package api/common/v1). Every replica needs a container of the name in
+// the table; its exit code is the replica's.
+//
+//	kind        replica types                             container   port
+//	TFJob       Chief or Master (≤ 1), Worker, PS,        tensorflow  tfjob-port 2222
+//	            Evaluator
+//	PyTorchJob  Master (≤ 1), Worker                      pytorch     pytorchjob-port 23456
+//	MPIJob      Launcher (1), Worker                      mpi         (none is needed)
+//	XGBoostJob  Master (1), Worker                        xgboost     xgboostjob-port 9999
+//	PaddleJob   Master, Worker                            paddle      master 36543
+//	JAXJob      Worker                                    jax         jaxjob-port 6666
+//
+// The letter case of replica types does not matter in a manifest.
+//
+// # Compatibility
+//
+// JSON names, values and defaults are those of training-operator v1.9, so that its
+// manifests and the clients that read its jobs go on working. So are the Go names of
+// fields and replica types; ReplicaSpecs is a named map, to which map literals can be
+// assigned. These differ on purpose:
+//
+//   - Replica types in any letter case, a Master without replicas, and an empty
+//     managedBy are accepted.
+//   - managedBy cannot be changed, on JAXJobs neither.
+//   - What could be created but never ran is refused at once: a name that leaves no
+//     room for the names of pods, no replicas at all, an elastic policy whose minimum
+//     is above its maximum.
+//   - MPIJobs are validated when they are created, as the others are.
+//   - TFJobs have no replica types but those in the table, and at most one Chief or
+//     Master.
+//   - Labels under training.kubeflow.org/ in a pod template are refused, because the
+//     controller sets them; they used to be overwritten.
+//   - The policies are enumerations: a misspelt one is refused instead of ignored.
+//   - kubectl shows the true state of a job, its Workers (wanted and active) and its
+//     restarts.
+//
+// # Who checks what
+//
+// The CRDs in config/crd hold most rules (CEL), so that kubectl apply fails at once
+// and tells why. A name that is too long, for example, is refused with the longest
+// that is allowed. Rules about names look at an existing job only where it changes,
+// so that a job from before can still be reported on and deleted.
+//
+// The same rules stand in Go for programs and clusters that bypass the CRDs: those
+// particular to a kind in ValidateTFJob and its siblings here, those that hold for
+// every kind in package plan. No function here minds nil anywhere.
+//
+// # Defaults
+//
+// The library sets what is alike in all kinds: the spelling of replica types, one
+// replica, the restart policy, the port, the clean-up policy. What is particular to a
+// kind is set here, before that: SetPyTorchJobDefaults, SetMPIJobDefaults and
+// SetPaddleJobDefaults. TFJob, XGBoostJob and JAXJob have nothing of the sort.
 //
 // +kubebuilder:object:generate=true
 // +groupName=kubeflow.org

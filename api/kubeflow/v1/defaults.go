@@ -6,7 +6,7 @@ import (
 
 // SetPyTorchJobDefaults fills in what is particular to a PyTorchJob, in place:
 // nprocPerNode, unless the deprecated field of the elastic policy says it, and the
-// limits of the elastic policy. Set it before the defaults that all kinds share.
+// limits of the elastic policy. Call it before the defaults that all kinds share.
 func SetPyTorchJobDefaults(job *PyTorchJob) {
 	elastic := job.Spec.ElasticPolicy
 	if job.Spec.NprocPerNode == nil && (elastic == nil || elastic.NProcPerNode == nil) {
@@ -19,7 +19,7 @@ func SetPyTorchJobDefaults(job *PyTorchJob) {
 }
 
 // SetPaddleJobDefaults fills in what is particular to a PaddleJob, in place: the
-// limits of the elastic policy. Set it before the defaults that all kinds share.
+// limits of the elastic policy. Call it before the defaults that all kinds share.
 func SetPaddleJobDefaults(job *PaddleJob) {
 	if elastic := job.Spec.ElasticPolicy; elastic != nil {
 		worker := job.Spec.PaddleReplicaSpecs.get(PaddleJobReplicaTypeWorker)
@@ -28,15 +28,11 @@ func SetPaddleJobDefaults(job *PaddleJob) {
 }
 
 // SetMPIJobDefaults fills in what is particular to an MPIJob, in place: the slots
-// of a Worker, no Workers where Worker names no number, and one clean-up policy
-// for both fields that hold it. Set it before the defaults that all kinds share,
-// which would make that one Worker.
+// of a Worker, and one clean-up policy for both fields that hold it. Call it before
+// the defaults that all kinds share.
 func SetMPIJobDefaults(job *MPIJob) {
 	if job.Spec.SlotsPerWorker == nil {
 		job.Spec.SlotsPerWorker = new(MPIJobDefaultSlotsPerWorker)
-	}
-	if worker := job.Spec.MPIReplicaSpecs.get(MPIJobReplicaTypeWorker); worker != nil && worker.Replicas == nil {
-		worker.Replicas = new(int32(0))
 	}
 	policy := commonv1.CleanPodPolicyNone
 	for _, p := range []*commonv1.CleanPodPolicy{job.Spec.CleanPodPolicy, job.Spec.RunPolicy.CleanPodPolicy} {

@@ -66,8 +66,8 @@ type PyTorchJob struct {
 
 // PyTorchJobSpec is what a PyTorchJob shall be.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in ['', 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'no controller \"%s\" is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'.format([self.runPolicy.managedBy])"
-// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : '') == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '')",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"%s\": keep that, or delete the job and create it anew'.format([(has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : '')])"
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in [\"\", 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'no controller \"%s\" is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'.format([self.runPolicy.managedBy])"
+// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : \"\") == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"%s\": keep that, or delete the job and create it anew'.format([(has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")])"
 // +kubebuilder:validation:XValidation:rule="!has(self.elasticPolicy) || self.pytorchReplicaSpecs.exists(t, t.lowerAscii() == 'worker')",fieldPath=".elasticPolicy",message="it scales Workers, and the job has none: add Worker to pytorchReplicaSpecs, or remove elasticPolicy"
 // +kubebuilder:validation:XValidation:rule="!has(self.nprocPerNode) || !has(self.elasticPolicy) || !has(self.elasticPolicy.nProcPerNode)",fieldPath=".elasticPolicy.nProcPerNode",message="it says the same as spec.nprocPerNode: remove it, it is deprecated"
 type PyTorchJobSpec struct {
@@ -132,7 +132,7 @@ type ElasticPolicy struct {
 	// RDZVID tells the job from others that use the same backend.
 	// Default: none; torchrun chooses.
 	// +optional
-	RDZVID *string `json:"rdzvId,omitempty"`
+	RDZVID *string `json:"rdzvId,omitempty"` //nolint:tagliatelle // so it is called in kubeflow.org/v1
 
 	// RDZVConf are further settings of the backend. Default: none.
 	// +optional
@@ -144,8 +144,8 @@ type ElasticPolicy struct {
 	// +optional
 	Standalone *bool `json:"standalone,omitempty"`
 
-	// NProcPerNode is how many processes torchrun starts in each replica.
-	// Deprecated: use spec.nprocPerNode; only one of the two can be set.
+	// NProcPerNode is the older place of spec.nprocPerNode, which is to be used
+	// instead; only one of the two can be set. Default: spec.nprocPerNode.
 	// +optional
 	NProcPerNode *int32 `json:"nProcPerNode,omitempty"`
 

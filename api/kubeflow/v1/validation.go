@@ -43,8 +43,6 @@ func ValidatePyTorchJob(job *PyTorchJob) field.ErrorList {
 	path, specs := specsPath("pytorchReplicaSpecs"), job.Spec.PyTorchReplicaSpecs
 	errs := validateManagedBy(&job.Spec.RunPolicy)
 	errs = append(errs, validateImages(specs, path)...)
-	errs = append(errs, validateNotZero(specs, PyTorchJobReplicaTypeMaster, path, "set it to 1, or remove Master")...)
-	errs = append(errs, validateNotZero(specs, PyTorchJobReplicaTypeWorker, path, "set it to 1 or more, or remove Worker")...)
 	e := job.Spec.ElasticPolicy
 	if e == nil {
 		return errs
@@ -65,13 +63,11 @@ func ValidatePyTorchJob(job *PyTorchJob) field.ErrorList {
 // names the field, the value and the mend. It can be given anything, with or
 // without defaults.
 func ValidateMPIJob(job *MPIJob) field.ErrorList {
-	path, specs := specsPath("mpiReplicaSpecs"), job.Spec.MPIReplicaSpecs
 	errs := validateManagedBy(&job.Spec.RunPolicy)
 	if n := job.Spec.SlotsPerWorker; n != nil && *n < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("spec", "slotsPerWorker"), *n, "must be 0 or more"))
 	}
-	errs = append(errs, validateImages(specs, path)...)
-	errs = append(errs, validateNotZero(specs, MPIJobReplicaTypeLauncher, path, "an MPIJob has exactly one Launcher: set it to 1, or leave it out")...)
+	errs = append(errs, validateImages(job.Spec.MPIReplicaSpecs, specsPath("mpiReplicaSpecs"))...)
 	return append(errs, validateMainContainer(job)...)
 }
 
@@ -97,10 +93,8 @@ func validateMainContainer(job *MPIJob) field.ErrorList {
 // error names the field, the value and the mend. It can be given anything, with or
 // without defaults.
 func ValidateXGBoostJob(job *XGBoostJob) field.ErrorList {
-	path, specs := specsPath("xgbReplicaSpecs"), job.Spec.XGBReplicaSpecs
 	errs := validateManagedBy(&job.Spec.RunPolicy)
-	errs = append(errs, validateImages(specs, path)...)
-	return append(errs, validateNotZero(specs, XGBoostJobReplicaTypeMaster, path, "an XGBoostJob has exactly one Master: set it to 1, or leave it out")...)
+	return append(errs, validateImages(job.Spec.XGBReplicaSpecs, specsPath("xgbReplicaSpecs"))...)
 }
 
 // ValidatePaddleJob finds the mistakes that are particular to a PaddleJob. Each
@@ -156,15 +150,6 @@ func imagesOf(containers []corev1.Container, path *field.Path) field.ErrorList {
 		}
 	}
 	return errs
-}
-
-// validateNotZero refuses a type that is there with 0 replicas.
-func validateNotZero(specs ReplicaSpecs, t commonv1.ReplicaType, path *field.Path, mend string) field.ErrorList {
-	spec := specs.get(t)
-	if spec == nil || spec.Replicas == nil || *spec.Replicas != 0 {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(path.Key(string(t)).Child("replicas"), *spec.Replicas, mend)}
 }
 
 // validateElastic checks what elastic policies have in common.

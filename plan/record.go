@@ -60,3 +60,13 @@ func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
 	}
 	return strings.Join(parts, ", ") + " replica(s) failed"
 }
+
+// failedReason is the reason of the condition Failed: the kind's own if it was the
+// failure of a replica that ended the job, and no limit.
+func (d *decision) failedReason(first *failedReplica) string {
+	reason := d.reason(string(commonv1.JobFailed))
+	if first != nil && (first.response == responseFail || first.response == responseLeave) {
+		return orDefault(d.in.Rules.Wording.FailedReason, reason)
+	}
+	return reason
+}

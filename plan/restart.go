@@ -30,7 +30,7 @@ func failures(d *decision) bool {
 		d.deleteReplaced()
 		return false
 	}
-	d.fail(d.failedMessage(why, first))
+	d.become(commonv1.JobFailed, d.failedReason(first), d.failedMessage(why, first))
 	d.record(failed)
 	d.cleanUp()
 	return true

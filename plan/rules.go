@@ -32,6 +32,9 @@ type Wording struct {
 	// Default: "<kind> <name> is restarting" and "<kind> <namespace>/<name> has
 	// failed".
 	Restarting, Failed string
+	// FailedReason is the reason of the condition Failed when replicas failed.
+	// Default: "<kind>Failed".
+	FailedReason string
 }
 
 // Replicas selects replicas of a job: those of a type, or one of them.

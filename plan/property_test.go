@@ -2,10 +2,13 @@ package plan_test
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"pgregory.net/rapid"
 
@@ -64,10 +67,27 @@ func drawJob(t *rapid.T) *model {
 	}).Draw(t, "restart scope"))
 	p.BackoffLimit = rapid.Ptr(rapid.Int32Range(0, 4), true).Draw(t, "backoff limit")
 	p.ActiveDeadlineSeconds = rapid.Ptr(rapid.Int64Range(1, 100), true).Draw(t, "deadline")
+	p.BackoffLimitPerReplica = rapid.Ptr(rapid.Int32Range(0, 2), true).Draw(t, "backoff limit per replica")
+	if rapid.Bool().Draw(t, "has rules") {
+		p.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: rapid.SliceOfN(rapid.Custom(drawRule), 1, 3).Draw(t, "rules")}
+	}
+	if replicas[master] > 0 && rapid.Bool().Draw(t, "workers may fail") {
+		m.in.Rules.MayFail = []plan.Replicas{plan.All(worker)}
+	}
 	if replicas[master] > 0 && rapid.Bool().Draw(t, "master decides") {
 		m.in.Rules.Success = []plan.SuccessRule{plan.AllOf(plan.All(master))}
 	}
 	return m
+}
+
+// drawRule makes a rule of the pod failure policy.
+func drawRule(t *rapid.T) commonv1.PodFailurePolicyRule {
+	action := rapid.SampledFrom([]commonv1.PodFailurePolicyAction{failJob, ignore, countIt, restartJob}).Draw(t, "action")
+	if rapid.Bool().Draw(t, "on disruption") {
+		return onDisruption(action)
+	}
+	op := rapid.SampledFrom([]batchv1.PodFailurePolicyOnExitCodesOperator{in, notIn}).Draw(t, "operator")
+	return onCodes(action, op, rapid.SampledFrom([]int32{1, 127, 128, 137}).Draw(t, "code"))
 }
 
 // world is a job to which things happen, with the deliberately dumb twin that
@@ -208,7 +228,7 @@ func (w *world) checkAtRest(t *rapid.T) {
 		}
 	case len(w.in.Pods) != want:
 		// A gang waits for the failed pod's delay before it starts again.
-		if *w.in.RunPolicy.RestartScope != commonv1.RestartScopeJob || w.decide().RequeueAfter == 0 {
+		if !hasRestartJob(&w.in) || w.decide().RequeueAfter == 0 {
 			t.Fatalf("there are %d pods, and the job wants %d", len(w.in.Pods), want)
 		}
 	}
@@ -217,16 +237,16 @@ func (w *world) checkAtRest(t *rapid.T) {
 // Things that happen.
 
 func (w *world) runningPod(t *rapid.T) *corev1.Pod {
-	var pods []*corev1.Pod
+	var names []string
 	for _, p := range w.in.Pods {
 		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
-			pods = append(pods, p)
+			names = append(names, strings.TrimPrefix(p.Name, "job-"))
 		}
 	}
-	if len(pods) == 0 {
+	if len(names) == 0 {
 		t.Skip("no such pod")
 	}
-	return rapid.SampledFrom(pods).Draw(t, "pod")
+	return w.pod(rapid.SampledFrom(names).Draw(t, "pod"))
 }
 
 func (w *world) failPod(t *rapid.T) {
@@ -275,7 +295,7 @@ func (w *world) scale(t *rapid.T) {
 }
 
 // twin counts restarts the dumb way: it looks at every pod there ever was and
-// remembers which attempt of which replica it has seen fail, and the highest
+// remembers which pod it has seen fail in a way that counts, and the highest
 // restart count of every pod.
 type twin struct {
 	failed  map[string]bool
@@ -288,25 +308,62 @@ func (w *twin) observe(in *plan.Input) {
 	}
 	for _, p := range in.Pods {
 		w.inPlace[string(p.UID)] = max(w.inPlace[string(p.UID)], restartCount(p))
-		if p.Status.Phase == corev1.PodFailed && p.DeletionTimestamp == nil {
+		if p.Status.Phase == corev1.PodFailed && p.DeletionTimestamp == nil && isARestart(in, p) {
 			w.failed[string(p.UID)] = true
 		}
 	}
 }
 
-// check: with restart scope Replica and a job that goes on, every pod that failed
-// by itself is a restart, and so is every restart in place; and a job whose
-// restarts are more than its limit has failed.
+// isARestart says by the documentation alone whether a failed pod is restarted, and
+// that counted. It knows the rules that drawRule makes, and no others.
+func isARestart(in *plan.Input, p *corev1.Pod) bool {
+	code := int32(0)
+	for _, c := range p.Status.ContainerStatuses {
+		if c.State.Terminated != nil {
+			code = c.State.Terminated.ExitCode
+		}
+	}
+	if in.RunPolicy.PodFailurePolicy != nil {
+		for _, r := range in.RunPolicy.PodFailurePolicy.Rules {
+			met := code == 0
+			if r.OnExitCodes != nil {
+				met = code != 0 && (r.OnExitCodes.Operator == "In") == (r.OnExitCodes.Values[0] == code)
+			}
+			if met {
+				return r.Action == "Count"
+			}
+		}
+	}
+	spec := in.Replicas[worker]
+	if strings.Contains(p.Name, "-master-") {
+		spec = in.Replicas[master]
+	}
+	switch spec.RestartPolicy {
+	case "Never":
+		return false
+	case "ExitCode":
+		return code == 0 || code > 127
+	default:
+		return true
+	}
+}
+
+// hasRestartJob tells whether one failure may restart all replicas.
+func hasRestartJob(in *plan.Input) bool {
+	return *in.RunPolicy.RestartScope == commonv1.RestartScopeJob || in.RunPolicy.PodFailurePolicy != nil &&
+		slices.ContainsFunc(in.RunPolicy.PodFailurePolicy.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.Action == restartJob })
+}
+
+// check: in a job that goes on and whose replicas are restarted one by one, every
+// pod that failed by itself in a way that counts is a restart, and so is every
+// restart in place; and a job whose restarts are more than its limit has failed.
 func (w *twin) check(t *rapid.T, in *plan.Input) {
 	status := &in.Status
 	limit := in.RunPolicy.BackoffLimit
 	if limit != nil && status.Restarts > *limit && !status.Finished() && !status.IsTrue(commonv1.JobSuspended) {
 		t.Fatalf("restarts is %d, over the limit of %d, but the job is %s", status.Restarts, *limit, status.State)
 	}
-	if status.Finished() || status.IsTrue(commonv1.JobSuspended) || in.Job.Deleted {
-		return
-	}
-	if *in.RunPolicy.RestartScope == commonv1.RestartScopeJob {
+	if status.Finished() || status.IsTrue(commonv1.JobSuspended) || in.Job.Deleted || hasRestartJob(in) {
 		return
 	}
 	want := int32(len(w.failed))

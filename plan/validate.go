@@ -44,7 +44,7 @@ func frozen(d *decision) bool { return d.frozen }
 // the field, the value and the mend.
 func Validate(in *Input) field.ErrorList {
 	specs := field.NewPath("spec", orDefault(in.Kind.ReplicaSpecsField, "replicaSpecs"))
-	errs := append(validateTypes(in, specs), validateRunPolicy(&in.RunPolicy, field.NewPath("spec", "runPolicy"))...)
+	errs := append(validateTypes(in, specs), validateRunPolicy(in, field.NewPath("spec", "runPolicy"))...)
 	for _, t := range in.types() {
 		errs = append(errs, validateReplicaSpec(in, t, specs.Key(string(t)))...)
 	}
@@ -159,30 +159,6 @@ func validateLabels(in *Input, t commonv1.ReplicaType, path *field.Path) field.E
 			"labels under %s are set by the controller: remove it", commonv1.LabelPrefix)))
 	}
 	return errs
-}
-
-// validateRunPolicy checks what the schema of a CRD checks too, for kinds whose
-// CRD does not.
-func validateRunPolicy(p *commonv1.RunPolicy, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	check := func(name string, v *int64) {
-		if v != nil && *v < 0 {
-			errs = append(errs, field.Invalid(path.Child(name), *v, "must be 0 or more"))
-		}
-	}
-	check("ttlSecondsAfterFinished", widen(p.TTLSecondsAfterFinished))
-	check("activeDeadlineSeconds", p.ActiveDeadlineSeconds)
-	check("backoffLimit", widen(p.BackoffLimit))
-	check("forceDeleteAfterSeconds", p.ForceDeleteAfterSeconds)
-	return errs
-}
-
-func widen(v *int32) *int64 {
-	if v == nil {
-		return nil
-	}
-	w := int64(*v)
-	return &w
 }
 
 // validateName checks that every pod and service can be named after the job.

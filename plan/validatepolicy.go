@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"slices"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// validateRunPolicy checks what the schema of a CRD checks too, for kinds whose
+// CRD does not.
+func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
+	p := &in.RunPolicy
+	var errs field.ErrorList
+	for _, number := range []struct {
+		name  string
+		value *int64
+	}{
+		{"ttlSecondsAfterFinished", widen(p.TTLSecondsAfterFinished)},
+		{"activeDeadlineSeconds", p.ActiveDeadlineSeconds},
+		{"backoffLimit", widen(p.BackoffLimit)},
+		{"backoffLimitPerReplica", widen(p.BackoffLimitPerReplica)},
+		{"forceDeleteAfterSeconds", p.ForceDeleteAfterSeconds},
+	} {
+		if number.value != nil && *number.value < 0 {
+			errs = append(errs, field.Invalid(path.Child(number.name), *number.value, "must be 0 or more"))
+		}
+	}
+	errs = append(errs, oneOf(path.Child("cleanPodPolicy"), p.CleanPodPolicy, commonv1.CleanPodPolicyUndefined,
+		commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone)...)
+	errs = append(errs, oneOf(path.Child("restartScope"), p.RestartScope, commonv1.RestartScopeReplica, commonv1.RestartScopeJob)...)
+	errs = append(errs, oneOf(path.Child("serviceMode"), p.ServiceMode,
+		commonv1.ServiceModePerReplica, commonv1.ServiceModePerJob, commonv1.ServiceModeNone)...)
+	if p.PodFailurePolicy == nil {
+		return errs
+	}
+	rules := path.Child("podFailurePolicy", "rules")
+	if len(p.PodFailurePolicy.Rules) == 0 {
+		errs = append(errs, field.Required(rules, "a policy without rules says nothing: add a rule, or remove podFailurePolicy"))
+	}
+	for i := range p.PodFailurePolicy.Rules {
+		errs = append(errs, validateFailureRule(in, &p.PodFailurePolicy.Rules[i], rules.Index(i))...)
+	}
+	return errs
+}
+
+// oneOf checks that a value, if there is one, is among those that are known.
+func oneOf[T ~string](path *field.Path, value *T, known ...T) field.ErrorList {
+	if value == nil || slices.Contains(known, *value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, *value, slices.DeleteFunc(known, func(k T) bool { return k == "" }))}
+}
+
+// validateFailureRule checks one rule of the pod failure policy.
+func validateFailureRule(in *Input, r *commonv1.PodFailurePolicyRule, path *field.Path) field.ErrorList {
+	errs := oneOf(path.Child("action"), &r.Action, commonv1.PodFailurePolicyActionFailJob, commonv1.PodFailurePolicyActionIgnore,
+		commonv1.PodFailurePolicyActionCount, commonv1.PodFailurePolicyActionRestartJob)
+	for i, t := range r.ReplicaTypes {
+		errs = append(errs, oneOf(path.Child("replicaTypes").Index(i), &t, in.Kind.types()...)...)
+	}
+	if (r.OnExitCodes != nil) == (len(r.OnPodConditions) > 0) {
+		errs = append(errs, field.Invalid(path, r.Action, "needs exactly one of onExitCodes and onPodConditions: remove one, or add one"))
+	}
+	if codes := r.OnExitCodes; codes != nil {
+		errs = append(errs, oneOf(path.Child("onExitCodes", "operator"), &codes.Operator,
+			batchv1.PodFailurePolicyOnExitCodesOpIn, batchv1.PodFailurePolicyOnExitCodesOpNotIn)...)
+		values := path.Child("onExitCodes", "values")
+		switch {
+		case len(codes.Values) == 0:
+			errs = append(errs, field.Required(values, "add the exit codes that the rule is for"))
+		case slices.Contains(codes.Values, 0):
+			errs = append(errs, field.Invalid(values, codes.Values, "0 is no failure: remove it"))
+		}
+	}
+	return errs
+}
+
+func widen(v *int32) *int64 {
+	if v == nil {
+		return nil
+	}
+	w := int64(*v)
+	return &w
+}

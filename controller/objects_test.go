@@ -1,0 +1,157 @@
+package controller_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// keeper is a TestJob operator that keeps a ConfigMap with the names of the
+// replicas that run.
+type keeper struct {
+	testjob.Controller
+
+	content string
+}
+
+func (*keeper) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
+
+func (k *keeper) Objects(job *testv1.TestJob, _ *plan.Tally) []client.Object {
+	if k.content == "" {
+		return nil
+	}
+	return []client.Object{&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-config", Labels: map[string]string{"app": job.Name}},
+		Data:       map[string]string{"k": k.content},
+	}}
+}
+
+func TestFurtherObjects(t *testing.T) {
+	k := &keeper{content: "1"}
+	b := newBench(t, k, testJob(1))
+	key := client.ObjectKey{Namespace: "ns", Name: "job-config"}
+	read := func() *corev1.ConfigMap {
+		var c corev1.ConfigMap
+		if err := b.client.Get(t.Context(), key, &c); err != nil {
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			t.Fatal(err)
+		}
+		return &c
+	}
+	mustReconcile(t, b)
+	c := read()
+	if c == nil {
+		t.Fatal("the object was not created")
+	}
+	wantLabels := map[string]string{"app": "job", commonv1.JobNameLabel: "job", commonv1.OperatorNameLabel: "testjob-controller"}
+	if diff := cmp.Diff(wantLabels, c.Labels); diff != "" {
+		t.Errorf("its own labels and those of the job (-want +got):\n%s", diff)
+	}
+	if owner := metav1.GetControllerOf(c); owner == nil || owner.UID != "job-uid" {
+		t.Errorf("the job owns it, got %+v", owner)
+	}
+
+	c.Data["other"] = "stays"
+	if err := b.client.Update(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	k.content = "2"
+	mustReconcile(t, b)
+	if diff := cmp.Diff(map[string]string{"k": "2", "other": "stays"}, read().Data); diff != "" {
+		t.Errorf("what differs is mended, what others added stays (-want +got):\n%s", diff)
+	}
+	if calls, _, err := b.reconcile(); err != nil || len(calls) > 0 {
+		t.Errorf("at rest nothing is written, got %q, %v", calls, err)
+	}
+
+	k.content = ""
+	mustReconcile(t, b)
+	if c := read(); c != nil {
+		t.Errorf("what is not wanted any more goes, got %+v", c)
+	}
+}
+
+func TestFurtherObjectOfSomebodyElse(t *testing.T) {
+	foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job-config"}}
+	b := newBench(t, &keeper{content: "1"}, testJob(1), foreign)
+	if _, _, err := b.reconcile(); err != nil {
+		t.Fatal(err)
+	}
+	mustReconcile(t, b)
+	want := []string{
+		"TestJobCreated: TestJob job is created.",
+		"TestJobNameConflict: TestJob ns/job cannot create ConfigMap job-config: a ConfigMap of that name is there and belongs to no job: delete or rename it, or give the job another name",
+	}
+	if diff := cmp.Diff(want, b.conditions()); diff != "" {
+		t.Errorf("the job says what is in the way (-want +got):\n%s", diff)
+	}
+	var after corev1.ConfigMap
+	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(foreign), &after); err != nil || len(after.Data) > 0 || len(after.OwnerReferences) > 0 {
+		t.Errorf("an object of somebody else is not touched, got %+v, %v", after, err)
+	}
+}
+
+func TestServiceFollowsTheJob(t *testing.T) {
+	b := newBench(t, testjob.Controller{}, testJob(1))
+	mustReconcile(t, b)
+	job := b.job()
+	c := &job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0]
+	c.Ports = []corev1.ContainerPort{{Name: "extra", ContainerPort: 99, Protocol: corev1.ProtocolUDP}}
+	if err := b.client.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		mustReconcile(t, b)
+	}
+	var service corev1.Service
+	if err := b.client.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job"}, &service); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range service.Spec.Ports {
+		got = append(got, p.Name+" "+string(p.Protocol))
+	}
+	if diff := cmp.Diff([]string{"extra UDP", "job-port TCP"}, got); diff != "" {
+		t.Errorf("the ports of the service are those of the job (-want +got):\n%s", diff)
+	}
+}
+
+// warner is a TestJob operator that has something to say of every job.
+type warner struct{ testjob.Controller }
+
+func (warner) Warn(*testv1.TestJob) []plan.Event {
+	return []plan.Event{{Reason: "Careful", Message: "this is unusual"}}
+}
+
+func TestWarningsAreToldOnce(t *testing.T) {
+	b := newBench(t, warner{}, testJob(1))
+	for range 3 {
+		mustReconcile(t, b)
+	}
+	n := 0
+	for _, e := range b.recorder.events {
+		if e == "Warning Careful: this is unusual" {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("want the warning once, got it %d times in %q", n, b.recorder.events)
+	}
+}
+
+var (
+	_ controller.ObjectKeeper[*testv1.TestJob] = &keeper{}
+	_ controller.Warner[*testv1.TestJob]       = warner{}
+)

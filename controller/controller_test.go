@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,6 +38,7 @@ type bench struct {
 	controller *controller.JobController[*testv1.TestJob]
 	recorder   *recorder
 	clock      *clienttesting.FakePassiveClock
+	metrics    *prometheus.Registry
 
 	mu    sync.Mutex
 	calls []string
@@ -52,7 +54,7 @@ func newBench(t *testing.T, author controller.ControllerInterface[*testv1.TestJo
 			t.Fatal(err)
 		}
 	}
-	b := &bench{t: t, recorder: &recorder{}, clock: clienttesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))}
+	b := &bench{t: t, recorder: &recorder{}, metrics: prometheus.NewRegistry(), clock: clienttesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))}
 	b.client = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&testv1.TestJob{}).WithObjects(objects...).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
@@ -76,7 +78,7 @@ func newBench(t *testing.T, author controller.ControllerInterface[*testv1.TestJo
 			},
 		}).Build()
 	b.controller = &controller.JobController[*testv1.TestJob]{
-		Controller: author, Client: b.client, Recorder: b.recorder, Clock: b.clock,
+		Controller: author, Client: b.client, Recorder: b.recorder, Clock: b.clock, Metrics: b.metrics,
 	}
 	if err := b.controller.Init(scheme); err != nil {
 		t.Fatal(err)

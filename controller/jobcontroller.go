@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
@@ -42,6 +43,10 @@ type JobController[J client.Object] struct {
 	// Clock tells the time. Default: the real one.
 	Clock clock.PassiveClock
 
+	// Metrics takes the controller's metrics. Default: the registry that the
+	// manager serves.
+	Metrics prometheus.Registerer
+
 	set *settings[J]
 }
 
@@ -61,11 +66,14 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf(
 			"the JobController of %T is not set up: call SetupWithManager, Builder or Init before ReconcileJobs", job))
 	}
+	began := c.Clock.Now()
+	defer func() { c.set.metrics.looked(c.Clock.Since(began)) }()
 	job = c.set.memory.newest(job)
 	in, err := c.observe(ctx, job)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	c.set.metrics.saw(in)
 	tally := plan.TallyOf(in)
 	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
 		return reconcile.Result{}, err
@@ -82,6 +90,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	}
 	outcome, err := c.carryOut(ctx, job, in, p.Actions)
 	c.tell(job, outcome.Events())
+	c.set.metrics.didWith(&outcome)
 	settled := plan.Settle(in, tally, p, outcome)
 	if settled.WriteStatus && !p.WriteStatus {
 		if current, werr := c.writeStatus(ctx, job, in, &settled); werr != nil || !current {
@@ -127,6 +136,7 @@ func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Inpu
 		return false, fmt.Errorf("cannot write the status of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
 	c.tell(job, p.Events)
+	c.set.metrics.wrote(in, p)
 	return true, nil
 }
 

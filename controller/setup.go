@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit/plan"
@@ -35,10 +36,11 @@ const (
 
 // settings are what a JobController found out at set-up.
 type settings[J client.Object] struct {
-	gvk    schema.GroupVersionKind
-	kind   plan.Kind
-	memory *memory[J]
-	cache  *cacheLister[J]
+	gvk     schema.GroupVersionKind
+	kind    plan.Kind
+	memory  *memory[J]
+	metrics *metrics
+	cache   *cacheLister[J]
 	// objectKinds are those of the further objects that the author keeps.
 	objectKinds []schema.GroupVersionKind
 
@@ -77,6 +79,7 @@ func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request)
 	if err := c.Client.Get(ctx, req.NamespacedName, job); err != nil {
 		if apierrors.IsNotFound(err) {
 			c.set.memory.forget(req.NamespacedName)
+			c.set.metrics.gone(req.NamespacedName)
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, req.NamespacedName, err)
@@ -164,12 +167,18 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}
+	if c.Metrics == nil {
+		c.Metrics = metricsregistry.Registry
+	}
 	kind, gvk, err := kindOf(c.Controller, scheme)
 	if err != nil {
 		return err
 	}
 	s := &settings[J]{gvk: gvk, kind: kind, memory: newMemory[J]()}
 	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory}
+	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
+		return err
+	}
 	s.cache = &cacheLister[J]{reader: c.Client, scheme: scheme, kind: &s.kind}
 	s.lister, s.pods, s.services, s.statusWriter = s.cache, w, w, w
 	choose(s, c.Controller, "Defaulter", &s.defaulter)

@@ -32,9 +32,23 @@ type Plan struct {
 	Events []Event
 	// Actions are to be carried out after that.
 	Actions []Action
+	// Restarts are those that this look counts, by cause. They are part of Status.
+	Restarts Restarts
 	// RequeueAfter is when to look again even if nothing happens: the nearest
 	// deadline of the job. 0 is never.
 	RequeueAfter time.Duration
+}
+
+// Restarts counts restarts by cause.
+type Restarts struct {
+	// Failed: the replica's containers ended with an error.
+	Failed int32
+	// Disrupted: the pod was evicted or preempted, or its node was lost.
+	Disrupted int32
+	// InPlace: the kubelet restarted a container.
+	InPlace int32
+	// Ignored: a rule of the pod failure policy says not to count it.
+	Ignored int32
 }
 
 // policy decides one matter of a job. It returns true when no later policy of the

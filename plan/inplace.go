@@ -50,6 +50,7 @@ func (d *decision) countInPlace(s *slot) {
 	}
 	rs.InPlaceRestarts[index] = entry
 	d.plan.Status.Restarts = addCounts(d.plan.Status.Restarts, gained)
+	d.plan.Restarts.InPlace = addCounts(d.plan.Restarts.InPlace, gained)
 }
 
 // restartsOfReplica is how many restarts of a replica count against its limit.

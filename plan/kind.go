@@ -20,6 +20,9 @@ type Kind struct {
 	// Roles are the replica types of the kind, in the order in which they are
 	// created and reported. Others are refused. Required.
 	Roles []Role
+	// Framework is the kind's name in metrics. Default: the kind in lower case,
+	// without "job".
+	Framework string
 	// ReplicaSpecsField is the JSON name of the replica specs below spec, for error
 	// messages. Default: "replicaSpecs".
 	ReplicaSpecsField string
@@ -93,6 +96,9 @@ func (k *Kind) types() []commonv1.ReplicaType {
 func (k *Kind) SetDefaults() {
 	if k.OperatorName == "" {
 		k.OperatorName = strings.ToLower(k.Name) + "-controller"
+	}
+	if k.Framework == "" {
+		k.Framework = strings.TrimSuffix(strings.ToLower(k.Name), "job")
 	}
 	if k.ReplicaSpecsField == "" {
 		k.ReplicaSpecsField = "replicaSpecs"

@@ -138,14 +138,29 @@ func (d *decision) restart(failed []failedReplica) {
 	d.record(failed)
 	if d.restartsWhole(failed) {
 		status.Attempt++
+		d.tellCause(&failed[0])
 	} else {
 		for i := range failed {
 			d.raiseAttempt(&failed[i])
+			d.tellCause(&failed[i])
 		}
 	}
 	prefix := orDefault(d.in.Rules.Wording.Restarting, fmt.Sprintf("%s %s is restarting", d.in.Kind.Name, d.in.Job.Name))
 	d.become(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)),
 		fmt.Sprintf("%s because %s.", prefix, replicasFailed(failed, "")))
+}
+
+// tellCause counts a restart under its cause.
+func (d *decision) tellCause(f *failedReplica) {
+	by := &d.plan.Restarts
+	switch {
+	case f.response == responseIgnore:
+		by.Ignored++
+	case f.failure.infrastructure:
+		by.Disrupted++
+	default:
+		by.Failed++
+	}
 }
 
 // raiseAttempt moves a replica on to its next attempt: above the pod's own, whatever

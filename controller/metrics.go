@@ -1,0 +1,151 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// metrics are what a controller counts and measures. All controllers of a process
+// share the collectors; the labels tell their kinds apart.
+//
+// The counters of jobs have the names and labels of training-operator v1. They rise
+// when a status write that says so has succeeded, which happens once in the life of
+// a job, whatever crashes in between.
+type metrics struct {
+	framework string
+
+	created, deleted, successful, failed, restarted *prometheus.CounterVec
+	// children counts the pods and services created and deleted; restarts counts the
+	// restarts by cause.
+	children, restarts *prometheus.CounterVec
+	// reconcile is how long a look at a job takes; launch is how long it takes from
+	// the start of a job until it runs.
+	reconcile, launch *prometheus.HistogramVec
+
+	mu sync.Mutex
+	// known are the jobs that were seen, to count each deletion once.
+	known map[types.NamespacedName]bool
+}
+
+// newMetrics registers the collectors, or finds those that another controller of
+// this process has registered.
+func newMetrics(registry prometheus.Registerer, framework string) (*metrics, error) {
+	m := &metrics{framework: framework, known: map[types.NamespacedName]bool{}}
+	jobs := []string{"job_namespace", "framework"}
+	var errs []error
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
+		errs = append(errs, err)
+		return c
+	}
+	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
+		h, err := register(registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"framework"}))
+		errs = append(errs, err)
+		return h
+	}
+	m.created = counter("training_operator_jobs_created_total", "Jobs that were taken up.", jobs...)
+	m.deleted = counter("training_operator_jobs_deleted_total", "Jobs that were deleted, by whomever.", jobs...)
+	m.successful = counter("training_operator_jobs_successful_total", "Jobs that succeeded.", jobs...)
+	m.failed = counter("training_operator_jobs_failed_total", "Jobs that failed.", jobs...)
+	m.restarted = counter("training_operator_jobs_restarted_total", "Restarts that count against the backoffLimit of a job.", jobs...)
+	m.restarts = counter("jobkit_restarts_total",
+		"Restarts by cause: failed, disrupted, in_place, ignored.", "framework", "cause")
+	m.children = counter("jobkit_children_total",
+		"Pods and services that were created and deleted.", "framework", "resource", "verb")
+	m.reconcile = histogram("jobkit_reconcile_duration_seconds",
+		"How long a look at a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
+	m.launch = histogram("jobkit_job_launch_duration_seconds",
+		"How long it takes from the start of a job, or its resume, until it is running.", prometheus.ExponentialBuckets(0.5, 2, 14))
+	return m, errors.Join(errs...)
+}
+
+// register registers a collector, or returns the one of the same name and labels.
+func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, error) {
+	err := registry.Register(c)
+	var there prometheus.AlreadyRegisteredError
+	if errors.As(err, &there) {
+		if same, ok := there.ExistingCollector.(C); ok {
+			return same, nil
+		}
+	}
+	if err != nil {
+		return c, fmt.Errorf("cannot register a metric: %w", err)
+	}
+	return c, nil
+}
+
+// wrote counts what a status write, which has succeeded, says for the first time.
+func (m *metrics) wrote(in *plan.Input, p *plan.Plan) {
+	was, is := &in.Status, &p.Status
+	became := func(t commonv1.JobConditionType) bool { return is.IsTrue(t) && !was.IsTrue(t) }
+	count := func(c *prometheus.CounterVec, n int32) {
+		if n > 0 {
+			c.WithLabelValues(in.Job.Namespace, m.framework).Add(float64(n))
+		}
+	}
+	one := map[bool]int32{true: 1}
+	count(m.created, one[was.Condition(commonv1.JobCreated) == nil && is.Condition(commonv1.JobCreated) != nil])
+	count(m.successful, one[became(commonv1.JobSucceeded)])
+	count(m.failed, one[became(commonv1.JobFailed)])
+	count(m.restarted, is.Restarts-was.Restarts)
+	for cause, n := range map[string]int32{
+		"failed": p.Restarts.Failed, "disrupted": p.Restarts.Disrupted, "in_place": p.Restarts.InPlace, "ignored": p.Restarts.Ignored,
+	} {
+		if n > 0 {
+			m.restarts.WithLabelValues(m.framework, cause).Add(float64(n))
+		}
+	}
+	if became(commonv1.JobRunning) && is.StartTime != nil && !was.IsTrue(commonv1.JobRestarting) {
+		m.launch.WithLabelValues(m.framework).Observe(in.Now.Sub(is.StartTime.Time).Seconds())
+	}
+}
+
+// didWith counts what was done to pods and services.
+func (m *metrics) didWith(o *plan.Outcome) {
+	for _, e := range []struct {
+		resource, verb string
+		n              int
+	}{
+		{"pod", "create", len(o.PodsCreated)},
+		{"pod", "delete", len(o.PodsDeleted)},
+		{"service", "create", len(o.ServicesCreated)},
+		{"service", "delete", len(o.ServicesDeleted)},
+	} {
+		if e.n > 0 {
+			m.children.WithLabelValues(m.framework, e.resource, e.verb).Add(float64(e.n))
+		}
+	}
+}
+
+// looked measures a look at a job.
+func (m *metrics) looked(took time.Duration) {
+	m.reconcile.WithLabelValues(m.framework).Observe(took.Seconds())
+}
+
+// saw remembers a job that was counted as created.
+func (m *metrics) saw(in *plan.Input) {
+	if in.Status.Condition(commonv1.JobCreated) == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[types.NamespacedName{Namespace: in.Job.Namespace, Name: in.Job.Name}] = true
+}
+
+// gone counts a job that is not there any more.
+func (m *metrics) gone(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known[key] {
+		delete(m.known, key)
+		m.deleted.WithLabelValues(key.Namespace, m.framework).Inc()
+	}
+}

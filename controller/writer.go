@@ -42,10 +42,15 @@ func (w *writer[J]) DeleteService(ctx context.Context, _ J, service *corev1.Serv
 	return w.delete(ctx, service)
 }
 
-// delete deletes an object on condition that it has the UID.
+// delete deletes an object on condition that it has the UID, and the resource
+// version if there is one.
 func (w *writer[J]) delete(ctx context.Context, o client.Object) error {
 	uid := o.GetUID()
-	options := []client.DeleteOption{client.Preconditions{UID: &uid}, background}
+	still := client.Preconditions{UID: &uid}
+	if version := o.GetResourceVersion(); version != "" {
+		still.ResourceVersion = &version
+	}
+	options := []client.DeleteOption{still, background}
 	if grace := o.GetDeletionGracePeriodSeconds(); grace != nil {
 		options = append(options, client.GracePeriodSeconds(*grace))
 	}

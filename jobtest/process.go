@@ -41,8 +41,9 @@ type call struct {
 	write, status bool
 	// guarded writes carry a UID or resource version as a precondition.
 	guarded bool
-	// uid is that in the precondition of a delete.
-	uid types.UID
+	// uid and version are those in the precondition of a delete.
+	uid     types.UID
+	version string
 	// object is what is to be created.
 	object client.Object
 }
@@ -66,8 +67,8 @@ type look struct {
 	began time.Time
 	// proof is the job as the server last showed it to the process in this look.
 	proof client.Object
-	// pods are those that the cache showed in this look.
-	pods []client.Object
+	// seen are the objects that the caches showed in this look.
+	seen []client.Object
 	// reads and writes are the calls that reached the server, statusWrites those
 	// of them that wrote the job's status.
 	reads, writes, statusWrites int

@@ -20,9 +20,6 @@ import (
 // knownFailures are what the random runs leave out, because it breaks a promise.
 // Each is a bug that is to be mended; then its line goes.
 var knownFailures = map[string]bool{
-	// P8: a pod that was just created and is disowned before the cache shows it is
-	// still taken for the job's, because controller/ownwrites.go remembers it.
-	"disown": true,
 	// conditions: while the operator's label is off a pod, a process that remembers
 	// to have created the pod clears Stalled, and one that does not sets it again.
 	"relabel with two operators": true,
@@ -244,7 +241,7 @@ func actRecreate(c *Chance, w *World, at time.Duration, job *testv1.TestJob) {
 }
 
 func actOnPod(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
-	if !knownFailures["disown"] && c.Percent(20) {
+	if c.Percent(20) {
 		w.At(at, "disowns a pod", disown)
 		return
 	}

@@ -33,6 +33,9 @@ type Input struct {
 	// services of anybody else must not be among them.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
+	// Unseen is true when some of them are there only because the shell remembers
+	// having created them: the cache does not show them yet.
+	Unseen bool
 	// DeadNodes are those of SuspectNodes that are gone or out of service.
 	DeadNodes map[string]bool
 	// Backoff is the delay between restarts of the same replica.

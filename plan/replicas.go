@@ -55,7 +55,7 @@ func replicas(d *decision) bool {
 func (d *decision) oldGangIsThere() bool {
 	found := false
 	d.tally.each(func(s *slot) {
-		found = found || d.replaced(s) && (podAttempt(s.pod) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
+		found = found || d.replaced(s) && (podAttempt(s.pod, d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
 	})
 	return found
 }

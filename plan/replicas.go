@@ -51,11 +51,13 @@ func replicas(d *decision) bool {
 }
 
 // oldGangIsThere tells whether pods are there that a restart of the whole job has
-// replaced. One that failed by itself and was replaced alone is not among them.
+// replaced. One that failed by itself and was replaced alone is not among them; in a
+// job that always restarts as a whole there is none.
 func (d *decision) oldGangIsThere() bool {
-	found := false
+	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
 	d.tally.each(func(s *slot) {
-		found = found || d.replaced(s) && (podAttempt(s.pod, d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
+		found = found || d.replaced(s) &&
+			(whole || podAttempt(s.pod, d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
 	})
 	return found
 }

@@ -107,6 +107,10 @@ func TestAttemptLabelThatSomebodyChanged(t *testing.T) {
 					m.pod(whose).Labels[commonv1.AttemptLabel] = label
 					m.end(m.pod("worker-0"), 137)
 					m.settle()
+					if first, other := m.pod("worker-0"), m.pod("worker-1"); scope == commonv1.RestartScopeJob &&
+						first != nil && first.Status.Phase == corev1.PodFailed && other != nil && other.UID != old {
+						t.Errorf("worker-1 was restarted before the failed pod of worker-0 is gone")
+					}
 					m.in.Now = m.in.Now.Add(time.Hour)
 					m.settle()
 					if got := m.in.Status.Restarts; got != 1 {

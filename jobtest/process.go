@@ -208,6 +208,7 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 		case op.table != w.kubelet.objects:
 			l.reads++
 		}
+		w.count(l.key, op)
 	}
 	if op.write {
 		w.monitor.asked(p, op)
@@ -217,6 +218,18 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 	reply, err := f()
 	w.actor = was
 	return reply, err
+}
+
+// count counts a call that reached the server.
+func (w *World) count(job types.NamespacedName, op call) {
+	if w.served[job] == nil {
+		w.served[job] = map[string]int{}
+	}
+	kind := strings.ToLower(op.table.gvk.Kind)
+	if op.table == w.jobs {
+		kind = "job"
+	}
+	w.served[job][op.verb+" "+kind]++
 }
 
 // faultError is what the caller gets.
@@ -306,6 +319,7 @@ func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false
 	p.look = &look{key: key, began: w.now}
+	w.looks++
 	result, err := p.recovered(ctx, key)
 	l := p.look
 	p.look = nil

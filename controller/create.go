@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -117,14 +116,19 @@ func (c *JobController[J]) taken(ctx context.Context, job J, in *plan.Input, kin
 }
 
 // deleted finds out what became of a delete.
-func (c *JobController[J]) deleted(job J, kind string, uid types.UID, err error) result {
+func (c *JobController[J]) deleted(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.memory.deletedChild(job, kind, uid, c.Clock.Now())
+		c.set.memory.deletedChild(job, kind, o.GetUID(), c.Clock.Now())
 		return result{done: true}
+	case apierrors.IsConflict(err) && o.GetResourceVersion() != "":
+		// It is no more what it was when it was created, perhaps not even the job's.
+		c.set.memory.changedChild(job, kind, o, false)
+		return result{}
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		// Gone already, or another object has the name now.
-		c.set.memory.deletedChild(job, kind, uid, c.Clock.Now())
+		c.set.memory.changedChild(job, kind, o, true)
+		c.set.memory.deletedChild(job, kind, o.GetUID(), c.Clock.Now())
 		return result{}
 	default:
 		return result{err: err}

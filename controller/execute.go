@@ -166,9 +166,13 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 	case plan.DeleteObject:
 		return c.deleteObject(ctx, job, in, a)
 	case plan.DeletePod:
-		return c.deleted(job, kindPod, a.UID, c.set.pods.DeletePod(ctx, job, podRef(in, a)))
+		pod := podRef(in, a)
+		pod.ResourceVersion = c.set.memory.unseen(job, kindPod, pod)
+		return c.deleted(job, kindPod, pod, c.set.pods.DeletePod(ctx, job, pod))
 	case plan.DeleteService:
-		return c.deleted(job, kindService, a.UID, c.set.services.DeleteService(ctx, job, serviceRef(in, a)))
+		service := serviceRef(in, a)
+		service.ResourceVersion = c.set.memory.unseen(job, kindService, service)
+		return c.deleted(job, kindService, service, c.set.services.DeleteService(ctx, job, service))
 	case plan.DeleteJob:
 		return result{done: true, err: client.IgnoreNotFound(c.deleteJob(ctx, job))}
 	default:

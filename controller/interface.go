@@ -116,8 +116,8 @@ type Judge[J client.Object] interface {
 }
 
 // PodControl creates and deletes pods in place of the library. Delete must honour
-// the UID, and the deletion grace period where it is set; the errors of both are
-// those of the API server.
+// the UID, and the resource version and the deletion grace period where they are
+// set; the errors of both are those of the API server.
 type PodControl[J client.Object] interface {
 	CreatePod(ctx context.Context, job J, pod *corev1.Pod) error
 	DeletePod(ctx context.Context, job J, pod *corev1.Pod) error

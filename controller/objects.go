@@ -112,7 +112,9 @@ func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Inp
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the %s objects of %s %s/%s: %w", gvk.Kind, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 		}
-		for _, o := range withOwnWrites(c.set.memory, job, gvk.Kind, seen, in.Now) {
+		all := withOwnWrites(c.set.memory, job, gvk.Kind, seen, in.Now)
+		in.Unseen = in.Unseen || len(all) > len(seen)
+		for _, o := range all {
 			found[childName{gvk.Kind, o.GetName()}] = o
 		}
 	}
@@ -218,6 +220,6 @@ func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Inp
 			o.SetGroupVersionKind(gvk)
 		}
 	}
-	uid := a.UID
-	return c.deleted(job, a.Kind, a.UID, c.Client.Delete(ctx, o, client.Preconditions{UID: &uid}, background))
+	o.ResourceVersion = c.set.memory.unseen(job, a.Kind, o)
+	return c.deleted(job, a.Kind, o, deleteAsSeen(ctx, c.Client, o))
 }

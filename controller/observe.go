@@ -69,8 +69,10 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if in.Services, err = c.set.lister.ListServices(ctx, job); err != nil {
 		return nil, fmt.Errorf("cannot list the services of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
+	pods, services := len(in.Pods), len(in.Services)
 	in.Pods = withOwnWrites(c.set.memory, job, kindPod, in.Pods, in.Now)
 	in.Services = withOwnWrites(c.set.memory, job, kindService, in.Services, in.Now)
+	in.Unseen = len(in.Pods) > pods || len(in.Services) > services
 	in.DeadNodes = c.deadNodes(ctx, in)
 	return in, nil
 }

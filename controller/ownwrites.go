@@ -41,6 +41,9 @@ type childUID struct {
 type ownCreate struct {
 	object client.Object
 	until  time.Time
+	// changed is set when somebody has changed the object since: how, the cache will
+	// show, unless it is no more the job's. It is not to be touched until then.
+	changed bool
 }
 
 // remembered is how long an own write is remembered that the cache never shows,
@@ -86,6 +89,40 @@ func (m *memory[J]) deletedChild(job J, kind string, uid types.UID, now time.Tim
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.of(job).deleted[childUID{kind, uid}] = now.Add(remembered)
+}
+
+// unseen returns the resource version with which a pod or service was created, if
+// the cache has never shown it, and otherwise nothing. What the cache never showed
+// may have been taken away from the job already, which the cache then hides.
+func (m *memory[J]) unseen(job J, kind string, o client.Object) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jobs[client.ObjectKeyFromObject(job)]
+	if j == nil {
+		return ""
+	}
+	own, ok := j.created[childName{kind, o.GetName()}]
+	if !ok || own.object.GetUID() != o.GetUID() {
+		return ""
+	}
+	return own.object.GetResourceVersion()
+}
+
+// changedChild remembers that a pod or service is not what it was when it was
+// created, or forgets it if it is gone.
+func (m *memory[J]) changedChild(job J, kind string, o client.Object, gone bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j, name := m.of(job), childName{kind, o.GetName()}
+	own, ok := j.created[name]
+	switch {
+	case !ok || own.object.GetUID() != o.GetUID():
+	case gone:
+		delete(j.created, name)
+	default:
+		own.changed = true
+		j.created[name] = own
+	}
 }
 
 // forget drops what is remembered of a job that is gone.
@@ -159,7 +196,7 @@ func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []
 			delete(j.created, name)
 		case !there[made.GetUID()]:
 			there[made.GetUID()] = true
-			seen = append(seen, made)
+			seen = append(seen, asDeleted(j, kind, made, own.changed, now))
 		}
 	}
 	for child, until := range j.deleted {
@@ -173,16 +210,23 @@ func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []
 // asWritten returns an object that the cache shows as the controller's own writes
 // have left it.
 func asWritten[J, C client.Object](j *jobMemory[J], kind string, o C, now time.Time) C {
-	name := childName{kind, o.GetName()}
+	name, handsOff := childName{kind, o.GetName()}, false
 	if own, ok := j.created[name]; ok {
 		made, ok := own.object.(C)
 		if !ok || !older(o, made) {
 			delete(j.created, name)
 		} else {
-			o = made // The cache still shows the one before.
+			o, handsOff = made, own.changed // The cache still shows the one before.
 		}
 	}
-	if _, ok := j.deleted[childUID{kind, o.GetUID()}]; ok && o.GetDeletionTimestamp() == nil {
+	return asDeleted(j, kind, o, handsOff, now)
+}
+
+// asDeleted returns an object as being deleted, if the controller did that or is to
+// keep its hands off it.
+func asDeleted[J, C client.Object](j *jobMemory[J], kind string, o C, handsOff bool, now time.Time) C {
+	_, done := j.deleted[childUID{kind, o.GetUID()}]
+	if o.GetDeletionTimestamp() == nil && (done || handsOff) {
 		if leaving, ok := o.DeepCopyObject().(C); ok {
 			leaving.SetDeletionTimestamp(&metav1.Time{Time: now})
 			return leaving

@@ -31,7 +31,7 @@ func (w *writer[J]) CreatePod(ctx context.Context, _ J, pod *corev1.Pod) error {
 
 // DeletePod implements PodControl.
 func (w *writer[J]) DeletePod(ctx context.Context, _ J, pod *corev1.Pod) error {
-	return w.delete(ctx, pod)
+	return deleteAsSeen(ctx, w.client, pod)
 }
 
 // CreateService implements ServiceControl.
@@ -54,17 +54,22 @@ func (w *writer[J]) UpdateService(ctx context.Context, _ J, service *corev1.Serv
 
 // DeleteService implements ServiceControl.
 func (w *writer[J]) DeleteService(ctx context.Context, _ J, service *corev1.Service) error {
-	return w.delete(ctx, service)
+	return deleteAsSeen(ctx, w.client, service)
 }
 
-// delete deletes an object on condition that it has the UID.
-func (w *writer[J]) delete(ctx context.Context, o client.Object) error {
+// deleteAsSeen deletes an object on condition that it has the UID, and the resource
+// version if there is one.
+func deleteAsSeen(ctx context.Context, c client.Client, o client.Object) error {
 	uid := o.GetUID()
-	options := []client.DeleteOption{client.Preconditions{UID: &uid}, background}
+	still := client.Preconditions{UID: &uid}
+	if version := o.GetResourceVersion(); version != "" {
+		still.ResourceVersion = &version
+	}
+	options := []client.DeleteOption{still, background}
 	if grace := o.GetDeletionGracePeriodSeconds(); grace != nil {
 		options = append(options, client.GracePeriodSeconds(*grace))
 	}
-	return w.client.Delete(ctx, o, options...) //nolint:wrapcheck // its kind decides what follows
+	return c.Delete(ctx, o, options...) //nolint:wrapcheck // its kind decides what follows
 }
 
 // WriteStatus implements StatusWriter. It sends only what differs, so that fields

@@ -143,6 +143,9 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 			l.seen[r.PodUID] = max(l.seen[r.PodUID], r.Count)
 		}
 	}
+	if was, is, failed := recreations(old), recreations(status), int64(len(m.failedOf(l))); is > was && is > failed {
+		w.violatef("P6", "%d restarts were counted, but only %d pods failed", is, failed)
+	}
 	if l.touched {
 		return
 	}

@@ -116,8 +116,8 @@ func (a api) List(_ context.Context, list client.ObjectList, opts ...client.List
 		})
 	}
 	return a.p.cached(t, func(v *view) error {
-		if t == a.w.kubelet.pods && a.p.look != nil {
-			a.p.look.pods = slices.Collect(maps.Values(v.objects))
+		if a.p.look != nil {
+			a.p.look.seen = slices.AppendSeq(a.p.look.seen, maps.Values(v.objects))
 		}
 		return fill(list, t, v.keys, v.objects, &o, copied)
 	})
@@ -182,7 +182,7 @@ func (a api) Delete(_ context.Context, o client.Object, opts ...client.DeleteOpt
 		how.propagation = *options.PropagationPolicy
 	}
 	key := client.ObjectKeyFromObject(o)
-	op := call{verb: verbDelete, table: t, key: key, write: true, guarded: how.uid != "", uid: how.uid}
+	op := call{verb: verbDelete, table: t, key: key, write: true, guarded: how.uid != "", uid: how.uid, version: how.version}
 	return a.do(op, nil, func() (client.Object, error) { return nil, a.w.server.delete(t, key, how) })
 }
 

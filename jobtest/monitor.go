@@ -1,6 +1,7 @@
 package jobtest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -156,7 +157,7 @@ func (m *monitor) createAsked(p *process, op call, proof client.Object) {
 	if !ok || scope == nil || *scope != commonv1.RestartScopeJob {
 		return
 	}
-	for _, o := range p.look.pods {
+	for _, o := range p.look.seen {
 		old, ok := o.(*corev1.Pod)
 		if !ok || !metav1.IsControlledBy(old, proof) || !m.w.there(op.table, old) {
 			continue
@@ -181,18 +182,18 @@ func (m *monitor) deleteAsked(p *process, op call, proof client.Object) {
 		m.w.violatef("preconditions", "%s wants to %s without a UID as precondition", p.name, op)
 	}
 	there := op.table.get(op.key)
-	if there == nil {
+	if there == nil || fresh(op.table, there, op.uid, op.version) != nil {
 		return
 	}
 	owner := metav1.GetControllerOf(there)
 	if owner == nil || owner.UID != proof.GetUID() {
-		if there.GetUID() == op.uid && !m.unaware(p, op.table, there, proof) {
+		if !unaware(p.look, there, proof) {
 			m.w.violatef("P8", "%s wants to %s, which is not the job's", p.name, op)
 		}
 		return
 	}
 	pod, ok := there.(*corev1.Pod)
-	if !ok || pod.UID != op.uid || !m.failed[pod.UID] {
+	if !ok || !m.failed[pod.UID] {
 		return
 	}
 	parts := m.w.parts(proof)
@@ -208,17 +209,12 @@ func (m *monitor) deleteAsked(p *process, op call, proof client.Object) {
 	}
 }
 
-// unaware tells whether an object was the job's, and a process has not seen yet that
-// somebody took it away from the job.
-func (m *monitor) unaware(p *process, t *table, o, job client.Object) bool {
-	for _, v := range p.views {
-		if v.table != t {
-			continue
-		}
-		seen := v.objects[client.ObjectKeyFromObject(o)]
-		return seen != nil && seen.GetUID() == o.GetUID() && metav1.IsControlledBy(seen, job)
-	}
-	return false
+// unaware tells whether an object was the job's when a process began to look at the
+// job: that somebody took it away since, the process cannot know.
+func unaware(l *look, o, job client.Object) bool {
+	return slices.ContainsFunc(l.seen, func(seen client.Object) bool {
+		return seen.GetUID() == o.GetUID() && metav1.IsControlledBy(seen, job)
+	})
 }
 
 // made is told of an object that the operator created.

@@ -41,8 +41,9 @@ type call struct {
 	write, status bool
 	// guarded writes carry a UID or resource version as a precondition.
 	guarded bool
-	// uid is that in the precondition of a delete.
-	uid types.UID
+	// uid and version are those in the precondition of a delete.
+	uid     types.UID
+	version string
 	// object is what is to be created.
 	object client.Object
 }
@@ -66,8 +67,8 @@ type look struct {
 	began time.Time
 	// proof is the job as the server last showed it to the process in this look.
 	proof client.Object
-	// pods are those that the cache showed in this look.
-	pods []client.Object
+	// seen are the objects that the caches showed in this look.
+	seen []client.Object
 	// reads and writes are the calls that reached the server, statusWrites those
 	// of them that wrote the job's status.
 	reads, writes, statusWrites int
@@ -207,6 +208,7 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 		case op.table != w.kubelet.objects:
 			l.reads++
 		}
+		w.count(l.key, op)
 	}
 	if op.write {
 		w.monitor.asked(p, op)
@@ -216,6 +218,18 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 	reply, err := f()
 	w.actor = was
 	return reply, err
+}
+
+// count counts a call that reached the server.
+func (w *World) count(job types.NamespacedName, op call) {
+	if w.served[job] == nil {
+		w.served[job] = map[string]int{}
+	}
+	kind := strings.ToLower(op.table.gvk.Kind)
+	if op.table == w.jobs {
+		kind = "job"
+	}
+	w.served[job][op.verb+" "+kind]++
 }
 
 // faultError is what the caller gets.
@@ -305,6 +319,7 @@ func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false
 	p.look = &look{key: key, began: w.now}
+	w.looks++
 	result, err := p.recovered(ctx, key)
 	l := p.look
 	p.look = nil

@@ -17,17 +17,6 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// knownFailures are what the random runs leave out, because it breaks a promise.
-// Each is a bug that is to be mended; then its line goes.
-var knownFailures = map[string]bool{
-	// P8: a pod that was just created and is disowned before the cache shows it is
-	// still taken for the job's, because controller/ownwrites.go remembers it.
-	"disown": true,
-	// conditions: while the operator's label is off a pod, a process that remembers
-	// to have created the pod clears Stalled, and one that does not sets it again.
-	"relabel with two operators": true,
-}
-
 // oneOf chooses one of the values.
 func oneOf[T any](c *Chance, values ...T) T { return values[c.Pick(len(values))] }
 
@@ -244,7 +233,7 @@ func actRecreate(c *Chance, w *World, at time.Duration, job *testv1.TestJob) {
 }
 
 func actOnPod(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
-	if !knownFailures["disown"] && c.Percent(20) {
+	if c.Percent(20) {
 		w.At(at, "disowns a pod", disown)
 		return
 	}
@@ -306,9 +295,6 @@ func actLabel(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 	if c.Percent(50) {
 		key := oneOf(c, commonv1.ReplicaIndexLabel, commonv1.ReplicaTypeLabel, commonv1.AttemptLabel)
 		w.At(at, "writes nonsense into labels", relabel(key, oneOf(c, "-1", "7", "x")))
-		return
-	}
-	if knownFailures["relabel with two operators"] && len(w.processes) > 1 {
 		return
 	}
 	w.At(at, "takes the operator's label off a pod", relabel(commonv1.OperatorNameLabel, ""))

@@ -23,11 +23,6 @@ func (m *monitor) settled(ctx context.Context) {
 	if w.broken != nil {
 		return
 	}
-	stalled := false
-	for _, job := range w.jobs.all() {
-		stalled = stalled || w.parts(job).Status.IsTrue(commonv1.JobStalled)
-	}
-	m.probing = !stalled
 	version := w.server.version
 	w.logf("at rest; each job is looked at once more, with and without memory")
 	for range 2 {
@@ -37,6 +32,7 @@ func (m *monitor) settled(ctx context.Context) {
 				p = w.processes[i]
 			}
 			for _, job := range w.jobs.all() {
+				m.probing = !w.parts(job).Status.IsTrue(commonv1.JobStalled) // one that is keeps trying
 				p.reconcile(ctx, client.ObjectKeyFromObject(job))
 			}
 			w.processes[i] = nil

@@ -65,7 +65,10 @@ func (w *World) Run(ctx context.Context) error {
 // happen.
 func (w *World) RunFor(ctx context.Context, d time.Duration) error {
 	w.ctx = log.IntoContext(ctx, logr.Discard())
-	w.proceed(nil, w.now.Add(d))
+	until := w.now.Add(d)
+	if w.proceed(nil, until); w.now.Before(until) {
+		w.now = until
+	}
 	return w.err()
 }
 
@@ -121,6 +124,11 @@ func (w *World) meanwhile(p *process) {
 // fault decides what goes wrong with a call.
 func (w *World) fault(op call) Fault {
 	w.calls++
+	if w.outage != nil {
+		if f := w.outage(op); f != NoFault {
+			return f
+		}
+	}
 	c := w.chance
 	if c == nil {
 		return NoFault

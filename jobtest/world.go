@@ -68,6 +68,12 @@ type World struct {
 	steps int
 	depth int
 	calls int
+	// looks counts the looks at jobs; served the calls that reached the server, by
+	// the job that was looked at.
+	looks  int
+	served map[types.NamespacedName]map[string]int
+	// outage has calls meet faults, whatever chance says, if it is set.
+	outage func(call) Fault
 
 	ctx    context.Context //nolint:containedctx // that of the Run which goes on, for the processes that it starts
 	broken *ViolationError
@@ -130,7 +136,7 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 	if err != nil {
 		return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
 	}
-	w := &World{chance: o.Chance, start: epoch(), now: epoch(), lenses: map[*table]*lens{}}
+	w := &World{chance: o.Chance, start: epoch(), now: epoch(), lenses: map[*table]*lens{}, served: map[types.NamespacedName]map[string]int{}}
 	w.server.store = store{scheme: scheme, now: w.Now, observe: w.changed}
 	w.server.admit, w.server.quota, w.server.terminating = o.Admit, map[string]int{}, map[string]bool{}
 	w.jobs = w.server.table(gvk)

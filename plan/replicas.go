@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // surplus removes pods and services that the job does not want any more: those of
@@ -49,11 +51,13 @@ func replicas(d *decision) bool {
 }
 
 // oldGangIsThere tells whether pods are there that a restart of the whole job has
-// replaced. One that failed by itself and was replaced alone is not among them.
+// replaced. One that failed by itself and was replaced alone is not among them; in a
+// job that always restarts as a whole there is none.
 func (d *decision) oldGangIsThere() bool {
-	found := false
+	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
 	d.tally.each(func(s *slot) {
-		found = found || d.replaced(s) && (podAttempt(s.pod) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
+		found = found || d.replaced(s) &&
+			(whole || podAttempt(s.pod, d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
 	})
 	return found
 }

@@ -138,6 +138,7 @@ func (d *decision) restart(failed []failedReplica) {
 	d.record(failed)
 	if d.restartsWhole(failed) {
 		status.Attempt++
+		d.tally.each(d.leaveBehind)
 		d.tellCause(&failed[0])
 	} else {
 		for i := range failed {
@@ -165,17 +166,37 @@ func (d *decision) tellCause(f *failedReplica) {
 
 // raiseAttempt moves a replica on to its next attempt: above the pod's own, whatever
 // its label says, so that the pod counts as one of an earlier attempt from now on.
+// raiseAttempt moves a replica on to its next attempt.
 func (d *decision) raiseAttempt(f *failedReplica) {
-	rs, index := d.replicaStatus(f.slot.typ), strconv.Itoa(int(f.slot.index))
+	ignored := int32(0)
+	if f.response == responseIgnore {
+		ignored = 1
+	}
+	d.addAttempts(f.slot, 1, ignored)
+	d.leaveBehind(f.slot)
+}
+
+// leaveBehind makes sure that the pod of a replica which is being restarted counts
+// as one of an earlier attempt from now on, whatever somebody made of its label. The
+// attempts that are skipped for that count against no limit.
+func (d *decision) leaveBehind(s *slot) {
+	if s.pod == nil {
+		return
+	}
+	at := d.attempt(s)
+	if skipped := podAttempt(s.pod, at) + 1 - at; skipped > 0 {
+		d.addAttempts(s, skipped, skipped)
+	}
+}
+
+// addAttempts raises the attempt that a replica is at. Those that are ignored count
+// against no limit.
+func (d *decision) addAttempts(s *slot, n, ignored int32) {
+	rs, index := d.replicaStatus(s.typ), strconv.Itoa(int(s.index))
 	if rs.Attempts == nil {
 		rs.Attempts = map[string]int32{}
 	}
-	was := rs.Attempts[index]
-	rs.Attempts[index] = max(was, podAttempt(f.slot.pod)-d.plan.Status.Attempt) + 1
-	ignored := rs.Attempts[index] - was - 1
-	if f.response == responseIgnore {
-		ignored++
-	}
+	rs.Attempts[index] += n
 	if ignored == 0 {
 		return
 	}
@@ -213,7 +234,7 @@ func (d *decision) attempt(s *slot) int32 {
 // replaced tells whether the pod of a replica is of an earlier attempt than the
 // planned status says.
 func (d *decision) replaced(s *slot) bool {
-	return s.pod != nil && podAttempt(s.pod) < d.attempt(s)
+	return s.pod != nil && podAttempt(s.pod, d.attempt(s)) < d.attempt(s)
 }
 
 // delay is how long after a failure the given attempt may start. ran is how long

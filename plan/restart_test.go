@@ -92,3 +92,38 @@ func TestSuspendedJobThatFails(t *testing.T) {
 		t.Errorf("a job that failed is not suspended: %q", conditions(s))
 	}
 }
+
+// TestAttemptLabelThatSomebodyChanged: whatever somebody writes into the attempt
+// label of a pod, its failure is one restart, and a restart of the whole job leaves
+// no pod out.
+func TestAttemptLabelThatSomebodyChanged(t *testing.T) {
+	for _, label := range []string{"1", "2", "7", "2147483647", "2147483646", "-1", "x"} {
+		for _, scope := range []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeJob} {
+			for _, whose := range []string{"worker-0", "worker-1"} {
+				t.Run(label+" "+string(scope)+" "+whose, func(t *testing.T) {
+					m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
+					m.in.RunPolicy.RestartScope = &scope
+					old := m.pod("worker-1").UID
+					m.pod(whose).Labels[commonv1.AttemptLabel] = label
+					m.end(m.pod("worker-0"), 137)
+					m.settle()
+					if first, other := m.pod("worker-0"), m.pod("worker-1"); scope == commonv1.RestartScopeJob &&
+						first != nil && first.Status.Phase == corev1.PodFailed && other != nil && other.UID != old {
+						t.Errorf("worker-1 was restarted before the failed pod of worker-0 is gone")
+					}
+					m.in.Now = m.in.Now.Add(time.Hour)
+					m.settle()
+					if got := m.in.Status.Restarts; got != 1 {
+						t.Errorf("%d restarts were counted, want 1: %+v", got, m.in.Status)
+					}
+					if again := m.pod("worker-0"); again == nil || again.Status.Phase != corev1.PodPending {
+						t.Errorf("the replica that failed was not restarted: %+v", again)
+					}
+					if other := m.pod("worker-1"); other == nil || (other.UID == old) != (scope == commonv1.RestartScopeReplica) {
+						t.Errorf("with restart scope %s the other replica has the pod %+v", scope, other)
+					}
+				})
+			}
+		}
+	}
+}

@@ -56,7 +56,7 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	switch {
 	case len(o.Failures) > 0:
 		d.obstructed(o.Failures[0])
-	case wantsCreate(p.Actions):
+	case wantsCreate(p.Actions) && !in.Unseen:
 		d.remove(commonv1.JobStalled)
 	}
 	status := &d.plan.Status
@@ -69,9 +69,10 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 }
 
 // clearStalled ends the condition Stalled when nothing is left to create. While
-// there is, the outcome decides.
+// there is, the outcome decides. What is only remembered to be there is no reason:
+// another process, which does not remember it, may know better.
 func clearStalled(d *decision) bool {
-	if !wantsCreate(d.plan.Actions) {
+	if !wantsCreate(d.plan.Actions) && !d.in.Unseen {
 		d.remove(commonv1.JobStalled)
 	}
 	return false

@@ -111,6 +111,25 @@ func TestStalledJob(t *testing.T) {
 	}
 }
 
+// TestStalledJobAndMemory: what is only remembered to have been created may have met
+// what stalls the job since, so it is no reason to say that nothing does.
+func TestStalledJobAndMemory(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
+	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
+	_, settled := outcome(m, plan.NameConflict)
+	m.in.Status = settled.Status
+	m.settle()
+
+	m.in.Status, m.in.Unseen = settled.Status, true
+	if p := m.decide(); !p.Status.IsTrue(commonv1.JobStalled) {
+		t.Errorf("the pod is only remembered, but the job is no longer stalled: %q", conditions(&p.Status))
+	}
+	m.in.Unseen = false
+	if p := m.decide(); p.Status.IsTrue(commonv1.JobStalled) {
+		t.Errorf("the pod is there, but the job is still stalled: %q", conditions(&p.Status))
+	}
+}
+
 func TestOutcomeEvents(t *testing.T) {
 	o := plan.Outcome{
 		PodsCreated: []string{"a", "b", "c"}, ServicesCreated: []string{"s"},

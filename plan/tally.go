@@ -140,7 +140,7 @@ func (s *slot) classify(in *Input) ReplicaState {
 	switch {
 	case s.pod == nil:
 		return Missing
-	case podAttempt(s.pod) < s.attempt:
+	case podAttempt(s.pod, s.attempt) < s.attempt:
 		return Replaced
 	case s.pod.Status.Phase == corev1.PodSucceeded:
 		return Succeeded
@@ -167,10 +167,15 @@ func countPhase(c *commonv1.ReplicaStatus, phase corev1.PodPhase) {
 	}
 }
 
-// podAttempt is the attempt that a pod is, by its label.
-func podAttempt(p *corev1.Pod) int32 {
+// maxAttempt is the highest attempt that a label is believed. Nobody restarts a
+// billion times.
+const maxAttempt = 1 << 30
+
+// podAttempt is the attempt that a pod is, by its label; at is the one that its
+// replica is at. A label that makes no sense stands for the first attempt.
+func podAttempt(p *corev1.Pod, at int32) int32 {
 	n, err := strconv.ParseInt(p.Labels[commonv1.AttemptLabel], 10, 32)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || n > int64(max(at, maxAttempt)) {
 		return 0
 	}
 	return int32(n)

@@ -1,0 +1,139 @@
+package jobtest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+// byHand is a World in which nothing happens but what a test says: no cache takes
+// in anything, and nobody looks at a job, until the test wants it.
+type byHand struct {
+	*World
+	t *testing.T
+}
+
+func newByHand(t *testing.T, operators int, job *testv1.TestJob) *byHand {
+	t.Helper()
+	w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{Operators: operators})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ctx = log.IntoContext(t.Context(), logr.Discard())
+	h := &byHand{World: w, t: t}
+	h.must(w.Client().Create(w.ctx, job))
+	for i := range operators {
+		w.startProcess(i)
+	}
+	return h
+}
+
+func (h *byHand) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// user has a user do something.
+func (h *byHand) user(do func(context.Context, client.Client) error) {
+	h.t.Helper()
+	h.must(do(h.ctx, h.Client()))
+}
+
+// show brings the caches of an operator up to date for a kind.
+func (h *byHand) show(operator int, t *table) {
+	for _, v := range h.processes[operator].views {
+		for v.table == t && v.behind() > 0 {
+			h.processes[operator].deliver(v)
+		}
+	}
+}
+
+// look has an operator look at the job.
+func (h *byHand) look(operator int) {
+	h.t.Helper()
+	h.processes[operator].reconcile(h.ctx, jobKey)
+	if h.broken != nil {
+		h.t.Fatal(h.broken)
+	}
+}
+
+// stalled tells whether the job is stalled, and how often that changed.
+func (h *byHand) job() *testv1.TestJob {
+	h.t.Helper()
+	job := &testv1.TestJob{}
+	h.must(h.Client().Get(h.ctx, jobKey, job))
+	return job
+}
+
+// TestP8PodDisownedBeforeTheCacheShowsIt: an operator that remembers having created
+// a pod, and whose cache never showed it, must not delete it once it is no more the
+// job's.
+func TestP8PodDisownedBeforeTheCacheShowsIt(t *testing.T) {
+	h := newByHand(t, 1, newJob("j", 1))
+	h.look(0)
+	h.user(disown)
+	h.user(edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
+	h.show(0, h.jobs)
+	for range 3 {
+		h.look(0)
+	}
+	var pod corev1.Pod
+	if err := h.Client().Get(h.ctx, types.NamespacedName{Namespace: "default", Name: "j-worker-0"}, &pod); err != nil || pod.DeletionTimestamp != nil {
+		t.Errorf("the pod that somebody took away from the job was deleted (%v):\n%s", err, h.Transcript())
+	}
+}
+
+// TestPodDeletedBeforeTheCacheShowsIt: a pod that nobody took away is deleted, once,
+// although the cache shows neither it nor its end.
+func TestPodDeletedBeforeTheCacheShowsIt(t *testing.T) {
+	h := newByHand(t, 1, newJob("j", 1))
+	h.look(0)
+	h.user(edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
+	h.show(0, h.jobs)
+	calls := h.calls
+	for range 3 {
+		h.look(0)
+	}
+	// The status, a pod and a service.
+	if got := h.calls - calls; got != 3 {
+		t.Errorf("%d calls, want 3:\n%s", got, h.Transcript())
+	}
+}
+
+// TestStalledDoesNotFlap: of two operators one remembers having created a pod that
+// the caches do not show, because its label is gone; the other does not.
+func TestStalledDoesNotFlap(t *testing.T) {
+	h := newByHand(t, 2, newJob("j", 1))
+	h.look(0)
+	h.user(relabel(commonv1.OperatorNameLabel, ""))
+	var turns int
+	var was metav1.Time
+	for range 6 {
+		for i := range h.processes {
+			for _, kind := range h.server.tables {
+				h.show(i, kind)
+			}
+			h.look(i)
+			h.now = h.now.Add(1100 * 1e6)
+			if c := h.job().Status.Condition(commonv1.JobStalled); c != nil && !c.LastTransitionTime.Equal(&was) {
+				turns++
+				was = c.LastTransitionTime
+			}
+		}
+	}
+	if turns != 1 {
+		t.Errorf("condition Stalled became True %d times, want once:\n%s", turns, h.Transcript())
+	}
+}

@@ -1,8 +1,11 @@
 package jobtest
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -209,8 +212,11 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 			pod := byName[name]
 			delete(byName, name)
 			m.checkReplica(job, t, i, pod)
-			if pod != nil {
+			switch {
+			case pod != nil:
 				count(&counts, pod)
+			case saysSucceeded(status, t, i):
+				counts.Succeeded++
 			}
 		}
 		is := status.ReplicaStatuses[t]
@@ -244,6 +250,10 @@ func count(c *commonv1.ReplicaStatus, pod *corev1.Pod) {
 func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index int32, pod *corev1.Pod) {
 	w, at := m.w, attemptOf(m.w.parts(job).Status, t, index)
 	switch {
+	case pod == nil && saysSucceeded(w.parts(job).Status, t, index):
+		if !m.succeededOnce(job, t, index, at) {
+			w.violatef("P3", "job %s: the status says that %s %d has succeeded, but no pod of attempt %d ever did", job.GetName(), t, index, at)
+		}
 	case pod == nil:
 		if !m.waits(job) {
 			w.violatef("P3", "job %s goes on, but %s %d has no pod", job.GetName(), t, index)
@@ -256,6 +266,34 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 	case pod.Status.Phase == corev1.PodFailed:
 		w.violatef("P3", "job %s goes on, but pod %s failed and nothing follows", job.GetName(), pod.Name)
 	}
+}
+
+// saysSucceeded tells whether a status lists a replica among those that have
+// succeeded.
+func saysSucceeded(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) bool {
+	rs := status.ReplicaStatuses[t]
+	if rs == nil || rs.SucceededIndexes == "" {
+		return false
+	}
+	for part := range strings.SplitSeq(rs.SucceededIndexes, ",") {
+		from, to, _ := strings.Cut(part, "-")
+		first, err := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(cmp.Or(to, from))
+		if err == nil && err2 == nil && first <= int(index) && int(index) <= last {
+			return true
+		}
+	}
+	return false
+}
+
+// succeededOnce tells whether a pod of the given attempt of a replica ever ended well.
+func (m *monitor) succeededOnce(job client.Object, t commonv1.ReplicaType, index, attempt int32) bool {
+	for _, pod := range m.ledger(job.GetUID()).pods {
+		if pod.Name == m.kind.PodName(job.GetName(), t, index) && pod.Status.Phase == corev1.PodSucceeded && attemptLabel(pod) >= attempt {
+			return true
+		}
+	}
+	return false
 }
 
 // waits tells whether a job that restarts as a whole waits for a pod that something

@@ -140,6 +140,7 @@ func deleted(d *decision) bool { return d.in.Job.Deleted }
 func (d *decision) finishStatus() {
 	in, status := d.in, &d.plan.Status
 	d.countReplicas()
+	d.rememberSucceeded()
 	status.ObservedGeneration = in.Job.Generation
 	status.State = stateOf(status)
 	if equality.Semantic.DeepEqual(status, &in.Status) {
@@ -165,7 +166,7 @@ func onlyCountsDiffer(a, b *commonv1.JobStatus) bool {
 	for _, s := range []*commonv1.JobStatus{x, y} {
 		for _, rs := range s.ReplicaStatuses {
 			if rs != nil {
-				rs.Active, rs.Succeeded, rs.Failed = 0, 0, 0
+				rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, ""
 			}
 		}
 	}
@@ -177,7 +178,7 @@ func (d *decision) countReplicas() {
 	status := &d.plan.Status
 	for t, rs := range status.ReplicaStatuses {
 		if d.tally.Of(t) == nil && rs != nil && !status.Finished() {
-			rs.Active, rs.Succeeded, rs.Failed = 0, 0, 0 // the job has this type no more
+			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, "" // the job has this type no more
 		}
 	}
 	for i := range d.tally.Types {

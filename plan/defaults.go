@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,20 +52,10 @@ func spellTypes(k *Kind, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec
 
 // addPort adds the kind's port to the main container if that has none of the name.
 func addPort(k *Kind, pod *corev1.PodSpec) {
-	if k.PortName == "" {
+	c := k.MainContainer(pod)
+	if c == nil || k.PortName == "" ||
+		slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == k.PortName }) {
 		return
 	}
-	for i := range pod.Containers {
-		c := &pod.Containers[i]
-		if c.Name != k.ContainerName {
-			continue
-		}
-		for j := range c.Ports {
-			if c.Ports[j].Name == k.PortName {
-				return
-			}
-		}
-		c.Ports = append(c.Ports, corev1.ContainerPort{Name: k.PortName, ContainerPort: k.PortNumber})
-		return
-	}
+	c.Ports = append(c.Ports, corev1.ContainerPort{Name: k.PortName, ContainerPort: k.PortNumber})
 }

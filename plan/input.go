@@ -97,6 +97,14 @@ func (in *Input) replicas(t commonv1.ReplicaType) int32 {
 	}
 }
 
+// mainContainer is the name of the main container of a replica type.
+func (in *Input) mainContainer(t commonv1.ReplicaType) string {
+	if c := in.Kind.MainContainer(&in.Replicas[t].Template.Spec); c != nil {
+		return c.Name
+	}
+	return in.Kind.ContainerName
+}
+
 // now is the time of the observation as the API stores it, in whole seconds.
 func (in *Input) now() metav1.Time {
 	return metav1.NewTime(in.Now.Truncate(time.Second))

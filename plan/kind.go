@@ -3,6 +3,8 @@ package plan
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -29,6 +31,9 @@ type Kind struct {
 	// ContainerName is the container that every replica must have: its exit code
 	// is the replica's, and its ports are the services'. Required.
 	ContainerName string
+	// AnyContainer accepts replicas without a container of that name: their first
+	// container then takes its part. Default: false.
+	AnyContainer bool
 	// PortName and PortNumber are added to that container when it has no port of
 	// that name. Default: none is added.
 	PortName   string
@@ -62,6 +67,20 @@ func (k *Kind) Role(t commonv1.ReplicaType) *Role {
 		if k.Roles[i].Type == t {
 			return &k.Roles[i]
 		}
+	}
+	return nil
+}
+
+// MainContainer returns the container of a replica that the kind looks at, to be
+// changed in place: the one named ContainerName. It returns nil if there is none.
+func (k *Kind) MainContainer(pod *corev1.PodSpec) *corev1.Container {
+	for i := range pod.Containers {
+		if pod.Containers[i].Name == k.ContainerName {
+			return &pod.Containers[i]
+		}
+	}
+	if k.AnyContainer && len(pod.Containers) > 0 {
+		return &pod.Containers[0]
 	}
 	return nil
 }

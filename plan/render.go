@@ -70,12 +70,8 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 func (in *Input) ports(types ...commonv1.ReplicaType) []corev1.ServicePort {
 	var out []corev1.ServicePort
 	for _, t := range types {
-		containers := in.Replicas[t].Template.Spec.Containers
-		for i := range containers {
-			if containers[i].Name != in.Kind.ContainerName {
-				continue
-			}
-			for _, p := range containers[i].Ports {
+		if c := in.Kind.MainContainer(&in.Replicas[t].Template.Spec); c != nil {
+			for _, p := range c.Ports {
 				out = addServicePort(out, p)
 			}
 		}

@@ -50,7 +50,7 @@ func (d *decision) failedReplicas() []failedReplica {
 	var out []failedReplica
 	d.tally.each(func(s *slot) {
 		if s.state == Failed {
-			f := failedReplica{slot: s, failure: failureOf(s.pod, d.in.Kind.ContainerName)}
+			f := failedReplica{slot: s, failure: failureOf(s.pod, d.in.mainContainer(s.typ))}
 			f.response, f.because = d.respond(s, &f.failure)
 			out = append(out, f)
 		}
@@ -216,7 +216,7 @@ func (d *decision) deleteReplaced() {
 		}
 		attempt := d.attempt(s)
 		if s.pod.Status.Phase == corev1.PodFailed {
-			f := failureOf(s.pod, d.in.Kind.ContainerName)
+			f := failureOf(s.pod, d.in.mainContainer(s.typ))
 			if due := f.at.Add(d.in.Backoff.delay(attempt, f.ran)); d.in.Now.Before(due) {
 				d.wakeAt(due)
 				return

@@ -19,7 +19,7 @@ const (
 	Pending ReplicaState = "Pending"
 	// Active: the pod runs.
 	Active ReplicaState = "Active"
-	// Succeeded: the pod ended well.
+	// Succeeded: the pod ended well. It may be gone since.
 	Succeeded ReplicaState = "Succeeded"
 	// Failed: the pod ended with an error that is yet to be dealt with.
 	Failed ReplicaState = "Failed"
@@ -112,13 +112,17 @@ func TallyOf(in *Input) *Tally {
 			Counts: commonv1.ReplicaStatus{Selector: TypeLabels(in.Kind, in.Job.Name, typ).String()},
 			slots:  make([]slot, n),
 		}
+		done := in.remembered(typ)
 		for i := range n {
 			name := in.Kind.PodName(in.Job.Name, typ, i)
 			s := slot{typ: typ, index: i, name: name, attempt: attemptOf(&in.Status, typ, i), pod: byName[name]}
-			s.state = s.classify(in)
+			s.state = s.classify(in, done)
 			tt.slots[i], tt.States[i] = s, s.state
-			if s.pod != nil {
+			switch {
+			case s.pod != nil:
 				countPhase(&tt.Counts, s.pod.Status.Phase)
+			case s.state == Succeeded:
+				tt.Counts.Succeeded++
 			}
 		}
 		t.Types = append(t.Types, tt)
@@ -136,15 +140,17 @@ func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) 
 }
 
 // classify names the state of a replica. The first case that fits decides.
-func (s *slot) classify(in *Input) ReplicaState {
+func (s *slot) classify(in *Input, done indexes) ReplicaState {
 	switch {
+	case s.pod == nil && done[s.index]:
+		return Succeeded
 	case s.pod == nil:
 		return Missing
 	case podAttempt(s.pod, s.attempt) < s.attempt:
 		return Replaced
 	case s.pod.Status.Phase == corev1.PodSucceeded:
 		return Succeeded
-	case s.pod.Status.Phase == corev1.PodFailed && failedByItself(s.pod, in.Kind.ContainerName):
+	case s.pod.Status.Phase == corev1.PodFailed && failedByItself(s.pod, in.mainContainer(s.typ)):
 		return Failed
 	case s.pod.DeletionTimestamp != nil:
 		return Leaving

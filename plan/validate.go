@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -130,7 +129,7 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 		}))
 	}
 	containers := path.Child("template", "spec", "containers")
-	if !slices.ContainsFunc(spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Name == in.Kind.ContainerName }) {
+	if in.Kind.MainContainer(&spec.Template.Spec) == nil {
 		names := make([]string, 0, len(spec.Template.Spec.Containers))
 		for i := range spec.Template.Spec.Containers {
 			names = append(names, spec.Template.Spec.Containers[i].Name)

@@ -102,6 +102,11 @@ type ReplicaStatus struct {
 	// LabelSelector is not used. Deprecated: use Selector.
 	// +optional
 	LabelSelector *metav1.LabelSelector `json:"labelSelector,omitempty"`
+	// SucceededIndexes are the replicas that have succeeded, as in "0-2,5". They do not
+	// run again when their pods are deleted. A restart of the whole job and a suspend
+	// empty it. An addition to kubeflow.org/v1.
+	// +optional
+	SucceededIndexes string `json:"succeededIndexes,omitempty"`
 	// Selector selects the pods of this type, in the form that the scale
 	// subresource needs.
 	// +optional

@@ -79,7 +79,6 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{}, err
 	}
 	p := plan.Decide(in, tally, c.judge(job, tally))
-	p.RequeueAfter = soonest(p.RequeueAfter, c.set.memory.pending(job, in.Now))
 
 	current, err := c.prove(ctx, job, in, &p)
 	if err != nil {
@@ -92,6 +91,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	c.tell(job, outcome.Events())
 	c.set.metrics.didWith(&outcome)
 	settled := plan.Settle(in, tally, p, outcome)
+	settled.RequeueAfter = soonest(settled.RequeueAfter, c.set.memory.pending(job, in.Now))
 	if settled.WriteStatus && !p.WriteStatus {
 		if current, werr := c.writeStatus(ctx, job, in, &settled); werr != nil || !current {
 			return reconcile.Result{RequeueAfter: retryStale}, firstError(err, werr)

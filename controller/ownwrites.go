@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -181,6 +183,7 @@ func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []
 	if j == nil || j.uid != job.GetUID() {
 		return seen
 	}
+	j.expire(now)
 	for i := range seen {
 		seen[i] = asWritten(j, kind, seen[i], now)
 	}
@@ -188,23 +191,34 @@ func withOwnWrites[J, C client.Object](m *memory[J], job J, kind string, seen []
 	for _, o := range seen {
 		there[o.GetUID()] = true
 	}
+	shown := len(seen)
 	for name, own := range j.created {
-		made, ok := own.object.(C)
-		switch {
-		case !ok || name.kind != kind:
-		case now.After(own.until):
-			delete(j.created, name)
-		case !there[made.GetUID()]:
+		if made, ok := own.object.(C); ok && name.kind == kind && !there[made.GetUID()] {
 			there[made.GetUID()] = true
 			seen = append(seen, asDeleted(j, kind, made, own.changed, now))
 		}
 	}
-	for child, until := range j.deleted {
-		if child.kind == kind && (!there[child.uid] || now.After(until)) {
+	slices.SortFunc(seen[shown:], func(a, b C) int { return strings.Compare(a.GetName(), b.GetName()) })
+	for child := range j.deleted {
+		if child.kind == kind && !there[child.uid] {
 			delete(j.deleted, child)
 		}
 	}
 	return seen
+}
+
+// expire forgets what was remembered for long enough.
+func (j *jobMemory[J]) expire(now time.Time) {
+	for name, own := range j.created {
+		if !now.Before(own.until) {
+			delete(j.created, name)
+		}
+	}
+	for child, until := range j.deleted {
+		if !now.Before(until) {
+			delete(j.deleted, child)
+		}
+	}
 }
 
 // asWritten returns an object that the cache shows as the controller's own writes

@@ -327,7 +327,8 @@ func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 		return
 	}
 	w.monitor.looked(p, l)
-	if it.version != w.server.version {
+	out := slices.ContainsFunc(w.outages, func(o outage) bool { return w.now.Before(o.over) })
+	if it.version != w.server.version || out {
 		it.version, it.idle = w.server.version, 0
 	} else {
 		it.idle++

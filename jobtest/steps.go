@@ -124,9 +124,9 @@ func (w *World) meanwhile(p *process) {
 // fault decides what goes wrong with a call.
 func (w *World) fault(op call) Fault {
 	w.calls++
-	if w.outage != nil {
-		if f := w.outage(op); f != NoFault {
-			return f
+	for _, o := range w.outages {
+		if w.now.Before(o.over) && o.hits(op) {
+			return o.fault
 		}
 	}
 	c := w.chance

@@ -72,8 +72,7 @@ type World struct {
 	// the job that was looked at.
 	looks  int
 	served map[types.NamespacedName]map[string]int
-	// outage has calls meet faults, whatever chance says, if it is set.
-	outage func(call) Fault
+	outages []outage
 
 	ctx    context.Context //nolint:containedctx // that of the Run which goes on, for the processes that it starts
 	broken *ViolationError
@@ -112,6 +111,13 @@ type action struct {
 	at   time.Time
 	what string
 	do   func(context.Context, client.Client) error
+}
+
+// outage has calls meet a fault until it is over.
+type outage struct {
+	over  time.Time
+	hits  func(call) bool
+	fault Fault
 }
 
 // orphan is an object that the garbage collector has to look at.

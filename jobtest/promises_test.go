@@ -1,0 +1,712 @@
+package jobtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+// The promises of docs/promises.md, one by one. Each test here is a story without
+// chance; the monitor checks all promises in all of them, and in the random runs.
+
+// forever is the fate of pods that run until they are deleted.
+func forever(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }
+
+// failsFirst is the fate of pods of which replica 0 exits with the given codes, one
+// in each attempt, and all others run for ever.
+func failsFirst(codes ...int32) func(*corev1.Pod) Fate {
+	return func(pod *corev1.Pod) Fate {
+		at := int(attemptLabel(pod))
+		if pod.Labels[commonv1.ReplicaIndexLabel] == "0" && at < len(codes) {
+			return Fate{Start: time.Second, Run: 10 * time.Second, Exits: codes[at : at+1]}
+		}
+		return forever(pod)
+	}
+}
+
+// story makes a World with jobs in it.
+func story(t *testing.T, o Options, jobs ...*testv1.TestJob) *World {
+	t.Helper()
+	return storyOf(t, testjob.Controller{}, o, jobs...)
+}
+
+func storyOf(t *testing.T, author controller.ControllerInterface[*testv1.TestJob], o Options, jobs ...*testv1.TestJob) *World {
+	t.Helper()
+	w, err := NewWorld(author, testScheme, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, job := range jobs {
+		if err := w.Client().Create(t.Context(), job.DeepCopy()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+// pass lets time pass in a World.
+func pass(t *testing.T, w *World, d time.Duration) {
+	t.Helper()
+	if err := w.RunFor(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rest lets a World come to rest.
+func rest(t *testing.T, w *World) {
+	t.Helper()
+	if err := w.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read returns a job as it is, or nil if it is gone.
+func read(t *testing.T, w *World, name string) *testv1.TestJob {
+	t.Helper()
+	job := &testv1.TestJob{}
+	err := w.Client().Get(t.Context(), types.NamespacedName{Namespace: jobKey.Namespace, Name: name}, job)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
+// children names the pods and services that are there.
+func children(t *testing.T, w *World) []string {
+	t.Helper()
+	var names []string
+	for _, table := range w.server.tables {
+		if table != w.jobs && table != w.kubelet.objects {
+			for _, o := range table.all() {
+				names = append(names, strings.ToLower(table.gvk.Kind)+" "+o.GetName())
+			}
+		}
+	}
+	return names
+}
+
+func exitCode(j *testv1.TestJob) {
+	j.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = commonv1.RestartPolicyExitCode
+}
+
+func wholeJob(j *testv1.TestJob) {
+	exitCode(j)
+	j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+}
+
+func suspend(v bool) func(*testv1.TestJob) {
+	return func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = &v }
+}
+
+func scaleTo(n int32) func(*testv1.TestJob) {
+	return func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = &n }
+}
+
+// TestP2Quiet looks at jobs at rest again and again, for a day, with an operator
+// that remembers and one that was just started: nothing is written or even read from
+// the API server.
+func TestP2Quiet(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fate   func(*corev1.Pod) Fate
+		change func(*testv1.TestJob)
+	}{
+		"running":   {fate: forever},
+		"pending":   {fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }},
+		"restarted": {fate: failsFirst(137), change: exitCode},
+		"succeeded": {},
+		"failed":    {fate: failsFirst(1), change: exitCode},
+		"suspended": {change: suspend(true)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := newJob("j", 3)
+			if tc.change != nil {
+				tc.change(job)
+			}
+			w := story(t, Options{Fate: tc.fate}, job)
+			pass(t, w, time.Hour)
+			before := w.calls
+			for i := range 48 {
+				w.now = w.now.Add(30 * time.Minute)
+				if i%2 == 0 {
+					w.startProcess(0)
+				}
+				w.processes[0].reconcile(w.ctx, jobKey)
+			}
+			if w.err() != nil || w.calls != before {
+				t.Errorf("%d calls at rest (%v):\n%s", w.calls-before, w.err(), w.Transcript())
+			}
+		})
+	}
+}
+
+// TestP3Stable makes a mess of a job while no operator runs. Once one does it takes
+// a dozen looks, and then the job is as it should be and stays so.
+func TestP3Stable(t *testing.T) {
+	w := story(t, Options{Fate: forever}, newJob("j", 3, func(j *testv1.TestJob) {
+		j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
+	}))
+	pass(t, w, time.Minute)
+	w.crash(w.processes[0], false)
+	for _, mess := range []func(context.Context, client.Client) error{
+		deletePod("j-worker-1"), deleteService("j-worker-0"), deleteService("j-worker-1"),
+		relabel(commonv1.ReplicaIndexLabel, "2"), relabel(commonv1.ReplicaTypeLabel, "x"),
+		edit(scaleTo(2)),
+		edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerJob) }),
+		func(ctx context.Context, c client.Client) error {
+			job := &testv1.TestJob{}
+			if err := c.Get(ctx, jobKey, job); err != nil {
+				return err
+			}
+			job.Status = commonv1.JobStatus{}
+			return c.Status().Update(ctx, job)
+		},
+	} {
+		if err := mess(t.Context(), w.Client()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.looks
+	rest(t, w)
+	if n := w.looks - before; n > 20 {
+		t.Errorf("%d looks until all is well, want at most 20:\n%s", n, w.Transcript())
+	}
+	want := []string{"pod j-worker-0", "pod j-worker-1", "service j"}
+	if diff := cmp.Diff(want, children(t, w)); diff != "" {
+		t.Errorf("the job has not what it wants (-want +got):\n%s", diff)
+	}
+}
+
+// TestP4TwoLeaders has two operators create the pods of a job at the same time, and
+// one of them get no reply and try again.
+func TestP4TwoLeaders(t *testing.T) {
+	h := newByHand(t, 2, newJob("j", 3))
+	lost := false
+	h.outages = []outage{{over: h.now.Add(time.Hour), fault: LostReply, hits: func(op call) bool {
+		first := !lost && op.verb == "create" && op.key.Name == "j-worker-1"
+		lost = lost || first
+		return first
+	}}}
+	for range 3 {
+		h.look(0)
+		h.show(1, h.jobs)
+		h.look(1)
+	}
+	if n := len(h.kubelet.pods.objects); n != 3 {
+		t.Errorf("%d pods, want 3:\n%s", n, h.Transcript())
+	}
+}
+
+// TestP5Terminal ends, suspends or deletes a job and has an operator look at it that
+// does not know yet; then one that does.
+func TestP5Terminal(t *testing.T) {
+	for name, end := range map[string]func(context.Context, client.Client) error{
+		"suspended": edit(suspend(true)),
+		"deleted":   deleteJob(metav1.DeletePropagationForeground),
+		"finished": func(ctx context.Context, c client.Client) error {
+			job := &testv1.TestJob{}
+			if err := c.Get(ctx, jobKey, job); err != nil {
+				return err
+			}
+			now := metav1.NewTime(epoch())
+			job.Status = commonv1.JobStatus{StartTime: &now, CompletionTime: &now, State: commonv1.JobSucceeded, Conditions: []commonv1.JobCondition{
+				{Type: commonv1.JobSucceeded, Status: corev1.ConditionTrue, LastTransitionTime: now},
+			}}
+			return c.Status().Update(ctx, job)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newByHand(t, 1, newJob("j", 2))
+			h.user(end)
+			for range 3 {
+				h.look(0) // its cache still shows a new job
+			}
+			for range 3 {
+				h.show(0, h.jobs)
+				h.look(0)
+			}
+			if got := children(t, h.World); len(got) > 0 {
+				t.Errorf("the job has %v:\n%s", got, h.Transcript())
+			}
+		})
+	}
+}
+
+// TestP6OneFailureOneRestart fails a replica once, with every fault at every call,
+// whatever somebody writes into the label of its attempt, and with each restart scope.
+func TestP6OneFailureOneRestart(t *testing.T) {
+	for _, scope := range []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeJob} {
+		labels := []string{"", "7"}
+		if thorough() {
+			labels = append(labels, "1", "2147483647", "x")
+		}
+		for _, label := range labels {
+			t.Run(string(scope)+" "+label, func(t *testing.T) {
+				t.Parallel()
+				s := small{
+					workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{137}, want: commonv1.JobSucceeded, restarts: 1,
+					change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = &scope },
+				}
+				if label != "" {
+					s.users = func(w *World) { w.At(5*time.Second, "changes the attempt label", relabel(commonv1.AttemptLabel, label)) }
+				}
+				exhaust(t, 1, s.run(1), alike()...)
+			})
+		}
+	}
+}
+
+// TestP7Timers lets jobs run into their limits. Nothing else happens at that time,
+// and nobody looks at them by chance.
+func TestP7Timers(t *testing.T) {
+	t.Run("activeDeadlineSeconds", func(t *testing.T) {
+		w := story(t, Options{Fate: forever}, newJob("j", 2, func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(3600)) }))
+		pass(t, w, 3599*time.Second)
+		if got := read(t, w, "j").Status.State; got != commonv1.JobRunning {
+			t.Errorf("a second before its deadline the job is %s", got)
+		}
+		pass(t, w, 2*time.Second)
+		if got := read(t, w, "j").Status.State; got != commonv1.JobFailed {
+			t.Errorf("a second after its deadline the job is %s", got)
+		}
+	})
+	t.Run("activeDeadlineSeconds counts anew after a suspension", func(t *testing.T) {
+		w := story(t, Options{Fate: forever}, newJob("j", 2, func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(3600)) }))
+		w.At(30*time.Minute, "suspends", edit(suspend(true)))
+		w.At(60*time.Minute, "resumes", edit(suspend(false)))
+		pass(t, w, 119*time.Minute)
+		if got := read(t, w, "j").Status.State; got != commonv1.JobRunning {
+			t.Errorf("a minute before its deadline the job is %s", got)
+		}
+		pass(t, w, 2*time.Minute)
+		if got := read(t, w, "j").Status.State; got != commonv1.JobFailed {
+			t.Errorf("a minute after its deadline the job is %s", got)
+		}
+	})
+	t.Run("ttlSecondsAfterFinished", func(t *testing.T) {
+		w := story(t, Options{}, newJob("j", 2, func(j *testv1.TestJob) { j.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(3600)) }))
+		pass(t, w, time.Hour)
+		if read(t, w, "j") == nil {
+			t.Errorf("the job is gone before its time to live has passed")
+		}
+		pass(t, w, time.Minute)
+		if read(t, w, "j") != nil {
+			t.Errorf("the job is there after its time to live has passed")
+		}
+	})
+	t.Run("backoffLimit", func(t *testing.T) {
+		w := story(t, Options{Fate: failsFirst(137, 137, 137)}, newJob("j", 2, exitCode, func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = new(int32(2)) }))
+		rest(t, w)
+		if got := read(t, w, "j").Status; got.State != commonv1.JobFailed || got.Restarts != 2 {
+			t.Errorf("the job is %s after %d restarts, want Failed after 2", got.State, got.Restarts)
+		}
+	})
+	t.Run("the delay between restarts", func(t *testing.T) {
+		w := story(t, Options{Fate: failsFirst(137, 137, 137)}, newJob("j", 1, exitCode))
+		// It starts in 1 s and runs for 10; at once, after 10 s, after 20 s.
+		for attempt, at := range []int{0, 11, 32, 63} {
+			pass(t, w, epoch().Add(time.Duration(at+1)*time.Second).Sub(w.now))
+			pod := &corev1.Pod{}
+			if err := w.Client().Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "j-worker-0"}, pod); err != nil {
+				t.Fatal(err)
+			}
+			if got := attemptLabel(pod); got != int32(attempt) {
+				t.Errorf("%d s after the start the pod is of attempt %d, want %d:\n%s", at+1, got, attempt, w.Transcript())
+			}
+		}
+	})
+}
+
+// TestP8Foreign puts a pod and a service of others, which carry the job's labels, in
+// the job's way. They stay what they are, and the status does not count them.
+func TestP8Foreign(t *testing.T) {
+	w := story(t, Options{Fate: forever})
+	if err := foreign("j-worker-0")(t.Context(), w.Client()); err != nil {
+		t.Fatal(err)
+	}
+	if err := foreign("j")(t.Context(), w.Client()); err != nil {
+		t.Fatal(err)
+	}
+	pass(t, w, 5*time.Second) // the foreign pods run
+	before := map[string]client.Object{}
+	keep := func(into map[string]client.Object) {
+		for _, table := range []*table{w.kubelet.pods, w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))} {
+			for _, o := range table.all() {
+				if o.GetLabels()["foreign"] == "yes" {
+					into[table.gvk.Kind+" "+o.GetName()] = o
+				}
+			}
+		}
+	}
+	keep(before)
+	if err := w.Client().Create(t.Context(), newJob("j", 2)); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func(context.Context, client.Client) error{
+		edit(scaleTo(0)), edit(scaleTo(2)), edit(suspend(true)), edit(suspend(false)), deleteJob(metav1.DeletePropagationForeground),
+	} {
+		pass(t, w, 5*time.Minute)
+		if got := read(t, w, "j").Status.ReplicaStatuses[testv1.Worker]; got != nil && got.Active > 1 {
+			t.Errorf("a foreign pod is counted: %+v", got)
+		}
+		if err := change(t.Context(), w.Client()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest(t, w)
+	after := map[string]client.Object{}
+	keep(after)
+	if diff := cmp.Diff(before, after); diff != "" || len(after) != 4 {
+		t.Errorf("the objects of others changed (-before +after):\n%s\n%s", diff, w.Transcript())
+	}
+}
+
+// TestP9NoLeaks ends jobs in every way and looks at what is left.
+func TestP9NoLeaks(t *testing.T) {
+	policy := func(p commonv1.CleanPodPolicy) func(*testv1.TestJob) {
+		return func(j *testv1.TestJob) { j.Spec.RunPolicy.CleanPodPolicy = &p }
+	}
+	master := func(j *testv1.TestJob) {
+		j.Spec.TestReplicaSpecs[testv1.Master] = j.Spec.TestReplicaSpecs[testv1.Worker].DeepCopy()
+		j.Spec.TestReplicaSpecs[testv1.Master].Replicas = new(int32(1))
+	}
+	// The master decides, and ends first.
+	masterFirst := func(pod *corev1.Pod) Fate {
+		if pod.Labels[commonv1.ReplicaTypeLabel] == "master" {
+			return Fate{Start: time.Second, Run: 10 * time.Second}
+		}
+		return forever(pod)
+	}
+	for name, tc := range map[string]struct {
+		fate   func(*corev1.Pod) Fate
+		change func(*testv1.TestJob)
+		do     func(context.Context, client.Client) error
+		want   []string
+	}{
+		"deleted in the background": {fate: forever, do: deleteJob(metav1.DeletePropagationBackground)},
+		"deleted in the foreground": {fate: forever, do: deleteJob(metav1.DeletePropagationForeground)},
+		"suspended":                 {fate: forever, do: edit(suspend(true))},
+		"scaled to 0":               {fate: forever, do: edit(scaleTo(0)), want: []string{"service j"}},
+		"time to live":              {change: func(j *testv1.TestJob) { j.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(0)) }},
+		"cleanPodPolicy All":        {change: policy(commonv1.CleanPodPolicyAll)},
+		"cleanPodPolicy Running": {
+			fate: masterFirst, change: func(j *testv1.TestJob) { master(j); policy(commonv1.CleanPodPolicyRunning)(j) },
+			want: []string{"pod j-master-0"},
+		},
+		"cleanPodPolicy None": {
+			fate: masterFirst, change: func(j *testv1.TestJob) { master(j); policy(commonv1.CleanPodPolicyNone)(j) },
+			want: []string{"pod j-master-0", "pod j-worker-0", "pod j-worker-1", "service j"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := newJob("j", 2)
+			if tc.change != nil {
+				tc.change(job)
+			}
+			w := story(t, Options{Fate: tc.fate}, job)
+			if tc.do != nil {
+				w.At(30*time.Second, name, tc.do)
+			}
+			rest(t, w)
+			if diff := cmp.Diff(tc.want, children(t, w)); diff != "" {
+				t.Errorf("left over (-want +got):\n%s\n%s", diff, w.Transcript())
+			}
+		})
+	}
+}
+
+// TestP10CallsPerTransition counts the calls to the API server, for a job of n
+// replicas and s services. docs/promises.md states the formulas.
+func TestP10CallsPerTransition(t *testing.T) {
+	type calls = map[string]int
+	const n = 8
+	for name, tc := range map[string]struct {
+		fate   func(*corev1.Pod) Fate
+		change func(*testv1.TestJob)
+		// until is when the transition begins, do what a user does then, if anything.
+		until time.Duration
+		do    func(context.Context, client.Client) error
+		want  calls
+	}{
+		"creation": {
+			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
+			want: calls{"write the status of job": 1, "create pod": n, "create service": 1},
+		},
+		"creation with a service for each replica": {
+			fate:   func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica) },
+			want:   calls{"write the status of job": 1, "create pod": n, "create service": n},
+		},
+		"all pods start": {
+			// The first makes the job Running; the others are counted a second later.
+			fate: forever, until: 500 * time.Millisecond,
+			want: calls{"write the status of job": 2},
+		},
+		"a replica restarts": {
+			// Counted; deleted in the same look. Created in another, which makes sure of
+			// the job first if it has no status to write; then it runs again.
+			fate: failsFirst(137), change: exitCode, until: 10 * time.Second,
+			want: calls{"write the status of job": 3, "delete pod": 1, "create pod": 1, "read job": 1},
+		},
+		"the whole job restarts": {
+			fate: failsFirst(137), change: wholeJob, until: 10 * time.Second,
+			// As one replica, and one status more while the pods go and come.
+			want: calls{"write the status of job": 4, "delete pod": n, "create pod": n, "read job": 1},
+		},
+		"success": {
+			until: 10500 * time.Millisecond,
+			// The first success is counted; the last is the job's.
+			want: calls{"write the status of job": 2, "delete service": 1},
+		},
+		"success with cleanPodPolicy All": {
+			until:  10500 * time.Millisecond,
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll) },
+			want:   calls{"write the status of job": 2, "delete service": 1, "delete pod": n},
+		},
+		"suspension": {
+			fate: forever, until: time.Minute, do: edit(suspend(true)),
+			want: calls{"write the status of job": 3, "delete pod": n, "delete service": 1},
+		},
+		"resume": {
+			fate: forever, change: suspend(true), until: time.Minute, do: edit(suspend(false)),
+			want: calls{"write the status of job": 3, "create pod": n, "create service": 1},
+		},
+		"scaling down by 3": {
+			fate: forever, until: time.Minute, do: edit(scaleTo(n - 3)),
+			want: calls{"write the status of job": 1, "delete pod": 3},
+		},
+		"time to live": {
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(60)) },
+			until:  time.Minute, want: calls{"delete job": 1, "read job": 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := newJob("j", n)
+			if tc.change != nil {
+				tc.change(job)
+			}
+			w := story(t, Options{Fate: tc.fate}, job)
+			before := calls{}
+			if tc.until > 0 {
+				pass(t, w, tc.until)
+				before = maps.Clone(w.served[jobKey])
+			}
+			if tc.do != nil {
+				if err := tc.do(t.Context(), w.Client()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pass(t, w, 10*time.Minute)
+			got := calls{}
+			for verb, n := range w.served[jobKey] {
+				if n > before[verb] {
+					got[verb] = n - before[verb]
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("the calls differ (-want +got):\n%s\n%s", diff, w.Transcript())
+			}
+		})
+	}
+}
+
+// TestP10OneStatusWriteASecond lets the pods of a large job start one after the
+// other, 20 a second: the status is written once a second.
+func TestP10OneStatusWriteASecond(t *testing.T) {
+	w := story(t, Options{Fate: func(pod *corev1.Pod) Fate {
+		_, index, _ := strings.Cut(pod.Name, "-worker-")
+		var i int
+		_, _ = fmt.Sscan(index, &i)
+		return Fate{Start: time.Duration(2000+50*i) * time.Millisecond, Forever: true}
+	}}, newJob("j", 200))
+	pass(t, w, time.Minute)
+	// It takes up the job, sees it run, and counts for ten seconds.
+	if got := w.served[jobKey]["write the status of job"]; got > 1+1+10+1 {
+		t.Errorf("%d status writes in the 12 s in which 200 pods start, want at most 13:\n%s", got, w.Transcript())
+	}
+}
+
+// poisonable is an author whose code fails as the job's label "poison" says.
+type poisonable struct{ testjob.Controller }
+
+func (p poisonable) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	switch job.Labels["poison"] {
+	case "panic":
+		panic("the author did not think of this")
+	case "error":
+		return errors.New("the author's code failed")
+	case "mistake":
+		return reconcile.TerminalError(errors.New("the user's mistake"))
+	}
+	return p.Controller.SetClusterSpec(job, r, template)
+}
+
+// TestP11Isolation runs healthy jobs next to poisonous ones: they end as soon as they
+// do alone, with the same calls.
+func TestP11Isolation(t *testing.T) {
+	job := func(name, poison string, change ...func(*testv1.TestJob)) *testv1.TestJob {
+		j := newJob(name, 3, append(change, exitCode)...)
+		j.Labels = map[string]string{"poison": poison}
+		j.Spec.TestReplicaSpecs[testv1.Worker].Template.Labels = map[string]string{"poison": poison}
+		return j
+	}
+	healthy := []*testv1.TestJob{job("b-healthy", ""), job("m-healthy", ""), job("z-healthy", "")}
+	poisonous := []*testv1.TestJob{
+		job("a-panic", "panic"), job("c-error", "error"), job("d-mistake", "mistake"), job("e-invalid", "invalid"),
+		job("f-denied", "denied"), job("g-overload", "overload"), job("h-broken", "broken"), job("n-taken", ""),
+		job("o-name-"+strings.Repeat("x", 60), ""), job("p-empty", "", scaleTo(0)),
+		job("q-crashes", "", func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = new(int32(5)) }),
+		job("y-quota", "", func(j *testv1.TestJob) { j.Namespace = "poor" }),
+	}
+	run := func(jobs ...*testv1.TestJob) *World {
+		w := storyOf(t, poisonable{}, Options{Admit: poisoned, Fate: func(pod *corev1.Pod) Fate {
+			if strings.HasPrefix(pod.Name, "q-crashes") || attemptLabel(pod) == 0 && strings.HasSuffix(pod.Name, "-0") {
+				return Fate{Start: time.Second, Run: time.Second, Exits: []int32{137}}
+			}
+			return Fate{Start: time.Second, Run: time.Minute}
+		}})
+		w.SetQuota("poor", 0)
+		if err := foreign("n-taken-worker-0")(t.Context(), w.Client()); err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range jobs {
+			if err := w.Client().Create(t.Context(), j.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(t, w, time.Hour) // those that meet errors of the server never come to rest
+		return w
+	}
+	alone, together := run(healthy...), run(append(poisonous, healthy...)...)
+	for _, j := range healthy {
+		want, got := read(t, alone, j.Name).Status, read(t, together, j.Name).Status
+		if got.State != commonv1.JobSucceeded || got.Restarts != 1 || got.CompletionTime.Sub(want.CompletionTime.Time) > time.Second {
+			t.Errorf("%s is %s after %d restarts, at %v; alone it ended at %v", j.Name, got.State, got.Restarts, got.CompletionTime, want.CompletionTime)
+		}
+		key := client.ObjectKeyFromObject(j)
+		if diff := cmp.Diff(alone.served[key], together.served[key]); diff != "" {
+			t.Errorf("%s takes other calls than alone (-alone +together):\n%s", j.Name, diff)
+		}
+	}
+	for _, j := range poisonous {
+		var got testv1.TestJob
+		if err := together.Client().Get(t.Context(), client.ObjectKeyFromObject(j), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Status.State == commonv1.JobSucceeded {
+			t.Errorf("%s is no poison: it succeeded", j.Name)
+		}
+	}
+	if t.Failed() {
+		t.Log("\n" + together.Transcript())
+	}
+}
+
+// poisoned refuses pods as their label "poison" says.
+func poisoned(o client.Object) error {
+	if _, ok := o.(*corev1.Pod); !ok {
+		return nil
+	}
+	switch o.GetLabels()["poison"] {
+	case "invalid":
+		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), o.GetName(), field.ErrorList{
+			field.Invalid(field.NewPath("spec", "containers").Index(0).Child("image"), "", "must not be empty"),
+		})
+	case "denied":
+		return apierrors.NewForbidden(corev1.Resource("pods"), o.GetName(), errors.New("admission webhook \"policy.example.com\" denied the request"))
+	case "overload":
+		return apierrors.NewTooManyRequests("try again later", 30)
+	case "broken":
+		return apierrors.NewInternalError(errors.New("failed calling webhook \"policy.example.com\": connection refused"))
+	}
+	return nil
+}
+
+// TestP12ErrorsNeverFailAJob has every call of a kind fail for five minutes, in each
+// way. The job goes on when that is over, and ends well.
+func TestP12ErrorsNeverFailAJob(t *testing.T) {
+	for _, verb := range []string{"create pod", "create service", "delete pod", "delete service", "write the status of testjob", "read testjob"} {
+		for _, fault := range []Fault{LostReply, Timeout, Conflict, TooManyRequests, ServerError} {
+			t.Run(verb+" "+string(fault), func(t *testing.T) {
+				w := story(t, Options{Fate: failsFirst137ThenSucceeds}, newJob("j", 3, exitCode))
+				w.outages = []outage{{over: w.now.Add(5 * time.Minute), fault: fault, hits: func(op call) bool {
+					return op.verb+" "+strings.ToLower(op.table.gvk.Kind) == verb
+				}}}
+				rest(t, w)
+				if got := read(t, w, "j").Status; got.State != commonv1.JobSucceeded || got.Restarts != 1 {
+					t.Errorf("the job is %s after %d restarts, want Succeeded after 1:\n%s", got.State, got.Restarts, w.Transcript())
+				}
+			})
+		}
+	}
+}
+
+func failsFirst137ThenSucceeds(pod *corev1.Pod) Fate {
+	if attemptLabel(pod) == 0 && pod.Labels[commonv1.ReplicaIndexLabel] == "0" {
+		return Fate{Start: time.Second, Run: 5 * time.Second, Exits: []int32{137}}
+	}
+	return Fate{Start: time.Second, Run: 10 * time.Second}
+}
+
+// TestP12MistakesFailAJob makes mistakes of the user: the job fails, and its
+// condition names the field and the mend.
+func TestP12MistakesFailAJob(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*testv1.TestJob)
+		want   []string
+	}{
+		"a container of another name": {
+			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0].Name = "x" },
+			want:   []string{"spec.testReplicaSpecs[Worker].template.spec.containers", "name the main container so"},
+		},
+		"no replicas": {
+			change: scaleTo(0),
+			want:   []string{"spec.testReplicaSpecs", "to 1 or more"},
+		},
+		"a name that is too long": {
+			change: func(j *testv1.TestJob) { j.Name = "j" + strings.Repeat("j", 60) },
+			want:   []string{"metadata.name", "use a name of at most"},
+		},
+		"a pod that the API server finds invalid": {
+			change: func(j *testv1.TestJob) {
+				j.Spec.TestReplicaSpecs[testv1.Worker].Template.Labels = map[string]string{"poison": "invalid"}
+			},
+			want: []string{"spec.containers[0].image", "must not be empty"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := newJob("j", 2, tc.change)
+			w := story(t, Options{Admit: poisoned}, job)
+			rest(t, w)
+			got := read(t, w, job.Name).Status.Condition(commonv1.JobFailed)
+			if got == nil {
+				t.Fatalf("the job has not failed:\n%s", w.Transcript())
+			}
+			for _, part := range tc.want {
+				if !strings.Contains(got.Message, part) {
+					t.Errorf("the message does not say %q: %s", part, got.Message)
+				}
+			}
+		})
+	}
+}

@@ -194,6 +194,10 @@ func (d *decision) countReplicas() {
 			counts.Succeeded = max(counts.Succeeded, rs.Succeeded)
 			counts.Failed = max(counts.Failed, rs.Failed)
 		}
+		if d.in.Status.Finished() {
+			// What ended does not run again: a view that says so is an old one.
+			counts.Active = max(min(counts.Active, d.in.replicas(tt.Type)-counts.Succeeded-counts.Failed), 0)
+		}
 		rs.Active, rs.Succeeded, rs.Failed, rs.Selector = counts.Active, counts.Succeeded, counts.Failed, counts.Selector
 	}
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
 )
 
 func TestFailuresAreRecorded(t *testing.T) {
@@ -125,5 +126,35 @@ func TestAttemptLabelThatSomebodyChanged(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestOldViewAfterTheEnd lets the cache go back in time when the job has succeeded:
+// pods that ended seem to run, and then to end once more.
+func TestOldViewAfterTheEnd(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 3})
+	m.in.Rules.Success = []plan.SuccessRule{plan.AllOf(plan.All(master))}
+	m.settle()
+	m.run()
+	m.settle()
+	m.end(m.pod("master-0"), 0)
+	m.settle()
+	old := make([]*corev1.Pod, 0, len(m.in.Pods))
+	for _, p := range m.in.Pods {
+		old = append(old, p.DeepCopy())
+	}
+	for range 2 {
+		now := m.in.Pods
+		for _, p := range now {
+			m.end(p, 0)
+		}
+		m.in.Now = m.in.Now.Add(time.Minute)
+		m.settle()
+		if got := m.in.Status.ReplicaStatuses[worker]; got.Active != 0 || got.Succeeded != 3 {
+			t.Errorf("3 workers ended well, the status counts %+v", got)
+		}
+		m.in.Pods, m.in.Now = old, m.in.Now.Add(time.Minute)
+		m.settle()
+		m.in.Pods = now
 	}
 }

@@ -112,9 +112,10 @@ func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Inp
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the %s objects of %s %s/%s: %w", gvk.Kind, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 		}
-		all := withOwnWrites(c.set.memory, job, gvk.Kind, seen, in.Now)
-		in.Unseen = in.Unseen || len(all) > len(seen)
-		for _, o := range all {
+		shown := len(seen)
+		seen = withOwnWrites(c.set.memory, job, gvk.Kind, seen, in.Now)
+		in.Unseen = in.Unseen || len(seen) > shown
+		for _, o := range seen {
 			found[childName{gvk.Kind, o.GetName()}] = o
 		}
 	}

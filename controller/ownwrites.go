@@ -143,12 +143,13 @@ func (m *memory[J]) pending(job J, now time.Time) time.Duration {
 	if j == nil {
 		return 0
 	}
+	j.expire(now)
 	var next time.Duration
 	for _, c := range j.created {
-		next = soonest(next, max(c.until.Sub(now), time.Millisecond))
+		next = soonest(next, c.until.Sub(now))
 	}
 	for _, until := range j.deleted {
-		next = soonest(next, max(until.Sub(now), time.Millisecond))
+		next = soonest(next, until.Sub(now))
 	}
 	if next == 0 && !j.wrote {
 		delete(m.jobs, client.ObjectKeyFromObject(job))

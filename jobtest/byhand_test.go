@@ -3,6 +3,7 @@ package jobtest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -69,7 +70,7 @@ func (h *byHand) look(operator int) {
 	}
 }
 
-// stalled tells whether the job is stalled, and how often that changed.
+// job is the job as it is.
 func (h *byHand) job() *testv1.TestJob {
 	h.t.Helper()
 	job := &testv1.TestJob{}
@@ -112,6 +113,20 @@ func TestPodDeletedBeforeTheCacheShowsIt(t *testing.T) {
 	}
 }
 
+// TestDeletedJobIsLeftAlone: an operator that remembers having created the pods of a
+// job which is being deleted does not look at it again and again.
+func TestDeletedJobIsLeftAlone(t *testing.T) {
+	h := newByHand(t, 1, newJob("j", 1))
+	h.look(0)
+	h.user(deleteJob(metav1.DeletePropagationForeground))
+	h.show(0, h.jobs)
+	h.now = h.now.Add(time.Minute)
+	h.look(0)
+	if it := h.processes[0].item(jobKey); it.queued {
+		t.Errorf("the job is to be looked at again after %v", it.at.Sub(h.now))
+	}
+}
+
 // TestStalledDoesNotFlap: of two operators one remembers having created a pod that
 // the caches do not show, because its label is gone; the other does not.
 func TestStalledDoesNotFlap(t *testing.T) {
@@ -126,7 +141,7 @@ func TestStalledDoesNotFlap(t *testing.T) {
 				h.show(i, kind)
 			}
 			h.look(i)
-			h.now = h.now.Add(1100 * 1e6)
+			h.now = h.now.Add(1100 * time.Millisecond)
 			if c := h.job().Status.Condition(commonv1.JobStalled); c != nil && !c.LastTransitionTime.Equal(&was) {
 				turns++
 				was = c.LastTransitionTime

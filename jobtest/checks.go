@@ -33,6 +33,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkTimes(old, status)
 	m.checkCounts(before, old, status)
 	m.checkLimit(before, old, status)
+	m.checkReason(before, old, status)
 	if status.ObservedGeneration > after.GetGeneration() || status.ObservedGeneration < old.ObservedGeneration {
 		m.w.violatef("status", "observedGeneration went from %d to %d, the generation is %d",
 			old.ObservedGeneration, status.ObservedGeneration, after.GetGeneration())
@@ -192,6 +193,33 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 	}
 	if failures <= limit {
 		m.w.violatef("P7", "the job failed because of its backoffLimit %d, but only %d replicas failed", limit, failures)
+	}
+}
+
+// checkReason checks that a job which fails has a reason to: a mistake of its user, a
+// deadline, or replicas that really failed. An error of the API server is none.
+func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus) {
+	c := status.Condition(commonv1.JobFailed)
+	if old.IsTrue(commonv1.JobFailed) || c == nil {
+		return
+	}
+	l, policy := m.ledger(job.GetUID()), m.w.parts(job).RunPolicy
+	if strings.HasSuffix(c.Reason, "FailedValidation") {
+		if !l.invalid && !strings.Contains(c.Message, " is not valid: ") && !strings.Contains(c.Message, "terminal error") {
+			m.w.violatef("P12", "the job failed because of %q, but the server found nothing of it invalid", c.Message)
+		}
+		return
+	}
+	if limit := policy.ActiveDeadlineSeconds; limit != nil && status.StartTime != nil &&
+		!m.w.now.Before(status.StartTime.Add(time.Duration(*limit)*time.Second)) {
+		return
+	}
+	failures := len(m.failedOf(l))
+	for _, pod := range l.pods {
+		failures += restartCount(pod)
+	}
+	if failures == 0 {
+		m.w.violatef("P12", "the job failed because of %q, but no replica did", c.Message)
 	}
 }
 

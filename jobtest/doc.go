@@ -43,6 +43,8 @@
 //     the attempt that the replica was at. A pod that failed is not deleted before
 //     that is counted. There are no more restarts than backoffLimit allows, and none
 //     fewer when the job fails for that reason.
+//   - A job fails only if its user made a mistake, its deadline passed or a replica
+//     really failed.
 //   - Every write has a precondition. Objects of others are neither changed nor
 //     deleted. A look writes the status at most once.
 //

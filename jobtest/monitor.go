@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,6 +38,8 @@ type ledger struct {
 	seen map[types.UID]int32
 	// turns counts how often a condition became True.
 	turns int
+	// invalid is set when the server found a pod or service of the job invalid.
+	invalid bool
 	// touched is set when somebody changed labels or owners of the job's pods.
 	touched bool
 }
@@ -67,6 +70,9 @@ func (m *monitor) changed(t *table, c change) {
 	if t == m.w.jobs {
 		if c.verb == modified {
 			m.jobChanged(c.was, c.object)
+			if m.w.witness != nil && m.w.actor != nil {
+				m.w.witness(c.was, c.object)
+			}
 		}
 		return
 	}
@@ -125,7 +131,31 @@ func (m *monitor) asked(p *process, op call) {
 	case verbDelete:
 		m.deleteAsked(p, op, l.proof)
 	default:
-		w.violatef("P8", "%s wants to %s", p.name, op)
+		m.updateAsked(p, op, l.proof)
+	}
+}
+
+// updateAsked checks that only the job's own services and further objects are
+// changed, under a precondition.
+func (m *monitor) updateAsked(p *process, op call, proof client.Object) {
+	if !op.guarded {
+		m.w.violatef("preconditions", "%s wants to %s without a resource version as precondition", p.name, op)
+	}
+	there := op.table.get(op.key)
+	if there == nil || unaware(p.look, there, proof) {
+		return
+	}
+	if _, ok := there.(*corev1.Pod); ok || !metav1.IsControlledBy(there, proof) {
+		m.w.violatef("P8", "%s wants to %s, which is not its affair", p.name, op)
+	}
+}
+
+// answered is told of the server's answer to a create.
+func (m *monitor) answered(op call, err error) {
+	if op.verb == "create" && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
+		if owner := metav1.GetControllerOf(op.object); owner != nil {
+			m.ledger(owner.UID).invalid = true
+		}
 	}
 }
 

@@ -217,6 +217,7 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 	w.actor = p
 	reply, err := f()
 	w.actor = was
+	w.monitor.answered(op, err)
 	return reply, err
 }
 

@@ -268,7 +268,9 @@ func TestP6OneFailureOneRestart(t *testing.T) {
 					change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = &scope },
 				}
 				if label != "" {
-					s.users = func(w *World) { w.At(5*time.Second, "changes the attempt label", relabel(commonv1.AttemptLabel, label)) }
+					s.users = func(w *World) {
+						w.At(5*time.Second, "changes the attempt label", relabel(commonv1.AttemptLabel, label))
+					}
 				}
 				exhaust(t, 1, s.run(1), alike()...)
 			})
@@ -627,13 +629,18 @@ func poisoned(o client.Object) error {
 	if _, ok := o.(*corev1.Pod); !ok {
 		return nil
 	}
-	switch o.GetLabels()["poison"] {
+	return refuse(o.GetLabels()["poison"], o.GetName())
+}
+
+// refuse is what the server or a webhook answers to a create.
+func refuse(kind, name string) error {
+	switch kind {
 	case "invalid":
-		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), o.GetName(), field.ErrorList{
+		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), name, field.ErrorList{
 			field.Invalid(field.NewPath("spec", "containers").Index(0).Child("image"), "", "must not be empty"),
 		})
 	case "denied":
-		return apierrors.NewForbidden(corev1.Resource("pods"), o.GetName(), errors.New("admission webhook \"policy.example.com\" denied the request"))
+		return apierrors.NewForbidden(corev1.Resource("pods"), name, errors.New("admission webhook \"policy.example.com\" denied the request"))
 	case "overload":
 		return apierrors.NewTooManyRequests("try again later", 30)
 	case "broken":

@@ -184,7 +184,7 @@ func dropFinalizers(ctx context.Context, c client.Client) error {
 func randomActions(c *Chance, w *World, job *testv1.TestJob) {
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){
 		actNothing, actSuspend, actScale, actDelete, actRecreate, actOnPod, actOnPod, actQuota, actNode, actNode,
-		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace,
+		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace, actAdmission, actOutage, actOutage,
 	}
 	for range c.Pick(5) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
@@ -270,8 +270,8 @@ func actEdit(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 	scope := oneOf(c, commonv1.RestartScopeJob, commonv1.RestartScopeReplica)
 	mode := oneOf(c, commonv1.ServiceModePerJob, commonv1.ServiceModePerReplica, commonv1.ServiceModeNone)
 	policy := oneOf(c, commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning)
-	kind := c.Pick(4)
-	w.At(at, "edits the run policy", edit(func(j *testv1.TestJob) {
+	kind := c.Pick(5)
+	w.At(at, "edits the job", edit(func(j *testv1.TestJob) {
 		switch p := &j.Spec.RunPolicy; kind {
 		case 0:
 			p.BackoffLimit = new(int32(2))
@@ -281,6 +281,9 @@ func actEdit(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 			p.ServiceMode = &mode
 		case 3:
 			p.CleanPodPolicy = &policy
+		case 4:
+			main := &j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0]
+			main.Ports = append(main.Ports, corev1.ContainerPort{Name: "extra", ContainerPort: 8080})
 		}
 	}))
 }
@@ -320,6 +323,45 @@ func actNamespace(_ *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 	w.At(at, "deletes the namespace", func(context.Context, client.Client) error { w.TerminateNamespace("default"); return nil })
 }
 
+// refusal is what admission says of new pods and services: nothing if it is nil.
+type refusal struct{ err func(o client.Object) error }
+
+func (r *refusal) admit(o client.Object) error {
+	if _, job := o.(*testv1.TestJob); job || r.err == nil || o.GetLabels()["foreign"] == "yes" {
+		return nil
+	}
+	return r.err(o)
+}
+
+// actAdmission has an admission webhook, or the server itself, refuse pods and
+// services for a while, in one of the ways that poisoned knows.
+func actAdmission(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	kind, pods := oneOf(c, "denied", "invalid", "overload", "broken"), c.Percent(50)
+	set := func(err func(client.Object) error) func(context.Context, client.Client) error {
+		return func(context.Context, client.Client) error { w.server.admit = (&refusal{err}).admit; return nil }
+	}
+	w.At(at, "has admission answer: "+kind, set(func(o client.Object) error {
+		if _, pod := o.(*corev1.Pod); pods && !pod {
+			return nil
+		}
+		return refuse(kind, o.GetName())
+	}))
+	w.At(at+time.Duration(c.Pick(60))*time.Second, "has admission admit all", set(nil))
+}
+
+// actOutage has some calls of the operator meet the same fault for a while.
+func actOutage(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	verb := oneOf(c, "", "create", "delete", "read", "write the status of")
+	fault := oneOf(c, TooManyRequests, Timeout, ServerError, LostReply)
+	long := time.Duration(c.Pick(40)) * time.Second
+	w.At(at, "has the API server fail: "+string(fault), func(context.Context, client.Client) error {
+		w.outages = append(w.outages, outage{over: w.now.Add(long), fault: fault, hits: func(op call) bool {
+			return (verb == "" || op.verb == verb) && (op.write || fault != LostReply)
+		}})
+		return nil
+	})
+}
+
 // randomRun is a run of which chance decides everything.
 func randomRun(c *Chance) error {
 	job := randomJob(c)
@@ -330,8 +372,16 @@ func randomRun(c *Chance) error {
 		return err
 	}
 	randomActions(c, w, job)
-	if err := w.Client().Create(context.Background(), job.DeepCopy()); err != nil {
-		return err
+	w.witness = newBatchTwin(w).wrote
+	for _, name := range []string{"j", "k", "l"}[:1+c.pick(3, 70)] {
+		another := job
+		if name != job.Name {
+			another = randomJob(c)
+			another.Name = name
+		}
+		if err := w.Client().Create(context.Background(), another.DeepCopy()); err != nil {
+			return err
+		}
 	}
 	return w.Run(context.Background())
 }

@@ -70,9 +70,11 @@ type World struct {
 	calls int
 	// looks counts the looks at jobs; served the calls that reached the server, by
 	// the job that was looked at.
-	looks  int
-	served map[types.NamespacedName]map[string]int
+	looks   int
+	served  map[types.NamespacedName]map[string]int
 	outages []outage
+	// witness is told of every status that the operator writes, if it is set.
+	witness func(before, after client.Object)
 
 	ctx    context.Context //nolint:containedctx // that of the Run which goes on, for the processes that it starts
 	broken *ViolationError

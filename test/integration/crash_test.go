@@ -3,67 +3,87 @@
 package integration
 
 import (
-	"context"
-	"fmt"
-	"strings"
+	"os"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
 func patchFrom(o client.Object) client.Patch { return client.MergeFrom(o) }
 
 // TestOperatorCrashes kills the operator again and again while jobs start, fail
-// and restart, and checks that no restart is lost and none is counted twice. It
-// does not run beside the others: they would have to wait for the operator.
+// and restart, until all have finished, and checks that no restart is lost and none
+// is counted twice. It does not run beside the others: they would have to wait for
+// the operator.
 func TestOperatorCrashes(t *testing.T) {
-	ns := namespace(t)
-	const jobs = 20
-	for i := range jobs {
-		worker := replicas(3, "run-for", "1s", "exit-code", "137", "fail-until-attempt", "1", "fail-index", "0,2")
-		worker.RestartPolicy = commonv1.RestartPolicyExitCode
-		create(t, newJob(ns, fmt.Sprintf("job-%d", i), nil, worker))
-	}
-	for range 4 {
-		// Long enough to get going, short enough to be in the middle of it.
+	const jobs, minKills, maxKills = 100, 5, 25
+	begun := time.Now()
+	trial := startTrial(t, jobs)
+	kills := 0
+	for ; kills < maxKills && trial.unfinished(t) > 0; kills++ {
+		// Long enough to get going, short enough to be in the middle of it, and each
+		// time another moment.
+		moment := time.After(2*time.Second + time.Duration(kills*370%1000)*time.Millisecond)
+		trial.history.waitForWrite(t) // It lives, however slow the machine is.
 		select {
 		case <-t.Context().Done():
 			t.Fatal(t.Context().Err())
-		case <-time.After(1500 * time.Millisecond):
+		case <-moment:
 		}
-		cluster.operator.kill()
-		if err := cluster.operator.start(); err != nil {
-			t.Fatal(err)
-		}
+		restartOperator(t)
 	}
-	eventually(t, "all jobs succeed with exactly two restarts", func(ctx context.Context) string {
-		var list testv1.TestJobList
-		if err := cluster.client.List(ctx, &list, client.InNamespace(ns)); err != nil {
-			return err.Error()
-		}
-		for i := range list.Items {
-			s := list.Items[i].Status
-			if s.State != commonv1.JobSucceeded || s.Restarts != 2 {
-				return fmt.Sprintf("%s is %s with %d restarts; its pods: %s", list.Items[i].Name, s.State, s.Restarts,
-					describe(pods(ctx, t, ns), list.Items[i].Name))
-			}
-		}
-		return ""
-	})
+	trial.waitForAll(t)
+	t.Logf("%d jobs finished in %.1f s, in which the operator was killed %d times", jobs, time.Since(begun).Seconds(), kills)
+	if kills < minKills {
+		t.Errorf("the operator was killed only %d times: the jobs are too short for this test", kills)
+	}
+	trial.check(t)
+
+	// One more operator looks at all of them again, before it looks at a new one.
+	restartOperator(t)
+	last := newJob(namespace(t), "last", nil, replicas(1, "run-for", "100ms"))
+	create(t, last)
+	waitFor(t, last, commonv1.JobSucceeded)
+	trial.check(t)
 }
 
-// describe writes the pods of a job in one line.
-func describe(all map[string]corev1.Pod, job string) string {
-	var out []string
-	for name, p := range all {
-		if p.Labels[commonv1.JobNameLabel] == job {
-			out = append(out, fmt.Sprintf("%s attempt %s %s deleted %v", name, p.Labels[commonv1.AttemptLabel], p.Status.Phase, p.DeletionTimestamp))
-		}
+func restartOperator(t *testing.T) {
+	t.Helper()
+	cluster.operator.kill()
+	if err := cluster.operator.start(); err != nil {
+		t.Fatal(err)
 	}
-	return strings.Join(out, "; ")
+}
+
+// TestTwoOperators has two operators work on the same jobs, without a leader: what
+// both write at the same time wastes a request at most. It does not run beside the
+// others, which count events.
+func TestTwoOperators(t *testing.T) {
+	const jobs = 50
+	// The API server notes by the name of the program who wrote what.
+	first := cluster.operator
+	second := &operator{binary: first.binary + "-2", log: first.log + "-2", kubeconfig: first.kubeconfig}
+	if err := os.Link(first.binary, second.binary); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.start(); err != nil {
+		t.Fatal(err)
+	}
+	defer second.kill()
+	begun := time.Now()
+	trial := startTrial(t, jobs)
+	trial.waitForAll(t)
+	made := trial.history.managed()
+	t.Logf("%d jobs finished in %.1f s; pods by the operator that created them: %v", jobs, time.Since(begun).Seconds(), made)
+	if len(made) != 2 {
+		t.Errorf("both operators were to create pods, and these did: %v", made)
+	}
+	trial.check(t)
+	second.kill()
+	if log, err := os.ReadFile(second.log); err != nil || containsRace(log) {
+		t.Errorf("the race detector spoke in the second operator's log: %v\n%s", err, log)
+	}
 }

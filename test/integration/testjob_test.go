@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -295,35 +294,6 @@ func TestSuspendAndResume(t *testing.T) {
 	waitFor(t, job, commonv1.JobSuspended)
 	waitForNames(t, ns, nil, nil)
 	waitForCounts(t, job, testv1.Worker, commonv1.ReplicaStatus{})
-}
-
-// late is how late a timer may be on a machine that is busy with other tests. It
-// is far below any period at which things happen by chance.
-const late = 20 * time.Second
-
-// TestTimers checks that deadline and time to live pass without any event.
-func TestTimers(t *testing.T) {
-	t.Parallel()
-	ns := namespace(t)
-	job := newJob(ns, "job", nil, replicas(1))
-	job.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(3))
-	job.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(3))
-	create(t, job)
-	waitFor(t, job, commonv1.JobFailed)
-	if took := job.Status.CompletionTime.Sub(job.Status.StartTime.Time); took < 3*time.Second || took > 3*time.Second+late {
-		t.Errorf("the deadline of 3 s passed after %s", took)
-	}
-	completed := job.Status.CompletionTime.Time
-	eventually(t, "the job is deleted", func(ctx context.Context) string {
-		if err := cluster.client.Get(ctx, client.ObjectKeyFromObject(job), job); apierrors.IsNotFound(err) {
-			return ""
-		}
-		return "it is still there"
-	})
-	if took := time.Since(completed); took < 3*time.Second || took > 3*time.Second+late {
-		t.Errorf("the time to live of 3 s passed after %s", took)
-	}
-	waitForNames(t, ns, nil, nil)
 }
 
 func TestFiftyJobsAtOnce(t *testing.T) {

@@ -1,0 +1,192 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+// late is how late a timer may be.
+const late = 2 * time.Second
+
+// TestTimers checks that deadlines and times to live pass on time by themselves:
+// nothing else happens to these jobs.
+//
+// The times in a status are whole seconds, cut off. A deadline is reckoned from
+// such a time, so it is a whole second too, and completionTime - startTime is the
+// deadline and the whole seconds that it was late: less than 2 s late is 0 or 1.
+func TestTimers(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	seen := watchTimes(t, ns)
+	forEver, short := replicas(1), replicas(1, "run-for", "500ms")
+	cases := []timer{
+		{name: "deadline-1", worker: forEver, deadline: new(int64(1))},
+		{name: "deadline-2", worker: forEver, deadline: new(int64(2))},
+		{name: "deadline-3", worker: forEver, deadline: new(int64(3))},
+		{name: "deadline-5", worker: forEver, deadline: new(int64(5))},
+		{name: "deadline-8", worker: forEver, deadline: new(int64(8))},
+		{name: "deadline-of-pending-pods", worker: replicas(2, "waiting-reason", "ImagePullBackOff"), deadline: new(int64(4))},
+		{name: "deadline-of-many-pods", worker: replicas(20), deadline: new(int64(6))},
+		{name: "ttl-0", worker: short, ttl: new(int32(0))},
+		{name: "ttl-1", worker: short, ttl: new(int32(1))},
+		{name: "ttl-3", worker: short, ttl: new(int32(3))},
+		{name: "ttl-6", worker: short, ttl: new(int32(6))},
+		{name: "ttl-of-many-pods", worker: replicas(20, "run-for", "500ms"), ttl: new(int32(2))},
+		{name: "both", worker: forEver, deadline: new(int64(3)), ttl: new(int32(3))},
+		{name: "both-ttl-0", worker: forEver, deadline: new(int64(2)), ttl: new(int32(0))},
+		{name: "resumed", worker: forEver, deadline: new(int64(3)), suspend: true},
+		{name: "resumed-ttl-0", worker: forEver, deadline: new(int64(3)), ttl: new(int32(0)), suspend: true},
+	}
+	var suspended []*testv1.TestJob
+	for _, tc := range cases {
+		job := newJob(ns, tc.name, nil, tc.worker)
+		job.Spec.RunPolicy = commonv1.RunPolicy{ActiveDeadlineSeconds: tc.deadline, TTLSecondsAfterFinished: tc.ttl, Suspend: &tc.suspend}
+		create(t, job)
+		if tc.suspend {
+			suspended = append(suspended, job)
+		}
+	}
+	// Time that a job is suspended does not count: these have been so for longer than
+	// their deadline is.
+	seen.await(t, "deadline-5", (*times).failed)
+	for _, job := range suspended {
+		update(t, job, func(j *testv1.TestJob) {
+			if j.Status.State != commonv1.JobSuspended {
+				t.Errorf("%s is to be suspended: %s", j.Name, conditions(j))
+			}
+			j.Spec.RunPolicy.Suspend = new(false)
+		})
+	}
+	for i := range cases {
+		t.Run(cases[i].name, func(t *testing.T) { cases[i].check(t, seen) })
+	}
+}
+
+// timer is a job with timers.
+type timer struct {
+	name     string
+	worker   *commonv1.ReplicaSpec
+	deadline *int64
+	ttl      *int32
+	suspend  bool
+}
+
+// check asserts that the timers of the job pass on time.
+func (tc *timer) check(t *testing.T, seen *watchedTimes) {
+	if tc.deadline != nil {
+		got := seen.await(t, tc.name, (*times).failed)
+		limit := time.Duration(*tc.deadline) * time.Second
+		if took := got.completed.Sub(got.started); took < limit || took >= limit+late {
+			t.Errorf("the deadline of %s passed after %s", limit, took)
+		}
+	}
+	if tc.ttl != nil {
+		got := seen.await(t, tc.name, (*times).gone)
+		limit := time.Duration(*tc.ttl) * time.Second
+		due := got.completed.Add(limit)
+		if due.Before(got.finished) {
+			due = got.finished // A second is over soon; then the status is late, not the deletion.
+		}
+		after := got.deleted.Sub(due)
+		t.Logf("deleted %.2f s after its time", after.Seconds())
+		if after < 0 || after >= late {
+			t.Errorf("the time to live of %s passed %s after its time", limit, after)
+		}
+	}
+}
+
+// times are those of one job.
+type times struct {
+	// started and completed are what the status says, at last.
+	started, completed time.Time
+	// finished and deleted are when the watch said so.
+	finished, deleted time.Time
+	state   commonv1.JobConditionType
+}
+
+func (ti *times) failed() bool { return ti.state == commonv1.JobFailed }
+
+func (ti *times) gone() bool { return !ti.deleted.IsZero() }
+
+// watchedTimes are the times of the jobs of a namespace. One goroutine uses it.
+type watchedTimes struct {
+	events <-chan timedEvent
+	jobs   map[string]*times
+}
+
+type timedEvent struct {
+	watch.Event
+	at time.Time
+}
+
+// watchTimes begins to note the times of the jobs in a namespace.
+func watchTimes(t *testing.T, ns string) *watchedTimes {
+	t.Helper()
+	w, err := cluster.client.Watch(t.Context(), &testv1.TestJobList{}, client.InNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := make(chan timedEvent, 10_000)
+	go func() {
+		defer close(events)
+		for e := range w.ResultChan() {
+			events <- timedEvent{Event: e, at: time.Now()}
+		}
+	}()
+	t.Cleanup(w.Stop)
+	return &watchedTimes{events: events, jobs: map[string]*times{}}
+}
+
+// await reads events until those of a job fulfil a condition.
+func (w *watchedTimes) await(t *testing.T, job string, reached func(*times) bool) times {
+	t.Helper()
+	limit := time.After(patience)
+	for w.jobs[job] == nil || !reached(w.jobs[job]) {
+		select {
+		case e, ok := <-w.events:
+			if !ok {
+				t.Fatal("the watch has ended")
+			}
+			w.note(t, e)
+		case <-limit:
+			t.Fatalf("job %s does not get there: %s", job, fmt.Sprintf("%+v", w.jobs[job]))
+		}
+	}
+	return *w.jobs[job]
+}
+
+// note takes down what an event says.
+func (w *watchedTimes) note(t *testing.T, e timedEvent) {
+	t.Helper()
+	job, ok := e.Object.(*testv1.TestJob)
+	if !ok {
+		t.Fatalf("the watch was interrupted: %s %v", e.Type, e.Object)
+	}
+	ti := w.jobs[job.Name]
+	if ti == nil {
+		ti = &times{}
+		w.jobs[job.Name] = ti
+	}
+	if s := job.Status.StartTime; s != nil {
+		ti.started = s.Time
+	}
+	if c := job.Status.CompletionTime; c != nil {
+		ti.completed = c.Time
+	}
+	ti.state = job.Status.State
+	if job.Status.Finished() && ti.finished.IsZero() {
+		ti.finished = e.at
+	}
+	if e.Type == watch.Deleted {
+		ti.deleted = e.at
+	}
+}

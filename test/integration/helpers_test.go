@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -172,4 +173,29 @@ func events(t *testing.T, job *testv1.TestJob) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// timedEvent is something that a watch said, and when.
+type timedEvent struct {
+	watch.Event
+	at time.Time
+}
+
+// watchEvents watches the objects of a kind in a namespace. The channel is closed
+// when the test is over.
+func watchEvents(t *testing.T, list client.ObjectList, ns string) <-chan timedEvent {
+	t.Helper()
+	w, err := cluster.client.Watch(t.Context(), list, client.InNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := make(chan timedEvent, 10_000) // Nobody may be reading for a while.
+	go func() {
+		defer close(events)
+		for e := range w.ResultChan() {
+			events <- timedEvent{Event: e, at: time.Now()}
+		}
+	}()
+	t.Cleanup(w.Stop)
+	return events
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/watch"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
@@ -110,7 +109,7 @@ type times struct {
 	started, completed time.Time
 	// finished and deleted are when the watch said so.
 	finished, deleted time.Time
-	state   commonv1.JobConditionType
+	state             commonv1.JobConditionType
 }
 
 func (ti *times) failed() bool { return ti.state == commonv1.JobFailed }
@@ -123,27 +122,10 @@ type watchedTimes struct {
 	jobs   map[string]*times
 }
 
-type timedEvent struct {
-	watch.Event
-	at time.Time
-}
-
 // watchTimes begins to note the times of the jobs in a namespace.
 func watchTimes(t *testing.T, ns string) *watchedTimes {
 	t.Helper()
-	w, err := cluster.client.Watch(t.Context(), &testv1.TestJobList{}, client.InNamespace(ns))
-	if err != nil {
-		t.Fatal(err)
-	}
-	events := make(chan timedEvent, 10_000)
-	go func() {
-		defer close(events)
-		for e := range w.ResultChan() {
-			events <- timedEvent{Event: e, at: time.Now()}
-		}
-	}()
-	t.Cleanup(w.Stop)
-	return &watchedTimes{events: events, jobs: map[string]*times{}}
+	return &watchedTimes{events: watchEvents(t, &testv1.TestJobList{}, ns), jobs: map[string]*times{}}
 }
 
 // await reads events until those of a job fulfil a condition.

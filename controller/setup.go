@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -27,7 +26,9 @@ import (
 )
 
 const (
-	defaultWorkers = 8
+	// Workers mostly wait for the API server, each for its own job. They are many, so
+	// that a job whose time is up does not wait until others have created their pods.
+	defaultWorkers = 32
 	// Errors of the API server are tried again after this time, doubled each time
 	// up to the maximum.
 	minRetry = 200 * time.Millisecond
@@ -43,6 +44,8 @@ type settings[J client.Object] struct {
 	cache   *cacheLister[J]
 	// objectKinds are those of the further objects that the author keeps.
 	objectKinds []schema.GroupVersionKind
+	// limiter knows how long a job waits after an error.
+	limiter workqueue.TypedRateLimiter[reconcile.Request]
 
 	lister       ChildLister[J]
 	pods         PodControl[J]
@@ -55,36 +58,6 @@ type settings[J client.Object] struct {
 	keeper       ObjectKeeper[J]
 	// custom names the optional interfaces that the author implements.
 	custom []string
-}
-
-// SetupWithManager sets the controller up and makes it the reconcile loop of its
-// kind: it reads each job from the cache and calls ReconcileJobs.
-func (c *JobController[J]) SetupWithManager(mgr ctrl.Manager) error {
-	b, err := c.Builder(mgr)
-	if err != nil {
-		return err
-	}
-	if err := b.Complete(reconcile.Func(c.reconcile)); err != nil {
-		return fmt.Errorf("cannot add the controller of %s to the manager: %w", c.set.kind.Name, err)
-	}
-	return nil
-}
-
-// reconcile is the loop of SetupWithManager.
-func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	job, err := newJob[J]()
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	if err := c.Client.Get(ctx, req.NamespacedName, job); err != nil {
-		if apierrors.IsNotFound(err) {
-			c.set.memory.forget(req.NamespacedName)
-			c.set.metrics.gone(req.NamespacedName)
-			return reconcile.Result{}, nil
-		}
-		return reconcile.Result{}, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, req.NamespacedName, err)
-	}
-	return c.ReconcileJobs(ctx, job)
 }
 
 // Builder sets the controller up for a reconcile loop of the author's own, and
@@ -128,7 +101,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	return b.
 		WithOptions(ctrlcontroller.Options{
 			MaxConcurrentReconciles: cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers),
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+			RateLimiter:             c.set.limiter,
 		}), nil
 }
 
@@ -174,7 +147,10 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	if err != nil {
 		return err
 	}
-	s := &settings[J]{gvk: gvk, kind: kind, memory: newMemory[J]()}
+	s := &settings[J]{
+		gvk: gvk, kind: kind, memory: newMemory[J](),
+		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+	}
 	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory}
 	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
 		return err

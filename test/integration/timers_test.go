@@ -3,10 +3,14 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -17,13 +21,13 @@ import (
 const late = 2 * time.Second
 
 // TestTimers checks that deadlines and times to live pass on time by themselves:
-// nothing else happens to these jobs.
+// nothing else happens to these jobs. It does not run beside the other tests, which
+// make the API server slow.
 //
 // The times in a status are whole seconds, cut off. A deadline is reckoned from
 // such a time, so it is a whole second too, and completionTime - startTime is the
 // deadline and the whole seconds that it was late: less than 2 s late is 0 or 1.
 func TestTimers(t *testing.T) {
-	t.Parallel()
 	ns := namespace(t)
 	seen := watchTimes(t, ns)
 	forEver, short := replicas(1), replicas(1, "run-for", "500ms")
@@ -58,16 +62,47 @@ func TestTimers(t *testing.T) {
 	// their deadline is.
 	seen.await(t, "deadline-5", (*times).failed)
 	for _, job := range suspended {
-		update(t, job, func(j *testv1.TestJob) {
-			if j.Status.State != commonv1.JobSuspended {
-				t.Errorf("%s is to be suspended: %s", j.Name, conditions(j))
-			}
-			j.Spec.RunPolicy.Suspend = new(false)
-		})
+		waitFor(t, job, commonv1.JobSuspended)
+		update(t, job, func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(false) })
 	}
 	for i := range cases {
 		t.Run(cases[i].name, func(t *testing.T) { cases[i].check(t, seen) })
 	}
+}
+
+// TestDeadlineDespiteErrors checks that a job whose pods the API server fails to
+// create is not late because the next try, after ever longer pauses, is not due yet.
+func TestDeadlineDespiteErrors(t *testing.T) {
+	ns := namespace(t)
+	seen := watchTimes(t, ns)
+	create(t, brokenWebhook(t, ns))
+	// Tries come 0.2, 0.6, 1.4, 3, 6.2 and 12.6 s after the first.
+	tc := timer{name: "job", deadline: new(int64(8))}
+	job := newJob(ns, tc.name, nil, replicas(1))
+	job.Spec.RunPolicy.ActiveDeadlineSeconds = tc.deadline
+	create(t, job)
+	tc.check(t, seen)
+	waitForNames(t, ns, nil, nil)
+}
+
+// brokenWebhook is an admission webhook for the pods of a namespace that nobody
+// answers for.
+func brokenWebhook(t *testing.T, ns string) *admissionv1.ValidatingWebhookConfiguration {
+	t.Helper()
+	hook := &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: ns}}
+	hook.Webhooks = []admissionv1.ValidatingWebhook{{
+		Name:                    "broken.jobkit.dev",
+		ClientConfig:            admissionv1.WebhookClientConfig{URL: new("https://127.0.0.1:1/")},
+		NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}},
+		SideEffects:             new(admissionv1.SideEffectClassNone),
+		AdmissionReviewVersions: []string{"v1"},
+		Rules: []admissionv1.RuleWithOperations{{
+			Operations: []admissionv1.OperationType{admissionv1.Create},
+			Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+		}},
+	}}
+	t.Cleanup(func() { _ = cluster.client.Delete(context.Background(), hook) })
+	return hook
 }
 
 // timer is a job with timers.

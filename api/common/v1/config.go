@@ -15,7 +15,7 @@ type JobControllerConfiguration struct {
 	ReconcilerSyncLoopPeriod metav1.Duration
 
 	// MaxConcurrentReconciles is how many jobs are worked on at the same time.
-	// Default: 8.
+	// Default: 32.
 	MaxConcurrentReconciles int
 
 	// MaxParallelWrites is how many pods and services of one job are created or

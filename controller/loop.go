@@ -1,0 +1,63 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// SetupWithManager sets the controller up and makes it the reconcile loop of its
+// kind: it reads each job from the cache and calls ReconcileJobs.
+func (c *JobController[J]) SetupWithManager(mgr ctrl.Manager) error {
+	b, err := c.Builder(mgr)
+	if err != nil {
+		return err
+	}
+	if err := b.Complete(reconcile.Func(c.reconcile)); err != nil {
+		return fmt.Errorf("cannot add the controller of %s to the manager: %w", c.set.kind.Name, err)
+	}
+	return nil
+}
+
+// reconcile is the loop of SetupWithManager.
+func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	job, err := newJob[J]()
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if err := c.Client.Get(ctx, req.NamespacedName, job); err != nil {
+		if apierrors.IsNotFound(err) {
+			c.set.memory.forget(req.NamespacedName)
+			c.set.metrics.gone(req.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, req.NamespacedName, err)
+	}
+	result, err := c.ReconcileJobs(ctx, job)
+	return c.onTime(ctx, req, result, err)
+}
+
+// onTime sees to it that a job is looked at again when its time comes, whatever
+// else is going on.
+func (c *JobController[J]) onTime(ctx context.Context, req reconcile.Request, result reconcile.Result, err error) (reconcile.Result, error) {
+	// A job that was there when the operator started came with low priority, which
+	// would stick to it as long as nothing but time passes for it.
+	result.Priority = new(0)
+	after := result.RequeueAfter
+	if err == nil || after == 0 {
+		return result, err
+	}
+	// Next to an error the time would not be looked at, only the delay of the retry.
+	result.RequeueAfter = 0
+	if n := c.set.limiter.NumRequeues(req); min(minRetry<<min(n, 16), maxRetry) <= after || errors.Is(err, reconcile.TerminalError(nil)) {
+		return result, err
+	}
+	log.FromContext(ctx).Error(err, "Trying again when the job's time comes", "after", after)
+	result.RequeueAfter = after
+	return result, nil
+}

@@ -99,6 +99,7 @@ func TestEndedFromOutside(t *testing.T) {
 		status corev1.PodStatus
 		retry  bool
 	}{
+		"NothingEnded":     {"a pod without an exit code failed by itself in no way", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "main"}}}, true},
 		"DisruptionTarget": {"Kubernetes says so by a condition", disruption(corev1.DisruptionTarget, corev1.ConditionTrue), true},
 		"ConditionFalse":   {"one that is True", disruption(corev1.DisruptionTarget, corev1.ConditionFalse), false},
 		"OtherCondition":   {"and of that type", disruption(corev1.PodScheduled, corev1.ConditionTrue), false},
@@ -116,7 +117,9 @@ func TestEndedFromOutside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
 			tc.status.Phase = corev1.PodFailed
-			tc.status.ContainerStatuses = []corev1.ContainerStatus{terminated("main", 1)}
+			if tc.status.ContainerStatuses == nil {
+				tc.status.ContainerStatuses = []corev1.ContainerStatus{terminated("main", 1)}
+			}
 			m.pod("worker-0").Status = tc.status
 			want := commonv1.JobFailed
 			if tc.retry {

@@ -71,6 +71,21 @@ func TestCountsOfReplicas(t *testing.T) {
 			happens: func(m *model) { m.end(m.pod("master-0"), 0) },
 			want:    counts{Active: 3},
 		},
+		"PodsStartAfterTheSuccess": {
+			reason: "a pod that starts takes nothing from those that ended and are gone",
+			happens: func(m *model) {
+				m.pod("worker-1").Status.Phase = corev1.PodPending
+				m.end(m.pod("worker-0"), 0)
+				m.settle()
+				m.end(m.pod("master-0"), 0)
+				m.settle()
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.settle()
+				m.drop(m.pod("worker-0"))
+				m.run()
+			},
+			want: counts{Active: 2, Succeeded: 1},
+		},
 		"FailureThenCleanUp": {
 			reason: "what ran when the job failed was no success; what ended stays counted when its pod goes",
 			change: func(m *model) { m.in.RunPolicy.CleanPodPolicy = &all },
@@ -222,7 +237,7 @@ func TestAttemptLabel(t *testing.T) {
 		"Text":     {reason: "no number is 0", label: "x", attempt: 1, want: plan.Replaced},
 		"Negative": {reason: "a negative number is 0", label: "-1", attempt: 0, want: plan.Active},
 		"Large":    {reason: "the largest number there is counts", label: "2147483647", attempt: 1, want: plan.Active},
-		"TooLarge": {reason: "a larger one is no number", label: "2147483648", attempt: 1, want: plan.Replaced},
+		"TooLarge": {reason: "a larger one is no number", label: "4294967295", attempt: 0, want: plan.Active},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -120,6 +120,9 @@ func TestAttemptLabelAboveTheStatus(t *testing.T) {
 			if counted := rs.Attempts["0"] - rs.IgnoredAttempts["0"] - was; counted != 1 {
 				t.Errorf("%s: one restart counts against the limit of the replica, got %d", tc.reason, counted)
 			}
+			if tc.label == "2" && rs.IgnoredAttempts != nil {
+				t.Errorf("%s: nothing is ignored, got %v", tc.reason, rs.IgnoredAttempts)
+			}
 			if s := plan.TallyOf(&m.in).Of(worker).States; len(m.in.Pods) > 0 && s[0] != plan.Replaced {
 				t.Errorf("%s: the pod is replaced, got %s", tc.reason, s[0])
 			}
@@ -136,7 +139,7 @@ func TestBackoffOfAnOperator(t *testing.T) {
 		ran     time.Duration
 		want    time.Duration
 	}{
-		"None":       {reason: "without a base there is no delay", backoff: plan.Backoff{Max: time.Hour}, attempt: 5},
+		"None":       {reason: "without a base there is no delay", backoff: plan.Backoff{Max: time.Hour}, attempt: 50},
 		"Tiny":       {reason: "any base is one", backoff: plan.Backoff{Base: time.Second, Max: time.Hour}, attempt: 1, want: time.Second},
 		"Bounded":    {reason: "no delay is longer than Max", backoff: plan.Backoff{Base: time.Minute, Max: 90 * time.Second}, attempt: 2, want: 90 * time.Second},
 		"BaseOver":   {reason: "not even the first", backoff: plan.Backoff{Base: time.Hour, Max: time.Minute}, attempt: 1, want: time.Minute},

@@ -236,8 +236,10 @@ func TestAttemptLabel(t *testing.T) {
 		"Later":    {reason: "a stale status does not take a later pod for an earlier one", label: "2", attempt: 1, want: plan.Active},
 		"Text":     {reason: "no number is 0", label: "x", attempt: 1, want: plan.Replaced},
 		"Negative": {reason: "a negative number is 0", label: "-1", attempt: 0, want: plan.Active},
-		"Large":    {reason: "the largest number there is counts", label: "2147483647", attempt: 1, want: plan.Active},
-		"TooLarge": {reason: "a larger one is no number", label: "4294967295", attempt: 0, want: plan.Active},
+		"Large":    {reason: "an attempt that nobody reaches is believed", label: "1073741824", attempt: 1, want: plan.Active},
+		"TooLarge": {reason: "a higher one is not", label: "1073741825", attempt: 1, want: plan.Replaced},
+		"Reached":  {reason: "unless the replica is there", label: "1073741825", attempt: 1<<30 + 1, want: plan.Active},
+		"Overflow": {reason: "what is no int32 does not become one", label: "4294967295", attempt: 0, want: plan.Active},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -19,14 +19,14 @@ func TestDefaultsOfAKind(t *testing.T) {
 			reason: "a kind needs only a name",
 			kind:   plan.Kind{Name: "RunJob"},
 			want: plan.Kind{
-				Name: "RunJob", OperatorName: "runjob-controller", ReplicaSpecsField: "replicaSpecs",
+				Name: "RunJob", OperatorName: "runjob-controller", Framework: "run", ReplicaSpecsField: "replicaSpecs",
 				RestartPolicy: "Never", CleanPodPolicy: "None", ServiceMode: "PerJob",
 			},
 		},
 		"Everything": {
 			reason: "what a kind says stays",
-			kind:   plan.Kind{Name: "RunJob", OperatorName: "o", ReplicaSpecsField: "r", RestartPolicy: "Always", CleanPodPolicy: "All", ServiceMode: "None"},
-			want:   plan.Kind{Name: "RunJob", OperatorName: "o", ReplicaSpecsField: "r", RestartPolicy: "Always", CleanPodPolicy: "All", ServiceMode: "None"},
+			kind:   plan.Kind{Name: "RunJob", OperatorName: "o", Framework: "f", ReplicaSpecsField: "r", RestartPolicy: "Always", CleanPodPolicy: "All", ServiceMode: "None"},
+			want:   plan.Kind{Name: "RunJob", OperatorName: "o", Framework: "f", ReplicaSpecsField: "r", RestartPolicy: "Always", CleanPodPolicy: "All", ServiceMode: "None"},
 		},
 	}
 	for name, tc := range cases {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
 )
 
 // TestRestartsInPlace follows the count of one replica through two pods.
@@ -94,5 +95,54 @@ func TestRestartingEnds(t *testing.T) {
 	m.settle()
 	if m.in.Status.State != commonv1.JobRunning {
 		t.Errorf("a replica that was restarted and has succeeded holds nothing up: the job is %s", m.in.Status.State)
+	}
+}
+
+// TestRestartsByCause: a plan says how many restarts it counts, by cause.
+func TestRestartsByCause(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		scope   commonv1.RestartScope
+		happens func(*model)
+		want    plan.Restarts
+	}{
+		"Nothing": {reason: "nothing happened", scope: "Replica", happens: func(*model) {}},
+		"EachOnce": {
+			reason: "each replica under its cause", scope: "Replica",
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 137)
+				m.end(m.pod("worker-1"), 138)
+				m.evict(m.pod("worker-2"))
+				m.end(m.pod("worker-3"), 140)
+				m.restartInPlace(m.pod("worker-4"))
+				m.restartInPlace(m.pod("worker-4"))
+				m.restartInPlace(m.pod("worker-5"))
+			},
+			want: plan.Restarts{Failed: 2, Disrupted: 1, Ignored: 1, InPlace: 3},
+		},
+		"Gang": {
+			reason: "the whole job under that of its first failure", scope: "Job",
+			happens: func(m *model) {
+				m.evict(m.pod("worker-0"))
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: plan.Restarts{Disrupted: 1},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(6), func(m *model) {
+				restartPolicy(commonv1.RestartPolicyExitCode)(m)
+				m.in.RunPolicy.RestartScope = &tc.scope
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(ignore, in, 140)}}
+			})
+			tc.happens(m)
+			if diff := cmp.Diff(tc.want, m.reconcile().Restarts); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if p := m.decide(); p.Restarts != (plan.Restarts{}) {
+				t.Errorf("%s: counted again: %+v", tc.reason, p.Restarts)
+			}
+		})
 	}
 }

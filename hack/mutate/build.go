@@ -12,6 +12,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,23 +55,14 @@ type target struct {
 
 // load reads the package in a folder; files that are generated are left out.
 func load(ctx context.Context, dir string) (*target, error) {
-	out, err := goCommand(ctx, dir, "list", "-json=Dir,Name,ImportPath,GoFiles", ".")
+	list, err := goCommand(ctx, dir, "list", "-f", "{{.Dir}}\n{{.Name}}\n{{.ImportPath}}\n{{join .GoFiles \"\\n\"}}", ".")
 	if err != nil {
 		return nil, err
 	}
 
-	var list struct {
-		Dir, Name, ImportPath string
-		GoFiles               []string
-	}
+	t := &target{dir: list[0], name: list[1], path: list[2], export: map[string]string{}}
 
-	if err := json.Unmarshal(out, &list); err != nil {
-		return nil, fmt.Errorf("reading what go list says: %w", err)
-	}
-
-	t := &target{dir: list.Dir, name: list.Name, path: list.ImportPath, export: map[string]string{}}
-
-	for _, name := range list.GoFiles {
+	for _, name := range list[3:] {
 		file := &source{path: filepath.Join(dir, name), name: name, fset: token.NewFileSet()}
 
 		text, err := os.ReadFile(filepath.Join(t.dir, name))
@@ -88,9 +80,9 @@ func load(ctx context.Context, dir string) (*target, error) {
 		}
 	}
 
-	out, err = goCommand(ctx, dir, "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", ".", "os", "runtime", "strconv", "time")
-	for line := range strings.Lines(string(out)) {
-		path, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
+	list, err = goCommand(ctx, dir, "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", ".", "os", "runtime", "strconv", "time")
+	for _, line := range list {
+		path, file, _ := strings.Cut(line, "\t")
 		t.export[path] = file
 	}
 
@@ -114,7 +106,7 @@ func combine(file *source, mutants []*mutant) (string, []span) {
 
 	for _, decl := range file.parsed.Decls {
 		function, _ := decl.(*ast.FuncDecl)
-		own := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool { return function == nil || m.function != function })
+		own := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool { return m.function == nil || m.function != function })
 
 		if len(own) == 0 {
 			continue
@@ -145,71 +137,111 @@ func combine(file *source, mutants []*mutant) (string, []span) {
 	return out.String() + file.text[done:], spans
 }
 
-// compiling checks the types of all mutants of functions, and returns those that compile.
+// compiling returns the mutants that compile.
 func (t *target) compiling(mutants []*mutant) ([]*mutant, error) {
-	fset := token.NewFileSet()
-	spans := map[string][]span{}
+	broken := map[*mutant]bool{}
 
-	var parsed []*ast.File
+	for _, m := range mutants {
+		if m.function == nil {
+			problems, err := t.check(m.alone())
+			if err != nil {
+				return nil, err
+			}
 
-	add := func(name, text string) error {
-		file, err := parser.ParseFile(fset, name, text, parser.SkipObjectResolution)
-		parsed = append(parsed, file)
-
-		return err //nolint:wrapcheck // the caller wraps it
+			broken[m] = len(problems) > 0
+		}
 	}
 
-	err := add("", fmt.Sprintf(switchFile, t.name))
+	texts, spans := t.together(mutants)
 
-	for _, file := range t.files {
-		var text string
-
-		text, spans[file.name] = combine(file, of(file, mutants))
-		err = errors.Join(err, add(file.name, text))
-	}
-
+	problems, err := t.check(texts)
 	if err != nil {
-		return nil, fmt.Errorf("a mutation is no Go: %w", err)
+		return nil, err
 	}
 
-	broken, unexpected := map[*mutant]bool{}, []error{}
+	for _, p := range problems {
+		at := p.Fset.Position(p.Pos)
+
+		i := slices.IndexFunc(spans[at.Filename], func(s span) bool { return s.from <= at.Offset && at.Offset < s.to })
+		if i < 0 {
+			return nil, fmt.Errorf("the package does not compile: %w", p)
+		}
+
+		broken[spans[at.Filename][i].mutant] = true
+	}
+
+	return slices.DeleteFunc(mutants, func(m *mutant) bool { return broken[m] }), nil
+}
+
+// check checks the types of the package, with files of it replaced or added.
+func (t *target) check(replaced map[string]string) ([]types.Error, error) {
+	var (
+		fset     = token.NewFileSet()
+		parsed   []*ast.File
+		problems []types.Error
+	)
+
+	texts := maps.Clone(replaced)
+	for _, file := range t.files {
+		if texts[file.name] == "" {
+			texts[file.name] = file.text
+		}
+	}
+
+	for name, text := range texts {
+		file, err := parser.ParseFile(fset, name, text, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, fmt.Errorf("a mutation is no Go: %w", err)
+		}
+
+		parsed = append(parsed, file)
+	}
+
 	config := types.Config{
 		Importer: importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(t.export[path]) }),
 		Error: func(err error) {
-			var problem types.Error
-			if errors.As(err, &problem) {
-				at := fset.Position(problem.Pos)
-				for _, s := range spans[at.Filename] {
-					if s.from <= at.Offset && at.Offset < s.to {
-						broken[s.mutant] = true
-						return
-					}
-				}
+			if problem, ok := errors.AsType[types.Error](err); ok {
+				problems = append(problems, problem)
 			}
-
-			unexpected = append(unexpected, err)
 		},
 	}
 
-	_, _ = config.Check(t.path, fset, parsed, nil) // its errors have been told one by one
+	_, err := config.Check(t.path, fset, parsed, nil)
+	if err != nil && len(problems) == 0 {
+		return nil, fmt.Errorf("checking the types of the package: %w", err)
+	}
 
-	return slices.DeleteFunc(mutants, func(m *mutant) bool { return broken[m] }), errors.Join(unexpected...)
+	return problems, nil
+}
+
+// alone is the file with one mutant in it.
+func (m *mutant) alone() map[string]string {
+	return map[string]string{m.file.name: m.file.text[:m.from] + m.with + m.file.text[m.to:]}
+}
+
+// together is the package with all of these mutants in it, as far as they are in
+// functions, and where they are.
+func (t *target) together(mutants []*mutant) (map[string]string, map[string][]span) {
+	texts, spans := map[string]string{"mutate__.go": fmt.Sprintf(switchFile, t.name)}, map[string][]span{}
+	for _, file := range t.files {
+		texts[file.name], spans[file.name] = combine(file, mutants)
+	}
+
+	return texts, spans
 }
 
 // build builds a test binary of the package, with files of it replaced or added.
 func (t *target) build(ctx context.Context, folder string, replaced map[string]string) (string, error) {
-	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	overlay := map[string]string{}
 
 	for name, text := range replaced {
-		file := filepath.Join(folder, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		overlay[filepath.Join(t.dir, name)] = filepath.Join(folder, name)
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			return "", fmt.Errorf("writing the mutants: %w", err)
 		}
-
-		overlay.Replace[filepath.Join(t.dir, name)] = file
 	}
 
-	list, err := json.Marshal(overlay)
+	list, err := json.Marshal(map[string]any{"Replace": overlay})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(folder, "overlay.json"), list, 0o600)
 	}
@@ -224,28 +256,8 @@ func (t *target) build(ctx context.Context, folder string, replaced map[string]s
 	return binary, err
 }
 
-// buildAll builds one test binary with these mutants of functions in it.
-func (t *target) buildAll(ctx context.Context, folder string, mutants []*mutant) (string, error) {
-	replaced := map[string]string{"mutate__.go": fmt.Sprintf(switchFile, t.name)}
-	for _, file := range t.files {
-		replaced[file.name], _ = combine(file, of(file, mutants))
-	}
-
-	return t.build(ctx, folder, replaced)
-}
-
-// buildOne builds a test binary with one mutant outside of functions.
-func (t *target) buildOne(ctx context.Context, folder string, m *mutant) (string, error) {
-	return t.build(ctx, folder, map[string]string{m.file.name: m.file.text[:m.from] + m.with + m.file.text[m.to:]})
-}
-
-// of picks the mutants of a file.
-func of(file *source, mutants []*mutant) []*mutant {
-	return slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool { return m.file != file })
-}
-
-// goCommand runs the go command, and returns what it prints.
-func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) {
+// goCommand runs the go command, and returns the lines that it prints.
+func goCommand(ctx context.Context, dir string, args ...string) ([]string, error) {
 	var stderr bytes.Buffer
 
 	cmd := exec.CommandContext(ctx, "go", args...)
@@ -256,5 +268,5 @@ func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) 
 		return nil, fmt.Errorf("go %s: %w\n%s", args[0], err, stderr.String())
 	}
 
-	return out, nil
+	return strings.Split(strings.TrimSpace(string(out)), "\n"), nil
 }

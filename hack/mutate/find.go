@@ -42,8 +42,8 @@ type finder struct {
 	found    []*mutant
 }
 
-// find lists the mutants of a file, in order. String methods and whatever only a
-// String method holds are left out: they alter texts.
+// find lists the mutants of a file, in order. String methods are left out: they make
+// texts.
 func find(file *source) []*mutant {
 	f := &finder{file: file}
 
@@ -91,10 +91,10 @@ func (f *finder) visit(node ast.Node) bool {
 	case *ast.BasicLit:
 		f.number(n)
 	case *ast.Ident:
-		f.swap(n, n.Pos(), n.Name, map[string]string{"true": "false", "false": "true"})
+		f.swap(n, map[string]string{"true": "false", "false": "true"})
 	case *ast.CallExpr:
 		if name, ok := n.Fun.(*ast.Ident); ok {
-			f.swap(n, n.Pos(), name.Name, map[string]string{"min": "max", "max": "min"})
+			f.swap(name, map[string]string{"min": "max", "max": "min"})
 		}
 	case *ast.CompositeLit:
 		f.elements(n)
@@ -163,20 +163,16 @@ func (f *finder) negate(conditions ...ast.Expr) {
 
 // number changes an integer by one, up and down.
 func (f *finder) number(n *ast.BasicLit) {
-	if n.Kind != token.INT {
-		return
-	}
-
-	if value, err := strconv.ParseInt(n.Value, 0, 64); err == nil {
-		f.change(n, n.Pos(), n.End(), strconv.FormatInt(value+1, 10))
-		f.change(n, n.Pos(), n.End(), fmt.Sprintf("(%d)", value-1))
+	if value, err := strconv.ParseInt(n.Value, 0, 64); err == nil && n.Kind == token.INT {
+		f.changeWord(n, strconv.FormatInt(value+1, 10))
+		f.changeWord(n, fmt.Sprintf("(%d)", value-1))
 	}
 }
 
 // swap changes a word to another.
-func (f *finder) swap(n ast.Node, at token.Pos, word string, words map[string]string) {
-	if other := words[word]; other != "" {
-		f.change(n, at, at+token.Pos(len(word)), other)
+func (f *finder) swap(n *ast.Ident, words map[string]string) {
+	if other := words[n.Name]; other != "" {
+		f.changeWord(n, other)
 	}
 }
 
@@ -209,7 +205,7 @@ func (f *finder) removeStatements(list []ast.Stmt) {
 // cases leaves out each case of a switch, and each value of a case. A case of a switch
 // over a value that does the same as the default is there for the reader only.
 func (f *finder) cases(body *ast.BlockStmt, over ast.Node) {
-	var usual string
+	usual := ""
 
 	for _, stmt := range body.List {
 		if c, ok := stmt.(*ast.CaseClause); ok && c.List == nil {
@@ -224,17 +220,21 @@ func (f *finder) cases(body *ast.BlockStmt, over ast.Node) {
 		}
 
 		f.remove(c, c.Pos(), c.End())
-
-		for i, value := range c.List {
-			if i+1 < len(c.List) {
-				f.remove(value, value.Pos(), c.List[i+1].Pos())
-			} else if i > 0 {
-				f.remove(value, c.List[i-1].End(), value.End())
-			}
-		}
+		f.values(c.List)
 
 		if over == nil {
 			f.negate(c.List...)
+		}
+	}
+}
+
+// values leaves out each of several values of a case.
+func (f *finder) values(list []ast.Expr) {
+	for i, value := range list {
+		if i+1 < len(list) {
+			f.remove(value, value.Pos(), list[i+1].Pos())
+		} else if i > 0 {
+			f.remove(value, list[i-1].End(), value.End())
 		}
 	}
 }
@@ -254,6 +254,16 @@ func (f *finder) change(n ast.Node, from, to token.Pos, with string) {
 	f.add(from, to, with, brief(f.text(n.Pos(), n.End()))+"  becomes  "+brief(after))
 }
 
+// changeWord changes a word, which means something only with its line.
+func (f *finder) changeWord(n ast.Node, with string) {
+	from, to := f.offset(n.Pos()), f.offset(n.End())
+	begin := strings.LastIndexByte(f.file.text[:from], '\n') + 1
+	end := to + strings.IndexByte(f.file.text[to:]+"\n", '\n')
+	before, _, _ := strings.Cut(f.file.text[begin:end], " //")
+	after, _, _ := strings.Cut(f.file.text[begin:from]+with+f.file.text[to:end], " //")
+	f.add(n.Pos(), n.End(), with, brief(before)+"  becomes  "+brief(after))
+}
+
 func (f *finder) add(from, to token.Pos, with, change string) {
 	f.found = append(f.found, &mutant{
 		file: f.file, line: f.file.fset.Position(from).Line, function: f.function,
@@ -267,7 +277,7 @@ func (f *finder) text(from, to token.Pos) string { return f.file.text[f.offset(f
 
 // brief puts code on one line.
 func brief(code string) string {
-	const most = 110
+	const most = 140
 
 	code = strings.Join(strings.Fields(code), " ")
 	if len(code) > most {

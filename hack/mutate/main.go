@@ -5,8 +5,10 @@
 //
 // All changes within functions are built into one test binary, which is told by the
 // environment which of them to be. Changes that do not compile do not count. A test run
-// that does not end in time has noticed. The texts of messages (string literals) and
-// String methods are not changed.
+// that does not end in time, or asks for memory without end, has noticed.
+//
+// Not changed are: texts (string literals), String methods, declarations with :=, cases
+// that do what the default does anyway, and generated files.
 package main
 
 import (
@@ -23,6 +25,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,9 +197,9 @@ func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 // try runs the tests on each mutant, as many at a time as there are processors, and
 // returns the mutants that survive.
 func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args []string) ([]*mutant, error) {
-	inside := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool { return m.function == nil })
+	texts, _ := t.together(mutants)
 
-	binary, err := t.buildAll(ctx, folder, inside)
+	binary, err := t.build(ctx, folder, texts)
 	if err != nil {
 		return nil, err
 	}
@@ -204,13 +207,17 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args
 	start := time.Now()
 
 	pass, err := t.passes(ctx, time.Minute, binary, 0, args)
-	if err != nil || !pass {
-		return nil, errors.Join(err, errors.New("the tests fail, or take more than a minute, without any mutation"))
+	if err != nil {
+		return nil, err
 	}
 
-	limit := max(10*time.Since(start), 10*time.Second)
+	if !pass {
+		return nil, errors.New("the tests fail without any mutation, or take more than a minute: run them with go test first")
+	}
+
+	limit := max(10*time.Since(start), 5*time.Second)
 	survived := make([]bool, len(mutants))
-	problems := make([]error, len(mutants))
+	problems := make([]error, len(mutants)+1)
 
 	var next atomic.Int64
 
@@ -233,19 +240,21 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args
 		}
 	}
 
-	return list, errors.Join(append(problems, ctx.Err())...)
+	problems[len(mutants)] = ctx.Err()
+
+	return list, errors.Join(problems...)
 }
 
 // survives tells whether the tests pass on a mutant.
 func (t *target) survives(ctx context.Context, limit time.Duration, folder, binary string, m *mutant, args []string) (bool, error) {
 	if m.function == nil {
-		own := filepath.Join(folder, fmt.Sprint(m.id))
+		own := filepath.Join(folder, strconv.Itoa(m.id))
 		if err := os.Mkdir(own, 0o700); err != nil {
 			return false, fmt.Errorf("making a folder for a mutant: %w", err)
 		}
 
 		var err error
-		if binary, err = t.buildOne(ctx, own, m); err != nil {
+		if binary, err = t.build(ctx, own, m.alone()); err != nil {
 			return false, err
 		}
 	}

@@ -70,18 +70,71 @@ func TestNoReplicaMeetsOneOfTheOldGang(t *testing.T) {
 	}
 }
 
-// TestOneReplicaDoesNotHoldUpOthers: with restart scope Replica a failed pod that
-// waits for its delay keeps nothing from being created; one that is still being
-// stopped by a change of the status does.
-func TestOneReplicaDoesNotHoldUpOthers(t *testing.T) {
-	m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
-	m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 3}
-	m.pod("worker-0").Labels[commonv1.AttemptLabel] = "3"
-	m.end(m.pod("worker-0"), 137)
+// TestWhoIsWaitedFor: a failed pod that waits for its delay keeps others from being
+// created if it is one of a gang that starts again, and not if it is replaced alone.
+func TestWhoIsWaitedFor(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		change func(*model)
+		label  string
+		waits  bool
+	}{
+		"Alone": {
+			reason: "its own restart is no affair of others", label: "3",
+			change: func(m *model) { m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 3} },
+		},
+		"AloneInALaterGang": {
+			reason: "nor in a job that was restarted as a whole before", label: "1",
+			change: func(m *model) { m.in.Status.Attempt = 1 },
+		},
+		"Gang": {
+			reason: "no replica of the new gang meets one of the old", label: "2", waits: true,
+			change: func(m *model) {
+				m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+				m.in.Status.Attempt = 2
+			},
+		},
+		"GangByARule": {
+			reason: "whatever makes the gang start again", label: "2", waits: true,
+			change: func(m *model) {
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(restartJob, in, 137)}}
+				m.in.Status.Attempt = 2
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
+			tc.change(m)
+			m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobStalled, Status: corev1.ConditionTrue})
+			m.pod("worker-0").Labels[commonv1.AttemptLabel] = tc.label
+			m.end(m.pod("worker-0"), 137)
+			m.drop(m.pod("worker-1"))
+			m.settle()
+			if p := m.pod("worker-0"); p == nil || p.Status.Phase != corev1.PodFailed {
+				t.Fatal("worker 0 is to wait for its delay")
+			}
+			if waits := m.pod("worker-1") == nil; waits != tc.waits {
+				t.Errorf("%s: worker 1 waits is %v", tc.reason, waits)
+			}
+			if m.in.Status.Condition(commonv1.JobStalled) != nil {
+				t.Errorf("%s: nothing is to be created, so nothing is in the way of it", tc.reason)
+			}
+		})
+	}
+}
+
+// TestGangWithoutAPod: a gang of which a pod is missing can start again.
+func TestGangWithoutAPod(t *testing.T) {
+	m := started(workers(2), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+	})
 	m.drop(m.pod("worker-1"))
+	m.end(m.pod("worker-0"), 137)
 	m.settle()
-	if m.pod("worker-1") == nil || m.pod("worker-0") == nil || m.pod("worker-0").Status.Phase != corev1.PodFailed {
-		t.Errorf("worker 1 is to be there again, and worker 0 to wait: %d pods", len(m.in.Pods))
+	if m.in.Status.Attempt != 1 || len(m.in.Pods) != 2 {
+		t.Errorf("attempt %d with %d pods", m.in.Status.Attempt, len(m.in.Pods))
 	}
 }
 

@@ -64,6 +64,32 @@ func TestNonsenseInAStatus(t *testing.T) {
 	}
 }
 
+// TestIgnoredAttempts: restarts that are ignored are not taken from those that count.
+func TestIgnoredAttempts(t *testing.T) {
+	m := started(workers(1), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.BackoffLimitPerReplica = new(int32(1))
+		m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+	})
+	for i, fail := range []func(){
+		func() { m.evict(m.pod("worker-0")) }, func() { m.evict(m.pod("worker-0")) },
+		func() { m.end(m.pod("worker-0"), 137) }, func() { m.end(m.pod("worker-0"), 137) },
+	} {
+		if m.in.Status.Finished() {
+			t.Fatalf("failed before failure %d", i)
+		}
+		fail()
+		m.settle()
+		m.in.Now = m.in.Now.Add(time.Hour)
+		m.settle()
+		m.run()
+		m.settle()
+	}
+	if rs := m.in.Status.ReplicaStatuses[worker]; m.in.Status.State != commonv1.JobFailed || rs.Attempts["0"] != 3 || rs.IgnoredAttempts["0"] != 2 {
+		t.Errorf("two ignored and one that counts are allowed, and no more: the job is %s, %+v", m.in.Status.State, rs)
+	}
+}
+
 // TestRestartingEnds: the job is Restarting until the replicas that were restarted
 // run, whatever others do, and no longer.
 func TestRestartingEnds(t *testing.T) {

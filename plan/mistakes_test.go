@@ -124,9 +124,20 @@ func TestMistakeCleansUp(t *testing.T) {
 	m.in.Status = commonv1.JobStatus{}
 	m.in.RunPolicy.Suspend = new(true) // which keeps the start time empty
 	m.in.Problem = "a mistake"
-	m.settle()
+	m.reconcile()
 	if m.in.Status.State != commonv1.JobFailed || len(m.in.Pods)+len(m.in.Services) > 0 {
 		t.Errorf("the job is %s, with %d pods and %d services", m.in.Status.State, len(m.in.Pods), len(m.in.Services))
+	}
+}
+
+// TestMistakeInAnEditStalls: what the outcome of a look says does not end that.
+func TestMistakeInAnEditStalls(t *testing.T) {
+	m := started(workers(1), nil)
+	m.in.Problem = "a mistake"
+	m.settle()
+	s := plan.Settle(&m.in, plan.TallyOf(&m.in), m.decide(), plan.Outcome{})
+	if s.Status.State != commonv1.JobStalled || s.WriteStatus {
+		t.Errorf("the mistake is still there, but the job is %s", s.Status.State)
 	}
 }
 
@@ -166,7 +177,7 @@ func TestExitCodesOfOtherContainers(t *testing.T) {
 		want   commonv1.JobConditionType
 	}{
 		"InitContainer": {
-			reason: "an init container counts", rule: onCodes(failJob, in, 3), want: commonv1.JobFailed,
+			reason: "an init container counts", rule: onCodes(countIt, in, 3), want: commonv1.JobRestarting,
 			status: corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{terminated("init", 3)}},
 		},
 		"EndedWell": {

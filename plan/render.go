@@ -18,7 +18,7 @@ import (
 // identifies the pod (name, labels, owner, restart policy) is set last: nothing in
 // the template can override it.
 func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+	pod := &corev1.Pod{Spec: template.Spec}
 	labels := maps.Clone(template.Labels)
 	if labels == nil {
 		labels = map[string]string{}

@@ -1,0 +1,282 @@
+// Command mutate shows whether the tests of a package notice when its code is wrong.
+// It changes the code in one small way at a time (a condition negated, a boundary moved,
+// a number off by one, a statement or a case left out), runs the tests, and lists the
+// changes that no test noticed.
+//
+// All changes within functions are built into one test binary, which is told by the
+// environment which of them to be. Changes that do not compile do not count. A test run
+// that does not end in time, or asks for memory without end, has noticed.
+//
+// Not changed are: texts (string literals), String methods, declarations with :=, cases
+// that do what the default does anyway, and generated files.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// options are the flags of the command.
+type options struct {
+	dir, files, ignore string
+	sample             int
+	seed               uint64
+	least              float64
+	// args go to the test binary.
+	args []string
+}
+
+func main() {
+	var o options
+
+	flag.StringVar(&o.files, "files", "", "mutate only files whose name matches this regular expression")
+	flag.StringVar(&o.ignore, "ignore", "", "file with the mutations that change nothing, each below its reason")
+	flag.IntVar(&o.sample, "sample", 0, "try only this many mutations, picked by -seed")
+	flag.Uint64Var(&o.seed, "seed", 1, "what to pick the sample by")
+	flag.Float64Var(&o.least, "min", 90, "fail below this score, in percent")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: mutate [flags] folder-of-the-package [flags of its test binary]")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+
+	if flag.NArg() == 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+
+	o.dir, o.args = flag.Arg(0), flag.Args()[1:]
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Stdout, &o)
+
+	stop()
+
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+}
+
+// run tries the mutants of a package, and reports.
+func run(ctx context.Context, out io.Writer, o *options) error {
+	folder, err := os.MkdirTemp("", "mutate-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the mutants: %w", err)
+	}
+	defer os.RemoveAll(folder)
+
+	t, err := load(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+
+	all, err := t.mutants()
+	if err != nil {
+		return err
+	}
+
+	mutants, ignored, err := o.pick(all)
+	if err != nil {
+		return err
+	}
+
+	fmt.Fprintf(out, "%d mutations, %d of them ignored\n", len(mutants)+ignored, ignored)
+
+	survived, err := t.try(ctx, folder, mutants, o.args)
+	if err != nil {
+		return err
+	}
+
+	slices.SortFunc(survived, func(a, b *mutant) int { return a.id - b.id })
+
+	for _, m := range survived {
+		fmt.Fprintln(out, m)
+	}
+
+	caught := len(mutants) - len(survived)
+	score := 100 * float64(caught) / float64(max(len(mutants), 1))
+	fmt.Fprintf(out, "mutation score: %.1f %% (%d of %d caught)\n", score, caught, len(mutants))
+
+	if score < o.least {
+		return fmt.Errorf("the score is to be at least %.0f %%", o.least)
+	}
+
+	return nil
+}
+
+// mutants lists what can be changed in the package, and compiles.
+func (t *target) mutants() ([]*mutant, error) {
+	var all []*mutant
+	for _, file := range t.files {
+		all = append(all, find(file)...)
+	}
+
+	for i, m := range all {
+		m.id = i + 1
+	}
+
+	return t.compiling(all)
+}
+
+// pick leaves out what the flags leave out, and says how many are ignored.
+func (o *options) pick(all []*mutant) ([]*mutant, int, error) {
+	files, err := regexp.Compile(o.files)
+	if err != nil {
+		return nil, 0, fmt.Errorf("-files: %w", err)
+	}
+
+	ignore := map[string]bool{}
+
+	if o.ignore != "" {
+		text, err := os.ReadFile(o.ignore)
+		if err != nil {
+			return nil, 0, fmt.Errorf("-ignore: %w", err)
+		}
+
+		if ignore, err = parseIgnored(string(text), all); err != nil {
+			return nil, 0, fmt.Errorf("%s:%w", o.ignore, err)
+		}
+	}
+
+	mutants := slices.DeleteFunc(all, func(m *mutant) bool { return !files.MatchString(m.file.name) })
+	before := len(mutants)
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return ignore[m.name] })
+	ignored := before - len(mutants)
+
+	if o.sample > 0 && o.sample < len(mutants) {
+		random := rand.New(rand.NewPCG(o.seed, 0)) //nolint:gosec // a sample that can be drawn again
+		random.Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
+		mutants = mutants[:o.sample]
+	}
+
+	return mutants, ignored, nil
+}
+
+// parseIgnored reads a list of mutations to ignore: a name a line, below a comment with
+// the reason. One that there is not any more must go.
+func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
+	ignored, reason, number := map[string]bool{}, false, 0
+
+	for line := range strings.Lines(text) {
+		number++
+
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+			reason = false
+		case strings.HasPrefix(line, "#"):
+			reason = true
+		case !reason:
+			return nil, fmt.Errorf("%d: give the reason in a comment above: %s", number, line)
+		case !slices.ContainsFunc(all, func(m *mutant) bool { return m.name == line }):
+			return nil, fmt.Errorf("%d: there is no such mutation any more: %s", number, line)
+		default:
+			ignored[line] = true
+		}
+	}
+
+	return ignored, nil
+}
+
+// try runs the tests on each mutant, as many at a time as there are processors, and
+// returns the mutants that survive.
+func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args []string) ([]*mutant, error) {
+	texts, _ := t.together(mutants)
+
+	binary, err := t.build(ctx, folder, texts)
+	if err != nil {
+		return nil, err
+	}
+
+	start := time.Now()
+
+	pass, err := t.passes(ctx, time.Minute, binary, 0, args)
+	if err != nil {
+		return nil, err
+	}
+
+	if !pass {
+		return nil, errors.New("the tests fail without any mutation, or take more than a minute: run them with go test first")
+	}
+
+	limit := max(10*time.Since(start), 5*time.Second)
+	survived := make([]bool, len(mutants))
+	problems := make([]error, len(mutants)+1)
+
+	var next atomic.Int64
+
+	var workers sync.WaitGroup
+	for range runtime.NumCPU() {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(mutants) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				survived[i], problems[i] = t.survives(ctx, limit, folder, binary, mutants[i], args)
+			}
+		})
+	}
+
+	workers.Wait()
+
+	var list []*mutant
+
+	for i, m := range mutants {
+		if survived[i] {
+			list = append(list, m)
+		}
+	}
+
+	problems[len(mutants)] = ctx.Err()
+
+	return list, errors.Join(problems...)
+}
+
+// survives tells whether the tests pass on a mutant.
+func (t *target) survives(ctx context.Context, limit time.Duration, folder, binary string, m *mutant, args []string) (bool, error) {
+	if m.function == nil {
+		own := filepath.Join(folder, strconv.Itoa(m.id))
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return false, fmt.Errorf("making a folder for a mutant: %w", err)
+		}
+
+		var err error
+		if binary, err = t.build(ctx, own, m.alone()); err != nil {
+			return false, err
+		}
+	}
+
+	return t.passes(ctx, limit, binary, m.id, args)
+}
+
+// passes runs a test binary as a mutant and tells whether it passes, in time.
+func (t *target) passes(ctx context.Context, limit time.Duration, binary string, id int, args []string) (bool, error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	cmd := exec.CommandContext(limited, binary, append([]string{"-test.failfast"}, args...)...)
+	cmd.Dir = t.dir
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", chosen, id))
+
+	err := cmd.Run()
+
+	var failed *exec.ExitError
+	if err == nil || errors.As(err, &failed) {
+		return err == nil, ctx.Err()
+	}
+
+	return false, fmt.Errorf("running the tests: %w", err)
+}

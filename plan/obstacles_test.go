@@ -1,0 +1,202 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// settleWith settles a plan of which one action met an obstacle.
+func settleWith(m *model, action plan.Action, o plan.Obstacle) plan.Plan {
+	return plan.Settle(&m.in, plan.TallyOf(&m.in), m.decide(), plan.Outcome{
+		Failures: []plan.Failure{{Action: action, Obstacle: o, Message: "because."}},
+	})
+}
+
+// TestWhatIsInTheWay: the condition names the object that could not be created.
+func TestWhatIsInTheWay(t *testing.T) {
+	cases := map[string]struct {
+		action plan.Action
+		want   string
+	}{
+		"Pod":     {plan.CreatePod{Name: "job-worker-0", Type: worker}, "pod job-worker-0"},
+		"Service": {plan.CreateService{Name: "job"}, "service job"},
+		"Object":  {plan.CreateObject{Kind: "ConfigMap", Name: "job-config"}, "ConfigMap job-config"},
+		"Other":   {plan.DeleteJob{}, "an object"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			s := settleWith(m, tc.action, plan.Refused)
+			want := "TestJob ns/job cannot create " + tc.want + ": because."
+			if got := s.Status.Condition(commonv1.JobStalled).Message; got != want {
+				t.Errorf("want %q, got %q", want, got)
+			}
+		})
+	}
+}
+
+// TestWhoMadeItInvalid: an invalid object fails a job that never had such objects;
+// one that came with an edit only stalls it.
+func TestWhoMadeItInvalid(t *testing.T) {
+	cases := map[string]struct {
+		reason     string
+		generation int64
+		action     plan.Action
+		drop       string
+		want       commonv1.JobConditionType
+	}{
+		"NeverEdited": {
+			reason: "a job that was never edited was invalid from the start", generation: 1,
+			action: plan.CreatePod{Name: "job-worker-0", Type: worker}, want: commonv1.JobFailed,
+		},
+		"Edited": {
+			reason: "an edit made the workers invalid", generation: 2,
+			action: plan.CreatePod{Name: "job-worker-0", Type: worker}, want: commonv1.JobStalled,
+		},
+		"OtherType": {
+			reason: "pods of another type say nothing of this one", generation: 2, drop: "worker-",
+			action: plan.CreatePod{Name: "job-worker-0", Type: worker}, want: commonv1.JobFailed,
+		},
+		"UnknownType": {
+			reason: "a type that the job has no more has no pods", generation: 2,
+			action: plan.CreatePod{Name: "job-chief-0", Type: "Chief"}, want: commonv1.JobFailed,
+		},
+		"Service": {
+			reason: "any pod shows that the service was fine before", generation: 2, drop: "worker-",
+			action: plan.CreateService{Name: "job"}, want: commonv1.JobStalled,
+		},
+		"ServiceOfNothing": {
+			reason: "without any pod it never was", generation: 2, drop: "-",
+			action: plan.CreateService{Name: "job"}, want: commonv1.JobFailed,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, nil)
+			m.in.Job.Generation = tc.generation
+			var kept []*corev1.Pod
+			for _, p := range m.in.Pods {
+				if tc.drop == "" || !strings.Contains(p.Name, tc.drop) {
+					kept = append(kept, p)
+				}
+			}
+			m.in.Pods = kept
+			if got := settleWith(m, tc.action, plan.Invalid).Status.State; got != tc.want {
+				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+// TestOutcomeChangesTheConditions: a conclusion is written when it is a new one, in
+// whatever part.
+func TestOutcomeChangesTheConditions(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(10))
+	pod := plan.CreatePod{Name: "job-worker-0", Type: worker}
+	m.in.Status = settleWith(m, pod, plan.NameConflict).Status
+	cases := map[string]struct {
+		reason  string
+		outcome plan.Outcome
+		write   bool
+	}{
+		"Same": {
+			reason:  "the same again is not news",
+			outcome: plan.Outcome{Failures: []plan.Failure{{Action: pod, Obstacle: plan.NameConflict, Message: "because."}}},
+		},
+		"First": {
+			reason: "the first obstacle is the one to tell of",
+			outcome: plan.Outcome{Failures: []plan.Failure{
+				{Action: pod, Obstacle: plan.NameConflict, Message: "because."}, {Action: pod, Obstacle: plan.Refused, Message: "of that."},
+			}},
+		},
+		"Reason": {
+			reason:  "another obstacle is news",
+			outcome: plan.Outcome{Failures: []plan.Failure{{Action: pod, Obstacle: plan.Refused, Message: "because."}}}, write: true,
+		},
+		"Message": {
+			reason:  "another message is news",
+			outcome: plan.Outcome{Failures: []plan.Failure{{Action: pod, Obstacle: plan.NameConflict, Message: "of that."}}}, write: true,
+		},
+		"None": {reason: "that nothing is in the way any more is news", write: true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := m.decide()
+			s := plan.Settle(&m.in, plan.TallyOf(&m.in), p, tc.outcome)
+			if s.WriteStatus != tc.write || s.WriteStatus && s.Status.LastReconcileTime == nil {
+				t.Errorf("%s: write is %v", tc.reason, s.WriteStatus)
+			}
+			if len(tc.outcome.Failures) == 0 && s.RequeueAfter != 10*time.Second {
+				t.Errorf("the deadline is still to be kept, got another look after %s", s.RequeueAfter)
+			}
+		})
+	}
+}
+
+// TestSomethingElseThanPods: a job that lacks only a service or an object is as
+// stalled as one that lacks a pod, until it is created.
+func TestSomethingElseThanPods(t *testing.T) {
+	object := plan.Object{Kind: "ConfigMap", Name: "c", Wanted: &corev1.ConfigMap{}}
+	cases := map[string]func(*model){
+		"Service": func(m *model) { m.in.Services = nil },
+		"Object":  func(m *model) { m.in.Objects = []plan.Object{object} },
+	}
+	for name, lose := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), nil)
+			lose(m)
+			p := m.decide()
+			if len(p.Actions) != 1 {
+				t.Fatalf("want one action, got %v", p.Actions)
+			}
+			m.in.Status = settleWith(m, p.Actions[0], plan.Refused).Status
+			if p := m.decide(); p.Status.State != commonv1.JobStalled {
+				t.Errorf("while it is to be created the outcome decides, got %s", p.Status.State)
+			}
+			m.in.Services, m.in.Objects = started(workers(1), nil).in.Services, nil
+			p = m.decide()
+			want := []string{"Created=True TestJobCreated: TestJob job is created.", "Running=True TestJobRunning: TestJob ns/job is running."}
+			if diff := cmp.Diff(want, conditions(&p.Status)); diff != "" {
+				t.Errorf("nothing is in the way any more (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStuckPodsThatAreLeftAlone: a finalizer is its owner's affair, and what is not
+// being deleted is not stuck.
+func TestStuckPodsThatAreLeftAlone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		grace *int64
+		want  int
+	}{
+		"DeletedByForceAlready": {new(int64(0)), 0},
+		"OneSecond":             {new(int64(1)), 1},
+		"NoGracePeriod":         {nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), nil)
+			pod := m.pod("worker-0")
+			pod.Spec.NodeName = "node-7"
+			m.leave(pod)
+			pod.DeletionGracePeriodSeconds = tc.grace
+			m.in.DeadNodes = map[string]bool{"node-7": true}
+			m.in.Now = m.in.Now.Add(time.Hour)
+			m.in.Status.LastReconcileTime = nil
+			if p := m.decide(); len(p.Actions) != tc.want || tc.want == 0 && p.RequeueAfter != 0 {
+				t.Errorf("got %v, again after %s", p.Actions, p.RequeueAfter)
+			}
+			if nodes := plan.SuspectNodes(m.in.Pods, m.in.Now); len(nodes) != tc.want {
+				t.Errorf("suspect nodes: %v", nodes)
+			}
+		})
+	}
+}

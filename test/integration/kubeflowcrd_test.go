@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/config/crd"
 )
 
 // The rules of the kubeflow kinds that the API server checks, on the API server.
@@ -91,6 +93,7 @@ func TestKubeflowAdmission(t *testing.T) {
 		{reason: "an elastic job with an autoscaler", kind: "PyTorchJob", spec: `{elasticPolicy: {rdzvBackend: c10d, rdzvPort: 29400, rdzvHost: host, rdzvId: id, rdzvConf: [{key: a, value: b}], standalone: false, minReplicas: 1, maxReplicas: 3, maxRestarts: 10, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]}, nprocPerNode: "2", pytorchReplicaSpecs: {Worker: {replicas: 2, restartPolicy: OnFailure, template: TEMPLATE}}}`},
 		{reason: "every policy", kind: "PyTorchJob", spec: `{runPolicy: {cleanPodPolicy: Running, ttlSecondsAfterFinished: 0, activeDeadlineSeconds: 60, backoffLimit: 3, suspend: true, managedBy: kubeflow.org/training-operator, schedulingPolicy: {queue: q, minAvailable: 2, priorityClass: p, scheduleTimeoutSeconds: 3, minResources: {cpu: 1}}}, pytorchReplicaSpecs: {Master: {replicas: 1, restartPolicy: ExitCode, template: TEMPLATE}}}`},
 		{reason: "a launcher and workers", kind: "MPIJob", spec: `{slotsPerWorker: 2, cleanPodPolicy: Running, mainContainer: mpi, mpiReplicaSpecs: {Launcher: {replicas: 1, template: TEMPLATE}, Worker: {replicas: 2, template: TEMPLATE}}}`},
+		{reason: "containers of any name", kind: "MPIJob", spec: `{mpiReplicaSpecs: {Launcher: {replicas: 1, template: {spec: {containers: [{name: mpi-launcher, image: busybox}]}}}, Worker: {replicas: 2, template: {spec: {containers: [{name: mpi-worker, image: busybox}]}}}}}`},
 		{reason: "a launcher alone", kind: "MPIJob", spec: `{mpiReplicaSpecs: {Launcher: {template: TEMPLATE}, Worker: {replicas: 0, template: TEMPLATE}}}`},
 		{reason: "a master and workers", kind: "XGBoostJob", spec: `{xgbReplicaSpecs: {Master: {replicas: 1, template: TEMPLATE}, Worker: {replicas: 2, template: TEMPLATE}}}`},
 		{reason: "parameter servers", kind: "PaddleJob", spec: `{paddleReplicaSpecs: {Master: {replicas: 2, template: TEMPLATE}, Worker: {replicas: 2, template: TEMPLATE}}}`},
@@ -155,7 +158,7 @@ func TestKubeflowAdmission(t *testing.T) {
 		// Templates.
 		{reason: "no main container", kind: "TFJob", spec: `{tfReplicaSpecs: {PS: {template: TEMPLATE}, Worker: {template: {spec: {containers: [{name: x, image: busybox}]}}}}}`, want: []string{`["Worker"] has no container named "tensorflow" in template.spec.containers: name the main container so`}},
 		{reason: "no main container", kind: "PyTorchJob", spec: `{pytorchReplicaSpecs: {Worker: {template: {spec: {containers: [{name: tensorflow, image: busybox}]}}}}}`, want: []string{`["Worker"] has no container named "pytorch"`}},
-		{reason: "no container at all", kind: "MPIJob", spec: `{mpiReplicaSpecs: {Launcher: {template: TEMPLATE}, Worker: {template: {spec: {containers: []}}}}}`, want: []string{`["Worker"] has no container named "mpi"`}},
+		{reason: "no container at all", kind: "MPIJob", spec: `{mpiReplicaSpecs: {Launcher: {template: TEMPLATE}, Worker: {template: {spec: {containers: []}}}}}`, want: []string{`spec.mpiReplicaSpecs: Invalid value: the replica type ["Worker"] has no container in template.spec.containers: add one`}},
 		{reason: "no pod", kind: "XGBoostJob", spec: `{xgbReplicaSpecs: {Master: {template: {}}}}`, want: []string{`["Master"] has no container named "xgboost"`}},
 		{reason: "no template", kind: "PaddleJob", spec: `{paddleReplicaSpecs: {Worker: {}}}`, want: []string{`["Worker"] has no container named "paddle"`}},
 		{reason: "no main container", kind: "JAXJob", spec: `{jaxReplicaSpecs: {Worker: {template: {spec: {containers: [{name: x, image: busybox}]}}}}}`, want: []string{`["Worker"] has no container named "jax"`}},
@@ -404,6 +407,93 @@ func TestKubeflowColumns(t *testing.T) {
 		}
 		if diff := cmp.Diff([]any{"job", "Running", 3.0, 2.0, 4.0}, table.Rows[0].Cells[:5]); diff != "" {
 			t.Errorf("the columns hold the true state: -want +got\n%s", diff)
+		}
+	}
+}
+
+// TestKubeflowOldJobs checks that a job from before the rules, which breaks many of
+// them, can still be reported on, be given up by its finalizers, and be mended, but
+// not be made worse: the rules look at what changes. It has a CRD of its own, whose
+// rules come after the job.
+func TestKubeflowOldJobs(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	apply := func(crd *unstructured.Unstructured) {
+		t.Helper()
+		err := cluster.client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(crd.DeepCopy()), client.FieldOwner("test"), client.ForceOwnership)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	strict := oldJobCRD(t)
+	lax := strict.DeepCopy()
+	withoutRules(lax.Object)
+	apply(lax)
+	t.Cleanup(func() { _ = cluster.client.Delete(context.Background(), strict) })
+
+	long := strings.Repeat("a", 63)
+	job := manifest(t, "OldJob", ns, long, `{tfReplicaSpecs: {Boss: {template: {metadata: {labels: {training.kubeflow.org/job-name: x}}, spec: {containers: [{name: x}]}}}, worker: {replicas: 3, template: {spec: {containers: [{name: tensorflow, image: busybox}]}}}}}`)
+	job.SetFinalizers([]string{"example.com/f"})
+	eventually(t, "the CRD is served", func(ctx context.Context) string {
+		if err := cluster.client.Create(ctx, job.DeepCopy()); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	apply(strict)
+	eventually(t, "the rules hold", func(ctx context.Context) string {
+		err := cluster.client.Create(ctx, manifest(t, "OldJob", ns, long+"b", `{tfReplicaSpecs: {}}`), client.DryRunAll)
+		if !apierrors.IsInvalid(err) {
+			return fmt.Sprintf("%v", err)
+		}
+		return ""
+	})
+
+	change := func(ops string, status bool) error {
+		patch := client.RawPatch("application/json-patch+json", []byte(ops))
+		if status {
+			return cluster.client.Status().Patch(t.Context(), job.DeepCopy(), patch)
+		}
+		return cluster.client.Patch(t.Context(), job.DeepCopy(), patch)
+	}
+	checkRefused(t, change(`[{"op":"add","path":"/status","value":{"state":"Failed","restarts":0}}]`, true))
+	checkRefused(t, change(`[{"op":"add","path":"/metadata/labels","value":{"a":"b"}}]`, false))
+	checkRefused(t, change(`[{"op":"add","path":"/spec/tfReplicaSpecs/worker/replicas","value":2}]`, false), "unknown replica type")
+	checkRefused(t, change(`[{"op":"remove","path":"/spec/tfReplicaSpecs/Boss"}]`, false))
+	checkRefused(t, change(`[{"op":"add","path":"/spec/tfReplicaSpecs/worker/replicas","value":2}]`, false))
+	checkRefused(t, change(`[{"op":"remove","path":"/metadata/finalizers"}]`, false))
+}
+
+// oldJobCRD is the CRD of TFJob, for a kind of another name.
+func oldJobCRD(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	text, err := crd.Files.ReadFile("kubeflow.org_tfjobs.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(text, &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	u.SetName("oldjobs.kubeflow.org")
+	names := map[string]any{"kind": "OldJob", "listKind": "OldJobList", "plural": "oldjobs", "singular": "oldjob"}
+	if err := unstructured.SetNestedMap(u.Object, names, "spec", "names"); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// withoutRules removes the rules from a schema.
+func withoutRules(in any) {
+	switch in := in.(type) {
+	case map[string]any:
+		delete(in, "x-kubernetes-validations")
+		for _, v := range in {
+			withoutRules(v)
+		}
+	case []any:
+		for _, v := range in {
+			withoutRules(v)
 		}
 	}
 }

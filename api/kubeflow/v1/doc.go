@@ -39,7 +39,8 @@
 //   - What could be created but never ran is refused at once: a name that leaves no
 //     room for the names of pods, no replicas at all, an elastic policy whose minimum
 //     is above its maximum.
-//   - MPIJobs are validated when they are created, as the others are.
+//   - MPIJobs are validated when they are created, as the others are, and follow the
+//     same rules for names: they must start with a letter and hold no dots.
 //   - TFJobs have no replica types but those in the table, and at most one Chief or
 //     Master.
 //   - Labels under training.kubeflow.org/ in a pod template are refused, because the

@@ -124,22 +124,27 @@ func TestEnvWarning(t *testing.T) {
 }
 
 func TestPort(t *testing.T) {
-	template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{
-		{Name: "sidecar", Ports: []corev1.ContainerPort{{Name: "job-port", ContainerPort: 1}}},
-		{Name: "main", Ports: []corev1.ContainerPort{{Name: "other", ContainerPort: 2}, {Name: "job-port", ContainerPort: 3}}},
-	}}}
+	specs := workers(
+		corev1.Container{Name: "sidecar", Ports: []corev1.ContainerPort{{Name: "job-port", ContainerPort: 1}}},
+		corev1.Container{Name: "main", Ports: []corev1.ContainerPort{{Name: "other", ContainerPort: 2}, {Name: "job-port", ContainerPort: 3}}},
+	)
+	specs["Empty"] = nil
 	tests := map[string]struct {
 		reason          string
 		container, port string
+		replicas        commonv1.ReplicaType
 		want            int32
 	}{
-		"There":       {reason: "the port of that name, of that container", container: "main", port: "job-port", want: 3},
-		"NoPort":      {reason: "without such a port the fallback counts", container: "main", port: "none", want: 9},
-		"NoContainer": {reason: "without such a container too", container: "none", port: "job-port", want: 9},
+		"There":       {reason: "the port of that name, of that container", container: "main", port: "job-port", replicas: "Worker", want: 3},
+		"NoPort":      {reason: "without such a port the kind's counts", container: "main", port: "none", replicas: "Worker", want: 9},
+		"NoContainer": {reason: "without such a container too", container: "none", port: "job-port", replicas: "Worker", want: 9},
+		"NoType":      {reason: "known-bugs row 76: without such replicas too", container: "main", port: "job-port", replicas: "Master", want: 9},
+		"Null":        {reason: "and where they are null", container: "main", port: "job-port", replicas: "Empty", want: 9},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, podtemplate.Port(template, tc.container, tc.port, 9)); diff != "" {
+			kind := plan.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
+			if diff := cmp.Diff(tc.want, podtemplate.Port(kind, specs, tc.replicas)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

@@ -4,7 +4,6 @@ package operators
 
 import (
 	"fmt"
-	"os"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -18,6 +17,7 @@ import (
 	"github.com/jobkit/jobkit/operators/pytorchjob"
 	"github.com/jobkit/jobkit/operators/tfjob"
 	"github.com/jobkit/jobkit/operators/xgboostjob"
+	"github.com/jobkit/jobkit/podtemplate"
 )
 
 // Options are the options of all kinds. The zero value is ready for use.
@@ -27,11 +27,9 @@ type Options struct {
 	Config commonv1.JobControllerConfiguration
 	// ClusterDomain ends the addresses that TFJobs are told. Default: none.
 	ClusterDomain string
-	// PyTorchInitContainerImage, -MaxTries and -TemplateFile are about the init
-	// container of PyTorchJobs (see pytorchjob.Controller). Default: its own.
-	PyTorchInitContainerImage        string
-	PyTorchInitContainerMaxTries     int
-	PyTorchInitContainerTemplateFile string
+	// PyTorchInitContainer is what holds the Workers of a PyTorchJob back until the
+	// name of its Master resolves. Default: that of package pytorchjob.
+	PyTorchInitContainer podtemplate.HostWait
 }
 
 // Kind is one job kind.
@@ -62,15 +60,11 @@ func Kinds() []Kind {
 
 // pytorch makes the controller of PyTorchJobs.
 func pytorch(o Options) (pytorchjob.Controller, error) {
-	c := pytorchjob.Controller{InitContainerImage: o.PyTorchInitContainerImage, InitContainerMaxTries: o.PyTorchInitContainerMaxTries}
-	if file := o.PyTorchInitContainerTemplateFile; file != "" {
-		text, err := os.ReadFile(file) //nolint:gosec // the one that the operator's owner names
-		if err != nil {
-			return c, fmt.Errorf("cannot read the init container template of PyTorchJobs: %w", err)
-		}
-		c.InitContainerTemplate = string(text)
+	c := pytorchjob.Controller{InitContainer: o.PyTorchInitContainer}
+	if _, err := c.InitContainer.Containers("host"); err != nil {
+		return c, fmt.Errorf("the template of the init container of PyTorchJobs: %w", err)
 	}
-	return c, c.Check()
+	return c, nil
 }
 
 // always makes the controller of a kind that has no options.

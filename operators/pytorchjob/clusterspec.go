@@ -1,10 +1,11 @@
 package pytorchjob
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"k8s.io/utils/ptr"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
@@ -34,10 +35,8 @@ func port(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) string {
 func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32) podtemplate.Env {
 	total, processes := plan.Count(job.Spec.PyTorchReplicaSpecs), 1
 	env := podtemplate.Env{podtemplate.Preset("PYTHONUNBUFFERED", "1")}
-	if n := job.Spec.NprocPerNode; n != nil {
-		if number, err := strconv.Atoi(*n); err == nil {
-			processes = number
-		}
+	if number, err := strconv.Atoi(ptr.Deref(job.Spec.NprocPerNode, "")); err == nil {
+		processes = number
 	}
 	if hasMaster(job) {
 		rank := index
@@ -61,22 +60,15 @@ func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32
 
 // elastic is what torchrun is told of an elastic job.
 func elastic(job *kubeflowv1.PyTorchJob, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
-	endpoint, at, backend := host(job, worker), port(job, worker), kubeflowv1.BackendC10D
-	if e.RDZVHost != nil {
-		endpoint = *e.RDZVHost
-	}
+	workers := plan.Count(job.Spec.PyTorchReplicaSpecs, worker)
+	at := port(job, worker)
 	if e.RDZVPort != nil {
 		at = strconv.Itoa(int(*e.RDZVPort))
 	}
-	if e.RDZVBackend != nil {
-		backend = *e.RDZVBackend
-	}
-	workers := plan.Count(job.Spec.PyTorchReplicaSpecs, worker)
-	least, most := cmp.Or(e.MinReplicas, &workers), cmp.Or(e.MaxReplicas, &workers)
 	env := podtemplate.Env{
-		podtemplate.Fixed("PET_RDZV_ENDPOINT", endpoint+":"+at),
-		podtemplate.Preset("PET_RDZV_BACKEND", string(backend)),
-		podtemplate.Fixed("PET_NNODES", fmt.Sprintf("%d:%d", *least, *most)),
+		podtemplate.Fixed("PET_RDZV_ENDPOINT", ptr.Deref(e.RDZVHost, host(job, worker))+":"+at),
+		podtemplate.Preset("PET_RDZV_BACKEND", string(ptr.Deref(e.RDZVBackend, kubeflowv1.BackendC10D))),
+		podtemplate.Fixed("PET_NNODES", fmt.Sprintf("%d:%d", ptr.Deref(e.MinReplicas, workers), ptr.Deref(e.MaxReplicas, workers))),
 	}
 	number := func(name string, n *int32) {
 		if n != nil {
@@ -95,7 +87,7 @@ func elastic(job *kubeflowv1.PyTorchJob, e *kubeflowv1.ElasticPolicy) podtemplat
 		}
 		env = append(env, podtemplate.Preset("PET_RDZV_CONF", strings.Join(settings, ",")))
 	}
-	if e.Standalone != nil && *e.Standalone {
+	if ptr.Deref(e.Standalone, false) {
 		env = append(env, podtemplate.Preset("PET_STANDALONE", ""))
 	}
 	return env

@@ -28,6 +28,8 @@
 package pytorchjob
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,16 +42,15 @@ import (
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
+// InitContainerAnnotation set to "none" on a job leaves its Workers without the init
+// container that waits for the Master.
+const InitContainerAnnotation = "pytorch.kubeflow.org/init-container"
+
 // Controller is what is special about PyTorchJobs.
 type Controller struct {
-	// InitContainerImage is the image of the init container. Default: alpine:3.10.
-	InitContainerImage string
-	// InitContainerMaxTries is how often it looks for the Master, every two seconds.
-	// Default: 100.
-	InitContainerMaxTries int
-	// InitContainerTemplate replaces the init container: a Go template that makes a
-	// YAML list of containers of .MasterAddr, .InitContainerImage and .MaxTries.
-	InitContainerTemplate string
+	// InitContainer is what holds Workers back until the name of the Master resolves.
+	// Its default name is init-pytorch.
+	InitContainer podtemplate.HostWait
 }
 
 // Kind implements controller.ControllerInterface.
@@ -92,12 +93,12 @@ func (Controller) Rules(job *kubeflowv1.PyTorchJob) plan.Rules {
 // SetClusterSpec implements controller.ControllerInterface.
 func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
 	environment(job, r.Type, r.Index).ApplyToAll(template)
-	if r.Type != worker || !waitsForMaster(job, &template.Spec) {
+	if r.Type != worker || !hasMaster(job) || job.Annotations[InitContainerAnnotation] == "none" {
 		return nil
 	}
-	added, err := c.initContainers(host(job, master))
-	template.Spec.InitContainers = append(template.Spec.InitContainers, added...)
-	return err
+	wait := c.InitContainer
+	wait.Name = cmp.Or(wait.Name, "init-pytorch")
+	return wait.Apply(template, host(job, master))
 }
 
 // Default implements controller.Defaulter.

@@ -56,7 +56,7 @@ type Controller struct {
 // Kind implements controller.ControllerInterface.
 func (Controller) Kind() plan.Kind {
 	return plan.Kind{
-		Roles:             []plan.Role{{Type: master, Max: 1}, {Type: worker}},
+		Roles:             []plan.Role{{Type: master, Min: 1, Max: 1}, {Type: worker, Min: 1}},
 		ReplicaSpecsField: "pytorchReplicaSpecs",
 		ContainerName:     kubeflowv1.PyTorchJobDefaultContainerName,
 		PortName:          kubeflowv1.PyTorchJobDefaultPortName,

@@ -29,6 +29,9 @@ type Kind struct {
 	// ContainerName is the container that every replica must have: its exit code
 	// is the replica's, and its ports are the services'. Required.
 	ContainerName string
+	// AnyContainer lets replicas do without a container of that name. The first one
+	// is then the main container.
+	AnyContainer bool
 	// PortName and PortNumber are added to that container when it has no port of
 	// that name. Default: none is added.
 	PortName   string

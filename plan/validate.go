@@ -129,16 +129,24 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 			commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode,
 		}))
 	}
-	containers := path.Child("template", "spec", "containers")
-	if !slices.ContainsFunc(spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Name == in.Kind.ContainerName }) {
-		names := make([]string, 0, len(spec.Template.Spec.Containers))
-		for i := range spec.Template.Spec.Containers {
-			names = append(names, spec.Template.Spec.Containers[i].Name)
-		}
-		errs = append(errs, field.Invalid(containers, names, fmt.Sprintf(
-			"no container is named %q: name the main container so", in.Kind.ContainerName)))
-	}
+	errs = append(errs, validateContainers(&in.Kind, spec.Template.Spec.Containers, path.Child("template", "spec", "containers"))...)
 	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
+}
+
+// validateContainers checks that there is a main container.
+func validateContainers(kind *Kind, containers []corev1.Container, path *field.Path) field.ErrorList {
+	names := make([]string, 0, len(containers))
+	for i := range containers {
+		names = append(names, containers[i].Name)
+	}
+	switch {
+	case slices.Contains(names, kind.ContainerName), kind.AnyContainer && len(names) > 0:
+		return nil
+	case kind.AnyContainer:
+		return field.ErrorList{field.Required(path, "there is no container: add one")}
+	default:
+		return field.ErrorList{field.Invalid(path, names, fmt.Sprintf("no container is named %q: name the main container so", kind.ContainerName))}
+	}
 }
 
 // validateLabels refuses labels of the template that are the controller's own,

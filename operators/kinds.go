@@ -13,6 +13,7 @@ import (
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators/jaxjob"
+	"github.com/jobkit/jobkit/operators/mpijob"
 	"github.com/jobkit/jobkit/operators/paddlejob"
 	"github.com/jobkit/jobkit/operators/pytorchjob"
 	"github.com/jobkit/jobkit/operators/tfjob"
@@ -30,6 +31,9 @@ type Options struct {
 	// PyTorchInitContainer is what holds the Workers of a PyTorchJob back until the
 	// name of its Master resolves. Default: that of package pytorchjob.
 	PyTorchInitContainer podtemplate.HostWait
+	// MPIKubectlDeliveryImage is the image of the init container that brings kubectl
+	// to the launchers of MPIJobs. Default: see mpijob.Controller.
+	MPIKubectlDeliveryImage string
 }
 
 // Kind is one job kind.
@@ -49,6 +53,9 @@ type Kind struct {
 func Kinds() []Kind {
 	return []Kind{
 		kind("jaxjob", jaxjob.Controller{}, always(jaxjob.Controller{})),
+		kind("mpijob", mpijob.Controller{}, func(o Options) (mpijob.Controller, error) {
+			return mpijob.Controller{KubectlDeliveryImage: o.MPIKubectlDeliveryImage}, nil
+		}),
 		kind("paddlejob", paddlejob.Controller{}, always(paddlejob.Controller{})),
 		kind("pytorchjob", pytorchjob.Controller{}, pytorch),
 		kind("tfjob", tfjob.Controller{}, func(o Options) (tfjob.Controller, error) {

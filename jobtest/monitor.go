@@ -125,7 +125,22 @@ func (m *monitor) asked(p *process, op call) {
 	case verbDelete:
 		m.deleteAsked(p, op, l.proof)
 	default:
-		w.violatef("P8", "%s wants to %s", p.name, op)
+		m.updateAsked(p, op, l.proof)
+	}
+}
+
+// updateAsked checks that only the job's own services and further objects are
+// changed, under a precondition.
+func (m *monitor) updateAsked(p *process, op call, proof client.Object) {
+	if !op.guarded {
+		m.w.violatef("preconditions", "%s wants to %s without a resource version as precondition", p.name, op)
+	}
+	there := op.table.get(op.key)
+	if there == nil || unaware(p.look, there, proof) {
+		return
+	}
+	if _, ok := there.(*corev1.Pod); ok || !metav1.IsControlledBy(there, proof) {
+		m.w.violatef("P8", "%s wants to %s, which is not its affair", p.name, op)
 	}
 }
 
@@ -256,6 +271,12 @@ func (m *monitor) looked(p *process, l *look) {
 // wants that.
 func (m *monitor) replica(job client.Object, pod *corev1.Pod) (commonv1.ReplicaType, int32, bool) {
 	for typ, spec := range m.w.parts(job).Replicas {
+		if role := m.kind.Role(typ); role != nil && role.Unnumbered {
+			if spec != nil && pod.Name == m.kind.PodName(job.GetName(), typ, 0) {
+				return typ, 0, wantedReplicas(spec) > 0
+			}
+			continue
+		}
 		prefix := job.GetName() + "-" + strings.ToLower(string(typ)) + "-"
 		rest, ok := strings.CutPrefix(pod.Name, prefix)
 		if !ok {

@@ -2,7 +2,6 @@ package mpijob_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,12 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/jobtest"
+	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/mpijob"
 )
 
@@ -28,16 +27,6 @@ const (
 	launcher = kubeflowv1.MPIJobReplicaTypeLauncher
 	worker   = kubeflowv1.MPIJobReplicaTypeWorker
 )
-
-// newScheme knows the core types and MPIJob.
-func newScheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	s := runtime.NewScheme()
-	if err := errors.Join(scheme.AddToScheme(s), kubeflowv1.AddToScheme(s)); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func template() corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "mpi", Image: "mpi-pi"}}}}
@@ -66,7 +55,7 @@ func restart(t commonv1.ReplicaType, p commonv1.RestartPolicy) func(*kubeflowv1.
 // start makes a World with a job in it.
 func start(t *testing.T, job *kubeflowv1.MPIJob, fate func(*corev1.Pod) jobtest.Fate) *jobtest.World {
 	t.Helper()
-	w, err := jobtest.NewWorld[*kubeflowv1.MPIJob](mpijob.Controller{}, newScheme(t), jobtest.Options{Fate: fate})
+	w, err := jobtest.NewWorld[*kubeflowv1.MPIJob](mpijob.Controller{}, optest.Scheme(t), jobtest.Options{Fate: fate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +137,8 @@ func TestStatus(t *testing.T) {
 		"Row39_LauncherAlwaysEvicted": {
 			reason:   "known-bugs row 39: with Always too",
 			change:   []func(*kubeflowv1.MPIJob){restart(launcher, commonv1.RestartPolicyAlways)},
-			attempts: map[string]jobtest.Fate{"launcher/0": evicted, "launcher/1": {Start: time.Second, Run: time.Minute, Exits: []int32{0}}},
+			attempts: map[string]jobtest.Fate{"launcher/0": evicted, "launcher/1": {Start: time.Second, Forever: true}},
+			want:     []string{created, "Running True MPIJobRunning: MPIJob pi is running."},
 			restarts: 1,
 		},
 		"Row40_LauncherNeverEvicted": {
@@ -379,7 +369,7 @@ func TestHostsFollowWorkers(t *testing.T) {
 
 // TestRandom checks the promises of the library for MPIJobs in many lives with faults.
 func TestRandom(t *testing.T) {
-	known := newScheme(t)
+	known := optest.Scheme(t)
 	jobtest.Search(t, 150, func(chance *jobtest.Chance) error {
 		job := newJob(int32(chance.Pick(3)), restart(worker, commonv1.RestartPolicyExitCode), restart(launcher, commonv1.RestartPolicyOnFailure)) //nolint:gosec // small
 		attempts := map[string]jobtest.Fate{}

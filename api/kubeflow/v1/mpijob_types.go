@@ -89,8 +89,9 @@ type MPIJobSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'launcher' || !has(self[t].replicas) || self[t].replicas == 1)",message="an MPIJob has exactly one Launcher: set Launcher.replicas to 1, or leave it out",messageExpression="'Launcher.replicas is %s, and an MPIJob has exactly one Launcher: set Launcher.replicas to 1, or leave it out'.format([self.filter(t, t.lowerAscii() == 'launcher').map(t, self[t].replicas)])"
 	MPIReplicaSpecs ReplicaSpecs `json:"mpiReplicaSpecs"`
 
-	// MainContainer is the container of a Worker in which the launcher starts
-	// processes. Default: the first container of the Worker.
+	// MainContainer is the container that runs MPI: of a Worker, in which the launcher
+	// starts processes, and of the launcher if it has one of that name. Default: the
+	// container named mpi, or else the first.
 	// +optional
 	MainContainer string `json:"mainContainer,omitempty"`
 

@@ -286,6 +286,12 @@ func (m *monitor) looked(p *process, l *look) {
 // wants that.
 func (m *monitor) replica(job client.Object, pod *corev1.Pod) (commonv1.ReplicaType, int32, bool) {
 	for typ, spec := range m.w.parts(job).Replicas {
+		if role := m.kind.Role(typ); role != nil && role.Unnumbered {
+			if spec != nil && pod.Name == m.kind.PodName(job.GetName(), typ, 0) {
+				return typ, 0, wantedReplicas(spec) > 0
+			}
+			continue
+		}
 		prefix := job.GetName() + "-" + strings.ToLower(string(typ)) + "-"
 		rest, ok := strings.CutPrefix(pod.Name, prefix)
 		if !ok {

@@ -150,7 +150,17 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 	w.jobs = w.server.table(gvk)
 	pods := w.server.table(corev1.SchemeGroupVersion.WithKind("Pod"))
 	services := w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))
-	for _, t := range []*table{w.jobs, pods, services} {
+	cached := []*table{w.jobs, pods, services}
+	if keeper, ok := author.(controller.ObjectKeeper[J]); ok {
+		for _, o := range keeper.ObjectKinds() {
+			gvk, err := apiutil.GVKForObject(o, scheme)
+			if err != nil {
+				return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", o, err)
+			}
+			cached = append(cached, w.server.table(gvk))
+		}
+	}
+	for _, t := range cached {
 		w.lenses[t] = lensOf(t, scheme)
 	}
 	w.kubelet = kubelet{

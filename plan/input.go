@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,16 +86,22 @@ func (in *Input) types() []commonv1.ReplicaType {
 const MaxReplicas = 100_000
 
 // replicas is how many replicas of a type the job wants.
-func (in *Input) replicas(t commonv1.ReplicaType) int32 {
-	spec := in.Replicas[t]
-	switch {
-	case spec == nil:
-		return 0
-	case spec.Replicas == nil:
-		return 1
-	default:
-		return min(max(*spec.Replicas, 0), MaxReplicas)
+func (in *Input) replicas(t commonv1.ReplicaType) int32 { return Count(in.Replicas, t) }
+
+// Count is how many replicas of the given types replica specs ask for; of all types
+// if none is given.
+func Count(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, types ...commonv1.ReplicaType) int32 {
+	total := int32(0)
+	for t, spec := range specs {
+		switch {
+		case spec == nil || len(types) > 0 && !slices.Contains(types, t):
+		case spec.Replicas == nil:
+			total++
+		default:
+			total += min(max(*spec.Replicas, 0), MaxReplicas)
+		}
 	}
+	return total
 }
 
 // mainContainer is the name of the main container of a replica type.

@@ -15,6 +15,16 @@ func PodName(job string, t commonv1.ReplicaType, index int32) string {
 	return job + "-" + strings.ToLower(string(t)) + "-" + strconv.Itoa(int(index))
 }
 
+// Host is the host name at which a pod of a job is reached from its namespace:
+// <pod> where each replica has a service (or none has), <pod>.<job> where the job has
+// one. With ".<namespace>.svc" behind it, it is reached from everywhere in the cluster.
+func Host(p *commonv1.RunPolicy, job, pod string) string {
+	if p.ServiceMode != nil && *p.ServiceMode != commonv1.ServiceModePerJob {
+		return pod
+	}
+	return pod + "." + job
+}
+
 // JobLabels select all pods of a job.
 func JobLabels(kind Kind, job string) labels.Set {
 	return labels.Set{

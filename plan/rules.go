@@ -37,6 +37,16 @@ type Wording struct {
 	FailedReason string
 }
 
+// WordingByName words the conditions with the name of the job alone, without its
+// namespace, as kinds of kubeflow.org/v1 do that have a master.
+func WordingByName(kind, job string) Wording {
+	name := kind + " " + job
+	return Wording{
+		Running: name + " is running.", Succeeded: name + " is successfully completed.",
+		Restarting: name + " is restarting", Failed: name + " is failed",
+	}
+}
+
 // Replicas selects replicas of a job: those of a type, or one of them.
 type Replicas struct {
 	typ   commonv1.ReplicaType

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -128,16 +129,23 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 			commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode,
 		}))
 	}
-	containers := path.Child("template", "spec", "containers")
-	if in.Kind.MainContainer(&spec.Template.Spec) == nil {
-		names := make([]string, 0, len(spec.Template.Spec.Containers))
-		for i := range spec.Template.Spec.Containers {
-			names = append(names, spec.Template.Spec.Containers[i].Name)
-		}
-		errs = append(errs, field.Invalid(containers, names, fmt.Sprintf(
-			"no container is named %q: name the main container so", in.Kind.ContainerName)))
-	}
+	errs = append(errs, validateContainers(&in.Kind, &spec.Template.Spec, path.Child("template", "spec", "containers"))...)
 	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
+}
+
+// validateContainers checks that there is a main container.
+func validateContainers(kind *Kind, pod *corev1.PodSpec, path *field.Path) field.ErrorList {
+	if kind.MainContainer(pod) != nil {
+		return nil
+	}
+	if len(pod.Containers) == 0 && kind.AnyContainer {
+		return field.ErrorList{field.Required(path, "there is no container: add one")}
+	}
+	names := make([]string, 0, len(pod.Containers))
+	for i := range pod.Containers {
+		names = append(names, pod.Containers[i].Name)
+	}
+	return field.ErrorList{field.Invalid(path, names, fmt.Sprintf("no container is named %q: name the main container so", kind.ContainerName))}
 }
 
 // validateLabels refuses labels of the template that are the controller's own,

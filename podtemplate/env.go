@@ -7,69 +7,108 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 )
 
-// Env are the environment variables that an operator gives a container.
-type Env struct {
-	// Fixed are those that the replicas need to find each other. They replace what
-	// the template sets under the same names.
-	Fixed []corev1.EnvVar
-	// Preset are those that the template may set itself: then its value stays.
-	Preset []corev1.EnvVar
+// Env are the environment variables that an operator gives a container, in order.
+type Env []Var
+
+// Var is one of them.
+type Var struct {
+	corev1.EnvVar
+
+	// Preset is true when the template may set the variable itself: then its value
+	// stays. Without it the variable is one that the replicas need to find each other,
+	// and replaces what the template sets under the same name.
+	Preset bool
 }
 
-// Var is a variable with a value.
-func Var(name, value string) corev1.EnvVar { return corev1.EnvVar{Name: name, Value: value} }
+// Fixed is a variable that the template cannot set.
+func Fixed(name, value string) Var { return Var{EnvVar: corev1.EnvVar{Name: name, Value: value}} }
 
-// Apply sets the variables in a container, each once: first Preset, then Fixed, both
-// after those of the template, which may be referred to as $(NAME).
+// Preset is a variable that the template may set itself.
+func Preset(name, value string) Var {
+	return Var{EnvVar: corev1.EnvVar{Name: name, Value: value}, Preset: true}
+}
+
+// Apply sets the variables in a container, each once and in order, after those of
+// the template, which may be referred to as $(NAME).
 func (e Env) Apply(c *corev1.Container) {
-	kept := make([]corev1.EnvVar, 0, len(c.Env)+len(e.Fixed)+len(e.Preset))
+	env := make([]corev1.EnvVar, 0, len(c.Env)+len(e))
 	for _, v := range c.Env {
-		if !named(e.Fixed, v.Name) {
-			kept = append(kept, v)
+		if own := e.named(v.Name); own == nil || own.Preset {
+			env = append(env, v)
 		}
 	}
-	for _, v := range e.Preset {
-		if !named(kept, v.Name) {
-			kept = append(kept, v)
+	for _, v := range e {
+		if !slices.ContainsFunc(env, func(o corev1.EnvVar) bool { return o.Name == v.Name }) {
+			env = append(env, v.EnvVar)
 		}
 	}
-	c.Env = append(kept, e.Fixed...)
+	c.Env = env
 }
 
-func named(vars []corev1.EnvVar, name string) bool {
-	return slices.ContainsFunc(vars, func(v corev1.EnvVar) bool { return v.Name == name })
+// ApplyToAll sets the variables in all containers of a template but its init
+// containers.
+func (e Env) ApplyToAll(template *corev1.PodTemplateSpec) {
+	for i := range template.Spec.Containers {
+		e.Apply(&template.Spec.Containers[i])
+	}
 }
 
-// Warning returns the event that tells the user of variables which the template of
-// a replica type sets and the operator too, or nil if there are none. containers are
-// those that the operator sets variables in. It says whose values are used.
-func (e Env) Warning(replicaType string, containers []corev1.Container) *plan.Event {
-	var replaced, kept []string
-	for i := range containers {
-		for _, v := range containers[i].Env {
-			switch {
-			case named(e.Fixed, v.Name):
-				replaced = append(replaced, v.Name)
-			case named(e.Preset, v.Name):
-				kept = append(kept, v.Name)
+// named returns the variable of a name, or nil.
+func (e Env) named(name string) *Var {
+	for i := range e {
+		if e[i].Name == name {
+			return &e[i]
+		}
+	}
+	return nil
+}
+
+// EnvWarning returns the event that tells the user of variables which the templates
+// of a job set and the operator too, and whose values are used; or none. container
+// is the one that the operator sets variables in, "" if it is all of them; env
+// returns what it sets in a replica type.
+func EnvWarning(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container string, env func(commonv1.ReplicaType) Env) []plan.Event {
+	var in, replaced, kept []string
+	for t, spec := range specs {
+		if spec == nil {
+			continue
+		}
+		e := env(t)
+		for i := range spec.Template.Spec.Containers {
+			c := &spec.Template.Spec.Containers[i]
+			if container != "" && c.Name != container {
+				continue
+			}
+			for _, v := range c.Env {
+				own := e.named(v.Name)
+				switch {
+				case own == nil:
+					continue
+				case own.Preset:
+					kept = append(kept, v.Name)
+				default:
+					replaced = append(replaced, v.Name)
+				}
+				in = append(in, string(t))
 			}
 		}
 	}
 	var says []string
-	if names := sortedOnce(replaced); names != "" {
-		says = append(says, fmt.Sprintf("the values of %s are not used, because the operator sets them: remove them from the template", names))
+	if len(replaced) > 0 {
+		says = append(says, fmt.Sprintf("the values of %s are not used, because the operator sets them: remove them from the template", sortedOnce(replaced)))
 	}
-	if names := sortedOnce(kept); names != "" {
-		says = append(says, fmt.Sprintf("the values of %s are used in place of the operator's", names))
+	if len(kept) > 0 {
+		says = append(says, fmt.Sprintf("the values of %s are used in place of the operator's", sortedOnce(kept)))
 	}
 	if len(says) == 0 {
 		return nil
 	}
-	return &plan.Event{Warning: true, Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
-		"The pod template of %s sets variables that the operator sets too: %s.", replicaType, strings.Join(says, "; "))}
+	return []plan.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
+		"The pod template of %s sets variables that the operator sets too: %s.", sortedOnce(in), strings.Join(says, "; "))}}
 }
 
 func sortedOnce(names []string) string {

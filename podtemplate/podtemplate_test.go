@@ -1,83 +1,150 @@
 package podtemplate_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
+// envVars makes variables of names and values in turn.
+func envVars(pairs ...string) []corev1.EnvVar {
+	var out []corev1.EnvVar
+	for i := 0; i < len(pairs); i += 2 {
+		out = append(out, corev1.EnvVar{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return out
+}
+
 func TestEnv(t *testing.T) {
 	env := podtemplate.Env{
-		Fixed:  []corev1.EnvVar{podtemplate.Var("RANK", "1"), podtemplate.Var("WORLD_SIZE", "4")},
-		Preset: []corev1.EnvVar{podtemplate.Var("PYTHONUNBUFFERED", "1")},
+		podtemplate.Fixed("RANK", "1"), podtemplate.Preset("PYTHONUNBUFFERED", "1"), podtemplate.Fixed("WORLD_SIZE", "4"),
 	}
 	tests := map[string]struct {
 		reason  string
 		has     []corev1.EnvVar
 		want    []corev1.EnvVar
-		warning *plan.Event
+		warning string
 	}{
 		"Nothing": {
 			reason: "a template without variables gets them all, in order",
-			want:   []corev1.EnvVar{podtemplate.Var("PYTHONUNBUFFERED", "1"), podtemplate.Var("RANK", "1"), podtemplate.Var("WORLD_SIZE", "4")},
+			want:   envVars("RANK", "1", "PYTHONUNBUFFERED", "1", "WORLD_SIZE", "4"),
 		},
 		"Others": {
-			reason: "variables that the operator does not set stay, before the operator's",
-			has:    []corev1.EnvVar{podtemplate.Var("A", "a")},
-			want: []corev1.EnvVar{
-				podtemplate.Var("A", "a"), podtemplate.Var("PYTHONUNBUFFERED", "1"), podtemplate.Var("RANK", "1"), podtemplate.Var("WORLD_SIZE", "4"),
-			},
+			reason: "variables that the operator does not set stay, before the operator's, which may refer to them",
+			has:    envVars("A", "a"),
+			want:   envVars("A", "a", "RANK", "1", "PYTHONUNBUFFERED", "1", "WORLD_SIZE", "4"),
 		},
 		"Fixed": {
 			reason: "known-bugs row 85: a variable that the replicas need is there once, with the operator's value, and the user is told",
-			has:    []corev1.EnvVar{podtemplate.Var("WORLD_SIZE", "9"), podtemplate.Var("RANK", "9"), podtemplate.Var("RANK", "8")},
-			want:   []corev1.EnvVar{podtemplate.Var("PYTHONUNBUFFERED", "1"), podtemplate.Var("RANK", "1"), podtemplate.Var("WORLD_SIZE", "4")},
-			warning: &plan.Event{Warning: true, Reason: "SetPodTemplateEnv", Message: "The pod template of Worker sets variables that the operator sets too: " +
-				"the values of RANK, WORLD_SIZE are not used, because the operator sets them: remove them from the template."},
+			has:    envVars("WORLD_SIZE", "9", "RANK", "9", "RANK", "8"),
+			want:   envVars("RANK", "1", "PYTHONUNBUFFERED", "1", "WORLD_SIZE", "4"),
+			warning: "The pod template of Worker sets variables that the operator sets too: " +
+				"the values of RANK, WORLD_SIZE are not used, because the operator sets them: remove them from the template.",
 		},
 		"Preset": {
 			reason: "known-bugs row 85: a variable that the template may set keeps its value, and the user is told",
-			has:    []corev1.EnvVar{podtemplate.Var("PYTHONUNBUFFERED", "0")},
-			want:   []corev1.EnvVar{podtemplate.Var("PYTHONUNBUFFERED", "0"), podtemplate.Var("RANK", "1"), podtemplate.Var("WORLD_SIZE", "4")},
-			warning: &plan.Event{Warning: true, Reason: "SetPodTemplateEnv", Message: "The pod template of Worker sets variables that the operator sets too: " +
-				"the values of PYTHONUNBUFFERED are used in place of the operator's."},
+			has:    envVars("PYTHONUNBUFFERED", "0"),
+			want:   envVars("PYTHONUNBUFFERED", "0", "RANK", "1", "WORLD_SIZE", "4"),
+			warning: "The pod template of Worker sets variables that the operator sets too: " +
+				"the values of PYTHONUNBUFFERED are used in place of the operator's.",
 		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := corev1.Container{Name: "main", Env: tc.has}
-			if diff := cmp.Diff(tc.warning, env.Warning("Worker", []corev1.Container{c})); diff != "" {
+			spec := workers(corev1.Container{Name: "main", Env: tc.has}, corev1.Container{Name: "sidecar"})
+			got := podtemplate.EnvWarning(spec, "", func(commonv1.ReplicaType) podtemplate.Env { return env })
+			var want []plan.Event
+			if tc.warning != "" {
+				want = []plan.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: tc.warning}}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s: warning (-want +got):\n%s", tc.reason, diff)
 			}
-			env.Apply(&c)
-			if diff := cmp.Diff(tc.want, c.Env); diff != "" {
+			template := &spec["Worker"].Template
+			env.ApplyToAll(template)
+			if diff := cmp.Diff(tc.want, template.Spec.Containers[0].Env); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if n := len(template.Spec.Containers[1].Env); n != len(env) {
+				t.Errorf("the sidecar has %d variables, %d were to be set in all containers", n, len(env))
+			}
+		})
+	}
+}
+
+func workers(c ...corev1.Container) map[commonv1.ReplicaType]*commonv1.ReplicaSpec {
+	return map[commonv1.ReplicaType]*commonv1.ReplicaSpec{
+		"Worker": {Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: c}}},
+	}
+}
+
+func TestEnvWarning(t *testing.T) {
+	main := corev1.Container{Name: "main", Env: envVars("RANK", "9", "DEBUG", "1")}
+	sidecar := corev1.Container{Name: "sidecar", Env: envVars("RANK", "9")}
+	both := workers(main)
+	both["Master"], both["Evaluator"] = workers(main)["Worker"], nil
+	tests := map[string]struct {
+		reason    string
+		specs     map[commonv1.ReplicaType]*commonv1.ReplicaSpec
+		container string
+		warns     string
+	}{
+		"Types": {
+			reason: "one event names all replica types, in a stable order",
+			specs:  both, warns: "The pod template of Master, Worker sets",
+		},
+		"OtherContainer": {
+			reason: "a container that the operator leaves alone may set what it likes",
+			specs:  workers(sidecar), container: "main",
+		},
+		"AllContainers": {
+			reason: "where the operator sets variables in all containers, all are looked at",
+			specs:  workers(sidecar), warns: "The pod template of Worker sets",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := podtemplate.EnvWarning(tc.specs, tc.container, func(commonv1.ReplicaType) podtemplate.Env {
+				return podtemplate.Env{podtemplate.Fixed("RANK", "1")}
+			})
+			switch {
+			case tc.warns == "" && len(got) == 0:
+			case tc.warns != "" && len(got) == 1 && strings.HasPrefix(got[0].Message, tc.warns):
+			default:
+				t.Errorf("%s: got %v", tc.reason, got)
 			}
 		})
 	}
 }
 
 func TestPort(t *testing.T) {
-	template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{
-		{Name: "sidecar", Ports: []corev1.ContainerPort{{Name: "job-port", ContainerPort: 1}}},
-		{Name: "main", Ports: []corev1.ContainerPort{{Name: "other", ContainerPort: 2}, {Name: "job-port", ContainerPort: 3}}},
-	}}}
+	specs := workers(
+		corev1.Container{Name: "sidecar", Ports: []corev1.ContainerPort{{Name: "job-port", ContainerPort: 1}}},
+		corev1.Container{Name: "main", Ports: []corev1.ContainerPort{{Name: "other", ContainerPort: 2}, {Name: "job-port", ContainerPort: 3}}},
+	)
+	specs["Empty"] = nil
 	tests := map[string]struct {
 		reason          string
 		container, port string
+		replicas        commonv1.ReplicaType
 		want            int32
 	}{
-		"There":       {reason: "the port of that name, of that container", container: "main", port: "job-port", want: 3},
-		"NoPort":      {reason: "without such a port the fallback counts", container: "main", port: "none", want: 9},
-		"NoContainer": {reason: "without such a container too", container: "none", port: "job-port", want: 9},
+		"There":       {reason: "the port of that name, of that container", container: "main", port: "job-port", replicas: "Worker", want: 3},
+		"NoPort":      {reason: "without such a port the kind's counts", container: "main", port: "none", replicas: "Worker", want: 9},
+		"NoContainer": {reason: "without such a container too", container: "none", port: "job-port", replicas: "Worker", want: 9},
+		"NoType":      {reason: "known-bugs row 76: without such replicas too", container: "main", port: "job-port", replicas: "Master", want: 9},
+		"Null":        {reason: "and where they are null", container: "main", port: "job-port", replicas: "Empty", want: 9},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, podtemplate.Port(template, tc.container, tc.port, 9)); diff != "" {
+			kind := plan.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
+			if diff := cmp.Diff(tc.want, podtemplate.Port(kind, specs, tc.replicas)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

@@ -1,18 +1,25 @@
 package podtemplate
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
 
-// Port is the number of the named port of the named container, or otherwise if the
-// template has no such port.
-func Port(template *corev1.PodTemplateSpec, container, port string, otherwise int32) int32 {
-	if c := Container(template, container); c != nil {
-		for i := range c.Ports {
-			if c.Ports[i].Name == port {
-				return c.Ports[i].ContainerPort
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// Port is the number of the kind's port in a replica type of a job: that which the
+// main container gives it, or else the kind's own.
+func Port(kind plan.Kind, specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, t commonv1.ReplicaType) int32 {
+	if spec := specs[t]; spec != nil {
+		if c := Container(&spec.Template, kind.ContainerName); c != nil {
+			for i := range c.Ports {
+				if c.Ports[i].Name == kind.PortName {
+					return c.Ports[i].ContainerPort
+				}
 			}
 		}
 	}
-	return otherwise
+	return kind.PortNumber
 }
 
 // Container returns the named container of a template, to be changed in place, or

@@ -260,7 +260,7 @@ Next, each in its own terminal:
 		{
 			name: "up, but", reason: "a control plane without the job kinds is not what was asked for", args: "dev up",
 			dev: fakeDev{host: host}, done: []string{"up"},
-			want: answer{1, "", "jobkit: the control plane is up, but: install the job kinds: apply CRD testjobs.kubeflow.org: " +
+			want: answer{1, "", "jobkit: the control plane is up, but: install the job kinds: apply CRD jaxjobs.kubeflow.org: " +
 				"an error on the server (\"it is on fire\") has prevented the request from succeeding\n"},
 		},
 		{

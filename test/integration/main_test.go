@@ -18,8 +18,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/devenv"
 )
@@ -27,6 +29,7 @@ import (
 // cluster is what all tests share. Each test has a namespace of its own.
 var cluster struct {
 	client   client.WithWatch
+	config   *rest.Config
 	operator *operator
 }
 
@@ -52,7 +55,7 @@ func run(m *testing.M) (code int, err error) {
 			fmt.Fprintln(os.Stderr, "integration: the logs are in", dir)
 		}
 	}()
-	env, err := devenv.Start(ctx, devenv.Options{CRDs: []string{"../../config/crd/kubeflow.org_testjobs.yaml"}})
+	env, err := devenv.Start(ctx, devenv.Options{CRDs: []string{"../../config/crd"}})
 	if err != nil {
 		return 1, err
 	}
@@ -61,7 +64,11 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	cluster.config = config
 	if err := testv1.AddToScheme(scheme.Scheme); err != nil {
+		return 1, err
+	}
+	if err := kubeflowv1.AddToScheme(scheme.Scheme); err != nil {
 		return 1, err
 	}
 	if cluster.client, err = client.NewWithWatch(config, client.Options{}); err != nil {

@@ -12,7 +12,8 @@
 //
 // Each kind has a map of replica specs, a run policy, and the status that all jobs
 // share (package api/common/v1). Every replica needs a container of the name in
-// the table; its exit code is the replica's.
+// the table; its exit code is the replica's. (In an MPIJob containers may have any
+// name; without one named mpi the first is meant.)
 //
 //	kind        replica types                             container   port
 //	TFJob       Chief or Master (≤ 1), Worker, PS,        tensorflow  tfjob-port 2222
@@ -38,7 +39,8 @@
 //   - What could be created but never ran is refused at once: a name that leaves no
 //     room for the names of pods, no replicas at all, an elastic policy whose minimum
 //     is above its maximum.
-//   - MPIJobs are validated when they are created, as the others are.
+//   - MPIJobs are validated when they are created, as the others are, and follow the
+//     same rules for names: they must start with a letter and hold no dots.
 //   - TFJobs have no replica types but those in the table, and at most one Chief or
 //     Master.
 //   - Labels under training.kubeflow.org/ in a pod template are refused, because the
@@ -51,7 +53,7 @@
 //
 // The CRDs in config/crd hold most rules (CEL), so that kubectl apply fails at once
 // and tells why. A name that is too long, for example, is refused with the longest
-// that is allowed. Rules about names look at an existing job only where it changes,
+// that is allowed. They need Kubernetes 1.30 or newer. Rules about names look at an existing job only where it changes,
 // so that a job from before can still be reported on and deleted.
 //
 // The same rules stand in Go for programs and clusters that bypass the CRDs: those

@@ -22,7 +22,8 @@ const (
 	MPIJobSingular = "mpijob"
 	// MPIJobFrameworkName is the value of the label framework of its metrics.
 	MPIJobFrameworkName = "mpi"
-	// MPIJobDefaultContainerName is the container that every replica must have.
+	// MPIJobDefaultContainerName is the main container of a replica that has one of
+	// this name. In others the first container is.
 	MPIJobDefaultContainerName = "mpi"
 	// MPIJobDefaultPortName and MPIJobDefaultPort name a port for containers that
 	// want one. MPI itself needs none: the launcher reaches Workers through the API
@@ -83,13 +84,14 @@ type MPIJobSpec struct {
 	// number, 0 if it says none).
 	// +kubebuilder:validation:MaxProperties=3
 	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['launcher', 'worker'])",message="an MPIJob has the replica types Launcher and Worker only: remove or rename the others",messageExpression="'unknown replica type %s: an MPIJob has the replica types Launcher and Worker only: remove or rename it'.format([self.filter(t, !(t.lowerAscii() in ['launcher', 'worker']))])"
-	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'mpi'))",message="a replica type has no container named \"mpi\" in template.spec.containers: name its main container so",messageExpression="'%s has no container named \"mpi\" in template.spec.containers: name the main container so'.format([self.filter(t, !(has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'mpi')))])"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && size(self[t].template.spec.containers) > 0)",message="a replica type has no container in template.spec.containers: add one",messageExpression="'the replica type %s has no container in template.spec.containers: add one'.format([self.filter(t, !(has(self[t].template) && has(self[t].template.spec) && size(self[t].template.spec.containers) > 0))])"
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.exists(t, t.lowerAscii() == 'launcher')",message="an MPIJob needs a Launcher: add one"
-	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'launcher' || !has(self[t].replicas) || self[t].replicas == 1)",message="an MPIJob has exactly one Launcher, set it to 1 or leave it out",messageExpression="'Launcher.replicas is %s: an MPIJob has exactly one Launcher, set it to 1 or leave it out'.format([self.filter(t, t.lowerAscii() == 'launcher').map(t, self[t].replicas)])"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'launcher' || !has(self[t].replicas) || self[t].replicas == 1)",message="an MPIJob has exactly one Launcher: set Launcher.replicas to 1, or leave it out",messageExpression="'Launcher.replicas is %s, and an MPIJob has exactly one Launcher: set Launcher.replicas to 1, or leave it out'.format([self.filter(t, t.lowerAscii() == 'launcher').map(t, self[t].replicas)])"
 	MPIReplicaSpecs ReplicaSpecs `json:"mpiReplicaSpecs"`
 
-	// MainContainer is the container of a Worker in which the launcher starts
-	// processes. Default: the first container of the Worker.
+	// MainContainer is the container that runs MPI: of a Worker, in which the launcher
+	// starts processes, and of the launcher if it has one of that name. Default: the
+	// container named mpi, or else the first.
 	// +optional
 	MainContainer string `json:"mainContainer,omitempty"`
 

@@ -79,7 +79,7 @@ type PaddleJobSpec struct {
 	// PaddleReplicaSpecs describes the replicas: Master and Worker (any number).
 	// +kubebuilder:validation:MaxProperties=3
 	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['master', 'worker'])",message="a PaddleJob has the replica types Master and Worker only: remove or rename the others",messageExpression="'unknown replica type %s: a PaddleJob has the replica types Master and Worker only: remove or rename it'.format([self.filter(t, !(t.lowerAscii() in ['master', 'worker']))])"
-	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'paddle'))",message="a replica type has no container named \"paddle\" in template.spec.containers: name its main container so",messageExpression="'%s has no container named \"paddle\" in template.spec.containers: name the main container so'.format([self.filter(t, !(has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'paddle')))])"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'paddle'))",message="a replica type has no container named \"paddle\" in template.spec.containers: name its main container so",messageExpression="'the replica type %s has no container named \"paddle\" in template.spec.containers: name the main container so'.format([self.filter(t, !(has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'paddle')))])"
 	PaddleReplicaSpecs ReplicaSpecs `json:"paddleReplicaSpecs"`
 }
 

@@ -1,0 +1,35 @@
+// Package autoscale gives jobs a HorizontalPodAutoscaler, for kinds whose CRD has the
+// scale subresource: the autoscaler changes the number of replicas in the job, and the
+// job's controller does the rest.
+package autoscale
+
+import (
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// ObjectKinds is what the controller of such a kind returns from its method of the
+// same name.
+func ObjectKinds() []client.Object { return []client.Object{&autoscalingv2.HorizontalPodAutoscaler{}} }
+
+// Objects returns the autoscaler of a job, which has the job's name, or nothing if
+// metrics is nil. Call it from the method Objects of a controller as long as the job
+// has not finished: a job that is over is not to be scaled.
+func Objects(kind schema.GroupVersionKind, job string, least, most *int32, metrics []autoscalingv2.MetricSpec) []client.Object {
+	if metrics == nil || most == nil {
+		return nil
+	}
+	return []client.Object{&autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Name: job},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{
+				APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Name: job,
+			},
+			MinReplicas: least,
+			MaxReplicas: *most,
+			Metrics:     metrics,
+		},
+	}}
+}

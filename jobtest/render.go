@@ -1,0 +1,150 @@
+package jobtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+)
+
+// Render returns what the controller of a kind creates for a new job, without a
+// cluster: its pods, then its services, then its further objects, each in the order
+// in which they are created. It is made for golden tests. The job, which stays as it
+// is, needs no defaults; without a namespace it is in "default".
+//
+// The error is that which the job's condition would name if the job is not valid or
+// its objects cannot be made. A suspended job has no objects.
+func Render[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, job J) ([]client.Object, error) {
+	p := &paper[J]{scheme: scheme, job: clone(job)}
+	if p.job.GetNamespace() == "" {
+		p.job.SetNamespace(metav1.NamespaceDefault)
+	}
+	jobs := &controller.JobController[J]{Controller: author, Client: p, Recorder: unheard{}}
+	jobs.Config.MaxParallelWrites = 1
+	if err := jobs.Init(scheme); err != nil {
+		return nil, fmt.Errorf("cannot set up the controller: %w", err)
+	}
+	// The first look creates what it can, the second says why it could not create the rest.
+	for range 2 {
+		if _, err := jobs.ReconcileJobs(context.Background(), clone(p.job)); err != nil { //nolint:forbidigo // it waits for nothing
+			return nil, fmt.Errorf("cannot render %s: %w", job.GetName(), err)
+		}
+	}
+	for _, c := range author.Parts(p.job).Status.Conditions {
+		if c.Type == commonv1.JobFailed || c.Type == commonv1.JobStalled {
+			return nil, errors.New(c.Message)
+		}
+	}
+	for _, o := range p.created {
+		o.SetUID("")
+	}
+	slices.SortStableFunc(p.created, func(a, b client.Object) int { return sheet(a) - sheet(b) })
+	return p.created, nil
+}
+
+// sheet sorts pods before services, and services before further objects.
+func sheet(o client.Object) int {
+	switch o.(type) {
+	case *corev1.Pod:
+		return 0
+	case *corev1.Service:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// paper is a client without a cluster: it notes down what is created, and shows
+// that and the job. A call that Render has no use for panics.
+type paper[J client.Object] struct {
+	client.Client
+
+	scheme  *runtime.Scheme
+	job     J
+	version int
+	created []client.Object
+}
+
+// Get implements client.Reader. Only the job's metadata is ever asked for.
+func (p *paper[J]) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	into.SetUID(p.job.GetUID())
+	into.SetResourceVersion(p.job.GetResourceVersion())
+	return nil
+}
+
+// List implements client.Reader. What there is belongs to the job.
+func (p *paper[J]) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	gvk, err := p.GroupVersionKindFor(list)
+	if err != nil {
+		return err
+	}
+	var items []runtime.Object
+	for _, o := range p.created {
+		if own := o.GetObjectKind().GroupVersionKind(); own.GroupVersion() == gvk.GroupVersion() && own.Kind+"List" == gvk.Kind {
+			items = append(items, o)
+		}
+	}
+	return meta.SetList(list, items) //nolint:wrapcheck // the caller says of what
+}
+
+// Create implements client.Writer.
+func (p *paper[J]) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+	gvk, err := p.GroupVersionKindFor(o)
+	if err != nil {
+		return err
+	}
+	o.SetUID(types.UID(strconv.Itoa(len(p.created) + 1)))
+	noted := clone(o)
+	noted.GetObjectKind().SetGroupVersionKind(gvk)
+	p.created = append(p.created, noted)
+	return nil
+}
+
+// Scheme implements client.Client.
+func (p *paper[J]) Scheme() *runtime.Scheme { return p.scheme }
+
+// GroupVersionKindFor implements client.Client.
+func (p *paper[J]) GroupVersionKindFor(o runtime.Object) (schema.GroupVersionKind, error) {
+	return apiutil.GVKForObject(o, p.scheme) //nolint:wrapcheck // it says which type
+}
+
+// Status implements client.Client.
+func (p *paper[J]) Status() client.SubResourceWriter { return paperStatus[J]{p: p} }
+
+// paperStatus writes the status of the job.
+type paperStatus[J client.Object] struct {
+	client.SubResourceWriter
+
+	p *paper[J]
+}
+
+// Patch implements client.SubResourceWriter.
+func (s paperStatus[J]) Patch(_ context.Context, o client.Object, _ client.Patch, _ ...client.SubResourcePatchOption) error {
+	job, ok := o.(J)
+	if !ok {
+		return fmt.Errorf("the status of a %T is to be written, not of a %T", s.p.job, o)
+	}
+	s.p.version++
+	job.SetResourceVersion(strconv.Itoa(s.p.version))
+	s.p.job = clone(job)
+	return nil
+}
+
+// unheard takes events and tells nobody.
+type unheard struct{}
+
+// Eventf implements events.EventRecorder.
+func (unheard) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}

@@ -1,0 +1,115 @@
+package jobtest_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/jobtest"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// keeper is a TestJob that also has a ConfigMap, and may be unable to make its pods.
+type keeper struct {
+	testjob.Controller
+
+	err error
+}
+
+func (k keeper) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	if r.Index > 0 && k.err != nil {
+		return k.err
+	}
+	return k.Controller.SetClusterSpec(job, r, template)
+}
+
+func (keeper) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
+
+func (keeper) Objects(job *testv1.TestJob, _ *plan.Tally) []client.Object {
+	return []client.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-config"}}}
+}
+
+func TestRender(t *testing.T) {
+	known := runtime.NewScheme()
+	if err := errors.Join(scheme.AddToScheme(known), testv1.AddToScheme(known)); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		reason string
+		edit   func(*testv1.TestJob)
+		err    error
+		want   []string
+		fails  string
+	}{
+		"All": {
+			reason: "pods come first, in the order of their replicas, then services, then further objects; all have their kind and the job's namespace",
+			want: []string{
+				"Pod default/train-master-0", "Pod default/train-worker-0", "Pod default/train-worker-1",
+				"Service default/train", "ConfigMap default/train-config",
+			},
+		},
+		"Namespace": {
+			reason: "a job in a namespace keeps it, and the service mode of the job counts",
+			edit: func(job *testv1.TestJob) {
+				job.Namespace, job.Spec.RunPolicy.ServiceMode = "team", new(commonv1.ServiceModeNone)
+				delete(job.Spec.TestReplicaSpecs, testv1.Worker)
+			},
+			want: []string{"Pod team/train-master-0", "ConfigMap team/train-config"},
+		},
+		"Suspended": {
+			reason: "a suspended job has nothing",
+			edit:   func(job *testv1.TestJob) { job.Spec.RunPolicy.Suspend = new(true) },
+		},
+		"Invalid": {
+			reason: "a job that is not valid has nothing, and the error says why",
+			edit:   func(job *testv1.TestJob) { job.Spec.TestReplicaSpecs[testv1.Master].Replicas = new(int32(2)) },
+			fails:  "spec.testReplicaSpecs[Master].replicas: Invalid value: 2",
+		},
+		"Broken": {
+			reason: "an error of the author's code is the error",
+			err:    errors.New("no idea what to do"),
+			fails:  "cannot create pod train-worker-1: no idea what to do",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Name: "train"}}
+			spec := commonv1.ReplicaSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: testv1.ContainerName}}}}}
+			job.Spec.TestReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{testv1.Master: spec.DeepCopy(), testv1.Worker: spec.DeepCopy()}
+			job.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(2))
+			if tc.edit != nil {
+				tc.edit(job)
+			}
+			before := job.DeepCopy()
+			objects, err := jobtest.Render[*testv1.TestJob](keeper{err: tc.err}, known, job)
+			if tc.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+					t.Errorf("%s: got error %v, want %q", tc.reason, err, tc.fails)
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, o := range objects {
+				got = append(got, o.GetObjectKind().GroupVersionKind().Kind+" "+client.ObjectKeyFromObject(o).String())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(before, job); diff != "" {
+				t.Errorf("the job that is rendered stays as it is (-before +after):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,69 @@
+// Package jaxjob runs JAXJobs.
+//
+// All containers of a Worker (its init containers excepted) get what
+// jax.distributed.initialize needs:
+//
+//	PYTHONUNBUFFERED     1, unless the template sets it
+//	COORDINATOR_PORT     the port "jaxjob-port" of Worker
+//	COORDINATOR_ADDRESS  the host name of Worker 0
+//	NUM_PROCESSES        how many Workers there are
+//	PROCESS_ID           the index of the Worker
+//
+// A job runs while a Worker does, and succeeds when all Workers have.
+package jaxjob
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+// Controller is what is special about JAXJobs.
+type Controller struct{}
+
+// Kind implements controller.ControllerInterface.
+func (Controller) Kind() plan.Kind {
+	return plan.Kind{
+		Roles:             []plan.Role{{Type: worker}},
+		ReplicaSpecsField: "jaxReplicaSpecs",
+		ContainerName:     kubeflowv1.JAXJobDefaultContainerName,
+		PortName:          kubeflowv1.JAXJobDefaultPortName,
+		PortNumber:        kubeflowv1.JAXJobDefaultPort,
+		RestartPolicy:     kubeflowv1.JAXJobDefaultRestartPolicy,
+		ServiceMode:       commonv1.ServiceModePerReplica,
+	}
+}
+
+// Parts implements controller.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.JAXJob) controller.Parts {
+	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.JAXReplicaSpecs, Status: &job.Status}
+}
+
+// Rules implements controller.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.JAXJob) plan.Rules {
+	return plan.Rules{
+		Master:  []plan.Replicas{plan.Index(worker, 0)},
+		Wording: plan.Wording{Failed: plan.WordingByName(kubeflowv1.JAXJobKind, job.Name).Failed},
+	}
+}
+
+// SetClusterSpec implements controller.ControllerInterface.
+func (Controller) SetClusterSpec(job *kubeflowv1.JAXJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	environment(job, r.Index).ApplyToAll(template)
+	return nil
+}
+
+// Validate implements controller.Validator.
+func (Controller) Validate(job *kubeflowv1.JAXJob) field.ErrorList {
+	return kubeflowv1.ValidateJAXJob(job)
+}
+
+// Warn implements controller.Warner.
+func (Controller) Warn(job *kubeflowv1.JAXJob) []plan.Event {
+	return podtemplate.EnvWarning(job.Spec.JAXReplicaSpecs, "", func(commonv1.ReplicaType) podtemplate.Env { return environment(job, 0) })
+}

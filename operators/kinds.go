@@ -1,0 +1,97 @@
+// Package operators lists the job kinds of kubeflow.org/v1. Each is in a folder of its
+// own, which imports none of the others.
+package operators
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/operators/jaxjob"
+	"github.com/jobkit/jobkit/operators/mpijob"
+	"github.com/jobkit/jobkit/operators/paddlejob"
+	"github.com/jobkit/jobkit/operators/pytorchjob"
+	"github.com/jobkit/jobkit/operators/tfjob"
+	"github.com/jobkit/jobkit/operators/xgboostjob"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+// Options are the options of all kinds. The zero value is ready for use.
+type Options struct {
+	// Config configures the controller of each kind; MaxConcurrentReconciles is its
+	// number of workers.
+	Config commonv1.JobControllerConfiguration
+	// ClusterDomain ends the addresses that TFJobs are told. Default: none.
+	ClusterDomain string
+	// PyTorchInitContainer is what holds the Workers of a PyTorchJob back until the
+	// name of its Master resolves. Default: that of package pytorchjob.
+	PyTorchInitContainer podtemplate.HostWait
+	// MPIKubectlDeliveryImage is the image of the init container that brings kubectl
+	// to the launchers of MPIJobs. Default: see mpijob.Controller.
+	MPIKubectlDeliveryImage string
+}
+
+// Kind is one job kind.
+type Kind struct {
+	// Name is its name in lower case, for example "pytorchjob".
+	Name string
+	// AddToScheme makes its types known.
+	AddToScheme func(*runtime.Scheme) error
+	// SetupWithManager adds its controller to a manager.
+	SetupWithManager func(ctrl.Manager, Options) error
+	// ObjectKinds are the kinds of objects that its jobs have beside pods and
+	// services, for controller.CacheOptions.
+	ObjectKinds []client.Object
+}
+
+// Kinds lists all kinds, in the order of their names.
+func Kinds() []Kind {
+	return []Kind{
+		kind("jaxjob", jaxjob.Controller{}, always(jaxjob.Controller{})),
+		kind("mpijob", mpijob.Controller{}, func(o Options) (mpijob.Controller, error) {
+			return mpijob.Controller{KubectlDeliveryImage: o.MPIKubectlDeliveryImage}, nil
+		}),
+		kind("paddlejob", paddlejob.Controller{}, always(paddlejob.Controller{})),
+		kind("pytorchjob", pytorchjob.Controller{}, pytorch),
+		kind("tfjob", tfjob.Controller{}, func(o Options) (tfjob.Controller, error) {
+			return tfjob.Controller{ClusterDomain: o.ClusterDomain}, nil
+		}),
+		kind("xgboostjob", xgboostjob.Controller{}, always(xgboostjob.Controller{})),
+	}
+}
+
+// pytorch makes the controller of PyTorchJobs.
+func pytorch(o Options) (pytorchjob.Controller, error) {
+	c := pytorchjob.Controller{InitContainer: o.PyTorchInitContainer}
+	if _, err := c.InitContainer.Containers("host"); err != nil {
+		return c, fmt.Errorf("the template of the init container of PyTorchJobs: %w", err)
+	}
+	return c, nil
+}
+
+// always makes the controller of a kind that has no options.
+func always[C any](c C) func(Options) (C, error) {
+	return func(Options) (C, error) { return c, nil }
+}
+
+// kind lists a kind. configured makes its controller.
+func kind[J client.Object, C controller.ControllerInterface[J]](name string, c C, configured func(Options) (C, error)) Kind {
+	k := Kind{Name: name, AddToScheme: kubeflowv1.AddToScheme}
+	if keeper, ok := any(c).(controller.ObjectKeeper[J]); ok {
+		k.ObjectKinds = keeper.ObjectKinds()
+	}
+	k.SetupWithManager = func(mgr ctrl.Manager, o Options) error {
+		c, err := configured(o)
+		if err != nil {
+			return err
+		}
+		jobs := &controller.JobController[J]{Controller: c, Config: o.Config}
+		return jobs.SetupWithManager(mgr)
+	}
+	return k
+}

@@ -1,0 +1,112 @@
+// Package mpijob runs MPIJobs.
+//
+// A job has a launcher, <job>-launcher, that calls mpirun, and Workers in which it
+// starts processes by way of the API server ("kubectl exec"): no SSH, no services.
+// For that it has
+//
+//   - a ConfigMap <job>-config with the hostfile (all Workers, after the launcher
+//     itself if that has a GPU), discover_hosts.sh, which prints the hosts that run
+//     at the moment, and kubexec.sh, which MPI calls in place of rsh;
+//   - a Role and a RoleBinding <job>-launcher, which allow the launcher to watch pods
+//     and to run commands in the job's Workers, and in no other pod;
+//   - a ServiceAccount <job>-launcher, unless the launcher's template names one.
+//
+// The launcher has an init container "kubectl-delivery" that brings kubectl. A
+// template that has an init container of that name keeps its own instead; it finds
+// the volumes mpi-job-kubectl, to put kubectl into, and mpi-job-config.
+//
+// All this is about the main container of a pod: the one that spec.mainContainer
+// names, or else the one named "mpi", or else the first. That of the launcher gets the
+// volumes mpi-job-kubectl at /opt/kube and mpi-job-config at /etc/mpi, and these
+// variables. Those marked * are set unless the template sets them.
+//
+//	OMPI_MCA_plm_rsh_agent            /etc/mpi/kubexec.sh
+//	OMPI_MCA_orte_default_hostfile    /etc/mpi/hostfile
+//	NVIDIA_VISIBLE_DEVICES *          empty, if the launcher has no GPU
+//	NVIDIA_DRIVER_CAPABILITIES *      empty, if the launcher has no GPU
+//	I_MPI_HYDRA_BOOTSTRAP *           rsh
+//	I_MPI_HYDRA_BOOTSTRAP_EXEC *      /etc/mpi/kubexec.sh
+//
+// That of a Worker gets mpi-job-config at /etc/mpi, and sleeps if it has no command.
+//
+// A job runs while its launcher does, and succeeds when its launcher has. A launcher
+// or a Worker that fails is restarted as its restart policy says; otherwise the job
+// fails, for the reason MPIJobMPIJobFailed, as its clients know it.
+package mpijob
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+// Controller is what is special about MPIJobs.
+type Controller struct {
+	// KubectlDeliveryImage is the image of the init container of launchers. Default:
+	// mpioperator/kubectl-delivery:latest.
+	KubectlDeliveryImage string
+}
+
+// Kind implements controller.ControllerInterface.
+func (Controller) Kind() plan.Kind {
+	return plan.Kind{
+		Roles: []plan.Role{
+			{Type: launcher, Required: true, Min: 1, Max: 1, Unnumbered: true},
+			{Type: worker, Default: new(int32(0))},
+		},
+		ReplicaSpecsField: "mpiReplicaSpecs",
+		ContainerName:     kubeflowv1.MPIJobDefaultContainerName,
+		AnyContainer:      true,
+		RestartPolicy:     kubeflowv1.MPIJobDefaultRestartPolicy,
+		ServiceMode:       commonv1.ServiceModeNone,
+	}
+}
+
+// Parts implements controller.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.MPIJob) controller.Parts {
+	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.MPIReplicaSpecs, Status: &job.Status}
+}
+
+// Rules implements controller.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.MPIJob) plan.Rules {
+	decides := []plan.Replicas{plan.All(launcher)}
+	rules := plan.Rules{
+		Success: []plan.SuccessRule{plan.AllOf(decides...)}, Running: decides, Master: decides,
+		Wording: plan.WordingByName(kubeflowv1.MPIJobKind, job.Name),
+	}
+	rules.Wording.FailedReason = kubeflowv1.MPIJobKind + kubeflowv1.MPIJobKind + "Failed"
+	return rules
+}
+
+// SetClusterSpec implements controller.ControllerInterface.
+func (c Controller) SetClusterSpec(job *kubeflowv1.MPIJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	if r.Type == launcher {
+		prepareLauncher(job, c.KubectlDeliveryImage, &template.Spec)
+	} else {
+		prepareWorker(job, &template.Spec)
+	}
+	return nil
+}
+
+// Default implements controller.Defaulter.
+func (Controller) Default(job *kubeflowv1.MPIJob) { kubeflowv1.SetMPIJobDefaults(job) }
+
+// Validate implements controller.Validator.
+func (Controller) Validate(job *kubeflowv1.MPIJob) field.ErrorList {
+	errs := kubeflowv1.ValidateMPIJob(job)
+	errs = append(errs, validateVolumes(job, launcher, map[string]string{configVolume: configDir, kubectlVolume: kubectlDir})...)
+	return append(errs, validateVolumes(job, worker, map[string]string{configVolume: configDir})...)
+}
+
+// Warn implements controller.Warner.
+func (Controller) Warn(job *kubeflowv1.MPIJob) []plan.Event {
+	only := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{launcher: job.Spec.MPIReplicaSpecs[launcher]}
+	return podtemplate.EnvWarning(only, mainContainer(job, pod(job, launcher)).Name, func(commonv1.ReplicaType) podtemplate.Env {
+		return launcherEnv(job)
+	})
+}

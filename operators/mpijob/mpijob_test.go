@@ -1,0 +1,114 @@
+package mpijob_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/jobtest"
+	"github.com/jobkit/jobkit/operators/internal/optest"
+	"github.com/jobkit/jobkit/operators/mpijob"
+)
+
+func TestGolden(t *testing.T) {
+	optest.Golden(t, func(name string) controller.ControllerInterface[*kubeflowv1.MPIJob] {
+		if name == "gpu" {
+			return mpijob.Controller{KubectlDeliveryImage: "registry.example.com/kubectl-delivery:v1"}
+		}
+		return mpijob.Controller{}
+	})
+}
+
+func TestNothingPanics(t *testing.T) {
+	optest.Robust(t, mpijob.Controller{},
+		`{metadata: {name: job}, spec: {mpiReplicaSpecs: {Launcher: null, Worker: null}}}`,
+		`{metadata: {name: job}, spec: {mpiReplicaSpecs: {Launcher: {}, Worker: {replicas: 1}}}}`,
+		`{metadata: {name: job}, spec: {mpiReplicaSpecs: {Worker: {replicas: 1}}}}`)
+}
+
+// TestValidate checks the mistakes that only this operator knows.
+func TestValidate(t *testing.T) {
+	volume := func(t commonv1.ReplicaType, name string) func(*kubeflowv1.MPIJob) {
+		return func(job *kubeflowv1.MPIJob) {
+			spec := &job.Spec.MPIReplicaSpecs[t].Template.Spec
+			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name})
+		}
+	}
+	mount := func(t commonv1.ReplicaType, name, path string) func(*kubeflowv1.MPIJob) {
+		return func(job *kubeflowv1.MPIJob) {
+			c := &job.Spec.MPIReplicaSpecs[t].Template.Spec.Containers[0]
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: path})
+		}
+	}
+	tests := map[string]struct {
+		reason string
+		change []func(*kubeflowv1.MPIJob)
+		want   string
+	}{
+		"Valid":      {reason: "other volumes and mounts are the user's affair", change: []func(*kubeflowv1.MPIJob){volume(launcher, "data"), mount(launcher, "data", "/data")}},
+		"MountsOurs": {reason: "a mount as the operator would make it is no mistake", change: []func(*kubeflowv1.MPIJob){mount(worker, "mpi-job-config", "/etc/mpi/")}},
+		"ConfigVolume": {
+			reason: "two volumes of one name are no pod; the message names the field and the mend",
+			change: []func(*kubeflowv1.MPIJob){volume(worker, "mpi-job-config")},
+			want: `spec.mpiReplicaSpecs[Worker].template.spec.volumes[0].name: Invalid value: "mpi-job-config": ` +
+				`is the name of the volume that the operator adds and mounts at /etc/mpi: rename this one`,
+		},
+		"KubectlVolume": {
+			reason: "the launcher has a second one",
+			change: []func(*kubeflowv1.MPIJob){volume(launcher, "mpi-job-kubectl")},
+			want: `spec.mpiReplicaSpecs[Launcher].template.spec.volumes[0].name: Invalid value: "mpi-job-kubectl": ` +
+				`is the name of the volume that the operator adds and mounts at /opt/kube: rename this one`,
+		},
+		"KubectlVolumeOfWorker": {reason: "a Worker has not", change: []func(*kubeflowv1.MPIJob){volume(worker, "mpi-job-kubectl"), mount(worker, "mpi-job-kubectl", "/opt/kube")}},
+		"MountPath": {
+			reason: "two mounts at one path are no pod either",
+			change: []func(*kubeflowv1.MPIJob){volume(launcher, "tools"), mount(launcher, "tools", "/opt/kube")},
+			want: `spec.mpiReplicaSpecs[Launcher].template.spec.containers[mpi].volumeMounts[0].mountPath: Invalid value: "/opt/kube": ` +
+				`is where the operator mounts the volume mpi-job-kubectl: mount tools somewhere else`,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if err := (mpijob.Controller{}).Validate(newJob(1, tc.change...)).ToAggregate(); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestWarn checks what users are told of variables that they and the operator set.
+func TestWarn(t *testing.T) {
+	job := newJob(1, func(job *kubeflowv1.MPIJob) {
+		job.Spec.MPIReplicaSpecs[launcher].Template.Spec.Containers[0].Env = []corev1.EnvVar{
+			{Name: "OMPI_MCA_plm_rsh_agent"}, {Name: "NVIDIA_VISIBLE_DEVICES"}, {Name: "OMP_NUM_THREADS"},
+		}
+		job.Spec.MPIReplicaSpecs[worker].Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "OMPI_MCA_plm_rsh_agent"}}
+	})
+	var got []string
+	for _, e := range (mpijob.Controller{}).Warn(job) {
+		got = append(got, e.Message)
+	}
+	want := []string{"The pod template of Launcher sets variables that the operator sets too: the values of OMPI_MCA_plm_rsh_agent are not used, " +
+		"because the operator sets them: remove them from the template; the values of NVIDIA_VISIBLE_DEVICES are used in place of the operator's."}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("one warning, about the launcher alone (-want +got):\n%s", diff)
+	}
+}
+
+// TestCleanPodPolicy checks that either place of the policy is obeyed.
+func TestCleanPodPolicy(t *testing.T) {
+	job := newJob(1, func(job *kubeflowv1.MPIJob) { job.Spec.CleanPodPolicy = new(commonv1.CleanPodPolicyRunning) })
+	w := start(t, job, fates(map[string]jobtest.Fate{}))
+	run(t, w, job)
+	if diff := cmp.Diff([]string{"Pod pi-launcher"}, objects(t, w)); diff != "" {
+		t.Errorf("spec.cleanPodPolicy Running deletes what runs when the job has finished, and then nothing needs the other objects (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,67 @@
+package mpijob
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// ObjectKinds implements controller.ObjectKeeper.
+func (Controller) ObjectKinds() []client.Object {
+	return []client.Object{&corev1.ConfigMap{}, &corev1.ServiceAccount{}, &rbacv1.Role{}, &rbacv1.RoleBinding{}}
+}
+
+// Objects implements controller.ObjectKeeper.
+func (Controller) Objects(job *kubeflowv1.MPIJob, tally *plan.Tally) []client.Object {
+	objects := []client.Object{configMap(job, tally.Of(worker)), role(job), roleBinding(job)}
+	if ownAccount(job) == "" {
+		objects = append(objects, &corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))})
+	}
+	return objects
+}
+
+func meta(job *kubeflowv1.MPIJob, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": job.Name}}
+}
+
+// ownAccount is the service account that the launcher's template names, or "". It
+// belongs to somebody else, so the operator neither creates nor deletes it.
+func ownAccount(job *kubeflowv1.MPIJob) string {
+	spec := pod(job, launcher)
+	return cmp.Or(spec.ServiceAccountName, spec.DeprecatedServiceAccount)
+}
+
+// configMap holds the files that MPI reads.
+func configMap(job *kubeflowv1.MPIJob, workers *plan.TypeTally) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: meta(job, configName(job)), Data: map[string]string{
+		hostfile: hostfileText(job), discoverHosts: discoverHostsText(job, workers), kubexec: kubexecText(job),
+	}}
+}
+
+// role allows the launcher to watch pods, and to run commands in the job's Workers.
+func role(job *kubeflowv1.MPIJob) *rbacv1.Role {
+	rules := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}}}
+	if names := workers(job); len(names) > 0 { // without names a rule would hold for every pod
+		rules = append(rules, rbacv1.PolicyRule{
+			APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"create"}, ResourceNames: names,
+		})
+	}
+	return &rbacv1.Role{ObjectMeta: meta(job, launcherName(job)), Rules: rules}
+}
+
+// roleBinding gives the launcher's service account the role.
+func roleBinding(job *kubeflowv1.MPIJob) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{
+		ObjectMeta: meta(job, launcherName(job)),
+		Subjects: []rbacv1.Subject{{
+			Kind: rbacv1.ServiceAccountKind, Namespace: job.Namespace, Name: cmp.Or(ownAccount(job), launcherName(job)),
+		}},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: launcherName(job)},
+	}
+}

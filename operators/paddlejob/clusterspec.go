@@ -1,0 +1,54 @@
+package paddlejob
+
+import (
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+const (
+	master = kubeflowv1.PaddleJobReplicaTypeMaster
+	worker = kubeflowv1.PaddleJobReplicaTypeWorker
+)
+
+// leader is the type whose first replica is where the others meet.
+func leader(job *kubeflowv1.PaddleJob) commonv1.ReplicaType {
+	if plan.Count(job.Spec.PaddleReplicaSpecs, master) > 0 {
+		return master
+	}
+	return worker
+}
+
+// environment is what the containers of a replica are told.
+func environment(job *kubeflowv1.PaddleJob, t commonv1.ReplicaType, index int32) podtemplate.Env {
+	specs, first := job.Spec.PaddleReplicaSpecs, leader(job)
+	port := podtemplate.Port(Controller{}.Kind(), specs, first)
+	env := podtemplate.Env{
+		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
+		podtemplate.Fixed("PADDLE_JOB_ID", job.Name),
+		podtemplate.Fixed("PADDLE_NNODES", strconv.Itoa(int(plan.Count(specs)))),
+	}
+	if t == first && index == 0 {
+		// The leader finds that it is the leader by its own address.
+		env = append(env, podtemplate.Var{EnvVar: corev1.EnvVar{Name: "POD_IP_DUMMY", ValueFrom: &corev1.EnvVarSource{
+			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"},
+		}}}, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("$(POD_IP_DUMMY):%d", port)))
+	} else {
+		host := plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, first, 0))
+		env = append(env, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("%s:%d", host, port)))
+	}
+	switch {
+	case t == master:
+		return append(env, podtemplate.Preset("PADDLE_SERVER_NUM", "1"))
+	case first == master:
+		return append(env, podtemplate.Preset("PADDLE_TRAINER_NUM", "1"))
+	default:
+		return env
+	}
+}

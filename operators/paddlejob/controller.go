@@ -1,0 +1,103 @@
+// Package paddlejob runs PaddleJobs.
+//
+// All containers of a replica (its init containers excepted) get what
+// paddle.distributed.launch needs:
+//
+//	PYTHONUNBUFFERED    1, unless the template sets it
+//	PADDLE_JOB_ID       the name of the job
+//	PADDLE_NNODES       how many replicas there are
+//	POD_IP_DUMMY        in the leader only: the address of its pod
+//	PADDLE_MASTER       <host>:<port> of the leader; in the leader itself its address
+//	PADDLE_SERVER_NUM   1 in a Master, unless the template sets it
+//	PADDLE_TRAINER_NUM  1 in a Worker of a job with Masters, unless the template sets it
+//
+// The leader is Master 0 or, in a job without Masters, Worker 0; its port is that
+// named "master". A job with Masters runs while one of them does and succeeds when
+// they all have. Without them the Workers decide in the same way.
+//
+// With elasticPolicy.metrics the job has a HorizontalPodAutoscaler (see package
+// autoscale).
+package paddlejob
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/autoscale"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+// Controller is what is special about PaddleJobs.
+type Controller struct{}
+
+// Kind implements controller.ControllerInterface.
+func (Controller) Kind() plan.Kind {
+	return plan.Kind{
+		Roles:             []plan.Role{{Type: master}, {Type: worker}},
+		ReplicaSpecsField: "paddleReplicaSpecs",
+		ContainerName:     kubeflowv1.PaddleJobDefaultContainerName,
+		PortName:          kubeflowv1.PaddleJobDefaultPortName,
+		PortNumber:        kubeflowv1.PaddleJobDefaultPort,
+		RestartPolicy:     kubeflowv1.PaddleJobDefaultRestartPolicy,
+		ServiceMode:       commonv1.ServiceModePerReplica,
+	}
+}
+
+// Parts implements controller.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.PaddleJob) controller.Parts {
+	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.PaddleReplicaSpecs, Status: &job.Status}
+}
+
+// Rules implements controller.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.PaddleJob) plan.Rules {
+	leaders := []plan.Replicas{plan.All(leader(job))}
+	rules := plan.Rules{
+		Success: []plan.SuccessRule{plan.AllOf(leaders...)},
+		Running: leaders,
+		Wording: plan.WordingByName(kubeflowv1.PaddleJobKind, job.Name),
+	}
+	if leader(job) == master {
+		rules.Master = leaders
+	} else {
+		rules.Wording.Running, rules.Wording.Succeeded = "", "" // the library's
+	}
+	return rules
+}
+
+// SetClusterSpec implements controller.ControllerInterface.
+func (Controller) SetClusterSpec(job *kubeflowv1.PaddleJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	environment(job, r.Type, r.Index).ApplyToAll(template)
+	return nil
+}
+
+// Default implements controller.Defaulter.
+func (Controller) Default(job *kubeflowv1.PaddleJob) { kubeflowv1.SetPaddleJobDefaults(job) }
+
+// Validate implements controller.Validator.
+func (Controller) Validate(job *kubeflowv1.PaddleJob) field.ErrorList {
+	return kubeflowv1.ValidatePaddleJob(job)
+}
+
+// Warn implements controller.Warner.
+func (Controller) Warn(job *kubeflowv1.PaddleJob) []plan.Event {
+	return podtemplate.EnvWarning(job.Spec.PaddleReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
+		return environment(job, t, 0)
+	})
+}
+
+// ObjectKinds implements controller.ObjectKeeper.
+func (Controller) ObjectKinds() []client.Object { return autoscale.ObjectKinds() }
+
+// Objects implements controller.ObjectKeeper.
+func (Controller) Objects(job *kubeflowv1.PaddleJob, _ *plan.Tally) []client.Object {
+	e := job.Spec.ElasticPolicy
+	if e == nil || job.Status.Finished() {
+		return nil
+	}
+	return autoscale.Objects(kubeflowv1.GroupVersion.WithKind(kubeflowv1.PaddleJobKind), job.Name, e.MinReplicas, e.MaxReplicas, e.Metrics)
+}

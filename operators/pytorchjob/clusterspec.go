@@ -1,0 +1,94 @@
+package pytorchjob
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+const (
+	master = kubeflowv1.PyTorchJobReplicaTypeMaster
+	worker = kubeflowv1.PyTorchJobReplicaTypeWorker
+)
+
+func hasMaster(job *kubeflowv1.PyTorchJob) bool {
+	return plan.Count(job.Spec.PyTorchReplicaSpecs, master) > 0
+}
+
+// host is where the first replica of a type is reached.
+func host(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) string {
+	return plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, t, 0))
+}
+
+func port(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) string {
+	return strconv.Itoa(int(podtemplate.Port(Controller{}.Kind(), job.Spec.PyTorchReplicaSpecs, t)))
+}
+
+// environment is what the containers of a replica are told.
+func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32) podtemplate.Env {
+	total, processes := plan.Count(job.Spec.PyTorchReplicaSpecs), 1
+	env := podtemplate.Env{podtemplate.Preset("PYTHONUNBUFFERED", "1")}
+	if number, err := strconv.Atoi(ptr.Deref(job.Spec.NprocPerNode, "")); err == nil {
+		processes = number
+	}
+	if hasMaster(job) {
+		rank := index
+		if t == worker {
+			rank++
+		}
+		env = append(env,
+			podtemplate.Fixed("MASTER_PORT", port(job, master)), podtemplate.Fixed("PET_MASTER_PORT", port(job, master)),
+			podtemplate.Fixed("MASTER_ADDR", host(job, master)), podtemplate.Fixed("PET_MASTER_ADDR", host(job, master)),
+			podtemplate.Fixed("WORLD_SIZE", strconv.Itoa(int(total)*processes)),
+			podtemplate.Fixed("RANK", strconv.Itoa(int(rank))), podtemplate.Fixed("PET_NODE_RANK", strconv.Itoa(int(rank))))
+	}
+	if n := job.Spec.NprocPerNode; n != nil {
+		env = append(env, podtemplate.Preset("PET_NPROC_PER_NODE", *n))
+	}
+	if e := job.Spec.ElasticPolicy; e != nil {
+		return append(env, elastic(job, e)...)
+	}
+	return append(env, podtemplate.Fixed("PET_NNODES", strconv.Itoa(int(total))))
+}
+
+// elastic is what torchrun is told of an elastic job.
+func elastic(job *kubeflowv1.PyTorchJob, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
+	workers := plan.Count(job.Spec.PyTorchReplicaSpecs, worker)
+	at := port(job, worker)
+	if e.RDZVPort != nil {
+		at = strconv.Itoa(int(*e.RDZVPort))
+	}
+	env := podtemplate.Env{
+		podtemplate.Fixed("PET_RDZV_ENDPOINT", ptr.Deref(e.RDZVHost, host(job, worker))+":"+at),
+		podtemplate.Preset("PET_RDZV_BACKEND", string(ptr.Deref(e.RDZVBackend, kubeflowv1.BackendC10D))),
+		podtemplate.Fixed("PET_NNODES", fmt.Sprintf("%d:%d", ptr.Deref(e.MinReplicas, workers), ptr.Deref(e.MaxReplicas, workers))),
+	}
+	number := func(name string, n *int32) {
+		if n != nil {
+			env = append(env, podtemplate.Preset(name, strconv.Itoa(int(*n))))
+		}
+	}
+	number("PET_MAX_RESTARTS", e.MaxRestarts)
+	number("PET_NPROC_PER_NODE", e.NProcPerNode)
+	if e.RDZVID != nil {
+		env = append(env, podtemplate.Preset("PET_RDZV_ID", *e.RDZVID))
+	}
+	if len(e.RDZVConf) > 0 {
+		settings := make([]string, 0, len(e.RDZVConf))
+		for _, s := range e.RDZVConf {
+			settings = append(settings, s.Key+"="+s.Value)
+		}
+		env = append(env, podtemplate.Preset("PET_RDZV_CONF", strings.Join(settings, ",")))
+	}
+	if ptr.Deref(e.Standalone, false) {
+		env = append(env, podtemplate.Preset("PET_STANDALONE", ""))
+	}
+	return env
+}

@@ -1,0 +1,129 @@
+// Package pytorchjob runs PyTorchJobs.
+//
+// All containers of a replica (its init containers excepted) get what torchrun and
+// torch.distributed read. Those marked * are set unless the template sets them.
+//
+//	PYTHONUNBUFFERED *              1
+//	MASTER_PORT, PET_MASTER_PORT    in jobs with a Master: its port "pytorchjob-port"
+//	MASTER_ADDR, PET_MASTER_ADDR    and its host name,
+//	WORLD_SIZE                      how many replicas there are, times nprocPerNode if
+//	                                that is a number,
+//	RANK, PET_NODE_RANK             0 for the Master, index + 1 for a Worker
+//	PET_NPROC_PER_NODE *            nprocPerNode
+//	PET_NNODES                      how many replicas there are
+//
+// With elasticPolicy PET_NNODES is minReplicas:maxReplicas, PET_RDZV_ENDPOINT is
+// rdzvHost:rdzvPort (by default Worker 0), and PET_RDZV_BACKEND *, PET_MAX_RESTARTS *,
+// PET_RDZV_ID *, PET_RDZV_CONF * and PET_STANDALONE * are what it says. With its
+// metrics the job has a HorizontalPodAutoscaler (see package autoscale).
+//
+// In jobs with a Master each Worker has an init container "init-pytorch" that waits
+// until the Master's name resolves. A template that has an init container of that
+// name keeps its own instead, and the annotation [InitContainerAnnotation] "none" on
+// the job leaves it out.
+//
+// A job runs while its Master does, and succeeds when its Master has. Without a
+// Master it runs while a Worker does, and succeeds when all Workers have or, with
+// elasticPolicy, when one has.
+package pytorchjob
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/autoscale"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+// InitContainerAnnotation set to "none" on a job leaves its Workers without the init
+// container that waits for the Master.
+const InitContainerAnnotation = "pytorch.kubeflow.org/init-container"
+
+// Controller is what is special about PyTorchJobs.
+type Controller struct {
+	// InitContainer is what holds Workers back until the name of the Master resolves.
+	// Its default name is init-pytorch.
+	InitContainer podtemplate.HostWait
+}
+
+// Kind implements controller.ControllerInterface.
+func (Controller) Kind() plan.Kind {
+	return plan.Kind{
+		Roles:             []plan.Role{{Type: master, Min: 1, Max: 1}, {Type: worker, Min: 1}},
+		ReplicaSpecsField: "pytorchReplicaSpecs",
+		ContainerName:     kubeflowv1.PyTorchJobDefaultContainerName,
+		PortName:          kubeflowv1.PyTorchJobDefaultPortName,
+		PortNumber:        kubeflowv1.PyTorchJobDefaultPort,
+		RestartPolicy:     kubeflowv1.PyTorchJobDefaultRestartPolicy,
+		ServiceMode:       commonv1.ServiceModePerReplica,
+	}
+}
+
+// Parts implements controller.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.PyTorchJob) controller.Parts {
+	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.PyTorchReplicaSpecs, Status: &job.Status}
+}
+
+// Rules implements controller.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.PyTorchJob) plan.Rules {
+	wording := plan.WordingByName(kubeflowv1.PyTorchJobKind, job.Name)
+	if hasMaster(job) {
+		masters := []plan.Replicas{plan.All(master)}
+		return plan.Rules{Success: []plan.SuccessRule{plan.AllOf(masters...)}, Running: masters, Master: masters, Wording: wording}
+	}
+	wording.Running, wording.Succeeded = "", "" // the library's
+	rules := plan.Rules{
+		Success: []plan.SuccessRule{plan.AllOf(plan.All(worker))},
+		Master:  []plan.Replicas{plan.Index(worker, 0)},
+		Wording: wording,
+	}
+	if job.Spec.ElasticPolicy != nil {
+		rules.Success = append(rules.Success, plan.AnyOf(plan.All(worker)))
+	}
+	return rules
+}
+
+// SetClusterSpec implements controller.ControllerInterface.
+func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	environment(job, r.Type, r.Index).ApplyToAll(template)
+	if r.Type != worker || !hasMaster(job) || job.Annotations[InitContainerAnnotation] == "none" {
+		return nil
+	}
+	wait := c.InitContainer
+	wait.Name = cmp.Or(wait.Name, "init-pytorch")
+	return wait.Apply(template, host(job, master))
+}
+
+// Default implements controller.Defaulter.
+func (Controller) Default(job *kubeflowv1.PyTorchJob) { kubeflowv1.SetPyTorchJobDefaults(job) }
+
+// Validate implements controller.Validator.
+func (Controller) Validate(job *kubeflowv1.PyTorchJob) field.ErrorList {
+	return kubeflowv1.ValidatePyTorchJob(job)
+}
+
+// Warn implements controller.Warner.
+func (Controller) Warn(job *kubeflowv1.PyTorchJob) []plan.Event {
+	return podtemplate.EnvWarning(job.Spec.PyTorchReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
+		return environment(job, t, 0)
+	})
+}
+
+// ObjectKinds implements controller.ObjectKeeper.
+func (Controller) ObjectKinds() []client.Object { return autoscale.ObjectKinds() }
+
+// Objects implements controller.ObjectKeeper.
+func (Controller) Objects(job *kubeflowv1.PyTorchJob, _ *plan.Tally) []client.Object {
+	e := job.Spec.ElasticPolicy
+	if e == nil || job.Status.Finished() {
+		return nil
+	}
+	return autoscale.Objects(kubeflowv1.GroupVersion.WithKind(kubeflowv1.PyTorchJobKind), job.Name, e.MinReplicas, e.MaxReplicas, e.Metrics)
+}

@@ -1,0 +1,145 @@
+package pytorchjob_test
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/operators/internal/optest"
+	"github.com/jobkit/jobkit/operators/pytorchjob"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+func TestGolden(t *testing.T) {
+	optest.Golden(t, func(name string) controller.ControllerInterface[*kubeflowv1.PyTorchJob] {
+		var c pytorchjob.Controller
+		switch name {
+		case "own-init-container":
+			c.InitContainer = podtemplate.HostWait{Image: "registry.local/busybox", MaxTries: 7}
+		case "init-template":
+			c.InitContainer.Template = "- name: wait\n  image: {{.InitContainerImage}}\n  args: ['{{.MasterAddr}}', '{{.MaxTries}}']\n"
+		}
+		return c
+	})
+}
+
+const container = "template: {spec: {containers: [{name: pytorch, image: train}]}}"
+
+// workers is a job of two Workers with a restart policy.
+func workers(restartPolicy string) string {
+	return `
+metadata: {name: torch}
+spec:
+  pytorchReplicaSpecs:
+    Worker:
+      replicas: 2
+      restartPolicy: ` + restartPolicy + `
+      ` + container
+}
+
+// elastic is the same job with an elastic policy.
+func elastic(restartPolicy string) string {
+	return workers(restartPolicy) + `
+  elasticPolicy: {minReplicas: 1}`
+}
+
+// master is the same job with a Master.
+func master(restartPolicy string) string {
+	return workers(restartPolicy) + `
+    Master:
+      ` + container
+}
+
+func TestMaster(t *testing.T) {
+	p := optest.Policies{
+		Kind: "PyTorchJob", Job: "torch", Manifest: master, Type: "Worker", Pod: "torch-worker-1",
+		Running: "PyTorchJob torch is running.", Failed: "PyTorchJob torch is failed",
+	}
+	runs := map[string]optest.Run{
+		"Running": {
+			Reason: "Workers that have succeeded do not end the job", Job: master("Never"),
+			Fates:      map[string]optest.Fate{"torch-worker-0": optest.Succeeds(), "torch-worker-1": optest.Succeeds()},
+			Conditions: p.Conditions("Running"),
+		},
+		"Succeeded": {
+			Reason: "the Master has succeeded, whatever the Workers do", Job: master("Never"),
+			Fates:      map[string]optest.Fate{"torch-master-0": optest.Succeeds()},
+			Conditions: p.Conditions("PyTorchJob torch is successfully completed."),
+		},
+		"Both": {
+			Reason: "known-bugs row 36: the Master succeeds and a Worker fails at the same time: the job has succeeded", Job: master("Never"),
+			Fates:      map[string]optest.Fate{"torch-master-0": optest.Succeeds(), "torch-worker-0": optest.Fails(1)},
+			Conditions: p.Conditions("PyTorchJob torch is successfully completed."),
+		},
+	}
+	maps.Copy(runs, p.Runs())
+	optest.Play(t, pytorchjob.Controller{}, runs)
+}
+
+func TestWorkers(t *testing.T) {
+	p := optest.Policies{
+		Kind: "PyTorchJob", Job: "torch", Manifest: workers, Type: "Worker", Pod: "torch-worker-1",
+		Running: "PyTorchJob ns/torch is running.", Failed: "PyTorchJob torch is failed",
+	}
+	one := map[string]optest.Fate{"torch-worker-1": optest.Succeeds()}
+	runs := map[string]optest.Run{
+		"Running": {
+			Reason: "one of two Workers has succeeded: the job goes on", Job: workers("Never"), Fates: one,
+			Conditions: p.Conditions("Running"),
+		},
+		"Succeeded": {
+			Reason: "all Workers have succeeded", Job: workers("Never"),
+			Fates:      map[string]optest.Fate{"torch-worker-0": optest.Succeeds(), "torch-worker-1": optest.Succeeds()},
+			Conditions: p.Conditions("PyTorchJob ns/torch successfully completed."),
+		},
+		"Elastic": {
+			Reason: "with an elastic policy one Worker that has succeeded is enough", Job: elastic("Never"), Fates: one,
+			Conditions: p.Conditions("PyTorchJob ns/torch successfully completed."),
+		},
+	}
+	maps.Copy(runs, p.Runs())
+	optest.Play(t, pytorchjob.Controller{}, runs)
+}
+
+func TestAutoscaler(t *testing.T) {
+	optest.Autoscaler(t, pytorchjob.Controller{}, `
+metadata: {name: torch}
+spec:
+  elasticPolicy:
+    minReplicas: 1
+    maxReplicas: 2
+    metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
+  pytorchReplicaSpecs:
+    Worker:
+      `+container)
+}
+
+func TestWarn(t *testing.T) {
+	job := optest.Job[kubeflowv1.PyTorchJob](t, `
+metadata: {name: torch}
+spec:
+  elasticPolicy: {}
+  pytorchReplicaSpecs:
+    Worker:
+      template: {spec: {containers: [{name: pytorch, image: train, env: [{name: PET_NNODES}, {name: PET_RDZV_BACKEND}]}]}}`)
+	got := pytorchjob.Controller{}.Warn(job)
+	if len(got) != 1 {
+		t.Fatalf("variables that the template sets too are told in one event, got %v", got)
+	}
+	want := "The pod template of Worker sets variables that the operator sets too: the values of PET_NNODES are not used, because the operator sets them: remove them from the template; " +
+		"the values of PET_RDZV_BACKEND are used in place of the operator's."
+	if diff := cmp.Diff(want, got[0].Message); diff != "" {
+		t.Errorf("the warning names the variables (-want +got):\n%s", diff)
+	}
+}
+
+func TestNothingPanics(t *testing.T) {
+	optest.Robust(t, pytorchjob.Controller{},
+		`{metadata: {name: torch}, spec: {pytorchReplicaSpecs: {Worker: null, Master: null, Other: {}}}}`,
+		`{metadata: {name: torch}, spec: {elasticPolicy: {metrics: [], rdzvConf: []}, pytorchReplicaSpecs: {Master: {`+container+`}}}}`,
+		`{metadata: {name: torch}, spec: {pytorchReplicaSpecs: {Master: {replicas: 0, `+container+`}, Worker: {`+container+`}}}}`,
+	)
+}

@@ -1,0 +1,103 @@
+// Package tfjob runs TFJobs.
+//
+// The container "tensorflow" of a replica gets TF_CONFIG, unless the replica is the
+// only one: the addresses of all replicas by type, and which one it is.
+//
+//	{"cluster":{"ps":["job-ps-0.ns.svc:2222"],"worker":["job-worker-0.ns.svc:2222"]},
+//	 "task":{"type":"worker","index":0},"environment":"cloud"}
+//
+// With enableDynamicWorker a replica is told of the parameter servers and itself only,
+// so that Workers can come and go: a Worker, Chief, Master or Evaluator by its index,
+// and a parameter server of no other.
+//
+//	{"cluster":{"worker":{"1":"job-worker-1.ns.svc:2222"},"ps":["job-ps-0.ns.svc:2222"]},
+//	 "task":{"type":"worker","index":1}}
+//
+// A job with a Chief or Master runs while that does, and succeeds when that has.
+// Others run while a Worker does, and succeed when all Workers have or, unless
+// successPolicy is AllWorkers, when Worker 0 has. A Worker that fails fails the job,
+// but not with enableDynamicWorker as long as others go on.
+package tfjob
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
+)
+
+// Controller is what is special about TFJobs.
+type Controller struct {
+	// ClusterDomain ends the addresses in TF_CONFIG, for clusters whose resolver does
+	// not add it, for example "cluster.local". Default: none.
+	ClusterDomain string
+}
+
+// Kind implements controller.ControllerInterface.
+func (Controller) Kind() plan.Kind {
+	return plan.Kind{
+		Roles:             []plan.Role{{Type: chief, Max: 1}, {Type: evaluator}, {Type: master, Max: 1}, {Type: ps}, {Type: worker}},
+		ReplicaSpecsField: "tfReplicaSpecs",
+		ContainerName:     kubeflowv1.TFJobDefaultContainerName,
+		PortName:          kubeflowv1.TFJobDefaultPortName,
+		PortNumber:        kubeflowv1.TFJobDefaultPort,
+		RestartPolicy:     kubeflowv1.TFJobDefaultRestartPolicy,
+		ServiceMode:       commonv1.ServiceModePerReplica,
+	}
+}
+
+// Parts implements controller.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.TFJob) controller.Parts {
+	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.TFReplicaSpecs, Status: &job.Status}
+}
+
+// Rules implements controller.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.TFJob) plan.Rules {
+	var rules plan.Rules
+	if job.Spec.EnableDynamicWorker {
+		rules.MayFail = []plan.Replicas{plan.All(worker)}
+	}
+	for _, leader := range []commonv1.ReplicaType{chief, master} {
+		if plan.Count(job.Spec.TFReplicaSpecs, leader) > 0 {
+			leaders := []plan.Replicas{plan.All(leader)}
+			rules.Success, rules.Running, rules.Master = []plan.SuccessRule{plan.AllOf(leaders...)}, leaders, leaders
+			return rules
+		}
+	}
+	if plan.Count(job.Spec.TFReplicaSpecs, worker) == 0 {
+		return rules // Parameter servers or Evaluators alone are a success when all of them are.
+	}
+	first := plan.Index(worker, 0)
+	rules.Success = []plan.SuccessRule{plan.AllOf(plan.All(worker))}
+	rules.Running, rules.Master = []plan.Replicas{plan.All(worker)}, []plan.Replicas{first}
+	if p := job.Spec.SuccessPolicy; p == nil || *p != kubeflowv1.SuccessPolicyAllWorkers {
+		rules.Success = append(rules.Success, plan.AllOf(first))
+	}
+	return rules
+}
+
+// SetClusterSpec implements controller.ControllerInterface.
+func (c Controller) SetClusterSpec(job *kubeflowv1.TFJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	env, err := environment(job, c.ClusterDomain, r.Type, r.Index)
+	if main := podtemplate.Container(template, kubeflowv1.TFJobDefaultContainerName); main != nil {
+		env.Apply(main)
+	}
+	return err
+}
+
+// Validate implements controller.Validator.
+func (Controller) Validate(job *kubeflowv1.TFJob) field.ErrorList {
+	return kubeflowv1.ValidateTFJob(job)
+}
+
+// Warn implements controller.Warner.
+func (c Controller) Warn(job *kubeflowv1.TFJob) []plan.Event {
+	return podtemplate.EnvWarning(job.Spec.TFReplicaSpecs, kubeflowv1.TFJobDefaultContainerName, func(t commonv1.ReplicaType) podtemplate.Env {
+		env, _ := environment(job, c.ClusterDomain, t, 0) //nolint:errcheck // SetClusterSpec returns it
+		return env
+	})
+}

@@ -77,23 +77,12 @@ func EnvWarning(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container 
 		if spec == nil {
 			continue
 		}
-		e := env(t)
-		for i := range spec.Template.Spec.Containers {
-			c := &spec.Template.Spec.Containers[i]
-			if container != "" && c.Name != container {
-				continue
-			}
-			for _, v := range c.Env {
-				own := e.named(v.Name)
-				switch {
-				case own == nil:
-					continue
-				case own.Preset:
-					kept = append(kept, v.Name)
-				default:
-					replaced = append(replaced, v.Name)
-				}
-				in = append(in, string(t))
+		for _, v := range env(t).taken(&spec.Template, container) {
+			in = append(in, string(t))
+			if v.Preset {
+				kept = append(kept, v.Name)
+			} else {
+				replaced = append(replaced, v.Name)
 			}
 		}
 	}
@@ -109,6 +98,24 @@ func EnvWarning(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container 
 	}
 	return []plan.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
 		"The pod template of %s sets variables that the operator sets too: %s.", sortedOnce(in), strings.Join(says, "; "))}}
+}
+
+// taken are the variables that the named container of a template, or all of them,
+// sets itself.
+func (e Env) taken(template *corev1.PodTemplateSpec, container string) []*Var {
+	var out []*Var
+	for i := range template.Spec.Containers {
+		c := &template.Spec.Containers[i]
+		if container != "" && c.Name != container {
+			continue
+		}
+		for _, v := range c.Env {
+			if own := e.named(v.Name); own != nil {
+				out = append(out, own)
+			}
+		}
+	}
+	return out
 }
 
 func sortedOnce(names []string) string {

@@ -1,6 +1,7 @@
 package podtemplate_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,8 +16,8 @@ import (
 // envVars makes variables of names and values in turn.
 func envVars(pairs ...string) []corev1.EnvVar {
 	var out []corev1.EnvVar
-	for i := 0; i < len(pairs); i += 2 {
-		out = append(out, corev1.EnvVar{Name: pairs[i], Value: pairs[i+1]})
+	for pair := range slices.Chunk(pairs, 2) {
+		out = append(out, corev1.EnvVar{Name: pair[0], Value: pair[1]})
 	}
 	return out
 }
@@ -145,6 +146,69 @@ func TestPort(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kind := plan.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
 			if diff := cmp.Diff(tc.want, podtemplate.Port(kind, specs, tc.replicas)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestHostWait(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		wait   podtemplate.HostWait
+		has    []corev1.Container
+		want   []string
+		fails  string
+	}{
+		"Default": {
+			reason: "the container comes after those of the template",
+			has:    []corev1.Container{{Name: "fetch", Image: "fetch"}},
+			want:   []string{"fetch=fetch", "wait-for-host=alpine:3.10"},
+		},
+		"Named": {
+			reason: "name and image can be chosen",
+			wait:   podtemplate.HostWait{Name: "wait", Image: "busybox"},
+			want:   []string{"wait=busybox"},
+		},
+		"Taken": {
+			reason: "a template that has an init container of the name keeps its own",
+			wait:   podtemplate.HostWait{Name: "wait"},
+			has:    []corev1.Container{{Name: "wait", Image: "mine"}},
+			want:   []string{"wait=mine"},
+		},
+		"Template": {
+			reason: "a template can make several containers",
+			wait:   podtemplate.HostWait{Template: "[{name: a, image: '{{.MasterAddr}}'}, {name: b, image: '{{.MaxTries}}'}]"},
+			want:   []string{"a=leader", "b=100"},
+		},
+		"NoTemplate": {
+			reason: "a template that cannot be read is an error that shows it",
+			wait:   podtemplate.HostWait{Template: "{{"},
+			fails:  `reads "{{": it is no Go template`,
+		},
+		"Unknown": {
+			reason: "and so is one that wants more than there is",
+			wait:   podtemplate.HostWait{Template: "- name: '{{.Worker}}'"},
+			fails:  "it can use .MasterAddr, .InitContainerImage and .MaxTries only",
+		},
+		"NoList": {
+			reason: "and so is one that makes no containers",
+			wait:   podtemplate.HostWait{Template: "name: wait"},
+			fails:  "it must make a YAML list of containers",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{InitContainers: tc.has}}
+			err := tc.wait.Apply(template, "leader")
+			if tc.fails != "" && (err == nil || !strings.Contains(err.Error(), tc.fails)) || tc.fails == "" && err != nil {
+				t.Errorf("%s: got error %v, want %q", tc.reason, err, tc.fails)
+			}
+			var got []string
+			for _, c := range template.Spec.InitContainers {
+				got = append(got, c.Name+"="+c.Image)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

@@ -88,7 +88,7 @@ func sparse(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index 
 func addresses(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType) []string {
 	out := make([]string, plan.Count(job.Spec.TFReplicaSpecs, t))
 	for i := range out {
-		out[i] = address(job, domain, t, int32(i)) //nolint:gosec // as many as an int32 counts
+		out[i] = address(job, domain, t, int32(i))
 	}
 	return out
 }

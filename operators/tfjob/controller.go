@@ -15,8 +15,8 @@
 //
 // A job with a Chief or Master runs while that does, and succeeds when that has.
 // Others run while a Worker does, and succeed when all Workers have or, unless
-// successPolicy is AllWorkers, when Worker 0 has. A Worker that fails fails the job,
-// but not with enableDynamicWorker as long as others go on.
+// successPolicy is AllWorkers, when Worker 0 has. With enableDynamicWorker a Worker
+// that fails does not fail the job as long as others go on.
 package tfjob
 
 import (
@@ -97,7 +97,7 @@ func (Controller) Validate(job *kubeflowv1.TFJob) field.ErrorList {
 // Warn implements controller.Warner.
 func (c Controller) Warn(job *kubeflowv1.TFJob) []plan.Event {
 	return podtemplate.EnvWarning(job.Spec.TFReplicaSpecs, kubeflowv1.TFJobDefaultContainerName, func(t commonv1.ReplicaType) podtemplate.Env {
-		env, _ := environment(job, c.ClusterDomain, t, 0) //nolint:errcheck // SetClusterSpec returns it
+		env, _ := environment(job, c.ClusterDomain, t, 0) // SetClusterSpec returns the error
 		return env
 	})
 }

@@ -146,7 +146,7 @@ func TestDynamicWorkers(t *testing.T) {
 			Conditions: p.Conditions("Running"), Restarts: 1,
 		},
 		"PSFails": {
-			Reason: "a parameter server that fails fails the job", Job: dynamic("Never"),
+			Reason: "the failure of a parameter server is that of the job", Job: dynamic("Never"),
 			Fates: map[string]optest.Fate{"tf-ps-0": optest.Fails(1)},
 			Conditions: append(p.Conditions("Running ended"),
 				"Failed True TFJobFailed: TFJob ns/tf has failed because 1 PS replica(s) failed. First failure: pod tf-ps-0, exit code 1, restart policy Never."),

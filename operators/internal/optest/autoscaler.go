@@ -2,6 +2,7 @@ package optest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func Autoscaler[T any, J interface {
 		return func(ctx context.Context, c client.Client) error {
 			job := J(new(T))
 			if err := c.Get(ctx, key, job); err != nil {
-				return err
+				return fmt.Errorf("cannot read the job: %w", err)
 			}
 			author.Parts(job).RunPolicy.Suspend = &suspended
 			return c.Update(ctx, job)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -73,21 +74,26 @@ func Golden[T any, J interface {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, golden := Text(t, objects), filepath.Join("testdata", name+".golden.yaml")
-			if *rewrite {
-				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(golden) //nolint:gosec // a file of testdata
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := gocmp.Diff(string(want), got); diff != "" {
-				t.Errorf("what the job gets has changed (-want +got); if it is meant to, run go test . -rewrite:\n%s", diff)
-			}
+			compare(t, filepath.Join("testdata", name+".golden.yaml"), Text(t, objects))
 		})
+	}
+}
+
+// compare compares a text with a golden file, or writes the file anew.
+func compare(t *testing.T, golden, got string) {
+	t.Helper()
+	if *rewrite {
+		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(golden) //nolint:gosec // a file of testdata
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(string(want), got); diff != "" {
+		t.Errorf("what the job gets has changed (-want +got); if it is meant to, run go test . -rewrite:\n%s", diff)
 	}
 }
 
@@ -140,28 +146,13 @@ func Play[T any, J interface {
 	for _, name := range slices.Sorted(maps.Keys(runs)) {
 		run := runs[name]
 		t.Run(name, func(t *testing.T) {
-			world, err := jobtest.NewWorld(author, Scheme(t), jobtest.Options{Fate: run.fate})
-			if err != nil {
-				t.Fatal(err)
-			}
-			job := J(Job[T](t, run.Job))
-			job.SetNamespace(cmp.Or(job.GetNamespace(), "ns"))
-			if err := world.Client().Create(t.Context(), job); err != nil {
-				t.Fatal(err)
-			}
-			if err := world.Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if err := world.Client().Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
-				t.Fatal(err)
-			}
-			status := author.Parts(job).Status
+			status, transcript := play(t, run, author, J(Job[T](t, run.Job)))
 			var got []string
 			for _, c := range status.Conditions {
 				got = append(got, fmt.Sprintf("%s %s %s: %s", c.Type, c.Status, c.Reason, c.Message))
 			}
 			if diff := gocmp.Diff(run.Conditions, got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s\n%s", run.Reason, diff, world.Transcript())
+				t.Errorf("%s (-want +got):\n%s\n%s", run.Reason, diff, transcript)
 			}
 			if diff := gocmp.Diff(run.Restarts, status.Restarts); diff != "" {
 				t.Errorf("%s: restarts (-want +got):\n%s", run.Reason, diff)
@@ -170,11 +161,31 @@ func Play[T any, J interface {
 	}
 }
 
+// play runs a job, and returns its status at the end and the transcript.
+func play[J client.Object](t *testing.T, run Run, author controller.ControllerInterface[J], job J) (*commonv1.JobStatus, string) {
+	t.Helper()
+	world, err := jobtest.NewWorld(author, Scheme(t), jobtest.Options{Fate: run.fate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.SetNamespace(cmp.Or(job.GetNamespace(), "ns"))
+	if err := world.Client().Create(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := world.Client().Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+		t.Fatal(err)
+	}
+	return author.Parts(job).Status, world.Transcript()
+}
+
 // fate finds the fate of a pod.
 func (r Run) fate(pod *corev1.Pod) jobtest.Fate {
 	attempts := r.Fates[pod.Name]
 	for i, f := range attempts {
-		if pod.Labels[commonv1.AttemptLabel] == fmt.Sprint(i) {
+		if pod.Labels[commonv1.AttemptLabel] == strconv.Itoa(i) {
 			return f
 		}
 	}

@@ -38,8 +38,8 @@ func (p Policies) Runs() map[string]Run {
 		r.Restarts, r.Conditions = restarts, p.Conditions("Running")
 		return r
 	}
-	fails := func(code int, policy, reason string) Run {
-		r := run(policy, reason, jobtest.Fate{Run: time.Minute, Exits: []int32{int32(code)}})
+	fails := func(code int32, policy, reason string) Run {
+		r := run(policy, reason, jobtest.Fate{Run: time.Minute, Exits: []int32{code}})
 		r.Conditions = append(p.Conditions("Running ended"), fmt.Sprintf(
 			"Failed True %sFailed: %s because 1 %s replica(s) failed. First failure: pod %s, exit code %d, restart policy %s.",
 			p.Kind, p.Failed, p.Type, p.Pod, code, policy))

@@ -2,12 +2,14 @@ package controller_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
@@ -86,6 +88,35 @@ func TestKnownBugs(t *testing.T) {
 			if strings.Contains(string(mod), unwanted) {
 				t.Errorf("go.mod has %q", unwanted)
 			}
+		}
+	})
+
+	t.Run("Row57: a foreign service that looks like one of the job's stays", func(t *testing.T) {
+		foreign := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "foreign", Labels: map[string]string{
+			commonv1.JobNameLabel: "job", commonv1.OperatorNameLabel: "testjob-controller",
+		}}}
+		b := newBench(t, testjob.Controller{}, testJob(1), foreign)
+		for _, phase := range []corev1.PodPhase{corev1.PodRunning, corev1.PodSucceeded} {
+			mustReconcile(t, b)
+			if slices.Contains(b.calls, "delete service foreign") {
+				t.Errorf("it is deleted: %v", b.calls)
+			}
+			b.setPhase(phase)
+		}
+		mustReconcile(t, b)
+		var left corev1.ServiceList
+		if err := b.client.List(t.Context(), &left); err != nil || len(left.Items) != 1 || left.Items[0].Name != "foreign" {
+			t.Errorf("it stays, and the job's own goes: %v, %v", left.Items, err)
+		}
+	})
+
+	t.Run("Row78: the column STATE is the state", func(t *testing.T) {
+		crd, err := os.ReadFile("../config/crd/kubeflow.org_testjobs.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(crd), "- jsonPath: .status.state\n      name: State\n") {
+			t.Error("the column State is not .status.state")
 		}
 	})
 }

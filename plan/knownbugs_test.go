@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,17 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+	t.Run("Row28: a job that waits is not written to for that", func(t *testing.T) {
+		m := newModel(workers(2))
+		m.settle() // its pods are pending from now on
+		written := m.in.Status.LastReconcileTime
+		for range 3 {
+			m.in.Now = m.in.Now.Add(time.Hour)
+			if p := m.reconcile(); p.WriteStatus || p.RequeueAfter != 0 || !written.Equal(p.Status.LastReconcileTime) {
+				t.Errorf("a write would bring on the next look, and that the next write: %+v", p)
+			}
+		}
+	})
 	t.Run("Row30: recreated pods count against the limit", func(t *testing.T) {
 		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.in.RunPolicy.BackoffLimit = new(int32(2))
@@ -226,6 +238,27 @@ func TestKnownBugs(t *testing.T) {
 		}
 		if failures != 3 || m.in.Status.Restarts != 2 {
 			t.Errorf("2 restarts allow 3 failures; there were %d and %d", m.in.Status.Restarts, failures)
+		}
+	})
+	t.Run("Row32: a failure of all replicas at once is one restart of the job", func(t *testing.T) {
+		m := started(workers(3), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+		m.in.RunPolicy.BackoffLimit = new(int32(1))
+		crash := func() {
+			for _, pod := range m.in.Pods {
+				m.end(pod, 137)
+			}
+			m.settle()
+			m.in.Now = m.in.Now.Add(time.Hour)
+			m.settle()
+			m.run()
+			m.settle()
+		}
+		if crash(); m.in.Status.Restarts != 1 || m.in.Status.State != commonv1.JobRunning {
+			t.Errorf("the limit of 1 allows one: %d, %s", m.in.Status.Restarts, m.in.Status.State)
+		}
+		if crash(); m.in.Status.Restarts != 1 || m.in.Status.State != commonv1.JobFailed {
+			t.Errorf("the second time the job fails: %d, %s", m.in.Status.Restarts, m.in.Status.State)
 		}
 	})
 	t.Run("Row36: the Master's success goes before a Worker's failure", func(t *testing.T) {
@@ -253,12 +286,44 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("counted %d times", m.in.Status.Restarts)
 		}
 	})
+	t.Run("Row41: a pod that failed without an exit code gets none", func(t *testing.T) {
+		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.pod("worker-0").Status = corev1.PodStatus{Phase: corev1.PodFailed}
+		m.settle()
+		s := m.in.Status
+		if s.Restarts != 1 || len(s.Failures) != 1 || s.Failures[0].ExitCode != nil {
+			t.Errorf("it is restarted, and the failure has no exit code: %d, %+v", s.Restarts, s.Failures)
+		}
+	})
+	t.Run("Row46: a failed pod that its node may run again is cleaned up", func(t *testing.T) {
+		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+			m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyRunning)
+			m.in.Rules.Success = []plan.SuccessRule{plan.AllOf(plan.All(master))}
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyOnFailure
+		})
+		m.end(m.pod("worker-0"), 1)
+		m.end(m.pod("master-0"), 0)
+		m.settle()
+		if m.pod("worker-0") != nil || m.pod("master-0") == nil {
+			t.Errorf("the worker goes, the master that ended stays: %d pods", len(m.in.Pods))
+		}
+	})
 	t.Run("Row59: replicas 0 creates nothing", func(t *testing.T) {
 		m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
 		m.in.Replicas[worker].Replicas = new(int32(0))
 		m.settle()
 		if len(m.in.Pods) != 1 {
 			t.Errorf("there are %d pods", len(m.in.Pods))
+		}
+	})
+	t.Run("Row60: a stray pod brings no others", func(t *testing.T) {
+		m := started(workers(2), nil)
+		stray := m.pod("worker-0").DeepCopy()
+		stray.Name, stray.UID, stray.Labels[commonv1.ReplicaIndexLabel] = "job-worker-5", "stray", "5"
+		m.in.Pods = append(m.in.Pods, stray)
+		m.writes = 0
+		if m.settle(); len(m.in.Pods) != 2 || m.writes != 1 {
+			t.Errorf("the stray pod goes and nothing else happens: %d pods, %d writes", len(m.in.Pods), m.writes)
 		}
 	})
 	t.Run("Row61: strange index labels neither crash nor multiply", func(t *testing.T) {
@@ -271,11 +336,88 @@ func TestKnownBugs(t *testing.T) {
 			}
 		}
 	})
+	t.Run("Row62: a failed pod that the job does not want is no failure", func(t *testing.T) {
+		m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.end(m.pod("worker-1"), 137)
+		m.in.Replicas[worker].Replicas = new(int32(1))
+		want := []plan.Action{plan.DeletePod{Name: "job-worker-1", UID: m.pod("worker-1").UID, Reason: "the job does not want this replica"}}
+		p := m.reconcile()
+		if diff := cmp.Diff(want, p.Actions); diff != "" {
+			t.Errorf("it is deleted, once (-want +got):\n%s", diff)
+		}
+		m.settle()
+		if s := m.in.Status; s.State != commonv1.JobRunning || s.Restarts != 0 || s.ReplicaStatuses[worker].Failed != 0 {
+			t.Errorf("the job goes on, and counts neither a restart nor a failed replica: %+v", s)
+		}
+	})
 	t.Run("Row72: an empty managedBy is this controller", func(t *testing.T) {
 		m := newModel(workers(1))
 		m.in.RunPolicy.ManagedBy = new("")
 		if m.settle(); len(m.in.Pods) != 1 {
 			t.Error("the job was left alone")
+		}
+	})
+	t.Run("Row78: the state is what is true last, not what changed last", func(t *testing.T) {
+		m := started(workers(1), nil)
+		m.in.RunPolicy.Suspend = new(true)
+		m.settle()
+		if got := m.in.Status.State; got != commonv1.JobSuspended {
+			t.Errorf("the job is %s", got)
+		}
+		m.in.RunPolicy.Suspend = new(false)
+		if m.settle(); m.in.Status.State == commonv1.JobSuspended {
+			t.Errorf("a job that was resumed is not suspended: %q", conditions(&m.in.Status))
+		}
+		m.run()
+		if m.settle(); m.in.Status.State != commonv1.JobRunning {
+			t.Errorf("the job is %s", m.in.Status.State)
+		}
+	})
+	t.Run("Row79: Restarting ends when the job succeeds or is suspended", func(t *testing.T) {
+		ends := map[commonv1.JobConditionType]func(*model){
+			commonv1.JobSucceeded: func(m *model) { m.end(m.pod("master-0"), 0) },
+			commonv1.JobSuspended: func(m *model) { m.in.RunPolicy.Suspend = new(true) },
+		}
+		for want, end := range ends {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+				m.in.Rules.Success = []plan.SuccessRule{plan.AllOf(plan.All(master))}
+				m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
+			})
+			m.end(m.pod("worker-0"), 137)
+			if m.settle(); m.in.Status.State != commonv1.JobRestarting {
+				t.Fatalf("the job is %s", m.in.Status.State)
+			}
+			end(m)
+			m.settle()
+			if s := &m.in.Status; s.State != want || s.Condition(commonv1.JobRestarting) != nil {
+				t.Errorf("want %s and no Restarting, got %q", want, conditions(s))
+			}
+		}
+	})
+	t.Run("Row82: each event is told once, and that a job failed is a warning", func(t *testing.T) {
+		m := newModel(workers(1))
+		var told []plan.Event
+		look := func(change func()) {
+			change()
+			for range 3 {
+				m.in.Now = m.in.Now.Add(time.Minute)
+				told = append(told, m.reconcile().Events...)
+			}
+		}
+		look(func() { m.in.RunPolicy.Suspend = new(true) })
+		look(func() { m.in.RunPolicy.Suspend = new(false) })
+		look(m.run)
+		look(func() { m.end(m.pod("worker-0"), 1) })
+		var got []string
+		for _, e := range told {
+			got = append(got, fmt.Sprintf("%s warning=%t", e.Reason, e.Warning))
+		}
+		want := []string{
+			"TestJobCreated warning=false", "TestJobSuspended warning=false", "TestJobResumed warning=false",
+			"TestJobRunning warning=false", "TestJobFailed warning=true", "ExitedWithCode warning=true",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 	t.Run("Row84: replicas are counted while their pods terminate", func(t *testing.T) {
@@ -285,6 +427,17 @@ func TestKnownBugs(t *testing.T) {
 		m.settle()
 		if got := m.in.Status.ReplicaStatuses[worker].Active; got != 1 {
 			t.Errorf("the pod still runs, and %d are counted", got)
+		}
+	})
+	t.Run("Row87: pods are found by a name of their own, without a service each", func(t *testing.T) {
+		m := started(workers(3), nil)
+		if len(m.in.Services) != 1 || m.in.Services[0].Name != "job" || m.in.Services[0].Spec.ClusterIP != corev1.ClusterIPNone {
+			t.Fatalf("want one headless service, of the job's name: %v", m.in.Services)
+		}
+		for _, pod := range m.in.Pods {
+			if pod.Spec.Hostname != pod.Name || pod.Spec.Subdomain != "job" {
+				t.Errorf("%s is to be found as %s.job, not as %s.%s", pod.Name, pod.Name, pod.Spec.Hostname, pod.Spec.Subdomain)
+			}
 		}
 	})
 }

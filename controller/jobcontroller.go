@@ -112,6 +112,9 @@ func (c *JobController[J]) prove(ctx context.Context, job J, in *plan.Input, p *
 	if len(p.Actions) == 0 {
 		return true, nil
 	}
+	if _, only := p.Actions[0].(plan.DeleteJob); only && len(p.Actions) == 1 {
+		return true, nil // Its own precondition proves it (see deleteJob).
+	}
 	live := c.set.metadata()
 	err := c.APIReader.Get(ctx, client.ObjectKeyFromObject(job), live)
 	if apierrors.IsNotFound(err) {

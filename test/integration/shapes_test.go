@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,7 @@ func (s *shape) job(ns string, n int) *testv1.TestJob {
 	}
 	failing := make([]string, len(s.failing))
 	for i, index := range s.failing {
-		failing[i] = fmt.Sprint(index)
+		failing[i] = strconv.Itoa(int(index))
 	}
 	worker := replicas(s.workers, append(slices.Clone(s.life), "run-for", runFor.String(), "fail-index", strings.Join(failing, ","))...)
 	worker.RestartPolicy = s.policy
@@ -139,7 +140,7 @@ func (s *shape) wrongWithPods(job *testv1.TestJob, h *history) string {
 		}
 		var want []string
 		for attempt := range last + 1 {
-			want = append(want, fmt.Sprint(attempt))
+			want = append(want, strconv.Itoa(attempt))
 		}
 		name := fmt.Sprintf("%s-worker-%d", job.Name, i)
 		got := h.attempts(name)

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -181,11 +182,16 @@ type timedEvent struct {
 	at time.Time
 }
 
-// watchEvents watches the objects of a kind in a namespace. The channel is closed
-// when the test is over.
+// watchEvents watches the objects of a kind in a namespace, from now on. The
+// channel is closed when the test is over.
 func watchEvents(t *testing.T, list client.ObjectList, ns string) <-chan timedEvent {
 	t.Helper()
-	w, err := cluster.client.Watch(t.Context(), list, client.InNamespace(ns))
+	if err := cluster.client.List(t.Context(), list, client.InNamespace(ns)); err != nil {
+		t.Fatal(err)
+	}
+	// The API server ends the watches of clients that are slow; this one goes on where
+	// it was.
+	w, err := watchtools.NewRetryWatcherWithContext(t.Context(), list.GetResourceVersion(), watcher{list, ns})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,4 +204,15 @@ func watchEvents(t *testing.T, list client.ObjectList, ns string) <-chan timedEv
 	}()
 	t.Cleanup(w.Stop)
 	return events
+}
+
+// watcher watches the objects of a kind in a namespace.
+type watcher struct {
+	list client.ObjectList
+	ns   string
+}
+
+// WatchWithContext implements cache.WatcherWithContext.
+func (w watcher) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	return cluster.client.Watch(ctx, w.list, &client.ListOptions{Namespace: w.ns, Raw: &options})
 }

@@ -258,18 +258,12 @@ func watchHistory(t *testing.T, ns string) *history {
 		jobs: map[string]commonv1.JobStatus{}, writes: make(chan struct{}, 1),
 	}
 	for _, list := range []client.ObjectList{&corev1.PodList{}, &testv1.TestJobList{}} {
-		w, err := cluster.client.Watch(t.Context(), list, client.InNamespace(ns))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
+		events := watchEvents(t, list, ns)
 		go func() {
-			defer close(ended)
-			for e := range w.ResultChan() {
-				h.add(e)
+			for e := range events {
+				h.add(e.Event)
 			}
 		}()
-		t.Cleanup(func() { w.Stop(); <-ended })
 	}
 	return h
 }

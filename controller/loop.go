@@ -44,7 +44,9 @@ func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request)
 
 // onTime sees to it that a job is looked at again when its time comes, whatever
 // else is going on.
-func (c *JobController[J]) onTime(ctx context.Context, req reconcile.Request, result reconcile.Result, err error) (reconcile.Result, error) {
+func (c *JobController[J]) onTime(
+	ctx context.Context, req reconcile.Request, result reconcile.Result, err error,
+) (reconcile.Result, error) {
 	// A job that was there when the operator started came with low priority, which
 	// would stick to it as long as nothing but time passes for it.
 	result.Priority = new(0)

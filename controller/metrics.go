@@ -47,7 +47,8 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 		return c
 	}
 	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
-		h, err := register(registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"framework"}))
+		o := prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}
+		h, err := register(registry, prometheus.NewHistogramVec(o, []string{"framework"}))
 		errs = append(errs, err)
 		return h
 	}
@@ -70,8 +71,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 // register registers a collector, or returns the one of the same name and labels.
 func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, error) {
 	err := registry.Register(c)
-	var there prometheus.AlreadyRegisteredError
-	if errors.As(err, &there) {
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if same, ok := there.ExistingCollector.(C); ok {
 			return same, nil
 		}

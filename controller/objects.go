@@ -34,14 +34,16 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	wanted := c.set.keeper.Objects(job, tally)
 	out := make([]plan.Object, 0, len(wanted)+len(found))
 	for _, w := range wanted {
-		o, err := c.compare(job, in, w, found)
+		o, err := c.compare(in, w, found)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, o)
 	}
 	for key, f := range found { // what is left is not wanted
-		out = append(out, plan.Object{Kind: key.kind, Name: key.name, UID: f.GetUID(), Version: f.GetResourceVersion(), Leaving: f.GetDeletionTimestamp() != nil})
+		out = append(out, plan.Object{
+			Kind: key.kind, Name: key.name, UID: f.GetUID(), Version: f.GetResourceVersion(), Leaving: f.GetDeletionTimestamp() != nil,
+		})
 	}
 	slices.SortFunc(out[len(wanted):], func(a, b plan.Object) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	return out, nil
@@ -49,7 +51,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 
 // compare sets one wanted object beside the one that is there, and takes that off
 // the list.
-func (c *JobController[J]) compare(job J, in *plan.Input, wanted client.Object, found map[childName]client.Object) (plan.Object, error) {
+func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found map[childName]client.Object) (plan.Object, error) {
 	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
 	if err != nil {
 		return plan.Object{}, reconcile.TerminalError(fmt.Errorf("Objects() of %s wants a %T, which the scheme does not know: %w", in.Kind.Name, wanted, err))
@@ -183,7 +185,7 @@ func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client
 		}
 		body["metadata"] = metadata
 		data, err := json.Marshal(body)
-		return o, client.RawPatch(types.MergePatchType, data), err //nolint:wrapcheck // cannot fail for what an object holds
+		return o, client.RawPatch(types.MergePatchType, data), err
 	}
 	return nil, nil, fmt.Errorf("cannot update %s %s: the kind is not among those that ObjectKinds names", a.Kind, a.Name)
 }

@@ -68,6 +68,11 @@ func (d *decision) fatal(failed []failedReplica) (string, *failedReplica) {
 	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && int64(d.plan.Status.Restarts)+int64(d.wanted(failed)) > int64(*limit) {
 		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d", *limit), firstOf(failed)
 	}
+	return d.fatalForReplica(failed)
+}
+
+// fatalForReplica says which replica has had more restarts than it may have.
+func (d *decision) fatalForReplica(failed []failedReplica) (string, *failedReplica) {
 	limit := d.in.RunPolicy.BackoffLimitPerReplica
 	if limit == nil {
 		return "", nil

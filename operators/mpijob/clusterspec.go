@@ -79,7 +79,7 @@ func launcherHasGPU(job *kubeflowv1.MPIJob) bool {
 func workers(job *kubeflowv1.MPIJob) []string {
 	names := make([]string, plan.Count(job.Spec.MPIReplicaSpecs, worker))
 	for i := range names {
-		names[i] = plan.PodName(job.Name, worker, int32(i)) //nolint:gosec // at most plan.MaxReplicas
+		names[i] = plan.PodName(job.Name, worker, int32(i))
 	}
 	return names
 }
@@ -132,7 +132,9 @@ func launcherEnv(job *kubeflowv1.MPIJob) podtemplate.Env {
 		// Some container runtimes would show it all GPUs of the node.
 		env = append(env, podtemplate.Preset("NVIDIA_VISIBLE_DEVICES", ""), podtemplate.Preset("NVIDIA_DRIVER_CAPABILITIES", ""))
 	}
-	return append(env, podtemplate.Preset("I_MPI_HYDRA_BOOTSTRAP", "rsh"), podtemplate.Preset("I_MPI_HYDRA_BOOTSTRAP_EXEC", configDir+"/"+kubexec))
+	return append(env,
+		podtemplate.Preset("I_MPI_HYDRA_BOOTSTRAP", "rsh"),
+		podtemplate.Preset("I_MPI_HYDRA_BOOTSTRAP_EXEC", configDir+"/"+kubexec))
 }
 
 // prepareLauncher gives a launcher kubectl, the hosts, and the right to reach them.

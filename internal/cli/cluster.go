@@ -12,6 +12,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/jobkit/jobkit/internal/version"
 )
 
 // clusterFlags say which cluster a command speaks to, as kubectl's flags do.
@@ -81,7 +83,7 @@ func (a *app) connect(ctx context.Context, f clusterFlags) (*clusterClient, erro
 // clientFor makes a client from a configuration.
 func (a *app) clientFor(config *rest.Config) (*clusterClient, error) {
 	config = rest.CopyConfig(config)
-	config.UserAgent = "jobkit/" + version()
+	config.UserAgent = "jobkit/" + version.String()
 	config.QPS = -1 // the API server knows better how much it can bear
 	config.WarningHandler = rest.NewWarningWriter(a.streams.Err, rest.WarningWriterOptions{Deduplicate: true})
 

@@ -1,0 +1,20 @@
+// Operator runs the job kinds of kubeflow.org/v1 on a cluster: TFJob, PyTorchJob,
+// MPIJob, XGBoostJob, PaddleJob and JAXJob. It takes the place of training-operator v1
+// and understands its flags.
+//
+// What it does is in internal/operator; "operator --help" and docs/operator.md
+// describe it.
+package main
+
+import (
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/jobkit/jobkit/internal/operator"
+)
+
+func main() {
+	// A second signal ends the process at once.
+	os.Exit(operator.Main(ctrl.SetupSignalHandler(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,144 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/operators"
+)
+
+// lookAgain is how often the operator looks for a CRD that is missing.
+const lookAgain = 10 * time.Second
+
+// start sets up the controllers of the kinds. Those whose CRD is not there would keep
+// the manager from starting any, and end it after two minutes; they are set up when
+// the CRD is.
+func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error {
+	s := &starter{log: mgr.GetLogger().WithName("operator"), wait: lookAgain}
+	s.served = func(gvk schema.GroupVersionKind) (bool, error) { return served(mgr.GetRESTMapper(), gvk) }
+	s.setUp = func(k operators.Kind) error { return k.SetupWithManager(mgr, o) }
+	for _, k := range kinds {
+		gvk, err := gvkOf(mgr.GetScheme(), k)
+		if err != nil {
+			return err
+		}
+		s.missing = append(s.missing, missing{kind: k, gvk: gvk})
+	}
+	if err := s.look(); err != nil || len(s.missing) == 0 {
+		return err
+	}
+	s.complain()
+	if err := mgr.Add(s); err != nil {
+		return fmt.Errorf("cannot wait for the CRDs that are missing: %w", err)
+	}
+	return nil
+}
+
+// starter sets up the controllers of kinds as their CRDs appear.
+type starter struct {
+	// served tells whether the API server serves a kind, setUp sets its controller up.
+	served  func(schema.GroupVersionKind) (bool, error)
+	setUp   func(operators.Kind) error
+	log     logr.Logger
+	wait    time.Duration
+	missing []missing
+}
+
+// missing is a kind whose controller is not set up yet.
+type missing struct {
+	kind operators.Kind
+	gvk  schema.GroupVersionKind
+}
+
+// crd is the name of the kind's CRD.
+func (m missing) crd() string { return strings.ToLower(m.gvk.Kind) + "s." + m.gvk.Group }
+
+func (m missing) mend() string {
+	return fmt.Sprintf("run \"jobkit install-crds\" (or kubectl apply --server-side -f config/crd/%s_%ss.yaml), or leave %s out of --kinds",
+		m.gvk.Group, strings.ToLower(m.gvk.Kind), m.kind.Name)
+}
+
+// gvkOf finds the kind that goes by a name in lower case.
+func gvkOf(known *runtime.Scheme, k operators.Kind) (schema.GroupVersionKind, error) {
+	for kind := range known.KnownTypes(kubeflowv1.GroupVersion) {
+		if strings.EqualFold(kind, k.Name) {
+			return kubeflowv1.GroupVersion.WithKind(kind), nil
+		}
+	}
+	return schema.GroupVersionKind{}, fmt.Errorf("the scheme has no type for the kind %s", k.Name)
+}
+
+// served tells whether the API server serves a kind.
+func served(mapper meta.RESTMapper, gvk schema.GroupVersionKind) (bool, error) {
+	_, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if meta.IsNoMatchError(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot find out whether the API server serves %s: %w", gvk.Kind, err)
+	}
+	return true, nil
+}
+
+// look sets up the kinds that are served now.
+func (s *starter) look() error {
+	for i := 0; i < len(s.missing); {
+		m := s.missing[i]
+		there, err := s.served(m.gvk)
+		if err != nil {
+			return err
+		}
+		if !there {
+			i++
+			continue
+		}
+		if err := s.setUp(m.kind); err != nil {
+			return fmt.Errorf("cannot set up %s: %w", m.kind.Name, err)
+		}
+		s.missing = slices.Delete(s.missing, i, i+1)
+	}
+	return nil
+}
+
+// complain tells of each kind that is missing, and how to mend that.
+func (s *starter) complain() {
+	for _, m := range s.missing {
+		s.log.Error(nil, "The CRD of a job kind is missing, so its jobs are not run; the operator runs the other kinds, and looks again every "+s.wait.String(),
+			"kind", m.gvk.Kind, "version", m.gvk.GroupVersion().String(), "crd", m.crd(), "mend", m.mend())
+	}
+}
+
+// NeedLeaderElection lets the kinds be set up everywhere; their controllers wait for
+// the lease by themselves.
+func (s *starter) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable: it looks for the CRDs until all are there.
+func (s *starter) Start(ctx context.Context) error {
+	ticker := time.NewTicker(s.wait)
+	defer ticker.Stop()
+	for len(s.missing) > 0 {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		before := len(s.missing)
+		if err := s.look(); err != nil {
+			s.log.Error(err, "Looking for missing CRDs failed; trying again")
+		}
+		if len(s.missing) < before {
+			s.log.Info("CRDs have appeared; their jobs are run now", "stillMissing", len(s.missing))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+// Package operator is the program that runs all job kinds: its flags, its manager, and
+// what it does about a kind whose CRD is not there.
+package operator
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/internal/version"
+	"github.com/jobkit/jobkit/operators"
+)
+
+// The exit codes.
+const (
+	exitOK = 0
+	// exitFailed: the operator cannot run, or go on.
+	exitFailed = 1
+	// exitUsage: the command line is wrong.
+	exitUsage = 2
+)
+
+// Main runs the operator until ctx ends, and returns the exit code of the process. args
+// do not include the program's name.
+func Main(ctx context.Context, args []string, getenv func(string) string, out, errOut io.Writer) int {
+	o, err := parse(args, getenv, out)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "operator:", err)
+		return exitUsage
+	}
+	if o.version {
+		fmt.Fprintln(out, version.Line("operator"))
+		return exitOK
+	}
+	log, err := o.log.logger(errOut)
+	if err != nil {
+		fmt.Fprintln(errOut, "operator:", err)
+		return exitUsage
+	}
+	// The Kubernetes libraries have one logger for the whole process; it is set here and
+	// nowhere else.
+	klog.SetLogger(log)
+	ctrl.SetLogger(log)
+	if err := o.run(ctx); err != nil {
+		log.Error(err, "The operator ended")
+		return exitFailed
+	}
+	log.Info("The operator ended as it was asked to")
+	return exitOK
+}
+
+// run runs the operator until ctx ends.
+func (o *options) run(ctx context.Context) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("no cluster: run it in a pod, or name a kubeconfig with --kubeconfig or KUBECONFIG: %w", err)
+	}
+	o.limit(config)
+	kinds := o.selected()
+	known := runtime.NewScheme()
+	if err := scheme.AddToScheme(known); err != nil {
+		return fmt.Errorf("cannot make the core types known: %w", err)
+	}
+	for _, k := range kinds {
+		if err := k.AddToScheme(known); err != nil {
+			return fmt.Errorf("cannot make the types of %s known: %w", k.Name, err)
+		}
+	}
+	mgr, err := ctrl.NewManager(config, o.manager(known, kinds))
+	if err != nil {
+		return fmt.Errorf("cannot make the manager: %w", err)
+	}
+	o.announce(kinds)
+	if err := errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping)); err != nil {
+		return fmt.Errorf("cannot add the probes: %w", err)
+	}
+	if err := start(mgr, kinds, o.forKinds()); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("cannot go on: %w", err)
+	}
+	return nil
+}
+
+// limit sets how many requests a second the operator makes.
+func (o *options) limit(config *rest.Config) {
+	config.UserAgent = "jobkit-operator/" + version.String()
+	config.QPS = -1 // no limit
+	if o.qps > 0 {
+		config.QPS, config.Burst = float32(o.qps), o.burst
+		if o.burst == 0 {
+			config.Burst = max(1, int(2*o.qps))
+		}
+	}
+}
+
+// manager are the options of the manager.
+func (o *options) manager(known *runtime.Scheme, kinds []operators.Kind) ctrl.Options {
+	var further []client.Object
+	for _, k := range kinds {
+		further = append(further, k.ObjectKinds...)
+	}
+	caches := controller.CacheOptions(further...)
+	if o.namespace != "" {
+		caches.DefaultNamespaces = map[string]cache.Config{o.namespace: {}}
+	}
+	lease := o.leaderElectionNamespace
+	if lease == "" && !inCluster() {
+		lease = "default"
+		if o.namespace != "" {
+			lease = o.namespace
+		}
+	}
+	return ctrl.Options{
+		Scheme: known, Cache: caches,
+		Metrics:                server.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress: o.probeAddress, PprofBindAddress: o.pprofAddress,
+		LeaderElection: o.leaderElect, LeaderElectionID: o.leaderElectionID, LeaderElectionNamespace: lease,
+		// The process ends when the manager does, so another one may begin at once.
+		LeaderElectionReleaseOnCancel: true,
+	}
+}
+
+// inCluster tells whether the process is in a pod with a service account.
+func inCluster() bool {
+	_, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	return err == nil
+}
+
+// announce logs what is run, and with what.
+func (o *options) announce(kinds []operators.Kind) {
+	log := ctrl.Log.WithName("operator")
+	names := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		names = append(names, k.Name)
+	}
+	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace, "leaderElection", o.leaderElect)
+	if len(o.ignored) > 0 {
+		log.Info("There is no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
+	}
+}

@@ -90,6 +90,7 @@ generate: ## Generate deep copies, CRDs and RBAC, and put code into the document
 	@$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/kubeflow/... output:crd:dir=config/crd
 	@$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./examples/testjob/v1/... output:crd:dir=config/crd
 	@$(TOOL) controller-gen rbac:roleName=testjob-operator paths=./examples/testjob/... output:rbac:dir=config/rbac/testjob
+	@$(TOOL) controller-gen rbac:roleName=jobkit-operator paths=./operators/... output:rbac:dir=config/rbac/operator
 	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))
 
 .PHONY: fmt

@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the CRDs, as <group>_<plural>.yaml.
 //
-//go:embed *.yaml
+//go:embed kubeflow.org_*.yaml
 var Files embed.FS

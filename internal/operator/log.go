@@ -74,7 +74,7 @@ func (l *logLevel) Set(value string) error {
 func (l *logLevel) slog(devel bool) slog.Level {
 	switch {
 	case !l.set && devel:
-		return slog.LevelDebug
+		return slog.Level(-1) // logr's V(1)
 	case l.logr == -1:
 		return slog.LevelWarn
 	case l.logr < -1:

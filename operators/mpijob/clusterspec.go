@@ -48,19 +48,18 @@ func pod(job *kubeflowv1.MPIJob, t commonv1.ReplicaType) *corev1.PodSpec {
 }
 
 // mainContainer is the container of a pod that runs MPI: the one that
-// spec.mainContainer names, or else the one named "mpi", or else the first.
+// spec.mainContainer names, or else the one that the kind looks at.
 func mainContainer(job *kubeflowv1.MPIJob, pod *corev1.PodSpec) *corev1.Container {
-	for _, name := range []string{job.Spec.MainContainer, kubeflowv1.MPIJobDefaultContainerName} {
-		for i := range pod.Containers {
-			if pod.Containers[i].Name == name {
-				return &pod.Containers[i]
-			}
+	for i := range pod.Containers {
+		if pod.Containers[i].Name == job.Spec.MainContainer {
+			return &pod.Containers[i]
 		}
 	}
-	if len(pod.Containers) == 0 {
-		return &corev1.Container{} // not valid, and found to be so
+	kind := Controller{}.Kind()
+	if main := kind.MainContainer(pod); main != nil {
+		return main
 	}
-	return &pod.Containers[0]
+	return &corev1.Container{} // not valid, and found to be so
 }
 
 // launcherHasGPU tells whether processes are to be started in the launcher too.

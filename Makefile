@@ -74,6 +74,13 @@ test-devcluster: ## Run the unit tests of the dev control plane
 sim: race-detector ## Try RUNS (100000) simulated lives of jobs, with faults
 	@JOBKIT_SIM_RUNS=$(RUNS) $(GOTESTSUM) -- -count=1 -timeout=0 $(TESTFLAGS) ./jobtest/...
 
+# The tests of plan are to notice when its code is wrong. Rapid's shrinking is of no use here; its
+# fixed seed makes two runs alike.
+.PHONY: mutate
+mutate: ## Change plan in 1,500 small ways and see whether its tests notice; SAMPLE=100 SEED=1 tries some, FILES='^tally' those of files
+	@go run ./hack/mutate -ignore hack/mutate/plan-ignored.txt $(if $(SAMPLE),-sample $(SAMPLE)) $(if $(SEED),-seed $(SEED)) \
+		$(if $(FILES),-files '$(FILES)') plan -rapid.checks=30 -rapid.seed=1 -rapid.shrinktime=1ms -rapid.nofailfile
+
 .PHONY: build-devcluster
 build-devcluster: ## Build the dev control plane: 6 to 15 minutes the first time, then cached
 	@go run ./hack/build-devcluster

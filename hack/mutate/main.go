@@ -38,6 +38,8 @@ type options struct {
 	sample             int
 	seed               uint64
 	least              float64
+	// patience is how long a test run may take, at the least.
+	patience time.Duration
 	// args go to the test binary.
 	args []string
 }
@@ -50,6 +52,7 @@ func main() {
 	flag.IntVar(&o.sample, "sample", 0, "try only this many mutations, picked by -seed")
 	flag.Uint64Var(&o.seed, "seed", 1, "what to pick the sample by")
 	flag.Float64Var(&o.least, "min", 90, "fail below this score, in percent")
+	flag.DurationVar(&o.patience, "patience", 5*time.Second, "how long a run of the tests may take, or else ten times as long as without mutations")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: mutate [flags] folder-of-the-package [flags of its test binary]")
 		flag.PrintDefaults()
@@ -99,7 +102,7 @@ func run(ctx context.Context, out io.Writer, o *options) error {
 
 	fmt.Fprintf(out, "%d mutations, %d of them ignored\n", len(mutants)+ignored, ignored)
 
-	survived, err := t.try(ctx, folder, mutants, o.args)
+	survived, err := t.try(ctx, folder, mutants, o)
 	if err != nil {
 		return err
 	}
@@ -196,7 +199,7 @@ func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 
 // try runs the tests on each mutant, as many at a time as there are processors, and
 // returns the mutants that survive.
-func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args []string) ([]*mutant, error) {
+func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *options) ([]*mutant, error) {
 	texts, _ := t.together(mutants)
 
 	binary, err := t.build(ctx, folder, texts)
@@ -206,7 +209,7 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args
 
 	start := time.Now()
 
-	pass, err := t.passes(ctx, time.Minute, binary, 0, args)
+	pass, err := t.passes(ctx, time.Minute, binary, 0, o.args)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +218,7 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args
 		return nil, errors.New("the tests fail without any mutation, or take more than a minute: run them with go test first")
 	}
 
-	limit := max(10*time.Since(start), 5*time.Second)
+	limit := max(10*time.Since(start), o.patience)
 	survived := make([]bool, len(mutants))
 	problems := make([]error, len(mutants)+1)
 
@@ -225,7 +228,7 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, args
 	for range runtime.NumCPU() {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(mutants) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				survived[i], problems[i] = t.survives(ctx, limit, folder, binary, mutants[i], args)
+				survived[i], problems[i] = t.survives(ctx, limit, folder, binary, mutants[i], o.args)
 			}
 		})
 	}

@@ -97,6 +97,19 @@ func TestEveryMistake(t *testing.T) {
 				m.in.Job.Name = strings.Repeat("a", 54)
 			},
 		},
+		"NoContainers": {
+			reason: "without containers there is none of the name",
+			change: func(m *model) { m.in.Replicas[worker].Template.Spec.Containers = nil },
+			want:   []string{`spec.testReplicaSpecs[Worker].template.spec.containers: Invalid value: []: no container is named "main": name the main container so`},
+		},
+		"NoContainersOfAnyName": {
+			reason: "where any name will do, one is needed",
+			change: func(m *model) {
+				m.in.Kind.AnyContainer = true
+				m.in.Replicas[worker].Template.Spec.Containers = nil
+			},
+			want: []string{`spec.testReplicaSpecs[Worker].template.spec.containers: Required value: there is no container: add one`},
+		},
 		"MostReplicas": {
 			reason: "100000 are allowed",
 			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(100_000)) },

@@ -18,6 +18,8 @@ func TestRememberedIndexes(t *testing.T) {
 	}{
 		"Decimal":      {reason: "indexes are decimal numbers", status: "9-11", workers: 12, want: 3},
 		"Nine":         {reason: "all of them", status: "9", workers: 12, want: 1},
+		"Letters":      {reason: "letters are nonsense", status: "a,3", workers: 12, want: 1},
+		"TooLarge":     {reason: "so is an index that no job can have", status: "0-2147483648,3", workers: 4, want: 1},
 		"NoEnd":        {reason: "a range without an end is nonsense", status: "0-x,3", workers: 4, want: 1},
 		"EndlessEnd":   {reason: "so is one that no replica ends", status: "0-99999999999999999999,3", workers: 4, want: 1},
 		"EndlessStart": {reason: "or begins", status: "99999999999999999999-3,3", workers: 4, want: 1},

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -124,5 +125,15 @@ func TestWordingOfAFailure(t *testing.T) {
 				t.Errorf("%s: want %s, got %+v", tc.reason, tc.want, c)
 			}
 		})
+	}
+}
+
+func TestWordingByName(t *testing.T) {
+	want := plan.Wording{
+		Running: "RunJob a is running.", Succeeded: "RunJob a is successfully completed.",
+		Restarting: "RunJob a is restarting", Failed: "RunJob a is failed",
+	}
+	if diff := cmp.Diff(want, plan.WordingByName("RunJob", "a")); diff != "" {
+		t.Errorf("clients know these by heart (-want +got):\n%s", diff)
 	}
 }

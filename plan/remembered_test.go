@@ -17,6 +17,7 @@ func TestRememberedIndexes(t *testing.T) {
 		want           int
 	}{
 		"Decimal":      {reason: "indexes are decimal numbers", status: "9-11", workers: 12, want: 3},
+		"TwoDigits":    {reason: "on both sides", status: "10-11", workers: 12, want: 2},
 		"Nine":         {reason: "all of them", status: "9", workers: 12, want: 1},
 		"Letters":      {reason: "letters are nonsense", status: "a,3", workers: 12, want: 1},
 		"TooLarge":     {reason: "so is an index that no job can have", status: "0-2147483648,3", workers: 4, want: 1},

@@ -3,6 +3,7 @@ package jobtest
 import (
 	"context"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,7 +18,9 @@ import (
 // small is a job of at most three replicas, what becomes of its pods, and what its
 // users do.
 type small struct {
-	name    string
+	name string
+	// brief makes it one of those that every test run tries; "make sim" tries all.
+	brief   bool
 	workers int32
 	policy  commonv1.RestartPolicy
 	change  func(*testv1.TestJob)
@@ -34,33 +37,41 @@ type small struct {
 }
 
 var smallJobs = []small{
-	{name: "succeeds", workers: 3, want: commonv1.JobSucceeded},
+	{name: "succeeds", brief: true, workers: 3, want: commonv1.JobSucceeded},
 	{name: "a permanent failure", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{1}, want: commonv1.JobFailed},
-	{name: "a retried failure", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1},
+	{name: "a retried failure", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1},
 	{name: "two retried failures", workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 137}, want: commonv1.JobSucceeded, restarts: 2},
 	{name: "an eviction", workers: 2, policy: commonv1.RestartPolicyOnFailure, evict: true, want: commonv1.JobSucceeded, restarts: 1},
 	{
-		name: "a restart of the whole job", workers: 3, policy: commonv1.RestartPolicyExitCode, exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1,
+		name: "a restart of the whole job", brief: true, workers: 3, policy: commonv1.RestartPolicyExitCode, exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1,
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
 	},
 	{
-		name: "backoffLimit is reached", workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130, 130}, want: commonv1.JobFailed, restarts: 1,
+		name: "backoffLimit is reached", brief: true, workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130, 130}, want: commonv1.JobFailed, restarts: 1,
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = new(int32(1)) },
 	},
 	{
-		name: "the deadline passes", workers: 2, forever: true, want: commonv1.JobFailed,
+		name: "the deadline passes", brief: true, workers: 2, forever: true, want: commonv1.JobFailed,
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(5)) },
 	},
 	{
-		name: "the time to live passes", workers: 1, want: "",
+		name: "the time to live passes", brief: true, workers: 1, want: "",
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(0)) },
+	},
+	{
+		name: "the time to live passes later", workers: 1, want: "",
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(3)) },
 	},
 	{
-		name: "suspended and resumed", workers: 2, want: commonv1.JobSucceeded,
+		name: "suspended and resumed", brief: true, workers: 2, want: commonv1.JobSucceeded,
 		users: func(w *World) {
 			w.At(5*time.Second, "suspends", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
 			w.At(8*time.Second, "resumes", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = nil }))
 		},
+	},
+	{
+		name: "scaled down", brief: true, workers: 3, want: commonv1.JobSucceeded,
+		users: func(w *World) { w.At(3*time.Second, "scales to 1", edit(scaleTo(1))) },
 	},
 	{
 		name: "scaled down and up", workers: 2, want: commonv1.JobSucceeded,
@@ -146,17 +157,12 @@ func (s *small) check(w *World) error {
 	return w.err()
 }
 
-// TestEveryFault runs small jobs with every fault at every call.
-func TestEveryFault(t *testing.T) {
-	for i, s := range smallJobs {
-		if i%2 != 0 && !thorough() {
-			continue
-		}
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			exhaust(t, 1, s.run(1), alike()...)
-		})
+// chosen are the small jobs to try.
+func chosen() []small {
+	if thorough() {
+		return smallJobs
 	}
+	return slices.DeleteFunc(slices.Clone(smallJobs), func(s small) bool { return !s.brief })
 }
 
 // thorough tells whether many runs are wanted, as "make sim" wants them.
@@ -171,28 +177,41 @@ func alike() []Fault {
 	return []Fault{TooManyRequests, ServerError}
 }
 
-// TestEveryFaultWithTwoLeaders does the same with two processes that both act.
-func TestEveryFaultWithTwoLeaders(t *testing.T) {
-	for i, s := range smallJobs {
-		if i%5 != 2 && !thorough() {
-			continue
-		}
+// sample is how many of the runs a short test leaves out for one that it makes.
+func sample(every int) int {
+	if thorough() {
+		return 1
+	}
+	return every
+}
+
+// TestEveryFault runs small jobs with every fault at every call.
+func TestEveryFault(t *testing.T) {
+	for _, s := range chosen() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			exhaust(t, 1, s.run(2), alike()...)
+			exhaust(t, s.run(1), exhaustion{faults: 1, every: 1, but: alike()})
 		})
 	}
 }
 
-// TestEveryTwoFaults runs small jobs with every pair of faults.
-func TestEveryTwoFaults(t *testing.T) {
-	if !thorough() {
-		t.Skipf("takes minutes: set %s", EnvRuns)
-	}
-	for _, s := range smallJobs {
+// TestEveryFaultWithTwoLeaders does the same with two processes that both act.
+func TestEveryFaultWithTwoLeaders(t *testing.T) {
+	for _, s := range chosen() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			Exhaust(t, 2, s.run(1))
+			exhaust(t, s.run(2), exhaustion{faults: 1, every: sample(5), but: alike()})
+		})
+	}
+}
+
+// TestEveryTwoFaults runs small jobs with every pair of faults: with a sample of them
+// unless many runs are wanted.
+func TestEveryTwoFaults(t *testing.T) {
+	for _, s := range chosen() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			exhaust(t, s.run(1), exhaustion{faults: 2, every: sample(11)})
 		})
 	}
 }

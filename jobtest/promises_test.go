@@ -272,7 +272,7 @@ func TestP6OneFailureOneRestart(t *testing.T) {
 						w.At(5*time.Second, "changes the attempt label", relabel(commonv1.AttemptLabel, label))
 					}
 				}
-				exhaust(t, 1, s.run(1), alike()...)
+				exhaust(t, s.run(1), exhaustion{faults: 1, every: 1, but: alike()})
 			})
 		}
 	}

@@ -172,15 +172,30 @@ func promiseOf(err error) string {
 // two faults also with every pair of them.
 func Exhaust(t TB, faults int, scenario Scenario) {
 	t.Helper()
-	exhaust(t, faults, scenario)
+	exhaust(t, scenario, exhaustion{faults: faults, every: 1})
 }
 
-// exhaust is Exhaust, some faults left out.
-func exhaust(t TB, faults int, scenario Scenario, but ...Fault) {
+// exhaustion says which faults to try.
+type exhaustion struct {
+	// faults is how many in one run.
+	faults int
+	// every makes one of so many runs with one fault, and of these one of so many
+	// with a second: 1 makes all.
+	every int
+	// but are faults to leave out.
+	but []Fault
+}
+
+// exhaust runs a scenario with the faults wanted.
+func exhaust(t TB, scenario Scenario, e exhaustion) {
 	t.Helper()
 	begin, runs := time.Now(), 0
+	reached := make([]int, e.faults+1)
 	var visit func(script map[int]Fault, from, depth int)
 	visit = func(script map[int]Fault, from, depth int) {
+		if reached[depth]++; depth < e.faults && reached[depth]%e.every != 0 {
+			return
+		}
 		c := &Chance{script: script, quiet: true}
 		runs++
 		if attempt(scenario, c) != nil {
@@ -191,7 +206,7 @@ func exhaust(t TB, faults int, scenario Scenario, but ...Fault) {
 		}
 		for i := from; i <= len(c.calls); i++ {
 			for _, f := range c.calls[i-1] {
-				if slices.Contains(but, f) {
+				if slices.Contains(e.but, f) {
 					continue
 				}
 				next := map[int]Fault{i: f}
@@ -200,7 +215,7 @@ func exhaust(t TB, faults int, scenario Scenario, but ...Fault) {
 			}
 		}
 	}
-	visit(map[int]Fault{}, 1, faults)
+	visit(map[int]Fault{}, 1, e.faults)
 	took := time.Since(begin)
 	t.Logf("%d runs in %v, %.0f runs a second", runs, took.Round(time.Millisecond), float64(runs)/took.Seconds())
 }

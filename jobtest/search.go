@@ -186,6 +186,11 @@ type exhaustion struct {
 	but []Fault
 }
 
+// of are those of the faults which a call can meet that are to be tried.
+func (e exhaustion) of(faults []Fault) []Fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return slices.Contains(e.but, f) })
+}
+
 // exhaust runs a scenario with the faults wanted.
 func exhaust(t TB, scenario Scenario, e exhaustion) {
 	t.Helper()
@@ -205,10 +210,7 @@ func exhaust(t TB, scenario Scenario, e exhaustion) {
 			return
 		}
 		for i := from; i <= len(c.calls); i++ {
-			for _, f := range c.calls[i-1] {
-				if slices.Contains(e.but, f) {
-					continue
-				}
+			for _, f := range e.of(c.calls[i-1]) {
 				next := map[int]Fault{i: f}
 				maps.Copy(next, script)
 				visit(next, i+1, depth-1)

@@ -169,8 +169,6 @@ func (d *decision) tellCause(f *failedReplica) {
 	}
 }
 
-// raiseAttempt moves a replica on to its next attempt: above the pod's own, whatever
-// its label says, so that the pod counts as one of an earlier attempt from now on.
 // raiseAttempt moves a replica on to its next attempt.
 func (d *decision) raiseAttempt(f *failedReplica) {
 	ignored := int32(0)

@@ -231,4 +231,4 @@ func actPod(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 }
 
 // TestBatchRules compares jobs of one role with what a batch/v1 Job promises.
-func TestBatchRules(t *testing.T) { Search(t, 200, randomBatchRun) }
+func TestBatchRules(t *testing.T) { Search(t, 100, randomBatchRun) }

@@ -211,7 +211,7 @@ func TestEveryTwoFaults(t *testing.T) {
 	for _, s := range chosen() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			exhaust(t, s.run(1), exhaustion{faults: 2, every: sample(11)})
+			exhaust(t, s.run(1), exhaustion{faults: 2, every: sample(17)})
 		})
 	}
 }

@@ -386,4 +386,4 @@ func randomRun(c *Chance) error {
 	return w.Run(context.Background())
 }
 
-func TestRandomRuns(t *testing.T) { Search(t, 300, randomRun) }
+func TestRandomRuns(t *testing.T) { Search(t, 200, randomRun) }

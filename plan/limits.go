@@ -1,0 +1,63 @@
+package plan
+
+import "fmt"
+
+// fatal says why failures end the job, and which came first, or "" if they do not.
+func (d *decision) fatal(failed []failedReplica) (string, *failedReplica) {
+	for i := range failed {
+		if failed[i].response == responseFail {
+			return replicasFailed(failed, failed[i].slot.typ), &failed[i]
+		}
+	}
+	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && int64(d.plan.Status.Restarts)+int64(d.wanted(failed)) > int64(*limit) {
+		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d", *limit), firstOf(failed)
+	}
+	return d.fatalForReplica(failed)
+}
+
+// fatalForReplica says which replica has had more restarts than it may have.
+func (d *decision) fatalForReplica(failed []failedReplica) (string, *failedReplica) {
+	limit := d.in.RunPolicy.BackoffLimitPerReplica
+	if limit == nil {
+		return "", nil
+	}
+	if !d.restartsWhole(failed) {
+		for i := range failed {
+			if failed[i].response == responseRestart && d.restartsOfReplica(failed[i].slot) >= *limit {
+				return replicaLimitReached(failed[i].slot, *limit), &failed[i]
+			}
+		}
+	}
+	why := ""
+	d.tally.each(func(s *slot) {
+		if why == "" && d.restartsOfReplica(s) > *limit {
+			why = replicaLimitReached(s, *limit)
+		}
+	})
+	return why, firstOf(failed)
+}
+
+func replicaLimitReached(s *slot, limit int32) string {
+	return fmt.Sprintf("replica %d of %s has reached its backoff limit: runPolicy.backoffLimitPerReplica is %d", s.index, s.typ, limit)
+}
+
+func firstOf(failed []failedReplica) *failedReplica {
+	if len(failed) == 0 {
+		return nil
+	}
+	return &failed[0]
+}
+
+// wanted is how many restarts failures ask for that count against the limit.
+func (d *decision) wanted(failed []failedReplica) int32 {
+	n := int32(0)
+	for i := range failed {
+		if failed[i].response != responseIgnore {
+			n++
+		}
+	}
+	if d.restartsWhole(failed) {
+		n = min(n, 1)
+	}
+	return n
+}

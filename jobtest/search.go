@@ -32,6 +32,9 @@ const (
 	EnvSeed = "JOBKIT_SIM_SEED"
 )
 
+// progress is after how many runs a search says how far it is.
+const progress = 10_000
+
 // Search runs a scenario with the seeds 1 to runs. The first that fails ends the
 // test, with its seed and the transcript of the shortest run that breaks the same
 // promise.
@@ -45,11 +48,15 @@ func Search(t TB, runs int, scenario Scenario) {
 		first, runs = s, 1
 	}
 	begin := time.Now()
-	if seed, found := searchSeeds(first, runs, scenario); found {
-		t.Fatalf("seed %d (repeat it with %s=%d): %v", seed, EnvSeed, seed, Shrink(NewChance(seed), scenario))
+	for done := 0; done < runs; {
+		n := min(runs-done, progress)
+		if seed, found := searchSeeds(first+uint64(done), n, scenario); found { //nolint:gosec // not negative
+			t.Fatalf("seed %d (repeat it with %s=%d): %v", seed, EnvSeed, seed, Shrink(NewChance(seed), scenario))
+		}
+		done += n
+		took := time.Since(begin)
+		t.Logf("%d runs in %v, %.0f seeds a second", done, took.Round(time.Millisecond), float64(done)/took.Seconds())
 	}
-	took := time.Since(begin)
-	t.Logf("%d runs in %v, %.0f seeds a second", runs, took.Round(time.Millisecond), float64(runs)/took.Seconds())
 }
 
 // searchSeeds tries seeds on all processors, and returns the lowest that fails.

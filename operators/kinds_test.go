@@ -2,49 +2,56 @@ package operators_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
 
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/operators"
-	"github.com/jobkit/jobkit/operators/jaxjob"
-	"github.com/jobkit/jobkit/operators/mpijob"
-	"github.com/jobkit/jobkit/operators/paddlejob"
-	"github.com/jobkit/jobkit/operators/pytorchjob"
-	"github.com/jobkit/jobkit/operators/tfjob"
-	"github.com/jobkit/jobkit/operators/xgboostjob"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/podtemplate"
 )
 
 func TestKinds(t *testing.T) {
-	var got []string
+	var names []string
 	for _, k := range operators.Kinds() {
-		got = append(got, k.Name)
+		names = append(names, k.Name)
+		scheme := runtime.NewScheme()
+		if err := k.AddToScheme(scheme); err != nil {
+			t.Fatal(err)
+		}
+		known := false
+		for kind := range scheme.KnownTypes(kubeflowv1.GroupVersion) {
+			known = known || strings.EqualFold(kind, k.Name)
+		}
+		if !known {
+			t.Errorf("the name of a kind is its Go type in lower case, which %s is not", k.Name)
+		}
 	}
-	want := []string{"jaxjob", "mpijob", "paddlejob", "pytorchjob", "tfjob", "xgboostjob"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("kinds are listed by name, each once: %v", names)
 	}
 }
 
-// TestFrameworks: dashboards select the metrics by the names that
-// training-operator v1 gave the frameworks.
-func TestFrameworks(t *testing.T) {
-	var got []string
-	for name, kind := range map[string]plan.Kind{
-		"TFJob": tfjob.Controller{}.Kind(), "PyTorchJob": pytorchjob.Controller{}.Kind(), "MPIJob": mpijob.Controller{}.Kind(),
-		"XGBoostJob": xgboostjob.Controller{}.Kind(), "PaddleJob": paddlejob.Controller{}.Kind(), "JAXJob": jaxjob.Controller{}.Kind(),
-	} {
-		kind.Name = name
-		kind.SetDefaults()
-		got = append(got, name+" "+kind.Framework+" "+kind.OperatorName)
+func TestObjectKinds(t *testing.T) {
+	for _, k := range operators.Kinds() {
+		switch k.Name {
+		case "paddlejob", "pytorchjob":
+			if len(k.ObjectKinds) != 1 {
+				t.Errorf("%s has autoscalers, and the cache must know: got %v", k.Name, k.ObjectKinds)
+			}
+		case "jaxjob", "tfjob", "xgboostjob":
+			if len(k.ObjectKinds) != 0 {
+				t.Errorf("%s has pods and services only: got %v", k.Name, k.ObjectKinds)
+			}
+		}
 	}
-	want := []string{
-		"JAXJob jax jaxjob-controller", "MPIJob mpi mpijob-controller", "PaddleJob paddle paddlejob-controller",
-		"PyTorchJob pytorch pytorchjob-controller", "TFJob tensorflow tfjob-controller", "XGBoostJob xgboost xgboostjob-controller",
-	}
-	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+}
+
+func TestInitContainerTemplate(t *testing.T) {
+	i := slices.IndexFunc(operators.Kinds(), func(k operators.Kind) bool { return k.Name == "pytorchjob" })
+	err := operators.Kinds()[i].SetupWithManager(nil, operators.Options{PyTorchInitContainer: podtemplate.HostWait{Template: "{{"}})
+	if err == nil || !strings.Contains(err.Error(), "the init container of PyTorchJobs: it is no Go template") {
+		t.Errorf("a template that cannot be read is told when the operator starts, got %v", err)
 	}
 }

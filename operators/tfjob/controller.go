@@ -41,7 +41,7 @@ type Controller struct {
 func (Controller) Kind() plan.Kind {
 	return plan.Kind{
 		Roles:             []plan.Role{{Type: chief, Max: 1}, {Type: evaluator}, {Type: master, Max: 1}, {Type: ps}, {Type: worker}},
-		Framework:         "tensorflow",
+		Framework:         kubeflowv1.TFJobFrameworkName,
 		ReplicaSpecsField: "tfReplicaSpecs",
 		ContainerName:     kubeflowv1.TFJobDefaultContainerName,
 		PortName:          kubeflowv1.TFJobDefaultPortName,

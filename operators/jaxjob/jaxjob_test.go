@@ -69,3 +69,7 @@ spec:
 func TestNothingPanics(t *testing.T) {
 	optest.Robust(t, jaxjob.Controller{}, `{metadata: {name: jax}, spec: {jaxReplicaSpecs: {Worker: null, Other: {}}}}`)
 }
+
+func TestFaults(t *testing.T) {
+	optest.Faults(t, jaxjob.Controller{}, manifest("Never"))
+}

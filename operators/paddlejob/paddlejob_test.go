@@ -87,8 +87,8 @@ func TestParameterServers(t *testing.T) {
 	optest.Play(t, paddlejob.Controller{}, runs)
 }
 
-func TestAutoscaler(t *testing.T) {
-	optest.Autoscaler(t, paddlejob.Controller{}, `
+// autoscaled is a job of one Worker, with an autoscaler.
+const autoscaled = `
 metadata: {name: paddle}
 spec:
   elasticPolicy:
@@ -97,7 +97,10 @@ spec:
     metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
   paddleReplicaSpecs:
     Worker:
-      template: {spec: {containers: [{name: paddle, image: train}]}}`)
+      template: {spec: {containers: [{name: paddle, image: train}]}}`
+
+func TestAutoscaler(t *testing.T) {
+	optest.Autoscaler(t, paddlejob.Controller{}, autoscaled)
 }
 
 func TestWarn(t *testing.T) {
@@ -123,4 +126,8 @@ func TestNothingPanics(t *testing.T) {
 		`{metadata: {name: paddle}, spec: {paddleReplicaSpecs: {Worker: null, Master: null, Other: {}}}}`,
 		`{metadata: {name: paddle}, spec: {elasticPolicy: {metrics: []}, paddleReplicaSpecs: {Master: {template: {spec: {containers: [{name: paddle, image: train}]}}}}}}`,
 	)
+}
+
+func TestFaults(t *testing.T) {
+	optest.Faults(t, paddlejob.Controller{}, collective("Never"), servers("Never"), autoscaled)
 }

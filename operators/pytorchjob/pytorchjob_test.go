@@ -104,8 +104,8 @@ func TestWorkers(t *testing.T) {
 	optest.Play(t, pytorchjob.Controller{}, runs)
 }
 
-func TestAutoscaler(t *testing.T) {
-	optest.Autoscaler(t, pytorchjob.Controller{}, `
+// autoscaled is a job of one Worker, with an autoscaler.
+const autoscaled = `
 metadata: {name: torch}
 spec:
   elasticPolicy:
@@ -114,7 +114,10 @@ spec:
     metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
   pytorchReplicaSpecs:
     Worker:
-      `+container)
+      ` + container
+
+func TestAutoscaler(t *testing.T) {
+	optest.Autoscaler(t, pytorchjob.Controller{}, autoscaled)
 }
 
 func TestWarn(t *testing.T) {
@@ -142,4 +145,8 @@ func TestNothingPanics(t *testing.T) {
 		`{metadata: {name: torch}, spec: {elasticPolicy: {metrics: [], rdzvConf: []}, pytorchReplicaSpecs: {Master: {`+container+`}}}}`,
 		`{metadata: {name: torch}, spec: {pytorchReplicaSpecs: {Master: {replicas: 0, `+container+`}, Worker: {`+container+`}}}}`,
 	)
+}
+
+func TestFaults(t *testing.T) {
+	optest.Faults(t, pytorchjob.Controller{}, master("Never"), workers("Never"), elastic("Never"), autoscaled)
 }

@@ -190,3 +190,7 @@ func TestNothingPanics(t *testing.T) {
 		`{metadata: {name: tf}, spec: {tfReplicaSpecs: {Chief: {`+container+`}, Master: {`+container+`}}}}`,
 	)
 }
+
+func TestFaults(t *testing.T) {
+	optest.Faults(t, tfjob.Controller{}, workers("Never"), chief("Never"), allWorkers("Never"), dynamic("Never"))
+}

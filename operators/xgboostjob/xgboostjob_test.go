@@ -82,3 +82,7 @@ func TestNothingPanics(t *testing.T) {
 		`{metadata: {name: xgb}, spec: {xgbReplicaSpecs: {Master: {replicas: 0, template: {spec: {containers: [{name: xgboost, image: train}]}}}}}}`,
 	)
 }
+
+func TestFaults(t *testing.T) {
+	optest.Faults(t, xgboostjob.Controller{}, manifest("Never"))
+}

@@ -1,0 +1,67 @@
+package optest
+
+import (
+	"fmt"
+	"hash/fnv"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/jobtest"
+)
+
+// Faults runs jobs with many seeds in a simulated cluster where calls fail, caches
+// lag, processes crash and pods end as they like. It is a matter of the library that
+// its promises hold; this is to find the kind that breaks them.
+func Faults[T any, J interface {
+	*T
+	client.Object
+}](t *testing.T, author controller.ControllerInterface[J], manifests ...string) {
+	t.Helper()
+	scheme := Scheme(t)
+	jobtest.Search(t, 50, func(chance *jobtest.Chance) error {
+		job := J(Job[T](t, manifests[chance.Pick(len(manifests))]))
+		job.SetNamespace("ns")
+		policies := []commonv1.RestartPolicy{
+			commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyAlways,
+		}
+		for _, spec := range author.Parts(job).Replicas {
+			spec.RestartPolicy = policies[chance.Pick(len(policies))]
+		}
+		world, err := jobtest.NewWorld(author, scheme, jobtest.Options{Chance: chance, Operators: 1 + chance.Pick(2), Fate: fates(chance)})
+		if err != nil {
+			return fmt.Errorf("cannot make the World: %w", err)
+		}
+		if err := world.Client().Create(t.Context(), job); err != nil {
+			return fmt.Errorf("cannot create the job: %w", err)
+		}
+		return world.Run(t.Context()) //nolint:wrapcheck // a broken promise, as it is
+	})
+}
+
+// fates lets chance decide once what becomes of pods, by their name and attempt. From
+// the third attempt on they do not fail any more, so that jobs come to rest.
+func fates(chance *jobtest.Chance) func(*corev1.Pod) jobtest.Fate {
+	var all [5]jobtest.Fate
+	for i := range all {
+		all[i] = []jobtest.Fate{
+			{Start: time.Second, Run: 10 * time.Second},
+			{Start: time.Second, Run: 20 * time.Second, Exits: []int32{1, 0}},
+			{Run: 10 * time.Second, Exits: []int32{137}},
+			{Run: 10 * time.Second, Evicted: true},
+			{Forever: true},
+		}[chance.Pick(5)]
+	}
+	return func(pod *corev1.Pod) jobtest.Fate {
+		if a := pod.Labels[commonv1.AttemptLabel]; a != "0" && a != "1" {
+			return jobtest.Fate{Run: time.Second}
+		}
+		hash := fnv.New32a()
+		_, _ = hash.Write([]byte(pod.Name + pod.Labels[commonv1.AttemptLabel]))
+		return all[hash.Sum32()%uint32(len(all))]
+	}
+}

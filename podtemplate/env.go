@@ -24,12 +24,19 @@ type Var struct {
 	Preset bool
 }
 
+// Value is what a variable can be made of.
+type Value interface {
+	~string | ~int | ~int32 | ~int64
+}
+
 // Fixed is a variable that the template cannot set.
-func Fixed(name, value string) Var { return Var{EnvVar: corev1.EnvVar{Name: name, Value: value}} }
+func Fixed[V Value](name string, value V) Var {
+	return Var{EnvVar: corev1.EnvVar{Name: name, Value: fmt.Sprint(value)}}
+}
 
 // Preset is a variable that the template may set itself.
-func Preset(name, value string) Var {
-	return Var{EnvVar: corev1.EnvVar{Name: name, Value: value}, Preset: true}
+func Preset[V Value](name string, value V) Var {
+	return Var{EnvVar: corev1.EnvVar{Name: name, Value: fmt.Sprint(value)}, Preset: true}
 }
 
 // Apply sets the variables in a container, each once and in order, after those of

@@ -1,8 +1,6 @@
 package jaxjob
 
 import (
-	"strconv"
-
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
@@ -13,12 +11,11 @@ const worker = kubeflowv1.JAXJobReplicaTypeWorker
 // environment is what the containers of a Worker are told.
 func environment(job *kubeflowv1.JAXJob, index int32) podtemplate.Env {
 	specs := job.Spec.JAXReplicaSpecs
-	port := podtemplate.Port(Controller{}.Kind(), specs, worker)
 	return podtemplate.Env{
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
-		podtemplate.Fixed("COORDINATOR_PORT", strconv.Itoa(int(port))),
+		podtemplate.Fixed("COORDINATOR_PORT", podtemplate.Port(Controller{}.Kind(), specs, worker)),
 		podtemplate.Fixed("COORDINATOR_ADDRESS", plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, worker, 0))),
-		podtemplate.Fixed("NUM_PROCESSES", strconv.Itoa(int(plan.Count(specs)))),
-		podtemplate.Fixed("PROCESS_ID", strconv.Itoa(int(index))),
+		podtemplate.Fixed("NUM_PROCESSES", plan.Count(specs)),
+		podtemplate.Fixed("PROCESS_ID", index),
 	}
 }

@@ -2,7 +2,6 @@ package paddlejob
 
 import (
 	"fmt"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -32,7 +31,7 @@ func environment(job *kubeflowv1.PaddleJob, t commonv1.ReplicaType, index int32)
 	env := podtemplate.Env{
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
 		podtemplate.Fixed("PADDLE_JOB_ID", job.Name),
-		podtemplate.Fixed("PADDLE_NNODES", strconv.Itoa(int(plan.Count(specs)))),
+		podtemplate.Fixed("PADDLE_NNODES", plan.Count(specs)),
 	}
 	if t == first && index == 0 {
 		// The leader finds that it is the leader by its own address.

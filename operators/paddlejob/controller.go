@@ -64,7 +64,7 @@ func (Controller) Rules(job *kubeflowv1.PaddleJob) plan.Rules {
 	if leader(job) == master {
 		rules.Master = leaders
 	} else {
-		rules.Wording.Running, rules.Wording.Succeeded = "", "" // the library's
+		rules.Wording = plan.Wording{Failed: rules.Wording.Failed}
 	}
 	return rules
 }

@@ -27,8 +27,8 @@ func host(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) string {
 	return plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, t, 0))
 }
 
-func port(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) string {
-	return strconv.Itoa(int(podtemplate.Port(Controller{}.Kind(), job.Spec.PyTorchReplicaSpecs, t)))
+func port(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) int32 {
+	return podtemplate.Port(Controller{}.Kind(), job.Spec.PyTorchReplicaSpecs, t)
 }
 
 // environment is what the containers of a replica are told.
@@ -46,8 +46,7 @@ func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32
 		env = append(env,
 			podtemplate.Fixed("MASTER_PORT", port(job, master)), podtemplate.Fixed("PET_MASTER_PORT", port(job, master)),
 			podtemplate.Fixed("MASTER_ADDR", host(job, master)), podtemplate.Fixed("PET_MASTER_ADDR", host(job, master)),
-			podtemplate.Fixed("WORLD_SIZE", strconv.Itoa(int(total)*processes)),
-			podtemplate.Fixed("RANK", strconv.Itoa(int(rank))), podtemplate.Fixed("PET_NODE_RANK", strconv.Itoa(int(rank))))
+			podtemplate.Fixed("WORLD_SIZE", int(total)*processes), podtemplate.Fixed("RANK", rank), podtemplate.Fixed("PET_NODE_RANK", rank))
 	}
 	if n := job.Spec.NprocPerNode; n != nil {
 		env = append(env, podtemplate.Preset("PET_NPROC_PER_NODE", *n))
@@ -55,28 +54,24 @@ func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32
 	if e := job.Spec.ElasticPolicy; e != nil {
 		return append(env, elastic(job, e)...)
 	}
-	return append(env, podtemplate.Fixed("PET_NNODES", strconv.Itoa(int(total))))
+	return append(env, podtemplate.Fixed("PET_NNODES", total))
 }
 
 // elastic is what torchrun is told of an elastic job.
 func elastic(job *kubeflowv1.PyTorchJob, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
 	workers := plan.Count(job.Spec.PyTorchReplicaSpecs, worker)
-	at := port(job, worker)
-	if e.RDZVPort != nil {
-		at = strconv.Itoa(int(*e.RDZVPort))
-	}
 	env := podtemplate.Env{
-		podtemplate.Fixed("PET_RDZV_ENDPOINT", ptr.Deref(e.RDZVHost, host(job, worker))+":"+at),
-		podtemplate.Preset("PET_RDZV_BACKEND", string(ptr.Deref(e.RDZVBackend, kubeflowv1.BackendC10D))),
+		podtemplate.Fixed("PET_RDZV_ENDPOINT",
+			fmt.Sprintf("%s:%d", ptr.Deref(e.RDZVHost, host(job, worker)), ptr.Deref(e.RDZVPort, port(job, worker)))),
+		podtemplate.Preset("PET_RDZV_BACKEND", ptr.Deref(e.RDZVBackend, kubeflowv1.BackendC10D)),
 		podtemplate.Fixed("PET_NNODES", fmt.Sprintf("%d:%d", ptr.Deref(e.MinReplicas, workers), ptr.Deref(e.MaxReplicas, workers))),
 	}
-	number := func(name string, n *int32) {
-		if n != nil {
-			env = append(env, podtemplate.Preset(name, strconv.Itoa(int(*n))))
-		}
+	if e.MaxRestarts != nil {
+		env = append(env, podtemplate.Preset("PET_MAX_RESTARTS", *e.MaxRestarts))
 	}
-	number("PET_MAX_RESTARTS", e.MaxRestarts)
-	number("PET_NPROC_PER_NODE", e.NProcPerNode)
+	if e.NProcPerNode != nil {
+		env = append(env, podtemplate.Preset("PET_NPROC_PER_NODE", *e.NProcPerNode))
+	}
 	if e.RDZVID != nil {
 		env = append(env, podtemplate.Preset("PET_RDZV_ID", *e.RDZVID))
 	}

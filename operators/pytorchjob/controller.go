@@ -78,11 +78,10 @@ func (Controller) Rules(job *kubeflowv1.PyTorchJob) plan.Rules {
 		masters := []plan.Replicas{plan.All(master)}
 		return plan.Rules{Success: []plan.SuccessRule{plan.AllOf(masters...)}, Running: masters, Master: masters, Wording: wording}
 	}
-	wording.Running, wording.Succeeded = "", "" // the library's
 	rules := plan.Rules{
 		Success: []plan.SuccessRule{plan.AllOf(plan.All(worker))},
 		Master:  []plan.Replicas{plan.Index(worker, 0)},
-		Wording: wording,
+		Wording: plan.Wording{Failed: wording.Failed},
 	}
 	if job.Spec.ElasticPolicy != nil {
 		rules.Success = append(rules.Success, plan.AnyOf(plan.All(worker)))

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
 )
 
 // settled checks a World that has come to rest: everything is as the jobs want it,
@@ -263,7 +264,7 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 		w.violatef("P3", "job %s goes on, but pod %s is still being deleted", job.GetName(), pod.Name)
 	case attemptLabel(pod) < at:
 		w.violatef("P3", "job %s: %s %d is at attempt %d, but its pod is of attempt %d", job.GetName(), t, index, at, attemptLabel(pod))
-	case pod.Status.Phase == corev1.PodFailed:
+	case pod.Status.Phase == corev1.PodFailed && !m.mayFail(job, t, index):
 		w.violatef("P3", "job %s goes on, but pod %s failed and nothing follows", job.GetName(), pod.Name)
 	}
 }
@@ -294,6 +295,11 @@ func (m *monitor) succeededOnce(job client.Object, t commonv1.ReplicaType, index
 		}
 	}
 	return false
+}
+
+// mayFail tells whether the kind's rules let a replica stay failed.
+func (m *monitor) mayFail(job client.Object, t commonv1.ReplicaType, index int32) bool {
+	return slices.ContainsFunc(m.w.rules(job).MayFail, func(r plan.Replicas) bool { return r.Includes(t, index) })
 }
 
 // waits tells whether a job that restarts as a whole waits for a pod that something

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/plan"
 )
 
 // Options configure a World. The zero value is a cluster in which nothing goes
@@ -50,6 +51,7 @@ type World struct {
 	jobs    *table
 	lenses  map[*table]*lens
 	parts   func(client.Object) controller.Parts
+	rules   func(client.Object) plan.Rules
 	newRun  startFunc
 
 	start, now time.Time
@@ -185,6 +187,13 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 			return controller.Parts{}
 		}
 		return author.Parts(job)
+	}
+	w.rules = func(o client.Object) plan.Rules {
+		job, ok := o.(J)
+		if !ok {
+			return plan.Rules{}
+		}
+		return author.Rules(job)
 	}
 	w.newRun = runner(author, scheme)
 	n := max(o.Operators, 1)

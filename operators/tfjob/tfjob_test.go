@@ -140,6 +140,11 @@ func TestDynamicWorkers(t *testing.T) {
 			Fates:      map[string]optest.Fate{"tf-worker-1": optest.Fails(1), "tf-worker-0": optest.Succeeds()},
 			Conditions: p.Conditions(completed),
 		},
+		"GoesOn": {
+			Reason: "the others go on without it", Job: dynamic("Never"),
+			Fates:      map[string]optest.Fate{"tf-worker-1": optest.Fails(1)},
+			Conditions: p.Conditions("Running"),
+		},
 		"Restarted": {
 			Reason: "a Worker that is to be restarted is restarted", Job: dynamic("ExitCode"),
 			Fates:      map[string]optest.Fate{"tf-worker-1": optest.Fails(137)},

@@ -150,3 +150,49 @@ func TestNothingPanics(t *testing.T) {
 func TestFaults(t *testing.T) {
 	optest.Faults(t, pytorchjob.Controller{}, master("Never"), workers("Never"), elastic("Never"), autoscaled)
 }
+
+func TestEnvironment(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		spec   string
+		pod    string
+		want   []string
+	}{
+		"WordOfProcesses": {
+			reason: "a number of processes that is a word counts as one process in WORLD_SIZE",
+			spec:   "nprocPerNode: cpu\n  pytorchReplicaSpecs: {Master: {" + container + "}}",
+			pod:    "torch-master-0",
+			want: []string{
+				"PYTHONUNBUFFERED=1", "MASTER_PORT=23456", "PET_MASTER_PORT=23456", "MASTER_ADDR=torch-master-0", "PET_MASTER_ADDR=torch-master-0",
+				"WORLD_SIZE=1", "RANK=0", "PET_NODE_RANK=0", "PET_NPROC_PER_NODE=cpu", "PET_NNODES=1",
+			},
+		},
+		"MinOnly": {
+			reason: "the maximum is the minimum where only that is given; standalone false is nothing",
+			spec:   "elasticPolicy: {minReplicas: 2, standalone: false}\n  pytorchReplicaSpecs: {Worker: {replicas: 2, " + container + "}}",
+			pod:    "torch-worker-1",
+			want: []string{
+				"PYTHONUNBUFFERED=1", "PET_NPROC_PER_NODE=auto",
+				"PET_RDZV_ENDPOINT=torch-worker-0:23456", "PET_RDZV_BACKEND=c10d", "PET_NNODES=2:2",
+			},
+		},
+		"ElasticWithMaster": {
+			reason: "known-bugs row 75: empty rdzvConf; a Master does not count as a Worker of an elastic job",
+			spec:   "elasticPolicy: {rdzvPort: 1, rdzvConf: []}\n  pytorchReplicaSpecs: {Master: {" + container + "}, Worker: {replicas: 3, " + container + "}}",
+			pod:    "torch-worker-2",
+			want: []string{
+				"PYTHONUNBUFFERED=1", "MASTER_PORT=23456", "PET_MASTER_PORT=23456", "MASTER_ADDR=torch-master-0", "PET_MASTER_ADDR=torch-master-0",
+				"WORLD_SIZE=4", "RANK=3", "PET_NODE_RANK=3", "PET_NPROC_PER_NODE=auto",
+				"PET_RDZV_ENDPOINT=torch-worker-0:1", "PET_RDZV_BACKEND=c10d", "PET_NNODES=3:3",
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := optest.Env(t, pytorchjob.Controller{}, "metadata: {name: torch}\nspec:\n  "+tc.spec, tc.pod)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

@@ -199,3 +199,35 @@ func TestNothingPanics(t *testing.T) {
 func TestFaults(t *testing.T) {
 	optest.Faults(t, tfjob.Controller{}, workers("Never"), chief("Never"), allWorkers("Never"), dynamic("Never"))
 }
+
+func TestEnvironment(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		spec   string
+		want   []string
+	}{
+		"NoServers": {
+			reason: "dynamic Workers without parameter servers are told of none, as an empty list",
+			spec:   "enableDynamicWorker: true\n  tfReplicaSpecs: {Worker: {replicas: 2, " + container + "}}",
+			want:   []string{`TF_CONFIG={"cluster":{"worker":{"0":"tf-worker-0.default.svc:2222"},"ps":[]},"task":{"type":"worker","index":0}}`},
+		},
+		"DynamicAlone": {
+			reason: "a dynamic Worker that is alone has no TF_CONFIG either",
+			spec:   "enableDynamicWorker: true\n  tfReplicaSpecs: {Worker: {" + container + "}}",
+		},
+		"ScaledToZero": {
+			reason: "a type that has no replicas now is in the cluster, with no address",
+			spec:   "tfReplicaSpecs: {PS: {replicas: 0, " + container + "}, Worker: {" + container + "}, Evaluator: {" + container + "}}",
+			want: []string{`TF_CONFIG={"cluster":{"evaluator":["tf-evaluator-0.default.svc:2222"],"ps":[],"worker":["tf-worker-0.default.svc:2222"]},` +
+				`"task":{"type":"worker","index":0},"environment":"cloud"}`},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := optest.Env(t, tfjob.Controller{}, "metadata: {name: tf}\nspec:\n  "+tc.spec, "tf-worker-0")
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

@@ -206,3 +206,24 @@ func Robust[T any, J interface {
 		}
 	}
 }
+
+// Env is what the first container of a pod of a new job is told: "<name>=<value>".
+func Env[T any, J interface {
+	*T
+	client.Object
+}](t *testing.T, author controller.ControllerInterface[J], manifest, pod string) []string {
+	t.Helper()
+	objects, err := jobtest.Render(author, Scheme(t), J(Job[T](t, manifest)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, o := range objects {
+		if p, ok := o.(*corev1.Pod); ok && p.Name == pod {
+			for _, v := range p.Spec.Containers[0].Env {
+				out = append(out, v.Name+"="+v.Value)
+			}
+		}
+	}
+	return out
+}

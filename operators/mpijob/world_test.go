@@ -65,8 +65,8 @@ func start(t *testing.T, job *kubeflowv1.MPIJob, fate func(*corev1.Pod) jobtest.
 	return w
 }
 
-// run lets everything happen, and returns the job.
-func run(t *testing.T, w *jobtest.World, job *kubeflowv1.MPIJob) *kubeflowv1.MPIJob {
+// run lets everything happen, and reads the job.
+func run(t *testing.T, w *jobtest.World, job *kubeflowv1.MPIJob) {
 	t.Helper()
 	if err := w.Run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,6 @@ func run(t *testing.T, w *jobtest.World, job *kubeflowv1.MPIJob) *kubeflowv1.MPI
 	if err := w.Client().Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
 		t.Fatal(err)
 	}
-	return job
 }
 
 // fates makes Workers run until they are deleted, and the launcher run for a minute.
@@ -165,7 +164,7 @@ func TestStatus(t *testing.T) {
 			want:     failed(launcher, "launcher, exit code 2, restart policy ExitCode"),
 		},
 		"WorkerNever": {
-			reason:   "a Worker that fails fails the job",
+			reason:   "a Worker that fails ends the job",
 			attempts: map[string]jobtest.Fate{"worker-1/0": fails(1)},
 			want:     failed(worker, "worker-1, exit code 1, restart policy Never"),
 		},
@@ -341,15 +340,17 @@ func TestHostsFollowWorkers(t *testing.T) {
 		if err := w.RunFor(t.Context(), s.at-w.Now().Sub(job.CreationTimestamp.Time)); err != nil {
 			t.Fatal(err)
 		}
-		hosts, found, allowed := "", "#!/bin/sh\n", []string(nil)
+		var hosts, found strings.Builder
+		_, _ = found.WriteString("#!/bin/sh\n")
+		var allowed []string
 		for _, i := range s.workers {
-			hosts += fmt.Sprintf("pi-worker-%d slots=4\n", i)
+			_, _ = fmt.Fprintf(&hosts, "pi-worker-%d slots=4\n", i)
 			allowed = append(allowed, fmt.Sprintf("pi-worker-%d", i))
 		}
 		for _, i := range s.active {
-			found += fmt.Sprintf("echo pi-worker-%d:4\n", i)
+			_, _ = fmt.Fprintf(&found, "echo pi-worker-%d:4\n", i)
 		}
-		if diff := cmp.Diff([]string{hosts, found}, []string{file(t, w, "hostfile"), file(t, w, "discover_hosts.sh")}); diff != "" {
+		if diff := cmp.Diff([]string{hosts.String(), found.String()}, []string{file(t, w, "hostfile"), file(t, w, "discover_hosts.sh")}); diff != "" {
 			t.Errorf("%v: %s (-want +got):\n%s", s.at, s.reason, diff)
 		}
 		role := &rbacv1.Role{}
@@ -371,7 +372,7 @@ func TestHostsFollowWorkers(t *testing.T) {
 func TestRandom(t *testing.T) {
 	known := optest.Scheme(t)
 	jobtest.Search(t, 150, func(chance *jobtest.Chance) error {
-		job := newJob(int32(chance.Pick(3)), restart(worker, commonv1.RestartPolicyExitCode), restart(launcher, commonv1.RestartPolicyOnFailure)) //nolint:gosec // small
+		job := newJob(int32(chance.Pick(3)), restart(worker, commonv1.RestartPolicyExitCode), restart(launcher, commonv1.RestartPolicyOnFailure))
 		attempts := map[string]jobtest.Fate{}
 		if chance.Percent(50) {
 			attempts["worker-0/0"] = jobtest.Fate{Start: time.Second, Run: 5 * time.Second, Exits: []int32{137}}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -149,6 +150,27 @@ func TestFlags(t *testing.T) {
 				t.Error("the lease is given back at the end")
 			}
 		})
+	}
+}
+
+// TestCaches checks known-bugs row 58: of what the kinds keep, the caches hold what was
+// made here, not all of the cluster.
+func TestCaches(t *testing.T) {
+	o := &options{}
+	kinds := operators.Kinds()
+	caches := map[string]bool{}
+	for object, by := range o.manager(runtime.NewScheme(), kinds).Cache.ByObject {
+		caches[fmt.Sprintf("%T", object)] = by.Label != nil && !by.Label.Empty()
+	}
+	for _, k := range kinds {
+		for _, object := range k.ObjectKinds {
+			if kept, there := caches[fmt.Sprintf("%T", object)]; !there || !kept {
+				t.Errorf("the cache of %T, which %s keeps, holds all of the cluster", object, k.Name)
+			}
+		}
+	}
+	if len(caches) < 7 {
+		t.Errorf("there are caches for %v, want pods, services, and what MPIJobs and autoscaled jobs keep", caches)
 	}
 }
 

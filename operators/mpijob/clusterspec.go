@@ -118,7 +118,7 @@ func kubexecText(job *kubeflowv1.MPIJob) string {
 	if name := mainContainer(job, pod(job, worker)).Name; name != "" {
 		option = " --container " + name
 	}
-	return fmt.Sprintf("#!/bin/sh\nset -x\nhost=\"$1\"\nshift\nexec %s/kubectl exec \"$host\"%s -- /bin/sh -c \"$*\"\n", kubectlDir, option)
+	return fmt.Sprintf("#!/bin/sh\nhost=\"$1\"\nshift\nexec %s/kubectl exec \"$host\"%s -- /bin/sh -c \"$*\"\n", kubectlDir, option)
 }
 
 // launcherEnv is what the main container of the launcher is told.

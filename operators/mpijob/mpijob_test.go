@@ -1,6 +1,10 @@
 package mpijob_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +16,7 @@ import (
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/mpijob"
+	"github.com/jobkit/jobkit/plan"
 )
 
 func TestGolden(t *testing.T) {
@@ -110,5 +115,54 @@ func TestCleanPodPolicy(t *testing.T) {
 	run(t, w, job)
 	if diff := cmp.Diff([]string{"Pod pi-launcher"}, objects(t, w)); diff != "" {
 		t.Errorf("spec.cleanPodPolicy Running deletes what runs when the job has finished, and then nothing needs the other objects (-want +got):\n%s", diff)
+	}
+}
+
+// TestScripts runs the scripts of the ConfigMap, with a kubectl that says what it is
+// called with.
+func TestScripts(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell")
+	}
+	dir := t.TempDir()
+	job := newJob(2, func(job *kubeflowv1.MPIJob) { job.Spec.MainContainer = "mpi" })
+	tally := &plan.Tally{Types: []plan.TypeTally{{Type: worker, States: []plan.ReplicaState{plan.Pending, plan.Active}}}}
+	var config *corev1.ConfigMap
+	for _, o := range (mpijob.Controller{}).Objects(job, tally) {
+		if c, ok := o.(*corev1.ConfigMap); ok {
+			config = c
+		}
+	}
+	files := map[string]string{
+		"kubectl":           "#!/bin/sh\nfor a; do echo \"<$a>\"; done\n",
+		"kubexec.sh":        strings.ReplaceAll(config.Data["kubexec.sh"], "/opt/kube", dir),
+		"discover_hosts.sh": config.Data["discover_hosts.sh"],
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil { //nolint:gosec // a script
+			t.Fatal(err)
+		}
+	}
+	tests := map[string]struct {
+		reason string
+		args   []string
+		want   string
+	}{
+		"Kubexec": {
+			reason: "Open MPI calls it with a host and the words of a command, which reach one shell in the container that runs MPI",
+			args:   []string{"kubexec.sh", "pi-worker-1", "PATH=/x:$PATH", ";", "orted", "-mca", "ess", "\"env\""},
+			want:   "<exec>\n<pi-worker-1>\n<--container>\n<mpi>\n<-->\n</bin/sh>\n<-c>\n<PATH=/x:$PATH ; orted -mca ess \"env\">\n",
+		},
+		"Discover": {reason: "elastic programs get the hosts that run", args: []string{"discover_hosts.sh"}, want: "pi-worker-1:1\n"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			tc.args[0] = filepath.Join(dir, tc.args[0])
+			out, err := exec.CommandContext(t.Context(), sh, tc.args...).CombinedOutput() //nolint:gosec // the test's own scripts
+			if diff := cmp.Diff(tc.want, string(out)); err != nil || diff != "" {
+				t.Errorf("%s: %v (-want +got):\n%s", tc.reason, err, diff)
+			}
+		})
 	}
 }

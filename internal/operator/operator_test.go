@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/operators"
@@ -341,5 +344,53 @@ func TestServed(t *testing.T) {
 	}
 	if _, err := gvkOf(runtime.NewScheme(), operators.Kind{Name: "tfjob"}); err == nil {
 		t.Error("a kind without a type is an error")
+	}
+}
+
+// TestServedOnServer checks what the manager's own mapper says of an API server that
+// serves none of the group, a part of it, or only errors.
+func TestServedOnServer(t *testing.T) {
+	group := `{"kind":"APIGroup","apiVersion":"v1","name":"kubeflow.org","versions":[{"groupVersion":"kubeflow.org/v1","version":"v1"}],"preferredVersion":{"groupVersion":"kubeflow.org/v1","version":"v1"}}`
+	resources := `{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"kubeflow.org/v1","resources":[{"name":"tfjobs","singularName":"tfjob","namespaced":true,"kind":"TFJob","verbs":["list"]}]}`
+	all := map[string]string{
+		"/apis":                 `{"kind":"APIGroupList","apiVersion":"v1","groups":[` + group + `]}`,
+		"/apis/kubeflow.org":    group,
+		"/apis/kubeflow.org/v1": resources,
+	}
+	none := map[string]string{"/apis": `{"kind":"APIGroupList","apiVersion":"v1","groups":[` + strings.ReplaceAll(group, "kubeflow.org", "apps") + `]}`}
+	tests := map[string]struct {
+		reason  string
+		answers map[string]string
+		status  int
+		kind    string
+		want    bool
+		fails   bool
+	}{
+		"Kind":   {reason: "the kind is there", answers: all, status: http.StatusNotFound, kind: "TFJob", want: true},
+		"Other":  {reason: "another kind of the group is", answers: all, status: http.StatusNotFound, kind: "MPIJob"},
+		"Nobody": {reason: "nothing of the group is: no CRD of ours is installed", answers: none, status: http.StatusNotFound, kind: "MPIJob"},
+		"Errors": {reason: "nobody knows", status: http.StatusServiceUnavailable, kind: "MPIJob", fails: true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				answer, ok := tc.answers[r.URL.Path]
+				if !ok {
+					http.Error(w, "", tc.status)
+					return
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, answer)
+			}))
+			defer api.Close()
+			mapper, err := apiutil.NewDynamicRESTMapper(&rest.Config{Host: api.URL}, api.Client())
+			if err != nil {
+				t.Fatal(err)
+			}
+			there, err := served(mapper, kubeflowv1.GroupVersion.WithKind(tc.kind))
+			if there != tc.want || (err != nil) != tc.fails {
+				t.Errorf("%s: served is %t, the error is %v", tc.reason, there, err)
+			}
+		})
 	}
 }

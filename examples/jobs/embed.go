@@ -6,13 +6,24 @@
 //	jobkit.dev/demo-shows            what the example shows, in one line; required
 //	jobkit.dev/demo-expect           how it ends, Succeeded or Failed; required
 //	jobkit.dev/demo-expect-restarts  how many restarts it has then; default: any number
+//	jobkit.dev/demo-expect-ignored   how many failures podFailurePolicy has ignored then;
+//	                                 default: any number
 //	jobkit.dev/demo-expect-pods      how many of its pods are left then; default: any number
-//	jobkit.dev/demo-resume-after     when the demo resumes it, a duration such as "2s";
-//	                                 default: never
+//	jobkit.dev/demo-steps            what the demo does to it, and how long after it was
+//	                                 submitted at the earliest; default: nothing
+//
+// Steps are separated by commas, for example "suspend after 2s, resume after 5s". A
+// step waits until the one before it has had its effect:
+//
+//	suspend         suspends the job, once it runs
+//	resume          resumes the job, once it is suspended
+//	autoscale to N  has N Workers run, once the job runs, as the HorizontalPodAutoscaler
+//	                would that the job must have
 //
 // On the dev control plane no container runs. What a pod does there is said by its
-// annotations under devcluster.jobkit.dev/, and the command of its container does
-// the same on a real cluster.
+// annotations under devcluster.jobkit.dev/. Of a TestJob the command of its container
+// does the same on a real cluster; the images and commands of the other kinds show
+// what such jobs look like, and the programs in them do not exist.
 package jobs
 
 import "embed"

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jobkit/jobkit/examples/jobs"
 	"github.com/jobkit/jobkit/internal/cli/jobview"
@@ -20,8 +19,9 @@ const (
 	annotationShows       = "jobkit.dev/demo-shows"
 	annotationExpect      = "jobkit.dev/demo-expect"
 	annotationRestarts    = "jobkit.dev/demo-expect-restarts"
+	annotationIgnored     = "jobkit.dev/demo-expect-ignored"
 	annotationPods        = "jobkit.dev/demo-expect-pods"
-	annotationResumeAfter = "jobkit.dev/demo-resume-after"
+	annotationSteps       = "jobkit.dev/demo-steps"
 )
 
 // Example is a job that the demo runs.
@@ -32,11 +32,11 @@ type Example struct {
 	Shows string
 	// Outcome is how it ends.
 	Outcome jobview.Outcome
-	// Restarts is how many restarts it has then, and Pods how many pods are left;
-	// nil if any number will do.
-	Restarts, Pods *int
-	// ResumeAfter is when the demo resumes it. Default: 0, never.
-	ResumeAfter time.Duration
+	// Restarts is how many restarts it has then, Ignored how many failures were ignored,
+	// and Pods how many pods are left; nil if any number will do.
+	Restarts, Ignored, Pods *int
+	// Steps are what the demo does to it, in order. Default: nothing.
+	Steps []Step
 }
 
 // Examples returns the examples of this module, by kind and name. An error tells
@@ -92,7 +92,7 @@ func readExample(d manifest.Document) (Example, error) {
 	for _, number := range []struct {
 		annotation string
 		into       **int
-	}{{annotationRestarts, &e.Restarts}, {annotationPods, &e.Pods}} {
+	}{{annotationRestarts, &e.Restarts}, {annotationIgnored, &e.Ignored}, {annotationPods, &e.Pods}} {
 		text, given := notes[number.annotation]
 		if !given {
 			continue
@@ -107,14 +107,13 @@ func readExample(d manifest.Document) (Example, error) {
 		*number.into = &value
 	}
 
-	if text, given := notes[annotationResumeAfter]; given {
-		after, err := time.ParseDuration(text)
-		if err != nil || after <= 0 {
-			errs = append(errs, fmt.Errorf("%s: annotation %s is %q, and must be a duration above 0 such as 2s",
-				d.Place(), annotationResumeAfter, text))
-		}
+	if text, given := notes[annotationSteps]; given {
+		var err error
 
-		e.ResumeAfter = after
+		e.Steps, err = readSteps(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: annotation %s: %w", d.Place(), annotationSteps, err))
+		}
 	}
 
 	return e, errors.Join(errs...)

@@ -2,8 +2,6 @@ package demo
 
 import (
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
@@ -22,7 +20,8 @@ const (
 )
 
 // Judge compares a job with its example, and says why unless it ended as expected.
-func (e Example) Judge(job jobview.Job) (Verdict, string) {
+// steps is how many of its steps were done.
+func (e Example) Judge(job jobview.Job, steps int) (Verdict, string) {
 	outcome := job.Outcome()
 
 	switch {
@@ -32,6 +31,10 @@ func (e Example) Judge(job jobview.Job) (Verdict, string) {
 		return Otherwise, fmt.Sprintf("it ended %s, expected %s", job.State(), e.Outcome)
 	case e.Restarts != nil && *e.Restarts != job.Restarts():
 		return Otherwise, fmt.Sprintf("it ended %s with %d restarts, expected %d", outcome, job.Restarts(), *e.Restarts)
+	case e.Ignored != nil && *e.Ignored != job.Ignored():
+		return Otherwise, fmt.Sprintf("it ended %s with %s ignored, expected %d", outcome, jobview.Plural(job.Ignored(), "failure"), *e.Ignored)
+	case steps < len(e.Steps):
+		return Otherwise, fmt.Sprintf("it ended %s before this could be done to it: %s", outcome, e.Steps[steps].Action)
 	case e.Pods != nil && *e.Pods != len(job.Pods):
 		// Pods are deleted, and take their time to go, after the job has finished.
 		return Waiting, fmt.Sprintf("it ended %s, but %d of its pods are left, expected %d", outcome, len(job.Pods), *e.Pods)
@@ -41,9 +44,9 @@ func (e Example) Judge(job jobview.Job) (Verdict, string) {
 }
 
 // decided tells whether every job has its verdict, as expected or otherwise.
-func decided(examples []Example, jobs []jobview.Job) bool {
+func decided(examples []Example, jobs []jobview.Job, steps []int) bool {
 	for i, e := range examples {
-		if verdict, _ := e.Judge(jobs[i]); verdict == Waiting {
+		if verdict, _ := e.Judge(jobs[i], steps[i]); verdict == Waiting {
 			return false
 		}
 	}
@@ -52,26 +55,11 @@ func decided(examples []Example, jobs []jobview.Job) bool {
 }
 
 // bad are the indices of the jobs that did not end as expected.
-func bad(examples []Example, jobs []jobview.Job) []int {
+func bad(examples []Example, jobs []jobview.Job, steps []int) []int {
 	var found []int
 
 	for i, e := range examples {
-		if verdict, _ := e.Judge(jobs[i]); verdict != AsExpected {
-			found = append(found, i)
-		}
-	}
-
-	return found
-}
-
-// Due are the indices of the jobs to resume now: those that are seen suspended,
-// have been for as long as their example says, and were not resumed before.
-func Due(examples []Example, jobs []jobview.Job, sinceSubmit time.Duration, resumed []int) []int {
-	var found []int
-
-	for i, e := range examples {
-		if e.ResumeAfter > 0 && sinceSubmit >= e.ResumeAfter && !slices.Contains(resumed, i) &&
-			jobs[i].State() == "Suspended" {
+		if verdict, _ := e.Judge(jobs[i], steps[i]); verdict != AsExpected {
 			found = append(found, i)
 		}
 	}

@@ -11,24 +11,21 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/operators"
 )
 
-// kind is a job kind that the demo has an operator for.
-type kind struct {
-	addToScheme func(*runtime.Scheme) error
-	setup       func(ctrl.Manager) error
-}
-
-// kinds are the operators that run in the demo: one line for each.
-func kinds() []kind {
-	return []kind{
-		{testv1.AddToScheme, testjob.SetupWithManager},
-	}
+// kinds are the kinds whose operators run in the demo.
+func kinds() []operators.Kind {
+	return append(operators.Kinds(), operators.Kind{
+		Name: "testjob", AddToScheme: testv1.AddToScheme,
+		SetupWithManager: func(manager ctrl.Manager, _ operators.Options) error { return testjob.SetupWithManager(manager) },
+	})
 }
 
 // runOperators runs the operators of all kinds, for one namespace, until ctx ends.
@@ -41,14 +38,18 @@ func runOperators(ctx context.Context, config *rest.Config, namespace string, lo
 		return fmt.Errorf("make the scheme: %w", err)
 	}
 
+	var objectKinds []client.Object
+
 	for _, k := range kinds() {
-		err := k.addToScheme(scheme)
+		err := k.AddToScheme(scheme)
 		if err != nil {
-			return fmt.Errorf("make the scheme: %w", err)
+			return fmt.Errorf("make the scheme for %s: %w", k.Name, err)
 		}
+
+		objectKinds = append(objectKinds, k.ObjectKinds...)
 	}
 
-	caches := controller.CacheOptions()
+	caches := controller.CacheOptions(objectKinds...)
 	caches.DefaultNamespaces = map[string]cache.Config{namespace: {}}
 
 	manager, err := ctrl.NewManager(config, ctrl.Options{
@@ -63,9 +64,9 @@ func runOperators(ctx context.Context, config *rest.Config, namespace string, lo
 	}
 
 	for _, k := range kinds() {
-		err := k.setup(manager)
+		err := k.SetupWithManager(manager, operators.Options{})
 		if err != nil {
-			return fmt.Errorf("set up an operator: %w", err)
+			return fmt.Errorf("set up the operator of %s: %w", k.Name, err)
 		}
 	}
 

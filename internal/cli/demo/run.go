@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -60,7 +58,8 @@ type runner struct {
 	namespace string
 	jobs      []manifest.Job
 	submitted time.Time
-	resumed   []int
+	// steps counts the steps that were done, for each job.
+	steps []int
 }
 
 // Run runs the examples and shows how they end. It returns nil if all of them ended
@@ -201,8 +200,13 @@ func (r *runner) submit(ctx context.Context) error {
 		width = max(width, len(e.Object.GetName()))
 	}
 
-	fmt.Fprintf(r.streams.Out, "%s in namespace %s, each to show one thing:\n",
-		jobview.Plural(len(r.Examples), "job"), r.namespace)
+	kinds := map[string]bool{}
+	for _, e := range r.Examples {
+		kinds[e.Object.GetKind()] = true
+	}
+
+	fmt.Fprintf(r.streams.Out, "%s of %s in namespace %s, each to show one thing:\n",
+		jobview.Plural(len(r.Examples), "job"), jobview.Plural(len(kinds), "kind"), r.namespace)
 
 	documents := make([]manifest.Document, 0, len(r.Examples))
 
@@ -223,32 +227,31 @@ func (r *runner) submit(ctx context.Context) error {
 		return fmt.Errorf("submit the examples: %w", err)
 	}
 
-	r.jobs, r.submitted = jobs, time.Now()
+	r.jobs, r.submitted, r.steps = jobs, time.Now(), make([]int, len(jobs))
 
 	return nil
 }
 
-// step looks at the jobs once: it resumes those whose time has come, and says
-// whether all have their verdict.
+// step looks at the jobs once: it does the steps whose time has come, and says
+// whether all jobs have their verdict.
 func (r *runner) step(ctx context.Context, s *jobview.Snapshot, reporter *console.Reporter) (bool, error) {
 	for i := range s.Jobs {
 		s.Jobs[i].Expect = string(r.Examples[i].Outcome)
 	}
 
-	for _, i := range Due(r.Examples, s.Jobs, s.At.Sub(r.submitted), r.resumed) {
-		job := r.jobs[i]
-
-		_, err := r.client.Resource(job.Resource).Namespace(r.namespace).Patch(ctx, job.Object.GetName(),
-			types.MergePatchType, []byte(`{"spec":{"runPolicy":{"suspend":false}}}`), metav1.PatchOptions{})
+	for _, i := range Due(r.Examples, s.Jobs, s.At.Sub(r.submitted), r.steps) {
+		said, err := r.do(ctx, i, r.Examples[i].Steps[r.steps[i]])
 		if err != nil {
-			return false, fmt.Errorf("resume %s: %w", job.Object.GetName(), err)
+			return false, err
 		}
 
-		r.resumed = append(r.resumed, i)
-		reporter.Say(s.At, job.Object.GetName()+" is resumed by the demo: spec.runPolicy.suspend is now false")
+		if said != "" {
+			r.steps[i]++
+			reporter.Say(s.At, said)
+		}
 	}
 
-	return decided(r.Examples, s.Jobs), nil
+	return decided(r.Examples, s.Jobs, r.steps), nil
 }
 
 // finish sums up, and says of each job that did not end as expected what is known.
@@ -266,12 +269,12 @@ func (r *runner) finish(ctx context.Context, last jobview.Snapshot, cause error)
 		}
 	}
 
-	wrong := bad(r.Examples, last.Jobs)
+	wrong := bad(r.Examples, last.Jobs, r.steps)
 	fmt.Fprintf(r.streams.Out, "\n%d of %s ended as expected, %s after the start.\n",
 		len(last.Jobs)-len(wrong), jobview.Plural(len(last.Jobs), "job"), jobview.Duration(last.At.Sub(r.submitted)))
 
 	for _, i := range wrong {
-		_, why := r.Examples[i].Judge(last.Jobs[i])
+		_, why := r.Examples[i].Judge(last.Jobs[i], r.steps[i])
 		fmt.Fprintf(r.streams.Err, "\n%s: %s\n", last.Jobs[i].Name, why)
 
 		for _, line := range diagnose.Job(ctx, r.client, last.Jobs[i], last.At) {

@@ -37,6 +37,9 @@ type Job struct {
 	// Gone tells that the job does not exist any more. The other fields are then
 	// the last that was seen.
 	Gone bool
+	// Replicas are how many replicas of each type the job wants; nil if its form is not
+	// known.
+	Replicas map[commonv1.ReplicaType]int
 	// Expect is the state that the job should end in. Default: empty, none given.
 	Expect string
 }
@@ -45,6 +48,8 @@ type Job struct {
 type Pod struct {
 	// Name of the pod.
 	Name string
+	// Type of its replica, as the job spells it.
+	Type commonv1.ReplicaType
 	// Phase of the pod.
 	Phase corev1.PodPhase
 	// Restarts counts the restarts of its containers in place.
@@ -73,6 +78,7 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 		Namespace: object.GetNamespace(),
 		Name:      object.GetName(),
 		Created:   object.GetCreationTimestamp().Time,
+		Replicas:  replicasOf(object),
 	}
 
 	if status, ok := object.Object["status"].(map[string]any); ok {
@@ -88,7 +94,7 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 	}
 
 	for _, pod := range pods {
-		job.Pods = append(job.Pods, fromPod(pod))
+		job.Pods = append(job.Pods, fromPod(pod, job.Replicas))
 	}
 
 	slices.SortFunc(job.Pods, func(a, b Pod) int { return cmp.Compare(a.Name, b.Name) })
@@ -96,9 +102,45 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 	return job
 }
 
-// fromPod reads what is shown of a pod.
-func fromPod(pod *corev1.Pod) Pod {
-	shown := Pod{Name: pod.Name, Phase: pod.Status.Phase, Problem: podProblem(pod)}
+// replicasOf reads the replicas that a job wants. Its kind does not matter: they are
+// in the field of its specification whose name ends in "ReplicaSpecs".
+func replicasOf(object *unstructured.Unstructured) map[commonv1.ReplicaType]int {
+	spec, _ := object.Object["spec"].(map[string]any)
+	for field, value := range spec {
+		specs, ok := value.(map[string]any)
+		if !ok || !strings.HasSuffix(field, "ReplicaSpecs") {
+			continue
+		}
+
+		wanted := map[commonv1.ReplicaType]int{}
+
+		for name := range specs {
+			n, given, err := unstructured.NestedInt64(specs, name, "replicas")
+			if err != nil || !given {
+				n = 1
+			}
+
+			wanted[commonv1.ReplicaType(name)] = int(n)
+		}
+
+		return wanted
+	}
+
+	return nil
+}
+
+// fromPod reads what is shown of a pod. types are the types that the job has.
+func fromPod(pod *corev1.Pod, types map[commonv1.ReplicaType]int) Pod {
+	shown := Pod{
+		Name: pod.Name, Phase: pod.Status.Phase, Problem: podProblem(pod),
+		Type: commonv1.ReplicaType(pod.Labels[commonv1.ReplicaTypeLabel]),
+	}
+	for t := range types {
+		if strings.EqualFold(string(t), string(shown.Type)) {
+			shown.Type = t // the label is in lower case
+		}
+	}
+
 	for _, container := range pod.Status.ContainerStatuses {
 		shown.Restarts += container.RestartCount
 	}
@@ -168,46 +210,82 @@ func (j Job) State() string {
 // TakenUp tells whether an operator has reacted to the job.
 func (j Job) TakenUp() bool { return len(j.Status.Conditions) > 0 }
 
-// Tally counts the job's replicas. Pods tell what runs now; the status remembers
-// what succeeded and failed once the pods are gone.
+// Tally counts the job's replicas, of all types together.
 func (j Job) Tally() Tally {
-	var live, reported Tally
+	var sum Tally
+
+	for _, t := range j.Tallies() {
+		sum.Pending += t.Pending
+		sum.Running += t.Running
+		sum.Succeeded += t.Succeeded
+		sum.Failed += t.Failed
+	}
+
+	return sum
+}
+
+// Tallies counts the job's replicas, by type. Pods tell what runs now; the status
+// remembers what succeeded and failed once the pods are gone.
+func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
+	tallies := map[commonv1.ReplicaType]Tally{}
+
+	for _, pod := range j.Pods {
+		t := tallies[pod.Type]
+
+		switch pod.Phase {
+		case corev1.PodRunning:
+			t.Running++
+		case corev1.PodSucceeded:
+			t.Succeeded++
+		case corev1.PodFailed:
+			t.Failed++
+		case corev1.PodPending, corev1.PodUnknown:
+			t.Pending++
+		default:
+			t.Pending++
+		}
+
+		tallies[pod.Type] = t
+	}
+
+	for replicaType, reported := range j.Status.ReplicaStatuses {
+		if reported == nil {
+			continue
+		}
+
+		t := tallies[replicaType]
+
+		if j.Pods == nil {
+			t.Running = int(reported.Active)
+		}
+
+		if j.Pods == nil || j.Outcome() != Unfinished {
+			t.Succeeded = max(t.Succeeded, int(reported.Succeeded))
+			t.Failed = max(t.Failed, int(reported.Failed))
+		}
+
+		tallies[replicaType] = t
+	}
+
+	return tallies
+}
+
+// Ignored is how many failures count against no limit, because a rule of the job's
+// podFailurePolicy says so: restarts that Restarts leaves out.
+func (j Job) Ignored() int {
+	total := 0
 
 	for _, replicas := range j.Status.ReplicaStatuses {
 		if replicas == nil {
 			continue
 		}
 
-		reported.Running += int(replicas.Active)
-		reported.Succeeded += int(replicas.Succeeded)
-		reported.Failed += int(replicas.Failed)
-	}
-
-	if j.Pods == nil {
-		return reported
-	}
-
-	for _, pod := range j.Pods {
-		switch pod.Phase {
-		case corev1.PodRunning:
-			live.Running++
-		case corev1.PodSucceeded:
-			live.Succeeded++
-		case corev1.PodFailed:
-			live.Failed++
-		case corev1.PodPending, corev1.PodUnknown:
-			live.Pending++
-		default:
-			live.Pending++
+		for _, n := range replicas.IgnoredAttempts {
+			total += int(n)
 		}
 	}
 
-	if j.Outcome() != Unfinished {
-		live.Succeeded = max(live.Succeeded, reported.Succeeded)
-		live.Failed = max(live.Failed, reported.Failed)
-	}
-
-	return live
+	return total
 }
 
 // Restarts is how often replicas of the job were restarted: what the status says
@@ -280,7 +358,7 @@ func (j Job) message(t commonv1.JobConditionType) string {
 	text := cmp.Or(condition.Message, condition.Reason)
 	for _, known := range []string{
 		j.Kind + " " + j.Namespace + "/" + j.Name + " ", j.Kind + " " + j.Name + " ", "job " + j.Name + " ",
-		"has failed because ", "is restarting because ",
+		"has failed because ", "is failed because ", "is restarting because ",
 	} {
 		text = strings.TrimPrefix(text, known)
 	}

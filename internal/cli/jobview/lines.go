@@ -1,10 +1,15 @@
 package jobview
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // stateWidth is the width of the longest state that jobs usually have.
@@ -53,7 +58,7 @@ func identity(j Job) string { return j.Kind + "/" + j.Namespace + "/" + j.Name }
 // change is what the reader is told of a job. Nothing in it changes with time alone.
 func change(j Job) string {
 	text := pad(j.State(), stateWidth, false)
-	if replicas := j.Tally().String(); replicas != "" {
+	if replicas := tallies(j); replicas != "" {
 		text += "  " + replicas
 	}
 
@@ -61,24 +66,68 @@ func change(j Job) string {
 		text += fmt.Sprintf("  (%s)", Plural(restarts, "restart"))
 	}
 
+	if ignored := j.Ignored(); ignored > 0 {
+		text += fmt.Sprintf("  (%s ignored)", Plural(ignored, "failure"))
+	}
+
 	return text
+}
+
+// tallies lists the counts that are not zero: by type in a job that has several, for
+// example "1 Launcher, 2 Worker running".
+func tallies(j Job) string {
+	counts := j.Tallies()
+	if len(counts) < 2 && len(j.Replicas) < 2 {
+		return j.Tally().String()
+	}
+
+	var parts []string
+
+	for _, phase := range phases() {
+		if of := typesIn(counts, phase.count); of != "" {
+			parts = append(parts, of+" "+phase.name)
+		}
+	}
+
+	return strings.Join(parts, "; ")
+}
+
+// typesIn lists how many replicas of each type there are, types without any left out.
+func typesIn[T any](of map[commonv1.ReplicaType]T, count func(T) int) string {
+	var parts []string
+
+	for _, t := range slices.Sorted(maps.Keys(of)) {
+		if n := count(of[t]); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, cmp.Or(t, "other")))
+		}
+	}
+
+	return strings.Join(parts, ", ")
+}
+
+// phase is a phase that replicas are counted by.
+type phase struct {
+	name  string
+	count func(Tally) int
+}
+
+// phases are all of them, in the order of a replica's life.
+func phases() []phase {
+	return []phase{
+		{"pending", func(t Tally) int { return t.Pending }},
+		{"running", func(t Tally) int { return t.Running }},
+		{"succeeded", func(t Tally) int { return t.Succeeded }},
+		{"failed", func(t Tally) int { return t.Failed }},
+	}
 }
 
 // String lists the counts that are not zero, for example "1 running, 2 succeeded".
 func (t Tally) String() string {
 	var parts []string
 
-	for _, part := range []struct {
-		count int
-		phase string
-	}{
-		{t.Pending, "pending"},
-		{t.Running, "running"},
-		{t.Succeeded, "succeeded"},
-		{t.Failed, "failed"},
-	} {
-		if part.count > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", part.count, part.phase))
+	for _, phase := range phases() {
+		if n := phase.count(t); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, phase.name))
 		}
 	}
 

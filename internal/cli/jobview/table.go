@@ -26,7 +26,7 @@ const (
 	gap          = 2  // spaces between columns
 	minNoteWidth = 40 // a narrower note tells too little
 	minNameWidth = 8  // a job's name is never cut shorter
-	lastDrop     = 5  // highest dropAt
+	lastDrop     = 6  // highest dropAt
 	minHeight    = 3  // heading, a job, and how many more there are
 )
 
@@ -139,17 +139,17 @@ func columnsOf(s Snapshot) []column {
 
 	columns := []column{
 		{heading: "JOB", text: nameIn(s.Jobs), style: always(bold)},
-		{heading: "KIND", dropAt: 2, text: func(j Job) string { return j.Kind }, style: always(plain)},
+		{heading: "KIND", dropAt: 4, text: func(j Job) string { return j.Kind }, style: always(plain)},
 		{heading: "STATE", least: stateWidth, text: Job.State, style: func(j Job) style { return stateStyle(j.State()) }},
 		count("PENDING", "PEND", func(t Tally) int { return t.Pending }, plain),
 		count("RUNNING", "RUN", func(t Tally) int { return t.Running }, cyan),
 		count("SUCCEEDED", "DONE", func(t Tally) int { return t.Succeeded }, green),
 		count("FAILED", "FAIL", func(t Tally) int { return t.Failed }, red),
 		{
-			heading: "RESTARTS", right: true, dropAt: 5,
-			text: func(j Job) string { return number(j.Restarts()) },
+			heading: "RESTARTS", short: "RST", right: true, dropAt: 6,
+			text: restarts,
 			style: func(j Job) style {
-				if j.Restarts() == 0 {
+				if j.Restarts() == 0 && j.Ignored() == 0 {
 					return dim
 				}
 
@@ -157,7 +157,7 @@ func columnsOf(s Snapshot) []column {
 			},
 		},
 		{
-			heading: "AGE", right: true, dropAt: 4,
+			heading: "AGE", right: true, dropAt: 3,
 			text:  func(j Job) string { return Duration(j.Age(s.At)) },
 			style: always(plain),
 		},
@@ -165,13 +165,17 @@ func columnsOf(s Snapshot) []column {
 
 	if slices.ContainsFunc(s.Jobs, func(j Job) bool { return j.Expect != "" }) {
 		columns = append(columns, column{
-			heading: "EXPECTED", dropAt: 3,
+			heading: "EXPECTED", dropAt: 5,
 			text: func(j Job) string { return j.Expect }, style: always(dim),
 		})
 	}
 
+	if slices.ContainsFunc(s.Jobs, func(j Job) bool { return len(j.Replicas) > 0 }) {
+		columns = append(columns, column{heading: "REPLICAS", dropAt: 1, text: wanted, style: always(plain)})
+	}
+
 	return append(columns, column{
-		heading: "NOTE", dropAt: 1, grows: true,
+		heading: "NOTE", dropAt: 2, grows: true,
 		text: func(j Job) string { return OneLine(j.Note()) }, style: always(dim),
 	})
 }
@@ -322,6 +326,23 @@ func Duration(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dd%02dh", int(d/day), int(d.Hours())%24)
 	}
+}
+
+// wanted are the replicas that a job wants, for example "1 Master, 3 Worker".
+func wanted(j Job) string { return typesIn(j.Replicas, func(n int) int { return n }) }
+
+// restarts are the restarts of a job, and in brackets those that do not count.
+func restarts(j Job) string {
+	ignored := j.Ignored()
+
+	switch {
+	case ignored == 0:
+		return number(j.Restarts())
+	case j.Restarts() == 0:
+		return fmt.Sprintf("(%d)", ignored)
+	}
+
+	return fmt.Sprintf("%d (%d)", j.Restarts(), ignored)
 }
 
 // number writes a count; a zero is a dash, so that the eye finds the others.

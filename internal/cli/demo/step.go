@@ -1,0 +1,157 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/cli/jobview"
+)
+
+// Action is what the demo does to a job.
+type Action string
+
+// The actions.
+const (
+	Suspend   Action = "suspend"
+	Resume    Action = "resume"
+	Autoscale Action = "autoscale"
+)
+
+// Step is one thing that the demo does to a job.
+type Step struct {
+	Action Action
+	// Replicas is how many Workers shall run after Autoscale.
+	Replicas int
+	// After is how long after it was submitted, at the earliest.
+	After time.Duration
+}
+
+// state is the state that the job must be in.
+func (s Step) state() commonv1.JobConditionType {
+	if s.Action == Resume {
+		return commonv1.JobSuspended
+	}
+
+	return commonv1.JobRunning
+}
+
+// readSteps reads the annotation of that name.
+func readSteps(text string) ([]Step, error) {
+	form := regexp.MustCompile(`^(suspend|resume|autoscale to ([0-9]+)) after ([0-9a-z.]+)$`)
+
+	var steps []Step
+
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		match := form.FindStringSubmatch(part)
+
+		if match == nil {
+			return nil, fmt.Errorf(
+				"%q is no step: it must be like \"suspend after 2s\", \"resume after 2s\" or \"autoscale to 3 after 2s\"", part)
+		}
+
+		after, err := time.ParseDuration(match[3])
+		if err != nil || after <= 0 {
+			return nil, fmt.Errorf("step %q has %q, and must have a duration above 0 such as 2s", part, match[3])
+		}
+
+		step := Step{Action: Action(match[1]), After: after}
+		if match[2] != "" {
+			step.Action = Autoscale
+
+			step.Replicas, err = strconv.Atoi(match[2])
+			if err != nil {
+				return nil, fmt.Errorf("step %q: %w", part, err)
+			}
+		}
+
+		steps = append(steps, step)
+	}
+
+	return steps, nil
+}
+
+// Due are the indices of the jobs whose next step is to be done now: its time has
+// come, and the job is seen in the state that the step needs. done counts the steps
+// that were done, for each job.
+func Due(examples []Example, jobs []jobview.Job, sinceSubmit time.Duration, done []int) []int {
+	var found []int
+
+	for i, e := range examples {
+		if done[i] == len(e.Steps) {
+			continue
+		}
+
+		if next := e.Steps[done[i]]; sinceSubmit >= next.After && jobs[i].State() == string(next.state()) {
+			found = append(found, i)
+		}
+	}
+
+	return found
+}
+
+// do does a step, and says what it did; empty if it is too early for it.
+func (r *runner) do(ctx context.Context, i int, step Step) (string, error) {
+	job := r.jobs[i]
+	jobs, name := r.client.Resource(job.Resource).Namespace(r.namespace), job.Object.GetName()
+
+	if step.Action == Autoscale {
+		return r.autoscale(ctx, i, step.Replicas)
+	}
+
+	suspended := step.Action == Suspend
+	patch := fmt.Sprintf(`{"spec":{"runPolicy":{"suspend":%t}}}`, suspended)
+
+	_, err := jobs.Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w", step.Action, name, err)
+	}
+
+	word := map[Action]string{Suspend: "suspended", Resume: "resumed"}[step.Action]
+
+	return fmt.Sprintf("%s is %s by the demo: spec.runPolicy.suspend is now %t", name, word, suspended), nil
+}
+
+// autoscale does what the job's autoscaler would do if it had metrics: it scales the
+// job by its scale subresource, within the autoscaler's limits.
+func (r *runner) autoscale(ctx context.Context, i, replicas int) (string, error) {
+	job := r.jobs[i]
+	name := job.Object.GetName()
+	scalers := r.client.Resource(schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"})
+
+	scaler, err := scalers.Namespace(r.namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil // the operator will make it
+	}
+
+	if err != nil {
+		return "", fmt.Errorf("read the HorizontalPodAutoscaler of %s: %w", name, err)
+	}
+
+	least, _, _ := unstructured.NestedInt64(scaler.Object, "spec", "minReplicas")
+	most, _, _ := unstructured.NestedInt64(scaler.Object, "spec", "maxReplicas")
+
+	if int64(replicas) < least || int64(replicas) > most {
+		return "", fmt.Errorf("scale %s to %d: its HorizontalPodAutoscaler allows %d to %d", name, replicas, least, most)
+	}
+
+	_, err = r.client.Resource(job.Resource).Namespace(r.namespace).Patch(ctx, name, types.MergePatchType,
+		fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas), metav1.PatchOptions{}, "scale")
+	if err != nil {
+		return "", fmt.Errorf("scale %s: %w", name, err)
+	}
+
+	return fmt.Sprintf("%s is scaled to %d workers by the demo, as its HorizontalPodAutoscaler (%d to %d) would",
+		name, replicas, least, most), nil
+}

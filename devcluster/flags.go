@@ -61,7 +61,8 @@ func parseUp(args []string) (upOptions, error) {
 		return o, fmt.Errorf("--progress must be text or json, not %q", progress)
 	}
 	o.json = progress == "json"
-	quantities := map[string]string{"cpu": cpu, "memory": memory, "pods": pods}
+	// Every real node has storage for its pods, and some pods ask for it.
+	quantities := map[string]string{"cpu": cpu, "memory": memory, "pods": pods, "ephemeral-storage": "1Ti"}
 	maps.Copy(quantities, extra)
 	var err error
 	c.Nodes.Resources, err = fakenodes.ParseResources(quantities)

@@ -53,6 +53,16 @@ func TestCountsOfReplicas(t *testing.T) {
 			},
 			want: counts{Succeeded: 3},
 		},
+		"SuccessThenStopped": {
+			reason: "a pod that is stopped after the success shows an exit code before it goes, and is counted once",
+			happens: func(m *model) {
+				m.end(m.pod("master-0"), 0)
+				m.settle()
+				m.end(m.pod("worker-0"), 143)
+				m.settle()
+			},
+			want: counts{Active: 2, Succeeded: 1},
+		},
 		"SuccessWithAFailure": {
 			reason: "a failure that the success outweighed stays counted when its pod goes",
 			change: func(m *model) {

@@ -188,8 +188,9 @@ func (d *decision) countReplicas() {
 		if status.IsTrue(commonv1.JobSucceeded) && d.in.Status.IsTrue(commonv1.JobSucceeded) {
 			// What stops running after the job succeeded was part of the success, and
 			// what ended stays counted when its pod is cleaned up.
+			// The exit code of a pod that was stopped does not make a failure of it.
 			counts.Succeeded = max(counts.Succeeded, rs.Succeeded+max(rs.Active-counts.Active, 0))
-			counts.Failed = max(counts.Failed, rs.Failed)
+			counts.Failed = max(min(counts.Failed, d.in.replicas(tt.Type)-counts.Succeeded-counts.Active), rs.Failed)
 		} else if d.in.Status.Finished() {
 			counts.Succeeded = max(counts.Succeeded, rs.Succeeded)
 			counts.Failed = max(counts.Failed, rs.Failed)

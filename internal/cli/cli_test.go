@@ -182,7 +182,9 @@ func TestRefused(t *testing.T) {
 		{
 			reason: "an example that there is not", args: "demo nosuch", code: 2,
 			want: "jobkit: there is no example \"nosuch\": choose from " +
-				"all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails\n",
+				"jax-gang, jax-train, mpi-allreduce, mpi-retry, paddle-backoff, paddle-train, torch-ddp, torch-elastic, torch-evicted, " +
+				"all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails, " +
+				"tf-all-types, tf-suspend, tf-workers, xgb-killed, xgb-train\n",
 		},
 		{reason: "no time at all", args: "demo --timeout 0s", code: 2, want: "jobkit: --timeout is 0s: it must be above 0\n"},
 		{reason: "no control plane", args: "dev kubeconfig", code: 1, want: "jobkit: no control plane is running: start it with: jobkit dev up\n"},

@@ -23,8 +23,9 @@ No container runs: pods live as their annotations say, and nothing but Go is nee
 The first time, the control plane is built, which takes minutes; then it is cached.
 Nothing is left behind, also when the demo is interrupted, unless --keep is given.
 
-The columns of the table: PENDING, RUNNING, SUCCEEDED and FAILED count pods; AGE stops
-when a job has finished.
+The columns of the table: PENDING, RUNNING, SUCCEEDED and FAILED (PEND, RUN, DONE and
+FAIL on a narrow terminal) count replicas; RESTARTS (RST) counts restarts, and in
+brackets failures that podFailurePolicy ignores; AGE stops when a job has finished.
 
 Exit codes:
   0  every job ended as its example says

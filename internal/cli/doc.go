@@ -13,5 +13,5 @@
 //   - console and progress bring that text to a terminal or a pipe.
 //   - devenv has the control plane.
 //
-// A new job kind needs one line in package demo and a folder in examples/jobs.
+// A new job kind of package operators needs a folder in examples/jobs, and nothing here.
 package cli

@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -14,6 +15,7 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/crds"
 	"github.com/jobkit/jobkit/internal/cli/demo"
 	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/operators"
 )
 
 // TestExamples holds the examples of this module to what the demo needs of them.
@@ -25,8 +27,15 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if len(examples) < 6 {
-		t.Errorf("%d examples, want at least 6", len(examples))
+	kinds := map[string]bool{}
+	for _, e := range examples {
+		kinds[strings.ToLower(e.Object.GetKind())] = true
+	}
+
+	for _, kind := range append(operators.Kinds(), operators.Kind{Name: "testjob"}) {
+		if !kinds[kind.Name] {
+			t.Errorf("no example shows a %s", kind.Name)
+		}
 	}
 
 	definitions, err := crds.All()
@@ -74,7 +83,8 @@ func TestReadExamples(t *testing.T) {
 		{
 			"good", "all annotations are read",
 			head + "    jobkit.dev/demo-shows: x\n    jobkit.dev/demo-expect: Failed\n    jobkit.dev/demo-expect-restarts: '1'\n" +
-				"    jobkit.dev/demo-expect-pods: '0'\n    jobkit.dev/demo-resume-after: 2s\n", "",
+				"    jobkit.dev/demo-expect-pods: '0'\n    jobkit.dev/demo-expect-ignored: '2'\n" +
+				"    jobkit.dev/demo-steps: suspend after 2s, resume after 5s\n", "",
 		},
 		{
 			"bare", "an example that does not say how it ends shows nothing",
@@ -85,11 +95,19 @@ func TestReadExamples(t *testing.T) {
 		{
 			"wrong", "each wrong value is named",
 			head + "    jobkit.dev/demo-shows: x\n    jobkit.dev/demo-expect: Lost\n    jobkit.dev/demo-expect-restarts: many\n" +
-				"    jobkit.dev/demo-expect-pods: '-1'\n    jobkit.dev/demo-resume-after: soon\n",
+				"    jobkit.dev/demo-expect-pods: '-1'\n    jobkit.dev/demo-expect-ignored: x\n    jobkit.dev/demo-steps: resume soon\n",
 			`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect is "Lost", and must be Succeeded or Failed` + "\n" +
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-restarts is "many", and must be a whole number from 0` + "\n" +
+				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-ignored is "x", and must be a whole number from 0` + "\n" +
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-pods is "-1", and must be a whole number from 0` + "\n" +
-				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-resume-after is "soon", and must be a duration above 0 such as 2s`,
+				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-steps: "resume soon" is no step: ` +
+				`it must be like "suspend after 2s", "resume after 2s" or "autoscale to 3 after 2s"`,
+		},
+		{
+			"no time", "a step without a time would come at once",
+			head + "    jobkit.dev/demo-shows: x\n    jobkit.dev/demo-expect: Failed\n    jobkit.dev/demo-steps: suspend after 0s\n",
+			`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-steps: ` +
+				`step "suspend after 0s" has "0s", and must have a duration above 0 such as 2s`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -112,10 +130,12 @@ func TestReadExamples(t *testing.T) {
 func TestSelect(t *testing.T) {
 	t.Parallel()
 
-	all, err := demo.Examples()
+	every, err := demo.Examples()
 	if err != nil {
 		t.Fatal(err)
 	}
+
+	all := slices.DeleteFunc(slices.Clone(every), func(e demo.Example) bool { return e.Object.GetKind() != "TestJob" })
 
 	for _, c := range []struct {
 		reason string
@@ -149,9 +169,13 @@ func TestSelect(t *testing.T) {
 		}
 	}
 
-	for reason, names := range map[string][]string{"no name is all": nil, "a kind, in any case": {"testjob"}} {
-		if selected, err := demo.Select(all, names); err != nil || len(selected) != len(all) {
-			t.Errorf("%s: got %d of %d, %v", reason, len(selected), len(all), err)
+	for _, c := range []struct {
+		reason string
+		names  []string
+		want   int
+	}{{"no name is all", nil, len(every)}, {"a kind, in any case", []string{"testjob"}, len(all)}} {
+		if selected, err := demo.Select(every, c.names); err != nil || len(selected) != c.want {
+			t.Errorf("%s: got %d of %d, %v", c.reason, len(selected), c.want, err)
 		}
 	}
 }
@@ -172,6 +196,10 @@ func TestJudge(t *testing.T) {
 	strict := demo.Example{Outcome: jobview.Succeeded, Restarts: &one, Pods: &one}
 	gone := job(commonv1.JobRunning, 0, 0)
 	gone.Gone = true
+	ignored := job(commonv1.JobSucceeded, 1, 1)
+	ignored.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{
+		"Worker": {IgnoredAttempts: map[string]int32{"0": 1, "3": 1}},
+	}
 
 	for _, c := range []struct {
 		name, reason string
@@ -194,6 +222,14 @@ func TestJudge(t *testing.T) {
 			"it ended Succeeded with 2 restarts, expected 1",
 		},
 		{
+			"ignored", "so is that of the failures that do not count", demo.Example{Outcome: jobview.Succeeded, Ignored: &one}, ignored, demo.Otherwise,
+			"it ended Succeeded with 2 failures ignored, expected 1",
+		},
+		{
+			"step", "what was to be shown was not", demo.Example{Outcome: jobview.Succeeded, Steps: []demo.Step{{Action: demo.Suspend}}},
+			job(commonv1.JobSucceeded, 1, 0), demo.Otherwise, "it ended Succeeded before this could be done to it: suspend",
+		},
+		{
 			"pods", "pods take their time to go", strict, job(commonv1.JobSucceeded, 3, 1), demo.Waiting,
 			"it ended Succeeded, but 3 of its pods are left, expected 1",
 		},
@@ -201,7 +237,7 @@ func TestJudge(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 
-			verdict, why := c.example.Judge(c.job)
+			verdict, why := c.example.Judge(c.job, 0)
 			if diff := cmp.Diff([]any{c.verdict, c.why}, []any{verdict, why}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
@@ -213,22 +249,28 @@ func TestDue(t *testing.T) {
 	t.Parallel()
 
 	suspended, running := job(commonv1.JobSuspended, 0, 0), job(commonv1.JobRunning, 0, 0)
-	never, later := demo.Example{}, demo.Example{ResumeAfter: 2 * time.Second}
+	never, both := demo.Example{}, demo.Example{Steps: []demo.Step{
+		{Action: demo.Suspend, After: 2 * time.Second}, {Action: demo.Resume, After: 4 * time.Second},
+	}}
+	scaled := demo.Example{Steps: []demo.Step{{Action: demo.Autoscale, Replicas: 3, After: time.Second}}}
 
 	for _, c := range []struct {
 		reason   string
 		examples []demo.Example
 		jobs     []jobview.Job
 		since    time.Duration
-		resumed  []int
+		done     []int
 		want     []int
 	}{
-		{"its time has come", []demo.Example{never, later}, []jobview.Job{suspended, suspended}, 2 * time.Second, nil, []int{1}},
-		{"too early", []demo.Example{later}, []jobview.Job{suspended}, time.Second, nil, nil},
-		{"the user must have seen it suspended", []demo.Example{later}, []jobview.Job{running}, time.Minute, nil, nil},
-		{"once is enough", []demo.Example{later}, []jobview.Job{suspended}, time.Minute, []int{0}, nil},
+		{"its time has come", []demo.Example{never, both}, []jobview.Job{running, running}, 2 * time.Second, []int{0, 0}, []int{1}},
+		{"too early", []demo.Example{both}, []jobview.Job{running}, time.Second, []int{0}, nil},
+		{"too early for the next one", []demo.Example{both}, []jobview.Job{suspended}, 3 * time.Second, []int{1}, nil},
+		{"the next one", []demo.Example{both}, []jobview.Job{suspended}, time.Minute, []int{1}, []int{0}},
+		{"the user must have seen it suspended", []demo.Example{both}, []jobview.Job{running}, time.Minute, []int{1}, nil},
+		{"once is enough", []demo.Example{both}, []jobview.Job{running}, time.Minute, []int{2}, nil},
+		{"only what runs is scaled", []demo.Example{scaled, scaled}, []jobview.Job{suspended, running}, time.Minute, []int{0, 0}, []int{1}},
 	} {
-		if diff := cmp.Diff(c.want, demo.Due(c.examples, c.jobs, c.since, c.resumed)); diff != "" {
+		if diff := cmp.Diff(c.want, demo.Due(c.examples, c.jobs, c.since, c.done)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
 	}

@@ -224,9 +224,15 @@ func (j Job) Tally() Tally {
 	return sum
 }
 
-// Tallies counts the job's replicas, by type. Pods tell what runs now; the status
-// remembers what succeeded and failed once the pods are gone.
+// Tallies counts the job's replicas, by type. Pods tell what is so now. Of a job that
+// has finished the status knows better: it remembers pods that are gone, and those that
+// are stopped did not fail, although their exit codes say so.
 func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
+	reported := j.reported()
+	if j.Pods == nil || j.Outcome() != Unfinished && len(reported) > 0 {
+		return reported
+	}
+
 	tallies := map[commonv1.ReplicaType]Tally{}
 
 	for _, pod := range j.Pods {
@@ -248,23 +254,22 @@ func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 		tallies[pod.Type] = t
 	}
 
-	for replicaType, reported := range j.Status.ReplicaStatuses {
-		if reported == nil {
+	return tallies
+}
+
+// reported are the counts in the status, types without any left out.
+func (j Job) reported() map[commonv1.ReplicaType]Tally {
+	tallies := map[commonv1.ReplicaType]Tally{}
+
+	for replicaType, replicas := range j.Status.ReplicaStatuses {
+		if replicas == nil {
 			continue
 		}
 
-		t := tallies[replicaType]
-
-		if j.Pods == nil {
-			t.Running = int(reported.Active)
+		t := Tally{Running: int(replicas.Active), Succeeded: int(replicas.Succeeded), Failed: int(replicas.Failed)}
+		if t != (Tally{}) {
+			tallies[replicaType] = t
 		}
-
-		if j.Pods == nil || j.Outcome() != Unfinished {
-			t.Succeeded = max(t.Succeeded, int(reported.Succeeded))
-			t.Failed = max(t.Failed, int(reported.Failed))
-		}
-
-		tallies[replicaType] = t
 	}
 
 	return tallies

@@ -64,6 +64,22 @@ func restarts(n int32) func(*jobview.Job) {
 	return func(j *jobview.Job) { j.Status.Restarts = n }
 }
 
+func ignored(n int32) func(*jobview.Job) {
+	return func(j *jobview.Job) {
+		j.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{
+			"PS": nil, "Worker": {IgnoredAttempts: map[string]int32{"1": n}},
+		}
+	}
+}
+
+// typed is a job that wants a Chief, which runs, and two Workers, of which one waits.
+func typed() jobview.Job {
+	return job("a", is(commonv1.JobRunning), ignored(3), func(j *jobview.Job) {
+		j.Replicas = map[commonv1.ReplicaType]int{"Worker": 2, "Chief": 1, "PS": 0}
+		j.Pods = []jobview.Pod{{Type: "Chief", Phase: corev1.PodRunning}, {Type: "Worker", Phase: corev1.PodPending}}
+	})
+}
+
 func expect(state string) func(*jobview.Job) {
 	return func(j *jobview.Job) { j.Expect = state }
 }
@@ -127,25 +143,25 @@ bad      TestJob  Failed            -        -          -       1         -   6s
 			jobs:    several(),
 			options: jobview.TableOptions{Width: 80},
 			want: `
-JOB      KIND     STATE       PEND  RUN  DONE  FAIL  RESTARTS  AGE
-new      TestJob  Submitted      -    -     -     -         -  10s
-pending  TestJob  Created        2    -     -     -         -  10s
-running  TestJob  Running        1    1     -     -         2  10s
-good     TestJob  Succeeded      -    -     1     -         -   4s
-bad      TestJob  Failed         -    -     -     1         -   6s
+JOB      KIND     STATE       PEND  RUN  DONE  FAIL  RST  AGE
+new      TestJob  Submitted      -    -     -     -    -  10s
+pending  TestJob  Created        2    -     -     -    -  10s
+running  TestJob  Running        1    1     -     -    2  10s
+good     TestJob  Succeeded      -    -     1     -    -   4s
+bad      TestJob  Failed         -    -     -     1    -   6s
 pending: pending-worker-0: ImagePullBackOff: Back-off pulling image "nosuch"
 bad: 1 Worker replica(s) failed.
 `,
 		},
 		{
 			name:    "50 columns",
-			reason:  "a narrow terminal loses the kind, the age and the restarts, never the notes",
+			reason:  "a narrow terminal loses the age and the kind, never the notes",
 			jobs:    several()[:2],
 			options: jobview.TableOptions{Width: 50},
 			want: `
-JOB      STATE       PEND  RUN  DONE  FAIL
-new      Submitted      -    -     -     -
-pending  Created        2    -     -     -
+JOB      STATE       PEND  RUN  DONE  FAIL  RST
+new      Submitted      -    -     -     -    -
+pending  Created        2    -     -     -    -
 pending: pending-worker-0: ImagePullBackOff: Back…
 `,
 		},
@@ -167,18 +183,28 @@ pending: pending-wo…
 			jobs:    []jobview.Job{job("a", expect("Failed"), is(commonv1.JobRunning), pods(corev1.PodRunning))},
 			options: jobview.TableOptions{Width: 74},
 			want: `
-JOB  KIND     STATE       PEND  RUN  DONE  FAIL  RESTARTS  AGE  EXPECTED
-a    TestJob  Running        -    1     -     -         -  10s  Failed
+JOB  KIND     STATE       PEND  RUN  DONE  FAIL  RST  AGE  EXPECTED
+a    TestJob  Running        -    1     -     -    -  10s  Failed
 `,
 		},
 		{
 			name:    "expected, narrow",
 			reason:  "how it should end is more than what kind it is",
 			jobs:    []jobview.Job{job("a", expect("Failed"), is(commonv1.JobRunning), pods(corev1.PodRunning))},
-			options: jobview.TableOptions{Width: 64},
+			options: jobview.TableOptions{Width: 58},
 			want: `
-JOB  STATE       PEND  RUN  DONE  FAIL  RESTARTS  AGE  EXPECTED
-a    Running        -    1     -     -         -  10s  Failed
+JOB  STATE       PEND  RUN  DONE  FAIL  RST  EXPECTED
+a    Running        -    1     -     -    -  Failed
+`,
+		},
+		{
+			name:   "types",
+			reason: "what types a job has is shown where there is room, and restarts that do not count are in brackets",
+			jobs:   []jobview.Job{typed(), job("b", restarts(2), ignored(1))},
+			want: `
+JOB  KIND     STATE       PENDING  RUNNING  SUCCEEDED  FAILED  RESTARTS  AGE  REPLICAS
+a    TestJob  Running           1        1          -       -       (3)  10s  1 Chief, 2 Worker
+b    TestJob  Submitted         -        -          -       -     2 (1)  10s
 `,
 		},
 		{
@@ -187,10 +213,10 @@ a    Running        -    1     -     -         -  10s  Failed
 			jobs:    several(),
 			options: jobview.TableOptions{Width: 80, Height: 5},
 			want: `
-JOB      KIND     STATE       PEND  RUN  DONE  FAIL  RESTARTS  AGE
-new      TestJob  Submitted      -    -     -     -         -  10s
-pending  TestJob  Created        2    -     -     -         -  10s
-running  TestJob  Running        1    1     -     -         2  10s
+JOB      KIND     STATE       PEND  RUN  DONE  FAIL  RST  AGE
+new      TestJob  Submitted      -    -     -     -    -  10s
+pending  TestJob  Created        2    -     -     -    -  10s
+running  TestJob  Running        1    1     -     -    2  10s
 and 2 more
 `,
 		},
@@ -277,6 +303,11 @@ func TestLines(t *testing.T) {
 			previous: []jobview.Job{running, bb},
 			next:     []jobview.Job{job("a", is(commonv1.JobCreated, commonv1.JobRunning), pods(corev1.PodRunning, corev1.PodSucceeded)), bb},
 			want:     []string{"12:00:00  a   Running     1 running, 1 succeeded"},
+		},
+		{
+			name: "types", reason: "replicas of several types are told apart",
+			next: []jobview.Job{typed()},
+			want: []string{"12:00:00  a  Running     1 Worker pending; 1 Chief running  (3 failures ignored)"},
 		},
 		{
 			name: "restart", reason: "restarts are told with the reason",

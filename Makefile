@@ -41,7 +41,7 @@ help: ## List the targets
 	done <Makefile
 
 .PHONY: demo
-demo: ## Run example jobs on a real control plane on this machine, and watch them
+demo: ## Run example jobs of all kinds on a real control plane on this machine, and watch them
 	@go run ./cmd/jobkit demo
 
 .PHONY: build

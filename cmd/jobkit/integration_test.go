@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,20 +24,25 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/devenv"
+	"github.com/jobkit/jobkit/operators"
 )
 
 // The tests in this file run jobkit against real control planes:
 //
 //	go test -tags integration ./cmd/jobkit
 
-// examples is where the example jobs are.
-const examples = "../../examples/jobs/testjob/"
+// examples is where the example jobs are: those of TestJob, and those of all kinds.
+const (
+	examples = all + "testjob/"
+	all      = "../../examples/jobs/"
+)
 
 // workplace is a place of its own for a test: its own control plane and temporary
 // folder, and a mark on all processes that come from it.
@@ -113,7 +119,7 @@ func TestDemo(t *testing.T) {
 	w := newWorkplace(t)
 	code, out, _ := w.run(t, "demo")
 
-	if code != 0 || !strings.Contains(out, "\n6 of 6 jobs ended as expected, ") {
+	if code != 0 || !strings.Contains(out, "\n20 of 20 jobs ended as expected, ") {
 		t.Errorf("the demo should succeed: exit code %d", code)
 	}
 
@@ -252,7 +258,7 @@ func demoOnShared(t *testing.T, w workplace, kubeconfig string) {
 	}
 }
 
-// startOperator runs the TestJob operator until the end of the test.
+// startOperator runs the operators of all kinds until the end of the test.
 func startOperator(t *testing.T, kubeconfig string) {
 	t.Helper()
 
@@ -261,25 +267,38 @@ func startOperator(t *testing.T, kubeconfig string) {
 		t.Fatal(err)
 	}
 
+	kinds := append(operators.Kinds(), operators.Kind{
+		AddToScheme:      testv1.AddToScheme,
+		SetupWithManager: func(manager ctrl.Manager, _ operators.Options) error { return testjob.SetupWithManager(manager) },
+	})
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, testv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
+	errs := []error{clientgoscheme.AddToScheme(scheme)}
+
+	var objects []client.Object
+
+	for _, k := range kinds {
+		errs = append(errs, k.AddToScheme(scheme))
+		objects = append(objects, k.ObjectKinds...)
+	}
+
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
 	}
 
 	ctrl.SetLogger(logr.Discard())
 
 	manager, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme, Cache: controller.CacheOptions(), Metrics: server.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: controller.CacheOptions(objects...), Metrics: server.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	err = testjob.SetupWithManager(manager)
-	if err != nil {
-		t.Fatal(err)
+	for _, k := range kinds {
+		err := k.SetupWithManager(manager, operators.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -324,6 +343,13 @@ func runJobs(t *testing.T, w workplace, kubeconfig string) {
 		{
 			name: "replace", reason: "the job that no operator took up is replaced", args: []string{"--replace", "-f", examples + "all-workers.yaml"},
 			out: "TestJob default/all-workers: Succeeded after ",
+		},
+		{
+			name: "all kinds", reason: "a job of any kind is run, several at once too", args: []string{
+				"-f", all + "jaxjob/jax-train.yaml", "-f", all + "mpijob/mpi-allreduce.yaml", "-f", all + "paddlejob/paddle-train.yaml",
+				"-f", all + "pytorchjob/torch-ddp.yaml", "-f", all + "tfjob/tf-workers.yaml", "-f", all + "xgboostjob/xgb-train.yaml",
+			},
+			out: "MPIJob default/mpi-allreduce: Succeeded after ",
 		},
 		{
 			name: "again", reason: "a name is taken once", args: []string{"-f", examples + "all-workers.yaml"}, code: 2,

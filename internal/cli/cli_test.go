@@ -243,8 +243,8 @@ func TestDev(t *testing.T) {
   export KUBECONFIG=/state/kubeconfig
 
 Next, each in its own terminal:
-  go run ./examples/testjob/operator
-  jobkit run -f examples/jobs/testjob/all-workers.yaml
+  go run ./cmd/operator
+  jobkit run -f examples/jobs/pytorchjob/torch-ddp.yaml
 `, ""},
 		},
 		{
@@ -255,8 +255,8 @@ Next, each in its own terminal:
   export KUBECONFIG=/state/kubeconfig
 
 Next, each in its own terminal:
-  go run ./examples/testjob/operator
-  jobkit run -f examples/jobs/testjob/all-workers.yaml
+  go run ./cmd/operator
+  jobkit run -f examples/jobs/pytorchjob/torch-ddp.yaml
 `, ""},
 		},
 		{

@@ -17,7 +17,7 @@ import (
 
 const demoHelp = `Start a control plane on this machine (or use the one of "jobkit dev up"), install the
 job kinds, run their operators in this process, and run the example jobs to their end.
-Each example shows one thing, and says how it ends; the demo checks that.
+Each example shows one thing of one kind, and says how it ends; the demo checks that.
 
 No container runs: pods live as their annotations say, and nothing but Go is needed.
 The first time, the control plane is built, which takes minutes; then it is cached.

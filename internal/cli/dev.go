@@ -109,8 +109,8 @@ func (a *app) devUp(ctx context.Context, o devenv.Options, bare bool) error {
   export KUBECONFIG=%s
 
 Next, each in its own terminal:
-  go run ./examples/testjob/operator
-  jobkit run -f examples/jobs/testjob/all-workers.yaml
+  go run ./cmd/operator
+  jobkit run -f examples/jobs/pytorchjob/torch-ddp.yaml
 `, how, cluster.Kubeconfig())
 
 	return nil

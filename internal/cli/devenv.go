@@ -74,7 +74,7 @@ func (f *devFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.options.NodeMemory, "node-memory", "", "memory of each node (default 256Gi)")
 	flags.StringVar(&f.options.NodePods, "node-pods", "", "how many pods each node takes (default 1000)")
 	flags.StringToStringVar(&f.options.NodeResources, "node-resources", nil,
-		"more resources of each node, as `NAME=QUANTITY,...`, for example nvidia.com/gpu=8")
+		"more resources of each node, as `NAME=QUANTITY,...`, for example nvidia.com/gpu=8 (default ephemeral-storage=1Ti)")
 	flags.StringToStringVar(&f.featureGates, "feature-gates", nil, "feature gates, as `NAME=true|false,...`")
 	flags.StringToStringVar(&f.runtimeConfig, "runtime-config", nil, "API versions to serve, as `GROUP/VERSION=true|false,...`")
 	flags.StringVar(&f.options.Dir, "data-dir", "",

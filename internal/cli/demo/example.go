@@ -16,12 +16,12 @@ import (
 
 // The annotations of an example; package examples/jobs documents them.
 const (
-	annotationShows       = "jobkit.dev/demo-shows"
-	annotationExpect      = "jobkit.dev/demo-expect"
-	annotationRestarts    = "jobkit.dev/demo-expect-restarts"
-	annotationIgnored     = "jobkit.dev/demo-expect-ignored"
-	annotationPods        = "jobkit.dev/demo-expect-pods"
-	annotationSteps       = "jobkit.dev/demo-steps"
+	annotationShows    = "jobkit.dev/demo-shows"
+	annotationExpect   = "jobkit.dev/demo-expect"
+	annotationRestarts = "jobkit.dev/demo-expect-restarts"
+	annotationIgnored  = "jobkit.dev/demo-expect-ignored"
+	annotationPods     = "jobkit.dev/demo-expect-pods"
+	annotationSteps    = "jobkit.dev/demo-steps"
 )
 
 // Example is a job that the demo runs.

@@ -152,6 +152,5 @@ func (r *runner) autoscale(ctx context.Context, i, replicas int) (string, error)
 		return "", fmt.Errorf("scale %s: %w", name, err)
 	}
 
-	return fmt.Sprintf("%s is scaled to %d workers by the demo, as its HorizontalPodAutoscaler (%d to %d) would",
-		name, replicas, least, most), nil
+	return fmt.Sprintf("%s is scaled to %d workers, as its autoscaler (%d to %d) would", name, replicas, least, most), nil
 }

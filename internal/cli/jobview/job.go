@@ -225,11 +225,11 @@ func (j Job) Tally() Tally {
 }
 
 // Tallies counts the job's replicas, by type. Pods tell what is so now. Of a job that
-// has finished the status knows better: it remembers pods that are gone, and those that
-// are stopped did not fail, although their exit codes say so.
+// has finished the status knows better what ended how: it remembers pods that are gone,
+// and those that were stopped did not fail, although their exit codes say so.
 func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 	reported := j.reported()
-	if j.Pods == nil || j.Outcome() != Unfinished && len(reported) > 0 {
+	if j.Pods == nil {
 		return reported
 	}
 
@@ -252,6 +252,19 @@ func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 		}
 
 		tallies[pod.Type] = t
+	}
+
+	if j.Outcome() != Unfinished && len(reported) > 0 {
+		for t, live := range tallies {
+			live.Failed = 0
+			tallies[t] = live
+		}
+
+		for t, ended := range reported {
+			live := tallies[t]
+			live.Succeeded, live.Failed = max(live.Succeeded, ended.Succeeded), ended.Failed
+			tallies[t] = live
+		}
 	}
 
 	return tallies

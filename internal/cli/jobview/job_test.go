@@ -144,6 +144,21 @@ func TestFromObject(t *testing.T) {
 			state: "Succeeded", tally: jobview.Tally{Succeeded: 2}, restarts: 1,
 		},
 		{
+			name: "stopped", reason: "a pod that was stopped at the end of its job did not fail, whatever its exit code",
+			object: object(map[string]any{
+				"conditions":      []any{map[string]any{"type": "Succeeded", "status": "True"}},
+				"replicaStatuses": map[string]any{"Worker": map[string]any{"succeeded": int64(1)}, "PS": map[string]any{}},
+			}),
+			pods:  []*corev1.Pod{pod("x-worker-0", corev1.PodFailed, nil)},
+			state: "Succeeded", tally: jobview.Tally{Succeeded: 1},
+		},
+		{
+			name: "no counts", reason: "where the status counts nothing, pods tell it",
+			object: object(map[string]any{"conditions": []any{map[string]any{"type": "Succeeded", "status": "True"}}}),
+			pods:   []*corev1.Pod{pod("x-worker-0", corev1.PodSucceeded, nil)},
+			state:  "Succeeded", tally: jobview.Tally{Succeeded: 1},
+		},
+		{
 			name: "unschedulable", reason: "what keeps a pod from being scheduled is the note",
 			object: object(nil),
 			pods: []*corev1.Pod{pod("x-worker-0", corev1.PodPending, func(p *corev1.Pod) {
@@ -192,6 +207,39 @@ func TestFromObject(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
 		})
+	}
+}
+
+// TestTypes reads the replica types of jobs, whatever their kind.
+func TestTypes(t *testing.T) {
+	t.Parallel()
+
+	pods := []*corev1.Pod{
+		{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: map[string]string{commonv1.ReplicaTypeLabel: "ps"}}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "b", Labels: map[string]string{commonv1.ReplicaTypeLabel: "other"}}},
+	}
+
+	for _, c := range []struct {
+		reason string
+		spec   any
+		want   map[commonv1.ReplicaType]int
+		first  commonv1.ReplicaType
+	}{
+		{
+			"types as the job spells them; one replica where it does not say",
+			map[string]any{"runPolicy": map[string]any{}, "fooReplicaSpecs": map[string]any{"PS": map[string]any{"replicas": int64(2)}, "Chief": map[string]any{}}},
+			map[commonv1.ReplicaType]int{"PS": 2, "Chief": 1},
+			"PS",
+		},
+		{"another form is not known", map[string]any{"fooReplicaSpecs": "many", "workers": int64(3)}, nil, "ps"},
+		{"no specification", nil, nil, "ps"},
+	} {
+		got := jobview.FromObject(&unstructured.Unstructured{Object: map[string]any{"spec": c.spec}}, pods)
+
+		want := []any{c.want, []commonv1.ReplicaType{c.first, "other"}}
+		if diff := cmp.Diff(want, []any{got.Replicas, []commonv1.ReplicaType{got.Pods[0].Type, got.Pods[1].Type}}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
 	}
 }
 

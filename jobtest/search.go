@@ -50,7 +50,7 @@ func Search(t TB, runs int, scenario Scenario) {
 	begin := time.Now()
 	for done := 0; done < runs; {
 		n := min(runs-done, progress)
-		if seed, found := searchSeeds(first+uint64(done), n, scenario); found { //nolint:gosec // not negative
+		if seed, found := searchSeeds(first+uint64(done), n, scenario); found {
 			t.Fatalf("seed %d (repeat it with %s=%d): %v", seed, EnvSeed, seed, Shrink(NewChance(seed), scenario))
 		}
 		done += n

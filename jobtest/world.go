@@ -165,22 +165,8 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 	for _, t := range cached {
 		w.lenses[t] = lensOf(t, scheme)
 	}
-	w.kubelet = kubelet{
-		server: &w.server, pods: pods, fate: o.Fate, nodes: max(o.Nodes, 0),
-		lost: map[string]time.Time{}, gone: map[string]bool{}, failed: w.monitorFailed,
-	}
-	if o.Fate == nil {
-		w.kubelet.fate = func(*corev1.Pod) Fate { return Fate{Start: time.Second, Run: 10 * time.Second} }
-	}
-	if o.Nodes == 0 {
-		w.kubelet.nodes = 3
-	}
 	w.monitor = newMonitor(w, author.Kind())
-	nodes := w.server.table(corev1.SchemeGroupVersion.WithKind("Node"))
-	for i := range w.kubelet.nodes {
-		w.server.insert(nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}})
-	}
-	w.kubelet.objects = nodes
+	w.startNodes(pods, o)
 	w.parts = func(o client.Object) controller.Parts {
 		job, ok := o.(J)
 		if !ok {
@@ -200,6 +186,24 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 	w.processes, w.stale = make([]*process, n), make([]bool, n)
 	w.chooseOdds(o.CalmAfter)
 	return w, nil
+}
+
+// startNodes makes the nodes, and the kubelets that run the pods on them.
+func (w *World) startNodes(pods *table, o Options) {
+	nodes := w.server.table(corev1.SchemeGroupVersion.WithKind("Node"))
+	w.kubelet = kubelet{
+		server: &w.server, pods: pods, objects: nodes, fate: o.Fate, nodes: max(o.Nodes, 0),
+		lost: map[string]time.Time{}, gone: map[string]bool{}, failed: w.monitorFailed,
+	}
+	if o.Fate == nil {
+		w.kubelet.fate = func(*corev1.Pod) Fate { return Fate{Start: time.Second, Run: 10 * time.Second} }
+	}
+	if o.Nodes == 0 {
+		w.kubelet.nodes = 3
+	}
+	for i := range w.kubelet.nodes {
+		w.server.insert(nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}})
+	}
 }
 
 // chooseOdds lets chance decide how wild a run is, so that some runs show one

@@ -115,6 +115,7 @@ func (a DeletePod) String() string {
 func (a CreateService) String() string { return fmt.Sprintf("create service %s: %s", a.Name, a.Reason) }
 
 func (a UpdateService) String() string { return fmt.Sprintf("update service %s: %s", a.Name, a.Reason) }
+
 func (a DeleteService) String() string { return fmt.Sprintf("delete service %s: %s", a.Name, a.Reason) }
 
 func (a CreateObject) String() string {

@@ -3,9 +3,8 @@ package plan
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )

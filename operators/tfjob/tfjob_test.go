@@ -41,12 +41,15 @@ spec:
 func chief(restartPolicy string) string {
 	return workers(restartPolicy) + "\n    Chief:\n      " + container
 }
+
 func master(restartPolicy string) string {
 	return workers(restartPolicy) + "\n    Master:\n      " + container
 }
+
 func allWorkers(restartPolicy string) string {
 	return workers(restartPolicy) + "\n  successPolicy: AllWorkers"
 }
+
 func dynamic(restartPolicy string) string {
 	return workers(restartPolicy) + "\n  enableDynamicWorker: true"
 }

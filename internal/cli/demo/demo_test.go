@@ -222,11 +222,14 @@ func TestJudge(t *testing.T) {
 			"it ended Succeeded with 2 restarts, expected 1",
 		},
 		{
-			"ignored", "so is that of the failures that do not count", demo.Example{Outcome: jobview.Succeeded, Ignored: &one}, ignored, demo.Otherwise,
+			"ignored", "so is that of the failures that do not count",
+			demo.Example{Outcome: jobview.Succeeded, Ignored: &one},
+			ignored, demo.Otherwise,
 			"it ended Succeeded with 2 failures ignored, expected 1",
 		},
 		{
-			"step", "what was to be shown was not", demo.Example{Outcome: jobview.Succeeded, Steps: []demo.Step{{Action: demo.Suspend}}},
+			"step", "what was to be shown was not",
+			demo.Example{Outcome: jobview.Succeeded, Steps: []demo.Step{{Action: demo.Suspend}}},
 			job(commonv1.JobSucceeded, 1, 0), demo.Otherwise, "it ended Succeeded before this could be done to it: suspend",
 		},
 		{

@@ -39,7 +39,7 @@ func Faults[T any, J interface {
 		if err := world.Client().Create(t.Context(), job); err != nil {
 			return fmt.Errorf("cannot create the job: %w", err)
 		}
-		return world.Run(t.Context()) //nolint:wrapcheck // a broken promise, as it is
+		return world.Run(t.Context())
 	})
 }
 

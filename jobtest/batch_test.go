@@ -2,6 +2,7 @@ package jobtest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ func (b *batchTwin) verdict(before, after client.Object) {
 	case limit != nil && failures > int(*limit):
 	case deadline != nil && !b.w.now.Before(status.StartTime.Add(time.Duration(*deadline)*time.Second)):
 	default:
-		b.violatef("the job failed after %d failures, none for good; backoffLimit is %v", failures, limit)
+		b.violatef("the job failed after %d failures, none for good; backoffLimit is %d", failures, *limit)
 	}
 }
 
@@ -143,10 +144,19 @@ func (b *batchTwin) truth(job client.Object) (succeeded map[string]bool, permane
 			succeeded[pod.Name] = true
 		case b.w.monitor.failed[uid]:
 			failures++
-			permanent = permanent || never || forGood(pod)
+			permanent = permanent || never || b.everForGood(pod)
 		}
 	}
 	return succeeded, permanent, failures
+}
+
+// everForGood tells whether a pod ever looked as if it failed for good: its node may
+// have been lost after that.
+func (b *batchTwin) everForGood(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(b.w.kubelet.pods.log, func(c change) bool {
+		was, ok := c.object.(*corev1.Pod)
+		return ok && was.UID == pod.UID && forGood(was)
+	})
 }
 
 // forGood tells whether restart policy ExitCode does not retry a pod.

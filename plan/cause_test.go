@@ -152,6 +152,15 @@ func TestDeletedWhileItRan(t *testing.T) {
 			reason: "without a grace period the deletion time is that of the request", want: plan.Failed,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 1); m.leave(p); p.DeletionGracePeriodSeconds = nil },
 		},
+		"RemovedByTheNode": {
+			reason: "the node removes what has stopped without grace, and the API server then sets the time of the deletion anew", want: plan.Leaving,
+			happens: func(m *model, p *corev1.Pod) {
+				m.leave(p)
+				m.end(p, 143)
+				m.in.Now = m.in.Now.Add(time.Second)
+				p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &metav1.Time{Time: m.in.Now}, new(int64(0))
+			},
+		},
 		"WithoutExitCode": {
 			reason: "a pod without an exit code was ended from outside", want: plan.Leaving,
 			happens: func(m *model, p *corev1.Pod) { m.evict(p); m.in.Now = m.in.Now.Add(time.Second); m.leave(p) },

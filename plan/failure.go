@@ -154,6 +154,11 @@ func failedByItself(pod *corev1.Pod, container string) bool {
 	}
 	requested := pod.DeletionTimestamp.Time
 	if g := pod.DeletionGracePeriodSeconds; g != nil {
+		if *g == 0 {
+			// The node is done with a pod that was stopped, and removes it: that sets the
+			// time anew, so that it no longer tells when the deletion was asked for.
+			return false
+		}
 		requested = requested.Add(-time.Duration(*g) * time.Second)
 	}
 	return failedAt(pod).Before(requested)

@@ -22,7 +22,7 @@ type Options struct {
 	// Defaults: "64", "256Gi", "1000".
 	NodeCPU, NodeMemory, NodePods string
 	// NodeResources are further resources of each node, for example
-	// {"nvidia.com/gpu": "8"}. Default: none.
+	// {"nvidia.com/gpu": "8"}. Default: "ephemeral-storage" 1Ti.
 	NodeResources map[string]string
 	// FeatureGates of all components, for example {"GenericWorkload": true}.
 	FeatureGates map[string]bool

@@ -224,8 +224,7 @@ func TestJudge(t *testing.T) {
 		{
 			"ignored", "so is that of the failures that do not count",
 			demo.Example{Outcome: jobview.Succeeded, Ignored: &one},
-			ignored, demo.Otherwise,
-			"it ended Succeeded with 2 failures ignored, expected 1",
+			ignored, demo.Otherwise, "it ended Succeeded with 2 failures ignored, expected 1",
 		},
 		{
 			"step", "what was to be shown was not",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -32,18 +30,6 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 	}
 	pod := plan.NewPod(in, a, template)
 	return c.created(ctx, job, in, kindPod, pod, c.set.pods.CreatePod(ctx, job, pod))
-}
-
-// setClusterSpec calls the author's code and turns a panic in it into an error, so
-// that one job cannot take down the others.
-func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r Replica, template *corev1.PodTemplateSpec) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "SetClusterSpec panicked", "pod", r.PodName, "stack", string(debug.Stack()))
-			err = fmt.Errorf("the operator's SetClusterSpec panicked: %v: this is a bug of the operator, please report it", p)
-		}
-	}()
-	return c.Controller.SetClusterSpec(job, r, template)
 }
 
 // created finds out what became of a create.

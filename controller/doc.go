@@ -21,7 +21,7 @@
 //     status write the resource version. A stale cache, a second leader or a lost
 //     reply wastes a request and does no harm.
 //   - Errors of the API server are tried again and never fail a job.
-//   - A panic in SetClusterSpec stalls the job that causes it, and no other.
+//   - A panic in the author's code stalls the job that causes it, and no other.
 //
 // # Replacing what the library does
 //

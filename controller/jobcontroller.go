@@ -78,7 +78,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
 		return reconcile.Result{}, err
 	}
-	p := plan.Decide(in, tally, c.judge(job, tally))
+	p := plan.Decide(in, tally, c.judge(ctx, job, in, tally))
 
 	current, err := c.prove(ctx, job, in, &p)
 	if err != nil {

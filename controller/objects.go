@@ -31,7 +31,10 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	if err != nil {
 		return nil, err
 	}
-	wanted := c.set.keeper.Objects(job, tally)
+	wanted := c.wantedObjects(ctx, job, in, tally)
+	if in.Broken != "" {
+		return nil, nil // What is there stays as it is.
+	}
 	out := make([]plan.Object, 0, len(wanted)+len(found))
 	for _, w := range wanted {
 		o, err := c.compare(in, w, found)

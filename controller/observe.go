@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -30,38 +29,32 @@ const (
 
 // observe puts together all that the plan for a job depends on.
 func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, error) {
+	in := &plan.Input{}
 	if c.set.defaulter != nil {
-		c.set.defaulter.Default(job)
+		c.ask(ctx, in, "Default", func() { c.set.defaulter.Default(job) })
 	}
 	parts := c.Controller.Parts(job)
 	if parts.RunPolicy == nil || parts.Status == nil {
 		return nil, reconcile.TerminalError(fmt.Errorf("Parts() of %s returned a nil RunPolicy or Status: point at the job's own fields", c.set.kind.Name))
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
-	in := &plan.Input{
-		Kind: c.set.kind,
+	*in = plan.Input{
+		Broken: in.Broken,
+		Kind:   c.set.kind,
 		Job: plan.Job{
 			Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
 			Generation: job.GetGeneration(), Deleted: job.GetDeletionTimestamp() != nil,
 		},
 		RunPolicy: *parts.RunPolicy,
 		Replicas:  parts.Replicas,
-		Rules:     c.Controller.Rules(job),
 		Status:    *parts.Status,
 		Backoff:   plan.DefaultBackoff(),
 		Now:       c.Clock.Now(),
 	}
-	if c.set.validator != nil {
-		if errs := c.set.validator.Validate(job); len(errs) > 0 {
-			in.Problem = errs.ToAggregate().Error()
-		}
-	}
-	if c.set.warner != nil && in.Status.Condition(commonv1.JobCreated) == nil {
-		in.Warnings = c.set.warner.Warn(job)
-	}
 	if in.Job.Deleted {
 		return in, nil
 	}
+	c.askAboutJob(ctx, job, in)
 	var err error
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
 		return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
@@ -97,14 +90,6 @@ func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[st
 		dead[name] = true
 	}
 	return dead
-}
-
-// judge asks the author's own verdict, if there is one.
-func (c *JobController[J]) judge(job J, tally *plan.Tally) *plan.Verdict {
-	if c.set.judge == nil {
-		return nil
-	}
-	return c.set.judge.Judge(job, tally)
 }
 
 // cacheLister finds pods and services in the cache by the UID of their controller.

@@ -66,6 +66,7 @@ func chain() []policy {
 		invalid,      // the user's mistake
 		suspended,    // no pods until resumed
 		restarts,     // count restarts in place
+		broken,       // the operator's own code failed
 		succeeded,    // the rules are met
 		deadline,     // active for too long
 		frozen,       // the user's mistake came with an edit: touch nothing

@@ -26,6 +26,9 @@ type Input struct {
 	Rules Rules
 	// Problem is a mistake in the job that the kind's own validation found, or "".
 	Problem string
+	// Broken says how the kind's own code failed, or is "": what depends on that code
+	// is then not known, and nothing must be concluded from it.
+	Broken string
 	// Warnings are what the kind has to say about the job when it is taken up.
 	Warnings []Event
 	// Status is the job's status as it was read.

@@ -97,7 +97,25 @@ func (d *decision) obstructed(f Failure) {
 		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
 	}
-	d.become(commonv1.JobStalled, d.reason(string(f.Obstacle)), message)
+	d.stall(f.Obstacle, message)
+}
+
+// broken stalls a job whose operator's own code failed: nobody can tell whether it
+// has succeeded or what its pods should be like. Its time runs on.
+func broken(d *decision) bool {
+	if d.in.Broken == "" {
+		return false
+	}
+	if !deadline(d) {
+		d.stall(Broken, fmt.Sprintf("%s cannot go on: %s", d.jobName(), d.in.Broken))
+	}
+	return true
+}
+
+// stall makes the job Stalled, and has it looked at again after the time that it has
+// been so, within bounds.
+func (d *decision) stall(o Obstacle, message string) {
+	d.become(commonv1.JobStalled, d.reason(string(o)), message)
 	since := d.plan.Status.Condition(commonv1.JobStalled).LastTransitionTime
 	d.wakeAt(d.in.Now.Add(min(max(d.in.Now.Sub(since.Time), minStalledRetry), maxStalledRetry)))
 }

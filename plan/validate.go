@@ -17,6 +17,9 @@ import (
 // the job. One that came with a later edit stalls it: what runs goes on running,
 // may succeed and may run out of time; the rest goes on when the mistake is mended.
 func invalid(d *decision) bool {
+	if d.in.Broken != "" {
+		return false // Then the mistake may be the operator's.
+	}
 	problem := d.in.Problem
 	if errs := Validate(d.in); len(errs) > 0 {
 		problem = errs.ToAggregate().Error()

@@ -1,0 +1,76 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// A panic in the author's code stalls the job that causes it, which says so in a
+// condition, and no other. The functions here are the only ones that call that code,
+// Parts aside: without it there is no status to write into.
+
+// ask calls a method of the author, and notes down a panic in it.
+func (c *JobController[J]) ask(ctx context.Context, in *plan.Input, method string, f func()) {
+	defer func() {
+		if p := recover(); p != nil && in.Broken == "" {
+			in.Broken = panicked(ctx, method, p).Error()
+		}
+	}()
+	f()
+}
+
+// panicked logs a panic, and returns what the job says of it.
+func panicked(ctx context.Context, method string, p any) error {
+	log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "The operator's own code panicked", "method", method, "stack", string(debug.Stack()))
+	return fmt.Errorf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)
+}
+
+// askAboutJob has the author say what depends on the job alone.
+func (c *JobController[J]) askAboutJob(ctx context.Context, job J, in *plan.Input) {
+	c.ask(ctx, in, "Rules", func() { in.Rules = c.Controller.Rules(job) })
+	if c.set.validator != nil {
+		c.ask(ctx, in, "Validate", func() {
+			if errs := c.set.validator.Validate(job); len(errs) > 0 {
+				in.Problem = errs.ToAggregate().Error()
+			}
+		})
+	}
+	if c.set.warner != nil && in.Status.Condition(commonv1.JobCreated) == nil {
+		c.ask(ctx, in, "Warn", func() { in.Warnings = c.set.warner.Warn(job) })
+	}
+}
+
+// judge asks the author's own verdict, if there is one.
+func (c *JobController[J]) judge(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) *plan.Verdict {
+	if c.set.judge == nil {
+		return nil
+	}
+	var verdict *plan.Verdict
+	c.ask(ctx, in, "Judge", func() { verdict = c.set.judge.Judge(job, tally) })
+	return verdict
+}
+
+// wantedObjects asks the author for the further objects of a job.
+func (c *JobController[J]) wantedObjects(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) []client.Object {
+	var wanted []client.Object
+	c.ask(ctx, in, "Objects", func() { wanted = c.set.keeper.Objects(job, tally) })
+	return wanted
+}
+
+// setClusterSpec has the author complete the template of a pod.
+func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r Replica, template *corev1.PodTemplateSpec) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(ctx, "SetClusterSpec", p)
+		}
+	}()
+	return c.Controller.SetClusterSpec(job, r, template) //nolint:wrapcheck // it is the job's message
+}

@@ -4,6 +4,7 @@ package operators
 
 import (
 	"fmt"
+	"reflect"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -40,6 +41,8 @@ type Options struct {
 type Kind struct {
 	// Name is its name in lower case, for example "pytorchjob".
 	Name string
+	// Job is an empty job of the kind.
+	Job client.Object
 	// AddToScheme makes its types known.
 	AddToScheme func(*runtime.Scheme) error
 	// SetupWithManager adds its controller to a manager.
@@ -51,17 +54,18 @@ type Kind struct {
 
 // Kinds lists all kinds, in the order of their names.
 func Kinds() []Kind {
+	v1 := kubeflowv1.AddToScheme
 	return []Kind{
-		kind("jaxjob", jaxjob.Controller{}, always(jaxjob.Controller{})),
-		kind("mpijob", mpijob.Controller{}, func(o Options) (mpijob.Controller, error) {
+		kind("jaxjob", v1, jaxjob.Controller{}, always(jaxjob.Controller{})),
+		kind("mpijob", v1, mpijob.Controller{}, func(o Options) (mpijob.Controller, error) {
 			return mpijob.Controller{KubectlDeliveryImage: o.MPIKubectlDeliveryImage}, nil
 		}),
-		kind("paddlejob", paddlejob.Controller{}, always(paddlejob.Controller{})),
-		kind("pytorchjob", pytorchjob.Controller{}, pytorch),
-		kind("tfjob", tfjob.Controller{}, func(o Options) (tfjob.Controller, error) {
+		kind("paddlejob", v1, paddlejob.Controller{}, always(paddlejob.Controller{})),
+		kind("pytorchjob", v1, pytorchjob.Controller{}, pytorch),
+		kind("tfjob", v1, tfjob.Controller{}, func(o Options) (tfjob.Controller, error) {
 			return tfjob.Controller{ClusterDomain: o.ClusterDomain}, nil
 		}),
-		kind("xgboostjob", xgboostjob.Controller{}, always(xgboostjob.Controller{})),
+		kind("xgboostjob", v1, xgboostjob.Controller{}, always(xgboostjob.Controller{})),
 	}
 }
 
@@ -80,8 +84,11 @@ func always[C any](c C) func(Options) (C, error) {
 }
 
 // kind lists a kind. configured makes its controller.
-func kind[J client.Object, C controller.ControllerInterface[J]](name string, c C, configured func(Options) (C, error)) Kind {
-	k := Kind{Name: name, AddToScheme: kubeflowv1.AddToScheme}
+func kind[J client.Object, C controller.ControllerInterface[J]](
+	name string, addToScheme func(*runtime.Scheme) error, c C, configured func(Options) (C, error),
+) Kind {
+	k := Kind{Name: name, AddToScheme: addToScheme}
+	k.Job, _ = reflect.TypeAssert[J](reflect.New(reflect.TypeFor[J]().Elem()))
 	if keeper, ok := any(c).(controller.ObjectKeeper[J]); ok {
 		k.ObjectKinds = keeper.ObjectKinds()
 	}

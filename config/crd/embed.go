@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the CRDs, as <group>_<plural>.yaml.
 //
-//go:embed kubeflow.org_*.yaml
+//go:embed *_*.yaml
 var Files embed.FS

@@ -9,11 +9,10 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
-	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/operators"
 )
 
@@ -28,7 +27,7 @@ func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error 
 	s.served = func(gvk schema.GroupVersionKind) (bool, error) { return served(mgr.GetRESTMapper(), gvk) }
 	s.setUp = func(k operators.Kind) error { return k.SetupWithManager(mgr, o) }
 	for _, k := range kinds {
-		gvk, err := gvkOf(mgr.GetScheme(), k)
+		gvk, err := apiutil.GVKForObject(k.Job, mgr.GetScheme())
 		if err != nil {
 			return err
 		}
@@ -66,16 +65,6 @@ func (m missing) crd() string { return strings.ToLower(m.gvk.Kind) + "s." + m.gv
 func (m missing) mend() string {
 	return fmt.Sprintf("run \"jobkit install-crds\" (or kubectl apply --server-side -f config/crd/%s_%ss.yaml), or leave %s out of --kinds",
 		m.gvk.Group, strings.ToLower(m.gvk.Kind), m.kind.Name)
-}
-
-// gvkOf finds the kind that goes by a name in lower case.
-func gvkOf(known *runtime.Scheme, k operators.Kind) (schema.GroupVersionKind, error) {
-	for kind := range known.KnownTypes(kubeflowv1.GroupVersion) {
-		if strings.EqualFold(kind, k.Name) {
-			return kubeflowv1.GroupVersion.WithKind(kind), nil
-		}
-	}
-	return schema.GroupVersionKind{}, fmt.Errorf("the scheme has no type for the kind %s", k.Name)
 }
 
 // served tells whether the API server serves a kind.

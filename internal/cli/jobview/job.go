@@ -103,12 +103,12 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 }
 
 // replicasOf reads the replicas that a job wants. Its kind does not matter: they are
-// in the field of its specification whose name ends in "ReplicaSpecs".
+// in the field of its specification whose name is "replicaSpecs" or ends so.
 func replicasOf(object *unstructured.Unstructured) map[commonv1.ReplicaType]int {
 	spec, _ := object.Object["spec"].(map[string]any)
 	for field, value := range spec {
 		specs, ok := value.(map[string]any)
-		if !ok || !strings.HasSuffix(field, "ReplicaSpecs") {
+		if !ok || !strings.HasSuffix(strings.ToLower(field), "replicaspecs") {
 			continue
 		}
 

@@ -274,13 +274,15 @@ func (j *job) report(t *testing.T, name string, change func(*corev1.PodStatus)) 
 // there are different events.
 func (j *job) eventReasons(ctx context.Context, t *testing.T) []string {
 	t.Helper()
+	u := j.object()
+	get(ctx, t, j.namespace, j.name, u)
 	var list corev1.EventList
 	if err := cluster.client.List(ctx, &list, client.InNamespace(j.namespace)); err != nil {
 		return []string{err.Error()}
 	}
 	var out []string
 	for _, e := range list.Items {
-		if e.InvolvedObject.Kind == j.kind.kind && e.InvolvedObject.Name == j.name {
+		if e.InvolvedObject.Kind == j.kind.kind && e.InvolvedObject.UID == u.GetUID() {
 			out = append(out, e.Reason)
 		}
 	}

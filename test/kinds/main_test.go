@@ -14,7 +14,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,7 +68,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	config.QPS = -1 // The API server says by itself when it is too much.
-	log, err := os.Create(filepath.Join(os.TempDir(), "jobkit-kinds-operator.log"))
+	log, err := os.CreateTemp("", "jobkit-kinds-operator-*.log")
 	if err != nil {
 		return 1, err
 	}

@@ -216,7 +216,7 @@ func (j *job) awaitAutoscaler(t *testing.T, there bool) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("the autoscaler is there: %t", there), func(ctx context.Context) string {
 		if got := get(ctx, t, j.namespace, "job", &autoscalingv2.HorizontalPodAutoscaler{}); got != there {
-			return fmt.Sprint(got)
+			return "it is not so"
 		}
 		return ""
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,7 @@ func TestKinds(t *testing.T) {
 		"Scale":             scale,
 		"CleanAll":          cleanAll,
 		"CleanNone":         cleanNone,
+		"CleanFailed":       cleanFailed,
 		"TTL":               ttl,
 		"Defaults":          defaults,
 	}
@@ -144,7 +146,7 @@ func (j *job) checkPods(t *testing.T) {
 		for i, name := range j.podsOf(typ) {
 			want[name] = map[string]string{
 				"training.kubeflow.org/job-name": "job", "training.kubeflow.org/operator-name": strings.ToLower(j.kind.kind) + "-controller",
-				"training.kubeflow.org/replica-type": strings.ToLower(typ), "training.kubeflow.org/replica-index": fmt.Sprint(i),
+				"training.kubeflow.org/replica-type": strings.ToLower(typ), "training.kubeflow.org/replica-index": strconv.Itoa(i),
 				"training.kubeflow.org/attempt": "0",
 			}
 			if slices.Contains(j.masters, name) {
@@ -460,13 +462,10 @@ func suspendWhileRunning(t *testing.T, k *kind) {
 	}
 	pods, services := k.names(2)
 	j.awaitObjects(t, pods, services)
-	reasons := j.eventReasons(t.Context(), t)
 	for _, reason := range []string{k.kind + "Suspended", k.kind + "Resumed"} {
 		eventually(t, "to suspend and to resume is told once", func(ctx context.Context) string {
-			if n := len(slices.DeleteFunc(j.eventReasons(ctx, t), func(r string) bool { return r != reason })); n != 1 {
-				return fmt.Sprintf("%s is told %d times: %v", reason, n, reasons)
-			}
-			return ""
+			reasons := slices.DeleteFunc(j.eventReasons(ctx, t), func(r string) bool { return r != reason })
+			return cmp.Diff([]string{reason}, reasons)
 		})
 	}
 }
@@ -571,6 +570,18 @@ func cleanNone(t *testing.T, k *kind) {
 		services = nil
 	}
 	j.awaitObjects(t, pods, services)
+}
+
+// cleanFailed: a job that failed is cleaned up as well. What was stopped did not fail.
+func cleanFailed(t *testing.T, k *kind) {
+	j := submit(t, k, k.manifest(manifest{run: "cleanPodPolicy: Running", policy: "Never"}))
+	j.awaitAllActive(t)
+	j.end(t, 2, "job-worker-1")
+	j.await(t, k.isCreated(), j.wasRunning(), j.hasFailed("1 Worker replica(s) failed. First failure: pod job-worker-1, exit code 2, restart policy Never."))
+	j.awaitObjects(t, []string{"job-worker-1"}, nil)
+	want := k.nothing()
+	want[worker] = counts{failed: 1}
+	j.awaitCounts(t, want)
 }
 
 func ttl(t *testing.T, k *kind) {

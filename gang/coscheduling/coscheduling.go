@@ -1,0 +1,72 @@
+// Package coscheduling has pods scheduled by the coscheduling plugin of
+// scheduler-plugins, by PodGroups of scheduling.x-k8s.io/v1alpha1.
+package coscheduling
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang/group"
+)
+
+// Name is that of the back end.
+const Name = "coscheduling"
+
+// DefaultSchedulerName is how scheduler-plugins is named by its own Helm chart.
+const DefaultSchedulerName = "scheduler-plugins-scheduler"
+
+// groupLabel is the label by which the plugin knows the group of a pod.
+const groupLabel = "scheduling.x-k8s.io/pod-group"
+
+func podGroup() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "scheduling.x-k8s.io", Version: "v1alpha1", Kind: "PodGroup"}
+}
+
+// Scheduler is the back end.
+type Scheduler struct {
+	// SchedulerName is that of the pods. Default: DefaultSchedulerName.
+	SchedulerName string
+}
+
+func (s Scheduler) name() string { return cmp.Or(s.SchedulerName, DefaultSchedulerName) }
+
+func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return group.Foreign(t, s.name()) }
+
+// Kinds implements gang.Scheduler.
+func (Scheduler) Kinds() []client.Object { return []client.Object{group.Empty(podGroup())} }
+
+// Objects implements gang.Scheduler.
+func (s Scheduler) Objects(job *group.Job) []client.Object {
+	job = job.Without(s.leaves)
+	if job.Total() == 0 {
+		return nil
+	}
+	spec := map[string]any{}
+	if seconds := job.Policy.ScheduleTimeoutSeconds; seconds != nil {
+		spec["scheduleTimeoutSeconds"] = int64(*seconds)
+	}
+	return []client.Object{group.PodGroup(podGroup(), job, spec)}
+}
+
+// Patch implements gang.Scheduler.
+func (Scheduler) Patch(wanted, found client.Object) map[string]any {
+	return group.PatchSpec(wanted, found)
+}
+
+// Join implements gang.Scheduler.
+func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
+	if s.leaves(template) {
+		return false
+	}
+	template.Spec.SchedulerName = s.name()
+	group.Label(template, groupLabel, job.GroupName())
+	return true
+}
+
+// State implements gang.Scheduler. The plugin wants to see the pods before it decides,
+// and says on them why they wait.
+func (Scheduler) State(*group.Job, []client.Object) group.State { return group.State{} }

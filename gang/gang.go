@@ -1,0 +1,69 @@
+// Package gang has the pods of a job scheduled together or not at all.
+//
+// Kubernetes alone places pods one by one, so that two jobs which each need more than
+// half of the room can take half each and wait for ever. A gang scheduler prevents
+// that. Several exist, each with objects of its own; a [Scheduler] speaks to one of
+// them. A new one is a type that implements it and passes gangtest.Exercise.
+package gang
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang/coscheduling"
+	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang/volcano"
+	"github.com/jobkit/jobkit/gang/workload"
+)
+
+// Scheduler is one gang scheduler. Its methods are pure functions, and are called from
+// several goroutines at once.
+type Scheduler interface {
+	// Kinds returns an empty object of each kind that stands for groups of pods. It is
+	// called at set-up. A kind whose Go type the scheme does not know is unstructured.
+	Kinds() []client.Object
+	// Objects returns the objects that a job shall have, in the order in which they are
+	// to be created, or none if no replica is a member. Owner and labels of the job are
+	// set afterwards.
+	Objects(job *group.Job) []client.Object
+	// Patch returns the merge patch, without metadata, that makes an object which is
+	// there say what is wanted, or nil if it does or the scheduler's API does not let it
+	// change. It must leave alone what others have set. It must change neither object.
+	Patch(wanted, found client.Object) map[string]any
+	// Join makes a pod template that of a member of the job's group. A template that
+	// names another scheduler is left as it is; the result is then false. Maps and
+	// pointers in the template may be shared: they are to be replaced, not changed.
+	Join(job *group.Job, t commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool
+	// State says what the objects of the group that are there say of it.
+	State(job *group.Job, found []client.Object) group.State
+}
+
+// None is the name that stands for no gang scheduler, as the empty one does.
+const None = "none"
+
+// Options are the options of all back ends. The zero value is ready for use.
+type Options struct {
+	// SchedulerName is the schedulerName of the pods. Default: that of the back end.
+	SchedulerName string
+}
+
+// ByName returns the scheduler of a name: "kubernetes", "volcano" or "coscheduling".
+// Any other name is the schedulerName of a scheduler that has the coscheduling plugin,
+// as in training-operator v1. The result is nil for "none" and for the empty name.
+func ByName(name string, o Options) Scheduler {
+	switch name {
+	case "", None:
+		return nil
+	case workload.Name:
+		return workload.Scheduler{SchedulerName: o.SchedulerName}
+	case volcano.Name:
+		return volcano.Scheduler{SchedulerName: o.SchedulerName}
+	case coscheduling.Name:
+		return coscheduling.Scheduler{SchedulerName: o.SchedulerName}
+	default:
+		return coscheduling.Scheduler{SchedulerName: cmp.Or(o.SchedulerName, name)}
+	}
+}

@@ -1,0 +1,133 @@
+// Package group holds what the back ends of package gang have in common: what they are
+// told of a job, what they say of its group, and how its size is computed. All of it
+// is pure.
+package group
+
+import (
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Job is what a gang scheduler is told of a job.
+type Job struct {
+	APIVersion, Kind, Namespace, Name string
+	// Policy is the job's own scheduling policy; the zero value if it has none.
+	Policy commonv1.SchedulingPolicy
+	// Members are the replica types, in the kind's order.
+	Members []Member
+	// Done is how many replicas have ended well and need no room any more, while
+	// others are still to be scheduled.
+	Done int32
+	// Whole is true when the job restarts as a whole.
+	Whole bool
+}
+
+// Member is one replica type of a job.
+type Member struct {
+	Type     commonv1.ReplicaType
+	Replicas int32
+	// Template must not be changed.
+	Template *corev1.PodTemplateSpec
+	// Priority is that of the template's priority class.
+	Priority int32
+}
+
+// State is what the objects of a group say.
+type State struct {
+	// Hold is true when no pod of the group may be created yet. It does not hold back
+	// those that are missing of a group that runs.
+	Hold bool
+	// Why says why the group waits, in the scheduler's own words where it has some, or
+	// is empty.
+	Why string
+	// Since is when it began to wait.
+	Since time.Time
+}
+
+// GroupName is the name of the job's group. It holds the kind, so that two jobs of one name
+// never share a group, and is no longer than a label's value.
+func (j *Job) GroupName() string {
+	name := j.Name + "-" + strings.ToLower(j.Kind)
+	if len(name) <= validation.LabelValueMaxLength {
+		return name
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(name)) // a hash never fails
+	suffix := fmt.Sprintf("-%08x", hash.Sum32())
+	return strings.TrimRight(name[:validation.LabelValueMaxLength-len(suffix)], "-.") + suffix
+}
+
+// Without returns the job without the members that a back end leaves alone.
+func (j *Job) Without(leaves func(*corev1.PodTemplateSpec) bool) *Job {
+	out := *j
+	out.Members = slices.DeleteFunc(slices.Clone(j.Members), func(m Member) bool { return leaves(m.Template) })
+	return &out
+}
+
+// Total is how many pods the members have.
+func (j *Job) Total() int32 {
+	total := int32(0)
+	for i := range j.Members {
+		total += j.Members[i].Replicas
+	}
+	return total
+}
+
+// MinMember is how many pods must fit at the same time: what the policy says, or all.
+// It is at least 1, and never more than there are.
+func (j *Job) MinMember() int32 {
+	most := max(j.Total()-j.Done, 1)
+	if least := j.Policy.MinAvailable; least != nil {
+		return max(min(*least, most), 1)
+	}
+	return most
+}
+
+// PriorityClass is the priority class of the group: what the policy says, or the one
+// that all members name, or none.
+func (j *Job) PriorityClass() string {
+	if j.Policy.PriorityClass != "" || len(j.Members) == 0 {
+		return j.Policy.PriorityClass
+	}
+	common := j.Members[0].Template.Spec.PriorityClassName
+	for i := range j.Members {
+		if j.Members[i].Template.Spec.PriorityClassName != common {
+			return ""
+		}
+	}
+	return common
+}
+
+// Foreign tells whether a template names a scheduler that is none of the given ones.
+func Foreign(template *corev1.PodTemplateSpec, own ...string) bool {
+	name := template.Spec.SchedulerName
+	return name != "" && !slices.Contains(own, name)
+}
+
+// Label sets a label of a template, whose map may be shared.
+func Label(template *corev1.PodTemplateSpec, key, value string) {
+	template.Labels = with(template.Labels, key, value)
+}
+
+// Annotate sets an annotation of a template, whose map may be shared.
+func Annotate(template *corev1.PodTemplateSpec, key, value string) {
+	template.Annotations = with(template.Annotations, key, value)
+}
+
+func with(m map[string]string, key, value string) map[string]string {
+	out := maps.Clone(m)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[key] = value
+	return out
+}

@@ -1,0 +1,111 @@
+package group
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// MinResources is what must be free before any pod of the group starts: what the policy
+// says, or what the first MinMember pods ask for. First are those of the replica types
+// with the highest priority; of equal ones, those that the kind names first.
+func (j *Job) MinResources() corev1.ResourceList {
+	if own := j.Policy.MinResources; own != nil {
+		return corev1.ResourceList(*own)
+	}
+	members := slices.Clone(j.Members)
+	slices.SortStableFunc(members, func(a, b Member) int { return cmp.Compare(b.Priority, a.Priority) })
+	total, left := corev1.ResourceList{}, j.MinMember()
+	for i := range members {
+		n := min(members[i].Replicas, left)
+		left -= n
+		for name, q := range PodRequests(&members[i].Template.Spec) {
+			q.Mul(int64(n))
+			if n > 0 {
+				add(total, name, q)
+			}
+		}
+	}
+	return total
+}
+
+// PodRequests is what the scheduler sets aside for a pod.
+func PodRequests(pod *corev1.PodSpec) corev1.ResourceList {
+	// Sidecars run beside the containers, and beside the init containers after them.
+	sidecars, initial := corev1.ResourceList{}, corev1.ResourceList{}
+	for i := range pod.InitContainers {
+		c := &pod.InitContainers[i]
+		need := requests(&c.Resources)
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			addAll(sidecars, need)
+			raise(initial, sidecars)
+			continue
+		}
+		addAll(need, sidecars)
+		raise(initial, need)
+	}
+	total := sidecars
+	for i := range pod.Containers {
+		addAll(total, requests(&pod.Containers[i].Resources))
+	}
+	raise(total, initial)
+	if r := pod.Resources; r != nil {
+		for name, q := range r.Limits {
+			if _, asked := total[name]; !asked && podLevel(name) {
+				total[name] = q
+			}
+		}
+		for name, q := range r.Requests {
+			if podLevel(name) {
+				total[name] = q
+			}
+		}
+	}
+	addAll(total, pod.Overhead)
+	return total
+}
+
+// podLevel tells whether a resource can be asked for by a pod as a whole.
+func podLevel(name corev1.ResourceName) bool {
+	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+}
+
+// requests are those of one container. As in the API server, a limit stands for a
+// request that is not there, resource by resource.
+func requests(r *corev1.ResourceRequirements) corev1.ResourceList {
+	out := corev1.ResourceList{}
+	addAll(out, r.Requests)
+	for name, q := range r.Limits {
+		if _, ok := r.Requests[name]; !ok {
+			add(out, name, q)
+		}
+	}
+	return out
+}
+
+func addAll(to, from corev1.ResourceList) {
+	for name, q := range from {
+		add(to, name, q)
+	}
+}
+
+func add(to corev1.ResourceList, name corev1.ResourceName, q resource.Quantity) {
+	sum := to[name].DeepCopy()
+	if sum.IsZero() {
+		sum = resource.Quantity{Format: q.Format}
+	}
+	sum.Add(q)
+	to[name] = sum
+}
+
+// raise makes each resource at least as much as in another list.
+func raise(to, least corev1.ResourceList) {
+	for name, q := range least {
+		if have, ok := to[name]; !ok || have.Cmp(q) < 0 {
+			to[name] = q.DeepCopy()
+		}
+	}
+}

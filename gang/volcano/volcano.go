@@ -1,0 +1,100 @@
+// Package volcano has pods scheduled by Volcano, by PodGroups of
+// scheduling.volcano.sh/v1beta1.
+package volcano
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang/group"
+)
+
+// Name is that of the back end, and of Volcano's scheduler by default.
+const Name = "volcano"
+
+// Annotations by which Volcano knows the group and the task of a pod.
+const (
+	groupAnnotation = "scheduling.k8s.io/group-name"
+	taskAnnotation  = "volcano.sh/task-spec"
+)
+
+// phases in which Volcano has not admitted a group.
+const (
+	phaseNew     = ""
+	phasePending = "Pending"
+)
+
+func podGroup() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "scheduling.volcano.sh", Version: "v1beta1", Kind: "PodGroup"}
+}
+
+// Scheduler is the back end.
+type Scheduler struct {
+	// SchedulerName is that of the pods. Default: "volcano".
+	SchedulerName string
+}
+
+func (s Scheduler) name() string { return cmp.Or(s.SchedulerName, Name) }
+
+func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return group.Foreign(t, s.name()) }
+
+// Kinds implements gang.Scheduler.
+func (Scheduler) Kinds() []client.Object { return []client.Object{group.Empty(podGroup())} }
+
+// Objects implements gang.Scheduler.
+func (s Scheduler) Objects(job *group.Job) []client.Object {
+	job = job.Without(s.leaves)
+	if job.Total() == 0 {
+		return nil
+	}
+	job.Done = 0 // Volcano counts the pods that have ended well.
+	return []client.Object{group.PodGroup(podGroup(), job, map[string]any{
+		"queue":             job.Policy.Queue,
+		"priorityClassName": job.Policy.PriorityClass,
+	})}
+}
+
+// Patch implements gang.Scheduler.
+func (Scheduler) Patch(wanted, found client.Object) map[string]any {
+	return group.PatchSpec(wanted, found)
+}
+
+// Join implements gang.Scheduler.
+func (s Scheduler) Join(job *group.Job, t commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
+	if s.leaves(template) {
+		return false
+	}
+	template.Spec.SchedulerName = s.name()
+	group.Annotate(template, groupAnnotation, job.GroupName())
+	group.Annotate(template, taskAnnotation, strings.ToLower(string(t)))
+	return true
+}
+
+// State implements gang.Scheduler. Volcano admits a group to its queue before it wants
+// to see pods: the phase is then Inqueue.
+func (s Scheduler) State(job *group.Job, found []client.Object) group.State {
+	g := group.Find(job, found)
+	if g == nil {
+		return group.State{Hold: true}
+	}
+	phase := group.Phase(g)
+	state := group.State{Hold: phase == phaseNew || phase == phasePending, Since: g.GetCreationTimestamp().Time}
+	message, since, unschedulable := group.Condition(g, "Unschedulable")
+	_, scheduled, isScheduled := group.Condition(g, "Scheduled")
+	switch {
+	// Volcano leaves a condition True when the next one becomes so: the newer one counts.
+	case unschedulable && (state.Hold || phase != "Running" && (!isScheduled || scheduled.Before(since))):
+		state.Why, state.Since = message, since
+	case phase == phaseNew:
+		state.Why = fmt.Sprintf("the scheduler %q has not looked at PodGroup %s yet: make sure that Volcano runs", s.name(), g.GetName())
+	case state.Hold:
+		state.Why = fmt.Sprintf("PodGroup %s is Pending: queue %q has no room for it yet", g.GetName(), cmp.Or(job.Policy.Queue, "default"))
+	}
+	return state
+}

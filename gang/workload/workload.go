@@ -1,0 +1,136 @@
+// Package workload has pods scheduled by Kubernetes' own scheduler, by a Workload and a
+// PodGroup of scheduling.k8s.io/v1beta1. The cluster needs the feature gate
+// GenericWorkload.
+package workload
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang/group"
+)
+
+// Name is that of the back end.
+const Name = "kubernetes"
+
+// template is the name of the one pod group template of a Workload.
+const template = "gang"
+
+// Scheduler is the back end.
+type Scheduler struct {
+	// SchedulerName is that of the pods. Default: Kubernetes' default scheduler.
+	SchedulerName string
+}
+
+// leaves tells whether a template is somebody else's affair: another scheduler's, or
+// of a group that the user made.
+func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool {
+	return t.Spec.SchedulingGroup != nil || group.Foreign(t, cmp.Or(s.SchedulerName, corev1.DefaultSchedulerName))
+}
+
+// Kinds implements gang.Scheduler.
+func (Scheduler) Kinds() []client.Object {
+	return []client.Object{&schedulingv1beta1.Workload{}, &schedulingv1beta1.PodGroup{}}
+}
+
+// Objects implements gang.Scheduler.
+func (s Scheduler) Objects(job *group.Job) []client.Object {
+	job = job.Without(s.leaves)
+	if job.Total() == 0 {
+		return nil
+	}
+	name := job.GroupName()
+	policy := schedulingv1beta1.PodGroupSchedulingPolicy{Gang: &schedulingv1beta1.GangSchedulingPolicy{MinCount: job.MinMember()}}
+	var mode *schedulingv1beta1.DisruptionMode
+	if job.Whole {
+		mode = &schedulingv1beta1.DisruptionMode{All: &schedulingv1beta1.AllDisruptionMode{}}
+	}
+	gv, _ := schema.ParseGroupVersion(job.APIVersion) // one without a group has the empty one
+	return []client.Object{
+		&schedulingv1beta1.Workload{
+			ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: name},
+			Spec: schedulingv1beta1.WorkloadSpec{
+				ControllerRef: &schedulingv1beta1.TypedLocalObjectReference{APIGroup: gv.Group, Kind: job.Kind, Name: job.Name},
+				PodGroupTemplates: []schedulingv1beta1.PodGroupTemplate{{
+					Name: template, SchedulingPolicy: policy, DisruptionMode: mode, PriorityClassName: job.PriorityClass(),
+				}},
+			},
+		},
+		&schedulingv1beta1.PodGroup{
+			ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: name},
+			Spec: schedulingv1beta1.PodGroupSpec{
+				WorkloadRef:      &schedulingv1beta1.WorkloadReference{WorkloadName: name, TemplateName: template},
+				SchedulingPolicy: *policy.DeepCopy(), DisruptionMode: mode.DeepCopy(), PriorityClassName: job.PriorityClass(),
+			},
+		},
+	}
+}
+
+// Patch implements gang.Scheduler. The API lets the size of a group change and nothing
+// else.
+func (Scheduler) Patch(wanted, found client.Object) map[string]any {
+	switch w := wanted.(type) {
+	case *schedulingv1beta1.Workload:
+		f, ok := found.(*schedulingv1beta1.Workload)
+		if !ok || len(f.Spec.PodGroupTemplates) != 1 || sameSize(&w.Spec.PodGroupTemplates[0].SchedulingPolicy, &f.Spec.PodGroupTemplates[0].SchedulingPolicy) {
+			return nil
+		}
+		// A merge patch replaces lists as a whole: all but the size stays.
+		templates := f.DeepCopy().Spec.PodGroupTemplates
+		templates[0].SchedulingPolicy.Gang.MinCount = w.Spec.PodGroupTemplates[0].SchedulingPolicy.Gang.MinCount
+		return map[string]any{"spec": map[string]any{"podGroupTemplates": templates}}
+	case *schedulingv1beta1.PodGroup:
+		f, ok := found.(*schedulingv1beta1.PodGroup)
+		if !ok || sameSize(&w.Spec.SchedulingPolicy, &f.Spec.SchedulingPolicy) {
+			return nil
+		}
+		gang := map[string]any{"minCount": w.Spec.SchedulingPolicy.Gang.MinCount}
+		return map[string]any{"spec": map[string]any{"schedulingPolicy": map[string]any{"gang": gang}}}
+	}
+	return nil
+}
+
+// sameSize tells whether the size of a group is as wanted, or cannot be changed.
+func sameSize(wanted, found *schedulingv1beta1.PodGroupSchedulingPolicy) bool {
+	return wanted.Gang == nil || found.Gang == nil || wanted.Gang.MinCount == found.Gang.MinCount
+}
+
+// Join implements gang.Scheduler. The scheduler wants all pods of a group to have the
+// group's priority, so a template that names no priority class gets the group's.
+func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
+	if s.leaves(template) {
+		return false
+	}
+	template.Spec.SchedulerName = cmp.Or(s.SchedulerName, template.Spec.SchedulerName)
+	if template.Spec.Priority == nil && template.Spec.PriorityClassName == "" {
+		template.Spec.PriorityClassName = job.Policy.PriorityClass
+	}
+	name := job.GroupName()
+	template.Spec.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: &name}
+	return true
+}
+
+// State implements gang.Scheduler. The scheduler wants to see the pods before it
+// decides. What it says of the group it says until the group was scheduled once; from
+// then on the pods tell.
+func (Scheduler) State(job *group.Job, found []client.Object) group.State {
+	for _, o := range found {
+		g, ok := o.(*schedulingv1beta1.PodGroup)
+		if !ok || g.Name != job.GroupName() {
+			continue
+		}
+		c := meta.FindStatusCondition(g.Status.Conditions, schedulingv1beta1.PodGroupInitiallyScheduled)
+		if c == nil || c.Status != metav1.ConditionFalse {
+			return group.State{}
+		}
+		return group.State{Why: cmp.Or(c.Message, c.Reason), Since: c.LastTransitionTime.Time}
+	}
+	return group.State{}
+}

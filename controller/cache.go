@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -32,12 +33,16 @@ func CacheOptions(further ...client.Object) cache.Options {
 		&corev1.Pod{}:     {Label: ours, Transform: stripPod},
 		&corev1.Service{}: {Label: ours, Transform: cache.TransformStripManagedFields()},
 	}
-	seen := map[reflect.Type]bool{}
+	seen := map[any]bool{}
 	for _, o := range further {
-		if t := reflect.TypeOf(o); seen[t] {
+		var kind any = reflect.TypeOf(o)
+		if u, ok := o.(*unstructured.Unstructured); ok {
+			kind = u.GroupVersionKind()
+		}
+		if seen[kind] {
 			continue // Two operators may keep objects of one kind.
 		}
-		seen[reflect.TypeOf(o)] = true
+		seen[kind] = true
 		byObject[o] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
 	}
 	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: byObject}

@@ -487,9 +487,9 @@ func TestSetUpMistakes(t *testing.T) {
 		"Gang": {
 			controller: controller.JobController[*testv1.TestJob]{
 				Controller: author, Client: c, Recorder: &recorder{},
-				Config: commonv1.JobControllerConfiguration{EnableGangScheduling: true},
+				Config: commonv1.JobControllerConfiguration{EnableGangScheduling: true, GangSchedulerName: "none"},
 			},
-			want: "JobController.Config.EnableGangScheduling is true, but this version has no gang scheduler: set it to false",
+			want: `JobController.Config.EnableGangScheduling is true, but GangSchedulerName is "none": name a scheduler, or set EnableGangScheduling to false`,
 		},
 		"Scheme": {
 			controller: controller.JobController[*testv1.TestJob]{Controller: author, Client: c, Recorder: &recorder{}},

@@ -28,6 +28,7 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 	case err != nil:
 		return result{obstacle: plan.Broken, message: err.Error()}
 	}
+	c.joinGang(in, a, template)
 	pod := plan.NewPod(in, a, template)
 	return c.created(ctx, job, in, kindPod, pod, c.set.pods.CreatePod(ctx, job, pod))
 }

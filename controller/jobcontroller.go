@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -27,6 +28,11 @@ type JobController[J client.Object] struct {
 
 	// Config configures the controller. The zero value is ready for use.
 	Config commonv1.JobControllerConfiguration
+
+	// GangScheduler schedules the pods of a job together, if
+	// Config.EnableGangScheduling is true. Default: the one that
+	// Config.GangSchedulerName names.
+	GangScheduler gang.Scheduler
 
 	// Recorder takes the events. Default: the manager's, named after the kind's
 	// operator name.

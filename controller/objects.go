@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,20 +19,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit/gang/group"
 	"github.com/jobkit/jobkit/plan"
 )
 
 // objectsOf compares the further objects that the author wants for a job with those
 // that are there.
 func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) ([]plan.Object, error) {
-	if c.set.keeper == nil || in.Job.Deleted {
+	if c.set.keeper == nil && c.set.gang == nil || in.Job.Deleted {
 		return nil, nil
 	}
 	found, err := c.foundObjects(ctx, job, in)
 	if err != nil {
 		return nil, err
 	}
-	wanted := c.wantedObjects(ctx, job, in, tally)
+	var wanted []client.Object
+	if c.set.keeper != nil {
+		wanted = c.wantedObjects(ctx, job, in, tally)
+	}
 	if in.Broken != "" {
 		return nil, nil // What is there stays as it is.
 	}
@@ -43,12 +48,18 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 		}
 		out = append(out, o)
 	}
+	groups, err := c.gangObjects(ctx, in, tally, found)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, groups...)
+	wantedCount := len(out)
 	for key, f := range found { // what is left is not wanted
 		out = append(out, plan.Object{
 			Kind: key.kind, Name: key.name, UID: f.GetUID(), Version: f.GetResourceVersion(), Leaving: f.GetDeletionTimestamp() != nil,
 		})
 	}
-	slices.SortFunc(out[len(wanted):], func(a, b plan.Object) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(out[wantedCount:], func(a, b plan.Object) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	return out, nil
 }
 
@@ -83,6 +94,9 @@ func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found m
 
 // content is what an object says, without what the API server adds to it.
 func content(o client.Object) (map[string]any, error) {
+	if _, ok := o.(*unstructured.Unstructured); ok {
+		o = o.DeepCopyObject().(*unstructured.Unstructured) //nolint:forcetypeassert // it is its own copy
+	}
 	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return nil, fmt.Errorf("cannot compare the %T %s: %w", o, o.GetName(), err)
@@ -90,6 +104,12 @@ func content(o client.Object) (map[string]any, error) {
 	delete(m, "status")
 	delete(m, "apiVersion")
 	delete(m, "kind")
+	m["metadata"] = ownMetadata(o)
+	return m, nil
+}
+
+// ownMetadata is what an object's metadata says beside its identity.
+func ownMetadata(o client.Object) map[string]any {
 	metadata := map[string]any{}
 	if labels := o.GetLabels(); len(labels) > 0 {
 		metadata["labels"] = asAny(labels)
@@ -97,8 +117,7 @@ func content(o client.Object) (map[string]any, error) {
 	if annotations := o.GetAnnotations(); len(annotations) > 0 {
 		metadata["annotations"] = asAny(annotations)
 	}
-	m["metadata"] = metadata
-	return m, nil
+	return metadata
 }
 
 func asAny(m map[string]string) map[string]any {
@@ -129,13 +148,9 @@ func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Inp
 
 // listObjects finds the objects of a kind whose controller is the job.
 func (l *cacheLister[J]) listObjects(ctx context.Context, job J, gvk schema.GroupVersionKind) ([]client.Object, error) {
-	empty, err := l.scheme.New(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	list, err := l.emptyList(gvk)
 	if err != nil {
-		return nil, fmt.Errorf("the scheme does not know the list of %s: %w", gvk.Kind, err)
-	}
-	list, ok := empty.(client.ObjectList)
-	if !ok {
-		return nil, fmt.Errorf("%T is no list of objects", empty)
+		return nil, err
 	}
 	if err := l.list(ctx, job, list); err != nil {
 		return nil, err
@@ -148,6 +163,38 @@ func (l *cacheLister[J]) listObjects(ctx context.Context, job J, gvk schema.Grou
 		return nil
 	})
 	return out, err //nolint:wrapcheck // the caller says of what
+}
+
+// emptyList is an empty list of objects of a kind.
+func (l *cacheLister[J]) emptyList(gvk schema.GroupVersionKind) (client.ObjectList, error) {
+	lists := gvk.GroupVersion().WithKind(gvk.Kind + "List")
+	if !l.scheme.Recognizes(gvk) {
+		u := &unstructured.UnstructuredList{}
+		u.SetGroupVersionKind(lists)
+		return u, nil
+	}
+	empty, err := l.scheme.New(lists)
+	if err != nil {
+		return nil, fmt.Errorf("the scheme does not know the list of %s: %w", gvk.Kind, err)
+	}
+	list, ok := empty.(client.ObjectList)
+	if !ok {
+		return nil, fmt.Errorf("%T is no list of objects", empty)
+	}
+	return list, nil
+}
+
+// newObject is an empty object of a kind.
+func newObject(scheme *runtime.Scheme, gvk schema.GroupVersionKind) (client.Object, bool) {
+	if !scheme.Recognizes(gvk) {
+		return group.Empty(gvk), true
+	}
+	empty, err := scheme.New(gvk)
+	if err != nil {
+		return nil, false
+	}
+	o, ok := empty.(client.Object)
+	return o, ok
 }
 
 // createObject creates a further object.
@@ -174,9 +221,8 @@ func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client
 		if gvk.Kind != a.Kind {
 			continue
 		}
-		empty, err := c.Client.Scheme().New(gvk)
-		o, ok := empty.(client.Object)
-		if err != nil || !ok {
+		o, ok := newObject(c.Client.Scheme(), gvk)
+		if !ok {
 			break
 		}
 		o.SetNamespace(in.Job.Namespace)

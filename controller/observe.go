@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -94,7 +95,9 @@ func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[st
 
 // cacheLister finds pods and services in the cache by the UID of their controller.
 type cacheLister[J client.Object] struct {
-	reader  client.Reader
+	reader client.Reader
+	// foreign reads kinds whose Go type the scheme does not know.
+	foreign client.Reader
 	scheme  *runtime.Scheme
 	indexed bool
 	kind    *plan.Kind
@@ -137,5 +140,9 @@ func (l *cacheLister[J]) list(ctx context.Context, job J, list client.ObjectList
 		by = client.MatchingFields{ownerIndex(l.kind.OperatorName): string(job.GetUID())}
 	}
 	in := client.InNamespace(job.GetNamespace())
-	return l.reader.List(ctx, list, in, by, client.UnsafeDisableDeepCopy) //nolint:wrapcheck // the caller says of which job
+	reader := l.reader
+	if _, ok := list.(*unstructured.UnstructuredList); ok {
+		reader = l.foreign
+	}
+	return reader.List(ctx, list, in, by, client.UnsafeDisableDeepCopy) //nolint:wrapcheck // the caller says of which job
 }

@@ -44,6 +44,8 @@ type settings[J client.Object] struct {
 	cache   *cacheLister[J]
 	// objectKinds are those of the further objects that the author keeps.
 	objectKinds []schema.GroupVersionKind
+	// gang schedules the pods of a job together; nil if nobody does.
+	gang *gangs
 	// limiter knows how long a job waits after an error.
 	limiter workqueue.TypedRateLimiter[reconcile.Request]
 
@@ -89,6 +91,13 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	if c.set.keeper != nil {
 		children = append(children, c.set.keeper.ObjectKinds()...)
 	}
+	if c.set.gang != nil {
+		if err := c.set.gang.served(mgr.GetRESTMapper()); err != nil {
+			return nil, err
+		}
+		children = append(children, c.set.gang.scheduler.Kinds()...)
+		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
+	}
 	if err := c.index(mgr, children); err != nil {
 		return nil, err
 	}
@@ -131,8 +140,10 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	case c.Config.MaxParallelWrites < 0 || c.Config.MaxConcurrentReconciles < 0:
 		return fmt.Errorf("JobController.Config has a negative number: MaxParallelWrites %d, MaxConcurrentReconciles %d: use 0 for the default",
 			c.Config.MaxParallelWrites, c.Config.MaxConcurrentReconciles)
-	case c.Config.EnableGangScheduling:
-		return errors.New("JobController.Config.EnableGangScheduling is true, but this version has no gang scheduler: set it to false")
+	}
+	gangs, err := c.newGangs(scheme)
+	if err != nil {
+		return err
 	}
 	if c.APIReader == nil {
 		c.APIReader = c.Client
@@ -155,7 +166,7 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
 		return err
 	}
-	s.cache = &cacheLister[J]{reader: c.Client, scheme: scheme, kind: &s.kind}
+	s.cache = &cacheLister[J]{reader: c.Client, foreign: c.Client, scheme: scheme, kind: &s.kind}
 	s.lister, s.pods, s.services, s.statusWriter = s.cache, w, w, w
 	choose(s, c.Controller, "Defaulter", &s.defaulter)
 	choose(s, c.Controller, "Validator", &s.validator)
@@ -174,6 +185,9 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 			}
 			s.objectKinds = append(s.objectKinds, gvk)
 		}
+	}
+	if s.gang = gangs; gangs != nil {
+		s.objectKinds = append(s.objectKinds, s.gang.kinds...)
 	}
 	c.set = s
 	return nil

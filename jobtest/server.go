@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
@@ -63,7 +64,7 @@ func (s *server) create(t *table, o client.Object) (client.Object, error) {
 		return nil, apierrors.NewAlreadyExists(gr, key.Name)
 	}
 	stored := clone(o)
-	stored.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	bare(stored)
 	stored.SetDeletionTimestamp(nil)
 	stored.SetDeletionGracePeriodSeconds(nil)
 	if status, ok := part(stored, "Status"); ok {
@@ -97,6 +98,14 @@ func (s *server) admitted(t *table, o client.Object) error {
 	}
 	return apierrors.NewForbidden(t.resource(), o.GetName(), fmt.Errorf(
 		"exceeded quota: simulated, requested: pods=1, used: pods=%d, limited: pods=%d", used, limit))
+}
+
+// bare takes the kind off an object, as in those that the API server returns, unless
+// nothing else tells of it.
+func bare(o client.Object) {
+	if _, ok := o.(*unstructured.Unstructured); !ok {
+		o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	}
 }
 
 func ended(pod *corev1.Pod) bool {
@@ -156,7 +165,7 @@ func (s *server) setStatus(t *table, old client.Object, status reflect.Value) cl
 
 // commit stores the next state of an object, with what an update cannot change.
 func (s *server) commit(t *table, old, next client.Object) client.Object {
-	next.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	bare(next)
 	next.SetUID(old.GetUID())
 	next.SetCreationTimestamp(old.GetCreationTimestamp())
 	next.SetDeletionTimestamp(old.GetDeletionTimestamp())

@@ -163,7 +163,8 @@ func assign(gvk schema.GroupVersionKind, from client.Object, into client.Object)
 		copyMeta(from, &into.ObjectMeta)
 		return nil
 	case *unstructured.Unstructured:
-		m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(from)
+		// Of an unstructured object the converter returns the inside, not a copy.
+		m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(clone(from))
 		if err != nil {
 			return fmt.Errorf("cannot convert a %T: %w", from, err)
 		}

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -36,6 +37,9 @@ type Options struct {
 	Nodes int
 	// Admit refuses objects, as an admission webhook does. Default: none.
 	Admit func(o client.Object) error
+	// Gang has the pods of a job scheduled together. The World has no scheduler: what
+	// becomes of the groups, the test says by changing them. Default: none.
+	Gang gang.Scheduler
 	// CalmAfter is how many steps things may go wrong, if Chance decides so.
 	// Default: 300.
 	CalmAfter int
@@ -162,6 +166,15 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 			cached = append(cached, w.server.table(gvk))
 		}
 	}
+	if o.Gang != nil {
+		for _, o := range o.Gang.Kinds() {
+			gvk, err := apiutil.GVKForObject(o, scheme)
+			if err != nil {
+				return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", o, err)
+			}
+			cached = append(cached, w.server.table(gvk))
+		}
+	}
 	for _, t := range cached {
 		w.lenses[t] = lensOf(t, scheme)
 	}
@@ -181,7 +194,7 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 		}
 		return author.Rules(job)
 	}
-	w.newRun = runner(author, scheme)
+	w.newRun = runner(author, scheme, o.Gang)
 	n := max(o.Operators, 1)
 	w.processes, w.stale = make([]*process, n), make([]bool, n)
 	w.chooseOdds(o.CalmAfter)
@@ -239,10 +252,11 @@ type startFunc = func(c client.Client, live client.Reader, p *process) (lookFunc
 
 // runner returns what starts the controller in a process. Its writes go one after
 // the other, so that a run can be repeated.
-func runner[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme) startFunc {
+func runner[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, scheduler gang.Scheduler) startFunc {
 	return func(c client.Client, live client.Reader, p *process) (lookFunc, error) {
 		jobs := &controller.JobController[J]{Controller: author, Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
 		jobs.Config.MaxParallelWrites = 1
+		jobs.Config.EnableGangScheduling, jobs.GangScheduler = scheduler != nil, scheduler
 		if err := jobs.Init(scheme); err != nil {
 			return nil, fmt.Errorf("cannot set up the controller: %w", err)
 		}

@@ -74,9 +74,11 @@ func chain() []policy {
 		running,      // condition Running
 		surplus,      // remove what the job no longer wants
 		objects,      // keep the kind's further objects
+		gang,         // no pods before the gang scheduler wants to see them
 		jobServices,  // create the services that are missing, before the pods that look them up
 		replicas,     // create the pods that are missing
 		clearStalled, // nothing is in the way any more
+		gangWaits,    // say why the pods do not start
 	}
 }
 

@@ -43,6 +43,8 @@ type Input struct {
 	// Objects are the further objects that the kind wants for the job, and those of
 	// their kinds that the job has.
 	Objects []Object
+	// Gang is what the gang scheduler says, nil if the pods are scheduled one by one.
+	Gang *Gang
 	// DeadNodes are those of SuspectNodes that are gone or out of service.
 	DeadNodes map[string]bool
 	// Backoff is the delay between restarts of the same replica.

@@ -56,7 +56,7 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	switch {
 	case len(o.Failures) > 0:
 		d.obstructed(o.Failures[0])
-	case wantsCreate(p.Actions) && !in.Unseen:
+	case wantsCreate(p.Actions) && !in.Unseen && !d.saysGangWaits():
 		d.remove(commonv1.JobStalled)
 	}
 	status := &d.plan.Status
@@ -72,7 +72,7 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 // there is, the outcome decides. What is only remembered to be there is no reason:
 // another process, which does not remember it, may know better.
 func clearStalled(d *decision) bool {
-	if !wantsCreate(d.plan.Actions) && !d.in.Unseen {
+	if !wantsCreate(d.plan.Actions) && !d.in.Unseen && !d.saysGangWaits() {
 		d.remove(commonv1.JobStalled)
 	}
 	return false

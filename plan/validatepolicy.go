@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -33,6 +34,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	errs = append(errs, oneOf(path.Child("restartScope"), p.RestartScope, commonv1.RestartScopeReplica, commonv1.RestartScopeJob)...)
 	errs = append(errs, oneOf(path.Child("serviceMode"), p.ServiceMode,
 		commonv1.ServiceModePerReplica, commonv1.ServiceModePerJob, commonv1.ServiceModeNone)...)
+	errs = append(errs, validateGang(in, path.Child("schedulingPolicy"))...)
 	if p.PodFailurePolicy == nil {
 		return errs
 	}
@@ -42,6 +44,23 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	}
 	for i := range p.PodFailurePolicy.Rules {
 		errs = append(errs, validateFailureRule(in, &p.PodFailurePolicy.Rules[i], rules.Index(i))...)
+	}
+	return errs
+}
+
+// validateGang checks the size of a gang: one that is too large would never start.
+func validateGang(in *Input, path *field.Path) field.ErrorList {
+	p := in.RunPolicy.SchedulingPolicy
+	if in.Gang == nil || p == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if n, total := p.MinAvailable, Count(in.Replicas); n != nil && (*n < 1 || *n > total) && total > 0 {
+		errs = append(errs, field.Invalid(path.Child("minAvailable"), *n, fmt.Sprintf(
+			"must be from 1 to %d, the number of replicas of the job: change one of the two, or remove it to wait for all", total)))
+	}
+	if n := p.ScheduleTimeoutSeconds; n != nil && *n < 0 {
+		errs = append(errs, field.Invalid(path.Child("scheduleTimeoutSeconds"), *n, "must be 0 or more"))
 	}
 	return errs
 }

@@ -9,6 +9,12 @@ type JobControllerConfiguration struct {
 	// Default: false.
 	EnableGangScheduling bool
 
+	// GangSchedulerName says who does that: "kubernetes" (Kubernetes' own scheduler),
+	// "volcano", "coscheduling", or the schedulerName of a scheduler that has the
+	// coscheduling plugin. It counts only if EnableGangScheduling is true.
+	// Default: "kubernetes".
+	GangSchedulerName string
+
 	// ReconcilerSyncLoopPeriod looks at every job again after this time, even if
 	// nothing happened. Nothing needs it: every timer of a job is set by itself.
 	// Default: 0, never.

@@ -19,6 +19,9 @@ const (
 	// AttemptLabel is the attempt of the replica that a pod is, from 0. It is an
 	// addition to kubeflow.org/v1.
 	AttemptLabel = LabelPrefix + "attempt"
+	// PodGroupLabel is the name of the group that a pod is scheduled with. Only pods of
+	// a gang have it. It is an addition to kubeflow.org/v1.
+	PodGroupLabel = LabelPrefix + "pod-group"
 )
 
 // JobRoleMaster is the value of JobRoleLabel.

@@ -1,0 +1,287 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang/workload"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// gangs is what a JobController knows of gang scheduling.
+type gangs struct {
+	name      string
+	scheduler gang.Scheduler
+	// kinds are those of the objects that stand for groups of pods.
+	kinds []schema.GroupVersionKind
+
+	mu sync.Mutex
+	// priorities are those of priority classes, whose value never changes. A class can
+	// be made anew, so they are forgotten after a while.
+	priorities map[string]priority
+}
+
+type priority struct {
+	value int32
+	until time.Time
+}
+
+// newGangs finds the gang scheduler that is wanted, if one is.
+func (c *JobController[J]) newGangs(scheme *runtime.Scheme) (*gangs, error) {
+	if !c.Config.EnableGangScheduling {
+		return nil, nil //nolint:nilnil // no gang scheduling is no error
+	}
+	g := &gangs{name: c.Config.GangSchedulerName, scheduler: c.GangScheduler, priorities: map[string]priority{}}
+	if g.name == "" {
+		g.name = workload.Name
+	}
+	if g.scheduler == nil {
+		g.scheduler = gang.ByName(g.name, gang.Options{})
+	}
+	if g.scheduler == nil {
+		return nil, fmt.Errorf("JobController.Config.EnableGangScheduling is true, but GangSchedulerName is %q: name a scheduler, or set EnableGangScheduling to false", g.name)
+	}
+	for _, o := range g.scheduler.Kinds() {
+		gvk, err := apiutil.GVKForObject(o, scheme)
+		if err != nil {
+			return nil, fmt.Errorf("gang scheduler %s keeps objects of %T, which the scheme does not know: call its AddToScheme: %w", g.name, o, err)
+		}
+		g.kinds = append(g.kinds, gvk)
+	}
+	return g, nil
+}
+
+// served makes sure that the API server knows the kinds of the gang scheduler.
+func (g *gangs) served(mapper meta.RESTMapper) error {
+	for _, gvk := range g.kinds {
+		_, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		if meta.IsNoMatchError(err) {
+			return fmt.Errorf("gang scheduler %s needs the kind %s of %s, which the cluster does not serve: %s: %w",
+				g.name, gvk.Kind, gvk.GroupVersion(), mendOf(gvk), err)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot find out whether the cluster serves the kind %s of %s: %w", gvk.Kind, gvk.GroupVersion(), err)
+		}
+	}
+	return nil
+}
+
+// mendOf says how a kind comes to be served.
+func mendOf(gvk schema.GroupVersionKind) string {
+	if gvk.Group == schedulingv1.GroupName {
+		return "switch the feature gate GenericWorkload on, and the API " + gvk.GroupVersion().String() + " of the API server, or choose another gang scheduler"
+	}
+	return "install the scheduler with its CRDs, or choose another gang scheduler"
+}
+
+// gangObjects compares the objects that the gang scheduler wants for a job with those
+// that are there, and takes these off the list. It notes down what they say in the input
+// of the plan.
+//
+// A job whose pods were created without a group goes on without: their like would wait
+// for the others of a group that can never be complete.
+func (c *JobController[J]) gangObjects(ctx context.Context, in *plan.Input, tally *plan.Tally, found map[childName]client.Object) ([]plan.Object, error) {
+	g := c.set.gang
+	if g == nil {
+		return nil, nil
+	}
+	if startedWithout(in.Pods) {
+		return nil, nil
+	}
+	in.Gang = &plan.Gang{} // The job is one of a gang, from here on.
+	job, err := c.gangJob(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if in.Status.Condition(commonv1.JobCreated) == nil {
+		in.Warnings = append(in.Warnings, g.warnings(job)...)
+	}
+	job.Done = done(in, tally)
+	wanted := g.scheduler.Objects(job)
+	if len(wanted) == 0 {
+		in.Gang = nil
+		return nil, nil
+	}
+	out := make([]plan.Object, 0, len(wanted))
+	var there []client.Object
+	var leaving *plan.Gang
+	for _, w := range wanted {
+		o, f, err := c.compareGroup(in, w, found)
+		if err != nil {
+			return nil, err
+		}
+		if o.Leaving {
+			leaving = &plan.Gang{Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
+				"the %s %s of an earlier run is still being deleted", o.Kind, o.Name)}
+		} else if f != nil {
+			there = append(there, f)
+		}
+		out = append(out, o)
+	}
+	if in.Gang = leaving; leaving == nil {
+		state := g.scheduler.State(job, there)
+		in.Gang = &plan.Gang{Hold: state.Hold, Why: state.Why, Since: state.Since}
+	}
+	return out, nil
+}
+
+// compareGroup sets one object of a group beside the one that is there.
+func (c *JobController[J]) compareGroup(in *plan.Input, wanted client.Object, found map[childName]client.Object) (plan.Object, client.Object, error) {
+	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
+	if err != nil {
+		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)
+	}
+	wanted.GetObjectKind().SetGroupVersionKind(gvk)
+	plan.Claim(in, wanted)
+	key := childName{gvk.Kind, wanted.GetName()}
+	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted}
+	f, ok := found[key]
+	if !ok {
+		return o, nil, nil
+	}
+	delete(found, key)
+	o.UID, o.Version, o.Leaving = f.GetUID(), f.GetResourceVersion(), f.GetDeletionTimestamp() != nil
+	o.Patch = maps.Clone(c.set.gang.scheduler.Patch(wanted, f))
+	if metadata := plan.Difference(ownMetadata(wanted), ownMetadata(f)); metadata != nil {
+		if o.Patch == nil {
+			o.Patch = map[string]any{}
+		}
+		o.Patch["metadata"] = metadata
+	}
+	return o, f, nil
+}
+
+// joinGang makes a pod template that of a member of the job's gang, if it has one.
+func (c *JobController[J]) joinGang(in *plan.Input, a plan.CreatePod, template *corev1.PodTemplateSpec) {
+	if in.Gang == nil {
+		return
+	}
+	job := groupOf(in)
+	if c.set.gang.scheduler.Join(job, a.Type, template) {
+		group.Label(template, commonv1.PodGroupLabel, job.GroupName())
+	}
+}
+
+// groupOf is what the gang scheduler is told of a job, without priorities.
+func groupOf(in *plan.Input) *group.Job {
+	job := &group.Job{
+		APIVersion: in.Kind.APIVersion, Kind: in.Kind.Name, Namespace: in.Job.Namespace, Name: in.Job.Name,
+		Whole: in.RunPolicy.RestartScope != nil && *in.RunPolicy.RestartScope == commonv1.RestartScopeJob,
+	}
+	if p := in.RunPolicy.SchedulingPolicy; p != nil {
+		job.Policy = *p
+	}
+	for i := range in.Kind.Roles {
+		t := in.Kind.Roles[i].Type
+		if spec := in.Replicas[t]; spec != nil {
+			job.Members = append(job.Members, group.Member{Type: t, Replicas: plan.Count(in.Replicas, t), Template: &spec.Template})
+		}
+	}
+	return job
+}
+
+// gangJob is what the gang scheduler is told of a job. It asks for priorities only if
+// they matter: when not all pods count.
+func (c *JobController[J]) gangJob(ctx context.Context, in *plan.Input) (*group.Job, error) {
+	job := groupOf(in)
+	if job.MinMember() >= job.Total() || job.Policy.MinResources != nil {
+		return job, nil
+	}
+	for i := range job.Members {
+		m := &job.Members[i]
+		if own := m.Template.Spec.Priority; own != nil {
+			m.Priority = *own
+			continue
+		}
+		var err error
+		if m.Priority, err = c.priorityOf(ctx, m.Template.Spec.PriorityClassName); err != nil {
+			return nil, err
+		}
+	}
+	return job, nil
+}
+
+// rememberedPriority is how long the value of a priority class is remembered.
+const rememberedPriority = time.Minute
+
+// priorityOf is the value of a priority class: 0 if there is none.
+func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	g, now := c.set.gang, c.Clock.Now()
+	g.mu.Lock()
+	known, ok := g.priorities[name]
+	g.mu.Unlock()
+	if ok && now.Before(known.until) {
+		return known.value, nil
+	}
+	var class schedulingv1.PriorityClass
+	if err := c.APIReader.Get(ctx, client.ObjectKey{Name: name}, &class); err != nil && !apierrors.IsNotFound(err) {
+		return 0, fmt.Errorf("cannot read priority class %s: %w", name, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.priorities[name] = priority{value: class.Value, until: now.Add(rememberedPriority)}
+	return class.Value, nil
+}
+
+// warnings tells of templates that name another scheduler, in one event.
+func (g *gangs) warnings(job *group.Job) []plan.Event {
+	for i := range job.Members {
+		m := &job.Members[i]
+		if name := m.Template.Spec.SchedulerName; name != "" && !g.scheduler.Join(job, m.Type, m.Template.DeepCopy()) {
+			return []plan.Event{{Warning: true, Reason: "SetPodTemplateSchedulerName", Message: fmt.Sprintf(
+				"The pod template of %s names the scheduler %s, so its pods are not scheduled together with the others: remove schedulerName to leave that to gang scheduler %s.",
+				m.Type, name, g.name)}}
+		}
+	}
+	return nil
+}
+
+// startedWithout tells whether a job runs pods that are no members of a group, and none
+// that are.
+func startedWithout(pods []*corev1.Pod) bool {
+	without := false
+	for _, p := range pods {
+		if !plan.IsLive(p) {
+			continue
+		}
+		if p.Labels[commonv1.PodGroupLabel] != "" {
+			return false
+		}
+		without = true
+	}
+	return without
+}
+
+// done is how many replicas have ended well, if any of the others is still to be
+// scheduled. As long as none is, the size of the group does not matter, and stays.
+func done(in *plan.Input, tally *plan.Tally) int32 {
+	placed := 0
+	for _, p := range in.Pods {
+		if plan.IsLive(p) && p.Spec.NodeName != "" {
+			placed++
+		}
+	}
+	succeeded := tally.Count(plan.Succeeded)
+	if placed+succeeded >= int(plan.Count(in.Replicas)) {
+		return 0
+	}
+	return int32(min(succeeded, plan.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+}

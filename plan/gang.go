@@ -1,0 +1,136 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Gang is what the gang scheduler says of a job's pods.
+type Gang struct {
+	// Hold is true when it does not want to see any of them yet.
+	Hold bool
+	// Why says why they wait, or is empty.
+	Why string
+	// Since is when they began to wait.
+	Since time.Time
+}
+
+// reasonGangWaits ends the reason of the condition Stalled of a job whose pods wait
+// until they can start together.
+const reasonGangWaits = "WaitingForGang"
+
+const (
+	// gangPatience is how long a gang may wait before the job says so: to be looked at
+	// takes a scheduler a moment.
+	gangPatience = 10 * time.Second
+	// gangSteady is how long what the job says of that stays as it is. Schedulers say
+	// something else at every try.
+	gangSteady = time.Minute
+)
+
+// gang creates no pod before the gang scheduler wants to see pods. A gang of which pods
+// are there is let alone: one that was preempted in part gets its missing pods, whatever
+// the scheduler makes of its group meanwhile.
+func gang(d *decision) bool {
+	g := d.in.Gang
+	if g == nil || !g.Hold || d.started() {
+		return false
+	}
+	if !wantsCreate(d.plan.Actions) {
+		clearStalled(d)
+		gangWaits(d)
+	}
+	return true
+}
+
+// started tells whether pods of the job are there that have not ended.
+func (d *decision) started() bool {
+	for _, p := range d.in.Pods {
+		if IsLive(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsLive tells whether a pod is there to stay: it has not ended and is not being
+// deleted.
+func IsLive(p *corev1.Pod) bool {
+	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+}
+
+// gangWaits has the job say why its gang waits, if it does so for long. Another reason
+// to be stalled goes first.
+func gangWaits(d *decision) bool {
+	why, since := d.gangWaitsFor()
+	stalled := d.plan.Status.Condition(commonv1.JobStalled)
+	said := d.saysGangWaits()
+	if why == "" {
+		if said {
+			d.remove(commonv1.JobStalled)
+		}
+		return false
+	}
+	at := since.Add(gangPatience)
+	if said {
+		if stalled.Message == why {
+			return false
+		}
+		at = stalled.LastUpdateTime.Add(gangSteady)
+	}
+	switch {
+	case stalled != nil && !said:
+	case d.in.Now.Before(at):
+		d.wakeAt(at)
+	default:
+		d.become(commonv1.JobStalled, d.reason(reasonGangWaits), why)
+	}
+	return false
+}
+
+// saysGangWaits tells whether the job is stalled because its gang waits. That is
+// decided here alone: what can or cannot be created has no say in it.
+func (d *decision) saysGangWaits() bool {
+	c := d.plan.Status.Condition(commonv1.JobStalled)
+	return c != nil && c.Status == corev1.ConditionTrue && c.Reason == d.reason(reasonGangWaits)
+}
+
+// gangWaitsFor says why the gang waits and since when, or "" if it does not. What the
+// scheduler says of the group as a whole tells more than what it says of each pod.
+func (d *decision) gangWaitsFor() (string, time.Time) {
+	g := d.in.Gang
+	if g == nil {
+		return "", time.Time{}
+	}
+	if g.Hold && !d.started() {
+		if g.Why == "" {
+			return "", time.Time{}
+		}
+		return fmt.Sprintf("%s waits until all its pods can start together: %s", d.jobName(), g.Why), g.Since
+	}
+	unbound, total, why, since := 0, 0, "", g.Since
+	d.tally.each(func(s *slot) {
+		total++
+		if s.pod == nil || !IsLive(s.pod) || s.pod.Spec.NodeName != "" {
+			return
+		}
+		unbound++
+		for _, c := range s.pod.Status.Conditions {
+			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable && why == "" {
+				why = c.Message
+				if since.IsZero() || g.Why == "" {
+					since = c.LastTransitionTime.Time
+				}
+			}
+		}
+	})
+	why = orDefault(g.Why, why)
+	if unbound == 0 || why == "" {
+		return "", time.Time{}
+	}
+	return fmt.Sprintf("%s waits for %d of %d pods to fit: %s", d.jobName(), unbound, total, why), since
+}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -85,7 +86,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	mgr, err := ctrl.NewManager(config, o.manager(known, kinds))
 	if err != nil {
-		return fmt.Errorf("cannot make the manager: %w", err)
+		return o.noManager(err)
 	}
 	o.announce(kinds)
 	if err := errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping)); err != nil {
@@ -98,6 +99,18 @@ func (o *options) run(ctx context.Context) error {
 		return fmt.Errorf("cannot go on: %w", err)
 	}
 	return nil
+}
+
+// noManager says why there is no manager. The cache asks for the scope of each kind that
+// it is told of; the one kind that may not be there is the gang scheduler's.
+func (o *options) noManager(err error) error {
+	var missing *meta.NoKindMatchError
+	if o.gang() != nil && errors.As(err, &missing) {
+		return fmt.Errorf("--gang-scheduler-name is %s, but the cluster does not serve %s of %s: "+
+			"install that scheduler, for kubernetes switch its feature gate and API on, or choose another one (see docs/gang-scheduling.md): %w",
+			o.gangScheduler, missing.GroupKind.Kind, missing.GroupKind.Group, err)
+	}
+	return fmt.Errorf("cannot make the manager: %w", err)
 }
 
 // limit sets how many requests a second the operator makes.
@@ -117,6 +130,9 @@ func (o *options) manager(known *runtime.Scheme, kinds []operators.Kind) ctrl.Op
 	var further []client.Object
 	for _, k := range kinds {
 		further = append(further, k.ObjectKinds...)
+	}
+	if g := o.gang(); g != nil {
+		further = append(further, g.Kinds()...)
 	}
 	caches := controller.CacheOptions(further...)
 	if o.namespace != "" {
@@ -152,7 +168,7 @@ func (o *options) announce(kinds []operators.Kind) {
 	for _, k := range kinds {
 		names = append(names, k.Name)
 	}
-	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace, "leaderElection", o.leaderElect)
+	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace, "gangScheduler", o.gangScheduler, "leaderElection", o.leaderElect)
 	if len(o.ignored) > 0 {
 		log.Info("There is no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
 	}

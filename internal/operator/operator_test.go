@@ -18,6 +18,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -47,6 +48,7 @@ type said struct {
 	LeaderElect                              bool
 	PyTorchImage, PyTorchTemplate, MPI, Zone string
 	Tries                                    int
+	Gang                                     string
 	Ignored                                  []string
 }
 
@@ -115,8 +117,12 @@ func TestFlags(t *testing.T) {
 		"Burst":   {reason: "a rate alone comes with a burst", args: []string{"--kube-api-qps=2.5"}, want: with(func(s *said) { s.QPS, s.Burst = 2.5, 5 })},
 		"Pprof":   {reason: "profiles are off unless asked for", args: []string{"--pprof=127.0.0.1:6060"}, want: with(func(s *said) { s.Pprof = "127.0.0.1:6060" })},
 		"Gang": {
-			reason: "a gang scheduler that there is not is refused, not ignored", args: []string{"--gang-scheduler-name=volcano"},
-			err: `--gang-scheduler-name is "volcano", but this version has no gang scheduling: remove the flag`,
+			reason: "a gang scheduler by its name", args: []string{"--gang-scheduler-name=volcano"},
+			want: with(func(s *said) { s.Gang = "volcano PodGroup.scheduling.volcano.sh" }),
+		},
+		"AnyGang": {
+			reason: "any other name is that of a scheduler with the coscheduling plugin, as in v1", args: []string{"--gang-scheduler-name=scheduler-plugins"},
+			want: with(func(s *said) { s.Gang = "scheduler-plugins PodGroup.scheduling.x-k8s.io" }),
 		},
 		"NegativeWorkers": {reason: "a number that makes no sense is refused", args: []string{"--workers=-1"}, err: "--workers is -1: use a positive number, or 0 for the default"},
 		"NoTries":         {reason: "so is this", args: []string{"--pytorch-init-container-max-tries=0"}, err: "--pytorch-init-container-max-tries is 0: use 1 or more"},
@@ -142,6 +148,14 @@ func TestFlags(t *testing.T) {
 				Metrics: m.Metrics.BindAddress, Probes: m.HealthProbeBindAddress, Pprof: m.PprofBindAddress, LeaderElect: m.LeaderElection,
 				PyTorchImage: k.PyTorchInitContainer.Image, PyTorchTemplate: k.PyTorchInitContainer.Template, Tries: k.PyTorchInitContainer.MaxTries,
 				MPI: k.MPIKubectlDeliveryImage, Zone: k.ClusterDomain, Ignored: o.ignored,
+			}
+			if k.Config.EnableGangScheduling {
+				got.Gang = k.Config.GangSchedulerName
+			}
+			for o := range m.Cache.ByObject {
+				if u, ok := o.(*unstructured.Unstructured); ok {
+					got.Gang += " " + u.GroupVersionKind().GroupKind().String()
+				}
 			}
 			for ns := range m.Cache.DefaultNamespaces {
 				got.Namespace += ns

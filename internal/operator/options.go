@@ -12,6 +12,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
+	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/operators"
 	"github.com/jobkit/jobkit/podtemplate"
 )
@@ -83,9 +84,6 @@ func parse(args []string, getenv func(string) string, out io.Writer) (*options, 
 
 // complete checks the flags together and reads the file that they name.
 func (o *options) complete(given map[string]bool) error {
-	if err := checkGangScheduler(o.gangScheduler); err != nil {
-		return err
-	}
 	for name, value := range map[string]float64{"workers": float64(o.workers), "kube-api-qps": o.qps, "kube-api-burst": float64(o.burst)} {
 		if value < 0 {
 			return fmt.Errorf("--%s is %v: use a positive number, or 0 for the default", name, value)
@@ -117,7 +115,7 @@ func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 		"the `namespace` whose jobs are run; empty for all (default: the environment variable "+envNamespace+")")
 	f.IntVar(&o.workers, "workers", 0, "how many jobs of each kind are worked on at the same time; 0 for the default of the library, 32")
 	f.IntVar(&o.workers, "controller-threads", 0, "the older form of --workers")
-	f.StringVar(&o.gangScheduler, "gang-scheduler-name", "", "the `scheduler` that places the pods of a job together or not at all; this version has none, so only \"\" and none are accepted")
+	f.StringVar(&o.gangScheduler, "gang-scheduler-name", "", "the `scheduler` that places the pods of a job together or not at all: kubernetes, volcano, coscheduling, or the name of a scheduler with the coscheduling plugin (default none)")
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "the `address` that serves /metrics; 0 for none")
 	f.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "the `address` that serves /healthz and /readyz; 0 for none")
 	f.StringVar(&o.pprofAddress, "pprof", "",
@@ -179,6 +177,7 @@ func (o *options) forKinds() operators.Options {
 		MPIKubectlDeliveryImage: o.mpiImage,
 	}
 	k.Config.MaxConcurrentReconciles = o.workers
+	k.Config.EnableGangScheduling, k.Config.GangSchedulerName = o.gang() != nil, o.gangScheduler
 	return k
 }
 
@@ -218,12 +217,5 @@ func (o *options) selected() []operators.Kind {
 	})
 }
 
-// checkGangScheduler refuses gang schedulers, of which this version has none. To run
-// the jobs without would break the promise that their pods start together.
-func checkGangScheduler(name string) error {
-	if name == "" || name == "none" {
-		return nil
-	}
-	return fmt.Errorf("--gang-scheduler-name is %q, but this version has no gang scheduling: "+
-		"remove the flag, or name the scheduler in schedulerName of the pod templates and make its pod groups yourself", name)
-}
+// gang is the gang scheduler, or nil.
+func (o *options) gang() gang.Scheduler { return gang.ByName(o.gangScheduler, gang.Options{}) }

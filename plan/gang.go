@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,8 +100,8 @@ func (d *decision) saysGangWaits() bool {
 	return c != nil && c.Status == corev1.ConditionTrue && c.Reason == d.reason(reasonGangWaits)
 }
 
-// gangWaitsFor says why the gang waits and since when, or "" if it does not. What the
-// scheduler says of the group as a whole tells more than what it says of each pod.
+// gangWaitsFor says why the gang waits and since when, or "" if it does not: what the
+// scheduler says of a pod, and of the group as a whole.
 func (d *decision) gangWaitsFor() (string, time.Time) {
 	g := d.in.Gang
 	if g == nil {
@@ -119,18 +120,30 @@ func (d *decision) gangWaitsFor() (string, time.Time) {
 			return
 		}
 		unbound++
-		for _, c := range s.pod.Status.Conditions {
-			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable && why == "" {
-				why = c.Message
-				if since.IsZero() || g.Why == "" {
-					since = c.LastTransitionTime.Time
-				}
-			}
+		c := unschedulable(s.pod)
+		// Of most pods the scheduler only repeats what it says of the group.
+		if c == nil || why != "" || g.Why != "" && strings.Contains(c.Message, g.Why) {
+			return
+		}
+		why = c.Message
+		if g.Why == "" {
+			since = c.LastTransitionTime.Time
 		}
 	})
-	why = orDefault(g.Why, why)
-	if unbound == 0 || why == "" {
+	if why = strings.TrimSpace(why + " " + g.Why); unbound == 0 || why == "" {
 		return "", time.Time{}
 	}
 	return fmt.Sprintf("%s waits for %d of %d pods to fit: %s", d.jobName(), unbound, total, why), since
+}
+
+// unschedulable is the condition by which the scheduler says why a pod has no node, or
+// nil.
+func unschedulable(p *corev1.Pod) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		c := &p.Status.Conditions[i]
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return c
+		}
+	}
+	return nil
 }

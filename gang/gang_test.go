@@ -1,0 +1,147 @@
+package gang_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/yaml"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/gangtest"
+	"github.com/jobkit/jobkit/gang/group"
+)
+
+// TestGolden pins the exact objects of each back end, and what it makes of a template.
+// REWRITE=1 writes the files anew.
+func TestGolden(t *testing.T) {
+	for _, name := range []string{"kubernetes", "volcano", "coscheduling", "my-scheduler"} {
+		for variant, job := range map[string]*group.Job{"plain": gangtest.Job(), "full": full()} {
+			t.Run(name+"/"+variant, func(t *testing.T) {
+				got := render(t, gang.ByName(name, gang.Options{}), job)
+				file := filepath.Join("testdata", name+"-"+variant+".yaml")
+				if os.Getenv("REWRITE") != "" {
+					if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(string(want), got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", file, diff)
+				}
+			})
+		}
+	}
+}
+
+// full is a job whose scheduling policy says all that one can say.
+func full() *group.Job {
+	job := gangtest.Job()
+	job.Whole = true
+	job.Policy = commonv1.SchedulingPolicy{
+		MinAvailable: new(int32(2)), Queue: "research", PriorityClass: "high", ScheduleTimeoutSeconds: new(int32(300)),
+	}
+	job.Members[1].Priority = 10
+	return job
+}
+
+func render(t *testing.T, s gang.Scheduler, job *group.Job) string {
+	t.Helper()
+	var out strings.Builder
+	for _, o := range s.Objects(job) {
+		gvk, err := apiutil.GVKForObject(o, scheme.Scheme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.GetObjectKind().SetGroupVersionKind(gvk)
+		text, err := yaml.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(&out, "---\n%s", text)
+	}
+	template := &corev1.PodTemplateSpec{}
+	s.Join(job, "Worker", template)
+	text, err := yaml.Marshal(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = fmt.Fprintf(&out, "---\n# what the template of a Worker gets\n%s", text)
+	return out.String()
+}
+
+func TestByName(t *testing.T) {
+	for _, name := range []string{"", "none"} {
+		if s := gang.ByName(name, gang.Options{}); s != nil {
+			t.Errorf("%q stands for no scheduler, got %T", name, s)
+		}
+	}
+	for name, want := range map[string]string{"volcano": "mine", "coscheduling": "mine", "other": "mine", "kubernetes": "mine"} {
+		template := &corev1.PodTemplateSpec{}
+		gang.ByName(name, gang.Options{SchedulerName: "mine"}).Join(gangtest.Job(), "Worker", template)
+		if got := template.Spec.SchedulerName; got != want {
+			t.Errorf("%s: want schedulerName %q, got %q", name, want, got)
+		}
+	}
+}
+
+// TestVolcanoState: which phases hold pods back, and what Volcano says.
+func TestVolcanoState(t *testing.T) {
+	condition := func(typ, at string) any {
+		return map[string]any{"type": typ, "status": "True", "message": "3/4 tasks in gang unschedulable", "lastTransitionTime": at}
+	}
+	cases := map[string]struct {
+		reason string
+		status map[string]any
+		hold   bool
+		why    string
+	}{
+		"New":     {reason: "nobody has looked yet", hold: true, why: "make sure that Volcano runs"},
+		"Pending": {reason: "the queue has no room", status: map[string]any{"phase": "Pending"}, hold: true, why: `queue "default" has no room`},
+		"Says": {
+			reason: "Volcano's own words go first", hold: true, why: "3/4 tasks in gang unschedulable",
+			status: map[string]any{"phase": "Pending", "conditions": []any{condition("Unschedulable", "2026-01-01T00:00:00Z")}},
+		},
+		"Inqueue": {reason: "now it wants to see pods", status: map[string]any{"phase": "Inqueue"}},
+		"Waits": {
+			reason: "it may have to wait even then", why: "3/4 tasks in gang unschedulable",
+			status: map[string]any{"phase": "Inqueue", "conditions": []any{condition("Unschedulable", "2026-01-01T00:00:00Z")}},
+		},
+		"Old": {
+			reason: "what it said before it found room does not count",
+			status: map[string]any{"phase": "Unknown", "conditions": []any{condition("Unschedulable", "2026-01-01T00:00:00Z"), condition("Scheduled", "2026-01-01T00:00:01Z")}},
+		},
+		"Running": {
+			reason: "nor while it runs",
+			status: map[string]any{"phase": "Running", "conditions": []any{condition("Unschedulable", "2026-01-01T00:00:00Z")}},
+		},
+	}
+	s := gang.ByName("volcano", gang.Options{})
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			objects := s.Objects(gangtest.Job())
+			u, ok := objects[0].(*unstructured.Unstructured)
+			if !ok {
+				t.Fatalf("it is a %T", objects[0])
+			}
+			if tc.status != nil {
+				u.Object["status"] = tc.status
+			}
+			got := s.State(gangtest.Job(), objects)
+			if got.Hold != tc.hold || (tc.why == "") != (got.Why == "") || !strings.Contains(got.Why, tc.why) {
+				t.Errorf("%s: got %+v", tc.reason, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,186 @@
+package gangtest_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/jobtest"
+)
+
+// inWorld runs a job of one Master and two Workers with a gang scheduler for a while.
+func inWorld(t *testing.T, scheduler string, change func(*testv1.TestJob), others ...client.Object) *jobtest.World {
+	t.Helper()
+	known := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme} {
+		if err := add(known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, known, jobtest.Options{
+		Gang: gang.ByName(scheduler, gang.Options{}),
+		Fate: func(*corev1.Pod) jobtest.Fate { return jobtest.Fate{Start: time.Second, Run: time.Hour} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := func(n int32, resource corev1.ResourceName) *commonv1.ReplicaSpec {
+		c := corev1.Container{Name: testv1.ContainerName, Image: "test"}
+		c.Resources.Requests = corev1.ResourceList{resource: one()}
+		return &commonv1.ReplicaSpec{Replicas: &n, Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{c}}}}
+	}
+	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job"}, Spec: testv1.TestJobSpec{
+		TestReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{testv1.Master: spec(1, "cpu"), testv1.Worker: spec(2, "memory")},
+	}}
+	change(job)
+	for _, o := range append(others, job) {
+		if err := w.Client().Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runFor(t, w, 10*time.Second)
+	return w
+}
+
+func one() resource.Quantity { return *resource.NewQuantity(1, resource.DecimalSI) }
+
+func runFor(t *testing.T, w *jobtest.World, d time.Duration) {
+	t.Helper()
+	if err := w.RunFor(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// podGroup reads the group of the coscheduling plugin.
+func podGroup(t *testing.T, w *jobtest.World) *unstructured.Unstructured {
+	t.Helper()
+	u := group.Empty(gang.ByName("coscheduling", gang.Options{}).Kinds()[0].GetObjectKind().GroupVersionKind())
+	if err := w.Client().Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job-testjob"}, u); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// TestRow63: priorities are those of the priority classes that there are.
+func TestRow63(t *testing.T) {
+	w := inWorld(t, "coscheduling", func(job *testv1.TestJob) {
+		job.Spec.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{MinAvailable: new(int32(2))}
+		job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.PriorityClassName = "high"
+		job.Spec.TestReplicaSpecs[testv1.Master].Template.Spec.PriorityClassName = "unknown"
+	}, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "high"}, Value: 1000})
+	spec, _ := podGroup(t, w).Object["spec"].(map[string]any)
+	want := map[string]any{"minMember": int64(2), "minResources": map[string]any{"memory": "2"}}
+	if diff := cmp.Diff(want, spec); diff != "" {
+		t.Errorf("the two Workers count, whose priority is higher (-want +got):\n%s", diff)
+	}
+}
+
+// TestRow64: what others set in a group stays, and nothing is written for it.
+func TestRow64(t *testing.T) {
+	w := inWorld(t, "coscheduling", func(*testv1.TestJob) {})
+	u := podGroup(t, w)
+	spec, _ := u.Object["spec"].(map[string]any)
+	spec["minTaskMember"] = map[string]any{"worker": int64(1)}
+	spec["minResources"] = map[string]any{"cpu": "1000m", "memory": "2"}
+	if err := w.Client().Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	version := u.GetResourceVersion()
+	runFor(t, w, time.Minute)
+	if got := podGroup(t, w); got.GetResourceVersion() != version {
+		t.Errorf("it says all that is wanted, but was written: %v", got.Object["spec"])
+	}
+	spec, _ = u.Object["spec"].(map[string]any)
+	spec["minMember"], spec["minResources"] = int64(1), map[string]any{"cpu": "1", "memory": "2", "nvidia.com/gpu": "8"}
+	if err := w.Client().Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	runFor(t, w, time.Minute)
+	want := map[string]any{
+		"minMember": int64(3), "minTaskMember": map[string]any{"worker": int64(1)}, "minResources": map[string]any{"cpu": "1", "memory": "2"},
+	}
+	if diff := cmp.Diff(want, podGroup(t, w).Object["spec"]); diff != "" {
+		t.Errorf("only what is ours is mended (-want +got):\n%s", diff)
+	}
+}
+
+// TestRow69: a template that names another scheduler is left alone, and one event says
+// so.
+func TestRow69(t *testing.T) {
+	w := inWorld(t, "coscheduling", func(job *testv1.TestJob) {
+		job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.SchedulerName = "mine"
+	})
+	told := 0
+	for _, e := range w.Events() {
+		if e.Reason == "SetPodTemplateSchedulerName" {
+			told++
+			if !e.Warning || !strings.Contains(e.Message, "Worker names the scheduler mine") {
+				t.Errorf("got %+v", e)
+			}
+		}
+	}
+	if told != 1 {
+		t.Errorf("want one event, got %d", told)
+	}
+	var pods corev1.PodList
+	if err := w.Client().List(t.Context(), &pods); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for i := range pods.Items {
+		got[pods.Items[i].Name] = pods.Items[i].Spec.SchedulerName + " " + pods.Items[i].Labels[commonv1.PodGroupLabel]
+	}
+	want := map[string]string{"job-master-0": "scheduler-plugins-scheduler job-testjob", "job-worker-0": "mine ", "job-worker-1": "mine "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the others are scheduled together (-want +got):\n%s", diff)
+	}
+	if n, _, _ := unstructured.NestedInt64(podGroup(t, w).Object, "spec", "minMember"); n != 1 {
+		t.Errorf("the group has one member, got %d", n)
+	}
+}
+
+// TestPodsWithoutAGroup: a job whose pods were made without a group goes on without, so
+// that a pod which is replaced does not wait for those that will never join it.
+func TestPodsWithoutAGroup(t *testing.T) {
+	w := inWorld(t, "coscheduling", func(*testv1.TestJob) {})
+	var pods corev1.PodList
+	if err := w.Client().List(t.Context(), &pods); err != nil {
+		t.Fatal(err)
+	}
+	for i := range pods.Items {
+		delete(pods.Items[i].Labels, commonv1.PodGroupLabel)
+		if err := w.Client().Update(t.Context(), &pods.Items[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Client().Delete(t.Context(), &pods.Items[0], client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	runFor(t, w, time.Minute)
+	if err := w.Client().List(t.Context(), &pods); err != nil {
+		t.Fatal(err)
+	}
+	if len(pods.Items) != 3 {
+		t.Fatalf("want 3 pods, got %d", len(pods.Items))
+	}
+	for i := range pods.Items {
+		if name := pods.Items[i].Labels[commonv1.PodGroupLabel]; name != "" {
+			t.Errorf("pod %s joined %s", pods.Items[i].Name, name)
+		}
+	}
+}

@@ -105,6 +105,19 @@ func TestCountsOfReplicas(t *testing.T) {
 			},
 			want: counts{Succeeded: 1, Failed: 1},
 		},
+		"FailureThenStopped": {
+			reason: "a pod that is stopped after the failure shows an exit code before it goes, and did not fail",
+			happens: func(m *model) {
+				m.end(m.pod("worker-1"), 1)
+				m.settle()
+				stopped := m.pod("worker-0")
+				stopped.DeletionGracePeriodSeconds = new(int64(30))
+				stopped.DeletionTimestamp = new(metav1.NewTime(m.in.Now.Add(30 * time.Second)))
+				m.end(stopped, 143)
+				m.settle()
+			},
+			want: counts{Active: 1, Failed: 1},
+		},
 		"TypeRemoved": {
 			reason:  "a type that the job has no more has no pods",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.settle(); delete(m.in.Replicas, worker) },

@@ -119,6 +119,8 @@ func TallyOf(in *Input) *Tally {
 			s.state = s.classify(in, done)
 			tt.slots[i], tt.States[i] = s, s.state
 			switch {
+			case s.pod != nil && s.state == Leaving && s.pod.Status.Phase == corev1.PodFailed:
+				// It was stopped, which is no failure.
 			case s.pod != nil:
 				countPhase(&tt.Counts, s.pod.Status.Phase)
 			case s.state == Succeeded:

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/jobkit/jobkit/config/crd"
+	"github.com/jobkit/jobkit/internal/devenv"
+)
+
+const (
+	// patience is how long the bench waits for what must happen.
+	patience = 15 * time.Minute
+	// tail is how long a measurement goes on after all is done, so that what comes
+	// late is counted too. It is the same for the floor.
+	tail = time.Second
+	poll = 100 * time.Millisecond
+)
+
+// bench is one run.
+type bench struct {
+	options options
+	kind    kind
+	report  *report
+	// progress is where people see how far it is.
+	progress io.Writer
+	// dir is removed at the end.
+	dir string
+
+	// kubeconfig, config and the clients are next to the API server.
+	kubeconfig string
+	config     *rest.Config
+	kube       kubernetes.Interface
+	dynamic    dynamic.Interface
+	// controlPlane is the process of all of it; 0 if unknown.
+	controlPlane int
+	version      string
+
+	operator *operator
+	lines    []*line
+	// namespaces are those that were made.
+	namespaces []string
+}
+
+// line is a distance to the API server.
+type line struct {
+	rtt        time.Duration
+	kubeconfig string
+	config     *rest.Config
+	// writers is the parallelism at which a bare client is fastest; 0 is not known yet.
+	writers int
+}
+
+// suffix is the end of the names of measures.
+func (l *line) suffix() string {
+	if l.rtt == 0 {
+		return ""
+	}
+	return "-" + l.rtt.String()
+}
+
+// run does all that the options ask for.
+func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
+	b := &bench{options: o, report: newReport(), progress: stderr}
+	if b.kind, err = kindNamed(o.kind); err != nil {
+		return err
+	}
+	if o.operator == "batch-job" {
+		b.kind = batchJob
+	}
+	if b.dir, err = os.MkdirTemp("", "jobkit-bench-"); err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	defer func() {
+		if err == nil {
+			err = os.RemoveAll(b.dir)
+		} else {
+			fmt.Fprintln(stderr, "The operator's log is in", b.dir)
+		}
+	}()
+	stop, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if b.operator, err = b.newOperator(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.operator.stop()) }()
+	for _, rtt := range o.distances {
+		l, stop, err := b.distance(ctx, rtt)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		b.lines = append(b.lines, l)
+	}
+	b.report.begin(ctx, b)
+	if err := errors.Join(b.scenarios(ctx), b.leave(context.WithoutCancel(ctx))); err != nil {
+		return err
+	}
+	return b.report.finish(stdout, o.save)
+}
+
+// connect finds the control plane, or starts one.
+func (b *bench) connect(ctx context.Context) (stop func(), err error) {
+	stop = func() {}
+	b.kubeconfig, b.controlPlane = b.options.kubeconfig, b.options.controlPlanePID
+	if b.kubeconfig == "" {
+		crds := filepath.Join(b.dir, "crd")
+		if err := os.CopyFS(crds, crd.Files); err != nil {
+			return nil, fmt.Errorf("writing the CRDs: %w", err)
+		}
+		cluster, err := devenv.Start(ctx, devenv.Options{CRDs: []string{crds}, Progress: b.progress})
+		if err != nil {
+			return nil, err
+		}
+		stop = func() { _ = cluster.Stop() }
+		b.kubeconfig, b.controlPlane = cluster.Kubeconfig(), cluster.PID()
+	}
+	if err := b.clients(); err != nil {
+		stop()
+		return nil, err
+	}
+	return stop, nil
+}
+
+// clients makes the clients next to the API server.
+func (b *bench) clients() error {
+	config, err := clientcmd.BuildConfigFromFlags("", b.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.QPS = -1 // no rate limit of the client
+	b.config = config
+	if b.kube, err = kubernetes.NewForConfig(protobuf(config)); err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	if b.dynamic, err = dynamic.NewForConfig(config); err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	v, err := b.kube.Discovery().ServerVersion()
+	if err != nil {
+		return fmt.Errorf("asking the API server for its version: %w", err)
+	}
+	b.version = v.GitVersion
+	return nil
+}
+
+// protobuf is how controller-runtime speaks of the core types, too.
+func protobuf(config *rest.Config) *rest.Config {
+	c := rest.CopyConfig(config)
+	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
+	return c
+}
+
+// distance makes a line to the API server: a kubeconfig that leads there late.
+func (b *bench) distance(ctx context.Context, rtt time.Duration) (*line, func(), error) {
+	l := &line{rtt: rtt, kubeconfig: b.kubeconfig, config: b.config}
+	if rtt == 0 {
+		return l, func() {}, nil
+	}
+	server, err := url.Parse(b.config.Host)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the address of the API server: %w", err)
+	}
+	p, err := startProxy(ctx, server.Host, rtt/2)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := clientcmd.LoadFromFile(b.kubeconfig)
+	if err == nil {
+		for _, c := range raw.Clusters {
+			c.Server = "https://" + p.address()
+			c.TLSServerName = server.Hostname()
+		}
+		l.kubeconfig = filepath.Join(b.dir, "kubeconfig-"+rtt.String())
+		err = clientcmd.WriteToFile(*raw, l.kubeconfig)
+	}
+	if err == nil {
+		l.config, err = clientcmd.BuildConfigFromFlags("", l.kubeconfig)
+	}
+	if err != nil {
+		p.stop()
+		return nil, nil, fmt.Errorf("writing a kubeconfig: %w", err)
+	}
+	l.config.QPS = -1
+	return l, p.stop, nil
+}
+
+// scenarios runs those that were asked for, in the order of the alphabet.
+func (b *bench) scenarios(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(scenarioNames())) {
+		if !slices.Contains(b.options.scenarios, name) {
+			continue
+		}
+		if err := scenarioNames()[name].run(b, ctx); err != nil {
+			return fmt.Errorf("scenario %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// logf tells people how far the bench is.
+func (b *bench) logf(format string, args ...any) {
+	fmt.Fprintf(b.progress, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+// namespace makes one, with all that a pod in it needs, and watches it. The clean-up
+// returns when everything in it is gone.
+func (b *bench) namespace(ctx context.Context) (*world, func() error, error) {
+	ns, err := b.kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a namespace: %w", err)
+	}
+	b.namespaces = append(b.namespaces, ns.Name)
+	err = b.eventually(ctx, "there is a service account", func(ctx context.Context) (bool, error) {
+		_, err := b.kube.CoreV1().ServiceAccounts(ns.Name).Get(ctx, "default", metav1.GetOptions{})
+		return err == nil, ignoreNotFound(err)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := b.watch(ctx, ns.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return w, func() error { return b.empty(ctx, w) }, nil
+}
+
+// empty deletes what is in a namespace: the jobs first, so that nobody makes pods
+// anew. The namespace itself stays until the end, because Kubernetes takes its time.
+func (b *bench) empty(ctx context.Context, w *world) error {
+	defer w.stop()
+	background, now := metav1.DeletePropagationBackground, int64(0)
+	err := b.dynamic.Resource(b.kind.gvr()).Namespace(w.namespace).DeleteCollection(ctx,
+		metav1.DeleteOptions{PropagationPolicy: &background}, metav1.ListOptions{})
+	if err == nil {
+		err = b.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	}
+	if err == nil {
+		err = b.kube.CoreV1().Pods(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("cleaning up: %w", err)
+	}
+	_, err = w.until(ctx, "everything is gone", func(c counts) bool { return c.pods == 0 && c.services == 0 })
+	return err
+}
+
+// leave deletes the namespaces of the run on a control plane that lives on.
+func (b *bench) leave(ctx context.Context) error {
+	if b.options.kubeconfig == "" {
+		return nil
+	}
+	var errs []error
+	for _, ns := range b.namespaces {
+		errs = append(errs, b.kube.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{}))
+	}
+	return errors.Join(errs...)
+}
+
+// eventually asks again and again.
+func (*bench) eventually(ctx context.Context, what string, ask func(context.Context) (bool, error)) error {
+	if err := wait.PollUntilContextTimeout(ctx, poll, patience, true, ask); err != nil {
+		return fmt.Errorf("waiting until %s: %w", what, err)
+	}
+	return nil
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// pause waits for some time.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// churnLife is how long the pods of scenario e run.
+const churnLife = "2s"
+
+// churn measures jobs that come, run for a short time and end, at a steady rate.
+func (b *bench) churn(ctx context.Context) error {
+	l := b.lines[0]
+	duration := max(time.Duration(float64(time.Minute)*b.options.scale), 2*time.Second)
+	p := batch{prefix: "churn", jobs: max(int(duration.Seconds()*b.options.churnRate), 2), replicas: 4, services: b.modes()[0]}
+	b.logf("e: %d jobs of %d replicas, %s a second, %s", p.jobs, p.replicas, number(b.options.churnRate), l)
+	f := &figures{scenario: "e", who: b.options.describe(), line: l, batch: p}
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	var t template
+	err = b.withOperator(ctx, l, func() error {
+		if t, err = b.modelOf(ctx, l, p); err != nil {
+			return err
+		}
+		before, err := b.look(ctx, true, false)
+		if err != nil {
+			return err
+		}
+		jobs := p.jobsOf(func(j *job) { j.runFor = churnLife })
+		begun, err := b.steadily(ctx, p.jobs, func(i int) error { return b.create(ctx, l.config, w, jobs[i]) })
+		if err != nil {
+			return err
+		}
+		if _, err := w.until(ctx, "all jobs have finished", func(c counts) bool { return c.finished == p.jobs }); err != nil {
+			return err
+		}
+		f.latencies(begun, func(i int) time.Time { return w.endedAt(p.job(i)) })
+		f.spent, err = b.finish(ctx, before, true)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := clean(); err != nil {
+		return err
+	}
+	if f.floor, err = b.floorOfChurn(ctx, f, t); err != nil {
+		return err
+	}
+	b.report.add(b, f)
+	b.report.ratio("churn-job-time-vs-floor", ratio(f.running.Seconds(), f.floor.running.Seconds()))
+	b.report.ratio("churn-status-writes-per-job", b.statusWrites(f.spent.calls)/float64(p.jobs))
+	b.report.ratio("churn-control-plane-cpu-vs-floor", ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
+	return nil
+}
+
+// modelOf takes the model of the floor from a job that stays until it was looked at.
+func (b *bench) modelOf(ctx context.Context, l *line, p batch) (template, error) {
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return template{}, err
+	}
+	p.prefix, p.jobs = "model", 1
+	if err := b.create(ctx, l.config, w, p.jobsOf(func(j *job) { j.runFor = "1h" })...); err != nil {
+		return template{}, err
+	}
+	if err := settled(ctx, w, p.pods()); err != nil {
+		return template{}, err
+	}
+	t, err := b.takeTemplate(ctx, w.namespace)
+	if err != nil {
+		return t, err
+	}
+	t.pod.Annotations[runFor] = churnLife
+	return t, clean()
+}
+
+// steadily calls f for 0 to n-1 at the rate of the options, whatever the calls take,
+// and returns when each began.
+func (b *bench) steadily(ctx context.Context, n int, f func(int) error) ([]time.Time, error) {
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / b.options.churnRate))
+	defer ticker.Stop()
+	begun, errs := make([]time.Time, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		begun[i] = time.Now()
+		wg.Go(func() { errs[i] = f(i) })
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return begun, nil
+}
+
+// latencies fills in how long jobs took from their creation until their end: half of
+// them as created, 99 of 100 as running.
+func (f *figures) latencies(begun []time.Time, ended func(int) time.Time) {
+	took := make([]time.Duration, len(begun))
+	for i := range begun {
+		took[i] = ended(i).Sub(begun[i])
+	}
+	slices.Sort(took)
+	p50, p99 := took[len(took)/2], took[min(len(took)*99/100, len(took)-1)]
+	f.running = p50
+	f.note = "from creation to end: half of the jobs within " + round(p50) + ", 99 % within " + round(p99)
+}
+
+// floorOfChurn has a bare client create the same pods and services at the same rate.
+// Its job has ended when its last pod has.
+func (b *bench) floorOfChurn(ctx context.Context, f *figures, t template) (*figures, error) {
+	if err := b.calibrate(ctx, f.line, t, max(f.pods()/5, 10)); err != nil {
+		return nil, err
+	}
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := b.newBare(ctx, f.line, t, w.namespace)
+	if err != nil {
+		return nil, err
+	}
+	floor := f.ofFloor(c)
+	before, err := b.look(ctx, false, false)
+	if err != nil {
+		return nil, err
+	}
+	one := func(i int) batch {
+		p := f.batch
+		p.prefix, p.jobs = f.job(i), 1
+		return p
+	}
+	begun, err := b.steadily(ctx, f.jobs, func(i int) error { return c.create(ctx, one(i)) })
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.until(ctx, "all pods have ended", func(c counts) bool { return c.succeeded == f.pods() }); err != nil {
+		return nil, err
+	}
+	floor.latencies(begun, func(i int) time.Time {
+		last := time.Time{}
+		for r := range f.replicas {
+			if at := w.endedAt(one(i).pod(r)); at.After(last) {
+				last = at
+			}
+		}
+		return last
+	})
+	if floor.spent, err = b.finish(ctx, before, false); err != nil {
+		return nil, err
+	}
+	return floor, clean()
+}

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// template holds objects that an operator made: the floor makes the same.
+type template struct {
+	pod     *corev1.Pod
+	service *corev1.Service // nil if there are none
+}
+
+// takeTemplate takes a pod and a service of a namespace as models.
+func (b *bench) takeTemplate(ctx context.Context, namespace string) (template, error) {
+	pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, listSome(1))
+	if err == nil && len(pods.Items) == 0 {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return template{}, fmt.Errorf("looking for a pod of the operator: %w", err)
+	}
+	services, err := b.kube.CoreV1().Services(namespace).List(ctx, listSome(1))
+	if err != nil {
+		return template{}, fmt.Errorf("looking for a service of the operator: %w", err)
+	}
+	t := template{pod: &pods.Items[0]}
+	clear := func(m *metav1.ObjectMeta) {
+		*m = metav1.ObjectMeta{Labels: disguise(m.Labels), Annotations: m.Annotations}
+	}
+	clear(&t.pod.ObjectMeta)
+	t.pod.Status, t.pod.Spec.NodeName = corev1.PodStatus{}, ""
+	if len(services.Items) > 0 {
+		t.service = &services.Items[0]
+		clear(&t.service.ObjectMeta)
+		t.service.Spec.Selector = disguise(t.service.Spec.Selector)
+	}
+	return t, nil
+}
+
+// disguise hides labels from operators that run meanwhile, which would know the
+// objects of the floor as theirs. Labels and selectors go on to match.
+func disguise(labels map[string]string) map[string]string {
+	if value, ok := labels[commonv1.OperatorNameLabel]; ok {
+		delete(labels, commonv1.OperatorNameLabel)
+		labels["bench.jobkit.dev/operator-name"] = value
+	}
+	return labels
+}
+
+// bare is a client that knows what is wanted and does nothing else.
+type bare struct {
+	b         *bench
+	kube      kubernetes.Interface
+	template  template
+	namespace string
+	owner     metav1.OwnerReference
+	writers   int
+}
+
+// newBare makes a client at a distance. Its objects have an owner, as an operator's
+// have: the garbage collector has the same work.
+func (b *bench) newBare(ctx context.Context, l *line, t template, namespace string) (*bare, error) {
+	kube, err := kubernetes.NewForConfig(protobuf(l.config))
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	owner := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "owner-"}}
+	if owner, err = kube.CoreV1().ConfigMaps(namespace).Create(ctx, owner, metav1.CreateOptions{}); err != nil {
+		return nil, fmt.Errorf("making an owner: %w", err)
+	}
+	yes := true
+	return &bare{
+		b: b, kube: kube, template: t, namespace: namespace, writers: l.writers,
+		owner: metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID, Controller: &yes, BlockOwnerDeletion: &yes},
+	}, nil
+}
+
+// batch is what the floor creates: the pods and services of some jobs.
+type batch struct {
+	prefix         string
+	jobs, replicas int
+	services       string
+}
+
+func (p batch) pods() int { return p.jobs * p.replicas }
+
+// serviceCount is how many services go with the pods.
+func (p batch) serviceCount() int {
+	switch p.services {
+	case perJob:
+		return p.jobs
+	case perReplica:
+		return p.pods()
+	}
+	return 0
+}
+
+func (p batch) job(i int) string { return p.prefix + "-" + strconv.Itoa(i) }
+func (p batch) pod(i int) string {
+	return p.job(i/p.replicas) + "-worker-" + strconv.Itoa(i%p.replicas)
+}
+
+// relabel gives labels the values of a job, and of a replica.
+func relabel(labels map[string]string, job string, index int) {
+	for key, value := range map[string]string{commonv1.JobNameLabel: job, commonv1.ReplicaIndexLabel: strconv.Itoa(index)} {
+		if _, ok := labels[key]; ok {
+			labels[key] = value
+		}
+	}
+}
+
+func (c *bare) createPod(ctx context.Context, p batch, i int) error {
+	pod := c.template.pod.DeepCopy()
+	pod.Name, pod.OwnerReferences = p.pod(i), []metav1.OwnerReference{c.owner}
+	relabel(pod.Labels, p.job(i/p.replicas), i%p.replicas)
+	if pod.Spec.Hostname != "" && pod.Spec.Subdomain != "" {
+		pod.Spec.Hostname, pod.Spec.Subdomain = pod.Name, p.job(i/p.replicas)
+	}
+	_, err := c.kube.CoreV1().Pods(c.namespace).Create(ctx, pod, metav1.CreateOptions{})
+	return err //nolint:wrapcheck // the API server's message names the object
+}
+
+func (c *bare) createService(ctx context.Context, p batch, i int) error {
+	service := c.template.service.DeepCopy()
+	service.OwnerReferences = []metav1.OwnerReference{c.owner}
+	job, index := i, 0
+	service.Name = p.job(i)
+	if p.services == perReplica {
+		job, index = i/p.replicas, i%p.replicas
+		service.Name = p.pod(i)
+	}
+	relabel(service.Labels, p.job(job), index)
+	relabel(service.Spec.Selector, p.job(job), index)
+	_, err := c.kube.CoreV1().Services(c.namespace).Create(ctx, service, metav1.CreateOptions{})
+	return err //nolint:wrapcheck // the API server's message names the object
+}
+
+// create makes services and then pods, as fast as the writers can.
+func (c *bare) create(ctx context.Context, p batch) error {
+	services := p.serviceCount()
+	return inParallel(services+p.pods(), c.writers, func(i int) error {
+		if i < services {
+			return c.createService(ctx, p, i)
+		}
+		return c.createPod(ctx, p, i-services)
+	})
+}
+
+// createPods makes the pods alone.
+func (c *bare) createPods(ctx context.Context, p batch) error {
+	return inParallel(p.pods(), c.writers, func(i int) error { return c.createPod(ctx, p, i) })
+}
+
+// removePods deletes the pods that create made.
+func (c *bare) removePods(ctx context.Context, p batch) error {
+	return inParallel(p.pods(), c.writers, func(i int) error {
+		return c.kube.CoreV1().Pods(c.namespace).Delete(ctx, p.pod(i), metav1.DeleteOptions{}) //nolint:wrapcheck // the API server's message names the object
+	})
+}
+
+// inParallel calls f for 0 to n-1, at most so many at a time, and returns the errors.
+func inParallel(n, width int, f func(int) error) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	next := make(chan int)
+	for range min(n, width) {
+		wg.Go(func() {
+			for i := range next {
+				if err := f(i); err != nil {
+					mu.Lock()
+					first = errors.Join(first, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return first
+}
+
+// calibrate finds the parallelism at which a bare client is fastest.
+func (b *bench) calibrate(ctx context.Context, l *line, t template, replicas int) error {
+	if l.writers != 0 {
+		return nil
+	}
+	var best time.Duration
+	for _, writers := range b.options.writers {
+		w, clean, err := b.namespace(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := b.newBare(ctx, l, t, w.namespace)
+		if err != nil {
+			return err
+		}
+		c.writers = writers
+		begun := time.Now()
+		if err := c.createPods(ctx, batch{prefix: "trial", jobs: 1, replicas: replicas}); err != nil {
+			return err
+		}
+		took := time.Since(begun)
+		b.report.note("floor%s with %d writers: %.0f pods a second (load %s)", l.suffix(), writers, float64(replicas)/took.Seconds(), load())
+		if best == 0 || took < best {
+			best, l.writers = took, writers
+		}
+		if err := clean(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// floorOf measures how long a bare client takes for the pods and services of f.
+func (b *bench) floorOf(ctx context.Context, f *figures, t template) (*figures, error) {
+	if err := b.calibrate(ctx, f.line, t, max(f.pods()/5, 10)); err != nil {
+		return nil, err
+	}
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := b.newBare(ctx, f.line, t, w.namespace)
+	if err != nil {
+		return nil, err
+	}
+	floor := f.ofFloor(c)
+	before, err := b.look(ctx, false, false)
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	if err := c.create(ctx, floor.batch); err != nil {
+		return nil, err
+	}
+	if err := awaitCreated(ctx, w, floor, begun); err != nil {
+		return nil, err
+	}
+	if floor.spent, err = b.finish(ctx, before, false); err != nil {
+		return nil, err
+	}
+	return floor, clean()
+}
+
+// ofFloor begins the figures of the floor that belongs to others.
+func (f *figures) ofFloor(c *bare) *figures {
+	return &figures{scenario: f.scenario, who: fmt.Sprintf("floor (%d writers)", c.writers), line: f.line, batch: f.batch}
+}
+
+// awaitCreated fills in when all was created and all ran.
+func awaitCreated(ctx context.Context, w *world, f *figures, begun time.Time) error {
+	created, err := w.until(ctx, "all is created", func(c counts) bool { return c.created >= f.pods() && c.services >= f.serviceCount() })
+	if err != nil {
+		return err
+	}
+	running, err := w.until(ctx, "all pods run", func(c counts) bool { return c.running >= f.pods() })
+	f.created, f.running = created.Sub(begun), running.Sub(begun)
+	return err
+}
+
+// finish ends a measurement.
+func (b *bench) finish(ctx context.Context, before state, operator bool) (spent, error) {
+	if err := pause(ctx, tail); err != nil {
+		return spent{}, err
+	}
+	return b.since(ctx, before, operator)
+}
+
+// create creates jobs, as fast as a bare client can.
+func (b *bench) create(ctx context.Context, config *rest.Config, w *world, jobs ...job) error {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	return inParallel(len(jobs), 32, func(i int) error {
+		_, err := client.Resource(b.kind.gvr()).Namespace(w.namespace).Create(ctx, b.kind.manifest(jobs[i]), metav1.CreateOptions{})
+		return err //nolint:wrapcheck // the API server's message names the object
+	})
+}

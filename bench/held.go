@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+)
+
+// probes is how many more jobs are tried, one after the other, among those held.
+const probes = 10
+
+// heldPods measures what a large number of pods that just run costs those who want
+// something else.
+func (b *bench) heldPods(ctx context.Context) error {
+	l := b.lines[0]
+	p := batch{prefix: "held", jobs: b.scaled(100, 10), replicas: 100, services: b.modes()[0]}
+	if b.options.scale < 0.1 {
+		p.replicas = max(int(1000*b.options.scale), 2)
+	}
+	b.logf("d: %d pods held by %d jobs, %s", p.pods(), p.jobs, l)
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	h := &held{b: b, line: l, world: w, batch: p}
+	if err := b.withOperator(ctx, l, func() error { return h.measure(ctx) }); err != nil {
+		return err
+	}
+	if err := h.restarts(ctx); err != nil {
+		return err
+	}
+	if err := h.floors(ctx); err != nil {
+		return err
+	}
+	b.report.add(b, h.more)
+	return clean()
+}
+
+// held is scenario d.
+type held struct {
+	b     *bench
+	line  *line
+	world *world
+	batch batch
+	// jobs and pods are all that were created so far.
+	jobs, pods int
+	// more is the cost of one more job, restart that of a restart of the operator.
+	more    *figures
+	restart time.Duration
+	// heap is the operator's live heap in MiB with all pods held.
+	heap float64
+}
+
+// fill creates jobs from one index of the batch up to another, and waits.
+func (h *held) fill(ctx context.Context, from, to int) error {
+	jobs := h.batch.jobsOf(nil)[from:to]
+	if err := h.b.create(ctx, h.line.config, h.world, jobs...); err != nil {
+		return err
+	}
+	h.jobs += len(jobs)
+	h.pods += len(jobs) * h.batch.replicas
+	return settled(ctx, h.world, h.pods)
+}
+
+// probe runs some small jobs one after the other.
+func (h *held) probe(ctx context.Context, name string) (*figures, error) {
+	f := &figures{
+		scenario: "d", who: h.b.options.describe(), line: h.line,
+		batch: batch{prefix: name, jobs: probes, replicas: 4, services: h.batch.services},
+		note:  fmt.Sprintf("one more job of 4 replicas, mean of %d, with %d pods held", probes, h.pods),
+	}
+	before, err := h.b.look(ctx, true, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range f.jobsOf(nil) {
+		begun, had := time.Now(), h.world.now()
+		services := batch{jobs: 1, replicas: 4, services: f.services}.serviceCount()
+		if err := h.b.create(ctx, h.line.config, h.world, j); err != nil {
+			return nil, err
+		}
+		created, err := h.world.until(ctx, "one more job has its pods", func(c counts) bool {
+			return c.created >= had.created+4 && c.services >= had.services+services
+		})
+		if err != nil {
+			return nil, err
+		}
+		h.jobs, h.pods = h.jobs+1, h.pods+4
+		if err := settled(ctx, h.world, h.pods); err != nil {
+			return nil, err
+		}
+		f.created += created.Sub(begun) / probes
+		f.running += time.Since(begun) / probes
+	}
+	f.spent, err = h.b.finish(ctx, before, true)
+	return f, err
+}
+
+// measure does all for which the operator runs.
+func (h *held) measure(ctx context.Context) error {
+	b := h.b
+	start, err := b.look(ctx, true, false)
+	if err != nil {
+		return err
+	}
+	if err := h.fill(ctx, 0, h.batch.jobs/10); err != nil {
+		return err
+	}
+	few, err := h.probe(ctx, "few")
+	if err != nil {
+		return err
+	}
+	fewPods := h.pods
+	if err := h.fill(ctx, h.batch.jobs/10, h.batch.jobs); err != nil {
+		return err
+	}
+	if h.more, err = h.probe(ctx, "more"); err != nil {
+		return err
+	}
+	if b.operator.metricsURL != "" {
+		b.report.ratio("reconcile-p99-seconds-10000-pods", h.more.spent.reconciles.quantile(0.99).Seconds())
+		mean := ratio(h.more.spent.reconciles.mean().Seconds(), few.spent.reconciles.mean().Seconds())
+		b.report.ratio("reconcile-time-vs-tenth-of-pods", mean)
+		b.report.note("d: mean reconcile of one more job: %s with %d pods held, %s with %d",
+			few.spent.reconciles.mean(), fewPods, h.more.spent.reconciles.mean(), h.pods)
+	}
+	if err := h.idle(ctx); err != nil {
+		return err
+	}
+	all, err := b.since(ctx, start, true)
+	if err != nil {
+		return err
+	}
+	if h.heap, err = b.operator.heap(ctx); err != nil {
+		return err
+	}
+	if b.operator.pid != 0 {
+		per := 10000 / float64(h.pods)
+		b.report.ratio("operator-mib-per-10000-pods", all.peak*per)
+		b.report.note("d: operator with %d pods: %.0f MiB at most, %.0f MiB now, %.0f MiB live on the heap; reconciles p50 %s, p99 %s since its start",
+			h.pods, all.peak, all.rss, h.heap, round(all.reconciles.quantile(0.5)), round(all.reconciles.quantile(0.99)))
+	}
+	return nil
+}
+
+// idle measures what happens when nothing happens.
+func (h *held) idle(ctx context.Context) error {
+	b := h.b
+	before, err := b.look(ctx, true, false)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, b.options.idle); err != nil {
+		return err
+	}
+	s, err := b.since(ctx, before, true)
+	if err != nil {
+		return err
+	}
+	perMinute := 60 / s.took.Seconds()
+	b.report.ratio("idle-writes-per-minute", b.writes(s.calls)*perMinute)
+	b.report.note("d: idle for %s: %s; operator %.2f, control plane %.2f CPU seconds a minute",
+		round(s.took), "calls "+s.calls.only(b.resources()...).per(1), s.operatorCPU*perMinute, s.controlPlaneCPU*perMinute)
+	return nil
+}
+
+// restarts measures how long an operator takes from its start to its first write, with
+// a job waiting for it; then the memory of one that trims nothing.
+func (h *held) restarts(ctx context.Context) error {
+	b := h.b
+	if b.operator.command == nil {
+		b.report.note("d: no restart: the bench did not start the operator")
+		return nil
+	}
+	took, _, err := h.restarted(ctx, "restart")
+	if err != nil {
+		return err
+	}
+	h.restart = took
+	b.report.ratio("restart-seconds-to-first-write", took.Seconds())
+	if b.operator.pprofURL == "" {
+		return nil
+	}
+	_, trimmed, err := h.restarted(ctx, "trimmed")
+	if err != nil {
+		return err
+	}
+	_, whole, err := h.restarted(ctx, "untrimmed", "--untrimmed-cache")
+	if err != nil {
+		return err
+	}
+	b.report.ratio("operator-heap-vs-untrimmed-cache", ratio(trimmed, whole))
+	b.report.note("d: live heap after a restart: %.1f MiB, with an untrimmed cache %.1f MiB", trimmed, whole)
+	return nil
+}
+
+// restarted starts the operator, with a job waiting, waits for the job, and stops the
+// operator. It returns the time and the live heap.
+func (h *held) restarted(ctx context.Context, name string, flags ...string) (time.Duration, float64, error) {
+	b, had := h.b, h.world.now().created
+	if err := b.create(ctx, h.line.config, h.world, job{name: name, replicas: 1, services: h.batch.services}); err != nil {
+		return 0, 0, err
+	}
+	begun := time.Now()
+	if err := b.operator.start(h.line.kubeconfig, flags...); err != nil {
+		return 0, 0, err
+	}
+	at, err := h.world.until(ctx, "the operator writes", func(c counts) bool { return c.created > had })
+	if err != nil {
+		return 0, 0, err
+	}
+	h.jobs, h.pods = h.jobs+1, h.pods+1
+	if err := settled(ctx, h.world, h.pods); err != nil {
+		return 0, 0, err
+	}
+	heap, err := b.operator.heap(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return at.Sub(begun), heap, b.operator.stop()
+}
+
+// floors are those of one more job, and of a restart: nobody can act who has not read
+// what is there.
+func (h *held) floors(ctx context.Context) error {
+	b := h.b
+	t, err := b.takeTemplate(ctx, h.world.namespace)
+	if err != nil {
+		return err
+	}
+	if err := b.calibrate(ctx, h.line, t, max(h.batch.pods()/50, 10)); err != nil {
+		return err
+	}
+	c, err := b.newBare(ctx, h.line, t, h.world.namespace)
+	if err != nil {
+		return err
+	}
+	floor := h.more.ofFloor(c)
+	floor.prefix = "floor"
+	before, err := b.look(ctx, false, false)
+	if err != nil {
+		return err
+	}
+	for i := range probes {
+		one, had, begun := floor.batch, h.world.now(), time.Now()
+		one.prefix, one.jobs = floor.job(i), 1
+		if err := c.create(ctx, one); err != nil {
+			return err
+		}
+		f := &figures{batch: batch{jobs: 1, replicas: had.running + 4}}
+		if err := awaitCreated(ctx, h.world, f, begun); err != nil {
+			return err
+		}
+		floor.created += f.created / probes
+		floor.running += f.running / probes
+	}
+	if floor.spent, err = b.finish(ctx, before, false); err != nil {
+		return err
+	}
+	h.more.floor = floor
+	b.report.ratio("one-more-job-time-vs-floor", ratio(h.more.running.Seconds(), floor.running.Seconds()))
+	if h.restart == 0 {
+		return nil
+	}
+	read, err := h.readAll(ctx, c)
+	b.report.ratio("restart-time-vs-floor", ratio(h.restart.Seconds(), read.Seconds()))
+	b.report.note("d: restart of the operator: %s from start to first write; reading all and one write by a bare client: %s", round(h.restart), round(read))
+	return err
+}
+
+// readAll reads all that an operator must know, and writes a pod.
+func (h *held) readAll(ctx context.Context, c *bare) (time.Duration, error) {
+	begun := time.Now()
+	jobs, err := dynamic.NewForConfig(h.line.config)
+	if err == nil {
+		_, err = jobs.Resource(h.b.kind.gvr()).List(ctx, metav1.ListOptions{})
+	}
+	if err == nil {
+		_, err = c.kube.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	}
+	if err == nil {
+		_, err = c.kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	}
+	if err == nil {
+		err = c.createPod(ctx, batch{prefix: "read", jobs: 1, replicas: 1}, 0)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("the floor of a restart: %w", err)
+	}
+	return time.Since(begun), nil
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// options are the flags.
+type options struct {
+	operator, operatorCommand, operatorMetrics string
+	operatorPID                                int
+	kind                                       string
+	kubeconfig                                 string
+	controlPlanePID                            int
+	pprof                                      string
+
+	scale     float64
+	scenarios []string
+	distances []time.Duration
+	services  []string
+	writers   []int
+	idle      time.Duration
+	churnRate float64
+	save      string
+}
+
+// errHelp is returned when help was asked for and given.
+var errHelp = pflag.ErrHelp //nolint:gochecknoglobals // a constant
+
+// parse reads the flags.
+func parse(args []string, help io.Writer) (options, error) {
+	var o options
+	fs := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(help)
+	names := slices.Sorted(maps.Keys(scenarioNames()))
+	fs.StringSliceVar(&o.scenarios, "scenarios", names, "scenarios to run")
+	fs.Float64Var(&o.scale, "scale", 1, "size of everything; 0.1 is a quick look")
+	fs.DurationSliceVar(&o.distances, "distances", []time.Duration{0, 10 * time.Millisecond}, "round trips to the API server; d and e use the first")
+	fs.StringSliceVar(&o.services, "services", []string{perJob, perReplica}, "service modes; all but a use the first")
+	fs.IntSliceVar(&o.writers, "writers", []int{16, 32, 64}, "how many requests at a time the floor tries")
+	fs.DurationVar(&o.idle, "idle", time.Minute, "how long the idle minute of d lasts")
+	fs.Float64Var(&o.churnRate, "churn-rate", 5, "jobs a second in e")
+	fs.StringVar(&o.save, "save", "", "`folder` in which the results are appended to <date>.txt")
+	fs.StringVar(&o.operator, "operator", "testjob", "who is measured: testjob (the example operator), external, or batch-job (Jobs of Kubernetes itself)")
+	fs.StringVar(&o.operatorCommand, "operator-command", "", "with external: starts the operator, which finds the API server by $KUBECONFIG. Without, it runs already on --kubeconfig")
+	fs.StringVar(&o.operatorMetrics, "operator-metrics", "", "with external: the `URL` of its metrics")
+	fs.IntVar(&o.operatorPID, "operator-pid", 0, "with external and without a command: its process, for CPU and memory")
+	fs.StringVar(&o.kind, "kind", "TestJob", "kind of the jobs: TestJob, TFJob or PyTorchJob")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "a control plane with kwok nodes and the CRDs (default: a dev control plane is started)")
+	fs.IntVar(&o.controlPlanePID, "control-plane-pid", 0, "with --kubeconfig: the process of the control plane, for its CPU")
+	fs.StringVar(&o.pprof, "pprof", "", "with testjob: `address` at which the operator serves profiles (default: a free port)")
+	if err := fs.Parse(args); err != nil {
+		return o, err //nolint:wrapcheck // says what is wrong
+	}
+	return o, o.check(names)
+}
+
+// check refuses what makes no sense.
+func (o *options) check(names []string) error {
+	for _, s := range o.scenarios {
+		if !slices.Contains(names, s) {
+			return fmt.Errorf("--scenarios names %q: use %v", s, names)
+		}
+	}
+	for _, s := range o.services {
+		if s != perJob && s != perReplica {
+			return fmt.Errorf("--services names %q: use %s and %s", s, perJob, perReplica)
+		}
+	}
+	switch {
+	case !slices.Contains([]string{"testjob", "external", "batch-job"}, o.operator):
+		return fmt.Errorf("--operator is %q: use testjob, external or batch-job", o.operator)
+	case o.operator == "testjob" && o.kind != "TestJob":
+		return fmt.Errorf("--operator testjob runs no %s: use --operator external", o.kind)
+	case o.operatorCommand != "" && o.operator != "external":
+		return errors.New("--operator-command is for --operator external")
+	case o.operator == "external" && o.operatorCommand == "" && o.kubeconfig == "":
+		return errors.New("--operator external needs --operator-command, or --kubeconfig of the cluster on which it runs")
+	case o.scale <= 0 || o.churnRate <= 0 || len(o.writers) == 0 || len(o.distances) == 0:
+		return errors.New("--scale and --churn-rate must be positive, --writers and --distances not empty")
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// scenario is one thing that the bench measures.
+type scenario struct {
+	what string
+	run  func(*bench, context.Context) error
+}
+
+// scenarioNames are those that --scenarios chooses from.
+func scenarioNames() map[string]scenario {
+	return map[string]scenario{
+		"a": {"one job with 2,000 replicas", (*bench).oneLargeJob},
+		"b": {"500 jobs of 4 replicas", (*bench).manySmallJobs},
+		"c": {"restart of a job with 1,000 replicas as a whole", (*bench).gangRestart},
+		"d": {"10,000 pods held by running jobs: one more job, an idle minute, a restart of the operator", (*bench).heldPods},
+		"e": {"jobs created and finished at a steady rate for a minute", (*bench).churn},
+	}
+}
+
+// scaled is a number at the scale of this run, at least a few.
+func (b *bench) scaled(n, least int) int {
+	return max(int(float64(n)*b.options.scale), least)
+}
+
+// modes are the service modes to be measured, of those that the kind knows.
+func (b *bench) modes() []string {
+	modes := slices.DeleteFunc(slices.Clone(b.options.services), func(m string) bool { return !slices.Contains(b.kind.services, m) })
+	if len(modes) == 0 {
+		return b.kind.services[:1]
+	}
+	return modes
+}
+
+// everywhere measures at all distances. A part of the control plane is always next to
+// the API server.
+func (b *bench) everywhere(measure func(*line) error) error {
+	for _, l := range b.lines {
+		if l.rtt > 0 && b.operator.command == nil {
+			b.report.note("%s: not measured at %s: the bench did not start it", b.options.describe(), l.rtt)
+			continue
+		}
+		if err := measure(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) oneLargeJob(ctx context.Context) error {
+	return b.everywhere(func(l *line) error {
+		for _, mode := range b.modes() {
+			f, err := b.creation(ctx, "a", l, batch{prefix: "large", jobs: 1, replicas: b.scaled(2000, 8), services: mode})
+			if err != nil {
+				return err
+			}
+			c, s := f.spent.calls, f.suffix()
+			b.report.ratio("create-rate-vs-floor"+s, f.floor.created.Seconds()/f.created.Seconds())
+			b.report.ratio("running-rate-vs-floor"+s, f.floor.running.Seconds()/f.running.Seconds())
+			b.report.ratio("creates-per-replica"+s, b.creates(c)/float64(f.pods()))
+			b.report.ratio("writes-per-replica"+s, (b.writes(c)-float64(f.jobs))/float64(f.pods()))
+			b.report.ratio("control-plane-cpu-vs-floor"+s, ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
+			b.report.ratio("operator-cpu-seconds-per-1000-replicas"+s, f.spent.operatorCPU*1000/float64(f.pods()))
+		}
+		return nil
+	})
+}
+
+func (b *bench) manySmallJobs(ctx context.Context) error {
+	return b.everywhere(func(l *line) error {
+		f, err := b.creation(ctx, "b", l, batch{prefix: "small", jobs: b.scaled(500, 3), replicas: 4, services: b.modes()[0]})
+		if err != nil {
+			return err
+		}
+		s := f.suffix()
+		b.report.ratio("create-rate-vs-floor-many-jobs"+s, f.floor.created.Seconds()/f.created.Seconds())
+		b.report.ratio("running-rate-vs-floor-many-jobs"+s, f.floor.running.Seconds()/f.running.Seconds())
+		b.report.ratio("control-plane-cpu-vs-floor-many-jobs"+s, ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
+		b.report.ratio("status-writes-per-job"+s, b.statusWrites(f.spent.calls)/float64(f.jobs))
+		return nil
+	})
+}
+
+// jobsOf are the jobs of a batch.
+func (p batch) jobsOf(change func(*job)) []job {
+	jobs := make([]job, p.jobs)
+	for i := range jobs {
+		jobs[i] = job{name: p.job(i), replicas: p.replicas, services: p.services}
+		if change != nil {
+			change(&jobs[i])
+		}
+	}
+	return jobs
+}
+
+// creation measures how jobs start, first the operator's and then the floor.
+func (b *bench) creation(ctx context.Context, scenario string, l *line, p batch) (*figures, error) {
+	b.logf("%s: %d jobs of %d replicas, services %s, %s", scenario, p.jobs, p.replicas, p.services, l)
+	f := &figures{scenario: scenario, who: b.options.describe(), line: l, batch: p}
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = b.withOperator(ctx, l, func() error {
+		before, err := b.look(ctx, true, false)
+		if err != nil {
+			return err
+		}
+		begun := time.Now()
+		if err := b.create(ctx, l.config, w, p.jobsOf(nil)...); err != nil {
+			return err
+		}
+		if err := awaitCreated(ctx, w, f, begun); err != nil {
+			return err
+		}
+		if err := settled(ctx, w, p.pods()); err != nil {
+			return err
+		}
+		f.spent, err = b.finish(ctx, before, true)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, b.compare(ctx, f, w, clean, b.floorOf)
+}
+
+// settled waits until the jobs say that so many pods run.
+func settled(ctx context.Context, w *world, pods int) error {
+	_, err := w.until(ctx, "the jobs say that their pods run", func(c counts) bool { return c.active == int64(pods) && c.running >= pods })
+	return err
+}
+
+// compare measures the floor of figures, with objects like those of the operator, and
+// reports both.
+func (b *bench) compare(ctx context.Context, f *figures, w *world, clean func() error,
+	floor func(context.Context, *figures, template) (*figures, error),
+) error {
+	t, err := b.takeTemplate(ctx, w.namespace)
+	if err != nil {
+		return err
+	}
+	if err := clean(); err != nil {
+		return err
+	}
+	if f.floor, err = floor(ctx, f, t); err != nil {
+		return err
+	}
+	b.report.add(b, f)
+	return nil
+}
+
+// gangRestart measures the time from the failure of one replica until all run anew.
+func (b *bench) gangRestart(ctx context.Context) error {
+	if b.kind.services[0] != perJob {
+		b.report.note("c: %s knows no restart of the whole job", b.kind.name)
+		return nil
+	}
+	return b.everywhere(func(l *line) error {
+		p := batch{prefix: "gang", jobs: 1, replicas: b.scaled(1000, 5), services: b.modes()[0]}
+		b.logf("c: restart of a job of %d replicas, %s", p.replicas, l)
+		f := &figures{scenario: "c", who: b.options.describe(), line: l, batch: p}
+		w, clean, err := b.namespace(ctx)
+		if err != nil {
+			return err
+		}
+		err = b.withOperator(ctx, l, func() error { return b.restartGang(ctx, w, f) })
+		if err != nil {
+			return err
+		}
+		if err := b.compare(ctx, f, w, clean, b.floorOfRestart); err != nil {
+			return err
+		}
+		s := f.suffix()
+		b.report.ratio("gang-restart-rate-vs-floor"+s, f.floor.running.Seconds()/f.running.Seconds())
+		b.report.ratio("gang-restart-control-plane-cpu-vs-floor"+s, ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
+		b.report.ratio("gang-restart-status-writes"+s, b.statusWrites(f.spent.calls))
+		return nil
+	})
+}
+
+func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {
+	if err := b.create(ctx, f.line.config, w, f.jobsOf(func(j *job) { j.gang = true })...); err != nil {
+		return err
+	}
+	if err := settled(ctx, w, f.pods()); err != nil {
+		return err
+	}
+	before, err := b.look(ctx, true, false)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	if err := b.fail(ctx, w.namespace, f.pod(0)); err != nil {
+		return err
+	}
+	if err := awaitRestarted(ctx, w, f, begun); err != nil {
+		return err
+	}
+	if err := settled(ctx, w, f.pods()); err != nil {
+		return err
+	}
+	f.spent, err = b.finish(ctx, before, true)
+	return err
+}
+
+// awaitRestarted fills in when all pods were created a second time, and ran.
+func awaitRestarted(ctx context.Context, w *world, f *figures, begun time.Time) error {
+	created, err := w.until(ctx, "all is created anew", func(c counts) bool { return c.created >= 2*f.pods() })
+	if err != nil {
+		return err
+	}
+	running, err := w.until(ctx, "all pods run again", func(c counts) bool { return c.created >= 2*f.pods() && c.running == f.pods() })
+	f.created, f.running = created.Sub(begun), running.Sub(begun)
+	return err
+}
+
+// fail lets a pod end as if its container had been killed.
+func (b *bench) fail(ctx context.Context, namespace, pod string) error {
+	patch := fmt.Sprintf(`{"status":{"phase":"Failed","containerStatuses":[{"name":%q,"image":"busybox","imageID":"",
+		"ready":false,"restartCount":0,"state":{"terminated":{"exitCode":137,"reason":"Error"}}}]}}`, b.kind.container)
+	err := b.kube.CoreV1().RESTClient().Patch(types.StrategicMergePatchType).Namespace(namespace).
+		Resource("pods").Name(pod).SubResource("status").Body([]byte(patch)).Do(ctx).Error()
+	if err != nil {
+		return fmt.Errorf("letting a pod fail: %w", err)
+	}
+	return nil
+}
+
+// floorOfRestart measures how long a bare client takes to delete pods and, when all
+// are gone, to create them again.
+func (b *bench) floorOfRestart(ctx context.Context, f *figures, t template) (*figures, error) {
+	if err := b.calibrate(ctx, f.line, t, max(f.pods()/5, 10)); err != nil {
+		return nil, err
+	}
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := b.newBare(ctx, f.line, t, w.namespace)
+	if err != nil {
+		return nil, err
+	}
+	floor := f.ofFloor(c)
+	if err := c.create(ctx, floor.batch); err != nil {
+		return nil, err
+	}
+	if err := awaitCreated(ctx, w, floor, time.Now()); err != nil {
+		return nil, err
+	}
+	before, err := b.look(ctx, false, false)
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	if err := c.removePods(ctx, floor.batch); err != nil {
+		return nil, err
+	}
+	if _, err := w.until(ctx, "all pods are gone", func(c counts) bool { return c.pods == 0 }); err != nil {
+		return nil, err
+	}
+	if err := c.createPods(ctx, floor.batch); err != nil {
+		return nil, err
+	}
+	if err := awaitRestarted(ctx, w, floor, begun); err != nil {
+		return nil, err
+	}
+	if floor.spent, err = b.finish(ctx, before, false); err != nil {
+		return nil, err
+	}
+	return floor, clean()
+}
+
+// String tells the distance.
+func (l *line) String() string {
+	if l.rtt == 0 {
+		return "next to the API server"
+	}
+	return l.rtt.String() + " from the API server"
+}
+
+// ratio is 0 where one of the two was not measured.
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+// number writes a number with as many digits as matter.
+func number(x float64) string {
+	switch {
+	case x == float64(int64(x)):
+		return strconv.FormatInt(int64(x), 10)
+	case x < 0.1:
+		return strconv.FormatFloat(x, 'f', 4, 64)
+	case x < 100:
+		return strconv.FormatFloat(x, 'f', 2, 64)
+	default:
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+)
+
+// counts are the objects of a namespace.
+type counts struct {
+	// created counts all pods that ever were; running and succeeded those that are
+	// there and in that phase, the running ones only if they are not being deleted.
+	created, running, succeeded int
+	// pods and services are there.
+	pods, services int
+	// active and finished are what the jobs say of themselves.
+	active   int64
+	finished int
+}
+
+// world watches a namespace, next to the API server whatever the distance of those
+// who are measured. What it costs is the same for all of them.
+type world struct {
+	namespace string
+	stop      context.CancelFunc
+
+	mu       sync.Mutex
+	counts   counts
+	pods     map[types.UID]podState
+	services map[types.UID]bool
+	jobs     map[types.UID]progress
+	// ended is when a pod or a job, by name, was first seen to have ended.
+	ended   map[string]time.Time
+	waiters []*waiter
+}
+
+type podState struct{ running, succeeded bool }
+
+// waiter waits until something is true of the counts.
+type waiter struct {
+	holds func(counts) bool
+	since chan time.Time
+}
+
+// watch begins to watch a namespace.
+func (b *bench) watch(ctx context.Context, namespace string) (*world, error) {
+	w := &world{
+		namespace: namespace,
+		pods:      map[types.UID]podState{}, services: map[types.UID]bool{}, jobs: map[types.UID]progress{}, ended: map[string]time.Time{},
+	}
+	ctx, w.stop = context.WithCancel(ctx)
+	core := informers.NewSharedInformerFactoryWithOptions(b.kube, 0, informers.WithNamespace(namespace), informers.WithTransform(strip))
+	jobs := dynamicinformer.NewFilteredDynamicSharedInformerFactory(b.dynamic, 0, namespace, nil)
+	watched := []struct {
+		informer cache.SharedIndexInformer
+		see      func(o any, there bool)
+	}{
+		{core.Core().V1().Pods().Informer(), w.seePod},
+		{core.Core().V1().Services().Informer(), w.seeService},
+		{jobs.ForResource(b.kind.gvr()).Informer(), func(o any, there bool) { w.seeJob(b.kind, o, there) }},
+	}
+	synced := make([]cache.InformerSynced, 0, len(watched))
+	for _, x := range watched {
+		handler, err := x.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { x.see(o, true) },
+			UpdateFunc: func(_, o any) { x.see(o, true) },
+			DeleteFunc: func(o any) {
+				if last, ok := o.(cache.DeletedFinalStateUnknown); ok {
+					o = last.Obj
+				}
+				x.see(o, false)
+			},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("watching namespace %s: %w", namespace, err)
+		}
+		synced = append(synced, handler.HasSynced)
+	}
+	core.Start(ctx.Done())
+	jobs.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+		return nil, fmt.Errorf("watching namespace %s: %w", namespace, context.Cause(ctx))
+	}
+	return w, nil
+}
+
+// strip keeps of an object what the bench looks at.
+func strip(o any) (any, error) {
+	switch o := o.(type) {
+	case *corev1.Pod:
+		p := &corev1.Pod{Status: corev1.PodStatus{Phase: o.Status.Phase}}
+		p.Namespace, p.Name, p.UID, p.DeletionTimestamp = o.Namespace, o.Name, o.UID, o.DeletionTimestamp
+		return p, nil
+	case *corev1.Service:
+		s := &corev1.Service{}
+		s.Namespace, s.Name, s.UID = o.Namespace, o.Name, o.UID
+		return s, nil
+	}
+	return o, nil
+}
+
+func (w *world) seePod(o any, there bool) {
+	p, ok := o.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was, known := w.pods[p.UID]
+	is := podState{
+		running:   there && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil,
+		succeeded: there && p.Status.Phase == corev1.PodSucceeded,
+	}
+	w.counts.running += one(is.running) - one(was.running)
+	w.counts.succeeded += one(is.succeeded) - one(was.succeeded)
+	w.counts.pods += one(there) - one(known)
+	w.counts.created += one(!known)
+	if w.pods[p.UID] = is; !there {
+		delete(w.pods, p.UID)
+	}
+	if is.succeeded {
+		w.end(p.Name)
+	}
+	w.tell()
+}
+
+func (w *world) seeService(o any, there bool) {
+	s, ok := o.(*corev1.Service)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.services[s.UID] = true; !there {
+		delete(w.services, s.UID)
+	}
+	w.counts.services = len(w.services)
+	w.tell()
+}
+
+func (w *world) seeJob(k kind, o any, there bool) {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was, is := w.jobs[u.GetUID()], progress{}
+	if there {
+		is = k.progressOf(u)
+	}
+	w.counts.active += is.active - was.active
+	w.counts.finished += one(is.finished) - one(was.finished)
+	if w.jobs[u.GetUID()] = is; !there {
+		delete(w.jobs, u.GetUID())
+	}
+	if is.finished {
+		w.end(u.GetName())
+	}
+	w.tell()
+}
+
+// end notes when something ended.
+func (w *world) end(name string) {
+	if w.ended[name].IsZero() {
+		w.ended[name] = time.Now()
+	}
+}
+
+// endedAt is when a pod or a job was seen to have ended.
+func (w *world) endedAt(name string) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended[name]
+}
+
+// now returns the counts.
+func (w *world) now() counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.counts
+}
+
+// tell wakes those whose wait is over. The lock must be held.
+func (w *world) tell() {
+	w.waiters = slices.DeleteFunc(w.waiters, func(x *waiter) bool {
+		over := x.holds(w.counts)
+		if over {
+			x.since <- time.Now()
+		}
+		return over
+	})
+}
+
+// until waits for something to be true, and returns the time at which it was seen.
+func (w *world) until(ctx context.Context, what string, holds func(counts) bool) (time.Time, error) {
+	x := &waiter{holds: holds, since: make(chan time.Time, 1)}
+	w.mu.Lock()
+	w.waiters = append(w.waiters, x)
+	w.tell()
+	w.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case at := <-x.since:
+		return at, nil
+	case <-ctx.Done():
+		return time.Time{}, fmt.Errorf("waiting until %s: %w", what, context.Cause(ctx))
+	case <-timer.C:
+		return time.Time{}, fmt.Errorf("waited %s until %s, in vain: there are %+v", patience, what, w.now())
+	}
+}
+
+// one counts a truth.
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

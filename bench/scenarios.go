@@ -23,6 +23,7 @@ func scenarioNames() map[string]scenario {
 		"b": {"500 jobs of 4 replicas", (*bench).manySmallJobs},
 		"c": {"restart of a job with 1,000 replicas as a whole", (*bench).gangRestart},
 		"d": {"10,000 pods held by running jobs: one more job, an idle minute, a restart of the operator", (*bench).heldPods},
+		"p": {"a look at a job with 100 and with 10,000 replicas, without a control plane", (*bench).planGrows},
 		"e": {"jobs created and finished at a steady rate for a minute", (*bench).churn},
 	}
 }

@@ -3,6 +3,8 @@ package plan
 import (
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -12,7 +14,13 @@ import (
 // PodName is the name of a replica's pod, and of its service where each replica
 // has one: <job>-<type in lower case>-<index>.
 func PodName(job string, t commonv1.ReplicaType, index int32) string {
-	return job + "-" + strings.ToLower(string(t)) + "-" + strconv.Itoa(int(index))
+	// A look asks for the name of every replica, so only the name itself is allocated.
+	name := make([]byte, 0, 64)
+	name = append(append(name, job...), '-')
+	for _, r := range t {
+		name = utf8.AppendRune(name, unicode.ToLower(r))
+	}
+	return string(strconv.AppendInt(append(name, '-'), int64(index), 10))
 }
 
 // Host is the host name at which a pod of a job is reached from its namespace:

@@ -135,7 +135,7 @@ func TallyOf(in *Input) *Tally {
 // attemptOf is the attempt that a status says a replica is at.
 func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) int32 {
 	n := status.Attempt
-	if rs := status.ReplicaStatuses[t]; rs != nil {
+	if rs := status.ReplicaStatuses[t]; rs != nil && len(rs.Attempts) > 0 {
 		n += rs.Attempts[strconv.Itoa(int(index))]
 	}
 	return n

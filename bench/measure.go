@@ -37,6 +37,8 @@ func (b *bench) look(ctx context.Context, operator, last bool) (state, error) {
 	}
 	if last {
 		processes()
+	} else if err := b.quiet(ctx); err != nil {
+		return s, err
 	}
 	if s.calls, err = b.served(ctx); err != nil {
 		return s, err
@@ -50,6 +52,23 @@ func (b *bench) look(ctx context.Context, operator, last bool) (state, error) {
 		processes()
 	}
 	return s, nil
+}
+
+// quiet waits until the control plane has done what earlier measurements left it to
+// do, or for a while.
+func (b *bench) quiet(ctx context.Context) error {
+	const step, tries, busy = 500 * time.Millisecond, 30, 0.3
+	for range tries {
+		before := usageOf(b.controlPlane).cpu
+		if err := pause(ctx, step); err != nil {
+			return err
+		}
+		if usageOf(b.controlPlane).cpu-before < busy*step.Seconds() {
+			return nil
+		}
+	}
+	b.report.note("the control plane did not come to rest before a measurement")
+	return nil
 }
 
 // since looks again.

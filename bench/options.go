@@ -83,8 +83,8 @@ func (o *options) check(names []string) error {
 		return errors.New("--operator-command is for --operator external")
 	case o.operator == "external" && o.operatorCommand == "" && o.kubeconfig == "":
 		return errors.New("--operator external needs --operator-command, or --kubeconfig of the cluster on which it runs")
-	case o.scale <= 0 || o.churnRate <= 0 || len(o.writers) == 0 || len(o.distances) == 0:
-		return errors.New("--scale and --churn-rate must be positive, --writers and --distances not empty")
+	case o.scale <= 0 || o.churnRate <= 0 || len(o.writers) == 0 || slices.Min(o.writers) < 1 || len(o.distances) == 0:
+		return errors.New("--scale, --churn-rate and --writers must be positive, --distances not empty")
 	}
 	return nil
 }

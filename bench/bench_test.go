@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const metricsText = `# HELP apiserver_request_total Requests.
+apiserver_request_total{code="201",group="",resource="pods",scope="resource",subresource="",verb="POST",version="v1"} 12
+apiserver_request_total{code="409",group="",resource="pods",scope="resource",subresource="",verb="POST",version="v1"} 1
+apiserver_request_total{code="200",group="",resource="pods",scope="resource",subresource="status",verb="PATCH",version="v1"} 5
+apiserver_request_total{code="0",group="",resource="pods",scope="namespace",subresource="",verb="WATCH",version="v1"} 3
+apiserver_request_total_of_others 7
+x_bucket{framework="test",le="0.001"} 50
+x_bucket{framework="test",le="0.002"} 90
+x_bucket{framework="test",le="+Inf"} 100
+x_sum{framework="test"} 1.5e-1
+x_count{framework="test"} 100
+`
+
+// TestCalls: requests are counted by verb and kind, failed ones too, watches not.
+func TestCalls(t *testing.T) {
+	samples, err := parseMetrics(strings.NewReader(metricsText), "apiserver_request_total")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := callsOf(samples).since(calls{"POST pods": 3})
+	if got, want := c.per(2), "POST pods 5, PATCH pods/status 2.50"; got != want {
+		t.Errorf("calls are %q, want %q", got, want)
+	}
+	if got := c.only("pods").of("pods", "POST", "DELETE"); got != 10 {
+		t.Errorf("there are %v writes of pods, want 10", got)
+	}
+}
+
+// TestQuantiles: they are estimated between two bounds, and never beyond the last.
+func TestQuantiles(t *testing.T) {
+	samples, err := parseMetrics(strings.NewReader(metricsText), "x_bucket", "x_sum", "x_count")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := histogramOf(samples, "x")
+	for q, want := range map[float64]time.Duration{0.25: 500 * time.Microsecond, 0.7: 1500 * time.Microsecond, 0.99: 2 * time.Millisecond} {
+		if got := h.quantile(q); got != want {
+			t.Errorf("quantile %v is %s, want %s", q, got, want)
+		}
+	}
+	if got := h.mean(); got != 1500*time.Microsecond {
+		t.Errorf("the mean is %s, want 1.5ms", got)
+	}
+	if got := h.since(h).quantile(0.5); got != 0 {
+		t.Errorf("a quantile of nothing is %s, want 0", got)
+	}
+}
+
+// TestProxyIsLate: each byte arrives after the delay, in order, and what is sent
+// meanwhile does not wait for what was sent before.
+func TestProxyIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, near := net.Pipe()
+		far, server := net.Pipe()
+		p := &proxy{oneWay: 5 * time.Millisecond}
+		p.wg.Go(func() { p.carry(far, near) })
+		begun := time.Now()
+		const parcels = 100
+		go func() {
+			defer client.Close()
+			for range parcels {
+				_, _ = client.Write([]byte("hello "))
+			}
+		}()
+		got, err := io.ReadAll(server)
+		if err != nil || !bytes.Equal(got, bytes.Repeat([]byte("hello "), parcels)) {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if took := time.Since(begun); took != 5*time.Millisecond {
+			t.Errorf("all has arrived after %s, want 5ms", took)
+		}
+		p.wg.Wait()
+	})
+}
+
+// TestOptions: what makes no sense is refused.
+func TestOptions(t *testing.T) {
+	for _, args := range []string{
+		"--scenarios=x", "--operator=foo", "--operator=external", "--kind=TFJob", "--scale=0", "--services=Some", "--operator-command=x", "--writers=0",
+	} {
+		if _, err := parse([]string{args}, io.Discard); err == nil {
+			t.Errorf("%s is accepted", args)
+		}
+	}
+	if _, err := parse([]string{"--operator=external", "--operator-command=x --y", "--kind=TFJob"}, io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestManifests: what is not said is left to the operator.
+func TestManifests(t *testing.T) {
+	k, err := kindNamed("TestJob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := k.manifest(job{name: "j", replicas: 3, services: perJob}).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"apiVersion":"kubeflow.org/v1","kind":"TestJob","metadata":{"name":"j"},"spec":{"runPolicy":{},"testReplicaSpecs":{"Worker":` +
+		`{"replicas":3,"restartPolicy":"ExitCode","template":{"metadata":{"annotations":{}},"spec":{"containers":[{"image":"busybox","name":"test-container"}]}}}}}}`
+	if got := strings.TrimSpace(string(text)); got != want {
+		t.Errorf("the manifest is\n%s, want\n%s", got, want)
+	}
+}

@@ -1,0 +1,89 @@
+//go:build integration
+
+package main
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSmoke runs all of the bench as small as it goes. What it measures there means
+// nothing, but for what is counted.
+func TestSmoke(t *testing.T) {
+	o, err := parse([]string{"--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), o, &out, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(out.String())
+	got := ratiosOf(t, out.String())
+	for _, name := range []string{
+		"create-rate-vs-floor", "create-rate-vs-floor-10ms", "create-rate-vs-floor-service-each", "create-rate-vs-floor-service-each-10ms",
+		"create-rate-vs-floor-many-jobs", "create-rate-vs-floor-many-jobs-10ms", "status-writes-per-job", "control-plane-cpu-vs-floor",
+		"gang-restart-rate-vs-floor", "gang-restart-rate-vs-floor-10ms", "reconcile-p99-seconds-10000-pods", "operator-mib-per-10000-pods",
+		"operator-heap-vs-untrimmed-cache", "restart-seconds-to-first-write", "one-more-job-time-vs-floor", "churn-status-writes-per-job",
+		"decide-time-per-replica-10000-vs-100",
+	} {
+		if got[name] <= 0 {
+			t.Errorf("%s is %v, want it measured", name, got[name])
+		}
+	}
+	replicas := float64((&bench{options: o}).scaled(2000, 8))
+	for name, want := range map[string]float64{
+		"creates-per-replica":                   1 + 1/replicas,
+		"creates-per-replica-10ms":              1 + 1/replicas,
+		"creates-per-replica-service-each":      2,
+		"creates-per-replica-service-each-10ms": 2,
+		"idle-writes-per-minute":                0,
+	} {
+		if v, ok := got[name]; !ok || v < want-0.005 || v > want+0.005 {
+			t.Errorf("%s is %v (found: %t), want %.2f", name, v, ok, want)
+		}
+	}
+}
+
+// TestBatchJob runs the reference of the field.
+func TestBatchJob(t *testing.T) {
+	o, err := parse([]string{"--operator=batch-job", "--scenarios=a,e", "--scale=0.005", "--writers=16"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever looks at the test's log sees how slow a machine may be.
+	begun := time.Now()
+	var out bytes.Buffer
+	if err := run(t.Context(), o, &out, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s\nafter %s", out.String(), time.Since(begun))
+	if got := ratiosOf(t, out.String())["creates-per-replica"]; got != 1 {
+		t.Errorf("creates-per-replica of a batch/v1 Job is %v, want 1: it has no services", got)
+	}
+}
+
+// ratiosOf reads the lines below "ratios:".
+func ratiosOf(t *testing.T, text string) map[string]float64 {
+	t.Helper()
+	_, lines, ok := strings.Cut(text, "\nratios:\n")
+	if !ok {
+		t.Fatalf("there is no line \"ratios:\" in\n%s", text)
+	}
+	out := map[string]float64{}
+	for line := range strings.Lines(lines) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			t.Errorf("line %q is not NAME VALUE: %v", line, err)
+		}
+		if _, twice := out[name]; twice {
+			t.Errorf("%s is there twice", name)
+		}
+		out[name] = v
+	}
+	return out
+}

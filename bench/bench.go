@@ -83,7 +83,7 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	if b.kind, err = kindNamed(o.kind); err != nil {
 		return err
 	}
-	if o.operator == "batch-job" {
+	if o.operator == operatorBatchJob {
 		b.kind = batchJob
 	}
 	if b.dir, err = os.MkdirTemp("", "jobkit-bench-"); err != nil {
@@ -227,7 +227,8 @@ func (b *bench) logf(format string, args ...any) {
 // namespace makes one, with all that a pod in it needs, and watches it. The clean-up
 // returns when everything in it is gone.
 func (b *bench) namespace(ctx context.Context) (*world, func() error, error) {
-	ns, err := b.kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}, metav1.CreateOptions{})
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
+	ns, err := b.kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("making a namespace: %w", err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +34,7 @@ func (b *bench) planGrows(context.Context) error {
 			}
 		}
 	}
-	b.report.note("p: a look at a job at rest: %s with %d replicas, %s with %d", round(best[0]), sizes[0], round(best[1]), sizes[1])
+	b.report.notef("p: a look at a job at rest: %s with %d replicas, %s with %d", round(best[0]), sizes[0], round(best[1]), sizes[1])
 	b.report.ratio("decide-time-per-replica-10000-vs-100",
 		ratio(best[1].Seconds()/float64(sizes[1]), best[0].Seconds()/float64(sizes[0])))
 	return nil

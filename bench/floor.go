@@ -37,14 +37,14 @@ func (b *bench) takeTemplate(ctx context.Context, namespace string) (template, e
 		return template{}, fmt.Errorf("looking for a service of the operator: %w", err)
 	}
 	t := template{pod: &pods.Items[0]}
-	clear := func(m *metav1.ObjectMeta) {
+	bareMeta := func(m *metav1.ObjectMeta) {
 		*m = metav1.ObjectMeta{Labels: disguise(m.Labels), Annotations: m.Annotations}
 	}
-	clear(&t.pod.ObjectMeta)
+	bareMeta(&t.pod.ObjectMeta)
 	t.pod.Status, t.pod.Spec.NodeName = corev1.PodStatus{}, ""
 	if len(services.Items) > 0 {
 		t.service = &services.Items[0]
-		clear(&t.service.ObjectMeta)
+		bareMeta(&t.service.ObjectMeta)
 		t.service.Spec.Selector = disguise(t.service.Spec.Selector)
 	}
 	return t, nil
@@ -167,7 +167,7 @@ func (c *bare) createPods(ctx context.Context, p batch) error {
 // removePods deletes the pods that create made.
 func (c *bare) removePods(ctx context.Context, p batch) error {
 	return inParallel(p.pods(), c.writers, func(i int) error {
-		return c.kube.CoreV1().Pods(c.namespace).Delete(ctx, p.pod(i), metav1.DeleteOptions{}) //nolint:wrapcheck // the API server's message names the object
+		return c.kube.CoreV1().Pods(c.namespace).Delete(ctx, p.pod(i), metav1.DeleteOptions{})
 	})
 }
 
@@ -217,7 +217,7 @@ func (b *bench) calibrate(ctx context.Context, l *line, t template, replicas int
 			return err
 		}
 		took := time.Since(begun)
-		b.report.note("floor%s with %d writers: %.0f pods a second (load %s)", l.suffix(), writers, float64(replicas)/took.Seconds(), load())
+		b.report.notef("floor%s with %d writers: %.0f pods a second (load %s)", l.suffix(), writers, float64(replicas)/took.Seconds(), load())
 		if best == 0 || took < best {
 			best, l.writers = took, writers
 		}

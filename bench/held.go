@@ -124,7 +124,7 @@ func (h *held) measure(ctx context.Context) error {
 		b.report.ratio("reconcile-p99-seconds-10000-pods", h.more.spent.reconciles.quantile(0.99).Seconds())
 		mean := ratio(h.more.spent.reconciles.mean().Seconds(), few.spent.reconciles.mean().Seconds())
 		b.report.ratio("reconcile-time-vs-tenth-of-pods", mean)
-		b.report.note("d: mean reconcile of one more job: %s with %d pods held, %s with %d",
+		b.report.notef("d: mean reconcile of one more job: %s with %d pods held, %s with %d",
 			few.spent.reconciles.mean(), fewPods, h.more.spent.reconciles.mean(), h.pods)
 	}
 	if err := h.idle(ctx); err != nil {
@@ -140,7 +140,7 @@ func (h *held) measure(ctx context.Context) error {
 	if b.operator.pid != 0 {
 		per := 10000 / float64(h.pods)
 		b.report.ratio("operator-mib-per-10000-pods", all.peak*per)
-		b.report.note("d: operator with %d pods: %.0f MiB at most, %.0f MiB now, %.0f MiB live on the heap; reconciles p50 %s, p99 %s since its start",
+		b.report.notef("d: operator with %d pods: %.0f MiB at most, %.0f MiB now, %.0f MiB live on the heap; reconciles p50 %s, p99 %s since its start",
 			h.pods, all.peak, all.rss, h.heap, round(all.reconciles.quantile(0.5)), round(all.reconciles.quantile(0.99)))
 	}
 	return nil
@@ -162,7 +162,7 @@ func (h *held) idle(ctx context.Context) error {
 	}
 	perMinute := 60 / s.took.Seconds()
 	b.report.ratio("idle-writes-per-minute", b.writes(s.calls)*perMinute)
-	b.report.note("d: idle for %s: %s; operator %.2f, control plane %.2f CPU seconds a minute",
+	b.report.notef("d: idle for %s: %s; operator %.2f, control plane %.2f CPU seconds a minute",
 		round(s.took), "calls "+s.calls.only(b.resources()...).per(1), s.operatorCPU*perMinute, s.controlPlaneCPU*perMinute)
 	return nil
 }
@@ -172,7 +172,7 @@ func (h *held) idle(ctx context.Context) error {
 func (h *held) restarts(ctx context.Context) error {
 	b := h.b
 	if b.operator.command == nil {
-		b.report.note("d: no restart: the bench did not start the operator")
+		b.report.notef("d: no restart: the bench did not start the operator")
 		return nil
 	}
 	took, _, err := h.restarted(ctx, "restart")
@@ -193,7 +193,7 @@ func (h *held) restarts(ctx context.Context) error {
 		return err
 	}
 	b.report.ratio("operator-heap-vs-untrimmed-cache", ratio(trimmed, whole))
-	b.report.note("d: live heap after a restart: %.1f MiB, with an untrimmed cache %.1f MiB", trimmed, whole)
+	b.report.notef("d: live heap after a restart: %.1f MiB, with an untrimmed cache %.1f MiB", trimmed, whole)
 	return nil
 }
 
@@ -267,7 +267,7 @@ func (h *held) floors(ctx context.Context) error {
 	}
 	read, err := h.readAll(ctx, c)
 	b.report.ratio("restart-time-vs-floor", ratio(h.restart.Seconds(), read.Seconds()))
-	b.report.note("d: restart of the operator: %s from start to first write; reading all and one write by a bare client: %s", round(h.restart), round(read))
+	b.report.notef("d: restart of the operator: %s from start to first write; reading all and one write by a bare client: %s", round(h.restart), round(read))
 	return err
 }
 

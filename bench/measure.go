@@ -67,7 +67,7 @@ func (b *bench) quiet(ctx context.Context) error {
 			return nil
 		}
 	}
-	b.report.note("the control plane did not come to rest before a measurement")
+	b.report.notef("the control plane did not come to rest before a measurement")
 	return nil
 }
 
@@ -96,8 +96,8 @@ func (b *bench) served(ctx context.Context) (calls, error) {
 
 // withOperator runs f while the operator runs, at a distance. It begins when the
 // operator has shown that it works.
-func (b *bench) withOperator(ctx context.Context, l *line, f func() error, flags ...string) error {
-	if err := b.operator.start(l.kubeconfig, flags...); err != nil {
+func (b *bench) withOperator(ctx context.Context, l *line, f func() error) error {
+	if err := b.operator.start(l.kubeconfig); err != nil {
 		return err
 	}
 	if err := b.warmUp(ctx); err != nil {

@@ -32,12 +32,12 @@ type operator struct {
 func (b *bench) newOperator(ctx context.Context) (*operator, error) {
 	o := &operator{log: filepath.Join(b.dir, "operator.log")}
 	switch {
-	case b.options.operator == "batch-job":
+	case b.options.operator == operatorBatchJob:
 		return o, nil
 	case b.options.operatorCommand != "":
 		o.command, o.metricsURL = strings.Fields(b.options.operatorCommand), b.options.operatorMetrics
 		return o, nil
-	case b.options.operator == "external":
+	case b.options.operator == operatorExternal:
 		o.pid, o.metricsURL = b.options.operatorPID, b.options.operatorMetrics
 		return o, nil
 	}
@@ -109,7 +109,7 @@ func (o *operator) stop() error {
 	defer timer.Stop()
 	_ = process.Wait()
 	if errors.Is(err, os.ErrProcessDone) {
-		text, _ := os.ReadFile(o.log) //nolint:errcheck // it is told as well as it can be
+		text, _ := os.ReadFile(o.log)
 		return fmt.Errorf("the operator had ended by itself; its log ends with:\n%s", text[max(0, len(text)-2000):])
 	}
 	return err //nolint:wrapcheck // cannot happen
@@ -152,7 +152,7 @@ func (o *operator) heap(ctx context.Context) (float64, error) {
 }
 
 // describe names the operator for the table.
-func (o options) describe() string {
+func (o *options) describe() string {
 	switch {
 	case o.operatorCommand != "":
 		return filepath.Base(strings.Fields(o.operatorCommand)[0])

@@ -11,6 +11,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// Who can be measured.
+const (
+	operatorTestJob  = "testjob"
+	operatorExternal = "external"
+	operatorBatchJob = "batch-job"
+)
+
 // options are the flags.
 type options struct {
 	operator, operatorCommand, operatorMetrics string
@@ -31,7 +38,7 @@ type options struct {
 }
 
 // errHelp is returned when help was asked for and given.
-var errHelp = pflag.ErrHelp //nolint:gochecknoglobals // a constant
+var errHelp = pflag.ErrHelp
 
 // parse reads the flags.
 func parse(args []string, help io.Writer) (options, error) {
@@ -48,7 +55,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	fs.DurationVar(&o.idle, "idle", time.Minute, "how long the idle minute of d lasts")
 	fs.Float64Var(&o.churnRate, "churn-rate", 5, "jobs a second in e")
 	fs.StringVar(&o.save, "save", "", "`folder` in which the results are appended to <date>.txt")
-	fs.StringVar(&o.operator, "operator", "testjob", "who is measured: testjob (the example operator), external, or batch-job (Jobs of Kubernetes itself)")
+	fs.StringVar(&o.operator, "operator", operatorTestJob, "who is measured: testjob (the example operator), external, or batch-job (Jobs of Kubernetes itself)")
 	fs.StringVar(&o.operatorCommand, "operator-command", "", "with external: starts the operator, which finds the API server by $KUBECONFIG. Without, it runs already on --kubeconfig")
 	fs.StringVar(&o.operatorMetrics, "operator-metrics", "", "with external: the `URL` of its metrics")
 	fs.IntVar(&o.operatorPID, "operator-pid", 0, "with external and without a command: its process, for CPU and memory")
@@ -75,13 +82,13 @@ func (o *options) check(names []string) error {
 		}
 	}
 	switch {
-	case !slices.Contains([]string{"testjob", "external", "batch-job"}, o.operator):
+	case !slices.Contains([]string{operatorTestJob, operatorExternal, operatorBatchJob}, o.operator):
 		return fmt.Errorf("--operator is %q: use testjob, external or batch-job", o.operator)
-	case o.operator == "testjob" && o.kind != "TestJob":
+	case o.operator == operatorTestJob && o.kind != "TestJob":
 		return fmt.Errorf("--operator testjob runs no %s: use --operator external", o.kind)
-	case o.operatorCommand != "" && o.operator != "external":
+	case o.operatorCommand != "" && o.operator != operatorExternal:
 		return errors.New("--operator-command is for --operator external")
-	case o.operator == "external" && o.operatorCommand == "" && o.kubeconfig == "":
+	case o.operator == operatorExternal && o.operatorCommand == "" && o.kubeconfig == "":
 		return errors.New("--operator external needs --operator-command, or --kubeconfig of the cluster on which it runs")
 	case o.scale <= 0 || o.churnRate <= 0 || len(o.writers) == 0 || slices.Min(o.writers) < 1 || len(o.distances) == 0:
 		return errors.New("--scale, --churn-rate and --writers must be positive, --distances not empty")

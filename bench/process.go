@@ -28,7 +28,7 @@ func usageOf(pid int) usage {
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		const ticks = 100 // a second
 		for _, field := range []int{14, 15} {
-			n, _ := strconv.ParseFloat(fields[field-3], 64) //nolint:errcheck // the kernel writes numbers
+			n, _ := strconv.ParseFloat(fields[field-3], 64)
 			u.cpu += n / ticks
 		}
 	}
@@ -42,7 +42,7 @@ func usageOf(pid int) usage {
 func mebibytes(status []byte, name string) float64 {
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name {
-			kib, _ := strconv.ParseFloat(fields[1], 64) //nolint:errcheck // the kernel writes numbers
+			kib, _ := strconv.ParseFloat(fields[1], 64)
 			return kib / 1024
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -66,8 +67,8 @@ func (r *report) add(b *bench, f *figures) {
 		title+": calls of all others per job: "+others.per(jobs))
 }
 
-// note adds a remark.
-func (r *report) note(format string, args ...any) {
+// notef adds a remark.
+func (r *report) notef(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	r.notes = append(r.notes, text)
 	fmt.Fprintln(r.progress, "          "+text)
@@ -138,7 +139,7 @@ func (f *figures) row() []string {
 		}
 	}
 	out := []string{
-		f.scenario, f.line.rtt.String(), f.services, fmt.Sprint(f.jobs), fmt.Sprint(f.replicas), f.who,
+		f.scenario, f.line.rtt.String(), f.services, strconv.Itoa(f.jobs), strconv.Itoa(f.replicas), f.who,
 		round(f.created), created, round(f.running), running,
 	}
 	return append(append(out, own...), number(f.spent.controlPlaneCPU*1000/float64(f.pods())), f.spent.load)

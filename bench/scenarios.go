@@ -47,7 +47,7 @@ func (b *bench) modes() []string {
 func (b *bench) everywhere(measure func(*line) error) error {
 	for _, l := range b.lines {
 		if l.rtt > 0 && b.operator.command == nil {
-			b.report.note("%s: not measured at %s: the bench did not start it", b.options.describe(), l.rtt)
+			b.report.notef("%s: not measured at %s: the bench did not start it", b.options.describe(), l.rtt)
 			continue
 		}
 		if err := measure(l); err != nil {
@@ -163,7 +163,7 @@ func (b *bench) compare(ctx context.Context, f *figures, w *world, clean func() 
 // gangRestart measures the time from the failure of one replica until all run anew.
 func (b *bench) gangRestart(ctx context.Context) error {
 	if b.kind.services[0] != perJob {
-		b.report.note("c: %s knows no restart of the whole job", b.kind.name)
+		b.report.notef("c: %s knows no restart of the whole job", b.kind.name)
 		return nil
 	}
 	return b.everywhere(func(l *line) error {

@@ -78,25 +78,34 @@ func (h *held) probe(ctx context.Context, name string) (*figures, error) {
 	}
 	for _, j := range f.jobsOf(nil) {
 		begun, had := time.Now(), h.world.now()
-		services := batch{jobs: 1, replicas: 4, services: f.services}.serviceCount()
 		if err := h.b.create(ctx, h.line.config, h.world, j); err != nil {
 			return nil, err
 		}
-		created, err := h.world.until(ctx, "one more job has its pods", func(c counts) bool {
-			return c.created >= had.created+4 && c.services >= had.services+services
-		})
-		if err != nil {
+		if err := h.awaitMore(ctx, f, had, begun); err != nil {
 			return nil, err
 		}
 		h.jobs, h.pods = h.jobs+1, h.pods+4
 		if err := settled(ctx, h.world, h.pods); err != nil {
 			return nil, err
 		}
-		f.created += created.Sub(begun) / probes
-		f.running += time.Since(begun) / probes
 	}
 	f.spent, err = h.b.finish(ctx, before, true)
 	return f, err
+}
+
+// awaitMore waits until one more job runs, and adds its times to the means.
+func (h *held) awaitMore(ctx context.Context, f *figures, had counts, begun time.Time) error {
+	one := batch{jobs: 1, replicas: f.replicas, services: f.services}
+	created, err := h.world.until(ctx, "one more job has its pods", func(c counts) bool {
+		return c.created >= had.created+one.pods() && c.services >= had.services+one.serviceCount()
+	})
+	if err != nil {
+		return err
+	}
+	running, err := h.world.until(ctx, "one more job runs", func(c counts) bool { return c.running >= had.running+one.pods() })
+	f.created += created.Sub(begun) / probes
+	f.running += running.Sub(begun) / probes
+	return err
 }
 
 // measure does all for which the operator runs.
@@ -125,7 +134,7 @@ func (h *held) measure(ctx context.Context) error {
 		mean := ratio(h.more.spent.reconciles.mean().Seconds(), few.spent.reconciles.mean().Seconds())
 		b.report.ratio("reconcile-time-vs-tenth-of-pods", mean)
 		b.report.notef("d: mean reconcile of one more job: %s with %d pods held, %s with %d",
-			few.spent.reconciles.mean(), fewPods, h.more.spent.reconciles.mean(), h.pods)
+			round(few.spent.reconciles.mean()), fewPods, round(h.more.spent.reconciles.mean()), h.pods)
 	}
 	if err := h.idle(ctx); err != nil {
 		return err
@@ -250,12 +259,9 @@ func (h *held) floors(ctx context.Context) error {
 		if err := c.create(ctx, one); err != nil {
 			return err
 		}
-		f := &figures{batch: batch{jobs: 1, replicas: had.running + 4}}
-		if err := awaitCreated(ctx, h.world, f, begun); err != nil {
+		if err := h.awaitMore(ctx, floor, had, begun); err != nil {
 			return err
 		}
-		floor.created += f.created / probes
-		floor.running += f.running / probes
 	}
 	if floor.spent, err = b.finish(ctx, before, false); err != nil {
 		return err

@@ -196,36 +196,53 @@ func inParallel(n, width int, f func(int) error) error {
 	return first
 }
 
-// calibrate finds the parallelism at which a bare client is fastest.
+// calibrate finds the parallelism at which a bare client is fastest. Each is tried
+// twice, in turn, because other things may happen on the machine.
 func (b *bench) calibrate(ctx context.Context, l *line, t template, replicas int) error {
 	if l.writers != 0 {
 		return nil
 	}
-	var best time.Duration
+	best := map[int]time.Duration{}
+	for range 2 {
+		for _, writers := range b.options.writers {
+			took, err := b.trial(ctx, l, t, replicas, writers)
+			if err != nil {
+				return err
+			}
+			if best[writers] == 0 || took < best[writers] {
+				best[writers] = took
+			}
+		}
+	}
 	for _, writers := range b.options.writers {
-		w, clean, err := b.namespace(ctx)
-		if err != nil {
-			return err
-		}
-		c, err := b.newBare(ctx, l, t, w.namespace)
-		if err != nil {
-			return err
-		}
-		c.writers = writers
-		begun := time.Now()
-		if err := c.createPods(ctx, batch{prefix: "trial", jobs: 1, replicas: replicas}); err != nil {
-			return err
-		}
-		took := time.Since(begun)
-		b.report.notef("floor%s with %d writers: %.0f pods a second (load %s)", l.suffix(), writers, float64(replicas)/took.Seconds(), load())
-		if best == 0 || took < best {
-			best, l.writers = took, writers
-		}
-		if err := clean(); err != nil {
-			return err
+		b.report.notef("floor%s with %d writers: %.0f pods a second", l.suffix(), writers, float64(replicas)/best[writers].Seconds())
+		if l.writers == 0 || best[writers] < best[l.writers] {
+			l.writers = writers
 		}
 	}
 	return nil
+}
+
+// trial measures how long a bare client takes to create some pods.
+func (b *bench) trial(ctx context.Context, l *line, t template, replicas, writers int) (time.Duration, error) {
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return 0, err
+	}
+	c, err := b.newBare(ctx, l, t, w.namespace)
+	if err != nil {
+		return 0, err
+	}
+	c.writers = writers
+	if err := b.quiet(ctx); err != nil {
+		return 0, err
+	}
+	begun := time.Now()
+	if err := c.createPods(ctx, batch{prefix: "trial", jobs: 1, replicas: replicas}); err != nil {
+		return 0, err
+	}
+	took := time.Since(begun)
+	return took, clean()
 }
 
 // floorOf measures how long a bare client takes for the pods and services of f.

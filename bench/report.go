@@ -60,11 +60,20 @@ func (r *report) add(b *bench, f *figures) {
 	if f.floor != nil && f.floor.note != "" {
 		r.details = append(r.details, title+", floor: "+f.floor.note)
 	}
-	ours := f.spent.calls.only(b.resources()...)
-	others := f.spent.calls.only("pods/status", "pods/binding", "events", "endpointslices", "leases")
-	r.details = append(r.details,
-		title+": calls per job: "+ours.per(jobs),
-		title+": calls of all others per job: "+others.per(jobs))
+	r.details = append(r.details, title+": calls per job:", "  operator       "+f.spent.calls.only(b.resources()...).per(jobs))
+	if f.floor != nil {
+		r.details = append(r.details, "  floor          "+f.floor.spent.calls.only(b.resources()...).per(jobs))
+	}
+	r.details = append(r.details, "  others         "+f.spent.calls.only(others()...).per(jobs))
+	if f.floor != nil {
+		r.details = append(r.details, "  others, floor  "+f.floor.spent.calls.only(others()...).per(jobs))
+	}
+}
+
+// others are the resources that somebody else writes because there are pods and
+// services. Events are of all, the operator included.
+func others() []string {
+	return []string{"pods/status", "pods/binding", "events", "endpointslices", "leases"}
 }
 
 // notef adds a remark.

@@ -70,7 +70,7 @@ func (c *JobController[J]) newGangs(scheme *runtime.Scheme) (*gangs, error) {
 func (g *gangs) served(mapper meta.RESTMapper) error {
 	for _, gvk := range g.kinds {
 		_, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-		if meta.IsNoMatchError(err) {
+		if gang.NotServed(err) {
 			return fmt.Errorf("gang scheduler %s needs the kind %s of %s, which the cluster does not serve: %s: %w",
 				g.name, gvk.Kind, gvk.GroupVersion(), mendOf(gvk), err)
 		}

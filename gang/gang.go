@@ -8,8 +8,10 @@ package gang
 
 import (
 	"cmp"
+	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -66,4 +68,11 @@ func ByName(name string, o Options) Scheduler {
 	default:
 		return coscheduling.Scheduler{SchedulerName: cmp.Or(o.SchedulerName, name)}
 	}
+}
+
+// NotServed tells whether an error says that the API server does not know a kind.
+func NotServed(err error) bool {
+	var kind *meta.NoKindMatchError
+	var resource *meta.NoResourceMatchError
+	return errors.As(err, &kind) || errors.As(err, &resource)
 }

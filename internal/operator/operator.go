@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -22,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/internal/version"
 	"github.com/jobkit/jobkit/operators"
 )
@@ -104,11 +104,10 @@ func (o *options) run(ctx context.Context) error {
 // noManager says why there is no manager. The cache asks for the scope of each kind that
 // it is told of; the one kind that may not be there is the gang scheduler's.
 func (o *options) noManager(err error) error {
-	var missing *meta.NoKindMatchError
-	if o.gang() != nil && errors.As(err, &missing) {
-		return fmt.Errorf("--gang-scheduler-name is %s, but the cluster does not serve %s of %s: "+
+	if o.gang() != nil && gang.NotServed(err) {
+		return fmt.Errorf("--gang-scheduler-name is %s, but the cluster does not serve its objects: "+
 			"install that scheduler, for kubernetes switch its feature gate and API on, or choose another one (see docs/gang-scheduling.md): %w",
-			o.gangScheduler, missing.GroupKind.Kind, missing.GroupKind.Group, err)
+			o.gangScheduler, err)
 	}
 	return fmt.Errorf("cannot make the manager: %w", err)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
@@ -37,6 +39,9 @@ const patience = 2 * time.Minute
 
 // cluster is what all tests share: four nodes, each with room for one pod.
 var cluster client.WithWatch
+
+// kubeconfig is the file that leads to it.
+var kubeconfig string
 
 func TestMain(m *testing.M) {
 	code, err := run(m)
@@ -59,12 +64,13 @@ func run(m *testing.M) (int, error) {
 		return 1, err
 	}
 	defer func() { _ = env.Stop() }()
+	kubeconfig = env.Kubeconfig()
 	config, err := env.RESTConfig()
 	if err != nil {
 		return 1, err
 	}
 	known := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme, kubeflowv1.AddToScheme} {
 		if err := add(known); err != nil {
 			return 1, err
 		}
@@ -162,6 +168,28 @@ func TestRestartOfTheWholeGang(t *testing.T) {
 			return fmt.Sprint(s.Restarts, s.Conditions)
 		}
 		return ""
+	})
+}
+
+// TestPreemptedGang: a gang that makes room for one of higher priority does so whole, and
+// starts again when there is room.
+func TestPreemptedGang(t *testing.T) {
+	ns := namespace(t)
+	high := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{GenerateName: "gang-"}, Value: 1000}
+	create(t, high)
+	low := newJob(ns, "low", 3)
+	low.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+	create(t, low)
+	eventually(t, "the first job runs", func() string { return expect(bound(t, ns, "low"), 3) })
+	job := newJob(ns, "high", 3, "run-for", "3s")
+	job.Spec.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{PriorityClass: high.Name}
+	create(t, job)
+	eventually(t, "the job of higher priority runs", func() string { return expect(bound(t, ns, "high"), 3) })
+	if n := bound(t, ns, "low"); n > 0 {
+		t.Errorf("%d pods of the preempted job are left", n)
+	}
+	eventually(t, "the preempted job starts whole again", func() string {
+		return expect(bound(t, ns, "low"), 3) + expect(bound(t, ns, "high"), 0)
 	})
 }
 

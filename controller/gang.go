@@ -95,7 +95,9 @@ func mendOf(gvk schema.GroupVersionKind) string {
 //
 // A job whose pods were created without a group goes on without: their like would wait
 // for the others of a group that can never be complete.
-func (c *JobController[J]) gangObjects(ctx context.Context, in *plan.Input, tally *plan.Tally, found map[childName]client.Object) ([]plan.Object, error) {
+func (c *JobController[J]) gangObjects(
+	ctx context.Context, in *plan.Input, tally *plan.Tally, found map[childName]client.Object,
+) ([]plan.Object, error) {
 	g := c.set.gang
 	if g == nil {
 		return nil, nil
@@ -141,7 +143,9 @@ func (c *JobController[J]) gangObjects(ctx context.Context, in *plan.Input, tall
 }
 
 // compareGroup sets one object of a group beside the one that is there.
-func (c *JobController[J]) compareGroup(in *plan.Input, wanted client.Object, found map[childName]client.Object) (plan.Object, client.Object, error) {
+func (c *JobController[J]) compareGroup(
+	in *plan.Input, wanted client.Object, found map[childName]client.Object,
+) (plan.Object, client.Object, error) {
 	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
 	if err != nil {
 		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)

@@ -55,7 +55,7 @@ type Options struct {
 // ByName returns the scheduler of a name: "kubernetes", "volcano" or "coscheduling".
 // Any other name is the schedulerName of a scheduler that has the coscheduling plugin,
 // as in training-operator v1. The result is nil for "none" and for the empty name.
-func ByName(name string, o Options) Scheduler {
+func ByName(name string, o Options) Scheduler { //nolint:ireturn // which one it is, the name decides
 	switch name {
 	case "", None:
 		return nil

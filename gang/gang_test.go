@@ -1,6 +1,7 @@
 package gang_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -143,5 +145,21 @@ func TestVolcanoState(t *testing.T) {
 				t.Errorf("%s: got %+v", tc.reason, got)
 			}
 		})
+	}
+}
+
+func TestNotServed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"Nothing":  {},
+		"Other":    {err: errors.New("busy")},
+		"Kind":     {err: fmt.Errorf("so: %w", &meta.NoKindMatchError{}), want: true},
+		"Resource": {err: fmt.Errorf("so: %w", &meta.NoResourceMatchError{}), want: true},
+	} {
+		if got := gang.NotServed(tc.err); got != tc.want {
+			t.Errorf("%s: want %t, got %t", name, tc.want, got)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -157,23 +158,12 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 	pods := w.server.table(corev1.SchemeGroupVersion.WithKind("Pod"))
 	services := w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))
 	cached := []*table{w.jobs, pods, services}
-	if keeper, ok := author.(controller.ObjectKeeper[J]); ok {
-		for _, o := range keeper.ObjectKinds() {
-			gvk, err := apiutil.GVKForObject(o, scheme)
-			if err != nil {
-				return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", o, err)
-			}
-			cached = append(cached, w.server.table(gvk))
+	for _, o := range furtherKinds(author, o.Gang) {
+		gvk, err := apiutil.GVKForObject(o, scheme)
+		if err != nil {
+			return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", o, err)
 		}
-	}
-	if o.Gang != nil {
-		for _, o := range o.Gang.Kinds() {
-			gvk, err := apiutil.GVKForObject(o, scheme)
-			if err != nil {
-				return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", o, err)
-			}
-			cached = append(cached, w.server.table(gvk))
-		}
+		cached = append(cached, w.server.table(gvk))
 	}
 	for _, t := range cached {
 		w.lenses[t] = lensOf(t, scheme)
@@ -217,6 +207,18 @@ func (w *World) startNodes(pods *table, o Options) {
 	for i := range w.kubelet.nodes {
 		w.server.insert(nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + strconv.Itoa(i)}})
 	}
+}
+
+// furtherKinds are the kinds of objects that jobs have beside their pods and services.
+func furtherKinds[J client.Object](author controller.ControllerInterface[J], scheduler gang.Scheduler) []client.Object {
+	var kinds []client.Object
+	if keeper, ok := author.(controller.ObjectKeeper[J]); ok {
+		kinds = keeper.ObjectKinds()
+	}
+	if scheduler != nil {
+		kinds = append(slices.Clone(kinds), scheduler.Kinds()...)
+	}
+	return kinds
 }
 
 // chooseOdds lets chance decide how wild a run is, so that some runs show one

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,12 +51,7 @@ func gang(d *decision) bool {
 
 // started tells whether pods of the job are there that have not ended.
 func (d *decision) started() bool {
-	for _, p := range d.in.Pods {
-		if IsLive(p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.in.Pods, IsLive)
 }
 
 // IsLive tells whether a pod is there to stay: it has not ended and is not being
@@ -103,16 +99,20 @@ func (d *decision) saysGangWaits() bool {
 // gangWaitsFor says why the gang waits and since when, or "" if it does not: what the
 // scheduler says of a pod, and of the group as a whole.
 func (d *decision) gangWaitsFor() (string, time.Time) {
-	g := d.in.Gang
-	if g == nil {
+	switch g := d.in.Gang; {
+	case g == nil:
 		return "", time.Time{}
-	}
-	if g.Hold && !d.started() {
-		if g.Why == "" {
-			return "", time.Time{}
-		}
+	case !g.Hold || d.started():
+		return d.podsWaitFor(g)
+	case g.Why == "":
+		return "", time.Time{}
+	default:
 		return fmt.Sprintf("%s waits until all its pods can start together: %s", d.jobName(), g.Why), g.Since
 	}
+}
+
+// podsWaitFor says why pods that are there have no node.
+func (d *decision) podsWaitFor(g *Gang) (string, time.Time) {
 	unbound, total, why, since := 0, 0, "", g.Since
 	d.tally.each(func(s *slot) {
 		total++

@@ -265,14 +265,13 @@ func waits(t *testing.T, b *Backend) {
 	if c := w.job().Status.Condition(commonv1.JobStalled); c != nil {
 		t.Errorf("to wait for a moment is nothing to tell of: %s", c.Message)
 	}
-	version := ""
 	if w.beforeAdmission(4) == 0 {
 		w.runFor(time.Minute)
 		c := w.job().Status.Condition(commonv1.JobStalled)
 		if c == nil || !strings.Contains(c.Message, b.Says) {
 			t.Fatalf("the job does not tell why it waits, %q, but %+v", b.Says, w.job().Status.Conditions)
 		}
-		version = w.job().ResourceVersion
+		version := w.job().ResourceVersion
 		w.runFor(time.Hour)
 		if now := w.job().ResourceVersion; now != version {
 			t.Errorf("a job that waits writes its status, from version %s to %s", version, now)

@@ -23,8 +23,8 @@ import (
 	"github.com/jobkit/jobkit/jobtest"
 )
 
-// inWorld runs a job of one Master and two Workers with a gang scheduler for a while.
-func inWorld(t *testing.T, scheduler string, change func(*testv1.TestJob), others ...client.Object) *jobtest.World {
+// inWorld runs a job of one Master and two Workers with the coscheduling plugin for a while.
+func inWorld(t *testing.T, change func(*testv1.TestJob), others ...client.Object) *jobtest.World {
 	t.Helper()
 	known := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme} {
@@ -33,7 +33,7 @@ func inWorld(t *testing.T, scheduler string, change func(*testv1.TestJob), other
 		}
 	}
 	w, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, known, jobtest.Options{
-		Gang: gang.ByName(scheduler, gang.Options{}),
+		Gang: gang.ByName("coscheduling", gang.Options{}),
 		Fate: func(*corev1.Pod) jobtest.Fate { return jobtest.Fate{Start: time.Second, Run: time.Hour} },
 	})
 	if err != nil {
@@ -78,7 +78,7 @@ func podGroup(t *testing.T, w *jobtest.World) *unstructured.Unstructured {
 
 // TestRow63: priorities are those of the priority classes that there are.
 func TestRow63(t *testing.T) {
-	w := inWorld(t, "coscheduling", func(job *testv1.TestJob) {
+	w := inWorld(t, func(job *testv1.TestJob) {
 		job.Spec.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{MinAvailable: new(int32(2))}
 		job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.PriorityClassName = "high"
 		job.Spec.TestReplicaSpecs[testv1.Master].Template.Spec.PriorityClassName = "unknown"
@@ -92,7 +92,7 @@ func TestRow63(t *testing.T) {
 
 // TestRow64: what others set in a group stays, and nothing is written for it.
 func TestRow64(t *testing.T) {
-	w := inWorld(t, "coscheduling", func(*testv1.TestJob) {})
+	w := inWorld(t, func(*testv1.TestJob) {})
 	u := podGroup(t, w)
 	spec, _ := u.Object["spec"].(map[string]any)
 	spec["minTaskMember"] = map[string]any{"worker": int64(1)}
@@ -122,7 +122,7 @@ func TestRow64(t *testing.T) {
 // TestRow69: a template that names another scheduler is left alone, and one event says
 // so.
 func TestRow69(t *testing.T) {
-	w := inWorld(t, "coscheduling", func(job *testv1.TestJob) {
+	w := inWorld(t, func(job *testv1.TestJob) {
 		job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.SchedulerName = "mine"
 	})
 	told := 0
@@ -157,7 +157,7 @@ func TestRow69(t *testing.T) {
 // TestPodsWithoutAGroup: a job whose pods were made without a group goes on without, so
 // that a pod which is replaced does not wait for those that will never join it.
 func TestPodsWithoutAGroup(t *testing.T) {
-	w := inWorld(t, "coscheduling", func(*testv1.TestJob) {})
+	w := inWorld(t, func(*testv1.TestJob) {})
 	var pods corev1.PodList
 	if err := w.Client().List(t.Context(), &pods); err != nil {
 		t.Fatal(err)

@@ -52,20 +52,26 @@ func PodRequests(pod *corev1.PodSpec) corev1.ResourceList {
 		addAll(total, requests(&pod.Containers[i].Resources))
 	}
 	raise(total, initial)
-	if r := pod.Resources; r != nil {
-		for name, q := range r.Limits {
-			if _, asked := total[name]; !asked && podLevel(name) {
-				total[name] = q
-			}
-		}
-		for name, q := range r.Requests {
-			if podLevel(name) {
-				total[name] = q
-			}
-		}
+	if pod.Resources != nil {
+		asAWhole(total, pod.Resources)
 	}
 	addAll(total, pod.Overhead)
 	return total
+}
+
+// asAWhole puts what a pod asks for as a whole in the place of what its containers do. A
+// limit counts where nothing else is said.
+func asAWhole(total corev1.ResourceList, r *corev1.ResourceRequirements) {
+	for name, q := range r.Limits {
+		if _, asked := total[name]; !asked && podLevel(name) {
+			total[name] = q
+		}
+	}
+	for name, q := range r.Requests {
+		if podLevel(name) {
+			total[name] = q
+		}
+	}
 }
 
 // podLevel tells whether a resource can be asked for by a pod as a whole.

@@ -79,7 +79,8 @@ func (Scheduler) Patch(wanted, found client.Object) map[string]any {
 	switch w := wanted.(type) {
 	case *schedulingv1beta1.Workload:
 		f, ok := found.(*schedulingv1beta1.Workload)
-		if !ok || len(f.Spec.PodGroupTemplates) != 1 || sameSize(&w.Spec.PodGroupTemplates[0].SchedulingPolicy, &f.Spec.PodGroupTemplates[0].SchedulingPolicy) {
+		if !ok || len(f.Spec.PodGroupTemplates) != 1 ||
+			sameSize(&w.Spec.PodGroupTemplates[0].SchedulingPolicy, &f.Spec.PodGroupTemplates[0].SchedulingPolicy) {
 			return nil
 		}
 		// A merge patch replaces lists as a whole: all but the size stays.

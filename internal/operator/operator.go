@@ -167,7 +167,8 @@ func (o *options) announce(kinds []operators.Kind) {
 	for _, k := range kinds {
 		names = append(names, k.Name)
 	}
-	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace, "gangScheduler", o.gangScheduler, "leaderElection", o.leaderElect)
+	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace,
+		"gangScheduler", o.gangScheduler, "leaderElection", o.leaderElect)
 	if len(o.ignored) > 0 {
 		log.Info("There is no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
 	}

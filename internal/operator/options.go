@@ -218,4 +218,6 @@ func (o *options) selected() []operators.Kind {
 }
 
 // gang is the gang scheduler, or nil.
-func (o *options) gang() gang.Scheduler { return gang.ByName(o.gangScheduler, gang.Options{}) }
+func (o *options) gang() gang.Scheduler { //nolint:ireturn // which one it is, the name decides
+	return gang.ByName(o.gangScheduler, gang.Options{})
+}

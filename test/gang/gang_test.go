@@ -35,7 +35,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 // cluster is what all tests share: four nodes, each with room for one pod.
 var cluster client.WithWatch

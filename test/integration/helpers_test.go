@@ -25,7 +25,7 @@ import (
 
 // patience is how long a test waits for what must happen. It is generous because
 // the machine may be busy; nothing waits longer than it must.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 func containsRace(log []byte) bool { return bytes.Contains(log, []byte("DATA RACE")) }
 

@@ -27,7 +27,7 @@ import (
 
 // patience is how long a test waits for what must happen. It is generous because
 // the machine may be busy; nothing waits longer than it must.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // eventually waits until a check returns "", and fails with what it said last.
 func eventually(t *testing.T, what string, check func(context.Context) string) {

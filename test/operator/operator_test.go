@@ -42,7 +42,7 @@ const (
 	late = "kubeflow.org_jaxjobs.yaml"
 	home = "jobkit-system"
 	// patience is how long a test waits for what must happen, on a busy machine.
-	patience = 90 * time.Second
+	patience = 3 * time.Minute
 )
 
 // cluster is the control plane that the tests share.

@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +22,6 @@ import (
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/internal/operator"
 )
 
 // TestVolcano runs the operator with objects whose Go types are another project's: the
@@ -29,9 +31,21 @@ func TestVolcano(t *testing.T) {
 		"--kubeconfig=" + kubeconfig, "--kinds=tfjob", "--gang-scheduler-name=volcano",
 		"--metrics-bind-address=0", "--health-probe-bind-address=0",
 	}
-	none := func(string) string { return "" }
+	binary := filepath.Join(t.TempDir(), "operator")
+	build := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary, "../../cmd/operator")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the operator: %v\n%s", err, out)
+	}
+	// A process of its own: the loggers of the Kubernetes libraries are global.
 	var said log
-	if code := operator.Main(t.Context(), flags, none, &said, &said); code != 1 ||
+	operate := func(ctx context.Context) int {
+		process := exec.CommandContext(ctx, binary, flags...)
+		process.Cancel = func() error { return process.Process.Signal(os.Interrupt) }
+		process.Stdout, process.Stderr = &said, &said
+		_ = process.Run() // The exit code says it.
+		return process.ProcessState.ExitCode()
+	}
+	if code := operate(t.Context()); code != 1 ||
 		!strings.Contains(said.String(), "--gang-scheduler-name is volcano, but the cluster does not serve its objects") {
 		t.Errorf("without the CRD the operator ends, and says why; got code %d and\n%s", code, said.String())
 	}
@@ -44,7 +58,7 @@ func TestVolcano(t *testing.T) {
 		}
 		return ""
 	})
-	go func() { ended <- operator.Main(ctx, flags, none, &said, &said) }()
+	go func() { ended <- operate(ctx) }()
 	defer func() {
 		cancel()
 		if code := <-ended; code != 0 {

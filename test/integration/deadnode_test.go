@@ -110,12 +110,17 @@ func startOnNode(t *testing.T, name string, run commonv1.RunPolicy) *nodeTest {
 	node.Status = corev1.NodeStatus{Capacity: room, Allocatable: room, Conditions: []corev1.NodeCondition{{
 		Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Test", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
 	}}}
+	// No kubelet is there: pods of other tests must not come here, where they would
+	// never run.
+	own := corev1.Taint{Key: testNode(ns), Effect: corev1.TaintEffectNoSchedule}
+	node.Spec.Taints = []corev1.Taint{own}
 	create(t, node)
 	t.Cleanup(func() { _ = cluster.client.Delete(context.Background(), node) })
 
 	worker := replicas(2, "run-for", "500ms") // On a node that works.
 	worker.RestartPolicy = commonv1.RestartPolicyExitCode
 	worker.Template.Spec.NodeSelector = map[string]string{testNode(ns): ""}
+	worker.Template.Spec.Tolerations = []corev1.Toleration{{Key: own.Key, Operator: corev1.TolerationOpExists, Effect: own.Effect}}
 	worker.Template.Spec.TerminationGracePeriodSeconds = new(int64(1))
 	n := &nodeTest{job: newJob(ns, "job", nil, worker), node: node, pods: map[string]types.UID{}}
 	n.job.Spec.RunPolicy = run

@@ -29,7 +29,8 @@ func (c *JobController[J]) ask(ctx context.Context, in *plan.Input, method strin
 
 // panicked logs a panic, and returns what the job says of it.
 func panicked(ctx context.Context, method string, p any) error {
-	log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "The operator's own code panicked", "method", method, "stack", string(debug.Stack()))
+	log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "The operator's own code panicked",
+		"method", method, "stack", string(debug.Stack()))
 	return fmt.Errorf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)
 }
 
@@ -72,5 +73,5 @@ func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r Replica,
 			err = panicked(ctx, "SetClusterSpec", p)
 		}
 	}()
-	return c.Controller.SetClusterSpec(job, r, template) //nolint:wrapcheck // it is the job's message
+	return c.Controller.SetClusterSpec(job, r, template)
 }

@@ -29,7 +29,7 @@ func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error 
 	for _, k := range kinds {
 		gvk, err := apiutil.GVKForObject(k.Job, mgr.GetScheme())
 		if err != nil {
-			return err
+			return fmt.Errorf("the scheme does not know the kind %s: %w", k.Name, err)
 		}
 		s.missing = append(s.missing, missing{kind: k, gvk: gvk})
 	}

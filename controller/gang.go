@@ -146,20 +146,10 @@ func (c *JobController[J]) gangObjects(
 func (c *JobController[J]) compareGroup(
 	in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, client.Object, error) {
-	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
-	if err != nil {
-		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)
+	o, f, err := c.match(in, wanted, found)
+	if err != nil || f == nil {
+		return o, f, err
 	}
-	wanted.GetObjectKind().SetGroupVersionKind(gvk)
-	plan.Claim(in, wanted)
-	key := childName{gvk.Kind, wanted.GetName()}
-	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted}
-	f, ok := found[key]
-	if !ok {
-		return o, nil, nil
-	}
-	delete(found, key)
-	o.UID, o.Version, o.Leaving = f.GetUID(), f.GetResourceVersion(), f.GetDeletionTimestamp() != nil
 	o.Patch = maps.Clone(c.set.gang.scheduler.Patch(wanted, f))
 	if metadata := plan.Difference(ownMetadata(wanted), ownMetadata(f)); metadata != nil {
 		if o.Patch == nil {

@@ -63,23 +63,15 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	return out, nil
 }
 
-// compare sets one wanted object beside the one that is there, and takes that off
-// the list.
+// compare sets one object that the author wants beside the one that is there.
 func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found map[childName]client.Object) (plan.Object, error) {
-	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
+	o, f, err := c.match(in, wanted, found)
 	if err != nil {
-		return plan.Object{}, reconcile.TerminalError(fmt.Errorf("Objects() of %s wants a %T, which the scheme does not know: %w", in.Kind.Name, wanted, err))
+		return o, reconcile.TerminalError(fmt.Errorf("Objects() of %s wants an object of no known kind: %w", in.Kind.Name, err))
 	}
-	wanted.GetObjectKind().SetGroupVersionKind(gvk)
-	plan.Claim(in, wanted)
-	key := childName{gvk.Kind, wanted.GetName()}
-	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted}
-	f, ok := found[key]
-	if !ok {
+	if f == nil {
 		return o, nil
 	}
-	delete(found, key)
-	o.UID, o.Version, o.Leaving = f.GetUID(), f.GetResourceVersion(), f.GetDeletionTimestamp() != nil
 	w, err := content(wanted)
 	if err != nil {
 		return o, err
@@ -90,6 +82,28 @@ func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found m
 	}
 	o.Patch = plan.Difference(w, have)
 	return o, nil
+}
+
+// match makes a wanted object the job's, and finds the one that is there, or nil. It
+// takes that off the list.
+func (c *JobController[J]) match(
+	in *plan.Input, wanted client.Object, found map[childName]client.Object,
+) (plan.Object, client.Object, error) {
+	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
+	if err != nil {
+		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)
+	}
+	wanted.GetObjectKind().SetGroupVersionKind(gvk)
+	plan.Claim(in, wanted)
+	key := childName{gvk.Kind, wanted.GetName()}
+	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted}
+	f, ok := found[key]
+	if !ok {
+		return o, nil, nil
+	}
+	delete(found, key)
+	o.UID, o.Version, o.Leaving = f.GetUID(), f.GetResourceVersion(), f.GetDeletionTimestamp() != nil
+	return o, f, nil
 }
 
 // content is what an object says, without what the API server adds to it.

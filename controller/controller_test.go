@@ -438,6 +438,21 @@ func TestOwnWritesAreNotRepeated(t *testing.T) {
 	}
 }
 
+func TestOwnWritesOfALongLookAreRemembered(t *testing.T) {
+	b := newBench(t, &blind{}, testJob(3))
+	b.fail = func(call string) error {
+		if strings.HasPrefix(call, "create") {
+			b.clock.SetTime(b.clock.Now().Add(3 * time.Second)) // a large job, or a slow API server
+		}
+		return nil
+	}
+	mustReconcile(t, b)
+	writes, _, err := b.reconcile()
+	if err != nil || len(writes) > 0 {
+		t.Errorf("what was written a moment ago, late in a long look, must not be written again: %v, %v", writes, err)
+	}
+}
+
 // blind is a TestJob controller whose cache never shows a pod or a service.
 type blind struct{ testjob.Controller }
 

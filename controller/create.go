@@ -37,7 +37,7 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 func (c *JobController[J]) created(ctx context.Context, job J, in *plan.Input, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.memory.wroteChild(job, kind, o, in.Now)
+		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())
 		return result{done: true}
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), apierrors.IsNotFound(err):
 		// The namespace is going away, and the job with it.

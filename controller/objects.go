@@ -265,7 +265,7 @@ func (c *JobController[J]) updateService(ctx context.Context, job J, in *plan.In
 func (c *JobController[J]) updated(job J, in *plan.Input, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.memory.wroteChild(job, kind, o, in.Now)
+		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())
 		return result{done: true}
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		return result{} // The cache will show what it is like now.

@@ -38,14 +38,29 @@ func BenchmarkDecideCreate(b *testing.B) {
 // there are. Allocations are counted, because they are the same on every machine; a
 // number below 100 becomes a string without one, so jobs that small are no measure.
 func TestAllocationsGrowWithReplicas(t *testing.T) {
-	perReplica := func(n int32) float64 {
-		m := steadyJob(n)
-		return testing.AllocsPerRun(3, func() { plan.Decide(&m.in, plan.TallyOf(&m.in), nil) }) / float64(n)
+	tests := map[string]struct {
+		reason string
+		job    func(workers int32) *model
+		most   float64 // allocations per replica
+	}{
+		"AtRest": {reason: "a look that finds nothing to do makes nothing per replica, or a slice that grows", job: steadyJob, most: 0.01},
+		"Create": {
+			reason: "a look at which all pods are missing makes a few things per replica, however many there are",
+			job:    func(n int32) *model { return newModel(map[commonv1.ReplicaType]int32{worker: n}) }, most: 6,
+		},
 	}
-	few, many := perReplica(1_000), perReplica(10_000)
-	t.Logf("allocations per replica: %.2f of 1,000, %.2f of 10,000", few, many)
-	if many > 1.5*few {
-		t.Errorf("a look allocates %.2f times per replica of 10,000, and %.2f of 1,000: want at most 1.5 times as much", many, few)
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			allocations := func(n int32) float64 {
+				m := tc.job(n)
+				return testing.AllocsPerRun(3, func() { plan.Decide(&m.in, plan.TallyOf(&m.in), nil) })
+			}
+			each := (allocations(10_000) - allocations(1_000)) / 9_000
+			t.Logf("%.3f allocations for each replica beyond 1,000", each)
+			if each > tc.most {
+				t.Errorf("%s: want at most %.2f allocations for each replica beyond 1,000, got %.3f", tc.reason, tc.most, each)
+			}
+		})
 	}
 }
 

@@ -231,7 +231,7 @@ func TestTally(t *testing.T) {
 		{Type: master, States: []plan.ReplicaState{plan.Active}},
 		{Type: worker, States: []plan.ReplicaState{plan.Succeeded, plan.Failed, plan.Leaving, plan.Missing, plan.Pending, plan.Replaced}},
 	}}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(plan.TypeTally{}), cmpopts.IgnoreFields(plan.TypeTally{}, "Counts")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(plan.Tally{}, plan.TypeTally{}), cmpopts.IgnoreFields(plan.TypeTally{}, "Counts")); diff != "" {
 		t.Errorf("each replica is in one state (-want +got):\n%s", diff)
 	}
 	for state, want := range map[plan.ReplicaState]int{plan.Active: 1, plan.Failed: 1, "Nonsense": 0} {

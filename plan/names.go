@@ -23,6 +23,33 @@ func PodName(job string, t commonv1.ReplicaType, index int32) string {
 	return string(strconv.AppendInt(append(name, '-'), int64(index), 10))
 }
 
+// podNames are the names of the pods of one replica type: a look tells by them which
+// replica a pod is, without making the names of all.
+type podNames struct {
+	prefix string
+	// whole is true when the prefix is the whole name.
+	whole bool
+}
+
+func (k *Kind) podNames(job string, t commonv1.ReplicaType) podNames {
+	first := k.PodName(job, t, 0)
+	if role := k.Role(t); role != nil && role.Unnumbered {
+		return podNames{prefix: first, whole: true}
+	}
+	return podNames{prefix: strings.TrimSuffix(first, "0")}
+}
+
+// index is that of the replica whose pod has a name.
+func (n podNames) index(pod string) (int, bool) {
+	digits, ok := strings.CutPrefix(pod, n.prefix)
+	if n.whole || !ok {
+		return 0, ok && digits == ""
+	}
+	i, err := strconv.Atoi(digits)
+	// "007" and "+7" are numbers, but no name has them.
+	return i, err == nil && (digits[0] >= '1' && digits[0] <= '9' || digits == "0")
+}
+
 // Host is the host name at which a pod of a job is reached from its namespace:
 // <pod> where each replica has a service (or none has), <pod>.<job> where the job has
 // one. With ".<namespace>.svc" behind it, it is reached from everywhere in the cluster.

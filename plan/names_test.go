@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
@@ -50,4 +53,59 @@ func TestCount(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhoseReplicaAPodIs: a pod is a replica by its exact name; every other pod of the
+// job is one too many.
+func TestWhoseReplicaAPodIs(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		name   string
+		stray  bool
+	}{
+		"Replica":      {reason: "the name that the library gives", name: "job-worker-12"},
+		"First":        {reason: "indexes begin with 0", name: "job-worker-0"},
+		"OtherType":    {reason: "each type has its own names", name: "job-master-0"},
+		"Beyond":       {reason: "the job wants 13 workers", name: "job-worker-13", stray: true},
+		"LeadingZeros": {reason: "no index is written so", name: "job-worker-012", stray: true},
+		"Sign":         {reason: "no index is written so", name: "job-worker-+12", stray: true},
+		"Negative":     {reason: "there is no such index", name: "job-worker--1", stray: true},
+		"NoIndex":      {reason: "these replicas are numbered", name: "job-worker-", stray: true},
+		"NoNumber":     {reason: "an index is a number", name: "job-worker-12x", stray: true},
+		"Huge":         {reason: "no number holds it", name: "job-worker-99999999999999999999", stray: true},
+		"UnknownType":  {reason: "the kind has no such type", name: "job-chief-0", stray: true},
+		"OtherJob":     {reason: "the name of another job begins it", name: "job2-worker-0", stray: true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 13})
+			m.in.Pods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: tc.name, UID: "it"}}}
+			found := false
+			for _, a := range m.decide().Actions {
+				if a, ok := a.(plan.DeletePod); ok && a.UID == "it" {
+					found = true
+				}
+				if a, ok := a.(plan.CreatePod); ok && a.Name == tc.name {
+					t.Errorf("%s: %s is there, and is created", tc.reason, tc.name)
+				}
+			}
+			if found != tc.stray {
+				t.Errorf("%s: pod %s is deleted: %v, want %v", tc.reason, tc.name, found, tc.stray)
+			}
+		})
+	}
+	t.Run("Unnumbered", func(t *testing.T) {
+		m := newModel(map[commonv1.ReplicaType]int32{master: 1})
+		m.in.Kind.Role(master).Unnumbered = true
+		for _, name := range []string{"job-master", "job-master-0"} {
+			m.in.Pods = append(m.in.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}})
+		}
+		want := []plan.Action{
+			plan.DeletePod{Name: "job-master-0", UID: "job-master-0", Reason: "the job does not want this replica"},
+			plan.CreateService{Name: "job", Reason: "the job has one"},
+		}
+		if diff := cmp.Diff(want, m.decide().Actions); diff != "" {
+			t.Errorf("a replica without a number has a name without one (-want +got):\n%s", diff)
+		}
+	})
 }

@@ -12,10 +12,8 @@ import (
 // replicas beyond the number wanted or of a type that is gone, and those that
 // carry a name which the job never gave.
 func surplus(d *decision) bool {
-	wanted := make(map[string]bool, len(d.in.Pods))
-	d.tally.each(func(s *slot) { wanted[s.name] = true })
-	for _, p := range d.in.Pods {
-		if !wanted[p.Name] && p.DeletionTimestamp == nil {
+	for _, p := range d.tally.strays {
+		if p.DeletionTimestamp == nil {
 			d.act(DeletePod{Name: p.Name, UID: p.UID, Reason: "the job does not want this replica"})
 		}
 	}
@@ -57,7 +55,7 @@ func (d *decision) oldGangIsThere() bool {
 	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
 	d.tally.each(func(s *slot) {
 		found = found || d.replaced(s) &&
-			(whole || podAttempt(s.pod, d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
+			(whole || s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
 	})
 	return found
 }

@@ -127,7 +127,7 @@ func (d *decision) leaveBehind(s *slot) {
 		return
 	}
 	at := d.attempt(s)
-	if skipped := podAttempt(s.pod, at) + 1 - at; skipped > 0 {
+	if skipped := s.podAttempt(at) + 1 - at; skipped > 0 {
 		d.addAttempts(s, skipped, skipped)
 	}
 }
@@ -177,7 +177,11 @@ func (d *decision) attempt(s *slot) int32 {
 // replaced tells whether the pod of a replica is of an earlier attempt than the
 // planned status says.
 func (d *decision) replaced(s *slot) bool {
-	return s.pod != nil && podAttempt(s.pod, d.attempt(s)) < d.attempt(s)
+	if s.pod == nil {
+		return false
+	}
+	at := d.attempt(s)
+	return s.podAttempt(at) < at
 }
 
 // delay is how long after a failure the given attempt may start. ran is how long

@@ -33,6 +33,9 @@ const (
 // Tally is the state of every replica of a job.
 type Tally struct {
 	Types []TypeTally
+
+	// strays are the pods that are no replica which the job wants.
+	strays []*corev1.Pod
 }
 
 // TypeTally is the state of the replicas of one type.
@@ -52,6 +55,7 @@ type slot struct {
 	index   int32
 	name    string // of its pod
 	attempt int32  // the attempt that the status says the replica is at
+	label   int32  // the attempt that the pod's label says it is, 0 if that makes no sense
 	state   ReplicaState
 	pod     *corev1.Pod // nil if missing
 }
@@ -99,37 +103,71 @@ func (t *Tally) each(f func(*slot)) {
 // replica by its name, which cannot change and of which there is only one, so a
 // strange label neither hides a pod nor makes one count twice.
 func TallyOf(in *Input) *Tally {
-	byName := make(map[string]*corev1.Pod, len(in.Pods))
-	for _, p := range in.Pods {
-		byName[p.Name] = p
-	}
 	t := &Tally{}
 	for _, typ := range in.types() {
 		n := in.replicas(typ)
-		tt := TypeTally{
+		t.Types = append(t.Types, TypeTally{
 			Type:   typ,
 			States: make([]ReplicaState, n),
 			Counts: commonv1.ReplicaStatus{Selector: TypeLabels(in.Kind, in.Job.Name, typ).String()},
 			slots:  make([]slot, n),
-		}
-		done := in.remembered(typ)
-		for i := range n {
-			name := in.Kind.PodName(in.Job.Name, typ, i)
-			s := slot{typ: typ, index: i, name: name, attempt: attemptOf(&in.Status, typ, i), pod: byName[name]}
-			s.state = s.classify(in, done)
-			tt.slots[i], tt.States[i] = s, s.state
-			switch {
-			case s.pod != nil && s.state == Leaving && s.pod.Status.Phase == corev1.PodFailed:
-				// It was stopped, which is no failure.
-			case s.pod != nil:
-				countPhase(&tt.Counts, s.pod.Status.Phase)
-			case s.state == Succeeded:
-				tt.Counts.Succeeded++
-			}
-		}
-		t.Types = append(t.Types, tt)
+		})
+	}
+	t.assign(in)
+	for i := range t.Types {
+		t.Types[i].fill(in)
 	}
 	return t
+}
+
+// assign gives each pod to the replica whose name it has.
+func (t *Tally) assign(in *Input) {
+	names := make([]podNames, 0, len(t.Types))
+	for i := range t.Types {
+		names = append(names, in.Kind.podNames(in.Job.Name, t.Types[i].Type))
+	}
+	for _, p := range in.Pods {
+		if s := t.slotOf(p.Name, names); s != nil {
+			s.pod = p
+		} else {
+			t.strays = append(t.strays, p)
+		}
+	}
+}
+
+// slotOf finds the replica whose pod has a name, or nil.
+func (t *Tally) slotOf(pod string, names []podNames) *slot {
+	for i := range t.Types {
+		if index, ok := names[i].index(pod); ok && index < len(t.Types[i].slots) {
+			return &t.Types[i].slots[index]
+		}
+	}
+	return nil
+}
+
+// fill says of each replica of a type where its pod stands.
+func (t *TypeTally) fill(in *Input) {
+	done, container := in.remembered(t.Type), in.mainContainer(t.Type)
+	for i := range t.slots {
+		s := &t.slots[i]
+		s.typ, s.index = t.Type, int32(i) //nolint:gosec // at most MaxReplicas
+		s.attempt = attemptOf(&in.Status, t.Type, s.index)
+		if s.pod != nil {
+			s.name, s.label = s.pod.Name, attemptLabel(s.pod)
+		} else {
+			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
+		}
+		s.state = s.classify(container, done)
+		t.States[i] = s.state
+		switch {
+		case s.pod != nil && s.state == Leaving && s.pod.Status.Phase == corev1.PodFailed:
+			// It was stopped, which is no failure.
+		case s.pod != nil:
+			countPhase(&t.Counts, s.pod.Status.Phase)
+		case s.state == Succeeded:
+			t.Counts.Succeeded++
+		}
+	}
 }
 
 // attemptOf is the attempt that a status says a replica is at.
@@ -142,17 +180,17 @@ func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) 
 }
 
 // classify names the state of a replica. The first case that fits decides.
-func (s *slot) classify(in *Input, done indexes) ReplicaState {
+func (s *slot) classify(container string, done indexes) ReplicaState {
 	switch {
 	case s.pod == nil && done[s.index]:
 		return Succeeded
 	case s.pod == nil:
 		return Missing
-	case podAttempt(s.pod, s.attempt) < s.attempt:
+	case s.podAttempt(s.attempt) < s.attempt:
 		return Replaced
 	case s.pod.Status.Phase == corev1.PodSucceeded:
 		return Succeeded
-	case s.pod.Status.Phase == corev1.PodFailed && failedByItself(s.pod, in.mainContainer(s.typ)):
+	case s.pod.Status.Phase == corev1.PodFailed && failedByItself(s.pod, container):
 		return Failed
 	case s.pod.DeletionTimestamp != nil:
 		return Leaving
@@ -179,11 +217,19 @@ func countPhase(c *commonv1.ReplicaStatus, phase corev1.PodPhase) {
 // billion times.
 const maxAttempt = 1 << 30
 
-// podAttempt is the attempt that a pod is, by its label; at is the one that its
-// replica is at. A label that makes no sense stands for the first attempt.
-func podAttempt(p *corev1.Pod, at int32) int32 {
+// podAttempt is the attempt that the replica's pod is, by its label; at is the one that
+// the replica is at. A label that makes no sense stands for the first attempt.
+func (s *slot) podAttempt(at int32) int32 {
+	if s.label > max(at, maxAttempt) {
+		return 0
+	}
+	return s.label
+}
+
+// attemptLabel reads the label.
+func attemptLabel(p *corev1.Pod) int32 {
 	n, err := strconv.ParseInt(p.Labels[commonv1.AttemptLabel], 10, 32)
-	if err != nil || n < 0 || n > int64(max(at, maxAttempt)) {
+	if err != nil || n < 0 {
 		return 0
 	}
 	return int32(n)

@@ -473,8 +473,11 @@ func TestSlowStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One service, then a batch of two.
-	want := []string{"create pod job-worker-0", "create pod job-worker-1", "create service job", "write status of testjob job"}
+	// One service, then a batch of four.
+	want := []string{
+		"create pod job-worker-0", "create pod job-worker-1", "create pod job-worker-2", "create pod job-worker-3",
+		"create service job", "write status of testjob job",
+	}
 	if diff := cmp.Diff(want, sorted(writes)); diff != "" {
 		t.Errorf("creates that are bound to fail are not tried a hundred times (-want +got):\n%s", diff)
 	}

@@ -12,10 +12,12 @@ import (
 	"github.com/jobkit/jobkit/plan"
 )
 
-// How actions are carried out: neighbours of the same verb in batches of 1, 2, 4
+// How actions are carried out: neighbours of the same verb in batches of 1, 4, 16
 // and so on, so that a request which is bound to fail fails once, not a thousand
-// times.
+// times. Batches wait for each other, so a job of four replicas and a service must
+// not need more than two.
 const (
+	batchGrowth              = 4
 	maxBatch                 = 500
 	defaultMaxParallelWrites = 64
 )
@@ -112,12 +114,12 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 	return first
 }
 
-// slowStart calls f for 0 to n-1 in batches that double, each in parallel, at most
+// slowStart calls f for 0 to n-1 in batches that grow, each in parallel, at most
 // width at a time. After a batch with a general failure it stops. It returns the
 // results of those that were called.
 func slowStart(n, width int, f func(int) result) []result {
 	results := make([]result, 0, n)
-	for size := 1; len(results) < n; size = min(2*size, maxBatch) {
+	for size := 1; len(results) < n; size = min(batchGrowth*size, maxBatch) {
 		start := len(results)
 		batch := make([]result, min(size, n-start))
 		parallel(len(batch), width, func(i int) { batch[i] = f(start + i) })

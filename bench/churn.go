@@ -120,18 +120,10 @@ func (f *figures) latencies(begun []time.Time, ended func(int) time.Time) {
 // floorOfChurn has a bare client create the same pods and services at the same rate.
 // Its job has ended when its last pod has.
 func (b *bench) floorOfChurn(ctx context.Context, f *figures, t template) (*figures, error) {
-	if err := b.calibrate(ctx, f.line, t, max(f.pods()/5, 10)); err != nil {
-		return nil, err
-	}
-	w, clean, err := b.namespace(ctx)
+	floor, err := b.newFloor(ctx, f, t)
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.newBare(ctx, f.line, t, w.namespace)
-	if err != nil {
-		return nil, err
-	}
-	floor := f.ofFloor(c)
 	before, err := b.look(ctx, false, false)
 	if err != nil {
 		return nil, err
@@ -141,24 +133,24 @@ func (b *bench) floorOfChurn(ctx context.Context, f *figures, t template) (*figu
 		p.prefix, p.jobs = f.job(i), 1
 		return p
 	}
-	begun, err := b.steadily(ctx, f.jobs, func(i int) error { return c.create(ctx, one(i)) })
+	begun, err := b.steadily(ctx, f.jobs, func(i int) error {
+		c := *floor.bare // each has the job of its own pods
+		return c.create(ctx, one(i))
+	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.until(ctx, "all pods have ended", func(c counts) bool { return c.succeeded == f.pods() }); err != nil {
+	if _, err := floor.world.until(ctx, "all pods have ended", func(c counts) bool { return c.succeeded == f.pods() }); err != nil {
 		return nil, err
 	}
 	floor.latencies(begun, func(i int) time.Time {
 		last := time.Time{}
 		for r := range f.replicas {
-			if at := w.endedAt(one(i).pod(r)); at.After(last) {
+			if at := floor.world.endedAt(one(i).pod(r)); at.After(last) {
 				last = at
 			}
 		}
 		return last
 	})
-	if floor.spent, err = b.finish(ctx, before, false); err != nil {
-		return nil, err
-	}
-	return floor, clean()
+	return b.finishFloor(ctx, floor, before)
 }

@@ -64,27 +64,27 @@ func disguise(labels map[string]string) map[string]string {
 type bare struct {
 	b         *bench
 	kube      kubernetes.Interface
+	jobs      dynamic.ResourceInterface
 	template  template
 	namespace string
-	owner     metav1.OwnerReference
 	writers   int
+	// owners are the jobs by index, once they are created.
+	owners []metav1.OwnerReference
 }
 
-// newBare makes a client at a distance. Its objects have an owner, as an operator's
-// have: the garbage collector has the same work.
-func (b *bench) newBare(ctx context.Context, l *line, t template, namespace string) (*bare, error) {
+// newBare makes a client at a distance.
+func (b *bench) newBare(l *line, t template, namespace string) (*bare, error) {
 	kube, err := kubernetes.NewForConfig(protobuf(l.config))
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	owner := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "owner-"}}
-	if owner, err = kube.CoreV1().ConfigMaps(namespace).Create(ctx, owner, metav1.CreateOptions{}); err != nil {
-		return nil, fmt.Errorf("making an owner: %w", err)
+	jobs, err := dynamic.NewForConfig(l.config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	yes := true
 	return &bare{
-		b: b, kube: kube, template: t, namespace: namespace, writers: l.writers,
-		owner: metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID, Controller: &yes, BlockOwnerDeletion: &yes},
+		b: b, kube: kube, jobs: jobs.Resource(b.kind.gvr()).Namespace(namespace),
+		template: t, namespace: namespace, writers: l.writers,
 	}, nil
 }
 
@@ -124,7 +124,7 @@ func relabel(labels map[string]string, job string, index int) {
 
 func (c *bare) createPod(ctx context.Context, p batch, i int) error {
 	pod := c.template.pod.DeepCopy()
-	pod.Name, pod.OwnerReferences = p.pod(i), []metav1.OwnerReference{c.owner}
+	pod.Name, pod.OwnerReferences = p.pod(i), c.owners[i/p.replicas:][:1]
 	relabel(pod.Labels, p.job(i/p.replicas), i%p.replicas)
 	if pod.Spec.Hostname != "" && pod.Spec.Subdomain != "" {
 		pod.Spec.Hostname, pod.Spec.Subdomain = pod.Name, p.job(i/p.replicas)
@@ -135,21 +135,50 @@ func (c *bare) createPod(ctx context.Context, p batch, i int) error {
 
 func (c *bare) createService(ctx context.Context, p batch, i int) error {
 	service := c.template.service.DeepCopy()
-	service.OwnerReferences = []metav1.OwnerReference{c.owner}
 	job, index := i, 0
 	service.Name = p.job(i)
 	if p.services == perReplica {
 		job, index = i/p.replicas, i%p.replicas
 		service.Name = p.pod(i)
 	}
+	service.OwnerReferences = c.owners[job:][:1]
 	relabel(service.Labels, p.job(job), index)
 	relabel(service.Spec.Selector, p.job(job), index)
 	_, err := c.kube.CoreV1().Services(c.namespace).Create(ctx, service, metav1.CreateOptions{})
 	return err //nolint:wrapcheck // the API server's message names the object
 }
 
-// create makes services and then pods, as fast as the writers can.
+// createJob makes the object that owns the pods of a job: the job itself, which
+// somebody has to create for an operator, too. If there is an operator now that would
+// see it, another object stands in for it. With an owner, the garbage collector has the
+// same work as with an operator.
+func (c *bare) createJob(ctx context.Context, p batch, i int) error {
+	yes := true
+	owner := metav1.OwnerReference{Name: p.job(i), Controller: &yes, BlockOwnerDeletion: &yes}
+	var made metav1.Object
+	var err error
+	if c.b.operator.command == nil {
+		owner.APIVersion, owner.Kind = "v1", "ConfigMap"
+		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: owner.Name}}
+		made, err = c.kube.CoreV1().ConfigMaps(c.namespace).Create(ctx, object, metav1.CreateOptions{})
+	} else {
+		object := c.b.kind.manifest(job{name: owner.Name, replicas: p.replicas, services: p.services})
+		owner.APIVersion, owner.Kind = object.GetAPIVersion(), object.GetKind()
+		made, err = c.jobs.Create(ctx, object, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return err //nolint:wrapcheck // the API server's message names the object
+	}
+	owner.UID = made.GetUID()
+	c.owners[i] = owner
+	return nil
+}
+
+// create makes jobs, services and then pods, as fast as the writers can.
 func (c *bare) create(ctx context.Context, p batch) error {
+	if err := c.createJobs(ctx, p); err != nil {
+		return err
+	}
 	services := p.serviceCount()
 	return inParallel(services+p.pods(), c.writers, func(i int) error {
 		if i < services {
@@ -157,6 +186,12 @@ func (c *bare) create(ctx context.Context, p batch) error {
 		}
 		return c.createPod(ctx, p, i-services)
 	})
+}
+
+// createJobs makes the jobs alone.
+func (c *bare) createJobs(ctx context.Context, p batch) error {
+	c.owners = make([]metav1.OwnerReference, p.jobs)
+	return inParallel(p.jobs, c.writers, func(i int) error { return c.createJob(ctx, p, i) })
 }
 
 // createPods makes the pods alone.
@@ -229,24 +264,36 @@ func (b *bench) trial(ctx context.Context, l *line, t template, replicas, writer
 	if err != nil {
 		return 0, err
 	}
-	c, err := b.newBare(ctx, l, t, w.namespace)
+	c, err := b.newBare(l, t, w.namespace)
 	if err != nil {
 		return 0, err
 	}
 	c.writers = writers
+	p := batch{prefix: "trial", jobs: 1, replicas: replicas, services: b.kind.services[0]}
+	if err := c.createJobs(ctx, p); err != nil {
+		return 0, err
+	}
 	if err := b.quiet(ctx); err != nil {
 		return 0, err
 	}
 	begun := time.Now()
-	if err := c.createPods(ctx, batch{prefix: "trial", jobs: 1, replicas: replicas}); err != nil {
+	if err := c.createPods(ctx, p); err != nil {
 		return 0, err
 	}
 	took := time.Since(begun)
 	return took, clean()
 }
 
-// floorOf measures how long a bare client takes for the pods and services of f.
-func (b *bench) floorOf(ctx context.Context, f *figures, t template) (*figures, error) {
+// floor is a bare client in a namespace of its own, and what it takes there.
+type floor struct {
+	*bare
+	*figures
+	world *world
+	clean func() error
+}
+
+// newFloor prepares the floor of the figures of an operator.
+func (b *bench) newFloor(ctx context.Context, f *figures, t template) (*floor, error) {
 	if err := b.calibrate(ctx, f.line, t, max(f.pods()/5, 10)); err != nil {
 		return nil, err
 	}
@@ -254,26 +301,40 @@ func (b *bench) floorOf(ctx context.Context, f *figures, t template) (*figures, 
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.newBare(ctx, f.line, t, w.namespace)
+	c, err := b.newBare(f.line, t, w.namespace)
 	if err != nil {
 		return nil, err
 	}
-	floor := f.ofFloor(c)
+	return &floor{bare: c, figures: f.ofFloor(c), world: w, clean: clean}, nil
+}
+
+// floorOf measures how long a bare client takes for the jobs, pods and services of f.
+func (b *bench) floorOf(ctx context.Context, f *figures, t template) (*figures, error) {
+	floor, err := b.newFloor(ctx, f, t)
+	if err != nil {
+		return nil, err
+	}
 	before, err := b.look(ctx, false, false)
 	if err != nil {
 		return nil, err
 	}
 	begun := time.Now()
-	if err := c.create(ctx, floor.batch); err != nil {
+	if err := floor.create(ctx, floor.batch); err != nil {
 		return nil, err
 	}
-	if err := awaitCreated(ctx, w, floor, begun); err != nil {
+	if err := awaitCreated(ctx, floor.world, floor.figures, begun); err != nil {
 		return nil, err
 	}
-	if floor.spent, err = b.finish(ctx, before, false); err != nil {
+	return b.finishFloor(ctx, floor, before)
+}
+
+// finishFloor ends the measurement of a floor.
+func (b *bench) finishFloor(ctx context.Context, f *floor, before state) (*figures, error) {
+	var err error
+	if f.spent, err = b.finish(ctx, before, false); err != nil {
 		return nil, err
 	}
-	return floor, clean()
+	return f.figures, f.clean()
 }
 
 // ofFloor begins the figures of the floor that belongs to others.

@@ -243,7 +243,7 @@ func (h *held) floors(ctx context.Context) error {
 	if err := b.calibrate(ctx, h.line, t, max(h.batch.pods()/50, 10)); err != nil {
 		return err
 	}
-	c, err := b.newBare(ctx, h.line, t, h.world.namespace)
+	c, err := b.newBare(h.line, t, h.world.namespace)
 	if err != nil {
 		return err
 	}
@@ -291,7 +291,7 @@ func (h *held) readAll(ctx context.Context, c *bare) (time.Duration, error) {
 		_, err = c.kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	}
 	if err == nil {
-		err = c.createPod(ctx, batch{prefix: "read", jobs: 1, replicas: 1}, 0)
+		err = c.createPod(ctx, batch{prefix: "read", jobs: 1, replicas: 1}, 0) // of the last job
 	}
 	if err != nil {
 		return 0, fmt.Errorf("the floor of a restart: %w", err)

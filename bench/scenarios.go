@@ -240,22 +240,14 @@ func (b *bench) fail(ctx context.Context, namespace, pod string) error {
 // floorOfRestart measures how long a bare client takes to delete pods and, when all
 // are gone, to create them again.
 func (b *bench) floorOfRestart(ctx context.Context, f *figures, t template) (*figures, error) {
-	if err := b.calibrate(ctx, f.line, t, max(f.pods()/5, 10)); err != nil {
-		return nil, err
-	}
-	w, clean, err := b.namespace(ctx)
+	floor, err := b.newFloor(ctx, f, t)
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.newBare(ctx, f.line, t, w.namespace)
-	if err != nil {
+	if err := floor.create(ctx, floor.batch); err != nil {
 		return nil, err
 	}
-	floor := f.ofFloor(c)
-	if err := c.create(ctx, floor.batch); err != nil {
-		return nil, err
-	}
-	if err := awaitCreated(ctx, w, floor, time.Now()); err != nil {
+	if err := awaitCreated(ctx, floor.world, floor.figures, time.Now()); err != nil {
 		return nil, err
 	}
 	before, err := b.look(ctx, false, false)
@@ -263,22 +255,19 @@ func (b *bench) floorOfRestart(ctx context.Context, f *figures, t template) (*fi
 		return nil, err
 	}
 	begun := time.Now()
-	if err := c.removePods(ctx, floor.batch); err != nil {
+	if err := floor.removePods(ctx, floor.batch); err != nil {
 		return nil, err
 	}
-	if _, err := w.until(ctx, "all pods are gone", func(c counts) bool { return c.pods == 0 }); err != nil {
+	if _, err := floor.world.until(ctx, "all pods are gone", func(c counts) bool { return c.pods == 0 }); err != nil {
 		return nil, err
 	}
-	if err := c.createPods(ctx, floor.batch); err != nil {
+	if err := floor.createPods(ctx, floor.batch); err != nil {
 		return nil, err
 	}
-	if err := awaitRestarted(ctx, w, floor, begun); err != nil {
+	if err := awaitRestarted(ctx, floor.world, floor.figures, begun); err != nil {
 		return nil, err
 	}
-	if floor.spent, err = b.finish(ctx, before, false); err != nil {
-		return nil, err
-	}
-	return floor, clean()
+	return b.finishFloor(ctx, floor, before)
 }
 
 // String tells the distance.

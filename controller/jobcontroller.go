@@ -34,7 +34,7 @@ type JobController[J client.Object] struct {
 	// Config.GangSchedulerName names.
 	GangScheduler gang.Scheduler
 
-	// Recorder takes the events. Default: the manager's, named after the kind's
+	// Recorder takes the events. Default: a [NewRecorder], named after the kind's
 	// operator name.
 	Recorder events.EventRecorder
 

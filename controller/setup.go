@@ -81,7 +81,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.Recorder = mgr.GetEventRecorder(kind.OperatorName)
+		c.Recorder = NewRecorder(mgr, kind.OperatorName)
 	}
 	if err := c.Init(mgr.GetScheme()); err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func SetupWithManager(mgr ctrl.Manager) error {
 	jobs := &controller.JobController[*testv1.TestJob]{
 		Controller: Controller{},
 		Config:     commonv1.JobControllerConfiguration{EnableGangScheduling: false},
-		Recorder:   mgr.GetEventRecorder("testjob-controller"),
+		Recorder:   controller.NewRecorder(mgr, "testjob-controller"),
 	}
 	return jobs.SetupWithManager(mgr)
 }

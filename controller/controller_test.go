@@ -223,7 +223,6 @@ func TestLifeOfAJob(t *testing.T) {
 		}
 	}
 	want := []string{
-		"Normal TestJobCreated: TestJob job is created.",
 		"Normal SuccessfulCreateService: Created service: job",
 		"Normal SuccessfulCreatePod: Created 3 pods",
 		"Normal TestJobRunning: TestJob ns/job is running.",

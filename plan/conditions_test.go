@@ -112,7 +112,6 @@ func TestWarnings(t *testing.T) {
 	m.in.Replicas[master].Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	m.in.Replicas[worker].Template.Spec.RestartPolicy = corev1.RestartPolicyAlways
 	want := []plan.Event{
-		{Reason: "TestJobCreated", Message: "TestJob job is created."},
 		{Warning: true, Reason: "SetPodTemplateRestartPolicy", Message: "The restartPolicy Always in the pod template of Worker is not used: " +
 			"restartPolicy of the replica spec, Never, decides."},
 		{Warning: true, Reason: "OldField", Message: "use the new one."},

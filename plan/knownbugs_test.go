@@ -413,7 +413,7 @@ func TestKnownBugs(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s warning=%t", e.Reason, e.Warning))
 		}
 		want := []string{
-			"TestJobCreated warning=false", "TestJobSuspended warning=false", "TestJobResumed warning=false",
+			"TestJobSuspended warning=false", "TestJobResumed warning=false",
 			"TestJobRunning warning=false", "TestJobFailed warning=true", "ExitedWithCode warning=true",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

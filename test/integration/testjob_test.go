@@ -66,7 +66,7 @@ func TestPodsAndServices(t *testing.T) {
 	}
 	want := []string{
 		"SuccessfulCreatePod: Created 3 pods", "SuccessfulCreateService: Created service: job",
-		"TestJobCreated: TestJob job is created.", fmt.Sprintf("TestJobRunning: TestJob %s/job is running.", ns),
+		fmt.Sprintf("TestJobRunning: TestJob %s/job is running.", ns),
 	}
 	eventually(t, "each event is told once", func(context.Context) string { return cmp.Diff(want, events(t, job)) })
 }

@@ -28,6 +28,7 @@ type options struct {
 	pprof                                      string
 
 	scale     float64
+	rounds    int
 	scenarios []string
 	distances []time.Duration
 	services  []string
@@ -49,6 +50,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	names := slices.Sorted(maps.Keys(scenarioNames()))
 	fs.StringSliceVar(&o.scenarios, "scenarios", names, "scenarios to run")
 	fs.Float64Var(&o.scale, "scale", 1, "size of everything; 0.1 is a quick look")
+	fs.IntVar(&o.rounds, "rounds", 1, "how often a, b and c are measured, operator and floor in turn; the fastest of each counts")
 	fs.DurationSliceVar(&o.distances, "distances", []time.Duration{0, 10 * time.Millisecond}, "round trips to the API server; d and e use the first")
 	fs.StringSliceVar(&o.services, "services", []string{perJob, perReplica}, "service modes; all but a use the first")
 	fs.IntSliceVar(&o.writers, "writers", []int{16, 32, 64}, "how many requests at a time the floor tries")
@@ -90,8 +92,8 @@ func (o *options) check(names []string) error {
 		return errors.New("--operator-command is for --operator external")
 	case o.operator == operatorExternal && o.operatorCommand == "" && o.kubeconfig == "":
 		return errors.New("--operator external needs --operator-command, or --kubeconfig of the cluster on which it runs")
-	case o.scale <= 0 || o.churnRate <= 0 || len(o.writers) == 0 || slices.Min(o.writers) < 1 || len(o.distances) == 0:
-		return errors.New("--scale, --churn-rate and --writers must be positive, --distances not empty")
+	case o.scale <= 0 || o.rounds <= 0 || o.churnRate <= 0 || len(o.writers) == 0 || slices.Min(o.writers) < 1 || len(o.distances) == 0:
+		return errors.New("--scale, --rounds, --churn-rate and --writers must be positive, --distances not empty")
 	}
 	return nil
 }

@@ -60,7 +60,8 @@ func (b *bench) everywhere(measure func(*line) error) error {
 func (b *bench) oneLargeJob(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
 		for _, mode := range b.modes() {
-			f, err := b.creation(ctx, "a", l, batch{prefix: "large", jobs: 1, replicas: b.scaled(2000, 8), services: mode})
+			p := batch{prefix: "large", jobs: 1, replicas: b.scaled(2000, 8), services: mode}
+			f, err := b.best(func() (*figures, error) { return b.creation(ctx, "a", l, p) })
 			if err != nil {
 				return err
 			}
@@ -78,7 +79,8 @@ func (b *bench) oneLargeJob(ctx context.Context) error {
 
 func (b *bench) manySmallJobs(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
-		f, err := b.creation(ctx, "b", l, batch{prefix: "small", jobs: b.scaled(500, 3), replicas: 4, services: b.modes()[0]})
+		p := batch{prefix: "small", jobs: b.scaled(500, 3), replicas: 4, services: b.modes()[0]}
+		f, err := b.best(func() (*figures, error) { return b.creation(ctx, "b", l, p) })
 		if err != nil {
 			return err
 		}
@@ -89,6 +91,36 @@ func (b *bench) manySmallJobs(ctx context.Context) error {
 		b.report.ratio("status-writes-per-job"+s, b.statusWrites(f.spent.calls)/float64(f.jobs))
 		return nil
 	})
+}
+
+// best measures as often as the options ask for, the operator and its floor in turn,
+// and reports the fastest of each: what else goes on on a machine only ever slows down.
+func (b *bench) best(measure func() (*figures, error)) (*figures, error) {
+	best, err := measure()
+	for range b.options.rounds - 1 {
+		if err != nil {
+			return nil, err
+		}
+		var f *figures
+		if f, err = measure(); err != nil {
+			return nil, err
+		}
+		floor := faster(best.floor, f.floor)
+		best = faster(best, f)
+		best.floor = floor
+	}
+	if err == nil {
+		b.report.add(b, best)
+	}
+	return best, err
+}
+
+// faster is the figures of the run that was done earlier.
+func faster(f, g *figures) *figures {
+	if g.created+g.running < f.created+f.running {
+		return g
+	}
+	return f
 }
 
 // jobsOf are the jobs of a batch.
@@ -141,8 +173,7 @@ func settled(ctx context.Context, w *world, pods int) error {
 	return err
 }
 
-// compare measures the floor of figures, with objects like those of the operator, and
-// reports both.
+// compare measures the floor of figures, with objects like those of the operator.
 func (b *bench) compare(ctx context.Context, f *figures, w *world, clean func() error,
 	floor func(context.Context, *figures, template) (*figures, error),
 ) error {
@@ -153,11 +184,8 @@ func (b *bench) compare(ctx context.Context, f *figures, w *world, clean func() 
 	if err := clean(); err != nil {
 		return err
 	}
-	if f.floor, err = floor(ctx, f, t); err != nil {
-		return err
-	}
-	b.report.add(b, f)
-	return nil
+	f.floor, err = floor(ctx, f, t)
+	return err
 }
 
 // gangRestart measures the time from the failure of one replica until all run anew.
@@ -168,17 +196,8 @@ func (b *bench) gangRestart(ctx context.Context) error {
 	}
 	return b.everywhere(func(l *line) error {
 		p := batch{prefix: "gang", jobs: 1, replicas: b.scaled(1000, 5), services: b.modes()[0]}
-		b.logf("c: restart of a job of %d replicas, %s", p.replicas, l)
-		f := &figures{scenario: "c", who: b.options.describe(), line: l, batch: p}
-		w, clean, err := b.namespace(ctx)
+		f, err := b.best(func() (*figures, error) { return b.restart(ctx, l, p) })
 		if err != nil {
-			return err
-		}
-		err = b.withOperator(ctx, l, func() error { return b.restartGang(ctx, w, f) })
-		if err != nil {
-			return err
-		}
-		if err := b.compare(ctx, f, w, clean, b.floorOfRestart); err != nil {
 			return err
 		}
 		s := f.suffix()
@@ -187,6 +206,19 @@ func (b *bench) gangRestart(ctx context.Context) error {
 		b.report.ratio("gang-restart-status-writes"+s, b.statusWrites(f.spent.calls))
 		return nil
 	})
+}
+
+func (b *bench) restart(ctx context.Context, l *line, p batch) (*figures, error) {
+	b.logf("c: restart of a job of %d replicas, %s", p.replicas, l)
+	f := &figures{scenario: "c", who: b.options.describe(), line: l, batch: p}
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.withOperator(ctx, l, func() error { return b.restartGang(ctx, w, f) }); err != nil {
+		return nil, err
+	}
+	return f, b.compare(ctx, f, w, clean, b.floorOfRestart)
 }
 
 func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {

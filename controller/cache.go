@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,7 +32,7 @@ func CacheOptions(further ...client.Object) cache.Options {
 		ours = ours.Add(*exists)
 	}
 	byObject := map[client.Object]cache.ByObject{
-		&corev1.Pod{}:     {Label: ours, Transform: stripPod},
+		&corev1.Pod{}:     {Label: ours, Transform: newShortener().pod},
 		&corev1.Service{}: {Label: ours, Transform: cache.TransformStripManagedFields()},
 	}
 	seen := map[any]bool{}
@@ -48,18 +50,82 @@ func CacheOptions(further ...client.Object) cache.Options {
 	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: byObject}
 }
 
-// stripPod drops what the library does not look at: most of a pod is its
-// specification, which never says how the pod is doing.
-func stripPod(o any) (any, error) {
+// sharedWords is how many strings a shortener knows again: those of some hundred
+// jobs whose pods come at the same time.
+const sharedWords = 4096
+
+// shortener makes the pods in a cache small. Most of a pod is its specification, which
+// never says how the pod is doing; and much of the rest is the same in every pod of a
+// job, but is read as a string of its own each time.
+type shortener struct{ words *lru.Cache }
+
+func newShortener() *shortener { return &shortener{words: lru.New(sharedWords)} }
+
+// pod is a cache.TransformFunc that drops what the library does not look at.
+func (s *shortener) pod(o any) (any, error) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
 		return o, nil
 	}
 	pod.ManagedFields = nil
+	pod.Namespace = s.word(pod.Namespace)
+	pod.Labels, pod.Annotations = s.dictionary(pod.Labels), s.dictionary(pod.Annotations)
+	for i := range pod.OwnerReferences {
+		r := &pod.OwnerReferences[i]
+		r.APIVersion, r.Kind, r.Name, r.UID = s.word(r.APIVersion), s.word(r.Kind), s.word(r.Name), types.UID(s.word(string(r.UID)))
+	}
 	pod.Spec = corev1.PodSpec{
-		NodeName:          pod.Spec.NodeName,
+		NodeName:          s.word(pod.Spec.NodeName),
 		RestartPolicy:     pod.Spec.RestartPolicy,
-		PriorityClassName: pod.Spec.PriorityClassName,
+		PriorityClassName: s.word(pod.Spec.PriorityClassName),
+	}
+	st := &pod.Status
+	pod.Status = corev1.PodStatus{
+		Phase: st.Phase, Reason: st.Reason, Message: st.Message, StartTime: st.StartTime,
+		HostIP: s.word(st.HostIP), PodIP: st.PodIP,
+		Conditions:            st.Conditions,
+		InitContainerStatuses: s.containers(st.InitContainerStatuses),
+		ContainerStatuses:     s.containers(st.ContainerStatuses),
+	}
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		c.Type, c.Status = corev1.PodConditionType(s.word(string(c.Type))), corev1.ConditionStatus(s.word(string(c.Status)))
+		c.Reason, c.Message = s.word(c.Reason), s.word(c.Message)
 	}
 	return pod, nil
+}
+
+// containers drops images and what belongs to earlier runs of a container.
+func (s *shortener) containers(list []corev1.ContainerStatus) []corev1.ContainerStatus {
+	for i := range list {
+		c := &list[i]
+		*c = corev1.ContainerStatus{Name: s.word(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started}
+	}
+	return list
+}
+
+// dictionary shares the strings of a map.
+func (s *shortener) dictionary(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(m))
+	for key, value := range m {
+		out[s.word(key)] = s.word(value)
+	}
+	return out
+}
+
+// word returns a string that was seen before, if the same one was.
+func (s *shortener) word(w string) string {
+	if w == "" {
+		return ""
+	}
+	if known, ok := s.words.Get(w); ok {
+		if same, ok := known.(string); ok {
+			return same
+		}
+	}
+	s.words.Add(w, w)
+	return w
 }

@@ -1,0 +1,84 @@
+package controller
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+func short(t *testing.T, s *shortener, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	o, err := s.pod(pod.DeepCopy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := o.(*corev1.Pod)
+	if !ok {
+		t.Fatalf("a pod stays a pod: %T", o)
+	}
+	return got
+}
+
+// wholePod is a pod as the API server shows it. The strings are made anew each time,
+// as those of a pod that was read from the network are.
+func wholePod(name string) *corev1.Pod {
+	anew := func(s string) string { return string([]byte(s)) }
+	at := metav1.NewTime(time.Unix(1_800_000_000, 0))
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", FinishedAt: at}}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: anew("ns"), UID: types.UID(name), ResourceVersion: "7",
+			Labels:          map[string]string{anew(commonv1.JobNameLabel): anew("job"), anew(commonv1.AttemptLabel): anew("1")},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: anew("kubeflow.org/v1"), Kind: anew("TestJob"), Name: anew("job"), UID: types.UID(anew("job-uid"))}},
+			ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "operator"}},
+		},
+		Spec: corev1.PodSpec{
+			NodeName: anew("node-1"), RestartPolicy: corev1.RestartPolicyNever, PriorityClassName: anew("high"),
+			Containers: []corev1.Container{{Name: "main", Image: "image", Command: []string{"train"}}}, Hostname: name,
+		},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodFailed, Reason: "Evicted", Message: "no room", StartTime: &at, HostIP: anew("10.0.0.1"), PodIP: "10.1.0.1",
+			QOSClass: corev1.PodQOSBestEffort, PodIPs: []corev1.PodIP{{IP: "10.1.0.1"}},
+			Conditions: []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: anew("Evicted"), LastTransitionTime: at}},
+			ContainerStatuses: []corev1.ContainerStatus{{
+				Name: anew("main"), State: ended, RestartCount: 2, Image: "image", ImageID: "sha", ContainerID: "id", LastTerminationState: ended,
+			}},
+		},
+	}
+}
+
+func TestShortPodsKeepWhatIsLookedAt(t *testing.T) {
+	want := wholePod("job-worker-0")
+	want.ManagedFields = nil
+	want.Spec.Containers, want.Spec.Hostname = nil, ""
+	want.Status.QOSClass, want.Status.PodIPs = "", nil
+	c := &want.Status.ContainerStatuses[0]
+	c.Image, c.ImageID, c.ContainerID, c.LastTerminationState = "", "", "", corev1.ContainerState{}
+	if diff := cmp.Diff(want, short(t, newShortener(), wholePod("job-worker-0"))); diff != "" {
+		t.Errorf("who it is, whose it is, where it is and how it does stay (-want +got):\n%s", diff)
+	}
+}
+
+func TestShortPodsShareStrings(t *testing.T) {
+	s := newShortener()
+	a, b := short(t, s, wholePod("job-worker-0")), short(t, s, wholePod("job-worker-1"))
+	for what, words := range map[string][2]string{
+		"label":     {a.Labels[commonv1.JobNameLabel], b.Labels[commonv1.JobNameLabel]},
+		"namespace": {a.Namespace, b.Namespace},
+		"owner":     {string(a.OwnerReferences[0].UID), string(b.OwnerReferences[0].UID)},
+		"node":      {a.Spec.NodeName, b.Spec.NodeName},
+		"condition": {a.Status.Conditions[0].Reason, b.Status.Conditions[0].Reason},
+		"container": {a.Status.ContainerStatuses[0].Name, b.Status.ContainerStatuses[0].Name},
+	} {
+		if words[0] == "" || unsafe.StringData(words[0]) != unsafe.StringData(words[1]) {
+			t.Errorf("%s: two pods of a job hold one copy of %q", what, words[0])
+		}
+	}
+}

@@ -472,9 +472,10 @@ func TestSlowStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One service, then a batch of four.
+	// The first batch: the service and seven pods.
 	want := []string{
 		"create pod job-worker-0", "create pod job-worker-1", "create pod job-worker-2", "create pod job-worker-3",
+		"create pod job-worker-4", "create pod job-worker-5", "create pod job-worker-6",
 		"create service job", "write status of testjob job",
 	}
 	if diff := cmp.Diff(want, sorted(writes)); diff != "" {

@@ -12,11 +12,11 @@ import (
 	"github.com/jobkit/jobkit/plan"
 )
 
-// How actions are carried out: neighbours of the same verb in batches of 1, 4, 16
-// and so on, so that a request which is bound to fail fails once, not a thousand
-// times. Batches wait for each other, so a job of four replicas and a service must
-// not need more than two.
+// How actions are carried out: neighbours of the same verb in batches of 8, 32, 128
+// and so on, so that a request which is bound to fail fails a few times, not a
+// thousand. Batches wait for each other, so a small job must not need several.
 const (
+	firstBatch               = 8
 	batchGrowth              = 4
 	maxBatch                 = 500
 	defaultMaxParallelWrites = 64
@@ -119,7 +119,7 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 // results of those that were called.
 func slowStart(n, width int, f func(int) result) []result {
 	results := make([]result, 0, n)
-	for size := 1; len(results) < n; size = min(batchGrowth*size, maxBatch) {
+	for size := firstBatch; len(results) < n; size = min(batchGrowth*size, maxBatch) {
 		start := len(results)
 		batch := make([]result, min(size, n-start))
 		parallel(len(batch), width, func(i int) { batch[i] = f(start + i) })

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -28,7 +29,7 @@ import (
 const (
 	// Workers mostly wait for the API server, each for its own job. They are many, so
 	// that a job whose time is up does not wait until others have created their pods.
-	defaultWorkers = 32
+	defaultWorkers = 64
 	// Errors of the API server are tried again after this time, doubled each time
 	// up to the maximum.
 	minRetry = 200 * time.Millisecond
@@ -104,8 +105,9 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
 	b := ctrl.NewControllerManagedBy(mgr).Named(name).For(job)
+	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), job, handler.OnlyControllerOwner())
 	for _, o := range children {
-		b = b.Owns(o)
+		b = b.Watches(o, forChildren{to: handler.WithLowPriorityWhenUnchanged(owner)})
 	}
 	return b.
 		WithOptions(ctrlcontroller.Options{

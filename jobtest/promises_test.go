@@ -466,14 +466,14 @@ func TestP10CallsPerTransition(t *testing.T) {
 		},
 		"a replica restarts": {
 			// Counted; deleted in the same look. Created in another, which makes sure of
-			// the job first if it has no status to write; then it runs again.
+			// the job first, because it has no status to write; then it runs again.
 			fate: failsFirst(137), change: exitCode, until: 10 * time.Second,
-			want: calls{"write the status of job": 3, "delete pod": 1, "create pod": 1, "read job": 1},
+			want: calls{"write the status of job": 2, "delete pod": 1, "create pod": 1, "read job": 1},
 		},
 		"the whole job restarts": {
 			fate: failsFirst(137), change: wholeJob, until: 10 * time.Second,
 			// As one replica, and one status more while the pods go and come.
-			want: calls{"write the status of job": 4, "delete pod": n, "create pod": n, "read job": 1},
+			want: calls{"write the status of job": 3, "delete pod": n, "create pod": n, "read job": 1},
 		},
 		"success": {
 			until: 10500 * time.Millisecond,
@@ -487,7 +487,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 		},
 		"suspension": {
 			fate: forever, until: time.Minute, do: edit(suspend(true)),
-			want: calls{"write the status of job": 3, "delete pod": n, "delete service": 1},
+			want: calls{"write the status of job": 2, "delete pod": n, "delete service": 1},
 		},
 		"resume": {
 			fate: forever, change: suspend(true), until: time.Minute, do: edit(suspend(false)),

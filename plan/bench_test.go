@@ -46,7 +46,7 @@ func TestAllocationsGrowWithReplicas(t *testing.T) {
 		"AtRest": {reason: "a look that finds nothing to do makes nothing per replica, or a slice that grows", job: steadyJob, most: 0.01},
 		"Create": {
 			reason: "a look at which all pods are missing makes a few things per replica, however many there are",
-			job:    func(n int32) *model { return newModel(map[commonv1.ReplicaType]int32{worker: n}) }, most: 6,
+			job:    func(n int32) *model { return newModel(map[commonv1.ReplicaType]int32{worker: n}) }, most: 8,
 		},
 	}
 	for name, tc := range tests {

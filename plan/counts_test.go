@@ -89,7 +89,7 @@ func TestCountsOfReplicas(t *testing.T) {
 				m.settle()
 				m.end(m.pod("master-0"), 0)
 				m.settle()
-				m.in.Now = m.in.Now.Add(time.Second)
+				m.in.Now = m.in.Now.Add(2 * time.Second)
 				m.settle()
 				m.drop(m.pod("worker-0"))
 				m.run()
@@ -147,7 +147,7 @@ func TestCountsOfReplicas(t *testing.T) {
 			tc.happens(m)
 			for range 3 { // counts alone are written once a second
 				m.settle()
-				m.in.Now = m.in.Now.Add(time.Second)
+				m.in.Now = m.in.Now.Add(2 * time.Second)
 			}
 			rs := m.in.Status.ReplicaStatuses[worker]
 			if diff := cmp.Diff(tc.want, counts{rs.Active, rs.Succeeded, rs.Failed}); diff != "" {
@@ -176,10 +176,10 @@ func TestCountsAloneCanWait(t *testing.T) {
 			m.in.Now = epoch.Add(time.Minute)
 			m.in.Status.LastReconcileTime = new(metav1.NewTime(m.in.Now))
 			happens(m)
-			if p := m.decide(); p.WriteStatus || p.RequeueAfter != time.Second {
-				t.Errorf("want another look after a second and no write, got %v, again after %s", p.WriteStatus, p.RequeueAfter)
+			if p := m.decide(); p.WriteStatus || p.RequeueAfter != 2*time.Second {
+				t.Errorf("want another look after two seconds and no write, got %v, again after %s", p.WriteStatus, p.RequeueAfter)
 			}
-			m.in.Now = m.in.Now.Add(time.Second)
+			m.in.Now = m.in.Now.Add(2 * time.Second)
 			if p := m.decide(); !p.WriteStatus || p.RequeueAfter != 0 {
 				t.Errorf("then the counts are written; got %v, again after %s", p.WriteStatus, p.RequeueAfter)
 			}

@@ -151,8 +151,9 @@ func (d *decision) finishStatus() {
 	}
 	if onlyCountsDiffer(status, &in.Status) && in.Status.LastReconcileTime != nil {
 		// Counts change with every pod. One write a second is enough for those who
-		// watch them, and keeps the API server free for the pods.
-		if next := in.Status.LastReconcileTime.Add(time.Second); in.Now.Before(next) {
+		// watch them, and keeps the API server free for the pods. The time of the last
+		// write is stored in whole seconds: after one of them it may just have been.
+		if next := in.Status.LastReconcileTime.Add(2 * time.Second); in.Now.Before(next) {
 			d.wakeAt(next)
 			return
 		}

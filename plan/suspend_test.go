@@ -20,7 +20,7 @@ func TestSuspendAndResume(t *testing.T) {
 		t.Errorf("what is being deleted is not deleted again (-want +got):\n%s", diff)
 	}
 	m.drop(m.pod("worker-1"))
-	m.in.Now = m.in.Now.Add(time.Second) // counts alone are written once a second
+	m.in.Now = m.in.Now.Add(2 * time.Second) // counts alone wait that long
 	m.settle()
 	if p := m.decide(); p.RequeueAfter != 0 {
 		t.Errorf("a suspended job has no deadline, got another look after %s", p.RequeueAfter)

@@ -176,7 +176,7 @@ func TestReplicaTypeRemoved(t *testing.T) {
 	m.settle()
 	delete(m.in.Replicas, worker)
 	m.settle()
-	m.in.Now = m.in.Now.Add(time.Second)
+	m.in.Now = m.in.Now.Add(2 * time.Second)
 	m.settle()
 	if got := m.in.Status.ReplicaStatuses[worker].Active; len(m.in.Pods) != 1 || got != 0 {
 		t.Errorf("the workers go and are not counted any more: %d pods, %d workers active", len(m.in.Pods), got)

@@ -113,7 +113,7 @@ func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 	f.Var(&o.kinds, "enable-scheme", "a job `kind` to run; can be repeated; the older form of --kinds")
 	f.StringVar(&o.namespace, "namespace", getenv(envNamespace),
 		"the `namespace` whose jobs are run; empty for all (default: the environment variable "+envNamespace+")")
-	f.IntVar(&o.workers, "workers", 0, "how many jobs of each kind are worked on at the same time; 0 for the default of the library, 32")
+	f.IntVar(&o.workers, "workers", 0, "how many jobs of each kind are worked on at the same time; 0 for the default of the library, 64")
 	f.IntVar(&o.workers, "controller-threads", 0, "the older form of --workers")
 	f.StringVar(&o.gangScheduler, "gang-scheduler-name", "", "the `scheduler` that places the pods of a job together or not at all: kubernetes, volcano, coscheduling, or the name of a scheduler with the coscheduling plugin (default none)")
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "the `address` that serves /metrics; 0 for none")

@@ -21,11 +21,11 @@ type JobControllerConfiguration struct {
 	ReconcilerSyncLoopPeriod metav1.Duration
 
 	// MaxConcurrentReconciles is how many jobs are worked on at the same time.
-	// Default: 32.
+	// Default: 64.
 	MaxConcurrentReconciles int
 
 	// MaxParallelWrites is how many pods and services of one job are created or
-	// deleted at the same time, after a slow start of 1, 2, 4 and so on.
+	// deleted at the same time, after a slow start of 8, 32, 128 and so on.
 	// Default: 64.
 	MaxParallelWrites int
 }

@@ -1,0 +1,67 @@
+package controller
+
+import (
+	"context"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// childPriority is that of a look that a pod or another object of a job asks for. Jobs
+// that are new or were changed, and times that have come, have 0: when many jobs start
+// at once, all get their pods before the status of each follows what its pods do.
+const childPriority = -1
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// forChildren passes events on to the handler that finds the job, with the priority
+// of children.
+type forChildren struct{ to handler.EventHandler }
+
+// Create implements handler.EventHandler.
+func (h forChildren) Create(ctx context.Context, e event.TypedCreateEvent[client.Object], q queue) {
+	h.to.Create(ctx, e, behind(q))
+}
+
+// Update implements handler.EventHandler.
+func (h forChildren) Update(ctx context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
+	h.to.Update(ctx, e, behind(q))
+}
+
+// Delete implements handler.EventHandler.
+func (h forChildren) Delete(ctx context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
+	h.to.Delete(ctx, e, behind(q))
+}
+
+// Generic implements handler.EventHandler.
+func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[client.Object], q queue) {
+	h.to.Generic(ctx, e, behind(q))
+}
+
+// behind returns a queue in which what is added has the priority of children, or a
+// lower one. A queue that knows no priorities stays as it is.
+func behind(q queue) queue {
+	if p, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		return childQueue{p}
+	}
+	return q
+}
+
+type childQueue struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+}
+
+// Add implements workqueue.TypedInterface.
+func (q childQueue) Add(r reconcile.Request) { q.AddWithOpts(priorityqueue.AddOpts{}, r) }
+
+// AddWithOpts implements priorityqueue.PriorityQueue.
+func (q childQueue) AddWithOpts(o priorityqueue.AddOpts, r ...reconcile.Request) {
+	if o.Priority == nil || *o.Priority > childPriority {
+		o.Priority = new(childPriority)
+	}
+	q.PriorityQueue.AddWithOpts(o, r...)
+}

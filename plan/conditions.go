@@ -97,6 +97,9 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 		Type: t, Status: s, Reason: reason, Message: message,
 		LastUpdateTime: now, LastTransitionTime: now,
 	}
+	if was := d.in.Status.Condition(t); was != nil && was.Status == s {
+		c.LastTransitionTime = was.LastTransitionTime // It may have been removed meanwhile, to come back.
+	}
 	if old := d.plan.Status.Condition(t); old != nil {
 		if old.Status == s && old.Reason == reason && old.Message == message {
 			return

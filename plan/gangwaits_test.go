@@ -177,3 +177,23 @@ func TestSizeOfAGang(t *testing.T) {
 		t.Errorf("a negative time makes no sense, got %v", errs)
 	}
 }
+
+// TestAnotherReasonToBeStalled: a job that was stalled for another reason, and is now
+// because its gang waits, was stalled all the time.
+func TestAnotherReasonToBeStalled(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Gang = &plan.Gang{}
+	m.settle()
+	unschedulable(m, "worker-0", "0/3 nodes are available")
+	since := metav1.NewTime(m.in.Now)
+	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{
+		Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobQuotaExceeded", Message: "no more pods",
+		LastUpdateTime: since, LastTransitionTime: since,
+	})
+	m.in.Now = m.in.Now.Add(time.Minute)
+	m.settle()
+	c := m.in.Status.Condition(commonv1.JobStalled)
+	if c == nil || c.Reason != "TestJobWaitingForGang" || !c.LastTransitionTime.Equal(&since) {
+		t.Errorf("want it to be stalled since %v because its gang waits, got %+v", since, c)
+	}
+}

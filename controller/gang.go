@@ -113,7 +113,7 @@ func (c *JobController[J]) gangObjects(
 	if in.Status.Condition(commonv1.JobCreated) == nil {
 		in.Warnings = append(in.Warnings, g.warnings(job)...)
 	}
-	job.Done = done(in, tally)
+	job.Done, job.Gone = done(in, tally)
 	wanted := g.scheduler.Objects(job)
 	if len(wanted) == 0 {
 		in.Gang = nil
@@ -264,18 +264,23 @@ func startedWithout(pods []*corev1.Pod) bool {
 	return without
 }
 
-// done is how many replicas have ended well, if any of the others is still to be
-// scheduled. As long as none is, the size of the group does not matter, and stays.
-func done(in *plan.Input, tally *plan.Tally) int32 {
-	placed := 0
+// done is how many replicas have ended well, and how many of those have no pod any more,
+// if any of the others is still to be scheduled. As long as none is, the size of the group
+// does not matter, and stays.
+func done(in *plan.Input, tally *plan.Tally) (all, gone int32) {
+	placed, there := 0, 0
 	for _, p := range in.Pods {
 		if plan.IsLive(p) && p.Spec.NodeName != "" {
 			placed++
 		}
+		if p.Status.Phase == corev1.PodSucceeded && p.DeletionTimestamp == nil {
+			there++
+		}
 	}
 	succeeded := tally.Count(plan.Succeeded)
 	if placed+succeeded >= int(plan.Count(in.Replicas)) {
-		return 0
+		return 0, 0
 	}
-	return int32(min(succeeded, plan.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+	all = int32(min(succeeded, plan.MaxReplicas))               //nolint:gosec // it is at most MaxReplicas
+	return all, max(all-int32(min(there, plan.MaxReplicas)), 0) //nolint:gosec // as above
 }

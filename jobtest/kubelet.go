@@ -83,6 +83,8 @@ type kubelet struct {
 	gone    map[string]bool      // lost nodes that were removed
 	// failed is told of every pod that failed, and whether it did so by itself.
 	failed func(pod *corev1.Pod, byItself bool)
+	// held tells whether a pod waits for the others of its gang.
+	held func(pod *corev1.Pod) bool
 }
 
 // born takes up a new pod.
@@ -129,7 +131,7 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 	case l.fate.Unschedulable || ended(pod):
 		return at, false
 	case pod.Spec.NodeName == "":
-		return l.created, true
+		return l.created, !k.held(pod)
 	case !l.running:
 		return l.created.Add(l.fate.Start), true
 	default:

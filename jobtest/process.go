@@ -212,6 +212,9 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 	}
 	if op.write {
 		w.monitor.asked(p, op)
+		if w.gang != nil {
+			w.gang.asked(p, op)
+		}
 	}
 	was := w.actor
 	w.actor = p

@@ -15,6 +15,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/gang"
 )
 
 // oneOf chooses one of the values.
@@ -185,6 +186,7 @@ func randomActions(c *Chance, w *World, job *testv1.TestJob) {
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){
 		actNothing, actSuspend, actScale, actDelete, actRecreate, actOnPod, actOnPod, actQuota, actNode, actNode,
 		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace, actAdmission, actOutage, actOutage,
+		actRoom, actPolicy, actGroup,
 	}
 	for range c.Pick(5) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
@@ -365,11 +367,16 @@ func actOutage(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 // randomRun is a run of which chance decides everything.
 func randomRun(c *Chance) error {
 	job := randomJob(c)
+	scheduler := []string{gang.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
 	w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{
-		Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70),
+		Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70), Gang: gang.ByName(scheduler, gang.Options{}),
 	})
 	if err != nil {
 		return err
+	}
+	groups := playGang(w, scheduler)
+	if groups != nil && c.Percent(50) {
+		job.Spec.RunPolicy.SchedulingPolicy = randomPolicy(c)
 	}
 	randomActions(c, w, job)
 	w.witness = newBatchTwin(w).wrote
@@ -383,7 +390,11 @@ func randomRun(c *Chance) error {
 			return err
 		}
 	}
-	return w.Run(context.Background())
+	if err := w.Run(context.Background()); err != nil || groups == nil {
+		return err
+	}
+	groups.atRest()
+	return w.err()
 }
 
 func TestRandomRuns(t *testing.T) { Search(t, 200, randomRun) }

@@ -25,6 +25,7 @@ const (
 	stepNode                      // a kubelet does something
 	stepCollect                   // the garbage collector removes an object
 	stepNamespace                 // the namespace controller removes an object
+	stepGang                      // the gang scheduler does something
 	stepTime                      // time passes
 	stepCrash                     // a process crashes, between two looks
 	stepRelist                    // a cache is listed anew
@@ -207,6 +208,11 @@ func (w *World) possibleInCluster(all []step) []step {
 	for i := range w.orphans {
 		all = append(all, step{kind: stepCollect, index: i})
 	}
+	if w.gang != nil {
+		for i := range w.gang.deeds() {
+			all = append(all, step{kind: stepGang, index: i})
+		}
+	}
 	if len(w.server.terminating) == 0 {
 		return all
 	}
@@ -263,6 +269,10 @@ func (w *World) take(s step) {
 	case stepNamespace:
 		w.logf("namespace controller: delete %s %s", s.table.resource().Resource, s.key.Name)
 		_ = w.server.delete(s.table, s.key, deletion{}) // there is no reason for it to fail
+	case stepGang:
+		d := w.gang.deeds()[s.index]
+		w.logf("gang scheduler: %s", d.what)
+		d.do()
 	case stepTime:
 		w.pass()
 	case stepCrash:
@@ -387,6 +397,9 @@ func (w *World) changed(t *table, c change) {
 		}
 	}
 	w.monitor.changed(t, c)
+	if w.gang != nil {
+		w.gang.changed(t, c)
+	}
 }
 
 // alive tells whether there is an object of a UID.

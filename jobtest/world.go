@@ -82,9 +82,29 @@ type World struct {
 	outages []outage
 	// witness is told of every status that the operator writes, if it is set.
 	witness func(before, after client.Object)
+	// gang plays the gang scheduler, if it is set.
+	gang gangScheduler
 
 	ctx    context.Context //nolint:containedctx // that of the Run which goes on, for the processes that it starts
 	broken *ViolationError
+}
+
+// gangScheduler plays a gang scheduler, and watches what the operator does for it.
+type gangScheduler interface {
+	// holds tells whether a pod may not be bound yet.
+	holds(pod *corev1.Pod) bool
+	// deeds are what the scheduler could do now, each of which changes something.
+	deeds() []deed
+	// asked is told of a write that a process asks for, before it is done.
+	asked(p *process, op call)
+	// changed is told of every change, when it has happened.
+	changed(t *table, c change)
+}
+
+// deed is something that a controller of the cluster does.
+type deed struct {
+	what string
+	do   func()
 }
 
 // odds are how often things go wrong in a run, in percent.
@@ -197,6 +217,7 @@ func (w *World) startNodes(pods *table, o Options) {
 	w.kubelet = kubelet{
 		server: &w.server, pods: pods, objects: nodes, fate: o.Fate, nodes: max(o.Nodes, 0),
 		lost: map[string]time.Time{}, gone: map[string]bool{}, failed: w.monitorFailed,
+		held: func(pod *corev1.Pod) bool { return w.gang != nil && w.gang.holds(pod) },
 	}
 	if o.Fate == nil {
 		w.kubelet.fate = func(*corev1.Pod) Fate { return Fate{Start: time.Second, Run: 10 * time.Second} }

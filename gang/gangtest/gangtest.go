@@ -54,6 +54,7 @@ func Exercise(t *testing.T, b Backend) {
 		t.Run("Life/"+string(scope), func(t *testing.T) { life(t, &b, scope) })
 	}
 	t.Run("Partial", func(t *testing.T) { partial(t, &b) })
+	t.Run("Done", func(t *testing.T) { done(t, &b) })
 	if b.Refuse != nil {
 		t.Run("Waits", func(t *testing.T) { waits(t, &b) })
 	}
@@ -256,6 +257,42 @@ func partial(t *testing.T, b *Backend) {
 	w.expect("one pod was taken away", len(b.Scheduler.Objects(Job())), 4)
 }
 
+// done: a replica that has ended well needs no room beside one that waits for some. Once
+// its pod is gone, no scheduler can count it.
+func done(t *testing.T, b *Backend) {
+	w := newWorldOf(t, b, commonv1.RestartScopeReplica, func(pod *corev1.Pod) jobtest.Fate {
+		switch f := (jobtest.Fate{Start: time.Second, Run: time.Minute}); {
+		case pod.Name == "job-worker-2":
+			return f
+		case pod.Name == "job-worker-0" && pod.Labels[commonv1.AttemptLabel] == "0":
+			f.Run, f.Exits = 2*time.Minute, []int32{137}
+			return f
+		case pod.Name == "job-worker-0":
+			return jobtest.Fate{Unschedulable: true}
+		default:
+			return jobtest.Fate{Start: time.Second, Forever: true}
+		}
+	})
+	w.runFor(time.Second)
+	w.admit()
+	w.runFor(time.Minute + 30*time.Second)
+	want := Job()
+	w.expectGroup("while all that have not ended run, the size stays", want)
+	w.runFor(time.Minute)
+	want.Done = 1
+	w.expectGroup("one has ended well, and one waits", want)
+	w.must(w.world.Client().Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job-worker-2"}}))
+	w.runFor(time.Minute)
+	want.Gone = 1
+	w.expectGroup("the pod of the one that ended is gone", want)
+	for i, o := range b.Scheduler.Objects(want) {
+		if len(b.Scheduler.Patch(o, b.Scheduler.Objects(Job())[i])) > 0 {
+			return
+		}
+	}
+	t.Error("a replica whose pod is gone makes no difference to the group, but can never be scheduled")
+}
+
 // waits is row 28, and what the user is told.
 func waits(t *testing.T, b *Backend) {
 	w := newWorld(t, b, commonv1.RestartScopeReplica)
@@ -306,17 +343,20 @@ func (b *Backend) scheme(t *testing.T) *runtime.Scheme {
 	return known
 }
 
+// newWorld has a job of which one Worker fails once.
 func newWorld(t *testing.T, b *Backend, scope commonv1.RestartScope) *theWorld {
 	t.Helper()
-	world, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, b.scheme(t), jobtest.Options{
-		Gang: b.Scheduler,
-		Fate: func(pod *corev1.Pod) jobtest.Fate {
-			if pod.Name == "job-worker-0" && pod.Labels[commonv1.AttemptLabel] == "0" {
-				return jobtest.Fate{Start: time.Second, Run: 10 * time.Minute, Exits: []int32{137}}
-			}
-			return jobtest.Fate{Start: time.Second, Run: time.Hour}
-		},
+	return newWorldOf(t, b, scope, func(pod *corev1.Pod) jobtest.Fate {
+		if pod.Name == "job-worker-0" && pod.Labels[commonv1.AttemptLabel] == "0" {
+			return jobtest.Fate{Start: time.Second, Run: 10 * time.Minute, Exits: []int32{137}}
+		}
+		return jobtest.Fate{Start: time.Second, Run: time.Hour}
 	})
+}
+
+func newWorldOf(t *testing.T, b *Backend, scope commonv1.RestartScope, fate func(*corev1.Pod) jobtest.Fate) *theWorld {
+	t.Helper()
+	world, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, b.scheme(t), jobtest.Options{Gang: b.Scheduler, Fate: fate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,6 +473,17 @@ func (w *theWorld) expect(when string, groups, pods int) {
 	for i := range list.Items {
 		if list.Items[i].Labels[commonv1.PodGroupLabel] != Job().GroupName() {
 			w.t.Errorf("%s: pod %s is no member of the group", when, list.Items[i].Name)
+		}
+	}
+}
+
+// expectGroup checks that the group is what the back end wants for a job.
+func (w *theWorld) expectGroup(when string, job *group.Job) {
+	w.t.Helper()
+	found := w.groups()
+	for i, o := range w.b.Scheduler.Objects(job) {
+		if p := w.b.Scheduler.Patch(o, found[i]); len(p) > 0 {
+			w.t.Errorf("%s: %T says something else than is wanted; the patch is %v\n%s", when, o, p, w.world.Transcript())
 		}
 	}
 }

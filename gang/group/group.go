@@ -27,6 +27,9 @@ type Job struct {
 	// Done is how many replicas have ended well and need no room any more, while
 	// others are still to be scheduled.
 	Done int32
+	// Gone is how many of Done have no pod any more, so that no scheduler can count
+	// them.
+	Gone int32
 	// Whole is true when the job restarts as a whole.
 	Whole bool
 }

@@ -53,7 +53,7 @@ func (s Scheduler) Objects(job *group.Job) []client.Object {
 	if job.Total() == 0 {
 		return nil
 	}
-	job.Done = 0 // Volcano counts the pods that have ended well.
+	job.Done = job.Gone // Volcano counts the pods that have ended well, as long as they are there.
 	return []client.Object{group.PodGroup(podGroup(), job, map[string]any{
 		"queue":             job.Policy.Queue,
 		"priorityClassName": job.Policy.PriorityClass,

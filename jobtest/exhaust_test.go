@@ -13,6 +13,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/gang"
 )
 
 // small is a job of at most three replicas, what becomes of its pods, and what its
@@ -30,6 +31,8 @@ type small struct {
 	// forever makes all pods run until they are deleted.
 	forever bool
 	users   func(*World)
+	// gang is the name of the gang scheduler, if the job has one.
+	gang string
 	// want is what must have become of the job in the end: its state, or "" if it
 	// must be gone, and how many restarts it must have had.
 	want     commonv1.JobConditionType
@@ -100,6 +103,30 @@ var smallJobs = []small{
 			j.Spec.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll)
 		},
 	},
+	{
+		name: "a gang of Kubernetes restarts as a whole", brief: true, gang: "kubernetes", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130},
+		want: commonv1.JobSucceeded, restarts: 1,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
+	},
+	{
+		name: "a gang of Volcano is suspended and resumed", brief: true, gang: "volcano", workers: 2, want: commonv1.JobSucceeded,
+		users: func(w *World) {
+			w.At(5*time.Second, "suspends", edit(suspend(true)))
+			w.At(8*time.Second, "resumes", edit(suspend(false)))
+		},
+	},
+	{
+		name: "a gang of coscheduling is scaled", gang: "coscheduling", workers: 2, want: commonv1.JobSucceeded,
+		users: func(w *World) {
+			w.At(3*time.Second, "scales to 1", edit(scaleTo(1)))
+			w.At(6*time.Second, "scales to 3", edit(scaleTo(3)))
+		},
+	},
+	{
+		name: "a gang of Volcano waits for room", gang: "volcano", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130},
+		want: commonv1.JobSucceeded, restarts: 1,
+		users: func(w *World) { actRoom(nil, w, 0, nil) },
+	},
 }
 
 // fate is what becomes of a pod of the job.
@@ -119,10 +146,13 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 // run is a run of the job. Whatever goes wrong, its end must be the same.
 func (s *small) run(operators int) Scenario {
 	return func(c *Chance) error {
-		w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{Chance: c, Fate: s.fate, Operators: operators})
+		w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{
+			Chance: c, Fate: s.fate, Operators: operators, Gang: gang.ByName(s.gang, gang.Options{}),
+		})
 		if err != nil {
 			return err
 		}
+		groups := playGang(w, s.gang)
 		if s.users != nil {
 			s.users(w)
 		}
@@ -137,6 +167,9 @@ func (s *small) run(operators int) Scenario {
 		}
 		if err := w.Run(context.Background()); err != nil {
 			return err
+		}
+		if groups != nil {
+			groups.atRest()
 		}
 		return s.check(w)
 	}

@@ -214,6 +214,8 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 			delete(byName, name)
 			m.checkReplica(job, t, i, pod)
 			switch {
+			case pod != nil && m.stopped(pod) && attemptLabel(pod) >= attemptOf(status, t, i):
+				// It did not fail by itself, and nothing has replaced it yet.
 			case pod != nil:
 				count(&counts, pod)
 			case saysSucceeded(status, t, i):
@@ -232,6 +234,11 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 		}
 	}
 	m.checkServices(job, services)
+}
+
+// stopped tells whether a pod that is being deleted ended because of that.
+func (m *monitor) stopped(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp != nil && pod.Status.Phase == corev1.PodFailed && !m.failed[pod.UID]
 }
 
 func count(c *commonv1.ReplicaStatus, pod *corev1.Pod) {

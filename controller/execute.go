@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -52,9 +53,9 @@ func verbOf(a plan.Action) verb {
 }
 
 // carryOut carries out the actions of a plan. The outcome holds what was done and
-// what met an obstacle; the error is the first that passes by itself.
-func (c *JobController[J]) carryOut(ctx context.Context, job J, in *plan.Input, actions []plan.Action) (plan.Outcome, error) {
-	var outcome plan.Outcome
+// what met an obstacle; the error is the first that passes by itself. stale tells whether
+// an object was not what it was seen to be.
+func (c *JobController[J]) carryOut(ctx context.Context, job J, in *plan.Input, actions []plan.Action) (outcome plan.Outcome, stale bool, err error) {
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	for start := 0; start < len(actions); {
 		end := start + 1
@@ -63,20 +64,23 @@ func (c *JobController[J]) carryOut(ctx context.Context, job J, in *plan.Input, 
 		}
 		group := actions[start:end]
 		results := slowStart(len(group), width, func(i int) result { return c.do(ctx, job, in, group[i]) })
+		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
 		if err := collect(&outcome, group, results); err != nil {
-			return outcome, err
+			return outcome, stale, err
 		}
 		if len(outcome.Failures) > 0 {
-			return outcome, nil
+			return outcome, stale, nil
 		}
 		start = end
 	}
-	return outcome, nil
+	return outcome, stale, nil
 }
 
 // result is what became of one action.
 type result struct {
-	done     bool
+	done bool
+	// stale is true when the object is not what it was seen to be: look again.
+	stale    bool
 	obstacle plan.Obstacle
 	message  string
 	err      error

@@ -93,11 +93,14 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if !current {
 		return reconcile.Result{RequeueAfter: retryStale}, nil
 	}
-	outcome, err := c.carryOut(ctx, job, in, p.Actions)
+	outcome, stale, err := c.carryOut(ctx, job, in, p.Actions)
 	c.tell(job, outcome.Events())
 	c.set.metrics.didWith(&outcome)
 	settled := plan.Settle(in, tally, p, outcome)
 	settled.RequeueAfter = soonest(settled.RequeueAfter, c.set.memory.pending(job, in.Now))
+	if stale {
+		settled.RequeueAfter = soonest(settled.RequeueAfter, retryStale)
+	}
 	if settled.WriteStatus && !p.WriteStatus {
 		if current, werr := c.writeStatus(ctx, job, in, &settled); werr != nil || !current {
 			return reconcile.Result{RequeueAfter: retryStale}, firstError(err, werr)

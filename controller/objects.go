@@ -268,7 +268,7 @@ func (c *JobController[J]) updated(job J, in *plan.Input, kind string, o client.
 		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())
 		return result{done: true}
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-		return result{} // The cache will show what it is like now.
+		return result{stale: true} // The cache will show what it is like now.
 	case refused(err):
 		return result{obstacle: plan.Refused, message: steady(err.Error())}
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):

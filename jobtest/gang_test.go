@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -453,4 +454,19 @@ func meddle(o client.Object) {
 	case *schedulingv1beta1.Workload:
 		o.Spec.PodGroupTemplates[0].SchedulingPolicy.Gang.MinCount = 9
 	}
+}
+
+// TestConflictOnAGroup: a change of a group that meets a conflict is tried again, even if
+// no news of the group comes.
+func TestConflictOnAGroup(t *testing.T) {
+	w := story(t, Options{Fate: forever, Gang: gang.ByName("coscheduling", gang.Options{})}, newJob("j", 2))
+	groups := playGang(w, "coscheduling").groups()
+	pass(t, w, time.Minute)
+	w.outages = []outage{{over: w.now.Add(20 * time.Millisecond), fault: Conflict, hits: func(op call) bool { return op.verb == "patch" }}}
+	for _, o := range groups.all() {
+		next := clone(o)
+		meddle(next)
+		w.server.commit(groups, o, next)
+	}
+	rest(t, w)
 }

@@ -3,8 +3,10 @@ package gang_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +58,31 @@ func full() *group.Job {
 	}
 	job.Members[1].Priority = 10
 	return job
+}
+
+// TestFields: the objects of other projects have only fields that these know. The schemas
+// themselves are asked in test/gang.
+func TestFields(t *testing.T) {
+	known := map[string][]string{
+		"scheduling.volcano.sh/v1beta1": {"minMember", "minResources", "priorityClassName", "queue"},
+		"scheduling.x-k8s.io/v1alpha1":  {"minMember", "minResources", "scheduleTimeoutSeconds"},
+	}
+	for _, name := range []string{"volcano", "coscheduling", "my-scheduler"} {
+		for _, o := range gang.ByName(name, gang.Options{}).Objects(full()) {
+			u, ok := o.(*unstructured.Unstructured)
+			if !ok {
+				t.Fatalf("%s: it is a %T", name, o)
+			}
+			spec, _ := u.Object["spec"].(map[string]any)
+			want := known[u.GetAPIVersion()]
+			if diff := cmp.Diff(want, slices.Sorted(maps.Keys(spec))); diff != "" {
+				t.Errorf("%s: a full policy sets other fields (-want +got):\n%s", name, diff)
+			}
+			if got := slices.Sorted(maps.Keys(u.Object)); !slices.Equal(got, []string{"apiVersion", "kind", "metadata", "spec"}) {
+				t.Errorf("%s: it has %v", name, got)
+			}
+		}
+	}
 }
 
 func render(t *testing.T, s gang.Scheduler, job *group.Job) string {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,6 +31,8 @@ type gangs struct {
 	scheduler gang.Scheduler
 	// kinds are those of the objects that stand for groups of pods.
 	kinds []schema.GroupVersionKind
+	// untyped are those of them whose objects have no Go type, though there may be one.
+	untyped []schema.GroupVersionKind
 
 	mu sync.Mutex
 	// priorities are those of priority classes, whose value never changes. A class can
@@ -41,15 +45,31 @@ type priority struct {
 	until time.Time
 }
 
+// gangName is the name of the gang scheduler, if one is wanted.
+func (c *JobController[J]) gangName() string {
+	return cmp.Or(c.Config.GangSchedulerName, workload.Name)
+}
+
+// detectGang chooses the gang scheduler that is wanted in the version that the cluster
+// serves.
+func (c *JobController[J]) detectGang(mapper meta.RESTMapper) error {
+	if !c.Config.EnableGangScheduling || c.GangScheduler != nil {
+		return nil
+	}
+	options, err := gang.Detect(mapper, c.gangName(), gang.Options{})
+	if err != nil {
+		return fmt.Errorf("gang scheduler %s: %w", c.gangName(), err)
+	}
+	c.GangScheduler = gang.ByName(c.gangName(), options)
+	return nil
+}
+
 // newGangs finds the gang scheduler that is wanted, if one is.
 func (c *JobController[J]) newGangs(scheme *runtime.Scheme) (*gangs, error) {
 	if !c.Config.EnableGangScheduling {
 		return nil, nil //nolint:nilnil // no gang scheduling is no error
 	}
-	g := &gangs{name: c.Config.GangSchedulerName, scheduler: c.GangScheduler, priorities: map[string]priority{}}
-	if g.name == "" {
-		g.name = workload.Name
-	}
+	g := &gangs{name: c.gangName(), scheduler: c.GangScheduler, priorities: map[string]priority{}}
 	if g.scheduler == nil {
 		g.scheduler = gang.ByName(g.name, gang.Options{})
 	}
@@ -62,6 +82,9 @@ func (c *JobController[J]) newGangs(scheme *runtime.Scheme) (*gangs, error) {
 			return nil, fmt.Errorf("gang scheduler %s keeps objects of %T, which the scheme does not know: call its AddToScheme: %w", g.name, o, err)
 		}
 		g.kinds = append(g.kinds, gvk)
+		if _, ok := o.(*unstructured.Unstructured); ok {
+			g.untyped = append(g.untyped, gvk)
+		}
 	}
 	return g, nil
 }

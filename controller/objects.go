@@ -182,7 +182,7 @@ func (l *cacheLister[J]) listObjects(ctx context.Context, job J, gvk schema.Grou
 // emptyList is an empty list of objects of a kind.
 func (l *cacheLister[J]) emptyList(gvk schema.GroupVersionKind) (client.ObjectList, error) {
 	lists := gvk.GroupVersion().WithKind(gvk.Kind + "List")
-	if !l.scheme.Recognizes(gvk) {
+	if !l.typed(gvk) {
 		u := &unstructured.UnstructuredList{}
 		u.SetGroupVersionKind(lists)
 		return u, nil
@@ -198,12 +198,17 @@ func (l *cacheLister[J]) emptyList(gvk schema.GroupVersionKind) (client.ObjectLi
 	return list, nil
 }
 
+// typed tells whether objects of a kind have a Go type.
+func (l *cacheLister[J]) typed(gvk schema.GroupVersionKind) bool {
+	return l.scheme.Recognizes(gvk) && !slices.Contains(l.untyped, gvk)
+}
+
 // newObject is an empty object of a kind.
-func newObject(scheme *runtime.Scheme, gvk schema.GroupVersionKind) (client.Object, bool) {
-	if !scheme.Recognizes(gvk) {
+func (l *cacheLister[J]) newObject(gvk schema.GroupVersionKind) (client.Object, bool) {
+	if !l.typed(gvk) {
 		return group.Empty(gvk), true
 	}
-	empty, err := scheme.New(gvk)
+	empty, err := l.scheme.New(gvk)
 	if err != nil {
 		return nil, false
 	}
@@ -235,7 +240,7 @@ func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client
 		if gvk.Kind != a.Kind {
 			continue
 		}
-		o, ok := newObject(c.Client.Scheme(), gvk)
+		o, ok := c.set.cache.newObject(gvk)
 		if !ok {
 			break
 		}

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -96,8 +97,10 @@ func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[st
 // cacheLister finds pods and services in the cache by the UID of their controller.
 type cacheLister[J client.Object] struct {
 	reader client.Reader
-	// foreign reads kinds whose Go type the scheme does not know.
+	// foreign reads kinds whose Go type the scheme does not know, or is not to be used.
 	foreign client.Reader
+	// untyped are kinds whose Go type is not to be used.
+	untyped []schema.GroupVersionKind
 	scheme  *runtime.Scheme
 	indexed bool
 	kind    *plan.Kind

@@ -84,6 +84,9 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		}
 		c.Recorder = NewRecorder(mgr, kind.OperatorName)
 	}
+	if err := c.detectGang(mgr.GetRESTMapper()); err != nil {
+		return nil, err
+	}
 	if err := c.Init(mgr.GetScheme()); err != nil {
 		return nil, err
 	}
@@ -190,6 +193,7 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	}
 	if s.gang = gangs; gangs != nil {
 		s.objectKinds = append(s.objectKinds, s.gang.kinds...)
+		s.cache.untyped = s.gang.untyped
 	}
 	c.set = s
 	return nil

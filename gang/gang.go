@@ -9,9 +9,12 @@ package gang
 import (
 	"cmp"
 	"errors"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -25,7 +28,8 @@ import (
 // several goroutines at once.
 type Scheduler interface {
 	// Kinds returns an empty object of each kind that stands for groups of pods. It is
-	// called at set-up. A kind whose Go type the scheme does not know is unstructured.
+	// called at set-up. A kind whose Go type the scheme does not know is unstructured, and
+	// any other may be; the objects of the other methods are then so too.
 	Kinds() []client.Object
 	// Objects returns the objects that a job shall have, in the order in which they are
 	// to be created, or none if no replica is a member. Owner and labels of the job are
@@ -50,6 +54,35 @@ const None = "none"
 type Options struct {
 	// SchedulerName is the schedulerName of the pods. Default: that of the back end.
 	SchedulerName string
+	// Version is that of the API of the back end "kubernetes"; see Detect. Default:
+	// v1beta1, as Kubernetes v1.37 serves it.
+	Version string
+}
+
+// Detect adds to the options the version of the back end's API that the cluster serves,
+// where there are several. If it serves none, the options stay as they are; the kinds of
+// the scheduler are then not served.
+func Detect(mapper meta.RESTMapper, name string, o Options) (Options, error) {
+	if name != workload.Name || o.Version != "" {
+		return o, nil
+	}
+	for _, version := range workload.Versions() {
+		served, err := workload.Served(version, func(kind schema.GroupVersionKind) (bool, error) {
+			_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+			if NotServed(err) {
+				return false, nil
+			}
+			return err == nil, err //nolint:wrapcheck // it is wrapped below
+		})
+		if err != nil {
+			return o, fmt.Errorf("cannot find out which versions of %s the cluster serves: %w", schedulingv1.GroupName, err)
+		}
+		if served {
+			o.Version = version
+			return o, nil
+		}
+	}
+	return o, nil
 }
 
 // ByName returns the scheduler of a name: "kubernetes", "volcano" or "coscheduling".
@@ -60,7 +93,7 @@ func ByName(name string, o Options) Scheduler { //nolint:ireturn // which one it
 	case "", None:
 		return nil
 	case workload.Name:
-		return workload.Scheduler{SchedulerName: o.SchedulerName}
+		return workload.Scheduler{SchedulerName: o.SchedulerName, Version: o.Version}
 	case volcano.Name:
 		return volcano.Scheduler{SchedulerName: o.SchedulerName}
 	case coscheduling.Name:

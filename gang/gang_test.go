@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/yaml"
@@ -27,10 +28,16 @@ import (
 // TestGolden pins the exact objects of each back end, and what it makes of a template.
 // REWRITE=1 writes the files anew.
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"kubernetes", "volcano", "coscheduling", "my-scheduler"} {
+	for _, name := range []string{
+		"kubernetes", "kubernetes-v1", "kubernetes-v1alpha3", "kubernetes-v1alpha2", "volcano", "coscheduling", "my-scheduler",
+	} {
 		for variant, job := range map[string]*group.Job{"plain": gangtest.Job(), "full": full()} {
 			t.Run(name+"/"+variant, func(t *testing.T) {
-				got := render(t, gang.ByName(name, gang.Options{}), job)
+				scheduler, version := name, ""
+				if rest, ok := strings.CutPrefix(name, "kubernetes-"); ok {
+					scheduler, version = "kubernetes", rest
+				}
+				got := render(t, gang.ByName(scheduler, gang.Options{Version: version}), job)
 				file := filepath.Join("testdata", name+"-"+variant+".yaml")
 				if os.Getenv("REWRITE") != "" {
 					if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
@@ -122,6 +129,39 @@ func TestByName(t *testing.T) {
 		if got := template.Spec.SchedulerName; got != want {
 			t.Errorf("%s: want schedulerName %q, got %q", name, want, got)
 		}
+	}
+}
+
+// TestDetect: the best version of which all kinds are served.
+func TestDetect(t *testing.T) {
+	both := []string{"Workload", "PodGroup"}
+	for name, tc := range map[string]struct {
+		reason, scheduler string
+		options           gang.Options
+		served            map[string][]string
+		want              string
+	}{
+		"None":  {reason: "then its kinds are not served, which set-up says", scheduler: "kubernetes", served: map[string][]string{"v1": {"PriorityClass"}}},
+		"V1.36": {reason: "v1 has priority classes only", scheduler: "kubernetes", served: map[string][]string{"v1": {"PriorityClass"}, "v1alpha2": both}, want: "v1alpha2"},
+		"V1.37": {reason: "a beta before an alpha", scheduler: "kubernetes", served: map[string][]string{"v1beta1": both, "v1alpha3": both}, want: "v1beta1"},
+		"Alpha": {reason: "only the alpha is switched on", scheduler: "kubernetes", served: map[string][]string{"v1alpha3": both}, want: "v1alpha3"},
+		"Later": {reason: "the best of all", scheduler: "kubernetes", served: map[string][]string{"v1beta1": both, "v1": both}, want: "v1"},
+		"Half":  {reason: "half of a version is none", scheduler: "kubernetes", served: map[string][]string{"v1": {"PodGroup"}, "v1beta1": both}, want: "v1beta1"},
+		"Given": {reason: "what is said counts", scheduler: "kubernetes", options: gang.Options{Version: "v1alpha3"}, served: map[string][]string{"v1": both}, want: "v1alpha3"},
+		"Other": {reason: "others have one version", scheduler: "volcano", served: map[string][]string{"v1": both}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mapper := meta.NewDefaultRESTMapper(nil)
+			for version, kinds := range tc.served {
+				for _, kind := range kinds {
+					mapper.Add(schema.GroupVersionKind{Group: "scheduling.k8s.io", Version: version, Kind: kind}, meta.RESTScopeNamespace)
+				}
+			}
+			got, err := gang.Detect(mapper, tc.scheduler, tc.options)
+			if err != nil || got.Version != tc.want {
+				t.Errorf("%s: want %q, got %q, %v", tc.reason, tc.want, got.Version, err)
+			}
+		})
 	}
 }
 

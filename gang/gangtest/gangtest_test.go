@@ -11,6 +11,7 @@ import (
 
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/gang/gangtest"
+	"github.com/jobkit/jobkit/gang/workload"
 )
 
 func TestExercise(t *testing.T) {
@@ -28,6 +29,57 @@ func TestExercise(t *testing.T) {
 			b.Scheduler = gang.ByName(name, gang.Options{})
 			gangtest.Exercise(t, b)
 		})
+	}
+	for _, version := range workload.Versions() {
+		b := gangtest.Backend{Refuse: refuseUntyped, Admit: admitUntyped, Says: "3 Insufficient nvidia.com/gpu", Fixed: version == "v1alpha2"}
+		if version == "v1beta1" {
+			b = backends["kubernetes"]
+		}
+		t.Run("kubernetes/"+version, func(t *testing.T) {
+			b.Scheduler = gang.ByName("kubernetes", gang.Options{Version: version})
+			gangtest.Exercise(t, b)
+		})
+	}
+}
+
+// TestGroupThatCannotShrink: with the API of Kubernetes v1.36 a group keeps its size, and
+// says so when the job has become smaller.
+func TestGroupThatCannotShrink(t *testing.T) {
+	for _, tc := range []struct {
+		reason, version string
+		done            int32
+		want            string
+	}{
+		{"the size is right", "v1alpha2", 0, ""},
+		{"it is too large, and stays so", "v1alpha2", 1, "PodGroup job-testjob needs 4 pods, the job has 3 left to schedule, and v1alpha2 of the API does not let a group change: suspend and resume the job"},
+		{"it will be mended", "v1alpha3", 1, ""},
+	} {
+		s := gang.ByName("kubernetes", gang.Options{Version: tc.version})
+		job := gangtest.Job()
+		found := s.Objects(job)
+		job.Done = tc.done
+		if got := s.State(job, found); got.Why != tc.want || got.Hold {
+			t.Errorf("%s: want %q, got %+v", tc.reason, tc.want, got)
+		}
+	}
+}
+
+func refuseUntyped(o client.Object, since time.Time) { initiallyUntyped(o, "False", since) }
+
+func admitUntyped(o client.Object) { initiallyUntyped(o, "True", time.Unix(0, 0)) }
+
+// initiallyUntyped is what the scheduler says, in the words of each version.
+func initiallyUntyped(o client.Object, is string, since time.Time) {
+	kind := o.GetObjectKind().GroupVersionKind()
+	typ := "PodGroupInitiallyScheduled"
+	if kind.Version == "v1alpha2" {
+		typ = "PodGroupScheduled"
+	}
+	if kind.Kind == "PodGroup" {
+		status(o, map[string]any{"conditions": []any{map[string]any{
+			"type": typ, "status": is, "reason": "Unschedulable", "message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu",
+			"lastTransitionTime": since.UTC().Format(time.RFC3339),
+		}}})
 	}
 }
 

@@ -1,15 +1,16 @@
 // Package workload has pods scheduled by Kubernetes' own scheduler, by a Workload and a
-// PodGroup of scheduling.k8s.io/v1beta1. The cluster needs the feature gate
-// GenericWorkload.
+// PodGroup of scheduling.k8s.io. The cluster needs the feature gate GenericWorkload.
 package workload
 
 import (
 	"cmp"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,6 +28,8 @@ const template = "gang"
 type Scheduler struct {
 	// SchedulerName is that of the pods. Default: Kubernetes' default scheduler.
 	SchedulerName string
+	// Version is that of the API, one of Versions. Default: v1beta1.
+	Version string
 }
 
 // leaves tells whether a template is somebody else's affair: another scheduler's, or
@@ -36,8 +39,15 @@ func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool {
 }
 
 // Kinds implements gang.Scheduler.
-func (Scheduler) Kinds() []client.Object {
-	return []client.Object{&schedulingv1beta1.Workload{}, &schedulingv1beta1.PodGroup{}}
+func (s Scheduler) Kinds() []client.Object {
+	if s.typed() {
+		return []client.Object{&schedulingv1beta1.Workload{}, &schedulingv1beta1.PodGroup{}}
+	}
+	var out []client.Object
+	for _, kind := range kindsOf(s.Version) {
+		out = append(out, group.Empty(kind))
+	}
+	return out
 }
 
 // Objects implements gang.Scheduler.
@@ -53,7 +63,7 @@ func (s Scheduler) Objects(job *group.Job) []client.Object {
 		mode = &schedulingv1beta1.DisruptionMode{All: &schedulingv1beta1.AllDisruptionMode{}}
 	}
 	gv, _ := schema.ParseGroupVersion(job.APIVersion) // one without a group has the empty one
-	return []client.Object{
+	return s.express(
 		&schedulingv1beta1.Workload{
 			ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: name},
 			Spec: schedulingv1beta1.WorkloadSpec{
@@ -70,13 +80,21 @@ func (s Scheduler) Objects(job *group.Job) []client.Object {
 				SchedulingPolicy: *policy.DeepCopy(), DisruptionMode: mode.DeepCopy(), PriorityClassName: job.PriorityClass(),
 			},
 		},
-	}
+	)
 }
 
 // Patch implements gang.Scheduler. The API lets the size of a group change and nothing
-// else.
-func (Scheduler) Patch(wanted, found client.Object) map[string]any {
+// else; that of Kubernetes v1.36 not even that.
+func (s Scheduler) Patch(wanted, found client.Object) map[string]any {
+	if s.fixed() {
+		return nil
+	}
 	switch w := wanted.(type) {
+	case *unstructured.Unstructured:
+		if f, ok := found.(*unstructured.Unstructured); ok {
+			return patchUntyped(w, f)
+		}
+		return nil
 	case *schedulingv1beta1.Workload:
 		f, ok := found.(*schedulingv1beta1.Workload)
 		if !ok || len(f.Spec.PodGroupTemplates) != 1 ||
@@ -121,13 +139,18 @@ func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1
 // State implements gang.Scheduler. The scheduler wants to see the pods before it
 // decides. What it says of the group it says until the group was scheduled once; from
 // then on the pods tell.
-func (Scheduler) State(job *group.Job, found []client.Object) group.State {
+func (s Scheduler) State(job *group.Job, found []client.Object) group.State {
 	for _, o := range found {
-		g, ok := o.(*schedulingv1beta1.PodGroup)
-		if !ok || g.Name != job.GroupName() {
+		conditions, size := stateOf(o)
+		if size == 0 || o.GetName() != job.GroupName() {
 			continue
 		}
-		c := meta.FindStatusCondition(g.Status.Conditions, schedulingv1beta1.PodGroupInitiallyScheduled)
+		if most := job.Without(s.leaves).MinMember(); s.fixed() && size > int64(most) {
+			return group.State{Since: o.GetCreationTimestamp().Time, Why: fmt.Sprintf(
+				"PodGroup %s needs %d pods, the job has %d left to schedule, and %s of the API does not let a group change: suspend and resume the job",
+				o.GetName(), size, most, s.Version)}
+		}
+		c := meta.FindStatusCondition(conditions, s.initiallyScheduled())
 		if c == nil || c.Status != metav1.ConditionFalse {
 			return group.State{}
 		}

@@ -17,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -84,6 +85,9 @@ func (o *options) run(ctx context.Context) error {
 			return fmt.Errorf("cannot make the types of %s known: %w", k.Name, err)
 		}
 	}
+	if err := o.detectGang(config); err != nil {
+		return err
+	}
 	mgr, err := ctrl.NewManager(config, o.manager(known, kinds))
 	if err != nil {
 		return o.noManager(err)
@@ -97,6 +101,26 @@ func (o *options) run(ctx context.Context) error {
 	}
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("cannot go on: %w", err)
+	}
+	return nil
+}
+
+// detectGang finds out which version of the gang scheduler's API the cluster serves: the
+// cache has to know before there is a manager.
+func (o *options) detectGang(config *rest.Config) error {
+	if o.gang() == nil {
+		return nil
+	}
+	c, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return fmt.Errorf("cannot make a client: %w", err)
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(config, c)
+	if err != nil {
+		return fmt.Errorf("cannot make a client: %w", err)
+	}
+	if o.gangOptions, err = gang.Detect(mapper, o.gangScheduler, o.gangOptions); err != nil {
+		return fmt.Errorf("--gang-scheduler-name is %s: %w", o.gangScheduler, err)
 	}
 	return nil
 }
@@ -168,7 +192,7 @@ func (o *options) announce(kinds []operators.Kind) {
 		names = append(names, k.Name)
 	}
 	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace,
-		"gangScheduler", o.gangScheduler, "leaderElection", o.leaderElect)
+		"gangScheduler", o.gangScheduler, "gangSchedulerAPI", o.gangOptions.Version, "leaderElection", o.leaderElect)
 	if len(o.ignored) > 0 {
 		log.Info("There is no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
 	}

@@ -33,6 +33,8 @@ type options struct {
 	namespace     string
 	workers       int
 	gangScheduler string
+	// gangOptions are found at the start: which version of its API the cluster serves.
+	gangOptions gang.Options
 
 	metricsAddress, probeAddress, pprofAddress string
 
@@ -219,5 +221,5 @@ func (o *options) selected() []operators.Kind {
 
 // gang is the gang scheduler, or nil.
 func (o *options) gang() gang.Scheduler { //nolint:ireturn // which one it is, the name decides
-	return gang.ByName(o.gangScheduler, gang.Options{})
+	return gang.ByName(o.gangScheduler, o.gangOptions)
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -40,8 +41,11 @@ const patience = 3 * time.Minute
 // cluster is what all tests share: four nodes, each with room for one pod.
 var cluster client.WithWatch
 
-// kubeconfig is the file that leads to it.
-var kubeconfig string
+// kubeconfig is the file that leads to it, and clusterConfig what it holds.
+var (
+	kubeconfig    string
+	clusterConfig *rest.Config
+)
 
 func TestMain(m *testing.M) {
 	code, err := run(m)
@@ -53,12 +57,13 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
+	ctrl.SetLogger(logr.Discard())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	env, err := devenv.Start(ctx, devenv.Options{
 		CRDs: []string{"../../config/crd"}, Nodes: 4, NodeCPU: "1",
 		FeatureGates:  map[string]bool{"GenericWorkload": true},
-		RuntimeConfig: map[string]bool{"scheduling.k8s.io/v1beta1": true},
+		RuntimeConfig: map[string]bool{"scheduling.k8s.io/v1beta1": true, "scheduling.k8s.io/v1alpha3": true},
 	})
 	if err != nil {
 		return 1, err
@@ -69,6 +74,7 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	clusterConfig = config
 	known := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme, kubeflowv1.AddToScheme} {
 		if err := add(known); err != nil {
@@ -78,7 +84,6 @@ func run(m *testing.M) (int, error) {
 	if cluster, err = client.NewWithWatch(config, client.Options{Scheme: known}); err != nil {
 		return 1, err
 	}
-	ctrl.SetLogger(logr.Discard())
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: known, Metrics: server.Options{BindAddress: "0"},
 		Cache: controller.CacheOptions(gang.ByName("kubernetes", gang.Options{}).Kinds()...),

@@ -355,9 +355,26 @@ func (g *gangs) active(job *testv1.TestJob, pods []*corev1.Pod) {
 	if p := job.Spec.RunPolicy.SchedulingPolicy; p != nil && p.MinAvailable != nil {
 		most, least = min(*p.MinAvailable, most), min(*p.MinAvailable, least)
 	}
+	queue := ""
+	if p := job.Spec.RunPolicy.SchedulingPolicy; p != nil {
+		queue = p.Queue
+	}
+	if u, ok := o.(*unstructured.Unstructured); ok && g.name == "volcano" {
+		if got, _, _ := unstructured.NestedString(u.Object, "spec", "queue"); got != queueOf(queue) {
+			w.violatef("P3", "the group of job %s has the queue %q, want %q", job.Name, got, queue)
+		}
+	}
 	if n := sizeOf(o); n < int64(least) || n > int64(most) {
 		w.violatef("P3", "the group of job %s has the size %d, want %d to %d", job.Name, n, least, most)
 	}
+}
+
+// queueOf is the queue that Volcano puts a group in.
+func queueOf(queue string) string {
+	if queue == "" {
+		return "default"
+	}
+	return queue
 }
 
 // actRoom has the gang scheduler find no room for a while.

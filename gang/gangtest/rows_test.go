@@ -184,3 +184,49 @@ func TestPodsWithoutAGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestRemovedSetting: what a job's policy does not say any more goes from its group, and
+// what others set there stays.
+func TestRemovedSetting(t *testing.T) {
+	edit := func(w *jobtest.World, p *commonv1.SchedulingPolicy) {
+		job := &testv1.TestJob{}
+		if err := w.Client().Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job"}, job); err != nil {
+			t.Fatal(err)
+		}
+		job.Spec.RunPolicy.SchedulingPolicy = p
+		for _, spec := range job.Spec.TestReplicaSpecs {
+			spec.Template.Spec.Containers[0].Resources.Requests = nil
+		}
+		if err := w.Client().Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		runFor(t, w, time.Minute)
+	}
+	w := inWorld(t, func(job *testv1.TestJob) {
+		job.Spec.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{ScheduleTimeoutSeconds: new(int32(30))}
+	})
+	check := func(reason string, want map[string]any) {
+		t.Helper()
+		if diff := cmp.Diff(want, podGroup(t, w).Object["spec"]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", reason, diff)
+		}
+	}
+	check("all is there", map[string]any{
+		"minMember": int64(3), "minResources": map[string]any{"cpu": "1", "memory": "2"}, "scheduleTimeoutSeconds": int64(30),
+	})
+	edit(w, nil)
+	check("what the job asked for and does not any more goes", map[string]any{"minMember": int64(3)})
+	u := podGroup(t, w)
+	spec, _ := u.Object["spec"].(map[string]any)
+	spec["scheduleTimeoutSeconds"], spec["minResources"] = int64(60), map[string]any{"cpu": "5"}
+	if err := w.Client().Update(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	edit(w, &commonv1.SchedulingPolicy{MinAvailable: new(int32(2))})
+	check("what somebody else set stays", map[string]any{
+		"minMember": int64(2), "minResources": map[string]any{"cpu": "5"}, "scheduleTimeoutSeconds": int64(60),
+	})
+	edit(w, &commonv1.SchedulingPolicy{ScheduleTimeoutSeconds: new(int32(90))})
+	edit(w, nil)
+	check("until the job says something of it", map[string]any{"minMember": int64(3), "minResources": map[string]any{"cpu": "5"}})
+}

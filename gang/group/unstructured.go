@@ -1,6 +1,9 @@
 package group
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // Empty is an empty object of a kind whose Go types are another project's.
@@ -17,6 +22,11 @@ func Empty(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 	u.SetGroupVersionKind(gvk)
 	return u
 }
+
+// FieldsAnnotation, of a PodGroup, lists the fields of its specification that the job set,
+// so that one which the job does not set any more can be told from one that somebody else
+// set. It is never empty.
+const FieldsAnnotation = commonv1.LabelPrefix + "pod-group-fields"
 
 // fieldMinResources is the one field of a spec that is a map of quantities.
 const fieldMinResources = "minResources"
@@ -37,6 +47,7 @@ func PodGroup(gvk schema.GroupVersionKind, j *Job, spec map[string]any) *unstruc
 		spec[fieldMinResources] = quantities(r)
 	}
 	u.Object["spec"] = spec
+	u.SetAnnotations(map[string]string{FieldsAnnotation: strings.Join(slices.Sorted(maps.Keys(spec)), ",")})
 	return u
 }
 
@@ -50,8 +61,8 @@ func quantities(list corev1.ResourceList) map[string]any {
 }
 
 // PatchSpec is the merge patch that makes the specification of found say what wanted
-// says. Fields that wanted does not have are somebody else's, except resources, which
-// are the job's as a whole.
+// says. Fields that wanted does not have go if the job set them, and are somebody else's
+// if not. Resources are the job's as a whole.
 func PatchSpec(wanted, found client.Object) map[string]any {
 	want, have := nested(wanted, "spec"), nested(found, "spec")
 	patch := map[string]any{}
@@ -62,6 +73,12 @@ func PatchSpec(wanted, found client.Object) map[string]any {
 			}
 		} else if !equality.Semantic.DeepEqual(value, have[name]) {
 			patch[name] = value
+		}
+	}
+	for name := range strings.SplitSeq(found.GetAnnotations()[FieldsAnnotation], ",") {
+		_, wanted := want[name]
+		if _, there := have[name]; there && !wanted {
+			patch[name] = nil
 		}
 	}
 	if len(patch) == 0 {

@@ -55,7 +55,9 @@ func verbOf(a plan.Action) verb {
 // carryOut carries out the actions of a plan. The outcome holds what was done and
 // what met an obstacle; the error is the first that passes by itself. stale tells whether
 // an object was not what it was seen to be.
-func (c *JobController[J]) carryOut(ctx context.Context, job J, in *plan.Input, actions []plan.Action) (outcome plan.Outcome, stale bool, err error) {
+func (c *JobController[J]) carryOut(
+	ctx context.Context, job J, in *plan.Input, actions []plan.Action,
+) (outcome plan.Outcome, stale bool, err error) {
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	for start := 0; start < len(actions); {
 		end := start + 1

@@ -304,6 +304,6 @@ func done(in *plan.Input, tally *plan.Tally) (all, gone int32) {
 	if placed+succeeded >= int(plan.Count(in.Replicas)) {
 		return 0, 0
 	}
-	all = int32(min(succeeded, plan.MaxReplicas))               //nolint:gosec // it is at most MaxReplicas
-	return all, max(all-int32(min(there, plan.MaxReplicas)), 0) //nolint:gosec // as above
+	all = int32(min(succeeded, plan.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+	return all, max(all-int32(min(there, plan.MaxReplicas)), 0)
 }

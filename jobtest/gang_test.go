@@ -2,6 +2,7 @@ package jobtest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -458,9 +459,7 @@ func actGroup(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 // meddle changes the size of a group, which is the operator's, and adds something else.
 func meddle(o client.Object) {
 	labels := map[string]string{theirs: "stays"}
-	for k, v := range o.GetLabels() {
-		labels[k] = v
-	}
+	maps.Copy(labels, o.GetLabels())
 	o.SetLabels(labels)
 	switch o := o.(type) {
 	case *unstructured.Unstructured:

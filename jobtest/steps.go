@@ -208,10 +208,8 @@ func (w *World) possibleInCluster(all []step) []step {
 	for i := range w.orphans {
 		all = append(all, step{kind: stepCollect, index: i})
 	}
-	if w.gang != nil {
-		for i := range w.gang.deeds() {
-			all = append(all, step{kind: stepGang, index: i})
-		}
+	for i := range w.deeds() {
+		all = append(all, step{kind: stepGang, index: i})
 	}
 	if len(w.server.terminating) == 0 {
 		return all
@@ -224,6 +222,14 @@ func (w *World) possibleInCluster(all []step) []step {
 		}
 	}
 	return all
+}
+
+// deeds are what the gang scheduler can do, if there is one.
+func (w *World) deeds() []deed {
+	if w.gang == nil {
+		return nil
+	}
+	return w.gang.deeds()
 }
 
 // possibleTrouble lists what can go wrong between the calls.
@@ -270,7 +276,7 @@ func (w *World) take(s step) {
 		w.logf("namespace controller: delete %s %s", s.table.resource().Resource, s.key.Name)
 		_ = w.server.delete(s.table, s.key, deletion{}) // there is no reason for it to fail
 	case stepGang:
-		d := w.gang.deeds()[s.index]
+		d := w.deeds()[s.index]
 		w.logf("gang scheduler: %s", d.what)
 		d.do()
 	case stepTime:

@@ -23,7 +23,7 @@ func Empty(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 	return u
 }
 
-// FieldsAnnotation, of a PodGroup, lists the fields of its specification that the job set,
+// FieldsAnnotation of a PodGroup lists the fields of its specification that the job set,
 // so that one which the job does not set any more can be told from one that somebody else
 // set. It is never empty.
 const FieldsAnnotation = commonv1.LabelPrefix + "pod-group-fields"

@@ -21,10 +21,13 @@ const (
 	version1old   = "v1alpha2" // Kubernetes v1.36
 )
 
+// fieldSpec is the field of an object that says what is wanted.
+const fieldSpec = "spec"
+
 // Versions are those of scheduling.k8s.io that the back end speaks, the best first.
 func Versions() []string { return []string{version1, version1beta1, version1alpha, version1old} }
 
-// Kinds are the kinds that a version must have.
+// kindsOf are the kinds that a version must have.
 func kindsOf(version string) []schema.GroupVersionKind {
 	gv := schema.GroupVersion{Group: schedulingv1beta1.GroupName, Version: version}
 	return []schema.GroupVersionKind{gv.WithKind("Workload"), gv.WithKind("PodGroup")}
@@ -65,7 +68,7 @@ func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *sched
 		for _, template := range templatesOf(w) {
 			oldMode(template)
 		}
-		spec, _ := g.Object["spec"].(map[string]any)
+		spec, _ := g.Object[fieldSpec].(map[string]any)
 		oldMode(spec)
 		oldReference(spec)
 	}
@@ -79,7 +82,7 @@ func translate(kind schema.GroupVersionKind, o client.Object) *unstructured.Unst
 	if err != nil {
 		return u // It cannot fail: the types are made for it.
 	}
-	u.Object["spec"] = dropNil(content["spec"])
+	u.Object[fieldSpec] = dropNil(content[fieldSpec])
 	u.SetNamespace(o.GetNamespace())
 	u.SetName(o.GetName())
 	return u
@@ -126,7 +129,7 @@ func oldReference(spec map[string]any) {
 // templatesOf are the templates of a Workload. They must not be changed in one that was
 // found.
 func templatesOf(u *unstructured.Unstructured) []map[string]any {
-	list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "podGroupTemplates")
+	list, _, _ := unstructured.NestedFieldNoCopy(u.Object, fieldSpec, "podGroupTemplates")
 	var out []map[string]any
 	entries, _ := list.([]any)
 	for _, entry := range entries {
@@ -148,8 +151,8 @@ func sizeIn(spec map[string]any) (int64, bool) {
 
 // patchUntyped is what Patch does to objects without Go types.
 func patchUntyped(wanted, found *unstructured.Unstructured) map[string]any {
-	w, _ := wanted.Object["spec"].(map[string]any)
-	f, _ := found.Object["spec"].(map[string]any)
+	w, _ := wanted.Object[fieldSpec].(map[string]any)
+	f, _ := found.Object[fieldSpec].(map[string]any)
 	if templates := templatesOf(wanted); len(templates) == 1 {
 		copied := templatesOf(found.DeepCopy())
 		if len(copied) != 1 {
@@ -163,13 +166,13 @@ func patchUntyped(wanted, found *unstructured.Unstructured) map[string]any {
 			return nil
 		}
 		// A merge patch replaces lists as a whole: all but the size stays.
-		return map[string]any{"spec": map[string]any{"podGroupTemplates": []any{copied[0]}}}
+		return map[string]any{fieldSpec: map[string]any{"podGroupTemplates": []any{copied[0]}}}
 	}
 	want, _ := sizeIn(w)
 	if have, ok := sizeIn(f); !ok || have == want {
 		return nil
 	}
-	return map[string]any{"spec": map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": want}}}}
+	return map[string]any{fieldSpec: map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": want}}}}
 }
 
 // stateOf is what a PodGroup of any version says of itself, and its size.
@@ -190,7 +193,7 @@ func stateOf(o client.Object) (conditions []metav1.Condition, size int64) {
 				status = schedulingv1beta1.PodGroupStatus{} // Another version may have other fields.
 			}
 		}
-		spec, _ := o.Object["spec"].(map[string]any)
+		spec, _ := o.Object[fieldSpec].(map[string]any)
 		size, _ = sizeIn(spec)
 		return status.Conditions, size
 	}

@@ -104,14 +104,14 @@ func (s Scheduler) Patch(wanted, found client.Object) map[string]any {
 		// A merge patch replaces lists as a whole: all but the size stays.
 		templates := f.DeepCopy().Spec.PodGroupTemplates
 		templates[0].SchedulingPolicy.Gang.MinCount = w.Spec.PodGroupTemplates[0].SchedulingPolicy.Gang.MinCount
-		return map[string]any{"spec": map[string]any{"podGroupTemplates": templates}}
+		return map[string]any{fieldSpec: map[string]any{"podGroupTemplates": templates}}
 	case *schedulingv1beta1.PodGroup:
 		f, ok := found.(*schedulingv1beta1.PodGroup)
 		if !ok || sameSize(&w.Spec.SchedulingPolicy, &f.Spec.SchedulingPolicy) {
 			return nil
 		}
 		gang := map[string]any{"minCount": w.Spec.SchedulingPolicy.Gang.MinCount}
-		return map[string]any{"spec": map[string]any{"schedulingPolicy": map[string]any{"gang": gang}}}
+		return map[string]any{fieldSpec: map[string]any{"schedulingPolicy": map[string]any{"gang": gang}}}
 	}
 	return nil
 }

@@ -62,7 +62,11 @@ func (p *published) read(t *testing.T) *unstructured.Unstructured {
 	download.Dir = t.TempDir()
 	download.Env = append(os.Environ(), "GOWORK=off", "GONOSUMDB=*") // The checksum is compared here.
 	out, err := download.Output()
-	var got struct{ Dir, Sum, Error string }
+	var got struct {
+		Dir   string `json:"dir"`
+		Sum   string `json:"sum"`
+		Error string `json:"error"`
+	}
 	if jsonErr := json.Unmarshal(out, &got); jsonErr != nil {
 		t.Fatalf("go mod download %s: %v", p.module, errors.Join(err, jsonErr))
 	}

@@ -115,7 +115,7 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	}
 	b.report.begin(ctx, b)
 	if err := errors.Join(b.scenarios(ctx), b.leave(context.WithoutCancel(ctx))); err != nil {
-		return err
+		return errors.Join(err, b.report.finish(stdout, "")) // what was found until then
 	}
 	return b.report.finish(stdout, o.save)
 }
@@ -257,11 +257,15 @@ func (b *bench) empty(ctx context.Context, w *world) error {
 	if err == nil {
 		err = b.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
 	}
-	if err == nil {
-		err = b.kube.CoreV1().Pods(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
-	}
 	if err != nil {
 		return fmt.Errorf("cleaning up: %w", err)
+	}
+	err = b.eventually(ctx, "the pods are deleted", func(ctx context.Context) (bool, error) {
+		// 10,000 are more than the API server deletes before it ends the request.
+		return b.kube.CoreV1().Pods(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}) == nil, nil
+	})
+	if err != nil {
+		return err
 	}
 	_, err = w.until(ctx, "everything is gone", func(c counts) bool { return c.pods == 0 && c.services == 0 })
 	return err

@@ -43,8 +43,11 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 		got = append(got, look{r.Name, priority})
 	}
 	want := []look{
-		{"both", 0}, {"new", 0},
-		{"created", childPriority}, {"deleted", childPriority}, {"generic", childPriority},
+		{"both", 0},
+		{"new", 0},
+		{"created", childPriority},
+		{"deleted", childPriority},
+		{"generic", childPriority},
 		{"restarted", handler.LowPriority},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

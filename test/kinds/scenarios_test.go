@@ -103,7 +103,7 @@ func success(t *testing.T, k *kind) {
 	if status.Restarts != 0 {
 		t.Errorf("nothing was restarted, and %d restarts are counted", status.Restarts)
 	}
-	want := []string{"SuccessfulCreatePod", k.kind + "Created", k.kind + "Running", k.kind + "Succeeded"}
+	want := []string{"SuccessfulCreatePod", k.kind + "Running", k.kind + "Succeeded"}
 	if !k.noServices {
 		want = append(want, "SuccessfulCreateService")
 	}
@@ -235,7 +235,7 @@ func (j *job) checkFailed(t *testing.T, typ, first string) {
 	}
 	eventually(t, "the failure is told once, and no restart is", func(ctx context.Context) string {
 		got := slices.DeleteFunc(j.eventReasons(ctx, t), func(r string) bool { return !strings.HasPrefix(r, j.kind.kind) })
-		want := []string{j.kind.kind + "Created", j.failedReason, j.kind.kind + "Running"}
+		want := []string{j.failedReason, j.kind.kind + "Running"}
 		slices.Sort(want)
 		return cmp.Diff(want, got)
 	})

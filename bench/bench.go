@@ -262,7 +262,8 @@ func (b *bench) empty(ctx context.Context, w *world) error {
 	}
 	err = b.eventually(ctx, "the pods are deleted", func(ctx context.Context) (bool, error) {
 		// 10,000 are more than the API server deletes before it ends the request.
-		return b.kube.CoreV1().Pods(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}) == nil, nil
+		err := b.kube.CoreV1().Pods(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
+		return err == nil, nil
 	})
 	if err != nil {
 		return err

@@ -94,7 +94,7 @@ func (b *bench) manySmallJobs(ctx context.Context) error {
 }
 
 // best measures as often as the options ask for, the operator and its floor in turn,
-// and reports the fastest of each: what else goes on on a machine only ever slows down.
+// and reports the fastest of each: what else a machine does only ever slows down.
 func (b *bench) best(measure func() (*figures, error)) (*figures, error) {
 	best, err := measure()
 	for range b.options.rounds - 1 {

@@ -231,7 +231,7 @@ func (c *JobController[J]) updateObject(ctx context.Context, job J, in *plan.Inp
 	if err != nil {
 		return result{err: err}
 	}
-	return c.updated(job, in, a.Kind, o, c.Client.Patch(ctx, o, patch))
+	return c.updated(job, a.Kind, o, c.Client.Patch(ctx, o, patch))
 }
 
 // patchFor puts a merge patch together, with its precondition.
@@ -263,11 +263,11 @@ func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client
 func (c *JobController[J]) updateService(ctx context.Context, job J, in *plan.Input, a plan.UpdateService) result {
 	service := plan.NewService(in, a.CreateService)
 	service.UID, service.ResourceVersion = a.UID, a.Version
-	return c.updated(job, in, kindService, service, c.set.services.UpdateService(ctx, job, service))
+	return c.updated(job, kindService, service, c.set.services.UpdateService(ctx, job, service))
 }
 
 // updated finds out what became of an update.
-func (c *JobController[J]) updated(job J, in *plan.Input, kind string, o client.Object, err error) result {
+func (c *JobController[J]) updated(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
 		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())

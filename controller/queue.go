@@ -44,7 +44,7 @@ func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[clie
 
 // behind returns a queue in which what is added has the priority of children, or a
 // lower one. A queue that knows no priorities stays as it is.
-func behind(q queue) queue {
+func behind(q queue) queue { //nolint:ireturn // the queue that it was given, or one in front of it
 	if p, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
 		return childQueue{p}
 	}

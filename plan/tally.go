@@ -150,7 +150,7 @@ func (t *TypeTally) fill(in *Input) {
 	done, container := in.remembered(t.Type), in.mainContainer(t.Type)
 	for i := range t.slots {
 		s := &t.slots[i]
-		s.typ, s.index = t.Type, int32(i) //nolint:gosec // at most MaxReplicas
+		s.typ, s.index = t.Type, int32(i)
 		s.attempt = attemptOf(&in.Status, t.Type, s.index)
 		if s.pod != nil {
 			s.name, s.label = s.pod.Name, attemptLabel(s.pod)

@@ -77,7 +77,7 @@ func TestShortPodsShareStrings(t *testing.T) {
 		"condition": {a.Status.Conditions[0].Reason, b.Status.Conditions[0].Reason},
 		"container": {a.Status.ContainerStatuses[0].Name, b.Status.ContainerStatuses[0].Name},
 	} {
-		if words[0] == "" || unsafe.StringData(words[0]) != unsafe.StringData(words[1]) {
+		if words[0] == "" || unsafe.StringData(words[0]) != unsafe.StringData(words[1]) { //nolint:gosec // compares, and follows neither
 			t.Errorf("%s: two pods of a job hold one copy of %q", what, words[0])
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -361,13 +362,13 @@ func (b *bench) finish(ctx context.Context, before state, operator bool) (spent,
 	return b.since(ctx, before, operator)
 }
 
-// create creates jobs, as fast as a bare client can.
+// create creates jobs, with as many writers as the floor may have.
 func (b *bench) create(ctx context.Context, config *rest.Config, w *world, jobs ...job) error {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	return inParallel(len(jobs), 32, func(i int) error {
+	return inParallel(len(jobs), slices.Max(b.options.writers), func(i int) error {
 		_, err := client.Resource(b.kind.gvr()).Namespace(w.namespace).Create(ctx, b.kind.manifest(jobs[i]), metav1.CreateOptions{})
 		return err //nolint:wrapcheck // the API server's message names the object
 	})

@@ -129,8 +129,7 @@ func launch(ctx context.Context, cmd *exec.Cmd, progress io.Writer) (*launched, 
 			}
 		case <-ctx.Done():
 			err := fmt.Errorf("starting the dev cluster: %w (the last thing it did: %s)", context.Cause(ctx), orDefault(last.Event, "nothing"))
-			_ = child.terminate(stopGrace) // how it takes that does not matter to the caller
-			return nil, err
+			return nil, errors.Join(err, child.terminate(stopGrace))
 		}
 	}
 }

@@ -33,6 +33,11 @@ import (
 const (
 	// stopTimeout bounds the end of each component; all together take about 1 s.
 	stopTimeout = 10 * time.Second
+	// drainTimeout is how long kube-apiserver is waited for, which usually ends in
+	// 1.5 s. More is no use: while it stops, it answers its own requests with "try
+	// again later" too, so a request whose admission makes one (as that for the first
+	// object in a namespace does) and the stop wait for each other for a minute.
+	drainTimeout = 4 * time.Second
 	// exitTimeout is above the time that all components together may take to stop.
 	exitTimeout = 6 * stopTimeout
 	// readyTimeout bounds the start, which takes about 3 s on two idle cores.
@@ -221,7 +226,7 @@ func (r *runner) kubeconfigs() error {
 // close releases what open acquired.
 func (r *runner) close() error {
 	if r.listener != nil {
-		_ = r.listener.Close() // the API server has usually closed it
+		_ = r.listener.Close() // nothing was accepted on it
 	}
 	if r.dir == nil || r.dir.lock == nil {
 		return nil
@@ -297,7 +302,10 @@ func (r *runner) storage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.super.start(ctx, "kube-apiserver", server.Run)
+	// From here on the listener is the server's: if it were closed under a server
+	// that has not ended, that would panic.
+	r.listener = nil
+	r.super.startPatient(ctx, "kube-apiserver", drainTimeout, server.Run)
 	return nil
 }
 

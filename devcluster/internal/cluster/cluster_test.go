@@ -203,6 +203,26 @@ func TestSupervisorStopsInReverse(t *testing.T) {
 	})
 }
 
+func TestSupervisorLeavesWhatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, fail := context.WithCancelCause(t.Context())
+		s := &supervisor{fail: fail}
+		s.startPatient(ctx, "api", 4*time.Second, func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(time.Hour)
+			return nil
+		})
+		begun := time.Now()
+		if err := s.stop(10 * time.Second); err != nil {
+			t.Errorf("what was left to the end of the process is a failure: %v", err)
+		}
+		if took := time.Since(begun); took != 4*time.Second {
+			t.Errorf("the stop took %s, want the component's patience", took)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
 func TestReadCRDs(t *testing.T) {
 	const one = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}\n"
 	for _, tt := range []struct {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,14 +25,22 @@ type run struct {
 	name string
 	stop context.CancelFunc
 	done <-chan struct{}
+	// patience, unless 0, is how long the end is waited for before the component
+	// is left to the end of the process, which is no failure.
+	patience time.Duration
 }
 
 // start runs f in a goroutine. Its context outlives ctx, because the components
 // have to stop one after the other.
 func (s *supervisor) start(ctx context.Context, name string, f func(context.Context) error) {
+	s.startPatient(ctx, name, 0, f)
+}
+
+// startPatient is start for a component that may end later than patience, or never.
+func (s *supervisor) startPatient(ctx context.Context, name string, patience time.Duration, f func(context.Context) error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
-	s.runs = append(s.runs, run{name: name, stop: stop, done: done})
+	s.runs = append(s.runs, run{name: name, stop: stop, done: done, patience: patience})
 	go func() {
 		defer close(done)
 		err := protect(ctx, f)
@@ -46,17 +55,19 @@ func (s *supervisor) start(ctx context.Context, name string, f func(context.Cont
 }
 
 // stop ends the components from last to first, each within timeout. The error
-// names those that did not end.
+// names those that did not end although they should.
 func (s *supervisor) stop(timeout time.Duration) error {
 	var late []string
 	for i := len(s.runs) - 1; i >= 0; i-- {
 		r := s.runs[i]
 		r.stop()
-		timer := time.NewTimer(timeout)
+		timer := time.NewTimer(min(timeout, cmp.Or(r.patience, timeout)))
 		select {
 		case <-r.done:
 		case <-timer.C:
-			late = append(late, r.name)
+			if r.patience == 0 {
+				late = append(late, r.name)
+			}
 		}
 		timer.Stop()
 	}

@@ -77,10 +77,14 @@ func (b *bench) oneLargeJob(ctx context.Context) error {
 	})
 }
 
+// smallJobs are the many small jobs of b.
+func smallJobs(b *bench) batch {
+	return batch{prefix: "small", jobs: b.scaled(500, 3), replicas: 4, services: b.modes()[0]}
+}
+
 func (b *bench) manySmallJobs(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
-		p := batch{prefix: "small", jobs: b.scaled(500, 3), replicas: 4, services: b.modes()[0]}
-		f, err := b.best(func() (*figures, error) { return b.creation(ctx, "b", l, p) })
+		f, err := b.best(func() (*figures, error) { return b.creation(ctx, "b", l, smallJobs(b)) })
 		if err != nil {
 			return err
 		}

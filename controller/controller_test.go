@@ -225,7 +225,6 @@ func TestLifeOfAJob(t *testing.T) {
 	want := []string{
 		"Normal SuccessfulCreateService: Created service: job",
 		"Normal SuccessfulCreatePod: Created 3 pods",
-		"Normal TestJobRunning: TestJob ns/job is running.",
 		"Normal TestJobSucceeded: TestJob ns/job successfully completed.",
 		"Normal SuccessfulDeleteService: Deleted service: job",
 	}

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,6 +16,11 @@ import (
 // that are new or were changed, and times that have come, have 0: when many jobs start
 // at once, all get their pods before the status of each follows what its pods do.
 const childPriority = -1
+
+// childDelay is how long after a pod or another child did something its job is looked
+// at, so that what several of them do together is one look, and one write of the
+// status. The Job controller of Kubernetes waits for a second.
+const childDelay = 100 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
@@ -43,7 +49,7 @@ func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[clie
 }
 
 // behind returns a queue in which what is added has the priority of children, or a
-// lower one. A queue that knows no priorities stays as it is.
+// lower one, and waits for childDelay. A queue that knows no priorities stays as it is.
 func behind(q queue) queue { //nolint:ireturn // the queue that it was given, or one in front of it
 	if p, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
 		return childQueue{p}
@@ -63,5 +69,6 @@ func (q childQueue) AddWithOpts(o priorityqueue.AddOpts, r ...reconcile.Request)
 	if o.Priority == nil || *o.Priority > childPriority {
 		o.Priority = new(childPriority)
 	}
+	o.After = max(o.After, childDelay)
 	q.PriorityQueue.AddWithOpts(o, r...)
 }

@@ -3,6 +3,8 @@ package controller
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -53,4 +55,34 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("jobs that are new or were changed go before those whose pods did something (-want +got):\n%s", diff)
 	}
+}
+
+func TestWhatChildrenDoTogetherIsOneLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
+		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+			return []reconcile.Request{job}
+		})}
+		q := priorityqueue.New[reconcile.Request]("test")
+		defer q.ShutDown()
+		begun := time.Now()
+		for range 3 {
+			children.Create(t.Context(), event.CreateEvent{Object: &corev1.Pod{}}, q)
+			time.Sleep(childDelay / 4)
+		}
+		if _, _, _ = q.GetWithPriority(); time.Since(begun) != childDelay {
+			t.Errorf("the look came after %s, want %s: the first pod sets the time, later ones do not put it off", time.Since(begun), childDelay)
+		}
+		q.Done(job)
+		synctest.Wait()
+		if n := q.Len(); n != 0 {
+			t.Errorf("three pods asked for %d looks more", n)
+		}
+		children.Delete(t.Context(), event.DeleteEvent{Object: &corev1.Pod{}}, q)
+		begun = time.Now()
+		q.Add(job)
+		if _, priority, _ := q.GetWithPriority(); time.Since(begun) != 0 || priority != 0 {
+			t.Errorf("a job that was changed waits for its pods: %s, priority %d", time.Since(begun), priority)
+		}
+	})
 }

@@ -27,8 +27,9 @@ func (d *decision) hasFailed() string {
 }
 
 // become makes a condition True, tells an event, and undoes the conditions that
-// cannot be true beside it. That a job was created is no news to who created it, and
-// one event less for each job is a quarter of all when many start.
+// cannot be true beside it. That a job was created, and that it runs, its conditions
+// tell alone: an event costs the API server as much as a status, and when many jobs
+// start these would be half of all.
 func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 	status := &d.plan.Status
 	was := status.IsTrue(t)
@@ -56,7 +57,7 @@ func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 	case commonv1.JobCreated, commonv1.JobStalled:
 	}
 	d.set(t, corev1.ConditionTrue, reason, message)
-	if !was && t != commonv1.JobCreated {
+	if !was && t != commonv1.JobCreated && t != commonv1.JobRunning {
 		d.event(t == commonv1.JobFailed || t == commonv1.JobStalled, reason, message)
 	}
 }

@@ -76,8 +76,8 @@ func TestStalledStaysLast(t *testing.T) {
 	if diff := cmp.Diff([]string{created, runs, stalled}, conditions(&m.in.Status)); diff != "" || m.in.Status.State != commonv1.JobStalled {
 		t.Errorf("a job that runs in part is stalled, got %s (-want +got):\n%s", m.in.Status.State, diff)
 	}
-	if !p.WriteStatus || len(p.Events) != 1 || p.Events[0].Reason != "TestJobRunning" {
-		t.Errorf("that it runs is told once, and nothing else: %v", p.Events)
+	if !p.WriteStatus || len(p.Events) != 0 {
+		t.Errorf("that it runs its condition says, and no event does: %v", p.Events)
 	}
 
 	t.Run("Suspended", func(t *testing.T) {

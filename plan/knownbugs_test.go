@@ -414,7 +414,7 @@ func TestKnownBugs(t *testing.T) {
 		}
 		want := []string{
 			"TestJobSuspended warning=false", "TestJobResumed warning=false",
-			"TestJobRunning warning=false", "TestJobFailed warning=true", "ExitedWithCode warning=true",
+			"TestJobFailed warning=true", "ExitedWithCode warning=true",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

@@ -226,7 +226,7 @@ func checkEvents(t *testing.T, w *jobtest.World) {
 	t.Helper()
 	seen := map[jobtest.Event]bool{}
 	for _, e := range w.Events() {
-		if seen[e] && e.Reason != "MPIJobRunning" { // it runs again after a restart
+		if seen[e] {
 			t.Errorf("known-bugs row 82: the event %q is told twice", e.Message)
 		}
 		seen[e] = true

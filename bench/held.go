@@ -10,7 +10,7 @@ import (
 )
 
 // probes is how many more jobs are tried, one after the other, among those held.
-const probes = 10
+const probes = 30
 
 // heldPods measures what a large number of pods that just run costs those who want
 // something else.

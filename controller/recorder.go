@@ -22,7 +22,7 @@ const lastEvents = 30 * time.Second
 // NewRecorder returns a recorder of events in the name of a controller, which writes
 // a few at a time: when many jobs start, the API server is kept free for their pods,
 // and the events come a little later. The manager's own recorder has no such limit;
-// 500 new jobs tell 1,500 events, all at once.
+// 500 new jobs tell 1,000 events, all at once.
 func NewRecorder(mgr ctrl.Manager, name string) events.EventRecorder {
 	client, err := eventsclient.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {

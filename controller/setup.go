@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
@@ -105,6 +107,9 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	if err := c.index(mgr, children); err != nil {
 		return nil, err
 	}
+	if err := c.keepWarm(mgr, job); err != nil {
+		return nil, err
+	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
 	b := ctrl.NewControllerManagedBy(mgr).Named(name).For(job)
@@ -128,6 +133,20 @@ func (c *JobController[J]) index(mgr ctrl.Manager, children []client.Object) err
 		}
 	}
 	c.set.cache.indexed = true
+	return nil
+}
+
+// keepWarm has a standby, too, fill the cache of the jobs, while it waits for the lease.
+// The index of their children does the same for those; without it, the cache of what a
+// controller watches begins with the controller, after the lease. (EnableWarmup of
+// controller-runtime would also queue all that happens meanwhile, for as long as the
+// standby stands by.)
+func (c *JobController[J]) keepWarm(mgr ctrl.Manager, job client.Object) error {
+	ctx := context.TODO() //nolint:forbidigo // set-up has no context
+	_, err := mgr.GetCache().GetInformer(ctx, job, cache.BlockUntilSynced(false))
+	if err != nil && !meta.IsNoMatchError(err) { // The controller waits for a CRD that is missing.
+		return fmt.Errorf("cannot watch the jobs of kind %s: %w", c.set.kind.Name, err)
+	}
 	return nil
 }
 

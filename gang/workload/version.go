@@ -21,8 +21,11 @@ const (
 	version1old   = "v1alpha2" // Kubernetes v1.36
 )
 
-// fieldSpec is the field of an object that says what is wanted.
-const fieldSpec = "spec"
+// Names of fields: what is wanted, and the groups of a Workload.
+const (
+	fieldSpec      = "spec"
+	fieldTemplates = "podGroupTemplates"
+)
 
 // Versions are those of scheduling.k8s.io that the back end speaks, the best first.
 func Versions() []string { return []string{version1, version1beta1, version1alpha, version1old} }
@@ -65,12 +68,11 @@ func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *sched
 	kinds := kindsOf(s.Version)
 	w, g := translate(kinds[0], workload), translate(kinds[1], podGroup)
 	if s.Version == version1old {
-		for _, template := range templatesOf(w) {
+		for _, template := range templatesOf(specOf(w)) {
 			oldMode(template)
 		}
-		spec, _ := g.Object[fieldSpec].(map[string]any)
-		oldMode(spec)
-		oldReference(spec)
+		oldMode(specOf(g))
+		oldReference(specOf(g))
 	}
 	return []client.Object{w, g}
 }
@@ -78,14 +80,24 @@ func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *sched
 // translate makes an object of a kind that has the same fields.
 func translate(kind schema.GroupVersionKind, o client.Object) *unstructured.Unstructured {
 	u := group.Empty(kind)
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
-	if err != nil {
-		return u // It cannot fail: the types are made for it.
-	}
-	u.Object[fieldSpec] = dropNil(content[fieldSpec])
+	u.Object[fieldSpec] = specOf(o)
 	u.SetNamespace(o.GetNamespace())
 	u.SetName(o.GetName())
 	return u
+}
+
+// specOf is the spec of an object, whether it has a Go type or not. It must not be changed
+// in one that was found.
+func specOf(o client.Object) map[string]any {
+	content := map[string]any{}
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		content = u.Object
+	} else if converted, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o); err == nil { // It cannot fail: the types are made for it.
+		content = converted
+		content[fieldSpec] = dropNil(content[fieldSpec])
+	}
+	spec, _ := content[fieldSpec].(map[string]any)
+	return spec
 }
 
 // dropNil removes the fields that the Go types do not leave out when they are empty.
@@ -126,12 +138,10 @@ func oldReference(spec map[string]any) {
 	}
 }
 
-// templatesOf are the templates of a Workload. They must not be changed in one that was
-// found.
-func templatesOf(u *unstructured.Unstructured) []map[string]any {
-	list, _, _ := unstructured.NestedFieldNoCopy(u.Object, fieldSpec, "podGroupTemplates")
+// templatesOf are the templates in the spec of a Workload.
+func templatesOf(spec map[string]any) []map[string]any {
 	var out []map[string]any
-	entries, _ := list.([]any)
+	entries, _ := spec[fieldTemplates].([]any)
 	for _, entry := range entries {
 		if template, ok := entry.(map[string]any); ok {
 			out = append(out, template)
@@ -149,30 +159,37 @@ func sizeIn(spec map[string]any) (int64, bool) {
 	return size, ok && err == nil
 }
 
-// patchUntyped is what Patch does to objects without Go types.
-func patchUntyped(wanted, found *unstructured.Unstructured) map[string]any {
-	w, _ := wanted.Object[fieldSpec].(map[string]any)
-	f, _ := found.Object[fieldSpec].(map[string]any)
-	if templates := templatesOf(wanted); len(templates) == 1 {
-		copied := templatesOf(found.DeepCopy())
-		if len(copied) != 1 {
+// newSize is the size that is wanted, and whether it is not the one found.
+func newSize(wanted, found map[string]any) (int64, bool) {
+	want, isWanted := sizeIn(wanted)
+	have, isFound := sizeIn(found)
+	return want, isWanted && isFound && want != have
+}
+
+// patchSize changes the size of a group, of a template in a Workload or of a PodGroup, and
+// is nil if it is as wanted or the group found has none. Kubernetes lets nothing else change.
+func patchSize(wanted, found map[string]any) map[string]any {
+	templates := templatesOf(wanted)
+	if len(templates) == 0 {
+		want, differs := newSize(wanted, found)
+		if !differs {
 			return nil
 		}
-		want, _ := sizeIn(templates[0])
-		if have, ok := sizeIn(copied[0]); !ok || have == want {
-			return nil
-		}
-		if err := unstructured.SetNestedField(copied[0], want, pathOfSize...); err != nil {
-			return nil
-		}
-		// A merge patch replaces lists as a whole: all but the size stays.
-		return map[string]any{fieldSpec: map[string]any{"podGroupTemplates": []any{copied[0]}}}
+		return map[string]any{fieldSpec: map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": want}}}}
 	}
-	want, _ := sizeIn(w)
-	if have, ok := sizeIn(f); !ok || have == want {
+	others := templatesOf(runtime.DeepCopyJSON(found))
+	if len(templates) != 1 || len(others) != 1 {
 		return nil
 	}
-	return map[string]any{fieldSpec: map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": want}}}}
+	want, differs := newSize(templates[0], others[0])
+	if !differs {
+		return nil
+	}
+	if err := unstructured.SetNestedField(others[0], want, pathOfSize...); err != nil {
+		return nil
+	}
+	// A merge patch replaces lists as a whole: all but the size stays.
+	return map[string]any{fieldSpec: map[string]any{fieldTemplates: []any{others[0]}}}
 }
 
 // stateOf is what a PodGroup of any version says of itself, and its size.
@@ -193,8 +210,7 @@ func stateOf(o client.Object) (conditions []metav1.Condition, size int64) {
 				status = schedulingv1beta1.PodGroupStatus{} // Another version may have other fields.
 			}
 		}
-		spec, _ := o.Object[fieldSpec].(map[string]any)
-		size, _ = sizeIn(spec)
+		size, _ = sizeIn(specOf(o))
 		return status.Conditions, size
 	}
 	return nil, 0

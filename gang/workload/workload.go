@@ -10,7 +10,6 @@ import (
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -89,36 +88,7 @@ func (s Scheduler) Patch(wanted, found client.Object) map[string]any {
 	if s.fixed() {
 		return nil
 	}
-	switch w := wanted.(type) {
-	case *unstructured.Unstructured:
-		if f, ok := found.(*unstructured.Unstructured); ok {
-			return patchUntyped(w, f)
-		}
-		return nil
-	case *schedulingv1beta1.Workload:
-		f, ok := found.(*schedulingv1beta1.Workload)
-		if !ok || len(f.Spec.PodGroupTemplates) != 1 ||
-			sameSize(&w.Spec.PodGroupTemplates[0].SchedulingPolicy, &f.Spec.PodGroupTemplates[0].SchedulingPolicy) {
-			return nil
-		}
-		// A merge patch replaces lists as a whole: all but the size stays.
-		templates := f.DeepCopy().Spec.PodGroupTemplates
-		templates[0].SchedulingPolicy.Gang.MinCount = w.Spec.PodGroupTemplates[0].SchedulingPolicy.Gang.MinCount
-		return map[string]any{fieldSpec: map[string]any{"podGroupTemplates": templates}}
-	case *schedulingv1beta1.PodGroup:
-		f, ok := found.(*schedulingv1beta1.PodGroup)
-		if !ok || sameSize(&w.Spec.SchedulingPolicy, &f.Spec.SchedulingPolicy) {
-			return nil
-		}
-		gang := map[string]any{"minCount": w.Spec.SchedulingPolicy.Gang.MinCount}
-		return map[string]any{fieldSpec: map[string]any{"schedulingPolicy": map[string]any{"gang": gang}}}
-	}
-	return nil
-}
-
-// sameSize tells whether the size of a group is as wanted, or cannot be changed.
-func sameSize(wanted, found *schedulingv1beta1.PodGroupSchedulingPolicy) bool {
-	return wanted.Gang == nil || found.Gang == nil || wanted.Gang.MinCount == found.Gang.MinCount
+	return patchSize(specOf(wanted), specOf(found))
 }
 
 // Join implements gang.Scheduler. The scheduler wants all pods of a group to have the

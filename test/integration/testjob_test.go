@@ -64,10 +64,7 @@ func TestPodsAndServices(t *testing.T) {
 	if s := job.Status; s.StartTime == nil || s.ObservedGeneration != job.Generation || s.CompletionTime != nil {
 		t.Errorf("start time, observed generation, completion time: %+v", s)
 	}
-	want := []string{
-		"SuccessfulCreatePod: Created 3 pods", "SuccessfulCreateService: Created service: job",
-		fmt.Sprintf("TestJobRunning: TestJob %s/job is running.", ns),
-	}
+	want := []string{"SuccessfulCreatePod: Created 3 pods", "SuccessfulCreateService: Created service: job"}
 	eventually(t, "each event is told once", func(context.Context) string { return cmp.Diff(want, events(t, job)) })
 }
 

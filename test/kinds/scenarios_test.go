@@ -103,7 +103,7 @@ func success(t *testing.T, k *kind) {
 	if status.Restarts != 0 {
 		t.Errorf("nothing was restarted, and %d restarts are counted", status.Restarts)
 	}
-	want := []string{"SuccessfulCreatePod", k.kind + "Running", k.kind + "Succeeded"}
+	want := []string{"SuccessfulCreatePod", k.kind + "Succeeded"}
 	if !k.noServices {
 		want = append(want, "SuccessfulCreateService")
 	}

@@ -290,10 +290,12 @@ func (j *job) eventReasons(ctx context.Context, t *testing.T) []string {
 	return out
 }
 
-// histories remembers every version of the status of every job.
+// histories remembers every version of the status of every job. A watch that begins
+// anew may bring versions that came before; each counts once.
 type histories struct {
 	mu   sync.Mutex
 	jobs map[client.ObjectKey][]*commonv1.JobStatus
+	seen map[string]bool // resource versions
 }
 
 // OnAdd implements cache.ResourceEventHandler.
@@ -313,8 +315,12 @@ func (h *histories) add(o any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.jobs == nil {
-		h.jobs = map[client.ObjectKey][]*commonv1.JobStatus{}
+		h.jobs, h.seen = map[client.ObjectKey][]*commonv1.JobStatus{}, map[string]bool{}
 	}
+	if h.seen[u.GetResourceVersion()] {
+		return
+	}
+	h.seen[u.GetResourceVersion()] = true
 	key := client.ObjectKeyFromObject(u)
 	h.jobs[key] = append(h.jobs[key], statusOf(u))
 }

@@ -104,10 +104,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		children = append(children, c.set.gang.scheduler.Kinds()...)
 		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
 	}
-	if err := c.index(mgr, children); err != nil {
-		return nil, err
-	}
-	if err := c.keepWarm(mgr, job); err != nil {
+	if err := errors.Join(c.index(mgr, children), c.keepWarm(mgr, job)); err != nil {
 		return nil, err
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,

@@ -92,7 +92,7 @@ func specOf(o client.Object) map[string]any {
 	content := map[string]any{}
 	if u, ok := o.(*unstructured.Unstructured); ok {
 		content = u.Object
-	} else if converted, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o); err == nil { // It cannot fail: the types are made for it.
+	} else if converted, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o); err == nil { // It cannot fail.
 		content = converted
 		content[fieldSpec] = dropNil(content[fieldSpec])
 	}

@@ -230,7 +230,7 @@ func (b *bench) wakeControlPlane(ctx context.Context) error {
 	if len(b.options.scenarios) == 1 && b.options.scenarios[0] == "p" {
 		return nil // without a control plane
 	}
-	p := smallJobs(b)
+	p := b.smallJobs()
 	b.logf("%d jobs of %d replicas, which nobody measures, to wake the control plane", p.jobs, p.replicas)
 	w, clean, err := b.namespace(ctx)
 	if err != nil {

@@ -78,13 +78,13 @@ func (b *bench) oneLargeJob(ctx context.Context) error {
 }
 
 // smallJobs are the many small jobs of b.
-func smallJobs(b *bench) batch {
+func (b *bench) smallJobs() batch {
 	return batch{prefix: "small", jobs: b.scaled(500, 3), replicas: 4, services: b.modes()[0]}
 }
 
 func (b *bench) manySmallJobs(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
-		f, err := b.best(func() (*figures, error) { return b.creation(ctx, "b", l, smallJobs(b)) })
+		f, err := b.best(func() (*figures, error) { return b.creation(ctx, "b", l, b.smallJobs()) })
 		if err != nil {
 			return err
 		}

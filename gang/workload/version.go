@@ -177,7 +177,7 @@ func patchSize(wanted, found map[string]any) map[string]any {
 		}
 		return map[string]any{fieldSpec: map[string]any{"schedulingPolicy": map[string]any{"gang": map[string]any{"minCount": want}}}}
 	}
-	others := templatesOf(runtime.DeepCopyJSON(found))
+	others := templatesOf(found)
 	if len(templates) != 1 || len(others) != 1 {
 		return nil
 	}
@@ -185,11 +185,12 @@ func patchSize(wanted, found map[string]any) map[string]any {
 	if !differs {
 		return nil
 	}
-	if err := unstructured.SetNestedField(others[0], want, pathOfSize...); err != nil {
+	// A merge patch replaces lists as a whole: all but the size stays.
+	template := runtime.DeepCopyJSON(others[0])
+	if err := unstructured.SetNestedField(template, want, pathOfSize...); err != nil {
 		return nil
 	}
-	// A merge patch replaces lists as a whole: all but the size stays.
-	return map[string]any{fieldSpec: map[string]any{fieldTemplates: []any{others[0]}}}
+	return map[string]any{fieldSpec: map[string]any{fieldTemplates: []any{template}}}
 }
 
 // stateOf is what a PodGroup of any version says of itself, and its size.

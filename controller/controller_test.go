@@ -62,6 +62,7 @@ func newBench(t *testing.T, author controller.ControllerInterface[*testv1.TestJo
 					return err
 				}
 				o.SetUID(typesUID("uid-of-" + o.GetName()))
+				o.SetCreationTimestamp(metav1.NewTime(b.clock.Now()))
 				return c.Create(ctx, o, opts...)
 			},
 			Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
@@ -179,15 +180,19 @@ func TestLifeOfAJob(t *testing.T) {
 		want   []string
 	}{
 		{
-			reason: "the status is written first; then everything is created, each once",
+			reason: "everything is created first, each once",
 			writes: []string{
-				"write status of testjob job", "create service job",
+				"create service job",
 				"create pod job-worker-0", "create pod job-worker-1", "create pod job-worker-2",
 			},
-			want: []string{"TestJobCreated: TestJob job is created."},
 		},
 		{
-			reason: "a second look writes nothing",
+			reason: "a second look writes nothing, because the pods may run in a moment",
+		},
+		{
+			reason: "a second later the job says that it was created",
+			before: func() { b.clock.SetTime(b.clock.Now().Add(time.Second)) },
+			writes: []string{"write status of testjob job"},
 			want:   []string{"TestJobCreated: TestJob job is created."},
 		},
 		{
@@ -326,8 +331,7 @@ func TestWhatStopsACreate(t *testing.T) {
 				}
 				return nil
 			}
-			// The first look writes the status before it creates; the second one finds
-			// the pod missing still and says why.
+			// The first look says at once why a pod is missing; the second has nothing new to say.
 			var err error
 			for range 2 {
 				_, _, err = b.reconcile()
@@ -367,8 +371,21 @@ func (c broken) SetClusterSpec(_ *testv1.TestJob, r controller.Replica, _ *corev
 }
 
 func TestStaleViews(t *testing.T) {
-	t.Run("OfAJobThatChanged", func(t *testing.T) {
+	t.Run("OfANewJobThatChanged", func(t *testing.T) {
 		b := newBench(t, testjob.Controller{}, testJob(2))
+		stale := b.job()
+		job := b.job()
+		job.Spec.RunPolicy.Suspend = new(true)
+		if err := b.client.Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		writes, result, err := b.reconcileStale(stale)
+		if err != nil || result.RequeueAfter == 0 || len(writes) > 0 {
+			t.Errorf("a stale view is no error, only another look, and nothing is created: %v, %v, %v", writes, result, err)
+		}
+	})
+	t.Run("OfALargeJobThatChanged", func(t *testing.T) {
+		b := newBench(t, testjob.Controller{}, testJob(20))
 		stale := b.job()
 		job := b.job()
 		job.Spec.RunPolicy.Suspend = new(true)
@@ -430,7 +447,11 @@ func TestOwnWritesAreNotRepeated(t *testing.T) {
 	}
 	b.clock.SetTime(b.clock.Now().Add(time.Minute))
 	writes, _, err := b.reconcile()
-	want := []string{"create pod job-worker-0", "create pod job-worker-1", "create pod job-worker-2", "create service job"}
+	want := []string{
+		"create pod job-worker-0", "create pod job-worker-1", "create pod job-worker-2",
+		"create service job", // which is there
+		"write status of testjob job",
+	}
 	if diff := cmp.Diff(want, sorted(writes)); diff != "" || err != nil {
 		t.Errorf("what is remembered is forgotten after a while (-want +got): %v\n%s", err, diff)
 	}
@@ -446,8 +467,8 @@ func TestOwnWritesOfALongLookAreRemembered(t *testing.T) {
 	}
 	mustReconcile(t, b)
 	writes, _, err := b.reconcile()
-	if err != nil || len(writes) > 0 {
-		t.Errorf("what was written a moment ago, late in a long look, must not be written again: %v, %v", writes, err)
+	if diff := cmp.Diff([]string{"write status of testjob job"}, writes); diff != "" || err != nil {
+		t.Errorf("what was created a moment ago, late in a long look, must not be created again (-want +got): %v\n%s", err, diff)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // and so on, so that a request which is bound to fail fails a few times, not a
 // thousand. Batches wait for each other, so a small job must not need several.
 const (
-	firstBatch               = 8
+	firstBatch               = plan.OneTrip
 	batchGrowth              = 4
 	maxBatch                 = 500
 	defaultMaxParallelWrites = 64

@@ -108,7 +108,17 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	} else if settled.WriteStatus {
 		settled.RequeueAfter = soonest(settled.RequeueAfter, retryStale)
 	}
-	return reconcile.Result{RequeueAfter: soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration)}, err
+	return nextLook(soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration), settled.StatusAfter), err
+}
+
+// nextLook asks for the next look. One that is only there to write a status comes
+// after those of new jobs.
+func nextLook(after, status time.Duration) reconcile.Result {
+	result := reconcile.Result{RequeueAfter: soonest(after, status)}
+	if after == 0 && status > 0 {
+		result.Priority = new(childPriority)
+	}
+	return result
 }
 
 // prove makes sure that a plan was made from the current job, which writing its

@@ -49,7 +49,9 @@ func (c *JobController[J]) onTime(
 ) (reconcile.Result, error) {
 	// A job that was there when the operator started came with low priority, which
 	// would stick to it as long as nothing but time passes for it.
-	result.Priority = new(0)
+	if result.Priority == nil {
+		result.Priority = new(0)
+	}
 	after := result.RequeueAfter
 	if err == nil || after == 0 {
 		return result, err

@@ -441,10 +441,14 @@ func TestP9NoLeaks(t *testing.T) {
 // replicas and s services. docs/promises.md states the formulas.
 func TestP10CallsPerTransition(t *testing.T) {
 	type calls = map[string]int
-	const n = 8
+	const (
+		n     = 8 // too many to be created all at once
+		small = 4
+	)
 	for name, tc := range map[string]struct {
-		fate   func(*corev1.Pod) Fate
-		change func(*testv1.TestJob)
+		replicas int32 // default n
+		fate     func(*corev1.Pod) Fate
+		change   func(*testv1.TestJob)
 		// until is when the transition begins, do what a user does then, if anything.
 		until time.Duration
 		do    func(context.Context, client.Client) error
@@ -459,10 +463,19 @@ func TestP10CallsPerTransition(t *testing.T) {
 			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica) },
 			want:   calls{"write the status of job": 1, "create pod": n, "create service": n},
 		},
-		"all pods start": {
-			// The first makes the job Running; the others are counted a second later.
+		"creation of a small job": {
+			// The pods go first; the status says so a second later.
+			replicas: small, fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
+			want: calls{"read job": 1, "write the status of job": 1, "create pod": small, "create service": 1},
+		},
+		"creation of a small job whose pods start at once": {
+			replicas: small, fate: func(*corev1.Pod) Fate { return Fate{Start: 100 * time.Millisecond, Forever: true} },
+			want: calls{"read job": 1, "write the status of job": 1, "create pod": small, "create service": 1},
+		},
+		"all pods start together": {
+			// Not that the first runs is written, but that all do.
 			fate: forever, until: 500 * time.Millisecond,
-			want: calls{"write the status of job": 2},
+			want: calls{"write the status of job": 1},
 		},
 		"a replica restarts": {
 			// Counted; deleted in the same look. Created in another, which makes sure of
@@ -491,7 +504,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 		},
 		"resume": {
 			fate: forever, change: suspend(true), until: time.Minute, do: edit(suspend(false)),
-			want: calls{"write the status of job": 3, "create pod": n, "create service": 1},
+			want: calls{"write the status of job": 2, "create pod": n, "create service": 1},
 		},
 		"scaling down by 3": {
 			fate: forever, until: time.Minute, do: edit(scaleTo(n - 3)),
@@ -503,7 +516,10 @@ func TestP10CallsPerTransition(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			job := newJob("j", n)
+			if tc.replicas == 0 {
+				tc.replicas = n
+			}
+			job := newJob("j", tc.replicas)
 			if tc.change != nil {
 				tc.change(job)
 			}

@@ -28,8 +28,7 @@ func (d *decision) hasFailed() string {
 
 // become makes a condition True, tells an event, and undoes the conditions that
 // cannot be true beside it. That a job was created, and that it runs, its conditions
-// tell alone: an event costs the API server as much as a status, and when many jobs
-// start these would be half of all.
+// tell alone: when many jobs start, these would be half of all events.
 func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 	status := &d.plan.Status
 	was := status.IsTrue(t)
@@ -79,14 +78,7 @@ func (d *decision) deny(t commonv1.JobConditionType, reason, message string) {
 
 // remove takes a condition off the list.
 func (d *decision) remove(t commonv1.JobConditionType) {
-	status := &d.plan.Status
-	kept := status.Conditions[:0]
-	for _, c := range status.Conditions {
-		if c.Type != t {
-			kept = append(kept, c)
-		}
-	}
-	status.Conditions = kept
+	d.plan.Status.Conditions = without(d.plan.Status.Conditions, t)
 }
 
 // set puts a condition at the end of the list, where the last that is True names

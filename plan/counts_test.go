@@ -166,58 +166,6 @@ func TestCountsOfReplicas(t *testing.T) {
 
 // TestCountsAloneCanWait: counts change with every pod, and one write a second is
 // enough; anything else is written at once.
-func TestCountsAloneCanWait(t *testing.T) {
-	for name, happens := range map[string]func(*model){
-		"starts": func(m *model) { m.pod("worker-1").Status.Phase = corev1.PodPending },
-		"ends":   func(m *model) { m.end(m.pod("worker-1"), 0) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := started(workers(2), nil)
-			m.in.Now = epoch.Add(time.Minute)
-			m.in.Status.LastReconcileTime = new(metav1.NewTime(m.in.Now))
-			happens(m)
-			if p := m.decide(); p.WriteStatus || p.RequeueAfter != 2*time.Second {
-				t.Errorf("want another look after two seconds and no write, got %v, again after %s", p.WriteStatus, p.RequeueAfter)
-			}
-			m.in.Now = m.in.Now.Add(2 * time.Second)
-			if p := m.decide(); !p.WriteStatus || p.RequeueAfter != 0 {
-				t.Errorf("then the counts are written; got %v, again after %s", p.WriteStatus, p.RequeueAfter)
-			}
-		})
-	}
-
-	t.Run("fails", func(t *testing.T) {
-		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
-			masterDecides(m)
-			m.in.Rules.MayFail = []plan.Replicas{plan.All(worker)}
-		})
-		m.in.Status.LastReconcileTime = new(metav1.NewTime(m.in.Now))
-		m.in.Status.ReplicaStatuses[worker].Failed = 1
-		m.in.Status.ReplicaStatuses[worker].Active = 0
-		if p := m.decide(); p.WriteStatus {
-			t.Errorf("a count of failed pods can wait too: %s", cmp.Diff(m.in.Status, p.Status))
-		}
-	})
-
-	t.Run("generation", func(t *testing.T) {
-		m := started(workers(1), nil)
-		m.in.Job.Generation++
-		if p := m.decide(); !p.WriteStatus {
-			t.Error("the observed generation is written at once")
-		}
-	})
-
-	t.Run("first", func(t *testing.T) {
-		m := started(workers(1), nil)
-		m.in.Status.LastReconcileTime = nil
-		m.end(m.pod("worker-0"), 0)
-		m.in.Status.ReplicaStatuses[worker].Active = 0
-		if p := m.decide(); !p.WriteStatus {
-			t.Error("a status that was never written by this controller does not wait")
-		}
-	})
-}
-
 func TestTally(t *testing.T) {
 	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 6}, nil)
 	m.end(m.pod("worker-0"), 0)

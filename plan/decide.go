@@ -3,8 +3,6 @@ package plan
 import (
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -28,6 +26,9 @@ type Plan struct {
 	// WriteStatus is true when Status differs from the status that was observed in
 	// a way that cannot wait.
 	WriteStatus bool
+	// StatusAfter is when to write Status if nothing else happens: it differs, but in
+	// what can wait. 0 is never.
+	StatusAfter time.Duration
 	// Events are to be told once the status is written.
 	Events []Event
 	// Actions are to be carried out after that.
@@ -138,85 +139,3 @@ func (d *decision) wakeAt(at time.Time) {
 
 // deleted leaves a job that is being deleted to the garbage collector.
 func deleted(d *decision) bool { return d.in.Job.Deleted }
-
-// finishStatus fills in what follows from the rest, and says whether to write.
-func (d *decision) finishStatus() {
-	in, status := d.in, &d.plan.Status
-	d.countReplicas()
-	d.rememberSucceeded()
-	status.ObservedGeneration = in.Job.Generation
-	status.State = stateOf(status)
-	if equality.Semantic.DeepEqual(status, &in.Status) {
-		return
-	}
-	if onlyCountsDiffer(status, &in.Status) && in.Status.LastReconcileTime != nil {
-		// Counts change with every pod. One write a second is enough for those who
-		// watch them, and keeps the API server free for the pods. The time of the last
-		// write is stored in whole seconds: after one of them it may just have been.
-		if next := in.Status.LastReconcileTime.Add(2 * time.Second); in.Now.Before(next) {
-			d.wakeAt(next)
-			return
-		}
-	}
-	now := in.now()
-	status.LastReconcileTime = &now
-	d.plan.WriteStatus = true
-}
-
-// onlyCountsDiffer tells whether two statuses are the same but for the counts of
-// pods by phase.
-func onlyCountsDiffer(a, b *commonv1.JobStatus) bool {
-	x, y := a.DeepCopy(), b.DeepCopy()
-	for _, s := range []*commonv1.JobStatus{x, y} {
-		for _, rs := range s.ReplicaStatuses {
-			if rs != nil {
-				rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, ""
-			}
-		}
-	}
-	return equality.Semantic.DeepEqual(x, y)
-}
-
-// countReplicas reports the phases of the pods.
-func (d *decision) countReplicas() {
-	status := &d.plan.Status
-	for t, rs := range status.ReplicaStatuses {
-		if d.tally.Of(t) == nil && rs != nil && !status.Finished() {
-			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, "" // the job has this type no more
-		}
-	}
-	for i := range d.tally.Types {
-		tt := &d.tally.Types[i]
-		rs := d.replicaStatus(tt.Type)
-		counts := tt.Counts
-		if status.IsTrue(commonv1.JobSucceeded) && d.in.Status.IsTrue(commonv1.JobSucceeded) {
-			// What stops running after the job succeeded was part of the success, and
-			// what ended stays counted when its pod is cleaned up.
-			// The exit code of a pod that was stopped does not make a failure of it.
-			counts.Succeeded = max(counts.Succeeded, rs.Succeeded+max(rs.Active-counts.Active, 0))
-			counts.Failed = max(min(counts.Failed, d.in.replicas(tt.Type)-counts.Succeeded-counts.Active), rs.Failed)
-		} else if d.in.Status.Finished() {
-			counts.Succeeded = max(counts.Succeeded, rs.Succeeded)
-			counts.Failed = max(counts.Failed, rs.Failed)
-		}
-		if d.in.Status.Finished() {
-			// What ended does not run again: a view that says so is an old one.
-			counts.Active = max(min(counts.Active, d.in.replicas(tt.Type)-counts.Succeeded-counts.Failed), 0)
-		}
-		rs.Active, rs.Succeeded, rs.Failed, rs.Selector = counts.Active, counts.Succeeded, counts.Failed, counts.Selector
-	}
-}
-
-// replicaStatus returns the status of a replica type, to be changed in place.
-func (d *decision) replicaStatus(t commonv1.ReplicaType) *commonv1.ReplicaStatus {
-	status := &d.plan.Status
-	if status.ReplicaStatuses == nil {
-		status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{}
-	}
-	rs := status.ReplicaStatuses[t]
-	if rs == nil {
-		rs = &commonv1.ReplicaStatus{}
-		status.ReplicaStatuses[t] = rs
-	}
-	return rs
-}

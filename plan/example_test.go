@@ -36,16 +36,16 @@ func ExampleDecide() {
 	in := exampleJob()
 	p := plan.Decide(in, plan.TallyOf(in), nil)
 
-	fmt.Println("write the status first:", p.WriteStatus, p.Status.State)
 	for _, a := range p.Actions {
 		fmt.Println(a)
 	}
+	fmt.Printf("write the status: %s, after %s at the latest\n", p.Status.State, p.StatusAfter)
 	// Output:
-	// write the status first: true Created
 	// create service bert: the job has one
 	// create pod bert-master-0 (attempt 0): replica 0 of Master is missing
 	// create pod bert-worker-0 (attempt 0): replica 0 of Worker is missing
 	// create pod bert-worker-1 (attempt 0): replica 1 of Worker is missing
+	// write the status: Created, after 1s at the latest
 }
 
 // What if a worker was evicted? It is counted now, and deleted: the next attempt

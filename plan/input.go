@@ -122,6 +122,20 @@ func (in *Input) now() metav1.Time {
 	return metav1.NewTime(in.Now.Truncate(time.Second))
 }
 
+// start is when a job began whose status does not say so yet: with its first pod, or now.
+func (in *Input) start() metav1.Time {
+	start := in.now()
+	for _, pod := range in.Pods {
+		if at := &pod.CreationTimestamp; !at.IsZero() && at.Before(&start) {
+			start = *at
+		}
+	}
+	return start
+}
+
+// begun tells whether the job was taken up before. Its status may not say so yet.
+func (in *Input) begun() bool { return in.Status.StartTime != nil || len(in.Pods) > 0 }
+
 func (in *Input) cleanPodPolicy() commonv1.CleanPodPolicy {
 	if p := in.RunPolicy.CleanPodPolicy; p != nil && *p != commonv1.CleanPodPolicyUndefined {
 		return *p

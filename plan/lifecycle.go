@@ -20,8 +20,8 @@ func created(d *decision) bool {
 		}
 	}
 	if status.StartTime == nil && !d.in.suspended() {
-		now := d.in.now()
-		status.StartTime = &now
+		start := d.in.start()
+		status.StartTime = &start
 	}
 	return false
 }

@@ -130,16 +130,18 @@ func TestEveryMistake(t *testing.T) {
 	}
 }
 
-// TestMistakeCleansUp: a job that fails by a mistake cleans up what there may be of
-// it, in case its status was lost.
-func TestMistakeCleansUp(t *testing.T) {
-	m := started(workers(2), func(m *model) { m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll) })
-	m.in.Status = commonv1.JobStatus{}
-	m.in.RunPolicy.Suspend = new(true) // which keeps the start time empty
+// TestMistakeBeforeTheFirstStatus: a job that has pods was valid when they were created,
+// though its status does not say so yet. The mistake came with an edit.
+func TestMistakeBeforeTheFirstStatus(t *testing.T) {
+	m := newModel(workers(2))
+	if p := m.reconcile(); p.WriteStatus || len(m.in.Pods) != 2 {
+		t.Fatalf("want two pods and no status yet, got %d, status written: %t", len(m.in.Pods), p.WriteStatus)
+	}
 	m.in.Problem = "a mistake"
+	m.in.Job.Generation++
 	m.reconcile()
-	if m.in.Status.State != commonv1.JobFailed || len(m.in.Pods)+len(m.in.Services) > 0 {
-		t.Errorf("the job is %s, with %d pods and %d services", m.in.Status.State, len(m.in.Pods), len(m.in.Services))
+	if m.in.Status.State != commonv1.JobStalled || len(m.in.Pods) != 2 {
+		t.Errorf("want the job to be stalled and to keep its pods, it is %q and has %d", m.in.Status.State, len(m.in.Pods))
 	}
 }
 

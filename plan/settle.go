@@ -33,7 +33,7 @@ type Failure struct {
 }
 
 // Outcome is what became of the actions of a plan. Errors that pass by themselves
-// (timeouts, conflicts, overload) are not part of it: the shell tries again.
+// (timeouts, conflicts, overload) are no failures: the shell tries again.
 type Outcome struct {
 	PodsCreated, PodsDeleted         []string
 	ServicesCreated, ServicesDeleted []string
@@ -49,10 +49,10 @@ const (
 
 // Settle draws the conclusions from the outcome of a plan: it returns a plan
 // without actions, with the status, the events and the time of the next look that
-// follow. If the status was written already in this pass, the shell leaves the
+// follow. A status that could wait for pods does not if some were not created. If the status was written already in this pass, the shell leaves the
 // settled one to the next, which comes to the same conclusion.
 func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
-	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), RequeueAfter: p.RequeueAfter}}
+	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
 	switch {
 	case len(o.Failures) > 0:
 		d.obstructed(o.Failures[0])
@@ -61,11 +61,25 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	}
 	status := &d.plan.Status
 	status.State = stateOf(status)
-	if now := in.now(); !sameConditions(status, &p.Status) {
+	if now := in.now(); !sameConditions(status, &p.Status) || p.StatusAfter > 0 && !o.createdAll(p.Actions) {
 		status.LastReconcileTime = &now
-		d.plan.WriteStatus = true
+		d.plan.WriteStatus, d.plan.StatusAfter = true, 0
 	}
 	return d.plan
+}
+
+// createdAll tells whether the pods and services of a plan were all created.
+func (o *Outcome) createdAll(actions []Action) bool {
+	pods, services := 0, 0
+	for _, a := range actions {
+		switch a.(type) {
+		case CreatePod:
+			pods++
+		case CreateService:
+			services++
+		}
+	}
+	return len(o.PodsCreated) == pods && len(o.ServicesCreated) == services
 }
 
 // clearStalled ends the condition Stalled when nothing is left to create. While

@@ -179,6 +179,9 @@ func (m *model) look(out *strings.Builder) {
 			fmt.Fprintf(out, "  %s\n", a)
 		}
 		if !p.WriteStatus && len(p.Actions) == 0 {
+			if p.StatusAfter > 0 {
+				fmt.Fprintf(out, "  write status after %s\n", p.StatusAfter)
+			}
 			if p.RequeueAfter > 0 {
 				fmt.Fprintf(out, "  look again after %s\n", p.RequeueAfter)
 			}

@@ -28,7 +28,7 @@ func invalid(d *decision) bool {
 		return false
 	}
 	message := fmt.Sprintf("%s is not valid: %s", d.jobName(), problem)
-	if d.in.Status.StartTime != nil {
+	if d.in.begun() {
 		if !d.in.suspended() {
 			d.become(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
 			d.frozen = true
@@ -81,7 +81,7 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Required(path.Key(string(t)), fmt.Sprintf("every %s needs the replica type %s: add it", in.Kind.Name, t)))
 		}
 	}
-	if len(errs) == 0 && total == 0 && in.Status.StartTime == nil && !negative(in) {
+	if len(errs) == 0 && total == 0 && !in.begun() && !negative(in) {
 		errs = append(errs, field.Invalid(path, "0 replicas in total",
 			"set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"))
 	}

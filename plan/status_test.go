@@ -1,0 +1,123 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+// TestProgressWaits: what only says how far a job has come is not written for each
+// pod, and not before the pods of a small job. What is news does not wait.
+func TestProgressWaits(t *testing.T) {
+	created := func(m *model) { m.reconcile() }
+	for name, tc := range map[string]struct {
+		reason   string
+		replicas int32
+		before   func(*model) // what led to the look
+		after    time.Duration
+		write    bool
+	}{
+		"New": {
+			reason: "a new job gets its pods first, and its status when they run", replicas: 4,
+			before: func(*model) {}, after: time.Second,
+		},
+		"NewAndMore": {
+			reason: "a second after its first pod a job says that it was created", replicas: 4,
+			before: func(m *model) { created(m); m.in.Now = epoch.Add(time.Second) }, write: true,
+		},
+		"NewAndRuns": {
+			reason: "once all pods run, nothing more is to be waited for", replicas: 4,
+			before: func(m *model) { created(m); m.run() }, write: true,
+		},
+		"NewAndRunsInPart": {
+			reason: "more pods are about to run", replicas: 4,
+			before: func(m *model) { created(m); m.run(); m.pod("worker-3").Status.Phase = corev1.PodPending }, after: time.Second,
+		},
+		"NewAndFails": {
+			reason: "a failure is counted before anything is done about it", replicas: 4,
+			before: func(m *model) { created(m); m.run(); m.evict(m.pod("worker-3")) }, write: true,
+		},
+		"NewAndSucceeds": {
+			reason: "success is news", replicas: 1,
+			before: func(m *model) { created(m); m.end(m.pod("worker-0"), 0) }, write: true,
+		},
+		"NewAndLarge": {
+			reason: "the pods of a large job take a while, during which its user can see nothing else", replicas: 8,
+			before: func(*model) {}, write: true,
+		},
+		"NewAndSuspended": {
+			reason: "there are no pods to wait for", replicas: 4,
+			before: func(m *model) { m.in.RunPolicy.Suspend = new(true) }, write: true,
+		},
+		"NewWithWarning": {
+			reason: "a warning is told once, which its status proves", replicas: 4,
+			before: func(m *model) { m.in.Warnings = []plan.Event{{Warning: true, Reason: "Old", Message: "old"}} }, write: true,
+		},
+		"CreatedAndRunsInPart": {
+			reason: "at most one write a second", replicas: 4,
+			before: func(m *model) {
+				created(m)
+				m.in.Now = epoch.Add(time.Second)
+				m.reconcile()
+				m.run()
+				m.pod("worker-3").Status.Phase = corev1.PodPending
+			}, after: 2 * time.Second,
+		},
+		"CreatedAndRuns": {
+			reason: "that all run does not wait", replicas: 4,
+			before: func(m *model) { created(m); m.in.Now = epoch.Add(time.Second); m.reconcile(); m.run() }, write: true,
+		},
+		"WithoutPodsYet": {
+			reason: "before a gang is admitted there are no pods to wait for", replicas: 4,
+			before: func(m *model) { m.in.Gang = &plan.Gang{Hold: true} }, write: true,
+		},
+		"StatusOfOthers": {
+			reason: "a status that does not say when it was written, as kubeflow's may, does not wait", replicas: 4,
+			before: func(m *model) {
+				m.settle()
+				m.in.Status.LastReconcileTime = nil
+				m.in.Now = epoch.Add(time.Minute)
+				m.run()
+				m.pod("worker-3").Status.Phase = corev1.PodPending
+			}, write: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(tc.replicas))
+			tc.before(m)
+			p := m.decide()
+			if p.WriteStatus != tc.write || p.StatusAfter != tc.after {
+				t.Errorf("%s: want a write now: %t, or after %s; got %t, %s", tc.reason, tc.write, tc.after, p.WriteStatus, p.StatusAfter)
+			}
+		})
+	}
+}
+
+// TestStartTime: a status that is written after the first pods says when they were created.
+func TestStartTime(t *testing.T) {
+	m := newModel(workers(2))
+	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
+	m.reconcile()
+	m.in.Now = epoch.Add(10 * time.Second)
+	p := m.reconcile()
+	if start := p.Status.StartTime; start == nil || !start.Time.Equal(epoch) || p.RequeueAfter != 50*time.Second {
+		t.Errorf("the job began with its pods, at %s, and 50 s of its time are left; got %s and %s", epoch, start, p.RequeueAfter)
+	}
+}
+
+// TestStatusOfWhatWasNotCreated: when a pod could not be created, the status does not wait for it.
+func TestStatusOfWhatWasNotCreated(t *testing.T) {
+	m := newModel(workers(2))
+	p := m.decide()
+	pods := []string{"job-worker-0", "job-worker-1"}
+	for created, want := range map[int]time.Duration{1: 0, 2: time.Second} {
+		s := plan.Settle(&m.in, plan.TallyOf(&m.in), p, plan.Outcome{ServicesCreated: []string{"job"}, PodsCreated: pods[:created]})
+		if s.WriteStatus != (want == 0) || s.StatusAfter != want {
+			t.Errorf("%d pods created: got a write: %t, or after %s", created, s.WriteStatus, s.StatusAfter)
+		}
+	}
+}
+

@@ -354,9 +354,13 @@ func awaitCreated(ctx context.Context, w *world, f *figures, begun time.Time) er
 	return err
 }
 
-// finish ends a measurement.
+// finish ends a measurement when the control plane has come to rest: what an operator
+// writes late, its events above all, costs as much as what it writes at once.
 func (b *bench) finish(ctx context.Context, before state, operator bool) (spent, error) {
 	if err := pause(ctx, tail); err != nil {
+		return spent{}, err
+	}
+	if err := b.quiet(ctx); err != nil {
 		return spent{}, err
 	}
 	return b.since(ctx, before, operator)

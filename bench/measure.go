@@ -67,7 +67,7 @@ func (b *bench) quiet(ctx context.Context) error {
 			return nil
 		}
 	}
-	b.report.notef("the control plane did not come to rest before a measurement")
+	b.report.notef("the control plane did not come to rest before or after a measurement")
 	return nil
 }
 

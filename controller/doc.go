@@ -9,8 +9,8 @@
 // # One look at a job
 //
 // ReconcileJobs reads the job's pods and services from the cache (observe.go),
-// has a plan made, writes the status on condition that the job is the one that was
-// read (jobcontroller.go), carries out the actions in parallel (execute.go,
+// has a plan made, writes the status if there is news, on condition that the job is
+// the one that was read (jobcontroller.go), carries out the actions in parallel (execute.go,
 // create.go), and settles what they met. It knows no policy.
 //
 // # What an author can rely on

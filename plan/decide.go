@@ -15,7 +15,7 @@ import (
 //  2. Emit the Events.
 //  3. Carry out the Actions: in order, neighbours of the same verb in parallel.
 //  4. Hand the outcome to Settle.
-//  5. Look again after RequeueAfter, if it is not zero.
+//  5. Look again after RequeueAfter or StatusAfter, whichever is not zero and comes first.
 //
 // The status comes first because it holds the count of restarts: an attempt is
 // counted before the pod that makes it necessary is deleted, so that no crash in

@@ -14,9 +14,10 @@
 // # What holds
 //
 //   - The same input gives the same plan, and the input is not changed.
-//   - The status is written before any action, on condition that the job is still
-//     the one that was observed. So a plan made from a stale view does no harm, and
-//     a restart is counted before the pod that makes it necessary is deleted.
+//   - A status with news is written before any action, on condition that the job is
+//     still the one that was observed; without news the job is read. So a plan made
+//     from a stale view does no harm, and a restart is counted before the pod that
+//     makes it necessary is deleted.
 //   - A pod belongs to a replica by its name, <job>-<type>-<index>. Two live pods of
 //     one replica are impossible, and labels that somebody changed mislead nobody.
 //   - A finished, suspended or deleted job gets no pod.

@@ -18,7 +18,8 @@ type JobStatus struct {
 	// +optional
 	ReplicaStatuses map[ReplicaType]*ReplicaStatus `json:"replicaStatuses,omitempty"`
 
-	// StartTime is when the controller first took up the job, or resumed it last.
+	// StartTime is when the job's first pod was created or the controller took up the
+	// job, whichever came first, or when it resumed it last.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 

@@ -57,7 +57,7 @@ func (b *bench) look(ctx context.Context, operator, last bool) (state, error) {
 // quiet waits until the control plane has done what earlier measurements left it to
 // do, or for a while.
 func (b *bench) quiet(ctx context.Context) error {
-	const step, tries, busy = 500 * time.Millisecond, 30, 0.3
+	const step, tries, busy = 500 * time.Millisecond, 30, 0.15
 	for range tries {
 		before := usageOf(b.controlPlane).cpu
 		if err := pause(ctx, step); err != nil {

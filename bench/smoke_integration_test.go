@@ -13,7 +13,7 @@ import (
 // TestSmoke runs the bench as small as it goes, without the scenarios that take long.
 // What it measures there means nothing, but for what is counted.
 func TestSmoke(t *testing.T) {
-	o, err := parse([]string{"--scenarios=a,p", "--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
+	o, err := parse([]string{"--scenarios=a,p,w", "--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +27,7 @@ func TestSmoke(t *testing.T) {
 		"create-rate-vs-floor", "create-rate-vs-floor-10ms", "create-rate-vs-floor-service-each", "create-rate-vs-floor-service-each-10ms",
 		"control-plane-cpu-vs-floor",
 		"decide-time-per-replica-10000-vs-100",
+		"job-cost-vs-pod",
 	} {
 		if got[name] <= 0 {
 			t.Errorf("%s is %v, want it measured", name, got[name])

@@ -17,7 +17,8 @@ const OneTrip = 8
 // How long progress waits to be written. Times of a status are stored in whole seconds:
 // one of them may just have been, or have been for a second.
 const (
-	// sinceStart counts from the start of a job that has no status yet.
+	// sinceStart counts from the start of a job that has no status yet, and from that of
+	// the first container of one that did not run before.
 	sinceStart = time.Second
 	// sinceWrite counts from the last write, so that there is at most one a second.
 	sinceWrite = 2 * time.Second
@@ -53,6 +54,8 @@ func (d *decision) progressWaits() (time.Time, bool) {
 	switch {
 	case len(d.plan.Events) > 0 || !onlyProgress(status, was):
 	case !sameConditions(status, was) && (d.complete() || len(d.plan.Actions) > OneTrip):
+	case was.LastReconcileTime != nil && status.IsTrue(commonv1.JobRunning) && !was.IsTrue(commonv1.JobRunning):
+		return later(was.LastReconcileTime.Add(sinceWrite), d.firstRan().Add(sinceStart)), true
 	case was.LastReconcileTime != nil:
 		return was.LastReconcileTime.Add(sinceWrite), true
 	case status.StartTime != nil && d.podsAreNew():
@@ -65,6 +68,26 @@ func (d *decision) progressWaits() (time.Time, bool) {
 func (d *decision) podsAreNew() bool {
 	return slices.ContainsFunc(d.in.Pods, func(p *corev1.Pod) bool { return !p.CreationTimestamp.IsZero() }) ||
 		slices.ContainsFunc(d.plan.Actions, func(a Action) bool { _, ok := a.(CreatePod); return ok })
+}
+
+// firstRan is when the first container of the job's pods began to run, as far as is known.
+func (d *decision) firstRan() time.Time {
+	var first time.Time
+	for _, pod := range d.in.Pods {
+		for i := range pod.Status.ContainerStatuses {
+			if r := pod.Status.ContainerStatuses[i].State.Running; r != nil && (first.IsZero() || r.StartedAt.Time.Before(first)) {
+				first = r.StartedAt.Time
+			}
+		}
+	}
+	return first
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // complete tells whether all replicas run or have succeeded.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jobkit/jobkit/plan"
 )
@@ -66,6 +67,20 @@ func TestProgressWaits(t *testing.T) {
 				m.pod("worker-3").Status.Phase = corev1.PodPending
 			}, after: 2 * time.Second,
 		},
+		"CreatedLongAgoAndRunsInPart": {
+			reason: "the others are about to run too", replicas: 4,
+			before: func(m *model) {
+				created(m)
+				m.in.Now = epoch.Add(time.Minute)
+				m.reconcile()
+				m.in.Now = epoch.Add(2 * time.Minute)
+				m.run()
+				m.pod("worker-3").Status.Phase = corev1.PodPending
+				m.pod("worker-0").Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
+					Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(m.in.Now)},
+				}}}
+			}, after: time.Second,
+		},
 		"CreatedAndRuns": {
 			reason: "that all run does not wait", replicas: 4,
 			before: func(m *model) { created(m); m.in.Now = epoch.Add(time.Second); m.reconcile(); m.run() }, write: true,
@@ -120,4 +135,3 @@ func TestStatusOfWhatWasNotCreated(t *testing.T) {
 		}
 	}
 }
-

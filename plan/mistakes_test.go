@@ -133,15 +133,15 @@ func TestEveryMistake(t *testing.T) {
 // TestMistakeBeforeTheFirstStatus: a job that has pods was valid when they were created,
 // though its status does not say so yet. The mistake came with an edit.
 func TestMistakeBeforeTheFirstStatus(t *testing.T) {
-	m := newModel(workers(2))
-	if p := m.reconcile(); p.WriteStatus || len(m.in.Pods) != 2 {
-		t.Fatalf("want two pods and no status yet, got %d, status written: %t", len(m.in.Pods), p.WriteStatus)
+	m := newModel(workers(1))
+	if p := m.reconcile(); p.WriteStatus || len(m.in.Pods) != 1 {
+		t.Fatalf("want a pod and no status yet, got %d, status written: %t", len(m.in.Pods), p.WriteStatus)
 	}
 	m.in.Problem = "a mistake"
 	m.in.Job.Generation++
 	m.reconcile()
-	if m.in.Status.State != commonv1.JobStalled || len(m.in.Pods) != 2 {
-		t.Errorf("want the job to be stalled and to keep its pods, it is %q and has %d", m.in.Status.State, len(m.in.Pods))
+	if m.in.Status.State != commonv1.JobStalled || len(m.in.Pods) != 1 {
+		t.Errorf("want the job to be stalled and to keep its pod, it is %q and has %d", m.in.Status.State, len(m.in.Pods))
 	}
 }
 

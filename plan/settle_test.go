@@ -148,3 +148,17 @@ func TestOutcomeEvents(t *testing.T) {
 		t.Errorf("nothing was done, and told: %v", events)
 	}
 }
+
+// TestBrokenOperator: nothing is concluded about a job whose operator's own code failed, but its time runs.
+func TestBrokenOperator(t *testing.T) {
+	m := started(workers(1), func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60)) })
+	m.drop(m.pod("worker-0"))
+	m.in.Broken = "it panicked"
+	if p := m.reconcile(); p.Status.State != commonv1.JobStalled || len(p.Actions) > 0 || p.RequeueAfter == 0 {
+		t.Errorf("want it stalled, looked at again and left alone, it is %s, again after %s, and is to %v", p.Status.State, p.RequeueAfter, p.Actions)
+	}
+	m.in.Now = epoch.Add(time.Hour)
+	if p := m.reconcile(); p.Status.State != commonv1.JobFailed {
+		t.Errorf("want it failed when its time is over, it is %s", p.Status.State)
+	}
+}

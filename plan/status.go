@@ -36,7 +36,7 @@ func (d *decision) finishStatus() {
 	if equality.Semantic.DeepEqual(status, &in.Status) {
 		return
 	}
-	if next, waits := d.progressWaits(); waits && in.Now.Before(next) {
+	if next := d.progressWaits(); in.Now.Before(next) {
 		d.plan.StatusAfter = next.Sub(in.Now)
 		return
 	}
@@ -45,23 +45,23 @@ func (d *decision) finishStatus() {
 	d.plan.WriteStatus = true
 }
 
-// progressWaits tells whether the status can wait, and until when: if it says nothing
-// but that the job was taken up, that it runs and how many of its pods do. It cannot
-// once all run, unless only the counts are new; nor while more is to be created than
-// goes out at once, which takes a while.
-func (d *decision) progressWaits() (time.Time, bool) {
+// progressWaits is until when the status can wait, if it says nothing but that the job
+// was taken up, that it runs and how many of its pods do. It cannot once all run, unless
+// only the counts are new; nor while more is to be created than goes out at once, which
+// takes a while.
+func (d *decision) progressWaits() time.Time {
 	status, was := &d.plan.Status, &d.in.Status
 	switch {
 	case len(d.plan.Events) > 0 || !onlyProgress(status, was):
 	case !sameConditions(status, was) && (d.complete() || len(d.plan.Actions) > OneTrip):
 	case was.LastReconcileTime != nil && status.IsTrue(commonv1.JobRunning) && !was.IsTrue(commonv1.JobRunning):
-		return later(was.LastReconcileTime.Add(sinceWrite), d.firstRan().Add(sinceStart)), true
+		return later(was.LastReconcileTime.Add(sinceWrite), d.firstRan().Add(sinceStart))
 	case was.LastReconcileTime != nil:
-		return was.LastReconcileTime.Add(sinceWrite), true
+		return was.LastReconcileTime.Add(sinceWrite)
 	case status.StartTime != nil && d.podsAreNew():
-		return status.StartTime.Add(sinceStart), true
+		return status.StartTime.Add(sinceStart)
 	}
-	return time.Time{}, false
+	return time.Time{}
 }
 
 // podsAreNew tells whether pods are to be created, or when they were.
@@ -130,7 +130,7 @@ func forgetCounts(status *commonv1.JobStatus) {
 		if rs != nil {
 			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.Selector = 0, 0, 0, "", ""
 		}
-		if rs == nil || equality.Semantic.DeepEqual(rs, &commonv1.ReplicaStatus{}) {
+		if equality.Semantic.DeepEqual(rs, &commonv1.ReplicaStatus{}) {
 			delete(status.ReplicaStatuses, t)
 		}
 	}

@@ -49,6 +49,10 @@ func TestProgressWaits(t *testing.T) {
 			reason: "the pods of a large job take a while, during which its user can see nothing else", replicas: 8,
 			before: func(*model) {}, write: true,
 		},
+		"NewAndNotQuiteLarge": {
+			reason: "seven pods and a service go out at once", replicas: 7,
+			before: func(*model) {}, after: time.Second,
+		},
 		"NewAndSuspended": {
 			reason: "there are no pods to wait for", replicas: 4,
 			before: func(m *model) { m.in.RunPolicy.Suspend = new(true) }, write: true,
@@ -76,9 +80,11 @@ func TestProgressWaits(t *testing.T) {
 				m.in.Now = epoch.Add(2 * time.Minute)
 				m.run()
 				m.pod("worker-3").Status.Phase = corev1.PodPending
-				m.pod("worker-0").Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
-					Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(m.in.Now)},
-				}}}
+				for i, pod := range []string{"worker-0", "worker-1", "worker-2"} {
+					m.pod(pod).Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
+						Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(m.in.Now.Add(time.Duration(i%2) * time.Second))},
+					}}}
+				}
 			}, after: time.Second,
 		},
 		"CreatedAndRuns": {
@@ -87,7 +93,10 @@ func TestProgressWaits(t *testing.T) {
 		},
 		"WithoutPodsYet": {
 			reason: "before a gang is admitted there are no pods to wait for", replicas: 4,
-			before: func(m *model) { m.in.Gang = &plan.Gang{Hold: true} }, write: true,
+			before: func(m *model) {
+				m.in.Gang = &plan.Gang{Hold: true}
+				m.in.Objects = []plan.Object{{Kind: "PodGroup", Name: "job", Wanted: &corev1.ConfigMap{}}}
+			}, write: true,
 		},
 		"StatusOfOthers": {
 			reason: "a status that does not say when it was written, as kubeflow's may, does not wait", replicas: 4,
@@ -116,6 +125,7 @@ func TestStartTime(t *testing.T) {
 	m := newModel(workers(2))
 	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
 	m.reconcile()
+	m.pod("worker-1").CreationTimestamp = metav1.Time{} // as a fake API server makes them
 	m.in.Now = epoch.Add(10 * time.Second)
 	p := m.reconcile()
 	if start := p.Status.StartTime; start == nil || !start.Time.Equal(epoch) || p.RequeueAfter != 50*time.Second {

@@ -63,6 +63,9 @@ type job struct {
 	runFor string
 }
 
+// statusField is where an object says how it is, and the subresource of that.
+const statusField = "status"
+
 type object = map[string]any
 
 // manifest writes a job down.
@@ -108,12 +111,12 @@ type progress struct {
 // progressOf reads the status of a job.
 func (k kind) progressOf(u *unstructured.Unstructured) progress {
 	var p progress
-	path := []string{"status", "replicaStatuses", "Worker", "active"}
+	path := []string{statusField, "replicaStatuses", "Worker", "active"}
 	if k.group == batchJob.group {
-		path = []string{"status", "ready"}
+		path = []string{statusField, "ready"}
 	}
 	p.active, _, _ = unstructured.NestedInt64(u.Object, path...)
-	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	conditions, _, _ := unstructured.NestedSlice(u.Object, statusField, "conditions")
 	for _, c := range conditions {
 		c, ok := c.(object)
 		if ok && c["status"] == "True" && slices.Contains([]any{"Succeeded", "Failed", "Complete"}, c["type"]) {

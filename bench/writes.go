@@ -37,7 +37,7 @@ func (b *bench) requestCosts(ctx context.Context) error {
 		}
 		b.report.notef("w: %s costs the control plane %s CPU ms", r.name, number(costs[r.measure]))
 	}
-	for _, name := range []string{"job", "status", "job-read", "event", "service"} {
+	for _, name := range []string{"job", statusField, "job-read", "event", "service"} {
 		b.report.ratio(name+"-cost-vs-pod", ratio(costs[name], costs["pod"]))
 	}
 	return clean()
@@ -53,8 +53,8 @@ func (b *bench) requests(namespace string, n int) []request {
 	p := batch{prefix: "w", replicas: 1, services: perJob}
 	return []request{
 		{"creating a job", "job", func(ctx context.Context, i int) error { return c.createJob(ctx, p, i) }},
-		{"writing the status of a job", "status", func(ctx context.Context, i int) error {
-			_, err := c.jobs.Patch(ctx, p.job(i), types.MergePatchType, []byte(requestStatus), metav1.PatchOptions{}, "status")
+		{"writing the status of a job", statusField, func(ctx context.Context, i int) error {
+			_, err := c.jobs.Patch(ctx, p.job(i), types.MergePatchType, []byte(requestStatus), metav1.PatchOptions{}, statusField)
 			return err //nolint:wrapcheck // the API server's message names the object
 		}},
 		{"reading a job", "job-read", func(ctx context.Context, i int) error {

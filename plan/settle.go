@@ -49,8 +49,9 @@ const (
 
 // Settle draws the conclusions from the outcome of a plan: it returns a plan
 // without actions, with the status, the events and the time of the next look that
-// follow. A status that could wait for pods does not if some were not created. If the status was written already in this pass, the shell leaves the
-// settled one to the next, which comes to the same conclusion.
+// follow. A status that could wait for pods does not if some were not created. If the
+// status was written already in this pass, the shell leaves the settled one to the
+// next, which comes to the same conclusion.
 func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
 	switch {

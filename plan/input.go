@@ -124,13 +124,40 @@ func (in *Input) now() metav1.Time {
 
 // start is when a job began whose status does not say so yet: with its first pod, or now.
 func (in *Input) start() metav1.Time {
-	start := in.now()
+	if first := in.firstPod(); !first.IsZero() && first.Before(in.Now) {
+		return metav1.NewTime(first)
+	}
+	return in.now()
+}
+
+// firstPod is when the first pod was created; zero if there is none, or nothing says so.
+func (in *Input) firstPod() time.Time {
+	var first time.Time
 	for _, pod := range in.Pods {
-		if at := &pod.CreationTimestamp; !at.IsZero() && at.Before(&start) {
-			start = *at
+		first = earliest(first, pod.CreationTimestamp.Time)
+	}
+	return first
+}
+
+// firstRun is when the first container began to run; zero if nothing says so.
+func (in *Input) firstRun() time.Time {
+	var first time.Time
+	for _, pod := range in.Pods {
+		for i := range pod.Status.ContainerStatuses {
+			if r := pod.Status.ContainerStatuses[i].State.Running; r != nil {
+				first = earliest(first, r.StartedAt.Time)
+			}
 		}
 	}
-	return start
+	return first
+}
+
+// earliest is the earlier of two times, where zero is unknown.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // begun tells whether the job was taken up before. Its status may not say so yet.

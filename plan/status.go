@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -36,8 +35,9 @@ func (d *decision) finishStatus() {
 	if equality.Semantic.DeepEqual(status, &in.Status) {
 		return
 	}
-	if next := d.progressWaits(); in.Now.Before(next) {
-		d.plan.StatusAfter = next.Sub(in.Now)
+	// Clocks of nodes and of other leaders may differ: none makes it wait for longer.
+	if wait := d.progressWaits().Sub(in.Now); wait > 0 && wait <= sinceWrite {
+		d.plan.StatusAfter = wait
 		return
 	}
 	now := in.now()
@@ -55,32 +55,15 @@ func (d *decision) progressWaits() time.Time {
 	case len(d.plan.Events) > 0 || !onlyProgress(status, was):
 	case !sameConditions(status, was) && (d.complete() || len(d.plan.Actions) > OneTrip):
 	case was.LastReconcileTime != nil && status.IsTrue(commonv1.JobRunning) && !was.IsTrue(commonv1.JobRunning):
-		return later(was.LastReconcileTime.Add(sinceWrite), d.firstRan().Add(sinceStart))
+		return later(was.LastReconcileTime.Add(sinceWrite), d.in.firstRun().Add(sinceStart))
 	case was.LastReconcileTime != nil:
 		return was.LastReconcileTime.Add(sinceWrite)
-	case status.StartTime != nil && d.podsAreNew():
-		return status.StartTime.Add(sinceStart)
+	case !d.in.firstPod().IsZero():
+		return d.in.firstPod().Add(sinceStart)
+	case slices.ContainsFunc(d.plan.Actions, func(a Action) bool { _, ok := a.(CreatePod); return ok }):
+		return d.in.Now.Add(sinceStart)
 	}
 	return time.Time{}
-}
-
-// podsAreNew tells whether pods are to be created, or when they were.
-func (d *decision) podsAreNew() bool {
-	return slices.ContainsFunc(d.in.Pods, func(p *corev1.Pod) bool { return !p.CreationTimestamp.IsZero() }) ||
-		slices.ContainsFunc(d.plan.Actions, func(a Action) bool { _, ok := a.(CreatePod); return ok })
-}
-
-// firstRan is when the first container of the job's pods began to run, as far as is known.
-func (d *decision) firstRan() time.Time {
-	var first time.Time
-	for _, pod := range d.in.Pods {
-		for i := range pod.Status.ContainerStatuses {
-			if r := pod.Status.ContainerStatuses[i].State.Running; r != nil && (first.IsZero() || r.StartedAt.Time.Before(first)) {
-				first = r.StartedAt.Time
-			}
-		}
-	}
-	return first
 }
 
 func later(a, b time.Time) time.Time {

@@ -87,6 +87,10 @@ func TestProgressWaits(t *testing.T) {
 				}
 			}, after: time.Second,
 		},
+		"ClockOfTheAPIServer": {
+			reason: "it may be ahead: nothing waits for that", replicas: 4,
+			before: func(m *model) { created(m); m.in.Now = epoch.Add(-time.Minute) }, write: true,
+		},
 		"CreatedAndRuns": {
 			reason: "that all run does not wait", replicas: 4,
 			before: func(m *model) { created(m); m.in.Now = epoch.Add(time.Second); m.reconcile(); m.run() }, write: true,

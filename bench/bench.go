@@ -80,6 +80,11 @@ func (l *line) suffix() string {
 // run does all that the options ask for.
 func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	b := &bench{options: o, report: newReport(), progress: stderr}
+	if o.save != "" {
+		if err := os.MkdirAll(o.save, 0o755); err != nil { //nolint:gosec // for everybody to read
+			return fmt.Errorf("--save: %w", err)
+		}
+	}
 	if b.kind, err = kindNamed(o.kind); err != nil {
 		return err
 	}

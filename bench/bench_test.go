@@ -58,6 +58,40 @@ func TestQuantiles(t *testing.T) {
 	}
 }
 
+// TestRounds: each round counts by its own ratio, the table shows the one in the middle, and
+// who reads the report sees how far the rounds are apart.
+func TestRounds(t *testing.T) {
+	b := &bench{report: newReport(), options: options{rounds: 3}, kind: batchJob}
+	next := []time.Duration{30 * time.Second, 11 * time.Second, 12 * time.Second}
+	floors := []time.Duration{24 * time.Second, 10 * time.Second, 10 * time.Second} // 0.8, 0.91, 0.83
+	r, err := b.inRounds(func() (*figures, error) {
+		f := &figures{line: &line{}, running: next[0], floor: &figures{line: &line{}, running: floors[0]}}
+		next, floors = next[1:], floors[1:]
+		return f, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.report.rows[0].running; len(b.report.rows) != 2 || got != 12*time.Second {
+		t.Errorf("the table shows %d rows, the first of %s, want 2 and 12s", len(b.report.rows), got)
+	}
+	b.medianRatio("rate", r, runningRate)
+	b.medianRatio("rate-of-two", r[:2], runningRate)
+	b.medianRatio("same", r, func(*figures) float64 { return 2 })
+	var out bytes.Buffer
+	b.report.write(&out)
+	for _, want := range []string{
+		"rate in each round: 0.80 0.91 0.83\n", "rate-of-two in each round: 0.80 0.91\n", "\nrate 0.83\n", "\nrate-of-two 0.85\n", "\nsame 2\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report has no %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "same in each round") {
+		t.Error("rounds that do not differ are listed")
+	}
+}
+
 // TestProxyIsLate: each byte arrives after the delay, in order, and what is sent
 // meanwhile does not wait for what was sent before.
 func TestProxyIsLate(t *testing.T) {

@@ -15,47 +15,54 @@ func (b *bench) churn(ctx context.Context) error {
 	l := b.lines[0]
 	duration := max(time.Duration(float64(time.Minute)*b.options.scale), 2*time.Second)
 	p := batch{prefix: "churn", jobs: max(int(duration.Seconds()*b.options.churnRate), 2), replicas: 4, services: b.modes()[0]}
-	b.logf("e: %d jobs of %d replicas, %s a second, %s", p.jobs, p.replicas, number(b.options.churnRate), l)
-	f := &figures{scenario: "e", who: b.options.describe(), line: l, batch: p}
-	w, clean, err := b.namespace(ctx)
+	r, err := b.inRounds(func() (*figures, error) {
+		b.logf("e: %d jobs of %d replicas, %s a second, %s", p.jobs, p.replicas, number(b.options.churnRate), l)
+		return b.churnOnce(ctx, &figures{scenario: "e", who: b.options.describe(), line: l, batch: p})
+	})
 	if err != nil {
 		return err
 	}
+	b.medianRatio("churn-job-time-vs-floor", r, func(f *figures) float64 { return 1 / runningRate(f) })
+	b.medianRatio("churn-status-writes-per-job", r, b.statusWritesPerJob)
+	b.medianRatio("churn-control-plane-cpu-vs-floor", r, controlPlaneCPU)
+	return nil
+}
+
+// churnOnce measures the operator and then the floor.
+func (b *bench) churnOnce(ctx context.Context, f *figures) (*figures, error) {
+	w, clean, err := b.namespace(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var t template
-	err = b.withOperator(ctx, l, func() error {
-		if t, err = b.modelOf(ctx, l, p); err != nil {
+	err = b.withOperator(ctx, f.line, func() error {
+		if t, err = b.modelOf(ctx, f.line, f.batch); err != nil {
 			return err
 		}
 		before, err := b.look(ctx, true, false)
 		if err != nil {
 			return err
 		}
-		jobs := p.jobsOf(func(j *job) { j.runFor = churnLife })
-		begun, err := b.steadily(ctx, p.jobs, func(i int) error { return b.create(ctx, l.config, w, jobs[i]) })
+		jobs := f.jobsOf(func(j *job) { j.runFor = churnLife })
+		begun, err := b.steadily(ctx, f.jobs, func(i int) error { return b.create(ctx, f.line.config, w, jobs[i]) })
 		if err != nil {
 			return err
 		}
-		if _, err := w.until(ctx, "all jobs have finished", func(c counts) bool { return c.finished == p.jobs }); err != nil {
+		if _, err := w.until(ctx, "all jobs have finished", func(c counts) bool { return c.finished == f.jobs }); err != nil {
 			return err
 		}
-		f.latencies(begun, func(i int) time.Time { return w.endedAt(p.job(i)) })
+		f.latencies(begun, func(i int) time.Time { return w.endedAt(f.job(i)) })
 		f.spent, err = b.finish(ctx, before, true)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := clean(); err != nil {
-		return err
+		return nil, err
 	}
-	if f.floor, err = b.floorOfChurn(ctx, f, t); err != nil {
-		return err
-	}
-	b.report.add(b, f)
-	b.report.ratio("churn-job-time-vs-floor", ratio(f.running.Seconds(), f.floor.running.Seconds()))
-	b.report.ratio("churn-status-writes-per-job", b.statusWrites(f.spent.calls)/float64(p.jobs))
-	b.report.ratio("churn-control-plane-cpu-vs-floor", ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
-	return nil
+	f.floor, err = b.floorOfChurn(ctx, f, t)
+	return f, err
 }
 
 // modelOf takes the model of the floor from a job that stays until it was looked at.

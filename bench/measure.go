@@ -155,9 +155,9 @@ func (b *bench) resources() []string {
 // creates counts the pods and services that were created, or were tried to.
 func (b *bench) creates(c calls) float64 { return c.of("pods", "POST") + c.of("services", "POST") }
 
-// statusWrites counts those of jobs.
-func (b *bench) statusWrites(c calls) float64 {
-	return c.of(b.kind.resource+"/status", "PATCH", "PUT", "APPLY")
+// statusWritesPerJob are those of the jobs themselves.
+func (b *bench) statusWritesPerJob(f *figures) float64 {
+	return f.spent.calls.of(b.kind.resource+"/status", "PATCH", "PUT", "APPLY") / float64(f.jobs)
 }
 
 // writes counts what an operator writes; events are not counted.

@@ -50,7 +50,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	names := slices.Sorted(maps.Keys(scenarioNames()))
 	fs.StringSliceVar(&o.scenarios, "scenarios", names, "scenarios to run")
 	fs.Float64Var(&o.scale, "scale", 1, "size of everything; 0.1 is a quick look")
-	fs.IntVar(&o.rounds, "rounds", 1, "how often a, b and c are measured, operator and floor in turn; the best of each counts")
+	fs.IntVar(&o.rounds, "rounds", 1, "how often all but d and p are measured, operator and floor in turn; the median of the ratios counts")
 	fs.DurationSliceVar(&o.distances, "distances", []time.Duration{0, 10 * time.Millisecond}, "round trips to the API server; d and e use the first")
 	fs.StringSliceVar(&o.services, "services", []string{perJob, perReplica}, "service modes; all but a use the first")
 	fs.IntSliceVar(&o.writers, "writers", []int{16, 32, 64}, "how many requests at a time the floor tries")

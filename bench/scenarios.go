@@ -62,17 +62,17 @@ func (b *bench) oneLargeJob(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
 		for _, mode := range b.modes() {
 			p := batch{prefix: "large", jobs: 1, replicas: b.scaled(2000, 8), services: mode}
-			f, err := b.best(func() (*figures, error) { return b.creation(ctx, "a", l, p) })
+			r, err := b.inRounds(func() (*figures, error) { return b.creation(ctx, "a", l, p) })
 			if err != nil {
 				return err
 			}
-			c, s := f.spent.calls, f.suffix()
-			b.report.ratio("create-rate-vs-floor"+s, f.floor.created.Seconds()/f.created.Seconds())
-			b.report.ratio("running-rate-vs-floor"+s, f.floor.running.Seconds()/f.running.Seconds())
-			b.report.ratio("creates-per-replica"+s, b.creates(c)/float64(f.pods()))
-			b.report.ratio("writes-per-replica"+s, (b.writes(c)-float64(f.jobs))/float64(f.pods()))
-			b.report.ratio("control-plane-cpu-vs-floor"+s, ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
-			b.report.ratio("operator-cpu-seconds-per-1000-replicas"+s, f.spent.operatorCPU*1000/float64(f.pods()))
+			s := r[0].suffix()
+			b.medianRatio("create-rate-vs-floor"+s, r, createRate)
+			b.medianRatio("running-rate-vs-floor"+s, r, runningRate)
+			b.medianRatio("creates-per-replica"+s, r, func(f *figures) float64 { return b.creates(f.spent.calls) / float64(f.pods()) })
+			b.medianRatio("writes-per-replica"+s, r, func(f *figures) float64 { return (b.writes(f.spent.calls) - float64(f.jobs)) / float64(f.pods()) })
+			b.medianRatio("control-plane-cpu-vs-floor"+s, r, controlPlaneCPU)
+			b.medianRatio("operator-cpu-seconds-per-1000-replicas"+s, r, func(f *figures) float64 { return f.spent.operatorCPU * 1000 / float64(f.pods()) })
 		}
 		return nil
 	})
@@ -85,49 +85,17 @@ func (b *bench) smallJobs() batch {
 
 func (b *bench) manySmallJobs(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
-		f, err := b.best(func() (*figures, error) { return b.creation(ctx, "b", l, b.smallJobs()) })
+		r, err := b.inRounds(func() (*figures, error) { return b.creation(ctx, "b", l, b.smallJobs()) })
 		if err != nil {
 			return err
 		}
-		s := f.suffix()
-		b.report.ratio("create-rate-vs-floor-many-jobs"+s, f.floor.created.Seconds()/f.created.Seconds())
-		b.report.ratio("running-rate-vs-floor-many-jobs"+s, f.floor.running.Seconds()/f.running.Seconds())
-		b.report.ratio("control-plane-cpu-vs-floor-many-jobs"+s, ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
-		b.report.ratio("status-writes-per-job"+s, b.statusWrites(f.spent.calls)/float64(f.jobs))
+		s := r[0].suffix()
+		b.medianRatio("create-rate-vs-floor-many-jobs"+s, r, createRate)
+		b.medianRatio("running-rate-vs-floor-many-jobs"+s, r, runningRate)
+		b.medianRatio("control-plane-cpu-vs-floor-many-jobs"+s, r, controlPlaneCPU)
+		b.medianRatio("status-writes-per-job"+s, r, b.statusWritesPerJob)
 		return nil
 	})
-}
-
-// best measures as often as the options ask for, the operator and its floor in turn,
-// and reports the best of each: what else a machine does only ever slows down.
-func (b *bench) best(measure func() (*figures, error)) (*figures, error) {
-	best, err := measure()
-	for range b.options.rounds - 1 {
-		if err != nil {
-			return nil, err
-		}
-		var f *figures
-		if f, err = measure(); err != nil {
-			return nil, err
-		}
-		floor := faster(best.floor, f.floor)
-		best = faster(best, f)
-		best.floor = floor
-	}
-	if err == nil {
-		b.report.add(b, best)
-	}
-	return best, err
-}
-
-// faster is the figures of the run that was done earlier, with what the cheaper one took
-// of the control plane's processors.
-func faster(f, g *figures) *figures {
-	if g.created+g.running < f.created+f.running {
-		f, g = g, f
-	}
-	f.spent.controlPlaneCPU = min(f.spent.controlPlaneCPU, g.spent.controlPlaneCPU)
-	return f
 }
 
 // jobsOf are the jobs of a batch.
@@ -203,14 +171,14 @@ func (b *bench) gangRestart(ctx context.Context) error {
 	}
 	return b.everywhere(func(l *line) error {
 		p := batch{prefix: "gang", jobs: 1, replicas: b.scaled(1000, 5), services: b.modes()[0]}
-		f, err := b.best(func() (*figures, error) { return b.restart(ctx, l, p) })
+		r, err := b.inRounds(func() (*figures, error) { return b.restart(ctx, l, p) })
 		if err != nil {
 			return err
 		}
-		s := f.suffix()
-		b.report.ratio("gang-restart-rate-vs-floor"+s, f.floor.running.Seconds()/f.running.Seconds())
-		b.report.ratio("gang-restart-control-plane-cpu-vs-floor"+s, ratio(f.spent.controlPlaneCPU, f.floor.spent.controlPlaneCPU))
-		b.report.ratio("gang-restart-status-writes"+s, b.statusWrites(f.spent.calls))
+		s := r[0].suffix()
+		b.medianRatio("gang-restart-rate-vs-floor"+s, r, runningRate)
+		b.medianRatio("gang-restart-control-plane-cpu-vs-floor"+s, r, controlPlaneCPU)
+		b.medianRatio("gang-restart-status-writes"+s, r, b.statusWritesPerJob)
 		return nil
 	})
 }

@@ -25,22 +25,37 @@ func (b *bench) requestCosts(ctx context.Context) error {
 		return nil
 	}
 	n := b.scaled(1000, 8)
-	b.logf("w: %d requests of each kind", n)
+	found := map[string][]float64{}
+	for range b.options.rounds {
+		b.logf("w: %d requests of each kind", n)
+		costs, err := b.costs(ctx, n)
+		if err != nil {
+			return err
+		}
+		for name, cost := range costs {
+			found[name] = append(found[name], ratio(cost, costs["pod"]))
+		}
+	}
+	for _, name := range []string{"job", statusField, "job-read", "event", "service"} {
+		b.median(name+"-cost-vs-pod", found[name])
+	}
+	return nil
+}
+
+// costs are the CPU milliseconds of the control plane for a request of each kind.
+func (b *bench) costs(ctx context.Context, n int) (map[string]float64, error) {
 	w, clean, err := b.namespace(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	costs := map[string]float64{}
 	for _, r := range b.requests(w.namespace, n) {
 		if costs[r.measure], err = b.costOf(ctx, r, n); err != nil {
-			return err
+			return nil, err
 		}
 		b.report.notef("w: %s costs the control plane %s CPU ms", r.name, number(costs[r.measure]))
 	}
-	for _, name := range []string{"job", statusField, "job-read", "event", "service"} {
-		b.report.ratio(name+"-cost-vs-pod", ratio(costs[name], costs["pod"]))
-	}
-	return clean()
+	return costs, clean()
 }
 
 // requests are those that an operator makes, with what controllers, scheduler and nodes

@@ -48,6 +48,16 @@ demo: ## Run example jobs of all kinds on a real control plane on this machine, 
 build: ## Build the jobkit command into bin/
 	@go build -o bin/ ./cmd/...
 
+# Docker, Podman and Buildah build it alike; the name is the one in config/manager.
+IMAGE ?= jobkit/operator:dev
+IMAGE_TOOL ?= docker
+IMAGE_ARCH ?= $(shell go env GOARCH)
+
+.PHONY: image
+image: ## Build the operator's image; IMAGE=name:tag IMAGE_TOOL=podman IMAGE_ARCH=arm64
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -trimpath -ldflags='-s -w' -o bin/image/operator ./cmd/operator
+	@$(IMAGE_TOOL) build --platform=linux/$(IMAGE_ARCH) --tag=$(IMAGE) --file=Dockerfile bin/image
+
 ##@ Test
 
 .PHONY: test

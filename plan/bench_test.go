@@ -21,6 +21,19 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// BenchmarkDecideServiceEach is the same look where each replica has a service.
+func BenchmarkDecideServiceEach(b *testing.B) {
+	for _, n := range []int32{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
+			m := steadyJobServiceEach(n)
+			b.ReportAllocs()
+			for b.Loop() {
+				plan.Decide(&m.in, plan.TallyOf(&m.in), nil)
+			}
+		})
+	}
+}
+
 // BenchmarkDecideCreate is the look at which all pods are missing.
 func BenchmarkDecideCreate(b *testing.B) {
 	for _, n := range []int32{1, 100, 10_000} {
@@ -44,6 +57,10 @@ func TestAllocationsGrowWithReplicas(t *testing.T) {
 		most   float64 // allocations per replica
 	}{
 		"AtRest": {reason: "a look that finds nothing to do makes nothing per replica, or a slice that grows", job: steadyJob, most: 0.01},
+		"AtRestServiceEach": {
+			reason: "nor does it where each replica has a service, but the table in which they are found",
+			job:    steadyJobServiceEach, most: 0.05,
+		},
 		"Create": {
 			reason: "a look at which all pods are missing makes a few things per replica, however many there are",
 			job:    func(n int32) *model { return newModel(map[commonv1.ReplicaType]int32{worker: n}) }, most: 8,
@@ -66,7 +83,17 @@ func TestAllocationsGrowWithReplicas(t *testing.T) {
 
 // steadyJob is a job at rest.
 func steadyJob(workers int32) *model {
+	return atRest(newModel(map[commonv1.ReplicaType]int32{worker: workers}))
+}
+
+// steadyJobServiceEach is one whose replicas have a service each.
+func steadyJobServiceEach(workers int32) *model {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: workers})
+	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
+	return atRest(m)
+}
+
+func atRest(m *model) *model {
 	m.settle()
 	m.run()
 	m.settle()

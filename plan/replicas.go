@@ -17,12 +17,8 @@ func surplus(d *decision) bool {
 			d.act(DeletePod{Name: p.Name, UID: p.UID, Reason: "the job does not want this replica"})
 		}
 	}
-	services := map[string]bool{}
-	for _, s := range d.wantedServices() {
-		services[s.Name] = true
-	}
 	for _, s := range d.in.Services {
-		if !services[s.Name] && s.DeletionTimestamp == nil {
+		if !d.wantsService(s.Name) && s.DeletionTimestamp == nil {
 			d.act(DeleteService{Name: s.Name, UID: s.UID, Reason: "the job does not want this service"})
 		}
 	}

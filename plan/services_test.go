@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +74,79 @@ func TestServicesAreKeptInStep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReplicaServicesAreKeptInStep: each replica has its own service, and it alone.
+func TestReplicaServicesAreKeptInStep(t *testing.T) {
+	update := func(name string) string {
+		return "update service " + name + ": its ports or its selector are not those of the job"
+	}
+	tests := map[string]struct {
+		reason string
+		change func(*model)
+		want   []string
+	}{
+		"AtRest": {
+			reason: "a service that is as it should be is left alone, whatever its index",
+			change: func(*model) {},
+		},
+		"IndexOfAnother": {
+			reason: "a service that leads to the pod of another replica is put right",
+			change: func(m *model) { m.service("worker-0").Spec.Selector[commonv1.ReplicaIndexLabel] = "1" },
+			want:   []string{update("job-worker-0")},
+		},
+		"OtherSpelling": {
+			reason: "the index selects pods by their label, which is spelled in one way",
+			change: func(m *model) { m.service("worker-1").Spec.Selector[commonv1.ReplicaIndexLabel] = "01" },
+			want:   []string{update("job-worker-1")},
+		},
+		"NoIndex": {
+			reason: "a service that leads to all pods of the type is put right",
+			change: func(m *model) { delete(m.service("worker-0").Spec.Selector, commonv1.ReplicaIndexLabel) },
+			want:   []string{update("job-worker-0")},
+		},
+		"OtherLabel": {
+			reason: "a label in the place of another is noticed, though there are as many",
+			change: func(m *model) {
+				selector := m.service("worker-100").Spec.Selector
+				delete(selector, commonv1.JobNameLabel)
+				selector["x"] = ""
+			},
+			want: []string{update("job-worker-100")},
+		},
+		"Missing": {
+			reason: "the service of one replica that is gone is made again",
+			change: func(m *model) { m.in.Services = m.in.Services[1:] },
+			want:   []string{"create service job-worker-0: each replica has one"},
+		},
+		"Surplus": {
+			reason: "a service that carries the name of no replica goes",
+			change: func(m *model) { m.service("worker-100").Name = "job-worker-101" },
+			want:   []string{"delete service job-worker-101: the job does not want this service", "create service job-worker-100: each replica has one"},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{worker: 101})
+			m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
+			m.in.Replicas[worker].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 1}}
+			m.settle()
+			tc.change(m)
+			var got []string
+			for _, a := range m.decide().Actions {
+				got = append(got, a.String())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// service finds the service of a replica.
+func (m *model) service(replica string) *corev1.Service {
+	i := slices.IndexFunc(m.in.Services, func(s *corev1.Service) bool { return s.Name == "job-"+replica })
+	return m.in.Services[i]
 }
 
 func TestObjects(t *testing.T) {

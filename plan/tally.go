@@ -34,6 +34,8 @@ const (
 type Tally struct {
 	Types []TypeTally
 
+	// names are those of the pods, by type.
+	names []podNames
 	// strays are the pods that are no replica which the job wants.
 	strays []*corev1.Pod
 }
@@ -112,6 +114,7 @@ func TallyOf(in *Input) *Tally {
 			Counts: commonv1.ReplicaStatus{Selector: TypeLabels(in.Kind, in.Job.Name, typ).String()},
 			slots:  make([]slot, n),
 		})
+		t.names = append(t.names, in.Kind.podNames(in.Job.Name, typ))
 	}
 	t.assign(in)
 	for i := range t.Types {
@@ -122,12 +125,8 @@ func TallyOf(in *Input) *Tally {
 
 // assign gives each pod to the replica whose name it has.
 func (t *Tally) assign(in *Input) {
-	names := make([]podNames, 0, len(t.Types))
-	for i := range t.Types {
-		names = append(names, in.Kind.podNames(in.Job.Name, t.Types[i].Type))
-	}
 	for _, p := range in.Pods {
-		if s := t.slotOf(p.Name, names); s != nil {
+		if s := t.slotOf(p.Name); s != nil {
 			s.pod = p
 		} else {
 			t.strays = append(t.strays, p)
@@ -136,9 +135,9 @@ func (t *Tally) assign(in *Input) {
 }
 
 // slotOf finds the replica whose pod has a name, or nil.
-func (t *Tally) slotOf(pod string, names []podNames) *slot {
+func (t *Tally) slotOf(pod string) *slot {
 	for i := range t.Types {
-		if index, ok := names[i].index(pod); ok && index < len(t.Types[i].slots) {
+		if index, ok := t.names[i].index(pod); ok && index < len(t.Types[i].slots) {
 			return &t.Types[i].slots[index]
 		}
 	}

@@ -81,8 +81,6 @@ func (d *decision) wantsService(name string) bool {
 	case commonv1.ServiceModePerJob:
 		return name == d.in.Job.Name
 	case commonv1.ServiceModeNone:
-		return false
-	default:
-		return false
 	}
+	return false
 }

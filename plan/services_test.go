@@ -44,6 +44,11 @@ func TestServicesAreKeptInStep(t *testing.T) {
 			change: func(m *model) { m.in.Services[0].Spec.Selector["x"] = "y" },
 			want:   []string{"update service job: its ports or its selector are not those of the job"},
 		},
+		"NoServices": {
+			reason: "a job that is to have no services has none",
+			change: func(m *model) { m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone) },
+			want:   []string{"delete service job: the job does not want this service"},
+		},
 		"FieldsOfOthers": {
 			reason: "what the API server and others add is left alone",
 			change: func(m *model) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,7 +20,6 @@ import (
 const (
 	firstBatch               = plan.OneTrip
 	batchGrowth              = 4
-	maxBatch                 = 500
 	defaultMaxParallelWrites = 64
 )
 
@@ -124,37 +124,42 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 // width at a time. After a batch with a general failure it stops. It returns the
 // results of those that were called.
 func slowStart(n, width int, f func(int) result) []result {
-	results := make([]result, 0, n)
-	for size := firstBatch; len(results) < n; size = min(batchGrowth*size, maxBatch) {
-		start := len(results)
-		batch := make([]result, min(size, n-start))
-		parallel(len(batch), width, func(i int) { batch[i] = f(start + i) })
-		results = append(results, batch...)
-		for i := range batch {
-			if batch[i].general() {
-				return results
-			}
+	results := make([]result, n)
+	called := 0
+	for size := firstBatch; called < n; size *= batchGrowth {
+		batch, start := results[called:min(called+size, n)], called
+		called += parallel(len(batch), width, func(i int) bool {
+			batch[i] = f(start + i)
+			return !batch[i].general()
+		})
+		if slices.ContainsFunc(results[start:called], result.general) {
+			break
 		}
 	}
-	return results
+	return results[:called]
 }
 
-// parallel calls f for 0 to n-1, at most width at a time.
-func parallel(n, width int, f func(int)) {
+// parallel calls f for 0 to n-1, at most width at a time. After width of them have
+// returned false it begins no more: then it is not one call or another that fails, and
+// to wait for each to time out would take long. It returns how many it called.
+func parallel(n, width int, f func(int) bool) (called int) {
 	var wg sync.WaitGroup
-	next := make(chan int)
+	var next, failed atomic.Int64
 	for range min(n, width) {
 		wg.Go(func() {
-			for i := range next {
-				f(i)
+			for int(failed.Load()) < width {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if !f(i) {
+					failed.Add(1)
+				}
 			}
 		})
 	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
 	wg.Wait()
+	return min(int(next.Load()), n)
 }
 
 // do carries out one action.

@@ -81,7 +81,7 @@ func (l *line) suffix() string {
 func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	b := &bench{options: o, report: newReport(), progress: stderr}
 	if o.save != "" {
-		if err := os.MkdirAll(o.save, 0o755); err != nil { //nolint:gosec // for everybody to read
+		if err := os.MkdirAll(o.save, 0o755); err != nil {
 			return fmt.Errorf("--save: %w", err)
 		}
 	}

@@ -48,7 +48,7 @@ func main() {
 	var o options
 
 	flag.StringVar(&o.files, "files", "", "mutate only files whose name matches this regular expression")
-	flag.StringVar(&o.ignore, "ignore", "", "file with the mutations that change nothing, each below its reason")
+	flag.StringVar(&o.ignore, "ignore", "", "file with the mutations that change nothing, each below its reason; one that a test notices is an error")
 	flag.IntVar(&o.sample, "sample", 0, "try only this many mutations, picked by -seed")
 	flag.Uint64Var(&o.seed, "seed", 1, "what to pick the sample by")
 	flag.Float64Var(&o.least, "min", 90, "fail below this score, in percent")
@@ -100,28 +100,50 @@ func run(ctx context.Context, out io.Writer, o *options) error {
 		return err
 	}
 
-	fmt.Fprintf(out, "%d mutations, %d of them ignored\n", len(mutants)+ignored, ignored)
+	fmt.Fprintf(out, "%d mutations, %d of them ignored\n", len(mutants)+len(ignored), len(ignored))
 
-	survived, err := t.try(ctx, folder, mutants, o)
+	survived, err := t.try(ctx, folder, slices.Concat(mutants, ignored), o)
 	if err != nil {
 		return err
 	}
 
-	slices.SortFunc(survived, func(a, b *mutant) int { return a.id - b.id })
+	return report(out, mutants, ignored, survived, o.least)
+}
 
+// report lists the mutations that no test noticed, and those to be ignored that a test
+// did notice: the reason to ignore them does not hold.
+func report(out io.Writer, mutants, ignored, survived []*mutant, least float64) error {
+	alive := map[*mutant]bool{}
 	for _, m := range survived {
-		fmt.Fprintln(out, m)
+		alive[m] = true
 	}
 
-	caught := len(mutants) - len(survived)
+	caught := 0
+
+	for _, m := range mutants {
+		if alive[m] {
+			fmt.Fprintln(out, m)
+		} else {
+			caught++
+		}
+	}
+
+	var noticed []error
+
+	for _, m := range ignored {
+		if !alive[m] {
+			noticed = append(noticed, fmt.Errorf("a test notices this mutation, take it off the list of ignored ones: %s", m.name))
+		}
+	}
+
 	score := 100 * float64(caught) / float64(max(len(mutants), 1))
 	fmt.Fprintf(out, "mutation score: %.1f %% (%d of %d caught)\n", score, caught, len(mutants))
 
-	if score < o.least {
-		return fmt.Errorf("the score is to be at least %.0f %%", o.least)
+	if score < least {
+		noticed = append(noticed, fmt.Errorf("the score is to be at least %.0f %%", least))
 	}
 
-	return nil
+	return errors.Join(noticed...)
 }
 
 // mutants lists what can be changed in the package, and compiles.
@@ -138,11 +160,12 @@ func (t *target) mutants() ([]*mutant, error) {
 	return t.compiling(all)
 }
 
-// pick leaves out what the flags leave out, and says how many are ignored.
-func (o *options) pick(all []*mutant) ([]*mutant, int, error) {
+// pick leaves out what the flags leave out, and returns those to be ignored apart. Those
+// are tried as well, to find out whether the reason to ignore them still holds.
+func (o *options) pick(all []*mutant) (mutants, ignored []*mutant, err error) {
 	files, err := regexp.Compile(o.files)
 	if err != nil {
-		return nil, 0, fmt.Errorf("-files: %w", err)
+		return nil, nil, fmt.Errorf("-files: %w", err)
 	}
 
 	ignore := map[string]bool{}
@@ -150,18 +173,23 @@ func (o *options) pick(all []*mutant) ([]*mutant, int, error) {
 	if o.ignore != "" {
 		text, err := os.ReadFile(o.ignore)
 		if err != nil {
-			return nil, 0, fmt.Errorf("-ignore: %w", err)
+			return nil, nil, fmt.Errorf("-ignore: %w", err)
 		}
 
 		if ignore, err = parseIgnored(string(text), all); err != nil {
-			return nil, 0, fmt.Errorf("%s:%w", o.ignore, err)
+			return nil, nil, fmt.Errorf("%s:%w", o.ignore, err)
 		}
 	}
 
-	mutants := slices.DeleteFunc(all, func(m *mutant) bool { return !files.MatchString(m.file.name) })
-	before := len(mutants)
-	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return ignore[m.name] })
-	ignored := before - len(mutants)
+	for _, m := range all {
+		switch {
+		case !files.MatchString(m.file.name):
+		case ignore[m.name]:
+			ignored = append(ignored, m)
+		default:
+			mutants = append(mutants, m)
+		}
+	}
 
 	if o.sample > 0 && o.sample < len(mutants) {
 		random := rand.New(rand.NewPCG(o.seed, 0)) //nolint:gosec // a sample that can be drawn again
@@ -248,7 +276,7 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *o
 	return list, errors.Join(problems...)
 }
 
-// survives tells whether the tests pass on a mutant.
+// survives reports whether the tests pass on a mutant.
 func (t *target) survives(ctx context.Context, limit time.Duration, folder, binary string, m *mutant, args []string) (bool, error) {
 	if m.function == nil {
 		own := filepath.Join(folder, strconv.Itoa(m.id))

@@ -3,6 +3,7 @@ package main
 import (
 	"go/parser"
 	"go/token"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -191,6 +192,30 @@ mutation score: 92.9 % (13 of 14 caught)
 	}
 }
 
+func TestReport(t *testing.T) {
+	a, b := &mutant{name: "a"}, &mutant{name: "b"}
+	tests := map[string]struct {
+		reason   string
+		survived []*mutant
+		want     string
+	}{
+		"Both":    {reason: "a is to be noticed, b is not", survived: []*mutant{b}},
+		"Neither": {reason: "a score below the least is an error", survived: []*mutant{a, b}, want: "the score is to be at least 90 %"},
+		"Ignored": {reason: "what a test notices is not to be ignored", want: "a test notices this mutation, take it off the list of ignored ones: b"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			message := ""
+			if err := report(io.Discard, []*mutant{a}, []*mutant{b}, tc.survived, 90); err != nil {
+				message = err.Error()
+			}
+			if diff := cmp.Diff(tc.want, message); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 func TestPick(t *testing.T) {
 	a, b := &source{name: "a.go"}, &source{name: "b.go"}
 	ignored := filepath.Join(t.TempDir(), "ignored.txt")
@@ -217,8 +242,8 @@ func TestPick(t *testing.T) {
 			all := []*mutant{{name: "a1", file: a}, {name: "a2", file: a}, {name: "a3", file: a}, {name: "b1", file: b}}
 
 			got, n, err := tc.options.pick(all)
-			if err != nil || len(got) != tc.want || n != tc.wantIgnored {
-				t.Errorf("%s: want %d and %d ignored, got %d and %d, %v", tc.reason, tc.want, tc.wantIgnored, len(got), n, err)
+			if err != nil || len(got) != tc.want || len(n) != tc.wantIgnored {
+				t.Errorf("%s: want %d and %d ignored, got %d and %d, %v", tc.reason, tc.want, tc.wantIgnored, len(got), len(n), err)
 			}
 		})
 	}

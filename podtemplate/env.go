@@ -39,21 +39,84 @@ func Preset[V Value](name string, value V) Var {
 	return Var{EnvVar: corev1.EnvVar{Name: name, Value: fmt.Sprint(value)}, Preset: true}
 }
 
-// Apply sets the variables in a container, each once and in order, after those of
-// the template, which may be referred to as $(NAME).
+// Apply sets the variables in a container, each once. One that the template sets too
+// takes the place that it has there, one that a variable of the template refers to as
+// $(NAME) comes before that, and the others come last, in order. So the variables of
+// the template and the operator's can refer to each other: Kubernetes resolves a
+// reference only if it is to a variable further up.
 func (e Env) Apply(c *corev1.Container) {
-	env := make([]corev1.EnvVar, 0, len(c.Env)+len(e))
-	for _, v := range c.Env {
-		if own := e.named(v.Name); own == nil || own.Preset {
-			env = append(env, v)
+	p := placement{env: e, template: c.Env, out: make([]corev1.EnvVar, 0, len(c.Env)+len(e)), placed: map[string]bool{}}
+	for i := range c.Env {
+		v := &c.Env[i]
+		if own := e.named(v.Name); own != nil && !own.Preset {
+			p.place(own, i)
+			continue
+		}
+		for _, name := range references(v) {
+			p.place(e.named(name), i)
+		}
+		p.add(v)
+	}
+	for i := range e {
+		p.place(&e[i], len(c.Env))
+	}
+	c.Env = p.out
+}
+
+// placement puts the variables of an operator among those of a template.
+type placement struct {
+	env      Env
+	template []corev1.EnvVar
+	out      []corev1.EnvVar
+	placed   map[string]bool
+}
+
+func (p *placement) add(v *corev1.EnvVar) {
+	p.out = append(p.out, *v)
+	p.placed[v.Name] = true
+}
+
+// place adds a variable of the operator, and those that it refers to before it, at a
+// place in the template's list. It is left for later if it is there already, if the
+// template has a value of its own, or if it refers to a variable further down.
+func (p *placement) place(own *Var, at int) {
+	if own == nil || p.placed[own.Name] || own.Preset && p.inTemplate(own.Name, 0) {
+		return
+	}
+	p.placed[own.Name] = true // so that a circle ends
+	for _, name := range references(&own.EnvVar) {
+		needed := p.env.named(name)
+		p.place(needed, at)
+		if !p.placed[name] && (needed != nil || p.inTemplate(name, at)) {
+			p.placed[own.Name] = false
+			return
 		}
 	}
-	for _, v := range e {
-		if !slices.ContainsFunc(env, func(o corev1.EnvVar) bool { return o.Name == v.Name }) {
-			env = append(env, v.EnvVar)
+	p.add(&own.EnvVar)
+}
+
+// inTemplate reports whether the template sets a variable at a place or further down.
+func (p *placement) inTemplate(name string, at int) bool {
+	return slices.ContainsFunc(p.template[at:], func(v corev1.EnvVar) bool { return v.Name == name })
+}
+
+// references are the names of the variables that the value of a variable refers to, as
+// Kubernetes reads it: $(NAME), while $$ stands for a dollar sign.
+func references(v *corev1.EnvVar) []string {
+	var out []string
+	for rest := v.Value; ; {
+		_, after, found := strings.Cut(rest, "$")
+		if !found || after == "" {
+			return out
+		}
+		rest = after[1:]
+		if after[0] != '(' {
+			continue // $$, or a dollar sign that means nothing
+		}
+		if name, behind, closed := strings.Cut(rest, ")"); closed {
+			out, rest = append(out, name), behind
 		}
 	}
-	c.Env = env
 }
 
 // ApplyToAll sets the variables in all containers of a template but its init

@@ -41,10 +41,31 @@ func TestEnv(t *testing.T) {
 			has:    envVars("A", "a"),
 			want:   envVars("A", "a", "RANK", "1", "PYTHONUNBUFFERED", "1", "WORLD_SIZE", "4"),
 		},
+		"Place": {
+			reason: "a variable that the replicas need takes the place of the template's, whose other variables may refer to it",
+			has:    envVars("A", "a", "RANK", "9", "B", "$(RANK)"),
+			want:   envVars("A", "a", "RANK", "1", "B", "$(RANK)", "PYTHONUNBUFFERED", "1", "WORLD_SIZE", "4"),
+			warning: "The pod template of Worker sets variables that the operator sets too: " +
+				"the values of RANK are not used, because the operator sets them: remove them from the template.",
+		},
+		"Referred": {
+			reason: "and comes before the first that refers to it, as Kubernetes reads references",
+			has:    envVars("A", "$$(WORLD_SIZE) $RANK $(RANK", "B", "$($(PYTHONUNBUFFERED) $$$(RANK)$", "C", "$(RANK)"),
+			want: envVars("A", "$$(WORLD_SIZE) $RANK $(RANK", "RANK", "1", "B", "$($(PYTHONUNBUFFERED) $$$(RANK)$", "C", "$(RANK)",
+				"PYTHONUNBUFFERED", "1", "WORLD_SIZE", "4"),
+		},
+		"ReferredAndSet": {
+			reason: "wherever the template sets it; a variable of the template's own stays where it is",
+			has:    envVars("A", "$(RANK) $(PYTHONUNBUFFERED)", "PYTHONUNBUFFERED", "0", "RANK", "9"),
+			want:   envVars("RANK", "1", "A", "$(RANK) $(PYTHONUNBUFFERED)", "PYTHONUNBUFFERED", "0", "WORLD_SIZE", "4"),
+			warning: "The pod template of Worker sets variables that the operator sets too: " +
+				"the values of RANK are not used, because the operator sets them: remove them from the template; " +
+				"the values of PYTHONUNBUFFERED are used in place of the operator's.",
+		},
 		"Fixed": {
 			reason: "known-bugs row 85: a variable that the replicas need is there once, with the operator's value, and the user is told",
 			has:    envVars("WORLD_SIZE", "9", "RANK", "9", "RANK", "8"),
-			want:   envVars("RANK", "1", "PYTHONUNBUFFERED", "1", "WORLD_SIZE", "4"),
+			want:   envVars("WORLD_SIZE", "4", "RANK", "1", "PYTHONUNBUFFERED", "1"),
 			warning: "The pod template of Worker sets variables that the operator sets too: " +
 				"the values of RANK, WORLD_SIZE are not used, because the operator sets them: remove them from the template.",
 		},
@@ -74,6 +95,49 @@ func TestEnv(t *testing.T) {
 			}
 			if n := len(template.Spec.Containers[1].Env); n != len(env) {
 				t.Errorf("the sidecar has %d variables, %d were to be set in all containers", n, len(env))
+			}
+		})
+	}
+}
+
+// TestEnvRefersToEnv: the operator's variables may refer to each other and to those of
+// the template.
+func TestEnvRefersToEnv(t *testing.T) {
+	env := podtemplate.Env{
+		podtemplate.Fixed("ADDRESS", "$(HOST):$(PORT)"), podtemplate.Fixed("HOST", "$(ZONE).example"), podtemplate.Preset("PORT", "1"),
+		podtemplate.Fixed("LEFT", "$(RIGHT)"), podtemplate.Fixed("RIGHT", "$(LEFT)"),
+	}
+	circle := envVars("RIGHT", "$(LEFT)", "LEFT", "$(RIGHT)")
+	tests := map[string]struct {
+		reason    string
+		has, want []corev1.EnvVar
+	}{
+		"Alone": {
+			reason: "what a variable refers to comes before it",
+			want:   envVars("HOST", "$(ZONE).example", "PORT", "1", "ADDRESS", "$(HOST):$(PORT)"),
+		},
+		"Template": {
+			reason: "a variable of the template too, before and after",
+			has:    envVars("ZONE", "a", "URL", "http://$(ADDRESS)"),
+			want:   envVars("ZONE", "a", "HOST", "$(ZONE).example", "PORT", "1", "ADDRESS", "$(HOST):$(PORT)", "URL", "http://$(ADDRESS)"),
+		},
+		"TooLate": {
+			reason: "one that the template sets too late for both cannot be moved: the operator's variable is right, the other stays literal",
+			has:    envVars("URL", "http://$(ADDRESS)", "ZONE", "a"),
+			want:   envVars("URL", "http://$(ADDRESS)", "ZONE", "a", "HOST", "$(ZONE).example", "PORT", "1", "ADDRESS", "$(HOST):$(PORT)"),
+		},
+		"Preset": {
+			reason: "one that the template may set is where the template has it",
+			has:    envVars("ADDRESS", "mine", "PORT", "2", "ZONE", "a"),
+			want:   envVars("PORT", "2", "ZONE", "a", "HOST", "$(ZONE).example", "ADDRESS", "$(HOST):$(PORT)"),
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := corev1.Container{Env: tc.has}
+			env.Apply(&c)
+			if diff := cmp.Diff(append(tc.want, circle...), c.Env); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}

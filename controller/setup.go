@@ -234,13 +234,17 @@ func kindOf[J client.Object](author ControllerInterface[J], scheme *runtime.Sche
 		return plan.Kind{}, gvk, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
 	}
 	kind := author.Kind()
+	for _, f := range []struct{ name, says, is string }{
+		{"Name", kind.Name, gvk.Kind}, {"APIVersion", kind.APIVersion, gvk.GroupVersion().String()},
+	} {
+		if f.says != "" && f.says != f.is {
+			return kind, gvk, fmt.Errorf("Kind() of %s is not valid: %s: %q is not what the scheme says of %T, which is %q: leave the field out", gvk.Kind, f.name, f.says, job, f.is)
+		}
+	}
 	kind.Name, kind.APIVersion = gvk.Kind, gvk.GroupVersion().String()
 	kind.SetDefaults()
-	if len(kind.Roles) == 0 {
-		return kind, gvk, fmt.Errorf("Kind() of %s names no Roles: name at least one replica type", kind.Name)
-	}
-	if kind.ContainerName == "" {
-		return kind, gvk, fmt.Errorf("Kind() of %s has no ContainerName: name the main container of every replica", kind.Name)
+	if errs := plan.ValidateKind(&kind); len(errs) > 0 {
+		return kind, gvk, fmt.Errorf("Kind() of %s is not valid: %w", kind.Name, errs.ToAggregate())
 	}
 	return kind, gvk, nil
 }

@@ -117,7 +117,8 @@ func (k *Kind) SetDefaults() {
 		k.OperatorName = strings.ToLower(k.Name) + "-controller"
 	}
 	if k.Framework == "" {
-		k.Framework = strings.TrimSuffix(strings.ToLower(k.Name), "job")
+		lower := strings.ToLower(k.Name)
+		k.Framework = orDefault(strings.TrimSuffix(lower, "job"), lower)
 	}
 	if k.ReplicaSpecsField == "" {
 		k.ReplicaSpecsField = "replicaSpecs"

@@ -125,12 +125,8 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 		}
 		errs = append(errs, field.Invalid(path.Child("replicas"), *n, mend))
 	}
-	switch spec.RestartPolicy {
-	case "", commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode:
-	default:
-		errs = append(errs, field.NotSupported(path.Child("restartPolicy"), spec.RestartPolicy, []commonv1.RestartPolicy{
-			commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode,
-		}))
+	if p := spec.RestartPolicy; p != "" {
+		errs = append(errs, oneOf(path.Child("restartPolicy"), &p, restartPolicies()...)...)
 	}
 	errs = append(errs, validateContainers(&in.Kind, &spec.Template.Spec, path.Child("template", "spec", "containers"))...)
 	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)

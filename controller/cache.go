@@ -47,7 +47,7 @@ func CacheOptions(further ...client.Object) cache.Options {
 		seen[kind] = true
 		byObject[o] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
 	}
-	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: byObject}
+	return cache.Options{DefaultTransform: keepStatusManagers, ByObject: byObject}
 }
 
 // sharedWords is how many strings a shortener knows again: those of some hundred

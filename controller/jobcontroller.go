@@ -74,6 +74,10 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	}
 	began := c.Clock.Now()
 	defer func() { c.set.metrics.looked(c.Clock.Since(began)) }()
+	if after, held := c.set.gate.holds(job, c.finished(job)); held {
+		return reconcile.Result{RequeueAfter: after}, nil
+	}
+	c.lookForRivals(ctx, job)
 	job = c.set.memory.newest(job)
 	in, err := c.observe(ctx, job)
 	if err != nil {
@@ -109,6 +113,27 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		settled.RequeueAfter = soonest(settled.RequeueAfter, retryStale)
 	}
 	return nextLook(soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration), settled.StatusAfter), err
+}
+
+// finished reports whether the status of a job says that it has ended.
+func (c *JobController[J]) finished(job J) bool {
+	status := c.Controller.Parts(job).Status
+	return status != nil && status.Finished()
+}
+
+// lookForRivals tells of another controller that runs the same job.
+func (c *JobController[J]) lookForRivals(ctx context.Context, job J) {
+	seen := c.set.rivals.see(job, c.Clock.Now())
+	if seen == nil {
+		return
+	}
+	c.set.metrics.rivals.WithLabelValues(c.set.metrics.framework).Inc()
+	if seen.fresh {
+		log.FromContext(ctx).Error(nil, "Two controllers run the same jobs", "reason", rivalMessage(seen.manager))
+	}
+	if seen.tell {
+		c.tell(job, []plan.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
+	}
 }
 
 // nextLook asks for the next look. One that is only there to write a status comes

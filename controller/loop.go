@@ -33,6 +33,7 @@ func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request)
 	if err := c.Client.Get(ctx, req.NamespacedName, job); err != nil {
 		if apierrors.IsNotFound(err) {
 			c.set.memory.forget(req.NamespacedName)
+			c.set.rivals.forget(req.NamespacedName)
 			c.set.metrics.gone(req.NamespacedName)
 			return reconcile.Result{}, nil
 		}

@@ -26,6 +26,8 @@ type metrics struct {
 	// children counts the pods and services created and deleted; restarts counts the
 	// restarts by cause.
 	children, restarts *prometheus.CounterVec
+	// rivals counts the writes of others to the status of jobs.
+	rivals *prometheus.CounterVec
 	// reconcile is how long a look at a job takes; launch is how long it takes from
 	// the start of a job until it runs.
 	reconcile, launch *prometheus.HistogramVec
@@ -61,6 +63,8 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 		"Restarts by cause: failed, disrupted, in_place, ignored.", "framework", "cause")
 	m.children = counter("jobkit_children_total",
 		"Pods and services that were created and deleted.", "framework", "resource", "verb")
+	m.rivals = counter("jobkit_foreign_status_writes_total",
+		"Writes to the status of jobs by somebody else, after the operator had written it.", "framework")
 	m.reconcile = histogram("jobkit_reconcile_duration_seconds",
 		"How long a look at a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
 	m.launch = histogram("jobkit_job_launch_duration_seconds",

@@ -44,7 +44,11 @@ type settings[J client.Object] struct {
 	kind    plan.Kind
 	memory  *memory[J]
 	metrics *metrics
-	cache   *cacheLister[J]
+	rivals  *rivals
+	// gate holds jobs back while the schema of the kind is not as it should be; nil if
+	// nobody looks at it.
+	gate  *schemaGate
+	cache *cacheLister[J]
 	// objectKinds are those of the further objects that the author keeps.
 	objectKinds []schema.GroupVersionKind
 	// gang schedules the pods of a job together; nil if nobody does.
@@ -104,7 +108,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		children = append(children, c.set.gang.scheduler.Kinds()...)
 		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
 	}
-	if err := errors.Join(c.index(mgr, children), c.keepWarm(mgr, job)); err != nil {
+	if err := errors.Join(c.index(mgr, children), c.keepWarm(mgr, job), c.watchSchema(mgr)); err != nil {
 		return nil, err
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
@@ -147,6 +151,17 @@ func (c *JobController[J]) keepWarm(mgr ctrl.Manager, job client.Object) error {
 	return nil
 }
 
+// watchSchema has the schema of the kind looked at, unless the author writes the status.
+func (c *JobController[J]) watchSchema(mgr ctrl.Manager) error {
+	w, ok := c.set.statusWriter.(*writer[J])
+	if !ok {
+		return nil
+	}
+	gate, err := newSchemaGate(mgr, c.set, c.Recorder)
+	c.set.gate, w.gate = gate, gate
+	return err
+}
+
 // Init sets the controller up without a manager, for tests and loops of the
 // author's own: Client, APIReader and Recorder must be set. It finds pods and
 // services by their labels and checks the owner.
@@ -180,10 +195,10 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return err
 	}
 	s := &settings[J]{
-		gvk: gvk, kind: kind, memory: newMemory[J](),
+		gvk: gvk, kind: kind, memory: newMemory[J](), rivals: newRivals(kind.OperatorName),
 		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
-	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory}
+	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
 		return err
 	}

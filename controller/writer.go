@@ -22,6 +22,11 @@ type writer[J client.Object] struct {
 	client client.Client
 	parts  func(J) Parts
 	memory *memory[J]
+	rivals *rivals
+	// name is that of the operator, by which others tell what it wrote.
+	name client.FieldOwner
+	// gate is asked to look at the schema of the jobs again; nil if nobody looks.
+	gate *schemaGate
 }
 
 // CreatePod implements PodControl.
@@ -73,17 +78,24 @@ func deleteAsSeen(ctx context.Context, c client.Client, o client.Object) error {
 }
 
 // WriteStatus implements StatusWriter. It sends only what differs, so that fields
-// of the status that this version does not know survive.
+// of the status that this version does not know survive. The API server must refuse
+// what it would drop: a restart that the status does not count must not happen.
 func (w *writer[J]) WriteStatus(ctx context.Context, job J, status *commonv1.JobStatus) error {
 	changed, ok := job.DeepCopyObject().(J)
 	if !ok {
 		return fmt.Errorf("the deep copy of a %T is a %T", job, changed)
 	}
 	*w.parts(changed).Status = *status.DeepCopy()
-	err := w.client.Status().Patch(ctx, changed, client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{}))
+	patch := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{})
+	err := w.client.Status().Patch(ctx, changed, patch, client.FieldValidation(metav1.FieldValidationStrict), w.name)
 	if err != nil {
+		if dropped := wouldDrop(err); dropped != nil {
+			w.gate.refused()
+			return dropped
+		}
 		return err //nolint:wrapcheck // its kind decides what follows
 	}
 	w.memory.wroteJob(changed)
+	w.rivals.wrote(changed)
 	return nil
 }

@@ -1,0 +1,148 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// rivalTimes is how often somebody must have written over the status of one job for
+	// him to be a controller.
+	rivalTimes = 2
+	// rivalRemembered is how long a controller that writes no more is spoken of.
+	rivalRemembered = 10 * time.Minute
+	// reasonRival is the reason of the events of jobs that two controllers run.
+	reasonRival = "TwoControllers"
+)
+
+// rivals finds other controllers that write the status of the same jobs. The API server
+// notes who wrote it last, and when (managedFields): who does so again and again after this
+// controller has, by the API server's clock, runs the job, too. Whoever wrote before was
+// its controller before, and whoever writes once mends something by hand.
+type rivals struct {
+	own string
+
+	mu   sync.Mutex
+	jobs map[types.NamespacedName]*rivalry
+	// manager is the last one found, in the job, and until when he is spoken of.
+	manager, job string
+	until        time.Time
+}
+
+// rivalry is what is known of one job that this process wrote the status of.
+type rivalry struct {
+	uid types.UID
+	// at is the time of the last write that was noted: of this controller, or of another
+	// one after it.
+	at    metav1.Time
+	times int
+	told  bool
+}
+
+func newRivals(own string) *rivals {
+	return &rivals{own: own, jobs: map[types.NamespacedName]*rivalry{}}
+}
+
+// wrote notes that this controller has written the status of a job, which is as the API
+// server returned it.
+func (r *rivals) wrote(job client.Object) {
+	for _, f := range job.GetManagedFields() {
+		if f.Subresource != "status" || f.Manager != r.own || f.Time == nil {
+			continue
+		}
+		r.mu.Lock()
+		key := client.ObjectKeyFromObject(job)
+		if r.jobs[key] == nil || r.jobs[key].uid != job.GetUID() {
+			r.jobs[key] = &rivalry{uid: job.GetUID()}
+		}
+		r.jobs[key].at = *f.Time
+		r.mu.Unlock()
+	}
+}
+
+// forget drops what is known of a job that is gone.
+func (r *rivals) forget(key types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.jobs, key)
+}
+
+// A sighting is that somebody else has written the status of a job.
+type sighting struct {
+	manager string
+	// rival is set if he does so again and again, fresh if that was not known, tell if
+	// the job has no event about it yet.
+	rival, fresh, tell bool
+}
+
+// see looks at who has written the status of a job, and returns nil if nobody else has
+// since the last look.
+func (r *rivals) see(job client.Object, now time.Time) *sighting {
+	fields := job.GetManagedFields()
+	if len(fields) == 0 {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := client.ObjectKeyFromObject(job)
+	known := r.jobs[key]
+	if known == nil || known.uid != job.GetUID() {
+		return nil
+	}
+	var seen *sighting
+	for _, f := range fields {
+		if f.Subresource != "status" || f.Manager == r.own || byHand(f.Manager) || f.Time == nil || !f.Time.After(known.at.Time) {
+			continue
+		}
+		known.at, seen = *f.Time, &sighting{manager: f.Manager}
+	}
+	if seen == nil {
+		return nil
+	}
+	known.times++
+	if seen.rival = known.times >= rivalTimes; seen.rival {
+		seen.fresh, seen.tell, known.told = !now.Before(r.until) || r.manager != seen.manager, !known.told, true
+		r.manager, r.job, r.until = seen.manager, key.String(), now.Add(rivalRemembered)
+	}
+	return seen
+}
+
+// byHand reports whether the name of a field manager is that of a person's tool.
+func byHand(manager string) bool { return strings.HasPrefix(manager, "kubectl") }
+
+// reason says who runs the same jobs, or nothing.
+func (r *rivals) reason(now time.Time) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !now.Before(r.until) {
+		return ""
+	}
+	return rivalMessage(r.manager) + "; last seen in " + r.job
+}
+
+func rivalMessage(manager string) string {
+	return fmt.Sprintf("another controller, %q, writes the status of the same jobs, so pods are created and deleted twice and counts of restarts are lost: stop one of the two", manager)
+}
+
+// keepStatusManagers is a cache.TransformFunc that drops the managed fields of an object,
+// but for the names and times of those who wrote its status.
+func keepStatusManagers(o any) (any, error) {
+	object, ok := o.(client.Object)
+	if !ok {
+		return o, nil
+	}
+	var kept []metav1.ManagedFieldsEntry
+	for _, f := range object.GetManagedFields() {
+		if f.Subresource == "status" {
+			kept = append(kept, metav1.ManagedFieldsEntry{Manager: f.Manager, Operation: f.Operation, Time: f.Time, Subresource: f.Subresource})
+		}
+	}
+	object.SetManagedFields(kept)
+	return object, nil
+}

@@ -1,0 +1,136 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// TestRivals checks known-bugs row 111: another controller that writes the status of the
+// same jobs is found by the API server's notes of who wrote when, and nobody else is.
+func TestRivals(t *testing.T) {
+	const ours, v1 = "job-controller", "training-operator.v1"
+	type write struct {
+		by string
+		at int // seconds
+	}
+	tests := map[string]struct {
+		reason string
+		writes []write
+		before []write // of the same job, before this process had written
+		spec   bool    // the writes of others are to the spec
+		want   []sighting
+		alarm  bool
+	}{
+		"Rival": {
+			reason: "who writes over the status again and again is another controller",
+			writes: []write{{ours, 1}, {v1, 2}, {ours, 3}, {v1, 4}, {ours, 5}, {v1, 6}},
+			want: []sighting{
+				{manager: v1},
+				{manager: v1, rival: true, fresh: true, tell: true},
+				{manager: v1, rival: true},
+			},
+			alarm: true,
+		},
+		"Before": {
+			reason: "the controller that had the job before is none, however long its note stays",
+			before: []write{{v1, 1}, {v1, 2}},
+			writes: []write{{ours, 3}, {ours, 4}, {ours, 5}},
+		},
+		"BackAndForth": {
+			reason: "nor is who had the job while this process did not run",
+			before: []write{{ours, 1}, {v1, 2}},
+			writes: []write{{ours, 3}, {ours, 9}},
+		},
+		"Once": {reason: "one write mends something", writes: []write{{ours, 1}, {"script", 2}, {ours, 3}, {ours, 4}}, want: []sighting{{manager: "script"}}},
+		"ByHand": {
+			reason: "kubectl edit --subresource=status is a person's",
+			writes: []write{{ours, 1}, {"kubectl-edit", 2}, {ours, 3}, {"kubectl-patch", 4}, {ours, 5}, {"kubectl", 6}},
+		},
+		"Standby":    {reason: "another process of the same operator has its name", writes: []write{{ours, 1}, {ours, 2}, {ours, 3}, {ours, 4}}},
+		"Spec":       {reason: "a queue writes the specification", spec: true, writes: []write{{ours, 1}, {"kueue", 2}, {ours, 3}, {"kueue", 4}}},
+		"SameSecond": {reason: "times have seconds: what comes in the same one is not after it", writes: []write{{ours, 1}, {v1, 1}, {ours, 2}, {v1, 2}}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRivals(ours)
+			job := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job", UID: "1"}}
+			now := time.Unix(1_900_000_000, 0) // Of this process; it must not matter.
+			note := func(w write) {
+				subresource := "status"
+				if tc.spec && w.by != ours {
+					subresource = ""
+				}
+				at := metav1.NewTime(time.Unix(1_800_000_000+int64(w.at), 0))
+				for i := range job.ManagedFields {
+					if f := &job.ManagedFields[i]; f.Manager == w.by {
+						f.Time = &at
+						return
+					}
+				}
+				job.ManagedFields = append(job.ManagedFields, metav1.ManagedFieldsEntry{Manager: w.by, Time: &at, Subresource: subresource})
+			}
+			for _, w := range tc.before {
+				note(w)
+			}
+			var got []sighting
+			for _, w := range tc.writes {
+				note(w)
+				if w.by == ours {
+					r.wrote(job)
+				}
+				for range 2 { // The same write is seen in many looks.
+					if s := r.see(job, now); s != nil {
+						got = append(got, *s)
+					}
+				}
+			}
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(sighting{})); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if why := r.reason(now); (why != "") != tc.alarm {
+				t.Errorf("%s: the probe is told %q", tc.reason, why)
+			}
+			if why := r.reason(now.Add(rivalRemembered)); why != "" {
+				t.Errorf("a controller that writes no more is spoken of for ever: %q", why)
+			}
+			job.UID = "2"
+			if s := r.see(job, now); s != nil {
+				t.Errorf("a job of the same name that was never written is another one: %+v", s)
+			}
+			if r.forget(types.NamespacedName{Namespace: "ns", Name: "job"}); len(r.jobs) != 0 {
+				t.Errorf("jobs that are gone are remembered: %v", r.jobs)
+			}
+		})
+	}
+}
+
+// TestStatusManagersAreKept checks that of the managed fields a cache keeps who wrote a
+// status and when, which is small, and nothing else.
+func TestStatusManagersAreKept(t *testing.T) {
+	at := metav1.Unix(1_800_000_000, 0)
+	job := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{
+		{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationUpdate, Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")}},
+		{Manager: "a", Operation: metav1.ManagedFieldsOperationUpdate, Time: &at, APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")}, Subresource: "status"},
+	}}}
+	got, err := keepStatusManagers(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, ok := got.(client.Object)
+	if !ok {
+		t.Fatalf("the job has become a %T", got)
+	}
+	want := []metav1.ManagedFieldsEntry{{Manager: "a", Operation: metav1.ManagedFieldsOperationUpdate, Time: &at, Subresource: "status"}}
+	if diff := cmp.Diff(want, o.GetManagedFields()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got, err := keepStatusManagers("a tombstone"); got != "a tombstone" || err != nil {
+		t.Errorf("what is no object stays: %v, %v", got, err)
+	}
+}

@@ -1,0 +1,246 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/openapi"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/servedschema"
+)
+
+const (
+	// schemaRetry is how often the schema of a kind is looked at while it is not known
+	// or not as it should be.
+	schemaRetry = 10 * time.Second
+	// namedFields is how many missing fields a message names.
+	namedFields = 4
+	// reasonCRDOutdated is the reason of the events of a kind that is not run.
+	reasonCRDOutdated = "CRDOutdated"
+)
+
+// schemaGate keeps the jobs of a kind from being run while the API server would drop what
+// their status says, as it does without an error when the CustomResourceDefinition is older
+// than the operator: then no restart would be counted, and no limit reached. It needs no
+// permission, because everybody may read the schemas of what is served.
+//
+// It looks once when the operator starts, and until all is well. A CRD that is replaced
+// later is noticed when a status is written: the write asks the API server to refuse what
+// it would drop (see writer.WriteStatus).
+type schemaGate struct {
+	gvk      schema.GroupVersionKind
+	crd      string // the name of its CRD
+	job      reflect.Type
+	schemas  openapi.ClientWithContext
+	log      logr.Logger
+	recorder events.EventRecorder
+	// report tells the probe of the process why the kind is not run, nil if it is.
+	report func(error)
+
+	mu sync.Mutex
+	// known is set when the schema was looked at; without it no job is run.
+	known bool
+	// why is the reason that no job is run, or empty.
+	why string
+	// told are the jobs that have an event with the reason.
+	told map[types.UID]bool
+	// again wakes Start.
+	again chan struct{}
+}
+
+// newSchemaGate makes the gate of a kind and has the manager run it.
+func newSchemaGate[J client.Object](mgr ctrl.Manager, s *settings[J], recorder events.EventRecorder) (*schemaGate, error) {
+	c, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client for the schema of %s: %w", s.kind.Name, err)
+	}
+	plural := strings.ToLower(s.gvk.Kind) + "s"
+	if m, err := mgr.GetRESTMapper().RESTMapping(s.gvk.GroupKind(), s.gvk.Version); err == nil {
+		plural = m.Resource.Resource
+	}
+	g := &schemaGate{
+		gvk: s.gvk, crd: plural + "." + s.gvk.Group, job: reflect.TypeFor[J](),
+		schemas: openapi.ToClientWithContext(c.OpenAPIV3()), log: mgr.GetLogger().WithValues("kind", s.gvk.Kind), recorder: recorder,
+		told: map[types.UID]bool{}, again: make(chan struct{}, 1),
+		report: func(error) {},
+	}
+	if err := mgr.Add(g); err != nil {
+		return nil, fmt.Errorf("cannot have the schema of %s looked at: %w", s.kind.Name, err)
+	}
+	return g, nil
+}
+
+// NeedLeaderElection has a standby look, too, so that its readiness says what would keep it
+// from taking over.
+func (g *schemaGate) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable.
+func (g *schemaGate) Start(ctx context.Context) error {
+	// A refused write is followed by a look some time later, so that many are followed by one.
+	for atOnce := true; ; atOnce = false {
+		look := func(ctx context.Context) (bool, error) { return g.look(ctx), nil }
+		if err := wait.PollUntilContextCancel(ctx, schemaRetry, atOnce, look); err != nil {
+			return nil //nolint:nilerr // the manager ends
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.again:
+		}
+	}
+}
+
+// look looks at the schema, and reports whether all is well.
+func (g *schemaGate) look(ctx context.Context) bool {
+	lost, served, err := g.dropped(ctx)
+	switch {
+	case err != nil:
+		// Nobody may be kept from running jobs because this cannot be found out. What a
+		// status write says of the schema still holds.
+		g.log.Info("Cannot tell whether the API server keeps all that the status of a job says; looking again",
+			"after", schemaRetry.String(), "reason", err.Error())
+		g.mu.Lock()
+		g.known = true
+		g.mu.Unlock()
+	case !served: // The CRD is not there yet.
+		g.settle("")
+	case len(lost) == 0:
+		g.settle("")
+		return true
+	default:
+		g.settle(g.outdated(lost))
+	}
+	return false
+}
+
+// dropped lists what the API server would drop, and reports whether it serves the kind.
+func (g *schemaGate) dropped(ctx context.Context) ([]string, bool, error) {
+	paths, err := g.schemas.PathsWithContext(ctx)
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot list the schemas: %w", err)
+	}
+	path := servedschema.Find[commonv1.JobStatus](g.job)
+	document, served := paths["apis/"+g.gvk.GroupVersion().String()]
+	if !served || len(path) == 0 {
+		return nil, len(path) == 0, nil // A status that is not in the job is the author's to keep.
+	}
+	text, err := document.SchemaWithContext(ctx, "application/json")
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot read the schemas of %s: %w", g.gvk.GroupVersion(), err)
+	}
+	s, err := servedschema.Of(text, g.gvk, path[0])
+	if err != nil || s == nil {
+		return nil, false, err
+	}
+	return servedschema.Dropped(s, path, reflect.TypeFor[commonv1.JobStatus]()), true, nil
+}
+
+// outdated says what is wrong with the CRD, and how to put it right.
+func (g *schemaGate) outdated(lost []string) string {
+	names := strings.Join(lost[:min(len(lost), namedFields)], ", ")
+	if more := len(lost) - namedFields; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("the CustomResourceDefinition %s is older than the operator: the API server drops %s, so no restart would be counted. "+
+		"No %s is run until the CRD of this version is there: kubectl apply --server-side --force-conflicts -f config/crd/%s_%s.yaml",
+		g.crd, names, g.gvk.Kind, g.gvk.Group, strings.TrimSuffix(g.crd, "."+g.gvk.Group))
+}
+
+// refused has the schema looked at again, because the API server refused to drop a part of
+// a status. What it said decides nothing, for it quotes the job.
+func (g *schemaGate) refused() {
+	if g == nil {
+		return
+	}
+	select {
+	case g.again <- struct{}{}:
+	default:
+	}
+}
+
+// settle opens the gate, or closes it for a reason, and tells what is new.
+func (g *schemaGate) settle(why string) {
+	g.mu.Lock()
+	was := g.why
+	g.known, g.why = true, why
+	if why == "" {
+		clear(g.told)
+	}
+	g.mu.Unlock()
+	switch {
+	case why == was:
+	case why == "":
+		g.report(nil)
+		g.log.Info("The CustomResourceDefinition is that of this version now; its jobs are run", "crd", g.crd)
+	default:
+		g.report(errors.New(why))
+		g.log.Error(nil, "Jobs of a kind are not run", "crd", g.crd, "reason", why)
+		crd := &metav1.PartialObjectMetadata{}
+		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+		crd.SetName(g.crd)
+		g.tell(crd, why)
+	}
+}
+
+// holds reports whether a job is not to be run now, and when to ask again. The job is told
+// why in an event, once.
+func (g *schemaGate) holds(job client.Object, finished bool) (time.Duration, bool) {
+	if g == nil {
+		return 0, false
+	}
+	g.mu.Lock()
+	known, why := g.known, g.why
+	tell := why != "" && !finished && !g.told[job.GetUID()]
+	if tell {
+		g.told[job.GetUID()] = true
+	}
+	g.mu.Unlock()
+	if tell {
+		g.tell(job, why)
+	}
+	switch {
+	case why != "":
+		return schemaRetry, true
+	case !known:
+		return retryStale, true
+	}
+	return 0, false
+}
+
+func (g *schemaGate) tell(about runtime.Object, why string) {
+	g.recorder.Eventf(about, nil, corev1.EventTypeWarning, reasonCRDOutdated, "Reconcile", "%s", strings.ToUpper(why[:1])+why[1:])
+}
+
+// wouldDrop returns an error that says what the API server would drop, if that is what it
+// refused a write for. Its own words are left out: they hold the whole job.
+func wouldDrop(err error) error {
+	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
+		return nil
+	}
+	const begin = "strict decoding error: unknown field "
+	text := err.Error()
+	at := strings.LastIndex(text, begin)
+	if at < 0 {
+		return nil
+	}
+	fields := strings.ReplaceAll(strings.NewReplacer(`\"`, "", `"`, "").Replace(text[at+len(begin):]), "unknown field ", "")
+	return fmt.Errorf("the API server would drop %.200s: the CustomResourceDefinition is older than the operator", fields)
+}

@@ -1,0 +1,231 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/openapi"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// gateJob is a job of a kind of an author's own.
+type gateJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Status commonv1.JobStatus `json:"status"`
+}
+
+func (j *gateJob) DeepCopyObject() runtime.Object {
+	c := *j
+	c.Status = *j.Status.DeepCopy()
+	return &c
+}
+
+// served is an API server that serves the schema of gateJobs.
+type served struct {
+	fields []string // of the status; nil if the kind is not served
+	err    error
+	looks  int
+}
+
+func (s *served) PathsWithContext(context.Context) (map[string]openapi.GroupVersionWithContext, error) {
+	s.looks++
+	if s.err != nil {
+		return nil, s.err
+	}
+	paths := map[string]openapi.GroupVersionWithContext{"apis/other.org/v1": s}
+	if s.fields != nil {
+		paths["apis/example.org/v1"] = s
+	}
+	return paths, nil
+}
+
+func (s *served) ServerRelativeURL() string { return "" }
+
+func (s *served) SchemaWithContext(context.Context, string) ([]byte, error) {
+	properties := map[string]any{}
+	for _, f := range s.fields {
+		properties[f] = map[string]any{"x-kubernetes-preserve-unknown-fields": true}
+	}
+	kind := map[string]any{"group": "example.org", "version": "v1", "kind": "GateJob"}
+	return json.Marshal(map[string]any{"components": map[string]any{"schemas": map[string]any{"org.example.v1.GateJob": map[string]any{
+		"x-kubernetes-group-version-kind": []any{kind}, "properties": map[string]any{"status": map[string]any{"properties": properties}},
+	}}}})
+}
+
+// told are the events of a test.
+type told struct{ events []string }
+
+func (r *told) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	name := "?"
+	if o, ok := regarding.(client.Object); ok {
+		name = o.GetObjectKind().GroupVersionKind().Kind + " " + o.GetName()
+	}
+	r.events = append(r.events, fmt.Sprintf("%s: %s %s: %s", name, kind, reason, fmt.Sprintf(note, args...)))
+}
+
+// whole lists the fields of a status.
+func whole() []string {
+	var names []string
+	for f := range reflect.TypeFor[commonv1.JobStatus]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+// TestKindWithOldCRD checks known-bugs row 111: of a kind whose CRD lacks fields of the
+// status no job is run until it has them.
+func TestKindWithOldCRD(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &served{fields: []string{"conditions", "replicaStatuses", "startTime", "completionTime", "lastReconcileTime"}}
+		events := &told{}
+		var lines []string
+		log := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{})
+		var ready []string
+		g := &schemaGate{
+			gvk: schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "GateJob"}, crd: "gatejobs.example.org", job: reflect.TypeFor[*gateJob](),
+			schemas: server, log: log, recorder: events, told: map[types.UID]bool{}, again: make(chan struct{}, 1),
+			report: func(why error) { ready = append(ready, fmt.Sprint(why)) },
+		}
+		job := &gateJob{TypeMeta: metav1.TypeMeta{Kind: "GateJob"}, ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1"}}
+		ended := &gateJob{ObjectMeta: metav1.ObjectMeta{Name: "b", UID: "2"}}
+		if after, held := g.holds(job, false); !held || after != retryStale {
+			t.Errorf("before the schema was looked at a job is held %t for %s", held, after)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- g.Start(ctx) }()
+		synctest.Wait()
+
+		for range 3 {
+			if after, held := g.holds(job, false); !held || after != schemaRetry {
+				t.Errorf("a job is held %t, and looked at again after %s", held, after)
+			}
+			if _, held := g.holds(ended, true); !held {
+				t.Error("a job that has ended is run")
+			}
+			time.Sleep(schemaRetry)
+		}
+		const why = "he CustomResourceDefinition gatejobs.example.org is older than the operator: the API server drops status.attempt, status.failures, " +
+			"status.observedGeneration, status.restarts and 1 more, so no restart would be counted. No GateJob is run until the CRD of this version is there: " +
+			"kubectl apply --server-side --force-conflicts -f config/crd/example.org_gatejobs.yaml"
+		want := []string{"CustomResourceDefinition gatejobs.example.org: Warning CRDOutdated: T" + why, "GateJob a: Warning CRDOutdated: T" + why}
+		if diff := cmp.Diff(want, events.events); diff != "" {
+			t.Errorf("each is told once, and jobs that have ended are not (-want +got):\n%s", diff)
+		}
+		if len(lines) != 1 || !strings.Contains(lines[0], why) {
+			t.Errorf("the log says it once: %q", lines)
+		}
+
+		server.fields = whole()
+		time.Sleep(schemaRetry)
+		synctest.Wait()
+		if _, held := g.holds(job, false); held {
+			t.Error("the CRD was updated, and the job is still held")
+		}
+		looks := server.looks
+		time.Sleep(time.Hour)
+		if server.looks != looks {
+			t.Errorf("%d requests are made while all is well", server.looks-looks)
+		}
+
+		// An older one is applied over it: a status write is refused.
+		server.fields = whole()[:3]
+		g.refused()
+		g.refused()
+		time.Sleep(schemaRetry)
+		synctest.Wait()
+		if _, held := g.holds(job, false); !held {
+			t.Error("the CRD has become older, and the job is run")
+		}
+		server.fields = append(whole(), "more")
+		time.Sleep(schemaRetry)
+		synctest.Wait()
+		if _, held := g.holds(job, false); held {
+			t.Error("the CRD was updated again, and the job is still held")
+		}
+		if len(ready) != 4 || ready[0] != "t"+why || ready[1] != "<nil>" || ready[3] != "<nil>" {
+			t.Errorf("what the probe is told is %q", ready)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the end of the manager is an error: %v", err)
+		}
+	})
+}
+
+// TestSchemaThatCannotBeRead checks that jobs are run when nobody can say what the API
+// server keeps: the writes of their status still do.
+func TestSchemaThatCannotBeRead(t *testing.T) {
+	gvk := schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "GateJob"}
+	for reason, tc := range map[string]struct {
+		server *served
+		job    reflect.Type
+		done   bool
+	}{
+		"the schemas cannot be read": {server: &served{err: errors.New("forbidden")}, job: reflect.TypeFor[*gateJob]()},
+		"the CRD is not there yet":   {server: &served{}, job: reflect.TypeFor[*gateJob]()},
+		"the job has no status":      {server: &served{fields: []string{}}, job: reflect.TypeFor[*corev1.Pod](), done: true},
+	} {
+		g := &schemaGate{gvk: gvk, job: tc.job, schemas: tc.server, log: logr.Discard(), recorder: &told{}}
+		if done := g.look(t.Context()); done != tc.done {
+			t.Errorf("%s: no further look is needed: %t", reason, done)
+		}
+		if after, held := g.holds(&gateJob{}, false); held {
+			t.Errorf("%s: jobs are held for %s", reason, after)
+		}
+	}
+	var none *schemaGate
+	none.refused()
+	if _, held := none.holds(&gateJob{}, false); held {
+		t.Error("without a manager nobody looks at the schema, and jobs are run")
+	}
+}
+
+func TestWouldDrop(t *testing.T) {
+	words := `{"metadata":{"annotations":{"a":"strict decoding error: unknown field \"x\""}}}`
+	invalid := func(detail string) error {
+		return apierrors.NewInvalid(schema.GroupKind{Kind: "GateJob"}, "a", field.ErrorList{field.Invalid(field.NewPath("patch"), words, detail)})
+	}
+	for reason, tc := range map[string]struct {
+		err  error
+		want string
+	}{
+		"the API server's words, without the job": {
+			err:  invalid(`strict decoding error: unknown field "status.failures[0].node", unknown field "status.restarts"`),
+			want: "the API server would drop status.failures[0].node, status.restarts: the CustomResourceDefinition is older than the operator",
+		},
+		"another mistake":  {err: apierrors.NewInvalid(schema.GroupKind{}, "a", nil)},
+		"another answer":   {err: apierrors.NewConflict(schema.GroupResource{}, "a", errors.New("strict decoding error: unknown field"))},
+		"no answer at all": {err: errors.New("strict decoding error: unknown field")},
+	} {
+		got := ""
+		if err := wouldDrop(tc.err); err != nil {
+			got = err.Error()
+		}
+		if got != tc.want {
+			t.Errorf("%s: got %q, want %q", reason, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+// Package servedschema compares a Go type with the schema that an API server serves for it. A
+// CustomResourceDefinition that is older than the Go type lacks some of its fields, and
+// the API server drops from what is written all that a schema lacks, without an error.
+package servedschema
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+)
+
+// preserve marks a schema of which the API server keeps fields that it does not name.
+const preserve = "x-kubernetes-preserve-unknown-fields"
+
+// Of returns the schema of a kind in the OpenAPI v3 document of its API version, or nil if
+// the document has none. Of its properties it has the given one only: pod templates are
+// large.
+func Of(document []byte, gvk schema.GroupVersionKind, property string) (*spec.Schema, error) {
+	var doc struct {
+		Components struct {
+			Schemas map[string]json.RawMessage `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return nil, fmt.Errorf("cannot read the schemas of %s: %w", gvk.GroupVersion(), err)
+	}
+	for name, text := range doc.Components.Schemas {
+		if !strings.HasSuffix(name, "."+gvk.Kind) {
+			continue
+		}
+		var s struct {
+			Properties map[string]json.RawMessage `json:"properties"`
+			Kinds      []schema.GroupVersionKind  `json:"x-kubernetes-group-version-kind"`
+			Preserve   bool                       `json:"x-kubernetes-preserve-unknown-fields"`
+		}
+		if err := json.Unmarshal(text, &s); err != nil {
+			return nil, fmt.Errorf("cannot read the schema %s: %w", name, err)
+		}
+		if !slices.Contains(s.Kinds, gvk) {
+			continue
+		}
+		found := &spec.Schema{}
+		found.AddExtension(preserve, s.Preserve)
+		if text, there := s.Properties[property]; there {
+			var p spec.Schema
+			if err := json.Unmarshal(text, &p); err != nil {
+				return nil, fmt.Errorf("cannot read %s of the schema %s: %w", property, name, err)
+			}
+			found.SetProperty(property, p)
+		}
+		return found, nil
+	}
+	return nil, nil //nolint:nilnil // no schema is an answer
+}
+
+// Find returns the path of the first field of type T in the JSON of a type, such as
+// ["status"], or nothing if there is none.
+func Find[T any](in reflect.Type) []string { return find(in, reflect.TypeFor[T](), nil) }
+
+func find(in, wanted reflect.Type, path []string) []string {
+	in = element(in)
+	if in == wanted {
+		return path
+	}
+	if in.Kind() != reflect.Struct || opaque(in) || len(path) > 3 {
+		return nil
+	}
+	for name, t := range fields(in) {
+		if found := find(t, wanted, append(slices.Clone(path), name)); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// Dropped lists the fields of a type that the API server drops from the field at the path
+// of an object with the schema, sorted. It lists what is certain: a schema that is no
+// structural one, or that keeps what it does not know, drops nothing.
+func Dropped(s *spec.Schema, path []string, t reflect.Type) []string {
+	at := strings.Join(path, ".")
+	for i, name := range path {
+		if keeps(s) {
+			return nil
+		}
+		next, there := s.Properties[name]
+		if !there {
+			return []string{strings.Join(path[:i+1], ".")}
+		}
+		s = &next
+	}
+	list := dropped(s, at, t)
+	slices.Sort(list)
+	return list
+}
+
+func dropped(s *spec.Schema, path string, t reflect.Type) []string {
+	t = element(t)
+	if keeps(s) || opaque(t) {
+		return nil
+	}
+	switch t.Kind() { //nolint:exhaustive // the others have no fields
+	case reflect.Struct:
+		var list []string
+		for name, field := range fields(t) {
+			next, there := s.Properties[name]
+			switch {
+			case there:
+				list = append(list, dropped(&next, path+"."+name, field)...)
+			case s.AdditionalProperties == nil || s.AdditionalProperties.Schema == nil && !s.AdditionalProperties.Allows:
+				list = append(list, path+"."+name)
+			}
+		}
+		return list
+	case reflect.Map:
+		if s.AdditionalProperties == nil || s.AdditionalProperties.Schema == nil {
+			return nil
+		}
+		return dropped(s.AdditionalProperties.Schema, path+"[*]", t.Elem())
+	case reflect.Slice, reflect.Array:
+		if s.Items == nil || s.Items.Schema == nil {
+			return nil
+		}
+		return dropped(s.Items.Schema, path+"[]", t.Elem())
+	}
+	return nil
+}
+
+// keeps reports whether an API server keeps fields that the schema does not name, or
+// whether that cannot be told.
+func keeps(s *spec.Schema) bool {
+	kept, _ := s.Extensions.GetBool(preserve)
+	return kept || s.Ref.String() != "" || len(s.AllOf) > 0
+}
+
+// opaque reports whether a type writes its JSON itself.
+func opaque(t reflect.Type) bool {
+	marshaler := reflect.TypeFor[json.Marshaler]()
+	return t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler)
+}
+
+func element(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
+}
+
+// fields are the names and types of the fields in the JSON of a struct.
+func fields(t reflect.Type) func(yield func(string, reflect.Type) bool) {
+	return func(yield func(string, reflect.Type) bool) { visit(t, yield) }
+}
+
+func visit(t reflect.Type, yield func(string, reflect.Type) bool) bool {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inline := f.Anonymous && name == "" && element(f.Type).Kind() == reflect.Struct
+		switch {
+		case name == "-" || !f.IsExported() && !inline:
+		case inline:
+			if !visit(element(f.Type), yield) {
+				return false
+			}
+		default:
+			if name == "" {
+				name = f.Name
+			}
+			if !yield(name, f.Type) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -37,8 +37,9 @@
 //   - There are never two pods of one replica that have not ended.
 //   - A finished job stays as it finished; its completion time is set once; start
 //     time changes at a resume only; no count of restarts falls; at most one of
-//     Running, Restarting, Suspended, Succeeded and Failed is True; the conditions do
-//     not flap; the last that is True is the state.
+//     Running, Restarting, Suspended, Succeeded and Failed is True, but for the first
+//     two, which may be True together; the conditions do not flap; the last that is
+//     True is the state.
 //   - Each restart that is counted is that of a pod that really failed by itself, in
 //     the attempt that the replica was at. A pod that failed is not deleted before
 //     that is counted. There are no more restarts than backoffLimit allows, and none

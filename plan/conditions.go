@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -33,10 +34,6 @@ func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 	status := &d.plan.Status
 	was := status.IsTrue(t)
 	switch t {
-	case commonv1.JobRunning:
-		d.remove(commonv1.JobRestarting)
-	case commonv1.JobRestarting:
-		d.remove(commonv1.JobRunning)
 	case commonv1.JobSuspended:
 		d.remove(commonv1.JobRestarting)
 		d.remove(commonv1.JobStalled)
@@ -53,7 +50,8 @@ func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 			now := d.in.now()
 			status.CompletionTime = &now
 		}
-	case commonv1.JobCreated, commonv1.JobStalled:
+	case commonv1.JobCreated, commonv1.JobRunning, commonv1.JobRestarting, commonv1.JobStalled:
+		// What runs and what restarts are two questions (see running).
 	}
 	d.set(t, corev1.ConditionTrue, reason, message)
 	if !was && t != commonv1.JobCreated && t != commonv1.JobRunning {
@@ -82,8 +80,9 @@ func (d *decision) remove(t commonv1.JobConditionType) {
 }
 
 // set puts a condition at the end of the list, where the last that is True names
-// the state; only Stalled stays behind it, because a job that runs in part is
-// stalled. One that is as wanted already stays as and where it is.
+// the state. Two stay behind what is set later: Restarting, because a job of which a part
+// restarts is Restarting while the rest runs, and Stalled, because a job that runs in part
+// is stalled. One that is as wanted already stays as and where it is.
 func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
 	now := d.in.now()
 	c := commonv1.JobCondition{
@@ -94,7 +93,7 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 		c.LastTransitionTime = was.LastTransitionTime // It may have been removed meanwhile, to come back.
 	}
 	if old := d.plan.Status.Condition(t); old != nil {
-		if old.Status == s && old.Reason == reason && old.Message == message {
+		if old.Status == s && old.Reason == reason && sameWords(old.Message, message) {
 			return
 		}
 		if old.Status == s {
@@ -102,14 +101,28 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 		}
 		d.remove(t)
 	}
-	stalled := d.plan.Status.Condition(commonv1.JobStalled)
-	if t == commonv1.JobStalled || stalled == nil {
-		d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
-		return
+	d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
+	for _, behind := range []commonv1.JobConditionType{commonv1.JobRestarting, commonv1.JobStalled} {
+		if last := d.plan.Status.Condition(behind); last != nil {
+			c := *last
+			d.remove(behind)
+			d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
+		}
 	}
-	last := *stalled
-	d.remove(commonv1.JobStalled)
-	d.plan.Status.Conditions = append(d.plan.Status.Conditions, c, last)
+}
+
+// sameWords reports whether two messages say the same, though perhaps in another order:
+// what the API server joins from a map (the limits that a LimitRange finds exceeded, for
+// example) comes in another order at every try.
+func sameWords(a, b string) bool {
+	if a == b || len(a) != len(b) {
+		return a == b
+	}
+	separators := func(r rune) bool { return strings.ContainsRune(" ,;[]", r) }
+	x, y := strings.FieldsFunc(a, separators), strings.FieldsFunc(b, separators)
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }
 
 // stateOf is the type of the last condition that is True.

@@ -72,14 +72,14 @@ func chain() []policy {
 		deadline,     // active for too long
 		frozen,       // the user's mistake came with an edit: touch nothing
 		failures,     // failed replicas: restart them or fail the job
-		running,      // condition Running
+		running,      // conditions Running and Restarting
 		surplus,      // remove what the job no longer wants
 		objects,      // keep the kind's further objects
 		gang,         // no pods before the gang scheduler wants to see them
 		jobServices,  // create the services that are missing, before the pods that look them up
 		replicas,     // create the pods that are missing
 		clearStalled, // nothing is in the way any more
-		gangWaits,    // say why the pods do not start
+		waits,        // say what the pods wait for
 	}
 }
 

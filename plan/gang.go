@@ -7,8 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // Gang is what the gang scheduler says of a job's pods.
@@ -25,15 +23,6 @@ type Gang struct {
 // until they can start together.
 const reasonGangWaits = "WaitingForGang"
 
-const (
-	// gangPatience is how long a gang may wait before the job says so: to be looked at
-	// takes a scheduler a moment.
-	gangPatience = 10 * time.Second
-	// gangSteady is how long what the job says of that stays as it is. Schedulers say
-	// something else at every try.
-	gangSteady = time.Minute
-)
-
 // gang creates no pod before the gang scheduler wants to see pods. A gang of which pods
 // are there is let alone: one that was preempted in part gets its missing pods, whatever
 // the scheduler makes of its group meanwhile.
@@ -44,7 +33,7 @@ func gang(d *decision) bool {
 	}
 	if !wantsCreate(d.plan.Actions) {
 		clearStalled(d)
-		gangWaits(d)
+		waits(d)
 	}
 	return true
 }
@@ -58,42 +47,6 @@ func (d *decision) started() bool {
 // deleted.
 func IsLive(p *corev1.Pod) bool {
 	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
-}
-
-// gangWaits has the job say why its gang waits, if it does so for long. Another reason
-// to be stalled goes first.
-func gangWaits(d *decision) bool {
-	why, since := d.gangWaitsFor()
-	stalled := d.plan.Status.Condition(commonv1.JobStalled)
-	said := d.saysGangWaits()
-	if why == "" {
-		if said {
-			d.remove(commonv1.JobStalled)
-		}
-		return false
-	}
-	at := since.Add(gangPatience)
-	if said {
-		if stalled.Message == why {
-			return false
-		}
-		at = stalled.LastUpdateTime.Add(gangSteady)
-	}
-	switch {
-	case stalled != nil && !said:
-	case d.in.Now.Before(at):
-		d.wakeAt(at)
-	default:
-		d.become(commonv1.JobStalled, d.reason(reasonGangWaits), why)
-	}
-	return false
-}
-
-// saysGangWaits tells whether the job is stalled because its gang waits. That is
-// decided here alone: what can or cannot be created has no say in it.
-func (d *decision) saysGangWaits() bool {
-	c := d.plan.Status.Condition(commonv1.JobStalled)
-	return c != nil && c.Status == corev1.ConditionTrue && c.Reason == d.reason(reasonGangWaits)
 }
 
 // gangWaitsFor says why the gang waits and since when, or "" if it does not: what the

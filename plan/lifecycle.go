@@ -76,35 +76,6 @@ func succeeded(d *decision) bool {
 	return true
 }
 
-// running keeps the condition Running. While replicas are being restarted the job
-// stays Restarting until all of them run again, so that the state does not
-// flicker.
-func running(d *decision) bool {
-	if d.plan.Status.IsTrue(commonv1.JobRestarting) && d.restarting() {
-		return false
-	}
-	runs := d.in.Rules.running(d.tally)
-	message := orDefault(d.in.Rules.Wording.Running, fmt.Sprintf("%s is running.", d.jobName()))
-	if v := d.verdict; v != nil {
-		runs, message = v.Running, orDefault(v.Message, message)
-	}
-	if runs {
-		d.become(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message)
-	}
-	return false
-}
-
-// restarting tells whether a replica that was restarted does not run yet.
-func (d *decision) restarting() bool {
-	found := false
-	d.tally.each(func(s *slot) {
-		if d.attempt(s) > 0 && s.state != Active && s.state != Succeeded {
-			found = true
-		}
-	})
-	return found
-}
-
 func orDefault(s, def string) string {
 	if s == "" {
 		return def

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,7 @@ func (w *world) look(t *rapid.T) {
 		checkDeterministic(t, &w.in, p)
 		checkActions(t, &w.in, &p)
 		checkStatus(t, &before, &p.Status)
+		checkRunning(t, &w.in, &p.Status)
 		w.reconcile()
 		w.twin.check(t, &w.in)
 		if !p.WriteStatus && len(p.Actions) == 0 {
@@ -192,21 +194,47 @@ func checkStatus(t *rapid.T, before, after *commonv1.JobStatus) {
 	if after.Restarts < before.Restarts || after.Attempt < before.Attempt {
 		t.Fatalf("restarts fell from %d to %d", before.Restarts, after.Restarts)
 	}
-	states := 0
-	for _, c := range []commonv1.JobConditionType{
-		commonv1.JobRunning, commonv1.JobRestarting, commonv1.JobSuspended, commonv1.JobSucceeded, commonv1.JobFailed,
-	} {
-		if after.IsTrue(c) {
-			states++
+	for _, of := range []commonv1.JobConditionType{commonv1.JobRunning, commonv1.JobRestarting} {
+		states := 0
+		for _, c := range []commonv1.JobConditionType{of, commonv1.JobSuspended, commonv1.JobSucceeded, commonv1.JobFailed} {
+			if after.IsTrue(c) {
+				states++
+			}
 		}
-	}
-	if states > 1 {
-		t.Fatalf("%d states at once: %q", states, conditions(after))
+		if states > 1 {
+			t.Fatalf("%d states at once: %q", states, conditions(after))
+		}
 	}
 	for i, c := range after.Conditions {
 		if old := before.Condition(c.Type); old != nil && old.Status == c.Status && !old.LastTransitionTime.Equal(&c.LastTransitionTime) {
 			t.Fatalf("condition %d, %s: the transition time moved although the status is still %s", i, c.Type, c.Status)
 		}
+	}
+}
+
+// checkRunning: Running is True while a pod runs that is to go on running, and no longer.
+func checkRunning(t *rapid.T, in *plan.Input, after *commonv1.JobStatus) {
+	if after.Finished() || in.Job.Deleted || after.IsTrue(commonv1.JobSuspended) {
+		return
+	}
+	runs, all := false, true
+	for typ, spec := range in.Replicas {
+		for i := range *spec.Replicas {
+			rs, index := after.ReplicaStatuses[typ], strconv.Itoa(int(i))
+			at := after.Attempt + rs.Attempts[index]
+			done := slices.Contains(strings.Split(rs.SucceededIndexes, ","), index)
+			for _, p := range in.Pods {
+				if p.Name == in.Kind.PodName(in.Job.Name, typ, i) {
+					label, _ := strconv.Atoi(p.Labels[commonv1.AttemptLabel])
+					runs = runs || p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && int32(label) >= at //nolint:gosec // small
+					done = done || p.Status.Phase == corev1.PodSucceeded
+				}
+			}
+			all = all && done
+		}
+	}
+	if is := after.IsTrue(commonv1.JobRunning); is != runs && !all {
+		t.Fatalf("that a pod runs is %t, but the conditions are %q", runs, conditions(after))
 	}
 }
 

@@ -187,6 +187,7 @@ func TestBackoffLimitPerReplica(t *testing.T) {
 			},
 			want: []string{
 				"Created=True TestJobCreated: TestJob job is created.",
+				"Running=False TestJobRunning: TestJob ns/job is running.",
 				"Failed=True TestJobFailed: TestJob ns/job has failed because replica 1 of Worker has reached its backoff limit: " +
 					"runPolicy.backoffLimitPerReplica is 1. First failure: pod job-worker-1, exit code 137, restart policy ExitCode.",
 			},

@@ -125,17 +125,8 @@ func (r Rules) succeeded(t *Tally) bool {
 	return AllOf(all...).holds(t)
 }
 
-// running tells whether the job counts as running by the rules.
-func (r Rules) running(t *Tally) bool {
-	for i := range t.Types {
-		for j, state := range t.Types[i].States {
-			if state != Active {
-				continue
-			}
-			if len(r.Running) == 0 || included(r.Running, t.Types[i].Type, int32(j)) {
-				return true
-			}
-		}
-	}
-	return false
+// decides reports whether a replica is one of which one must run for the job to count as
+// running.
+func (r Rules) decides(t commonv1.ReplicaType, index int32) bool {
+	return len(r.Running) == 0 || included(r.Running, t, index)
 }

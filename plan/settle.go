@@ -57,7 +57,7 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	switch {
 	case len(o.Failures) > 0:
 		d.obstructed(o.Failures[0])
-	case wantsCreate(p.Actions) && !in.Unseen && !d.saysGangWaits():
+	case wantsCreate(p.Actions) && !in.Unseen && !d.saysItWaits():
 		d.remove(commonv1.JobStalled)
 	}
 	status := &d.plan.Status
@@ -87,7 +87,7 @@ func (o *Outcome) createdAll(actions []Action) bool {
 // there is, the outcome decides. What is only remembered to be there is no reason:
 // another process, which does not remember it, may know better.
 func clearStalled(d *decision) bool {
-	if !wantsCreate(d.plan.Actions) && !d.in.Unseen && !d.saysGangWaits() {
+	if !wantsCreate(d.plan.Actions) && !d.in.Unseen && !d.saysItWaits() {
 		d.remove(commonv1.JobStalled)
 	}
 	return false

@@ -40,8 +40,14 @@ func invalid(d *decision) bool {
 	return true
 }
 
-// frozen leaves the replicas of a job alone whose specification cannot be trusted.
-func frozen(d *decision) bool { return d.frozen }
+// frozen leaves the replicas of a job alone whose specification cannot be trusted. Only
+// whether they run it goes on to say.
+func frozen(d *decision) bool {
+	if d.frozen {
+		running(d)
+	}
+	return d.frozen
+}
 
 // Validate finds the mistakes in a job that hold for every kind. Each error names
 // the field, the value and the mend.

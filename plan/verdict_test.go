@@ -11,7 +11,7 @@ import (
 
 // TestVerdict: what an author's own code says goes in place of the rules.
 func TestVerdict(t *testing.T) {
-	const created, runs = "Created=True TestJobCreated: TestJob job is created.", "Running=True TestJobRunning: TestJob ns/job is running."
+	const created = "Created=True TestJobCreated: TestJob job is created."
 	ranUntil := "Running=False TestJobRunning: TestJob ns/job is running."
 	cases := map[string]struct {
 		reason  string
@@ -21,9 +21,14 @@ func TestVerdict(t *testing.T) {
 		left    int // pods that are left
 	}{
 		"Silent": {
-			reason:  "a verdict that says nothing keeps a job going whose rules are met",
+			reason:  "a verdict that says nothing keeps a job going whose rules are met, and that does not run by it",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) },
-			want:    []string{created, runs}, left: 2,
+			want:    []string{created}, left: 2,
+		},
+		"RunsNoMore": {
+			reason:  "nor does a job whose replicas run; nothing of it restarts",
+			happens: func(*model) {},
+			want:    []string{created}, left: 2,
 		},
 		"Succeeded": {
 			reason:  "success ends the job although no replica has ended, and cleans up",

@@ -151,16 +151,20 @@ type JobConditionType string
 const (
 	// JobCreated is True from the moment the controller takes up the job.
 	JobCreated JobConditionType = "Created"
-	// JobRunning is True while replicas run that make the job count as running.
+	// JobRunning is True while replicas run that make the job count as running, also
+	// while others are being replaced, and no longer.
 	JobRunning JobConditionType = "Running"
-	// JobRestarting is True from a failure that is retried until the replicas run again.
+	// JobRestarting is True from a failure that is retried until the replicas run again,
+	// and while none of the replicas that make the job count as running runs any more.
+	// Where both are True it stands behind Running, and names the state.
 	JobRestarting JobConditionType = "Restarting"
 	// JobSuspended is True while the job is suspended.
 	JobSuspended JobConditionType = "Suspended"
 	// JobStalled is True while something that the controller cannot mend keeps it
 	// from creating what the job needs, for example an object of the wanted name
-	// that belongs to somebody else, or a quota. It goes on by itself when that is
-	// mended. An addition to kubeflow.org/v1.
+	// that belongs to somebody else, or a quota; or keeps its pods from starting or from
+	// going, for example a lack of room, or a node that does not answer. It goes on by
+	// itself when that is mended. An addition to kubeflow.org/v1.
 	JobStalled JobConditionType = "Stalled"
 	// JobSucceeded is True when the job has succeeded. It is never undone.
 	JobSucceeded JobConditionType = "Succeeded"

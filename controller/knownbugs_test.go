@@ -110,6 +110,28 @@ func TestKnownBugs(t *testing.T) {
 		}
 	})
 
+	t.Run("Row129: replica types in another letter case are refused, unless the job was taken up with them", func(t *testing.T) {
+		misspelt := func() *testv1.TestJob {
+			job := testJob(1)
+			job.Spec.TestReplicaSpecs["worker"] = job.Spec.TestReplicaSpecs[testv1.Worker]
+			delete(job.Spec.TestReplicaSpecs, testv1.Worker)
+			return job
+		}
+		b := newBench(t, testjob.Controller{}, misspelt())
+		mustReconcile(t, b)
+		s := b.job().Status
+		if c := s.Condition(commonv1.JobFailed); c == nil || !strings.Contains(c.Message, `"worker": the letter case of replica types counts: write Worker`) {
+			t.Errorf("a new job fails, and its message has the right spelling: %q", b.conditions())
+		}
+		job := misspelt()
+		job.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobCreated, Status: corev1.ConditionTrue}}
+		b = newBench(t, testjob.Controller{}, job)
+		mustReconcile(t, b)
+		if !slices.Contains(b.calls, "create pod job-worker-0") || b.job().Status.IsTrue(commonv1.JobFailed) {
+			t.Errorf("one of before goes on: %v, %q", b.calls, b.conditions())
+		}
+	})
+
 	t.Run("Row78: the column STATE is the state", func(t *testing.T) {
 		crd, err := os.ReadFile("../config/crd/kubeflow.org_testjobs.yaml")
 		if err != nil {

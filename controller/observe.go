@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -38,6 +39,10 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	parts := c.Controller.Parts(job)
 	if parts.RunPolicy == nil || parts.Status == nil {
 		return nil, reconcile.TerminalError(fmt.Errorf("Parts() of %s returned a nil RunPolicy or Status: point at the job's own fields", c.set.kind.Name))
+	}
+	if parts.Status.Condition(commonv1.JobCreated) != nil {
+		// A version of before, or training-operator v1, may have taken it up as it is.
+		plan.SpellTypes(&c.set.kind, parts.Replicas)
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
 	*in = plan.Input{

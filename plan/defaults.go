@@ -9,9 +9,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// SetDefaults fills in what a job leaves open, in place: the spelling of replica
-// types (any case is accepted), the number of replicas, the restart policy, the clean-up
-// policy, the service mode, and the port of the main container.
+// SetDefaults fills in what a job leaves open, in place: the number of replicas, the
+// restart policy, the clean-up policy, the service mode, and the port of the main
+// container.
 func SetDefaults(k *Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
 	if p.CleanPodPolicy == nil || *p.CleanPodPolicy == commonv1.CleanPodPolicyUndefined {
 		p.CleanPodPolicy = &k.CleanPodPolicy
@@ -19,7 +19,6 @@ func SetDefaults(k *Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaTy
 	if p.ServiceMode == nil {
 		p.ServiceMode = &k.ServiceMode
 	}
-	spellTypes(k, replicas)
 	for t, spec := range replicas {
 		if spec == nil {
 			continue
@@ -37,9 +36,12 @@ func SetDefaults(k *Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaTy
 	}
 }
 
-// spellTypes gives replica types the spelling of the kind. Of two that differ by
-// case only the other stays as it is, and is refused by Validate.
-func spellTypes(k *Kind, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
+// SpellTypes gives replica types the spelling of the kind, in place. Of two that differ
+// by letter case only the other stays as it is, and is refused by Validate. It is for
+// jobs of other controllers and versions that took types in any letter case: a new job
+// with such a type is refused, because what reads a job by its types, such as Kueue,
+// kubectl and the scale subresource, would not find them.
+func SpellTypes(k *Kind, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
 	for _, t := range sortedTypes(replicas) {
 		for _, known := range k.types() {
 			if _, taken := replicas[known]; !taken && strings.EqualFold(string(t), string(known)) {

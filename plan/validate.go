@@ -75,7 +75,7 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 	for _, t := range sortedTypes(in.Replicas) {
 		switch spec := in.Replicas[t]; {
 		case in.Kind.Role(t) == nil:
-			errs = append(errs, field.NotSupported(path, string(t), known))
+			errs = append(errs, unknownType(t, path, known))
 		case spec == nil:
 			errs = append(errs, field.Required(path.Key(string(t)), "the replica spec is null: give it a template, or remove the key"))
 		default:
@@ -92,6 +92,16 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 			"set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"))
 	}
 	return errs
+}
+
+// unknownType is the error about a replica type that the kind does not have.
+func unknownType(t commonv1.ReplicaType, path *field.Path, known []string) *field.Error {
+	for _, k := range known {
+		if strings.EqualFold(string(t), k) {
+			return field.Invalid(path, string(t), "the letter case of replica types counts: write "+k)
+		}
+	}
+	return field.NotSupported(path, string(t), known)
 }
 
 // negative tells whether a negative replica count, which has its own error, makes

@@ -23,6 +23,14 @@ func TestBadInput(t *testing.T) {
 			change: func(m *model) { m.in.Replicas["Boss"] = m.in.Replicas[worker] },
 			want:   `spec.testReplicaSpecs: Unsupported value: "Boss": supported values: "Master", "Worker"`,
 		},
+		"LetterCase": {
+			reason: "row 129: who reads the job by its types would not find them, so the error says how to write it",
+			change: func(m *model) {
+				m.in.Replicas["WORKER"] = m.in.Replicas[worker]
+				delete(m.in.Replicas, worker)
+			},
+			want: `spec.testReplicaSpecs: Invalid value: "WORKER": the letter case of replica types counts: write Worker`,
+		},
 		"NoReplicas": {
 			reason: "an empty map is a mistake, not a job that is done",
 			change: func(m *model) { m.in.Replicas = nil },
@@ -183,16 +191,19 @@ func TestReplicaTypeRemoved(t *testing.T) {
 	}
 }
 
-func TestReplicaTypesInAnyCase(t *testing.T) {
+// TestSpellTypes: types are given the kind's spelling, unless both spellings are there.
+func TestSpellTypes(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
-	replicas := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"worker": {}, "MASTER": {}}
-	plan.SetDefaults(&m.in.Kind, &m.in.RunPolicy, replicas)
-	for _, typ := range []commonv1.ReplicaType{master, worker} {
-		if spec := replicas[typ]; spec == nil || spec.Replicas == nil || *spec.Replicas != 1 || spec.RestartPolicy != commonv1.RestartPolicyNever {
-			t.Errorf("%s is to get the kind's spelling and defaults, got %+v", typ, spec)
-		}
+	lower, upper, other := &commonv1.ReplicaSpec{}, &commonv1.ReplicaSpec{}, &commonv1.ReplicaSpec{}
+	replicas := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"worker": lower, "MASTER": upper, "other": other}
+	plan.SpellTypes(&m.in.Kind, replicas)
+	if replicas[worker] != lower || replicas[master] != upper || replicas["other"] != other || len(replicas) != 3 {
+		t.Errorf("want Worker, Master and other, got %v", replicas)
 	}
-	if len(replicas) != 2 {
-		t.Errorf("nothing else is to be there: %v", replicas)
+	plan.SpellTypes(&m.in.Kind, replicas)
+	replicas["worker"] = other
+	plan.SpellTypes(&m.in.Kind, replicas)
+	if replicas[worker] != lower || replicas["worker"] != other {
+		t.Errorf("of two spellings both stay, got %v", replicas)
 	}
 }

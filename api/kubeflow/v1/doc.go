@@ -24,7 +24,7 @@
 //	PaddleJob   Master, Worker                            paddle      master 36543
 //	JAXJob      Worker                                    jax         jaxjob-port 6666
 //
-// The letter case of replica types does not matter in a manifest.
+// Replica types are written as in the table; the letter case counts.
 //
 // # Compatibility
 //
@@ -33,8 +33,10 @@
 // fields and replica types; ReplicaSpecs is a named map, to which map literals can be
 // assigned. These differ on purpose:
 //
-//   - Replica types in any letter case, a Master without replicas, and an empty
-//     managedBy are accepted.
+//   - A Master without replicas, and an empty managedBy are accepted.
+//   - Replica types in another letter case are refused in every kind, because
+//     nothing that reads a job by its types finds them: v1 did not ask TFJobs and
+//     MPIJobs. A job that v1 took up with such types goes on.
 //   - managedBy cannot be changed, on JAXJobs neither.
 //   - What could be created but never ran is refused at once: a name that leaves no
 //     room for the names of pods, no replicas at all, an elastic policy whose minimum
@@ -62,10 +64,10 @@
 //
 // # Defaults
 //
-// The library sets what is alike in all kinds: the spelling of replica types, one
-// replica, the restart policy, the port, the clean-up policy. What is particular to a
-// kind is set here, before that: SetPyTorchJobDefaults, SetMPIJobDefaults and
-// SetPaddleJobDefaults. TFJob, XGBoostJob and JAXJob have nothing of the sort.
+// The library sets what is alike in all kinds: one replica, the restart policy, the
+// port, the clean-up policy. What is particular to a kind is set here, before that:
+// SetPyTorchJobDefaults, SetMPIJobDefaults and SetPaddleJobDefaults. TFJob,
+// XGBoostJob and JAXJob have nothing of the sort.
 //
 // +kubebuilder:object:generate=true
 // +groupName=kubeflow.org

@@ -66,6 +66,7 @@ type JAXJobSpec struct {
 	// JAXReplicaSpecs describes the replicas: Worker (any number).
 	// +kubebuilder:validation:MaxProperties=3
 	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['worker'])",message="a JAXJob has the replica type Worker only: remove or rename the others",messageExpression="'unknown replica type %s: a JAXJob has the replica type Worker only: remove or rename it'.format([self.filter(t, !(t.lowerAscii() in ['worker']))])"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t in ['Worker'] || !['Worker'].exists(k, k.lowerAscii() == t.lowerAscii()) || oldSelf.hasValue() && t in oldSelf.value())",optionalOldSelf=true,message="the letter case of replica types counts: write Worker",messageExpression="'unknown replica type %s: the letter case counts, write %s'.format([self.filter(t, !(t in ['Worker'])), ['Worker'].filter(k, self.exists(t, t != k && t.lowerAscii() == k.lowerAscii()))])"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'jax'))",message="a replica type has no container named \"jax\" in template.spec.containers: name its main container so",messageExpression="'the replica type %s has no container named \"jax\" in template.spec.containers: name the main container so'.format([self.filter(t, !(has(self[t].template) && has(self[t].template.spec) && self[t].template.spec.containers.exists(c, c.name == 'jax')))])"
 	JAXReplicaSpecs ReplicaSpecs `json:"jaxReplicaSpecs"`
 }

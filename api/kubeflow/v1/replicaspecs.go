@@ -8,8 +8,7 @@ import (
 )
 
 // ReplicaSpecs describes the replicas of a job by type. The letter case of a type
-// does not matter ("worker" is "Worker"); each kind says which types it knows and
-// how many replicas of each it takes.
+// counts; each kind says which types it knows and how many replicas of each it takes.
 //
 // The rules here hold for every kind; a kind adds its own where it has a field of
 // this type.
@@ -21,8 +20,8 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.all(t, !has(self[t].template) || !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || !['training.kubeflow.org/operator-name', 'training.kubeflow.org/job-name', 'training.kubeflow.org/replica-type', 'training.kubeflow.org/replica-index', 'training.kubeflow.org/job-role', 'training.kubeflow.org/attempt'].exists(l, l in self[t].template.metadata.labels))",message="the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them"
 type ReplicaSpecs map[commonv1.ReplicaType]*commonv1.ReplicaSpec
 
-// get returns the spec of a type in whatever letter case, or nil. The spelling of
-// the API is looked for first.
+// get returns the spec of a type in whatever letter case, or nil: jobs of before may
+// have types in another one. The spelling of the API is looked for first.
 func (r ReplicaSpecs) get(t commonv1.ReplicaType) *commonv1.ReplicaSpec {
 	if spec, ok := r[t]; ok {
 		return spec

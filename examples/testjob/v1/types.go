@@ -58,8 +58,8 @@ type TestJobSpec struct {
 	// TestReplicaSpecs describes the replicas: Master (1) and Worker (any number).
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=2
-	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['master', 'worker'])",message="the replica types of a TestJob are Master and Worker: remove or rename the others"
-	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() != 'master' || !has(self[t].replicas) || self[t].replicas <= 1)",message="a TestJob has at most one Master: set replicas of Master to 1"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t in ['Master', 'Worker'])",message="the replica types of a TestJob are Master and Worker, spelled so: remove or rename the others"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, t != 'Master' || !has(self[t].replicas) || self[t].replicas <= 1)",message="a TestJob has at most one Master: set replicas of Master to 1"
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.exists(t, !has(self[t].replicas) || self[t].replicas != 0)",optionalOldSelf=true,message="a new TestJob needs at least one replica: set replicas of Master or Worker to 1 or more; to hold a job back use runPolicy.suspend"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, self[t].template.spec.containers.exists(c, c.name == 'test-container'))",message="each replica type needs a container named \"test-container\" in template.spec.containers: name the main container so"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || !self[t].template.metadata.labels.exists(l, l.startsWith('training.kubeflow.org/')))",message="the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them"

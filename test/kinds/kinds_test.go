@@ -39,8 +39,6 @@ type kind struct {
 	failedReason string
 	// defaults are what a replica spec gets that says nothing but its template.
 	defaultPolicy, defaultPort string
-	// scale is true for kinds with a scale subresource.
-	scale bool
 }
 
 // Types, as manifests spell them.
@@ -69,11 +67,11 @@ func kinds() []*kind {
 		}),
 		byName(&kind{
 			kind: "PyTorchJob", shape: "Master", field: "pytorchReplicaSpecs", container: "pytorch", types: []string{master, worker}, leader: master,
-			masters: []string{"job-master-0"}, defaultPolicy: "OnFailure", defaultPort: "{name: pytorchjob-port, containerPort: 23456}", scale: true,
+			masters: []string{"job-master-0"}, defaultPolicy: "OnFailure", defaultPort: "{name: pytorchjob-port, containerPort: 23456}",
 		}),
 		byNamespace(&kind{
 			kind: "PyTorchJob", shape: "Workers", field: "pytorchReplicaSpecs", container: "pytorch", types: []string{worker}, leader: worker,
-			alternative: true, masters: []string{"job-worker-0"}, defaultPolicy: "OnFailure", defaultPort: "{name: pytorchjob-port, containerPort: 23456}", scale: true,
+			alternative: true, masters: []string{"job-worker-0"}, defaultPolicy: "OnFailure", defaultPort: "{name: pytorchjob-port, containerPort: 23456}",
 		}),
 		byName(&kind{
 			kind: "MPIJob", field: "mpiReplicaSpecs", container: "mpi", types: []string{launcher, worker}, leader: launcher,
@@ -85,15 +83,15 @@ func kinds() []*kind {
 		}),
 		byName(&kind{
 			kind: "PaddleJob", shape: "Master", field: "paddleReplicaSpecs", container: "paddle", types: []string{master, worker}, leader: master,
-			masters: []string{"job-master-0"}, defaultPolicy: "OnFailure", defaultPort: "{name: master, containerPort: 36543}", scale: true,
+			masters: []string{"job-master-0"}, defaultPolicy: "OnFailure", defaultPort: "{name: master, containerPort: 36543}",
 		}),
 		byNamespace(&kind{
 			kind: "PaddleJob", shape: "Workers", field: "paddleReplicaSpecs", container: "paddle", types: []string{worker}, leader: worker,
-			alternative: true, defaultPolicy: "OnFailure", defaultPort: "{name: master, containerPort: 36543}", scale: true,
+			alternative: true, defaultPolicy: "OnFailure", defaultPort: "{name: master, containerPort: 36543}",
 		}),
 		byNamespace(&kind{
 			kind: "JAXJob", field: "jaxReplicaSpecs", container: "jax", types: []string{worker}, leader: worker,
-			masters: []string{"job-worker-0"}, defaultPolicy: "Never", defaultPort: "{name: jaxjob-port, containerPort: 6666}", scale: true,
+			masters: []string{"job-worker-0"}, defaultPolicy: "Never", defaultPort: "{name: jaxjob-port, containerPort: 6666}",
 		}),
 	}
 	for _, k := range all {

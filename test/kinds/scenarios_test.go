@@ -487,25 +487,18 @@ func managedBy(t *testing.T, k *kind) {
 	}
 }
 
-// scale: Workers come and go, by the scale subresource where there is one.
+// scale: Workers come and go, by the scale subresource.
 func scale(t *testing.T, k *kind) {
 	j := submit(t, k, k.manifest(manifest{}))
 	j.awaitAllActive(t)
 	for _, n := range []int{3, 1, 2} {
-		if k.scale {
-			patch := mergePatch(t, fmt.Sprintf("spec: {replicas: %d}", n))
-			if err := cluster.client.SubResource("scale").Patch(t.Context(), j.shell(), patch); err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			j.patch(t, fmt.Sprintf("spec: {%s: {Worker: {replicas: %d}}}", k.field, n))
+		patch := mergePatch(t, fmt.Sprintf("spec: {replicas: %d}", n))
+		if err := cluster.client.SubResource("scale").Patch(t.Context(), j.shell(), patch); err != nil {
+			t.Fatal(err)
 		}
 		pods, services := k.names(n)
 		j.awaitObjects(t, pods, services)
 		j.awaitCounts(t, k.replicas(worker, counts{active: int32(n)}))
-		if !k.scale {
-			continue
-		}
 		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "autoscaling/v1", "kind": "Scale"}}
 		if err := cluster.client.SubResource("scale").Get(t.Context(), j.shell(), u); err != nil {
 			t.Fatal(err)

@@ -23,14 +23,13 @@ func TestCRDs(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		kind, plural, singular, field string
-		scale                         bool
 	}{
-		{kubeflowv1.TFJobKind, kubeflowv1.TFJobPlural, kubeflowv1.TFJobSingular, "tfReplicaSpecs", false},
-		{kubeflowv1.PyTorchJobKind, kubeflowv1.PyTorchJobPlural, kubeflowv1.PyTorchJobSingular, "pytorchReplicaSpecs", true},
-		{kubeflowv1.MPIJobKind, kubeflowv1.MPIJobPlural, kubeflowv1.MPIJobSingular, "mpiReplicaSpecs", false},
-		{kubeflowv1.XGBoostJobKind, kubeflowv1.XGBoostJobPlural, kubeflowv1.XGBoostJobSingular, "xgbReplicaSpecs", false},
-		{kubeflowv1.PaddleJobKind, kubeflowv1.PaddleJobPlural, kubeflowv1.PaddleJobSingular, "paddleReplicaSpecs", true},
-		{kubeflowv1.JAXJobKind, kubeflowv1.JAXJobPlural, kubeflowv1.JAXJobSingular, "jaxReplicaSpecs", true},
+		{kubeflowv1.TFJobKind, kubeflowv1.TFJobPlural, kubeflowv1.TFJobSingular, "tfReplicaSpecs"},
+		{kubeflowv1.PyTorchJobKind, kubeflowv1.PyTorchJobPlural, kubeflowv1.PyTorchJobSingular, "pytorchReplicaSpecs"},
+		{kubeflowv1.MPIJobKind, kubeflowv1.MPIJobPlural, kubeflowv1.MPIJobSingular, "mpiReplicaSpecs"},
+		{kubeflowv1.XGBoostJobKind, kubeflowv1.XGBoostJobPlural, kubeflowv1.XGBoostJobSingular, "xgbReplicaSpecs"},
+		{kubeflowv1.PaddleJobKind, kubeflowv1.PaddleJobPlural, kubeflowv1.PaddleJobSingular, "paddleReplicaSpecs"},
+		{kubeflowv1.JAXJobKind, kubeflowv1.JAXJobPlural, kubeflowv1.JAXJobSingular, "jaxReplicaSpecs"},
 	} {
 		t.Run(tc.kind, func(t *testing.T) {
 			for _, kind := range []string{tc.kind, tc.kind + "List"} {
@@ -43,16 +42,13 @@ func TestCRDs(t *testing.T) {
 			if diff := cmp.Diff(names, spec["names"]); diff != "" {
 				t.Errorf("the names are those of training-operator v1: -want +got\n%s", diff)
 			}
-			subresources := map[string]any{"status": map[string]any{}}
-			if tc.scale {
-				subresources["scale"] = map[string]any{
-					"specReplicasPath":   ".spec." + tc.field + ".Worker.replicas",
-					"statusReplicasPath": ".status.replicaStatuses.Worker.active",
-					"labelSelectorPath":  ".status.replicaStatuses.Worker.selector",
-				}
-			}
+			subresources := map[string]any{"status": map[string]any{}, "scale": map[string]any{
+				"specReplicasPath":   ".spec." + tc.field + ".Worker.replicas",
+				"statusReplicasPath": ".status.replicaStatuses.Worker.active",
+				"labelSelectorPath":  ".status.replicaStatuses.Worker.selector",
+			}}
 			if diff := cmp.Diff(subresources, version["subresources"]); diff != "" {
-				t.Errorf("the subresources are those of training-operator v1: -want +got\n%s", diff)
+				t.Errorf("the subresources are those of training-operator v1, and every kind can be scaled: -want +got\n%s", diff)
 			}
 			required, _, _ := unstructured.NestedStringSlice(version, "schema", "openAPIV3Schema", "properties", "spec", "required")
 			if diff := cmp.Diff([]string{tc.field}, required); diff != "" {

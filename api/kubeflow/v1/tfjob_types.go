@@ -48,6 +48,7 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=tfjobs,singular=tfjob
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.tfReplicaSpecs.Worker.replicas,statuspath=.status.replicaStatuses.Worker.active,selectorpath=.status.replicaStatuses.Worker.selector
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.spec.tfReplicaSpecs.Worker.replicas`
 // +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.replicaStatuses.Worker.active`

@@ -39,6 +39,7 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=xgboostjobs,singular=xgboostjob
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.xgbReplicaSpecs.Worker.replicas,statuspath=.status.replicaStatuses.Worker.active,selectorpath=.status.replicaStatuses.Worker.selector
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.spec.xgbReplicaSpecs.Worker.replicas`
 // +kubebuilder:printcolumn:name="Active",type=integer,JSONPath=`.status.replicaStatuses.Worker.active`

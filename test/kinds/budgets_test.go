@@ -1,0 +1,89 @@
+//go:build integration
+
+package kinds
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// TestDisruptionBudgets is row 115: a PodDisruptionBudget with maxUnavailable asks the
+// controller of its pods how many they are to be, by its scale subresource. For a job
+// these are its Workers.
+func TestDisruptionBudgets(t *testing.T) {
+	t.Parallel()
+	for _, k := range kinds() {
+		t.Run(k.String(), func(t *testing.T) {
+			t.Parallel()
+			j := submit(t, k, k.manifest(manifest{run: "cleanPodPolicy: None"}))
+			workers := map[string]string{commonv1.JobNameLabel: "job", commonv1.ReplicaTypeLabel: "worker"}
+			j.createBudget(t, "workers", workers, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))})
+			j.createBudget(t, "share", workers, policyv1.PodDisruptionBudgetSpec{MinAvailable: new(intstr.FromString("50%"))})
+			j.createBudget(t, "all", map[string]string{commonv1.JobNameLabel: "job"}, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))})
+			j.awaitAllActive(t)
+			all, _ := k.names(2)
+			j.awaitBudget(t, "workers", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1})
+			j.awaitBudget(t, "share", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1})
+			// One over all pods of a job counts the Workers alone as expected, so that
+			// more may go than it says. docs/concepts.md tells to have one for each type.
+			j.awaitBudget(t, "all", policyv1.PodDisruptionBudgetStatus{
+				ExpectedPods: 2, CurrentHealthy: int32(len(all)), DesiredHealthy: 1, DisruptionsAllowed: int32(len(all)) - 1,
+			})
+		})
+	}
+}
+
+// TestEvictions: what a budget does not allow to be evicted stays.
+func TestEvictions(t *testing.T) {
+	t.Parallel()
+	k := kindOf("TFJob")
+	j := submit(t, k, k.manifest(manifest{}))
+	workers := map[string]string{commonv1.JobNameLabel: "job", commonv1.ReplicaTypeLabel: "worker"}
+	j.createBudget(t, "workers", workers, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(0))})
+	j.awaitAllActive(t)
+	j.awaitBudget(t, "workers", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 2})
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: j.namespace, Name: "job-worker-1"}}
+	err := cluster.client.SubResource("eviction").Create(t.Context(), pod, &policyv1.Eviction{})
+	if !apierrors.IsTooManyRequests(err) {
+		t.Errorf("the budget allows no eviction, got %v", err)
+	}
+}
+
+func (j *job) createBudget(t *testing.T, name string, pods map[string]string, spec policyv1.PodDisruptionBudgetSpec) {
+	t.Helper()
+	spec.Selector = &metav1.LabelSelector{MatchLabels: pods}
+	create(t, &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: j.namespace, Name: name}, Spec: spec})
+}
+
+// awaitBudget waits until a budget counts so many pods.
+func (j *job) awaitBudget(t *testing.T, name string, want policyv1.PodDisruptionBudgetStatus) {
+	t.Helper()
+	budget := &policyv1.PodDisruptionBudget{}
+	eventually(t, "the budget "+name+" counts the pods", func(ctx context.Context) string {
+		get(ctx, t, j.namespace, name, budget)
+		got := budget.Status
+		got.ObservedGeneration, got.DisruptedPods, got.Conditions = 0, nil, nil
+		if diff := cmp.Diff(want, got); diff != "" {
+			return diff + conditionsOf(budget)
+		}
+		return ""
+	})
+}
+
+// conditionsOf says what a budget says of itself.
+func conditionsOf(budget *policyv1.PodDisruptionBudget) string {
+	out := ""
+	for _, c := range budget.Status.Conditions {
+		out += c.Type + " " + string(c.Status) + " " + c.Reason + ": " + c.Message + "\n"
+	}
+	return out
+}

@@ -74,6 +74,7 @@ func TestPanicsOfTheAuthor(t *testing.T) {
 				t.Errorf("the job says so (-want +got):\n%s", diff)
 			}
 			author.method = ""
+			b.restartOperator()
 			for range 3 {
 				mustReconcile(t, b)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,12 @@ func newBench(t *testing.T, author controller.ControllerInterface[*testv1.TestJo
 					return err
 				}
 				return c.Delete(ctx, o, opts...)
+			},
+			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+				if err := b.called("update", o); err != nil {
+					return err
+				}
+				return c.Patch(ctx, o, p, opts...)
 			},
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 				if err := b.called("write status of", o); err != nil {
@@ -286,6 +293,72 @@ func TestWhatStopsACreate(t *testing.T) {
 			fail:   apierrors.NewBadRequest(`admission webhook "policy" denied the request: no`),
 			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: admission webhook "policy" denied the request: no`,
 		},
+		"WebhookNotFound": {
+			reason: "and whatever it means: this is no namespace that goes",
+			fail:   answer(http.StatusNotFound, metav1.StatusReasonNotFound, `admission webhook "policy" denied the request: no such team`),
+			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: admission webhook "policy" denied the request: no such team`,
+		},
+		"WebhookAlreadyExists": {
+			reason: "nor is a name taken because a webhook says so",
+			fail:   answer(http.StatusConflict, metav1.StatusReasonAlreadyExists, `admission webhook "policy" denied the request: no two`),
+			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: admission webhook "policy" denied the request: no two`,
+		},
+		"WebhookInvalid": {
+			reason: "a webhook that names fields is still a policy",
+			fail: answer(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, `admission webhook "policy" denied the request: spec.containers[0].image: no`,
+				metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: "spec.containers[0].image"}),
+			want: `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: admission webhook "policy" denied the request: spec.containers[0].image: no`,
+		},
+		"AdmissionPolicy": {
+			reason: "an admission policy refuses with the code and reason of an invalid object, unless it says otherwise; its cause names no field",
+			fail: answer(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, `pods "job-worker-1" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'freeze' denied request: maintenance`,
+				metav1.StatusCause{Message: `ValidatingAdmissionPolicy 'freeze' with binding 'freeze' denied request: maintenance`}),
+			want: `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: pods "job-worker-1" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'freeze' denied request: maintenance`,
+		},
+		"Injected": {
+			reason: "what is invalid the user did not write: some admission put a second container in",
+			fail:   apierrors.NewInvalid(podKind, "job-worker-1", field.ErrorList{field.Required(field.NewPath("spec", "containers").Index(1).Child("image"), "")}),
+			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: Pod "job-worker-1" is invalid: spec.containers[1].image: Required value`,
+		},
+		"InjectedVolume": {
+			reason: "or a first volume",
+			fail:   apierrors.NewInvalid(podKind, "job-worker-1", field.ErrorList{field.Required(field.NewPath("spec", "volumes").Index(0).Child("name"), "")}),
+			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: Pod "job-worker-1" is invalid: spec.volumes[0].name: Required value`,
+		},
+		"NotServed": {
+			reason: "a 404 that is not of the namespace is reported: nothing else tells of it",
+			fail:   answer(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource"),
+			want:   "TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: the server could not find the requested resource",
+		},
+		"NoNamespace": {
+			reason: "a namespace that is gone takes the job with it; until the cache shows that, it is tried again",
+			fail:   apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns"),
+			err:    `cannot create pod ns/job-worker-1: namespaces "ns" not found`,
+		},
+		"Method": {
+			reason: "what the server refuses for good is no error that passes",
+			fail:   apierrors.NewMethodNotSupported(pods, "create"),
+			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: create is not supported on resources of kind "pods"`,
+		},
+		"TooLargeForUs": {
+			reason: "a pod that is small as it was sent, others have made too large",
+			fail:   apierrors.NewRequestEntityTooLargeError("limit is 3145728"),
+			want:   "TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: Request entity too large: limit is 3145728",
+		},
+		"TooLarge": {
+			reason: "a pod that is too large is the job's mistake, and the condition says which variable",
+			author: broken{how: func() error { return nil }, size: 2 << 20},
+			fail:   apierrors.NewRequestEntityTooLargeError("limit is 3145728"),
+			want: "TestJobFailedValidation: TestJob ns/job cannot create pod job-worker-1: it is too large for the API server: the variable CLUSTER of container test-container has 2097160 bytes: " +
+				"use fewer replicas, or shorter values (Request entity too large: limit is 3145728)",
+		},
+		"TooLargeForTheStore": {
+			reason: "the store says so in another way",
+			author: broken{how: func() error { return nil }, size: 2 << 20},
+			fail:   apierrors.NewInternalError(errors.New("etcdserver: request is too large")),
+			want: "TestJobFailedValidation: TestJob ns/job cannot create pod job-worker-1: it is too large for the API server: the variable CLUSTER of container test-container has 2097160 bytes: " +
+				"use fewer replicas, or shorter values (Internal error occurred: etcdserver: request is too large)",
+		},
 		"Invalid": {
 			reason: "a template that the API server finds invalid fails the job",
 			fail:   apierrors.NewInvalid(podKind, "job-worker-1", field.ErrorList{field.Invalid(field.NewPath("spec", "priority"), 7, "no")}),
@@ -357,17 +430,30 @@ func TestWhatStopsACreate(t *testing.T) {
 	}
 }
 
-// broken is a TestJob controller whose SetClusterSpec fails for replica 1.
-type broken struct {
-	testjob.Controller
-	how func() error
+// answer is an answer of the API server that refuses something.
+func answer(code int32, reason metav1.StatusReason, message string, causes ...metav1.StatusCause) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message, Details: &metav1.StatusDetails{Causes: causes},
+	}}
 }
 
-func (c broken) SetClusterSpec(_ *testv1.TestJob, r controller.Replica, _ *corev1.PodTemplateSpec) error {
-	if r.Index == 1 {
-		return c.how()
+// broken is a TestJob controller whose SetClusterSpec fails for replica 1, or gives it
+// a variable of some size.
+type broken struct {
+	testjob.Controller
+	how  func() error
+	size int
+}
+
+func (c broken) SetClusterSpec(_ *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+	if r.Index != 1 {
+		return nil
 	}
-	return nil
+	if c.size > 0 {
+		main := &template.Spec.Containers[0]
+		main.Env = append(main.Env, corev1.EnvVar{Name: "CLUSTER", Value: strings.Repeat("x", c.size)})
+	}
+	return c.how()
 }
 
 func TestStaleViews(t *testing.T) {

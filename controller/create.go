@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,31 +38,20 @@ func (c *JobController[J]) created(ctx context.Context, job J, in *plan.Input, k
 	case err == nil:
 		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())
 		return result{done: true}
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), apierrors.IsNotFound(err):
-		// The namespace is going away, and the job with it.
+	case namespaceEnds(err):
 		return result{}
-	case apierrors.IsAlreadyExists(err):
+	case apierrors.IsAlreadyExists(err) && !byWebhook(err):
 		return c.taken(ctx, job, in, kind, o)
-	case refused(err):
-		return result{obstacle: plan.Refused, message: steady(err.Error())}
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return result{obstacle: plan.Invalid, message: err.Error()}
-	default:
-		return result{err: fmt.Errorf("cannot create %s %s/%s: %w", kind, o.GetNamespace(), o.GetName(), err)}
 	}
+	return failed("create", kind, o, err)
 }
 
-// refused tells whether the API server does not admit an object for reasons that
-// lie outside the object: permission, quota, or somebody's admission rules.
-func refused(err error) bool {
-	return apierrors.IsForbidden(err) || strings.Contains(err.Error(), "admission webhook")
-}
-
-// steady cuts what changes from try to try off a message, so that the condition
-// which holds it does not change either.
-func steady(message string) string {
-	message, _, _ = strings.Cut(message, ", used: ")
-	return message
+// failed is the result of a write that the API server did not do.
+func failed(verb, kind string, o client.Object, err error) result {
+	if what, message := obstacle(err, o); what != "" {
+		return result{obstacle: what, message: message}
+	}
+	return result{err: fmt.Errorf("cannot %s %s %s/%s: %w", verb, kind, o.GetNamespace(), o.GetName(), err)}
 }
 
 // taken finds out who has the name that a pod or service should get.
@@ -108,6 +96,8 @@ func (c *JobController[J]) deleted(job J, kind string, o client.Object, err erro
 	case err == nil:
 		c.set.memory.deletedChild(job, kind, o.GetUID(), c.Clock.Now())
 		return result{done: true}
+	case byWebhook(err):
+		return failed("delete", kind, o, err)
 	case apierrors.IsConflict(err) && o.GetResourceVersion() != "":
 		// It is no more what it was when it was created, perhaps not even the job's.
 		c.set.memory.changedChild(job, kind, o, false)
@@ -118,7 +108,7 @@ func (c *JobController[J]) deleted(job J, kind string, o client.Object, err erro
 		c.set.memory.deletedChild(job, kind, o.GetUID(), c.Clock.Now())
 		return result{}
 	default:
-		return result{err: err}
+		return failed("delete", kind, o, err)
 	}
 }
 

@@ -23,35 +23,6 @@ const (
 	defaultMaxParallelWrites = 64
 )
 
-// verb groups the actions that may run at the same time.
-type verb int
-
-const (
-	verbCreate verb = iota
-	verbUpdate
-	verbDelete
-	verbCreateObject
-	verbDeleteObject
-	verbDeleteJob
-)
-
-func verbOf(a plan.Action) verb {
-	switch a.(type) {
-	case plan.CreatePod, plan.CreateService:
-		return verbCreate
-	case plan.UpdateService, plan.UpdateObject:
-		return verbUpdate
-	case plan.DeletePod, plan.DeleteService:
-		return verbDelete
-	case plan.CreateObject:
-		return verbCreateObject
-	case plan.DeleteObject:
-		return verbDeleteObject
-	default:
-		return verbDeleteJob
-	}
-}
-
 // carryOut carries out the actions of a plan. The outcome holds what was done and
 // what met an obstacle; the error is the first that passes by itself. stale tells whether
 // an object was not what it was seen to be.
@@ -61,20 +32,24 @@ func (c *JobController[J]) carryOut(
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	for start := 0; start < len(actions); {
 		end := start + 1
-		for end < len(actions) && verbOf(actions[end]) == verbOf(actions[start]) {
+		step := plan.StepOf(actions[start])
+		for end < len(actions) && plan.StepOf(actions[end]) == step {
 			end++
 		}
 		group := actions[start:end]
-		results := slowStart(len(group), width, func(i int) result { return c.do(ctx, job, in, group[i]) })
+		results := slowStart(len(group), width, step.Deletes(), func(i int) result { return c.do(ctx, job, in, group[i]) })
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
+		before := len(outcome.Failures)
 		if err := collect(&outcome, group, results); err != nil {
+			outcome.Undone = true
 			return outcome, stale, err
 		}
-		if len(outcome.Failures) > 0 {
-			return outcome, stale, nil
+		if len(outcome.Failures) > before && !step.Deletes() {
+			break
 		}
 		start = end
 	}
+	outcome.Undone = outcome.Undone || stale
 	return outcome, stale, nil
 }
 
@@ -89,9 +64,10 @@ type result struct {
 }
 
 // general tells whether the action failed for a reason that others will meet too.
-// A name that is taken is no such reason.
-func (r result) general() bool {
-	return r.err != nil || r.obstacle != "" && r.obstacle != plan.NameConflict
+// A name that is taken is no such reason, nor a delete that is refused: somebody may
+// protect this object.
+func (r result) general(deletes bool) bool {
+	return r.err != nil || r.obstacle != "" && r.obstacle != plan.NameConflict && !deletes
 }
 
 // collect adds the results of a group of actions to the outcome, in order, and
@@ -123,17 +99,22 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 // slowStart calls f for 0 to n-1 in batches that grow, each in parallel, at most
 // width at a time. After a batch with a general failure it stops. It returns the
 // results of those that were called.
-func slowStart(n, width int, f func(int) result) []result {
+func slowStart(n, width int, deletes bool, f func(int) result) []result {
 	results := make([]result, n)
-	called := 0
-	for size := firstBatch; called < n; size *= batchGrowth {
+	called, refused := 0, 0
+	for size := firstBatch; called < n && refused < width; size *= batchGrowth {
 		batch, start := results[called:min(called+size, n)], called
 		called += parallel(len(batch), width, func(i int) bool {
 			batch[i] = f(start + i)
-			return !batch[i].general()
+			return batch[i].err == nil && (batch[i].obstacle == "" || batch[i].obstacle == plan.NameConflict)
 		})
-		if slices.ContainsFunc(results[start:called], result.general) {
-			break
+		for _, r := range results[start:called] {
+			if r.general(deletes) {
+				return results[:called]
+			}
+			if deletes && r.obstacle != "" {
+				refused++
+			}
 		}
 	}
 	return results[:called]
@@ -187,7 +168,10 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 		service.ResourceVersion = c.set.memory.unseen(job, kindService, service)
 		return c.deleted(job, kindService, service, c.set.services.DeleteService(ctx, job, service))
 	case plan.DeleteJob:
-		return result{done: true, err: client.IgnoreNotFound(c.deleteJob(ctx, job))}
+		if err := client.IgnoreNotFound(c.deleteJob(ctx, job)); err != nil {
+			return failed("delete", in.Kind.Name, job, err)
+		}
+		return result{done: true}
 	default:
 		return result{err: errors.New("unknown action " + a.String())}
 	}
@@ -197,7 +181,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
 	uid, version := job.GetUID(), c.set.memory.newest(job).GetResourceVersion()
 	err := c.Client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
-	if apierrors.IsConflict(err) {
+	if apierrors.IsConflict(err) && !byWebhook(err) {
 		return nil
 	}
 	return err //nolint:wrapcheck // the API server's message names the object

@@ -13,6 +13,7 @@ func TestSlowStart(t *testing.T) {
 	failure := result{err: errors.New("no")}
 	tests := map[string]struct {
 		reason      string
+		deletes     bool
 		f           func(i int) result
 		least, most int
 	}{
@@ -46,11 +47,24 @@ func TestSlowStart(t *testing.T) {
 			reason: "a name that is taken says nothing about the others", least: n, most: n,
 			f: func(int) result { return result{obstacle: plan.NameConflict} },
 		},
+		"SomeAreProtected": {
+			reason: "a delete that is refused says nothing about the others", deletes: true, least: n, most: n,
+			f: func(i int) result {
+				if i < width-1 {
+					return result{obstacle: plan.Refused}
+				}
+				return result{done: true}
+			},
+		},
+		"AllAreProtected": {
+			reason: "but no more than that are tried when all are refused", deletes: true, least: 8 + width, most: 8 + 2*width,
+			f: func(int) result { return result{obstacle: plan.Refused} },
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			calls := make([]int, n) // each counted by its own call
-			results := slowStart(n, width, func(i int) result {
+			results := slowStart(n, width, tc.deletes, func(i int) result {
 				calls[i]++
 				return tc.f(i)
 			})

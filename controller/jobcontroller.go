@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -95,24 +96,36 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{}, err
 	}
 	if !current {
-		return reconcile.Result{RequeueAfter: retryStale}, nil
+		return reconcile.Result{RequeueAfter: c.set.memory.again(job)}, nil
 	}
 	outcome, stale, err := c.carryOut(ctx, job, in, p.Actions)
 	c.tell(job, outcome.Events())
 	c.set.metrics.didWith(&outcome)
 	settled := plan.Settle(in, tally, p, outcome)
-	settled.RequeueAfter = soonest(settled.RequeueAfter, c.set.memory.pending(job, in.Now))
-	if stale {
-		settled.RequeueAfter = soonest(settled.RequeueAfter, retryStale)
-	}
+	c.set.memory.remember(job, outcome.Failures, c.Clock.Now().Add(settled.RetryAfter))
+	return c.conclude(ctx, job, in, &p, &settled, stale, err)
+}
+
+// conclude writes what was concluded from the outcome of a plan, unless the status was
+// written in this look already, and says when to look again.
+func (c *JobController[J]) conclude(
+	ctx context.Context, job J, in *plan.Input, p, settled *plan.Plan, stale bool, err error,
+) (reconcile.Result, error) {
 	if settled.WriteStatus && !p.WriteStatus {
-		if current, werr := c.writeStatus(ctx, job, in, &settled); werr != nil || !current {
-			return reconcile.Result{RequeueAfter: retryStale}, firstError(err, werr)
+		current, werr := c.writeStatus(ctx, job, in, settled)
+		if werr != nil {
+			// What was concluded is lost: only what was planned before says when to look.
+			return reconcile.Result{RequeueAfter: p.RequeueAfter}, firstError(err, werr)
 		}
-	} else if settled.WriteStatus {
-		settled.RequeueAfter = soonest(settled.RequeueAfter, retryStale)
+		stale = stale || !current
 	}
-	return nextLook(soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration), settled.StatusAfter), err
+	after := soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration)
+	if after = soonest(after, c.set.memory.pending(job, in.Now)); stale || settled.WriteStatus && p.WriteStatus {
+		after = soonest(after, c.set.memory.again(job))
+	} else {
+		c.set.memory.upToDate(job)
+	}
+	return nextLook(after, settled.StatusAfter), err
 }
 
 // finished reports whether the status of a job says that it has ended.
@@ -180,11 +193,26 @@ func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Inpu
 		return false, nil
 	}
 	if err != nil {
+		c.tellRefusedStatus(job, p, err)
 		return false, fmt.Errorf("cannot write the status of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
 	c.tell(job, p.Events)
 	c.set.metrics.wrote(in, p)
 	return true, nil
+}
+
+// tellRefusedStatus tells an event if a status was refused for good, for example for its
+// size: the status itself cannot say so.
+func (c *JobController[J]) tellRefusedStatus(job J, p *plan.Plan, err error) {
+	what, _ := obstacle(err, job)
+	if what == "" {
+		return
+	}
+	message := "The status cannot be written: " + err.Error()
+	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
+		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)
+	}
+	c.tell(job, []plan.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
 }
 
 // maxNote is how long the note of an event can be.

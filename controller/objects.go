@@ -272,14 +272,10 @@ func (c *JobController[J]) updated(job J, kind string, o client.Object, err erro
 	case err == nil:
 		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())
 		return result{done: true}
-	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+	case (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err):
 		return result{stale: true} // The cache will show what it is like now.
-	case refused(err):
-		return result{obstacle: plan.Refused, message: steady(err.Error())}
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return result{obstacle: plan.Invalid, message: err.Error()}
 	default:
-		return result{err: fmt.Errorf("cannot update %s %s/%s: %w", kind, o.GetNamespace(), o.GetName(), err)}
+		return failed("update", kind, o, err)
 	}
 }
 

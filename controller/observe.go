@@ -61,6 +61,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if in.Job.Deleted {
 		return in, nil
 	}
+	in.Tried = c.set.memory.tried(job, in.Now)
 	c.askAboutJob(ctx, job, in)
 	var err error
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit/plan"
 )
 
 // memory remembers the controller's own writes until the cache shows them, so that
@@ -31,6 +33,11 @@ type jobMemory[J client.Object] struct {
 	created map[childName]ownCreate
 	// deleted holds those that the cache still shows as before, by UID.
 	deleted map[childUID]time.Time
+	// stale counts the looks in a row that found the job or its objects changed.
+	stale int
+	// tried are the actions that met an obstacle, for the generation of the job.
+	tried      []plan.Tried
+	generation int64
 }
 
 type childName struct{ kind, name string }
@@ -127,6 +134,52 @@ func (m *memory[J]) changedChild(job J, kind string, o client.Object, gone bool)
 	}
 }
 
+// again is how long to wait before another look at a job that is not what the cache
+// shows. The event that brings the news comes first if there is any; if there is
+// none, the wait doubles.
+func (m *memory[J]) again(job J) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.of(job)
+	j.stale++
+	return min(retryStale<<min(j.stale-1, 16), maxRetry)
+}
+
+// upToDate ends that count.
+func (m *memory[J]) upToDate(job J) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if j := m.jobs[client.ObjectKeyFromObject(job)]; j != nil {
+		j.stale = 0
+	}
+}
+
+// remember holds back the actions that met an obstacle.
+func (m *memory[J]) remember(job J, failures []plan.Failure, until time.Time) {
+	if len(failures) == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.of(job)
+	j.generation = job.GetGeneration()
+	for _, f := range failures {
+		j.tried = append(j.tried, plan.Tried{Failure: f, Again: until})
+	}
+}
+
+// tried returns the actions that are to be held back now.
+func (m *memory[J]) tried(job J, now time.Time) []plan.Tried {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jobs[client.ObjectKeyFromObject(job)]
+	if j == nil || j.uid != job.GetUID() {
+		return nil
+	}
+	j.tried = slices.DeleteFunc(j.tried, func(t plan.Tried) bool { return j.generation != job.GetGeneration() || !now.Before(t.Again) })
+	return slices.Clone(j.tried)
+}
+
 // forget drops what is remembered of a job that is gone.
 func (m *memory[J]) forget(key types.NamespacedName) {
 	m.mu.Lock()
@@ -151,7 +204,7 @@ func (m *memory[J]) pending(job J, now time.Time) time.Duration {
 	for _, until := range j.deleted {
 		next = soonest(next, until.Sub(now))
 	}
-	if next == 0 && !j.wrote {
+	if next == 0 && !j.wrote && j.stale == 0 && len(j.tried) == 0 {
 		delete(m.jobs, client.ObjectKeyFromObject(job))
 	}
 	return next

@@ -132,6 +132,87 @@ func (a DeleteObject) String() string {
 
 func (a DeleteJob) String() string { return fmt.Sprintf("delete the job: %s", a.Reason) }
 
+// Step groups the neighbouring actions of a plan that may be carried out at the same
+// time. An action that fails ends a plan with its step, unless it only deletes
+// something: what comes after that does not need it.
+type Step int
+
+// The steps.
+const (
+	StepCreate Step = iota
+	StepUpdate
+	StepDelete
+	StepCreateObject
+	StepDeleteObject
+	StepDeleteJob
+)
+
+// StepOf is the step that an action belongs to.
+func StepOf(a Action) Step {
+	switch a.(type) {
+	case CreatePod, CreateService:
+		return StepCreate
+	case UpdateService, UpdateObject:
+		return StepUpdate
+	case DeletePod, DeleteService:
+		return StepDelete
+	case CreateObject:
+		return StepCreateObject
+	case DeleteObject:
+		return StepDeleteObject
+	default:
+		return StepDeleteJob
+	}
+}
+
+// Deletes tells whether the actions of a step delete something.
+func (s Step) Deletes() bool { return s == StepDelete || s == StepDeleteObject || s == StepDeleteJob }
+
+// Creates tells whether the actions of a step create something.
+func (s Step) Creates() bool { return s == StepCreate || s == StepCreateObject }
+
+// What actions do, as messages say it.
+const (
+	verbCreate = "create"
+	verbUpdate = "update"
+	verbDelete = "delete"
+)
+
+func verbOf(a Action) string {
+	switch step := StepOf(a); {
+	case step.Creates():
+		return verbCreate
+	case step.Deletes():
+		return verbDelete
+	default:
+		return verbUpdate
+	}
+}
+
+// objectOf names what an action is about.
+func objectOf(a Action) string {
+	switch a := a.(type) {
+	case CreatePod:
+		return "pod " + a.Name
+	case DeletePod:
+		return "pod " + a.Name
+	case CreateService:
+		return "service " + a.Name
+	case UpdateService:
+		return "service " + a.Name
+	case DeleteService:
+		return "service " + a.Name
+	case CreateObject:
+		return a.Kind + " " + a.Name
+	case UpdateObject:
+		return a.Kind + " " + a.Name
+	case DeleteObject:
+		return a.Kind + " " + a.Name
+	default:
+		return "the job"
+	}
+}
+
 // Event is something that happened once and that people should know.
 type Event struct {
 	// Warning tells a warning from a normal event.

@@ -15,6 +15,9 @@ import (
 const (
 	reasonResumed          = "Resumed"
 	reasonFailedValidation = "FailedValidation"
+	reasonCreateRefused    = "CreateRefused"
+	reasonUpdateRefused    = "UpdateRefused"
+	reasonDeleteRefused    = "DeleteRefused"
 )
 
 // jobName names the job in messages, as kubeflow.org/v1 does.
@@ -33,10 +36,13 @@ func (d *decision) hasFailed() string {
 func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 	status := &d.plan.Status
 	was := status.IsTrue(t)
+	news := !was || t == commonv1.JobStalled && status.Condition(t).Reason != reason
 	switch t {
 	case commonv1.JobSuspended:
 		d.remove(commonv1.JobRestarting)
-		d.remove(commonv1.JobStalled)
+		if !was { // From then on it is stalled if something keeps its pods from going.
+			d.remove(commonv1.JobStalled)
+		}
 		d.deny(commonv1.JobRunning, reason, message)
 	case commonv1.JobSucceeded, commonv1.JobFailed:
 		d.deny(commonv1.JobSuspended, reason, message)
@@ -54,7 +60,7 @@ func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 		// What runs and what restarts are two questions (see running).
 	}
 	d.set(t, corev1.ConditionTrue, reason, message)
-	if !was && t != commonv1.JobCreated && t != commonv1.JobRunning {
+	if news && t != commonv1.JobCreated && t != commonv1.JobRunning {
 		d.event(t == commonv1.JobFailed || t == commonv1.JobStalled, reason, message)
 	}
 }
@@ -102,13 +108,27 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 		d.remove(t)
 	}
 	d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
-	for _, behind := range []commonv1.JobConditionType{commonv1.JobRestarting, commonv1.JobStalled} {
-		if last := d.plan.Status.Condition(behind); last != nil {
-			c := *last
-			d.remove(behind)
-			d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
-		}
+	d.placeLast(commonv1.JobRestarting)
+	d.placeLast(commonv1.JobStalled)
+}
+
+// placeLast puts a condition at the end of the list; of a finished job, whose state is
+// how it ended, before that.
+func (d *decision) placeLast(t commonv1.JobConditionType) {
+	c := d.plan.Status.Condition(t)
+	if c == nil {
+		return
 	}
+	last := *c
+	d.remove(t)
+	list := d.plan.Status.Conditions
+	at := slices.IndexFunc(list, func(c commonv1.JobCondition) bool {
+		return (c.Type == commonv1.JobSucceeded || c.Type == commonv1.JobFailed) && c.Status == corev1.ConditionTrue
+	})
+	if at < 0 {
+		at = len(list)
+	}
+	d.plan.Status.Conditions = slices.Insert(list, at, last)
 }
 
 // sameWords reports whether two messages say the same, though perhaps in another order:

@@ -33,6 +33,14 @@ type Plan struct {
 	Events []Event
 	// Actions are to be carried out after that.
 	Actions []Action
+	// Open is true when the outcome of the actions decides whether the job is stalled.
+	Open bool
+	// Held is true when actions are held back that met an obstacle lately (see
+	// Input.Tried).
+	Held bool
+	// RetryAfter is how long the actions that met an obstacle are to be held back. Only
+	// Settle sets it.
+	RetryAfter time.Duration
 	// Restarts are those that this look counts, by cause. They are part of Status.
 	Restarts Restarts
 	// RequeueAfter is when to look again even if nothing happens: the nearest
@@ -118,6 +126,7 @@ func Decide(in *Input, tally *Tally, verdict *Verdict) Plan {
 		}
 	}
 	if !in.Job.Deleted {
+		d.holdBack()
 		d.finishStatus()
 	}
 	return d.plan

@@ -31,8 +31,8 @@ func gang(d *decision) bool {
 	if g == nil || !g.Hold || d.started() {
 		return false
 	}
+	clearStalled(d)
 	if !wantsCreate(d.plan.Actions) {
-		clearStalled(d)
 		waits(d)
 	}
 	return true

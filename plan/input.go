@@ -47,6 +47,9 @@ type Input struct {
 	Gang *Gang
 	// DeadNodes are those of SuspectNodes that are gone or out of service.
 	DeadNodes map[string]bool
+	// Tried are the actions that met an obstacle in an earlier look at the job as it is
+	// specified now, as far as the shell remembers, and are not to be tried again yet.
+	Tried []Tried
 	// Backoff is the delay between restarts of the same replica.
 	Backoff Backoff
 	// Now is the time of the observation.

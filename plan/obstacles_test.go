@@ -19,62 +19,99 @@ func settleWith(m *model, action plan.Action, o plan.Obstacle) plan.Plan {
 	})
 }
 
-// TestWhatIsInTheWay: the condition names the object that could not be created.
+// TestWhatIsInTheWay: the condition names the object, and what could not be done.
 func TestWhatIsInTheWay(t *testing.T) {
 	cases := map[string]struct {
 		action plan.Action
 		want   string
 	}{
-		"Pod":     {plan.CreatePod{Name: "job-worker-0", Type: worker}, "pod job-worker-0"},
-		"Service": {plan.CreateService{Name: "job"}, "service job"},
-		"Object":  {plan.CreateObject{Kind: "ConfigMap", Name: "job-config"}, "ConfigMap job-config"},
-		"Other":   {plan.DeleteJob{}, "an object"},
+		"Pod":           {plan.CreatePod{Name: "job-worker-0", Type: worker}, "TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-0"},
+		"Service":       {plan.CreateService{Name: "job"}, "TestJobCreateRefused: TestJob ns/job cannot create service job"},
+		"Object":        {plan.CreateObject{Kind: "ConfigMap", Name: "job-config"}, "TestJobCreateRefused: TestJob ns/job cannot create ConfigMap job-config"},
+		"UpdateService": {plan.UpdateService{CreateService: plan.CreateService{Name: "job"}}, "TestJobUpdateRefused: TestJob ns/job cannot update service job"},
+		"UpdateObject":  {plan.UpdateObject{Kind: "ConfigMap", Name: "job-config"}, "TestJobUpdateRefused: TestJob ns/job cannot update ConfigMap job-config"},
+		"DeletePod":     {plan.DeletePod{Name: "job-worker-0"}, "TestJobDeleteRefused: TestJob ns/job cannot delete pod job-worker-0"},
+		"DeleteService": {plan.DeleteService{Name: "job"}, "TestJobDeleteRefused: TestJob ns/job cannot delete service job"},
+		"DeleteObject":  {plan.DeleteObject{Kind: "ConfigMap", Name: "job-config"}, "TestJobDeleteRefused: TestJob ns/job cannot delete ConfigMap job-config"},
+		"DeleteJob":     {plan.DeleteJob{}, "TestJobDeleteRefused: TestJob ns/job cannot delete the job"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(1))
 			s := settleWith(m, tc.action, plan.Refused)
-			want := "TestJob ns/job cannot create " + tc.want + ": because."
-			if got := s.Status.Condition(commonv1.JobStalled).Message; got != want {
+			c := s.Status.Condition(commonv1.JobStalled)
+			if got, want := c.Reason+": "+c.Message, tc.want+": because."; got != want {
 				t.Errorf("want %q, got %q", want, got)
 			}
 		})
 	}
 }
 
-// TestWhoMadeItInvalid: an invalid object fails a job that never had such objects;
-// one that came with an edit only stalls it.
+// TestWhoMadeItInvalid: an object that is invalid in itself fails a job that never had
+// such objects. A job that had some goes on, whether it was edited or not: an API
+// server may find invalid today what it did not yesterday. That it had some the status
+// says when no pod does any more.
 func TestWhoMadeItInvalid(t *testing.T) {
+	w0 := plan.CreatePod{Name: "job-worker-0", Type: worker}
+	forget := func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{} }
 	cases := map[string]struct {
 		reason     string
 		generation int64
 		action     plan.Action
 		drop       string
+		status     func(*commonv1.JobStatus)
 		want       commonv1.JobConditionType
 	}{
 		"NeverEdited": {
-			reason: "a job that was never edited was invalid from the start", generation: 1,
-			action: plan.CreatePod{Name: "job-worker-0", Type: worker}, want: commonv1.JobFailed,
+			reason: "a job that has such pods was valid", generation: 1,
+			action: w0, status: forget, want: commonv1.JobStalled,
 		},
 		"Edited": {
 			reason: "an edit made the workers invalid", generation: 2,
-			action: plan.CreatePod{Name: "job-worker-0", Type: worker}, want: commonv1.JobStalled,
+			action: w0, status: forget, want: commonv1.JobStalled,
+		},
+		"New": {
+			reason: "a job without pods that never ran was invalid from the start", generation: 1,
+			action: w0, drop: "-", status: forget, want: commonv1.JobFailed,
+		},
+		"NewAndEdited": {
+			reason: "or from before it was begun", generation: 2,
+			action: w0, drop: "-", status: forget, want: commonv1.JobFailed,
 		},
 		"OtherType": {
 			reason: "pods of another type say nothing of this one", generation: 2, drop: "worker-",
-			action: plan.CreatePod{Name: "job-worker-0", Type: worker}, want: commonv1.JobFailed,
+			action: w0, status: forget, want: commonv1.JobFailed,
 		},
 		"UnknownType": {
 			reason: "a type that the job has no more has no pods", generation: 2,
-			action: plan.CreatePod{Name: "job-chief-0", Type: "Chief"}, want: commonv1.JobFailed,
+			action: plan.CreatePod{Name: "job-chief-0", Type: "Chief"}, status: forget, want: commonv1.JobFailed,
 		},
 		"Service": {
 			reason: "any pod shows that the service was fine before", generation: 2, drop: "worker-",
-			action: plan.CreateService{Name: "job"}, want: commonv1.JobStalled,
+			action: plan.CreateService{Name: "job"}, status: forget, want: commonv1.JobStalled,
 		},
 		"ServiceOfNothing": {
 			reason: "without any pod it never was", generation: 2, drop: "-",
-			action: plan.CreateService{Name: "job"}, want: commonv1.JobFailed,
+			action: plan.CreateService{Name: "job"}, status: forget, want: commonv1.JobFailed,
+		},
+		"Ran": {
+			reason: "a job that ran had pods, although they are gone", generation: 1, drop: "-",
+			action: w0, status: func(s *commonv1.JobStatus) { s.ReplicaStatuses = nil }, want: commonv1.JobStalled,
+		},
+		"Counted": {
+			reason: "a status that counted a pod of the type shows that there was one", generation: 1, drop: "-",
+			action: w0, want: commonv1.JobStalled,
+			status: func(s *commonv1.JobStatus) {
+				*s = commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Active: 1}}}
+			},
+		},
+		"Restarted": {
+			reason: "so does one that counted a restart", generation: 1, drop: "-",
+			action: w0, status: func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{Restarts: 1} }, want: commonv1.JobStalled,
+		},
+		"Update": {
+			reason: "what is to be updated was valid", generation: 1, drop: "-",
+			action: plan.UpdateService{CreateService: plan.CreateService{Name: "job"}}, status: forget, want: commonv1.JobStalled,
 		},
 	}
 	for name, tc := range cases {
@@ -88,6 +125,9 @@ func TestWhoMadeItInvalid(t *testing.T) {
 				}
 			}
 			m.in.Pods = kept
+			if tc.status != nil {
+				tc.status(&m.in.Status)
+			}
 			if got := settleWith(m, tc.action, plan.Invalid).Status.State; got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
 			}

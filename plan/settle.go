@@ -7,18 +7,19 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Obstacle is why something that the plan wanted could not be created, and that
-// the controller cannot mend by itself.
+// Obstacle is why something that the plan wanted could not be created, updated or
+// deleted, and that the controller cannot fix by itself.
 type Obstacle string
 
 // The obstacles.
 const (
 	// NameConflict: an object of the wanted name is there and is not the job's.
 	NameConflict Obstacle = "NameConflict"
-	// Refused: the API server does not admit the object (quota, policy, webhook).
-	Refused Obstacle = "CreateRefused"
-	// Invalid: the API server finds the object invalid, or the kind's own code
-	// cannot make it from this job. A mistake of the user.
+	// Refused: the API server does not do it (quota, policy, webhook, permission). The
+	// reason of the condition is CreateRefused, UpdateRefused or DeleteRefused.
+	Refused Obstacle = "Refused"
+	// Invalid: the API server finds the object invalid in itself, or the kind's own
+	// code cannot make it from this job. A mistake of the user.
 	Invalid Obstacle = "Invalid"
 	// Broken: the kind's own code failed. A mistake of the operator's author.
 	Broken Obstacle = "OperatorError"
@@ -39,6 +40,8 @@ type Outcome struct {
 	ServicesCreated, ServicesDeleted []string
 	// Failures are in the order of the plan's actions.
 	Failures []Failure
+	// Undone is true when actions were left undone for a reason that passes by itself.
+	Undone bool
 }
 
 // Retry of a job that is stalled: the time that it has been so, within bounds.
@@ -56,8 +59,12 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
 	switch {
 	case len(o.Failures) > 0:
-		d.obstructed(o.Failures[0])
-	case wantsCreate(p.Actions) && !in.Unseen && !d.saysItWaits():
+		if !p.Held { // What is held back was met first, and the job says it.
+			d.obstructed(toTell(o.Failures))
+		}
+		d.plan.RetryAfter = d.retryAfter()
+		d.wakeAt(in.Now.Add(d.plan.RetryAfter))
+	case p.Open && !p.Held && !o.Undone && !d.saysItWaits():
 		d.remove(commonv1.JobStalled)
 	}
 	status := &d.plan.Status
@@ -67,6 +74,17 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 		d.plan.WriteStatus, d.plan.StatusAfter = true, 0
 	}
 	return d.plan
+}
+
+// toTell is the failure that the job says: the first, but what cannot be deleted comes
+// after what cannot be created.
+func toTell(list []Failure) *Failure {
+	for i := range list {
+		if !StepOf(list[i].Action).Deletes() {
+			return &list[i]
+		}
+	}
+	return &list[0]
 }
 
 // createdAll tells whether the pods and services of a plan were all created.
@@ -83,11 +101,17 @@ func (o *Outcome) createdAll(actions []Action) bool {
 	return len(o.PodsCreated) == pods && len(o.ServicesCreated) == services
 }
 
-// clearStalled ends the condition Stalled when nothing is left to create. While
-// there is, the outcome decides. What is only remembered to be there is no reason:
-// another process, which does not remember it, may know better.
+// clearStalled ends the condition Stalled when nothing is left to do. While there is,
+// whatever it is, the outcome decides: if one policy took the condition away before
+// an update is tried, and another put it back after, the job would be written twice in
+// each look, without end. What is only remembered to be there is no reason: another
+// process, which does not remember it, may know better.
 func clearStalled(d *decision) bool {
-	if !wantsCreate(d.plan.Actions) && !d.in.Unseen && !d.saysItWaits() {
+	switch {
+	case d.in.Unseen || d.saysItWaits():
+	case len(d.plan.Actions) > 0:
+		d.plan.Open = true
+	default:
 		d.remove(commonv1.JobStalled)
 	}
 	return false
@@ -103,16 +127,21 @@ func wantsCreate(actions []Action) bool {
 	return false
 }
 
-// obstructed reports the first obstacle. An object that is invalid fails the job,
-// unless the job was edited and had such objects before: then the edit made it so,
+// obstructed reports the first obstacle. An object that is invalid in itself fails
+// the job, unless the job had such objects before: then something else has changed,
 // and what runs goes on running.
-func (d *decision) obstructed(f Failure) {
-	message := fmt.Sprintf("%s cannot create %s: %s", d.jobName(), objectOf(f.Action), f.Message)
-	if f.Obstacle == Invalid && (d.in.Job.Generation <= 1 || !d.hasPodsLike(f.Action)) {
+func (d *decision) obstructed(f *Failure) {
+	verb := verbOf(f.Action)
+	message := fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, objectOf(f.Action), f.Message)
+	if f.Obstacle == Invalid && verb == verbCreate && !d.hadPodsLike(f.Action) {
 		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
 	}
-	d.stall(f.Obstacle, message)
+	ending := string(f.Obstacle)
+	if f.Obstacle == Refused {
+		ending = map[string]string{verbCreate: reasonCreateRefused, verbUpdate: reasonUpdateRefused, verbDelete: reasonDeleteRefused}[verb]
+	}
+	d.become(commonv1.JobStalled, d.reason(ending), message)
 }
 
 // broken stalls a job whose operator's own code failed: nobody can tell whether it
@@ -131,36 +160,36 @@ func broken(d *decision) bool {
 // been so, within bounds.
 func (d *decision) stall(o Obstacle, message string) {
 	d.become(commonv1.JobStalled, d.reason(string(o)), message)
-	since := d.plan.Status.Condition(commonv1.JobStalled).LastTransitionTime
-	d.wakeAt(d.in.Now.Add(min(max(d.in.Now.Sub(since.Time), minStalledRetry), maxStalledRetry)))
+	d.wakeAt(d.in.Now.Add(d.retryAfter()))
 }
 
-// objectOf names what an action creates.
-func objectOf(a Action) string {
-	switch a := a.(type) {
-	case CreatePod:
-		return "pod " + a.Name
-	case CreateService:
-		return "service " + a.Name
-	case CreateObject:
-		return a.Kind + " " + a.Name
-	default:
-		return "an object"
+// retryAfter is how long after a refusal to try again: the time that the job has been
+// stalled, within bounds.
+func (d *decision) retryAfter() time.Duration {
+	c := d.plan.Status.Condition(commonv1.JobStalled)
+	if c == nil {
+		return minStalledRetry
 	}
+	return min(max(d.in.Now.Sub(c.LastTransitionTime.Time), minStalledRetry), maxStalledRetry)
 }
 
-// hasPodsLike tells whether the job has pods of the kind that an action creates,
-// or any pods if it creates something else.
-func (d *decision) hasPodsLike(a Action) bool {
-	tally := d.tally
-	if pod, ok := a.(CreatePod); ok {
-		tally = &Tally{}
-		if tt := d.tally.Of(pod.Type); tt != nil {
-			tally.Types = append(tally.Types, *tt)
+// hadPodsLike tells whether the job has, or ever had, pods of the kind that an action
+// creates, or any pods if it creates something else. Pods say so, and when they are
+// gone, or the operator was started anew, the status does. In doubt it had.
+func (d *decision) hadPodsLike(a Action) bool {
+	was := &d.in.Status
+	if was.Attempt > 0 || was.Restarts > 0 || was.Condition(commonv1.JobRunning) != nil || was.Condition(commonv1.JobRestarting) != nil {
+		return true
+	}
+	pod, isPod := a.(CreatePod)
+	for t, rs := range was.ReplicaStatuses {
+		if rs != nil && (!isPod || t == pod.Type) &&
+			(rs.Active+rs.Succeeded+rs.Failed > 0 || rs.SucceededIndexes != "" || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0) {
+			return true
 		}
 	}
 	found := false
-	tally.each(func(s *slot) { found = found || s.pod != nil })
+	d.tally.each(func(s *slot) { found = found || s.pod != nil && (!isPod || s.typ == pod.Type) })
 	return found
 }
 

@@ -32,5 +32,6 @@ func suspended(d *decision) bool {
 	}
 	d.deleteServices("the job is suspended")
 	d.deleteObjects(false, "the job is suspended")
+	clearStalled(d)
 	return true
 }

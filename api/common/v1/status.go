@@ -160,11 +160,11 @@ const (
 	JobRestarting JobConditionType = "Restarting"
 	// JobSuspended is True while the job is suspended.
 	JobSuspended JobConditionType = "Suspended"
-	// JobStalled is True while something that the controller cannot mend keeps it
-	// from creating what the job needs, for example an object of the wanted name
-	// that belongs to somebody else, or a quota; or keeps its pods from starting or from
-	// going, for example a lack of room, or a node that does not answer. It goes on by
-	// itself when that is mended. An addition to kubeflow.org/v1.
+	// JobStalled is True while something that the controller cannot fix keeps it
+	// from creating, updating or deleting what it should, for example an object of the
+	// wanted name that belongs to somebody else, a quota or a policy; or keeps its pods
+	// from starting or from going, for example a lack of room, or a node that does not
+	// answer. It goes on by itself when that is over. An addition to kubeflow.org/v1.
 	JobStalled JobConditionType = "Stalled"
 	// JobSucceeded is True when the job has succeeded. It is never undone.
 	JobSucceeded JobConditionType = "Succeeded"

@@ -1,0 +1,211 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+// obstacle finds out what the API server means by an error: the obstacle that it is, or
+// none if it passes by itself. Invalid is only an object that is invalid in itself, as
+// it was sent: with anything else, it is the cluster that has to change, or somebody's
+// policy, and the job must not fail for it. In doubt it is Refused.
+func obstacle(err error, sent client.Object) (plan.Obstacle, string) {
+	switch {
+	case tooLarge(err):
+		if words, large := largest(sent); large {
+			return plan.Invalid, fmt.Sprintf("it is too large for the API server: %s: use fewer replicas, or shorter values (%s)", words, err.Error())
+		}
+		return plan.Refused, err.Error()
+	case byWebhook(err):
+		return plan.Refused, steady(err.Error())
+	case passes(err):
+		return "", ""
+	case invalidInItself(err, sent):
+		return plan.Invalid, err.Error()
+	default:
+		return plan.Refused, steady(err.Error())
+	}
+}
+
+// byWebhook tells whether an admission webhook refused a write. It may do so with any
+// code, reason and details; what the API server puts before its words tells it.
+func byWebhook(err error) bool { return strings.Contains(err.Error(), "admission webhook") }
+
+// passes tells whether an error passes by itself: nobody refused anything.
+func passes(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return true // It never came to an answer.
+	}
+	if apierrors.IsNotFound(err) {
+		// A namespace that is gone takes the job with it.
+		details := status.Status().Details
+		return details != nil && details.Kind == "namespaces"
+	}
+	switch code := status.Status().Code; code {
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return true
+	default:
+		return code == 0 || code >= http.StatusInternalServerError
+	}
+}
+
+// tooLarge tells whether an object is larger than the API server, or its store, takes.
+// What the store says comes as an internal error.
+func tooLarge(err error) bool {
+	message := err.Error()
+	return apierrors.IsRequestEntityTooLargeError(err) ||
+		strings.Contains(message, "etcdserver: request is too large") || strings.Contains(message, "trying to send message larger than max")
+}
+
+// invalidInItself tells whether validation found an object invalid by fields that it
+// had when it was sent. Admission policies answer with the same code and reason, but
+// name no field; and a field that was not sent, some other admission put in.
+func invalidInItself(err error, sent client.Object) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || !apierrors.IsInvalid(err) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return false
+	}
+	content, cerr := runtime.DefaultUnstructuredConverter.ToUnstructured(sent)
+	if cerr != nil {
+		return false
+	}
+	for _, cause := range status.Status().Details.Causes {
+		if !strings.HasPrefix(string(cause.Type), "FieldValue") || cause.Field == "" || !hasField(content, cause.Field) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasField tells whether an object has the element of a list that a path such as
+// "spec.containers[1].image" leads through. A field that is missing is no reason to
+// say no: that it is may be the mistake.
+func hasField(in any, path string) bool {
+	for path != "" {
+		end := strings.IndexAny(path, ".[")
+		switch {
+		case path[0] == '[':
+			key, rest, closed := strings.Cut(path[1:], "]")
+			list, isList := in.([]any)
+			index, err := strconv.Atoi(key)
+			if !closed || !isList || err != nil {
+				return closed && in != nil // the key of a map
+			}
+			if index < 0 || index >= len(list) {
+				return false
+			}
+			in, path = list[index], rest
+			continue
+		case path[0] == '.':
+			path = path[1:]
+			continue
+		case end < 0:
+			end = len(path)
+		}
+		m, ok := in.(map[string]any)
+		if !ok {
+			return in != nil || path[end:] == ""
+		}
+		in, path = m[path[:end]], path[end:]
+	}
+	return true
+}
+
+// maxVariable is how long a variable of the environment can be, with its name, on
+// Linux with pages of 4 KiB: 32 pages, the 0 at the end included. A container with a
+// longer one does not start.
+const maxVariable = 128<<10 - 1
+
+// variable is a variable of the environment of a container.
+type variable struct {
+	container, name string
+	size            int
+}
+
+func (v variable) String() string {
+	return fmt.Sprintf("the variable %s of container %s has %d bytes", v.name, v.container, v.size)
+}
+
+// longest is the longest variable of a pod.
+func longest(pod *corev1.Pod) variable {
+	var v variable
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			for _, env := range list[i].Env {
+				if n := len(env.Name) + len("=") + len(env.Value); n > v.size {
+					v = variable{list[i].Name, env.Name, n}
+				}
+			}
+		}
+	}
+	return v
+}
+
+// largest says what makes an object large, if it is large as it was sent.
+func largest(sent client.Object) (string, bool) {
+	const large = 512 << 10 // The least that anything refuses is 1.5 MiB.
+	if pod, ok := sent.(*corev1.Pod); ok {
+		if v := longest(pod); v.size > large/2 {
+			return v.String(), true
+		}
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(sent)
+	if err != nil {
+		return "", false
+	}
+	size, where := heaviest(content)
+	return fmt.Sprintf("its %s has %d bytes", where, size), size > large/2
+}
+
+// heaviest finds the field of an object that takes the most room, and its size.
+func heaviest(content map[string]any) (int, string) {
+	most, where := 0, ""
+	for _, top := range []string{"data", "binaryData", "spec", "metadata"} {
+		if n := weigh(content[top]); n > most {
+			most, where = n, top
+		}
+	}
+	return most, where
+}
+
+// weigh adds up the texts in a part of an object.
+func weigh(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case string:
+		n = len(v)
+	case []any:
+		for _, e := range v {
+			n += weigh(e)
+		}
+	case map[string]any:
+		for key, e := range v {
+			n += len(key) + weigh(e)
+		}
+	}
+	return n
+}
+
+// namespaceEnds tells whether an error says that the namespace is being deleted, and
+// the job with it.
+func namespaceEnds(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+// steady cuts what changes from try to try off a message, so that the condition
+// which holds it does not change either.
+func steady(message string) string {
+	message, _, _ = strings.Cut(message, ", used: ")
+	return message
+}

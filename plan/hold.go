@@ -1,0 +1,78 @@
+package plan
+
+import "time"
+
+// Tried is an action that met an obstacle, and until when it is to be held back.
+type Tried struct {
+	Failure
+
+	Again time.Time
+}
+
+// held names what is held back: one object, or all that a step creates.
+type held struct {
+	step   Step
+	object string // empty: all
+	force  bool
+}
+
+func heldKey(a Action) held {
+	k := held{step: StepOf(a), object: objectOf(a)}
+	if pod, ok := a.(DeletePod); ok {
+		k.force = pod.Force
+	}
+	return k
+}
+
+// holdBack takes those actions off the plan that met an obstacle lately, and says so
+// in the job, so that the API server is not asked the same each time that something
+// happens to the job. What comes after them and may need them waits, too. A create
+// that was refused speaks for its neighbours, because a quota or a policy will not
+// admit those either; a name that is taken, an update and a delete speak for
+// themselves only.
+func (d *decision) holdBack() {
+	if len(d.in.Tried) == 0 || len(d.plan.Actions) == 0 {
+		return
+	}
+	tried := map[held]*Tried{}
+	for i := range d.in.Tried {
+		t := &d.in.Tried[i]
+		key := heldKey(t.Action)
+		if key.step.Creates() && t.Obstacle != NameConflict {
+			key.object = ""
+		}
+		if tried[key] == nil {
+			tried[key] = t
+		}
+	}
+	var first *Tried
+	var kept []Action
+	waits := false // whether what is not a delete waits for what is held back
+	for i, a := range d.plan.Actions {
+		step, key := StepOf(a), heldKey(a)
+		if i > 0 && step != StepOf(d.plan.Actions[i-1]) && first != nil && !StepOf(first.Action).Deletes() {
+			waits = true
+		}
+		t := tried[key]
+		if t == nil {
+			t = tried[held{step: step}]
+		}
+		switch {
+		case t != nil:
+			d.wakeAt(t.Again)
+			if first == nil || StepOf(first.Action).Deletes() && !step.Deletes() {
+				first = t
+			}
+		case !waits || step.Deletes():
+			kept = append(kept, a)
+		}
+	}
+	if first == nil {
+		return
+	}
+	d.plan.Actions, d.plan.Held = kept, true
+	d.obstructed(&first.Failure)
+	if d.plan.Status.Finished() && !d.in.Status.Finished() {
+		d.plan.Actions = nil // The next look cleans up.
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
 )
 
 // CacheOptions keeps the cache of a manager small: of all pods and services in the
@@ -67,7 +69,7 @@ func (s *shortener) pod(o any) (any, error) {
 	if !ok {
 		return o, nil
 	}
-	pod.ManagedFields = nil
+	pod.ManagedFields = report(pod)
 	pod.Namespace = s.word(pod.Namespace)
 	pod.Labels, pod.Annotations = s.dictionary(pod.Labels), s.dictionary(pod.Annotations)
 	for i := range pod.OwnerReferences {
@@ -93,6 +95,19 @@ func (s *shortener) pod(o any) (any, error) {
 		c.Reason, c.Message = s.word(c.Reason), s.word(c.Message)
 	}
 	return pod, nil
+}
+
+// report keeps, of the managed fields of a pod that ends, the one entry that tells when
+// that was reported: what the clock of its node says decides nothing.
+func report(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
+	if !plan.Ends(pod) {
+		return nil
+	}
+	e := plan.ReportEntry(pod)
+	if e == nil {
+		return nil
+	}
+	return []metav1.ManagedFieldsEntry{{Subresource: e.Subresource, Time: e.Time}}
 }
 
 // containers drops images and what belongs to earlier runs of a container.

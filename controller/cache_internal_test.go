@@ -37,7 +37,9 @@ func wholePod(name string) *corev1.Pod {
 			Name: name, Namespace: anew("ns"), UID: types.UID(name), ResourceVersion: "7",
 			Labels:          map[string]string{anew(commonv1.JobNameLabel): anew("job"), anew(commonv1.AttemptLabel): anew("1")},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: anew("kubeflow.org/v1"), Kind: anew("TestJob"), Name: anew("job"), UID: types.UID(anew("job-uid"))}},
-			ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "operator"}},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "operator"}, {
+				Manager: "kubelet", Subresource: "status", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:phase":{}}}`)},
+			}},
 		},
 		Spec: corev1.PodSpec{
 			NodeName: anew("node-1"), RestartPolicy: corev1.RestartPolicyNever, PriorityClassName: anew("high"),
@@ -56,13 +58,28 @@ func wholePod(name string) *corev1.Pod {
 
 func TestShortPodsKeepWhatIsLookedAt(t *testing.T) {
 	want := wholePod("job-worker-0")
-	want.ManagedFields = nil
+	want.ManagedFields = []metav1.ManagedFieldsEntry{{Subresource: "status", Time: want.ManagedFields[1].Time}}
 	want.Spec.Containers, want.Spec.Hostname = nil, ""
 	want.Status.QOSClass, want.Status.PodIPs = "", nil
 	c := &want.Status.ContainerStatuses[0]
 	c.Image, c.ImageID, c.ContainerID, c.LastTerminationState = "", "", "", corev1.ContainerState{}
 	if diff := cmp.Diff(want, short(t, newShortener(), wholePod("job-worker-0"))); diff != "" {
 		t.Errorf("who it is, whose it is, where it is and how it does stay (-want +got):\n%s", diff)
+	}
+}
+
+// TestShortPodsKeepWhenTheyEnded: known-bugs row 97. Of most pods nothing is kept, and
+// what is kept survives that a pod is shortened again.
+func TestShortPodsKeepWhenTheyEnded(t *testing.T) {
+	s := newShortener()
+	once := short(t, s, wholePod("job-worker-0"))
+	if diff := cmp.Diff(once, short(t, s, once)); diff != "" {
+		t.Errorf("a pod that is short already stays as it is (-want +got):\n%s", diff)
+	}
+	runs := wholePod("job-worker-0")
+	runs.Status.Phase, runs.Status.ContainerStatuses = corev1.PodRunning, []corev1.ContainerStatus{{Name: "main"}}
+	if got := short(t, s, runs).ManagedFields; got != nil {
+		t.Errorf("a pod that runs needs no managed fields, and there are many of them: %v", got)
 	}
 }
 

@@ -162,12 +162,55 @@ func TestDeletedWhileItRan(t *testing.T) {
 			},
 		},
 		"WithoutExitCode": {
-			reason: "a pod without an exit code was ended from outside", want: plan.Leaving,
-			happens: func(m *model, p *corev1.Pod) { m.evict(p); m.in.Now = m.in.Now.Add(time.Second); m.leave(p) },
+			reason: "a pod without an exit code that ended before the request failed as well", want: plan.Failed,
+			happens: func(m *model, p *corev1.Pod) {
+				m.end(p, 1)
+				p.Status.ContainerStatuses = nil
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.leave(p)
+			},
 		},
 		"Succeeded": {
-			reason: "a pod that ended well stays a success", want: plan.Succeeded,
+			reason: "a pod that ended well before stays a success", want: plan.Succeeded,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.in.Now = m.in.Now.Add(time.Second); m.leave(p) },
+		},
+		"StoppedWithZero": {
+			reason: "a program that handles the signal and exits with 0 has not succeeded", want: plan.Leaving,
+			happens: func(m *model, p *corev1.Pod) { m.leave(p); m.in.Now = m.in.Now.Add(time.Second); m.end(p, 0) },
+		},
+		"InTheSameSecond": {
+			reason: "times are whole seconds: if in doubt the pod was stopped", want: plan.Leaving,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.leave(p) },
+		},
+		"SucceededRemembered": {
+			reason: "what the status says has succeeded stays so", want: plan.Succeeded,
+			happens: func(m *model, p *corev1.Pod) {
+				m.end(p, 0)
+				m.in.Status.ReplicaStatuses[worker].SucceededIndexes = "0"
+				m.leave(p)
+			},
+		},
+		"NothingTellsWhenItEnded": {
+			reason: "a cache without managed fields leaves it in doubt", want: plan.Leaving,
+			happens: func(m *model, p *corev1.Pod) {
+				m.end(p, 0)
+				p.ManagedFields = nil
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.leave(p)
+			},
+		},
+		"ClockOfTheNodeBehind": {
+			reason: "the clock of a node has no say: it says that the container ended before the request", want: plan.Leaving,
+			happens: func(m *model, p *corev1.Pod) { m.nodesAhead = -3 * time.Second; m.leave(p); m.end(p, 143) },
+		},
+		"ClockOfTheNodeAhead": {
+			reason: "the clock of a node has no say: it says that the container ended after the request", want: plan.Failed,
+			happens: func(m *model, p *corev1.Pod) {
+				m.nodesAhead = time.Hour
+				m.end(p, 1)
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.leave(p)
+			},
 		},
 		"StillRuns": {
 			reason: "a pod that is being deleted does not count as running", want: plan.Leaving,

@@ -24,16 +24,17 @@ type failure struct {
 	infrastructure bool
 	// ran is how long the pod ran.
 	ran time.Duration
-	// at is when it failed.
+	// at is when it failed, and never later than now.
 	at time.Time
 }
 
-// failureOf reads the cause out of a failed pod. The container that the kind
-// names decides; if it did not end with an error, the first other one that did.
-func failureOf(pod *corev1.Pod, container string) failure {
-	f := failure{reason: pod.Status.Reason, message: pod.Status.Message, at: failedAt(pod)}
-	if start := pod.Status.StartTime; start != nil && f.at.After(start.Time) {
-		f.ran = f.at.Sub(start.Time)
+// failureOf reads the cause out of a failed pod, as it is known at the given time. The
+// container that the kind names decides; if it did not end with an error, the first
+// other one that did.
+func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
+	f := failure{reason: pod.Status.Reason, message: pod.Status.Message, at: failedAt(pod, now)}
+	if start, end := pod.Status.StartTime, finishedAt(pod); start != nil && end.After(start.Time) {
+		f.ran = end.Sub(start.Time) // by the clock of the node, both
 	}
 	if c := culprit(pod, container); c != nil {
 		f.exitCode = c.State.Terminated.ExitCode
@@ -118,9 +119,22 @@ func culprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return first
 }
 
-// failedAt is when the last container of a failed pod ended; where none says so,
-// when the pod's last condition changed.
-func failedAt(pod *corev1.Pod) time.Time {
+// failedAt is when a pod failed, as far as that is known: when its end was reported, or
+// else what its node says, within the bounds of what can be. It is never later than now.
+func failedAt(pod *corev1.Pod, now time.Time) time.Time {
+	at := reportedAt(pod)
+	if at.IsZero() {
+		at = later(finishedAt(pod), pod.CreationTimestamp.Time)
+	}
+	if at.After(now) {
+		return now
+	}
+	return at
+}
+
+// finishedAt is when the last container of a pod ended, by the clock of its node; where
+// none says so, when the pod's last condition changed.
+func finishedAt(pod *corev1.Pod) time.Time {
 	var at metav1.Time
 	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for i := range list {
@@ -141,27 +155,6 @@ func failedAt(pod *corev1.Pod) time.Time {
 		at = pod.CreationTimestamp
 	}
 	return at.Time
-}
-
-// failedByItself tells a pod that failed from one that is Failed only because
-// somebody deleted it, which ends its containers with a signal.
-func failedByItself(pod *corev1.Pod, container string) bool {
-	if pod.DeletionTimestamp == nil {
-		return true
-	}
-	if culprit(pod, container) == nil {
-		return false
-	}
-	requested := pod.DeletionTimestamp.Time
-	if g := pod.DeletionGracePeriodSeconds; g != nil {
-		if *g == 0 {
-			// The node is done with a pod that was stopped, and removes it: that sets the
-			// time anew, so that it no longer tells when the deletion was asked for.
-			return false
-		}
-		requested = requested.Add(-time.Duration(*g) * time.Second)
-	}
-	return failedAt(pod).Before(requested)
 }
 
 // restartsInPlace is how often the containers of a pod were restarted in place.

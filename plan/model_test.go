@@ -27,6 +27,8 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 type model struct {
 	in   plan.Input
 	uids int
+	// nodesAhead is how far the clocks of the nodes are ahead of the API server's.
+	nodesAhead time.Duration
 	// writes counts status writes, creates and deletes.
 	writes int
 }
@@ -123,7 +125,7 @@ func (m *model) pod(name string) *corev1.Pod {
 func (m *model) run() {
 	for _, p := range m.in.Pods {
 		if p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil {
-			start := metav1.NewTime(m.in.Now)
+			start := metav1.NewTime(m.in.Now.Add(m.nodesAhead))
 			p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &start
 		}
 	}
@@ -138,17 +140,31 @@ func (m *model) end(p *corev1.Pod, code int32) {
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{
 		Name: "main", RestartCount: restartCount(p),
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-			ExitCode: code, FinishedAt: metav1.NewTime(m.in.Now),
+			ExitCode: code, FinishedAt: metav1.NewTime(m.in.Now.Add(m.nodesAhead)),
 		}},
 	}}
+	m.report(p)
+}
+
+// report marks that the kubelet has just written the status of a pod.
+func (m *model) report(p *corev1.Pod) {
+	p.ManagedFields = []metav1.ManagedFieldsEntry{
+		{Manager: "operator", Time: new(metav1.NewTime(p.CreationTimestamp.Time)), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}},
+		{
+			Manager: "kubelet", Subresource: "status", Time: new(metav1.NewTime(m.in.Now.Truncate(time.Second))),
+			FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:phase":{}}}`)},
+		},
+	}
 }
 
 // evict fails a pod without an exit code.
 func (m *model) evict(p *corev1.Pod) {
 	p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted"
 	p.Status.Conditions = []corev1.PodCondition{{
-		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(m.in.Now),
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "TerminationByKubelet",
+		LastTransitionTime: metav1.NewTime(m.in.Now.Add(m.nodesAhead)),
 	}}
+	m.report(p)
 }
 
 // restartInPlace restarts the container of a pod.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,7 +22,7 @@ func (d *decision) record(failed []failedReplica) {
 	for i := range failed {
 		slot, f := failed[i].slot, &failed[i].failure
 		entry := commonv1.ReplicaFailure{
-			Time: metav1.NewTime(f.at), Type: slot.typ, Index: slot.index, Attempt: slot.podAttempt(slot.attempt),
+			Time: metav1.NewTime(f.at.Truncate(time.Second)), Type: slot.typ, Index: slot.index, Attempt: slot.podAttempt(slot.attempt),
 			Node: slot.pod.Spec.NodeName, Reason: f.reason, Message: f.message[:min(len(f.message), maxMessage)],
 		}
 		entry.Message = strings.ToValidUTF8(entry.Message, "")

@@ -50,7 +50,7 @@ func (d *decision) failedReplicas() []failedReplica {
 	var out []failedReplica
 	d.tally.each(func(s *slot) {
 		if s.state == Failed {
-			f := failedReplica{slot: s, failure: failureOf(s.pod, d.in.mainContainer(s.typ))}
+			f := failedReplica{slot: s, failure: d.failureOf(s)}
 			f.response, f.because = d.respond(s, &f.failure)
 			out = append(out, f)
 		}
@@ -159,14 +159,37 @@ func (d *decision) deleteReplaced() {
 		}
 		attempt := d.attempt(s)
 		if s.pod.Status.Phase == corev1.PodFailed {
-			f := failureOf(s.pod, d.in.mainContainer(s.typ))
-			if due := f.at.Add(d.in.Backoff.delay(attempt, f.ran)); d.in.Now.Before(due) {
+			if due := d.failedSince(s).Add(d.in.Backoff.delay(attempt, d.failureOf(s).ran)); d.in.Now.Before(due) {
 				d.wakeAt(due)
 				return
 			}
 		}
 		d.act(DeletePod{Name: s.pod.Name, UID: s.pod.UID, Reason: fmt.Sprintf("attempt %d takes its place", attempt)})
 	})
+}
+
+// failureOf reads the cause out of the failed pod of a replica.
+func (d *decision) failureOf(s *slot) failure {
+	return failureOf(s.pod, d.in.mainContainer(s.typ), d.in.Now)
+}
+
+// failedSince is when the delay of a replica's restart began: a time that is the same at
+// every look, and not in the future, whatever the clocks of the node and of the API
+// server say. What the status says of the failure is such a time.
+func (d *decision) failedSince(s *slot) time.Time {
+	pod := s.pod
+	if at := reportedAt(pod); !at.IsZero() && !at.After(d.in.Now) {
+		return at
+	}
+	for _, f := range slices.Backward(d.plan.Status.Failures) {
+		if f.Type == s.typ && f.Index == s.index && f.Attempt == s.label && !f.Time.After(d.in.Now) {
+			return f.Time.Time
+		}
+	}
+	if at := finishedAt(pod); !at.After(d.in.Now) {
+		return later(at, pod.CreationTimestamp.Time)
+	}
+	return pod.CreationTimestamp.Time
 }
 
 // attempt is the attempt that a replica is at by the planned status.

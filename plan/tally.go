@@ -146,7 +146,7 @@ func (t *Tally) slotOf(pod string) *slot {
 
 // fill says of each replica of a type where its pod stands.
 func (t *TypeTally) fill(in *Input) {
-	done, container := in.remembered(t.Type), in.mainContainer(t.Type)
+	done := in.remembered(t.Type)
 	for i := range t.slots {
 		s := &t.slots[i]
 		s.typ, s.index = t.Type, int32(i)
@@ -156,11 +156,11 @@ func (t *TypeTally) fill(in *Input) {
 		} else {
 			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
 		}
-		s.state = s.classify(container, done)
+		s.state = s.classify(done)
 		t.States[i] = s.state
 		switch {
-		case s.pod != nil && s.state == Leaving && s.pod.Status.Phase == corev1.PodFailed:
-			// It was stopped, which is no failure.
+		case s.pod != nil && s.state == Leaving && hasEnded(s.pod):
+			// It was stopped, which is neither a success nor a failure.
 		case s.pod != nil:
 			countPhase(&t.Counts, s.pod.Status.Phase)
 		case s.state == Succeeded:
@@ -179,7 +179,7 @@ func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) 
 }
 
 // classify names the state of a replica. The first case that fits decides.
-func (s *slot) classify(container string, done indexes) ReplicaState {
+func (s *slot) classify(done indexes) ReplicaState {
 	switch {
 	case s.pod == nil && done[s.index]:
 		return Succeeded
@@ -187,9 +187,9 @@ func (s *slot) classify(container string, done indexes) ReplicaState {
 		return Missing
 	case s.podAttempt(s.attempt) < s.attempt:
 		return Replaced
-	case s.pod.Status.Phase == corev1.PodSucceeded:
+	case s.pod.Status.Phase == corev1.PodSucceeded && (done[s.index] || endedByItself(s.pod)):
 		return Succeeded
-	case s.pod.Status.Phase == corev1.PodFailed && failedByItself(s.pod, container):
+	case s.pod.Status.Phase == corev1.PodFailed && endedByItself(s.pod):
 		return Failed
 	case s.pod.DeletionTimestamp != nil:
 		return Leaving

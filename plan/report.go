@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"bytes"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// What came first (the end of a pod, the request to delete it, a disruption) decides
+// what the end means. Nodes have clocks of their own, and no answer here depends on
+// one: the API server's is in the times of creation, deletion and managedFields, and in
+// a generation.
+
+// ReportEntry is the entry of a pod's managed fields that tells when its phase, or the
+// state of a container, was last written: by the clock of the API server, whatever the
+// node's says. It is nil if nothing tells. A cache that drops managed fields keeps this
+// one, without the fields themselves, of pods for which [Ends] holds.
+func ReportEntry(p *corev1.Pod) *metav1.ManagedFieldsEntry {
+	var newest *metav1.ManagedFieldsEntry
+	for i := range p.ManagedFields {
+		e := &p.ManagedFields[i]
+		if e.Subresource != "status" || e.Time == nil {
+			continue
+		}
+		kept := e.FieldsV1 == nil && len(p.ManagedFields) == 1
+		if !kept && (e.FieldsV1 == nil || !bytes.Contains(e.FieldsV1.Raw, []byte(`"f:phase"`))) {
+			continue
+		}
+		if newest == nil || newest.Time.Before(e.Time) {
+			newest = e
+		}
+	}
+	return newest
+}
+
+// Ends reports whether a pod has ended, or one of its containers has: then it matters
+// when that was reported.
+func Ends(p *corev1.Pod) bool {
+	if hasEnded(p) {
+		return true
+	}
+	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for i := range list {
+			if list[i].State.Terminated != nil || list[i].RestartCount > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hasEnded reports whether the phase of a pod is one that it ends in.
+func hasEnded(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// reportedAt is when the end of a pod was written, by the clock of the API server; zero
+// if that is unknown.
+func reportedAt(p *corev1.Pod) time.Time {
+	if e := ReportEntry(p); e != nil {
+		return e.Time.Time
+	}
+	return time.Time{}
+}
+
+// requestedAt is when the deletion of a pod was asked for, by the clock of the API
+// server; zero if that is unknown. Without a grace period it is: what removes a pod that
+// was stopped sets the time anew.
+func requestedAt(p *corev1.Pod) time.Time {
+	switch grace := p.DeletionGracePeriodSeconds; {
+	case p.DeletionTimestamp == nil:
+		return time.Time{}
+	case grace == nil: // Our own request, which the cache does not show yet.
+		return p.DeletionTimestamp.Time
+	case *grace == 0:
+		return time.Time{}
+	default:
+		return p.DeletionTimestamp.Add(-seconds(*grace))
+	}
+}
+
+// endedByItself reports whether a pod ended before anybody asked for its deletion. If
+// in doubt it was stopped: what was stopped has neither succeeded nor failed.
+func endedByItself(p *corev1.Pod) bool {
+	if !hasEnded(p) {
+		return false
+	}
+	if p.DeletionTimestamp == nil {
+		return true
+	}
+	reported := reportedAt(p)
+	return !reported.IsZero() && reported.Before(requestedAt(p))
+}

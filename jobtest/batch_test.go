@@ -140,7 +140,7 @@ func (b *batchTwin) truth(job client.Object) (succeeded map[string]bool, permane
 	never := b.w.parts(job).Replicas[testv1.Worker].RestartPolicy == commonv1.RestartPolicyNever
 	for uid, pod := range b.w.monitor.ledger(job.GetUID()).pods {
 		switch {
-		case pod.Status.Phase == corev1.PodSucceeded:
+		case b.w.monitor.succeeded[uid]:
 			succeeded[pod.Name] = true
 		case b.w.monitor.failed[uid]:
 			failures++
@@ -216,6 +216,7 @@ func randomBatchRun(c *Chance) error {
 	if err != nil {
 		return err
 	}
+	randomClocks(c, w)
 	twin := newBatchTwin(w)
 	w.witness = twin.verdict
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){actNothing, actSuspend, actQuota, actNode, actOutage, actPod}

@@ -36,6 +36,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkCounts(before, old, status)
 	m.checkLimit(before, old, status)
 	m.checkReason(before, old, status)
+	m.checkSucceeded(before, old, status)
 	if status.ObservedGeneration > after.GetGeneration() || status.ObservedGeneration < old.ObservedGeneration {
 		m.w.violatef("status", "observedGeneration went from %d to %d, the generation is %d",
 			old.ObservedGeneration, status.ObservedGeneration, after.GetGeneration())
@@ -195,6 +196,26 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 	}
 	if failures <= limit {
 		m.w.violatef("P7", "the job failed because of its backoffLimit %d, but only %d replicas failed", limit, failures)
+	}
+}
+
+// checkSucceeded checks that each replica which a status begins to list as succeeded has
+// really done so: a pod that was stopped has not, whatever its exit code. The success of
+// a job follows from that of its replicas.
+func (m *monitor) checkSucceeded(job client.Object, old, status *commonv1.JobStatus) {
+	if m.ledger(job.GetUID()).touched {
+		return
+	}
+	for t := range status.ReplicaStatuses {
+		spec := m.w.parts(job).Replicas[t]
+		if spec == nil {
+			continue
+		}
+		for i := range wantedReplicas(spec) {
+			if saysSucceeded(status, t, i) && !saysSucceeded(old, t, i) && !m.succeededOnce(job, t, i, attemptOf(old, t, i)) {
+				m.w.violatef("success", "the status says that %s %d has succeeded, but no pod of its attempt %d has by itself", t, i, attemptOf(old, t, i))
+			}
+		}
 	}
 }
 

@@ -28,6 +28,10 @@ type small struct {
 	// exits are the exit codes of the attempts of replica 0; all others succeed.
 	exits []int32
 	evict bool
+	// graceful makes pods exit with code 0 when they are stopped; clocks is how far the
+	// clocks of the nodes are ahead.
+	graceful bool
+	clocks   time.Duration
 	// forever makes all pods run until they are deleted.
 	forever bool
 	users   func(*World)
@@ -97,6 +101,25 @@ var smallJobs = []small{
 		users: func(w *World) { w.At(5*time.Second, "deletes a pod", deletePod("j-worker-0")) },
 	},
 	{
+		name: "a pod is deleted that exits with 0", brief: true, workers: 2, graceful: true, want: commonv1.JobSucceeded,
+		users: func(w *World) { w.At(5*time.Second, "deletes a pod", deletePod("j-worker-0")) },
+	},
+	{
+		name: "pods that exit with 0 are suspended and resumed", workers: 2, graceful: true, want: commonv1.JobSucceeded,
+		users: func(w *World) {
+			w.At(5*time.Second, "suspends", edit(suspend(true)))
+			w.At(5500*time.Millisecond, "resumes", edit(suspend(false)))
+		},
+	},
+	{
+		name: "a pod is deleted on a node whose clock is behind", workers: 2, clocks: -3 * time.Second, want: commonv1.JobSucceeded,
+		users: func(w *World) { w.At(5*time.Second, "deletes a pod", deletePod("j-worker-0")) },
+	},
+	{
+		name: "two failures on nodes whose clocks are ahead", workers: 1, clocks: time.Hour, policy: commonv1.RestartPolicyExitCode,
+		exits: []int32{130, 137}, want: commonv1.JobSucceeded, restarts: 2,
+	},
+	{
 		name: "a service for each replica", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{255}, want: commonv1.JobSucceeded, restarts: 1,
 		change: func(j *testv1.TestJob) {
 			j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
@@ -131,7 +154,7 @@ var smallJobs = []small{
 
 // fate is what becomes of a pod of the job.
 func (s *small) fate(pod *corev1.Pod) Fate {
-	f := Fate{Start: time.Second, Run: 10 * time.Second, Forever: s.forever}
+	f := Fate{Start: time.Second, Run: 10 * time.Second, Forever: s.forever, Graceful: s.graceful}
 	if pod.Labels[commonv1.ReplicaIndexLabel] != "0" {
 		return f
 	}
@@ -153,6 +176,9 @@ func (s *small) run(operators int) Scenario {
 			return err
 		}
 		groups := playGang(w, s.gang)
+		for _, node := range []string{"node-0", "node-1", "node-2"} {
+			w.SetNodeClock(node, s.clocks)
+		}
 		if s.users != nil {
 			s.users(w)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,6 +29,13 @@ type Fate struct {
 	Unschedulable bool
 	// Evicted ends the pod, when Run has passed, without an exit code.
 	Evicted bool
+	// Graceful makes the containers exit with code 0 when they are told to stop, as
+	// programs do that handle SIGTERM. Default: they end by the signal.
+	Graceful bool
+	// Report is how long after its containers the pod ends: so long the kubelet shows
+	// how the container ended, and still says that the pod runs. Real kubelets take 1.1 to
+	// 1.5 seconds. Default: both at once.
+	Report time.Duration
 }
 
 // exit is the exit code of a run, counted from 0.
@@ -67,6 +75,9 @@ type life struct {
 	started time.Time
 	running bool
 	created time.Time
+	// over is when the containers ended whose end is yet to be reported, with code.
+	over time.Time
+	code int32
 }
 
 // kubelet is the scheduler, and the kubelets of all nodes.
@@ -81,8 +92,10 @@ type kubelet struct {
 	lives   []*life
 	lost    map[string]time.Time // nodes that are lost, since when
 	gone    map[string]bool      // lost nodes that were removed
-	// failed is told of every pod that failed, and whether it did so by itself.
-	failed func(pod *corev1.Pod, byItself bool)
+	// clocks are how far the clocks of nodes are ahead.
+	clocks map[string]time.Duration
+	// ended is told of every pod that ended, and whether it did so by itself.
+	ended func(pod *corev1.Pod, byItself bool)
 	// held tells whether a pod waits for the others of its gang.
 	held func(pod *corev1.Pod) bool
 }
@@ -128,6 +141,8 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 			return requestedAt(pod).Add(stopAfter), true
 		}
 		return requestedAt(pod), true
+	case !l.over.IsZero():
+		return l.over.Add(l.fate.Report), true
 	case l.fate.Unschedulable || ended(pod):
 		return at, false
 	case pod.Spec.NodeName == "":
@@ -162,6 +177,8 @@ func (k *kubelet) act(l *life) string {
 		return "is to be evicted from its lost node"
 	case pod.DeletionTimestamp != nil:
 		return k.stop(l, pod)
+	case !l.over.IsZero():
+		return k.reportEnd(l, pod)
 	case pod.Spec.NodeName == "":
 		node := k.node()
 		k.update(pod, func(p *corev1.Pod) { p.Spec.NodeName = node })
@@ -169,7 +186,7 @@ func (k *kubelet) act(l *life) string {
 	case !l.running:
 		l.running, l.started = true, k.server.now()
 		k.update(pod, func(p *corev1.Pod) {
-			now := metav1.NewTime(k.server.now().Truncate(time.Second))
+			now := k.clock(p, k.server.now())
 			p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &now
 			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
 		})
@@ -178,16 +195,16 @@ func (k *kubelet) act(l *life) string {
 		k.update(pod, func(p *corev1.Pod) {
 			p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted"
 			p.Status.Message = "The node was low on resource: memory."
-			disrupt(p, k.server.now(), "TerminationByKubelet")
+			disrupt(p, k.clock(p, k.server.now()).Time, "TerminationByKubelet")
 			if restartCount(p) == 0 {
 				p.Status.ContainerStatuses = nil
 				return
 			}
 			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: exitKilled, Reason: "Error", FinishedAt: metav1.NewTime(k.server.now().Truncate(time.Second)),
+				ExitCode: exitKilled, Reason: "Error", FinishedAt: k.clock(p, k.server.now()),
 			}})
 		})
-		k.failed(k.pod(l), true)
+		k.ended(k.pod(l), true)
 		return "is evicted"
 	default:
 		return k.exit(l, pod)
@@ -196,58 +213,89 @@ func (k *kubelet) act(l *life) string {
 
 // exit ends a run of a pod's containers, and starts the next if there is one.
 func (k *kubelet) exit(l *life, pod *corev1.Pod) string {
-	code := l.fate.exit(l.runs)
+	code, now := l.fate.exit(l.runs), k.server.now()
 	policy := pod.Spec.RestartPolicy
 	l.runs++
 	if policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && code != 0 {
-		l.started = k.server.now()
+		started := l.started
+		l.started = now
 		k.update(pod, func(p *corev1.Pod) {
-			now := metav1.NewTime(k.server.now().Truncate(time.Second))
-			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
+			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: k.clock(p, now)}})
+			if len(p.Status.ContainerStatuses) > 0 { // Pods of others may have none.
+				last := k.terminated(p, code, now)
+				last.StartedAt = k.clock(p, started)
+				p.Status.ContainerStatuses[0].LastTerminationState.Terminated = last
+			}
 		})
 		return "exits with code " + strconv.Itoa(int(code)) + " and is restarted in place"
 	}
-	k.end(l, pod, code, k.server.now())
-	if code != 0 {
-		k.failed(k.pod(l), true)
+	l.running, l.over, l.code = false, now, code
+	if l.fate.Report > 0 {
+		k.update(pod, func(p *corev1.Pod) {
+			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, code, now)})
+		})
+		return "exits with code " + strconv.Itoa(int(code)) + ", which is yet to be reported"
 	}
-	return "exits with code " + strconv.Itoa(int(code))
+	return k.reportEnd(l, pod)
 }
 
-// end ends a pod for good.
+// reportEnd says of a pod that it has ended.
+func (k *kubelet) reportEnd(l *life, pod *corev1.Pod) string {
+	k.end(l, pod, l.code, l.over)
+	return "exits with code " + strconv.Itoa(int(l.code))
+}
+
+// end ends a pod for good. It did so by itself if nobody had asked for its deletion when
+// that was reported.
 func (k *kubelet) end(l *life, pod *corev1.Pod, code int32, at time.Time) {
-	l.running = false
+	l.running, l.over = false, time.Time{}
 	k.update(pod, func(p *corev1.Pod) {
 		p.Status.Phase = corev1.PodSucceeded
-		t := &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Completed", FinishedAt: metav1.NewTime(at.Truncate(time.Second))}
 		if code != 0 {
-			p.Status.Phase, t.Reason = corev1.PodFailed, "Error"
+			p.Status.Phase = corev1.PodFailed
 		}
-		setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: t})
+		setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, code, at)})
 	})
+	k.ended(k.pod(l), pod.DeletionTimestamp == nil)
+}
+
+// terminated is the state of a container that ended with a code.
+func (k *kubelet) terminated(pod *corev1.Pod, code int32, at time.Time) *corev1.ContainerStateTerminated {
+	t := &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Completed", FinishedAt: k.clock(pod, at)}
+	if code != 0 {
+		t.Reason = "Error"
+	}
+	return t
+}
+
+// clock is a time as the node of a pod tells it, in whole seconds.
+func (k *kubelet) clock(pod *corev1.Pod, at time.Time) metav1.Time {
+	return metav1.NewTime(at.Add(k.clocks[pod.Spec.NodeName]).Truncate(time.Second))
 }
 
 // stop stops a pod that is being deleted, and then removes it.
 func (k *kubelet) stop(l *life, pod *corev1.Pod) string {
+	if !l.over.IsZero() {
+		return k.reportEnd(l, pod) + " before it was deleted"
+	}
 	if !l.running {
 		k.remove(l)
 		return "is gone"
 	}
 	natural := l.started.Add(l.fate.Run)
-	requested := requestedAt(pod)
 	never := pod.Spec.RestartPolicy == corev1.RestartPolicyNever
-	if never && !l.fate.endless(l.runs) && !l.fate.Evicted && !natural.After(requested) {
+	if never && !l.fate.endless(l.runs) && !l.fate.Evicted && !natural.After(requestedAt(pod)) {
 		// It had ended before; only the kubelet was late to say so.
 		code := l.fate.exit(l.runs)
 		k.end(l, pod, code, natural)
-		if code != 0 {
-			k.failed(k.pod(l), natural.Truncate(time.Second).Before(requested))
-		}
 		return "had exited with code " + strconv.Itoa(int(code)) + " before it was deleted"
 	}
-	k.end(l, pod, exitTerminated, k.server.now())
-	k.failed(k.pod(l), false)
-	return "is stopped"
+	code := int32(exitTerminated)
+	if l.fate.Graceful {
+		code = 0
+	}
+	k.end(l, pod, code, k.server.now())
+	return "is stopped, and exits with code " + strconv.Itoa(int(code))
 }
 
 // collect removes a pod whose node is gone for good, as the pod garbage collector does.
@@ -257,8 +305,8 @@ func (k *kubelet) collect(l *life, pod *corev1.Pod) string {
 			disrupt(p, k.server.now(), "DeletionByPodGC")
 			p.Status.Phase = corev1.PodFailed
 		})
-		l.running = false
-		k.failed(k.pod(l), pod.DeletionTimestamp == nil)
+		l.running, l.over = false, time.Time{}
+		k.ended(k.pod(l), pod.DeletionTimestamp == nil)
 		return "is marked as failed, because its node is gone"
 	}
 	k.remove(l)
@@ -271,10 +319,18 @@ func (k *kubelet) remove(l *life) {
 	_ = k.server.delete(k.pods, l.key, deletion{uid: l.uid, grace: &zero}) // there is no reason for it to fail
 }
 
-// update writes a changed copy of a pod.
+// update writes a changed copy of a pod. If its status changes, managedFields say when
+// that was, by the clock of the API server.
 func (k *kubelet) update(pod *corev1.Pod, change func(*corev1.Pod)) {
 	next := clone(pod)
 	change(next)
+	if !equality.Semantic.DeepEqual(pod.Status, next.Status) {
+		fields := `{"f:status":{"f:conditions":{},"f:containerStatuses":{},"f:phase":{}}}`
+		next.ManagedFields = []metav1.ManagedFieldsEntry{{
+			Manager: "kubelet", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Subresource: "status",
+			Time: &metav1.Time{Time: k.server.now().Truncate(time.Second)}, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+		}}
+	}
 	k.server.replace(k.pods, pod, next)
 }
 
@@ -291,11 +347,15 @@ func (k *kubelet) node() string {
 
 // setStatuses gives all containers of a pod the same state.
 func setStatuses(pod *corev1.Pod, restarts int, state corev1.ContainerState) {
+	was := pod.Status.ContainerStatuses
 	pod.Status.ContainerStatuses = make([]corev1.ContainerStatus, 0, len(pod.Spec.Containers))
 	for i := range pod.Spec.Containers {
 		s := corev1.ContainerStatus{Name: pod.Spec.Containers[i].Name, State: state, Ready: state.Running != nil}
 		if i == 0 {
 			s.RestartCount = int32(restarts) //nolint:gosec // a handful
+			if len(was) > 0 {
+				s.LastTerminationState = was[0].LastTerminationState
+			}
 		}
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, s)
 	}

@@ -19,8 +19,9 @@ import (
 type monitor struct {
 	w    *World
 	kind plan.Kind
-	// failed holds the pods that failed by themselves.
-	failed map[types.UID]bool
+	// failed and succeeded hold the pods that did so by themselves: before anybody asked
+	// for their deletion.
+	failed, succeeded map[types.UID]bool
 	// books hold what is true of each job, by its UID.
 	books   map[types.UID]*ledger
 	probing bool // whether the operator should be quiet
@@ -45,13 +46,17 @@ type ledger struct {
 }
 
 func newMonitor(w *World, kind plan.Kind) monitor {
-	return monitor{w: w, kind: kind, failed: map[types.UID]bool{}, books: map[types.UID]*ledger{}}
+	return monitor{w: w, kind: kind, failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, books: map[types.UID]*ledger{}}
 }
 
-// monitorFailed is told of every pod that failed.
-func (w *World) monitorFailed(pod *corev1.Pod, byItself bool) {
-	if byItself && pod != nil {
-		w.monitor.failed[pod.UID] = true
+// ended is told of every pod that ended, and whether it did so by itself.
+func (m *monitor) ended(pod *corev1.Pod, byItself bool) {
+	switch {
+	case !byItself || pod == nil:
+	case pod.Status.Phase == corev1.PodSucceeded:
+		m.succeeded[pod.UID] = true
+	default:
+		m.failed[pod.UID] = true
 	}
 }
 

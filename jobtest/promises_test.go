@@ -339,6 +339,42 @@ func TestP7Timers(t *testing.T) {
 	})
 }
 
+// TestNodeClocks: known-bugs row 97. Nodes whose clocks are off, by seconds or by hours,
+// change nothing: neither what an end means nor how long a restart waits.
+func TestNodeClocks(t *testing.T) {
+	for _, off := range []time.Duration{0, -3 * time.Second, 3 * time.Second, -2 * time.Hour, 30 * time.Minute} {
+		t.Run(off.String(), func(t *testing.T) {
+			w := story(t, Options{Fate: failsFirst(137, 137, 137)}, newJob("j", 1, exitCode))
+			for _, node := range []string{"node-0", "node-1", "node-2"} {
+				w.SetNodeClock(node, off)
+			}
+			for attempt, at := range []int{0, 11, 32, 63} {
+				pass(t, w, epoch().Add(time.Duration(at+1)*time.Second).Sub(w.now))
+				pod := &corev1.Pod{}
+				if err := w.Client().Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "j-worker-0"}, pod); err != nil {
+					t.Fatal(err)
+				}
+				if got := attemptLabel(pod); got != int32(attempt) {
+					t.Errorf("%d s after the start the pod is of attempt %d, want %d:\n%s", at+1, got, attempt, w.Transcript())
+				}
+			}
+			pass(t, w, 5*time.Second)
+			if err := deletePod("j-worker-0")(t.Context(), w.Client()); err != nil {
+				t.Fatal(err)
+			}
+			rest(t, w)
+			if got := read(t, w, "j").Status; got.State != commonv1.JobRunning || got.Restarts != 3 || len(got.Failures) != 3 {
+				t.Errorf("the job is %s after %d restarts, want Running after 3: a pod that somebody deletes is none", got.State, got.Restarts)
+			}
+			for _, f := range read(t, w, "j").Status.Failures {
+				if seconds := f.Time.Sub(epoch()).Seconds(); seconds < 10 || seconds > 100 {
+					t.Errorf("a failure is said to have been %v s after the start", seconds)
+				}
+			}
+		})
+	}
+}
+
 // TestP8Foreign puts a pod and a service of others, which carry the job's labels, in
 // the job's way. They stay what they are, and the status does not count them.
 func TestP8Foreign(t *testing.T) {

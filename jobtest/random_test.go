@@ -52,6 +52,8 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 	var fates [12]Fate
 	for i := range fates {
 		f := Fate{Start: time.Second, Run: oneOf(c, 10*time.Second, time.Second, 30*time.Second)}
+		f.Report = oneOf(c, 0, 0, time.Second, 1500*time.Millisecond)
+		f.Graceful = c.Percent(30)
 		switch c.Pick(11) {
 		case 1:
 			f.Exits = []int32{1, 1, 0}
@@ -74,6 +76,15 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 			return fates[(3*attempt+index)%len(fates)]
 		}
 		return Fate{Start: time.Second, Run: 10 * time.Second}
+	}
+}
+
+// randomClocks sets the clocks of some nodes wrong: by seconds, or by hours.
+func randomClocks(c *Chance, w *World) {
+	for _, node := range []string{"node-0", "node-1"} {
+		if off := oneOf(c, 0, 0, 0, -3*time.Second, 3*time.Second, -2*time.Hour, 2*time.Hour); off != 0 {
+			w.SetNodeClock(node, off)
+		}
 	}
 }
 
@@ -378,6 +389,7 @@ func randomRun(c *Chance) error {
 	if groups != nil && c.Percent(50) {
 		job.Spec.RunPolicy.SchedulingPolicy = randomPolicy(c)
 	}
+	randomClocks(c, w)
 	randomActions(c, w, job)
 	w.witness = newBatchTwin(w).wrote
 	for _, name := range []string{"j", "k", "l"}[:1+c.pick(3, 70)] {

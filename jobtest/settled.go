@@ -208,15 +208,15 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	}
 	for t, spec := range parts.Replicas {
 		var counts commonv1.ReplicaStatus
-		unsure := int32(0)
+		unsure := commonv1.ReplicaStatus{}
 		for i := range wantedReplicas(spec) {
 			name := m.kind.PodName(job.GetName(), t, i)
 			pod := byName[name]
 			delete(byName, name)
 			m.checkReplica(job, t, i, pod)
 			switch {
-			case pod != nil && pod.DeletionTimestamp != nil && pod.Status.Phase == corev1.PodFailed:
-				unsure++ // Whether it failed or was stopped, the operator may have come too late to see.
+			case pod != nil && pod.DeletionTimestamp != nil && ended(pod):
+				count(&unsure, pod) // Whether it ended or was stopped, the operator may have come too late to see.
 			case pod != nil:
 				count(&counts, pod)
 			case saysSucceeded(status, t, i):
@@ -224,10 +224,10 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 			}
 		}
 		is := status.ReplicaStatuses[t]
-		if is == nil || is.Active != counts.Active || is.Succeeded != counts.Succeeded ||
-			is.Failed < counts.Failed || is.Failed > counts.Failed+unsure {
-			w.violatef("P3", "job %s: the status of %s is %+v, but %d are active, %d succeeded, %d to %d failed",
-				job.GetName(), t, is, counts.Active, counts.Succeeded, counts.Failed, counts.Failed+unsure)
+		if is == nil || is.Active != counts.Active || is.Succeeded < counts.Succeeded || is.Succeeded > counts.Succeeded+unsure.Succeeded ||
+			is.Failed < counts.Failed || is.Failed > counts.Failed+unsure.Failed {
+			w.violatef("P3", "job %s: the status of %s is %+v, but %d are active, %d to %d succeeded, %d to %d failed", job.GetName(), t, is,
+				counts.Active, counts.Succeeded, counts.Succeeded+unsure.Succeeded, counts.Failed, counts.Failed+unsure.Failed)
 		}
 	}
 	for name := range byName {
@@ -291,10 +291,11 @@ func saysSucceeded(status *commonv1.JobStatus, t commonv1.ReplicaType, index int
 	return false
 }
 
-// succeededOnce tells whether a pod of the given attempt of a replica ever ended well.
+// succeededOnce tells whether a pod of the given attempt of a replica ever ended well by
+// itself.
 func (m *monitor) succeededOnce(job client.Object, t commonv1.ReplicaType, index, attempt int32) bool {
-	for _, pod := range m.ledger(job.GetUID()).pods {
-		if pod.Name == m.kind.PodName(job.GetName(), t, index) && pod.Status.Phase == corev1.PodSucceeded && attemptLabel(pod) >= attempt {
+	for uid, pod := range m.ledger(job.GetUID()).pods {
+		if pod.Name == m.kind.PodName(job.GetName(), t, index) && m.succeeded[uid] && attemptLabel(pod) >= attempt {
 			return true
 		}
 	}

@@ -216,7 +216,7 @@ func (w *World) startNodes(pods *table, o Options) {
 	nodes := w.server.table(corev1.SchemeGroupVersion.WithKind("Node"))
 	w.kubelet = kubelet{
 		server: &w.server, pods: pods, objects: nodes, fate: o.Fate, nodes: max(o.Nodes, 0),
-		lost: map[string]time.Time{}, gone: map[string]bool{}, failed: w.monitorFailed,
+		lost: map[string]time.Time{}, gone: map[string]bool{}, clocks: map[string]time.Duration{}, ended: w.monitor.ended,
 		held: func(pod *corev1.Pod) bool { return w.gang != nil && w.gang.holds(pod) },
 	}
 	if o.Fate == nil {
@@ -348,6 +348,13 @@ func (w *World) TerminateNamespace(namespace string) {
 func (w *World) LoseNode(node string) {
 	w.logf("%s is lost", node)
 	w.kubelet.lost[node] = w.now
+}
+
+// SetNodeClock sets the clock of a node that much ahead of the API server's, or behind it
+// if that is negative.
+func (w *World) SetNodeClock(node string, ahead time.Duration) {
+	w.logf("the clock of %s is off by %s", node, ahead)
+	w.kubelet.clocks[node] = ahead
 }
 
 // RestoreNode brings a lost node back.

@@ -69,6 +69,7 @@ type policy func(*decision) bool
 func chain() []policy {
 	return []policy{
 		deleted,      // the garbage collector's; nothing to do
+		unreadable,   // the user's mistake, and nothing else is known of the job
 		stuck,        // pods that nobody else will delete
 		finished,     // clean up, count the time to live
 		created,      // take up the job

@@ -29,6 +29,10 @@ type Input struct {
 	// Broken says how the kind's own code failed, or is "": what depends on that code
 	// is then not known, and nothing must be concluded from it.
 	Broken string
+	// Unreadable says why the job cannot be decoded, or is "". Of such a job nothing is
+	// known but its metadata, its status and who manages it: RunPolicy and Replicas say
+	// nothing.
+	Unreadable string
 	// Warnings are what the kind has to say about the job when it is taken up.
 	Warnings []Event
 	// Status is the job's status as it was read.

@@ -28,8 +28,10 @@ const (
 // come waits for a moment, because more of the same is about to follow.
 func (d *decision) finishStatus() {
 	in, status := d.in, &d.plan.Status
-	d.countReplicas()
-	d.rememberSucceeded()
+	if in.Unreadable == "" {
+		d.countReplicas()
+		d.rememberSucceeded()
+	}
 	status.ObservedGeneration = in.Job.Generation
 	status.State = stateOf(status)
 	if equality.Semantic.DeepEqual(status, &in.Status) {

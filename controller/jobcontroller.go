@@ -39,7 +39,8 @@ type JobController[J client.Object] struct {
 	// operator name.
 	Recorder events.EventRecorder
 
-	// Client reads from a cache and writes to the API server. Default: the manager's.
+	// Client reads from a cache and writes to the API server. Default: the manager's,
+	// which reads the jobs of this kind from the controller's own cache.
 	Client client.Client
 
 	// APIReader reads from the API server itself. It is asked before pods are
@@ -49,6 +50,14 @@ type JobController[J client.Object] struct {
 
 	// Clock tells the time. Default: the real one.
 	Clock clock.PassiveClock
+
+	// Namespaces are those whose jobs are run. Name the same ones as in the
+	// DefaultNamespaces of the manager's cache. Default: all.
+	Namespaces []string
+
+	// Readiness says whether the controller sees all that it needs. Default: a new one,
+	// which is added to the manager's readiness probe under the kind in lower case.
+	Readiness *Readiness
 
 	// Metrics takes the controller's metrics. Default: the registry that the
 	// manager serves.
@@ -80,6 +89,9 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	}
 	c.lookForRivals(ctx, job)
 	job = c.set.memory.newest(job)
+	if why := unreadable(job); why != "" {
+		return c.reconcileUnreadable(ctx, job, why)
+	}
 	in, err := c.observe(ctx, job)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -187,7 +199,11 @@ func (c *JobController[J]) prove(ctx context.Context, job J, in *plan.Input, p *
 // that was observed, and then tells the plan's events. It returns false if the job
 // has changed or is gone.
 func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
-	err := c.set.statusWriter.WriteStatus(ctx, job, &p.Status)
+	return c.writeStatusWith(ctx, c.set.statusWriter, job, in, p)
+}
+
+func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J], job J, in *plan.Input, p *plan.Plan) (bool, error) {
+	err := w.WriteStatus(ctx, job, &p.Status)
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		log.FromContext(ctx).V(1).Info("The job has changed since it was read; looking again")
 		return false, nil

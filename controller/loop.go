@@ -30,7 +30,7 @@ func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if err := c.Client.Get(ctx, req.NamespacedName, job); err != nil {
+	if err := c.set.jobs.Get(ctx, req.NamespacedName, job); err != nil {
 		if apierrors.IsNotFound(err) {
 			c.set.memory.forget(req.NamespacedName)
 			c.set.rivals.forget(req.NamespacedName)

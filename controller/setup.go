@@ -2,14 +2,13 @@ package controller
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,7 +16,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
@@ -49,6 +47,8 @@ type settings[J client.Object] struct {
 	// nobody looks at it.
 	gate  *schemaGate
 	cache *cacheLister[J]
+	// jobs reads jobs from the cache.
+	jobs client.Reader
 	// objectKinds are those of the further objects that the author keeps.
 	objectKinds []schema.GroupVersionKind
 	// gang schedules the pods of a job together; nil if nobody does.
@@ -71,9 +71,11 @@ type settings[J client.Object] struct {
 
 // Builder sets the controller up for a reconcile loop of the author's own, and
 // returns a builder that watches the jobs, their pods and their services. Complete
-// it with a reconciler that calls ReconcileJobs.
+// it with a reconciler that reads the job with the controller's Client, which knows jobs
+// that cannot be decoded, too, and calls ReconcileJobs.
 func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
-	if c.Client == nil {
+	own := c.Client == nil
+	if own {
 		c.Client = mgr.GetClient()
 	}
 	if c.APIReader == nil {
@@ -108,12 +110,20 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		children = append(children, c.set.gang.scheduler.Kinds()...)
 		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
 	}
-	if err := errors.Join(c.index(mgr, children), c.keepWarm(mgr, job), c.watchSchema(mgr)); err != nil {
+	c.set.cache.indexed = true
+	jobs, err := c.watch(mgr, children)
+	if err != nil {
 		return nil, err
+	}
+	if err := c.watchSchema(mgr); err != nil {
+		return nil, err
+	}
+	if own {
+		c.Client = readsJobs[J]{Client: c.Client, jobs: jobs}
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
-	b := ctrl.NewControllerManagedBy(mgr).Named(name).For(job)
+	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).For(job)
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), job, handler.OnlyControllerOwner())
 	for _, o := range children {
 		b = b.Watches(o, forChildren{to: handler.WithLowPriorityWhenUnchanged(owner)})
@@ -122,33 +132,39 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		WithOptions(ctrlcontroller.Options{
 			MaxConcurrentReconciles: cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers),
 			RateLimiter:             c.set.limiter,
+			CacheSyncTimeout:        forEver,
 		}), nil
 }
 
-// index has the cache find the children of a job by its UID.
-func (c *JobController[J]) index(mgr ctrl.Manager, children []client.Object) error {
-	ctx := context.TODO() //nolint:forbidigo // set-up has no context
-	for _, o := range children {
-		if err := mgr.GetFieldIndexer().IndexField(ctx, o, ownerIndex(c.set.kind.OperatorName), byController(c.set.gvk)); err != nil {
-			return fmt.Errorf("cannot index the %T of %s: %w", o, c.set.kind.Name, err)
-		}
-	}
-	c.set.cache.indexed = true
-	return nil
-}
+// forEver is how long a controller waits for what it watches. Giving up would end the
+// manager, and with it the controllers of all other kinds. Readiness says what it waits for.
+const forEver = 100 * 365 * 24 * time.Hour
 
-// keepWarm has a standby, too, fill the cache of the jobs, while it waits for the lease.
-// The index of their children does the same for those; without it, the cache of what a
-// controller watches begins with the controller, after the lease. (EnableWarmup of
+// watch adds the cache of the jobs to the manager. It does not wait for the lease, so that
+// a standby fills it, and the cache of the jobs' children, while it waits. (EnableWarmup of
 // controller-runtime would also queue all that happens meanwhile, for as long as the
 // standby stands by.)
-func (c *JobController[J]) keepWarm(mgr ctrl.Manager, job client.Object) error {
-	ctx := context.TODO() //nolint:forbidigo // set-up has no context
-	_, err := mgr.GetCache().GetInformer(ctx, job, cache.BlockUntilSynced(false))
-	if err != nil && !meta.IsNoMatchError(err) { // The controller waits for a CRD that is missing.
-		return fmt.Errorf("cannot watch the jobs of kind %s: %w", c.set.kind.Name, err)
+func (c *JobController[J]) watch(mgr ctrl.Manager, children []client.Object) (*jobCache[J], error) {
+	if c.Readiness == nil {
+		ready, err := NewReadiness(c.Metrics, c.set.kind.Framework)
+		if err != nil {
+			return nil, err
+		}
+		c.Readiness = ready
+		if err := mgr.AddReadyzCheck(strings.ToLower(c.set.gvk.Kind), ready.Check); err != nil {
+			mgr.GetLogger().Info("The probe does not say whether this kind is ready: set JobController.Readiness, and add its check before the manager starts",
+				"kind", c.set.gvk.Kind, "reason", err.Error())
+		}
 	}
-	return nil
+	jobs, err := newJobCache(mgr, c, children)
+	if err != nil {
+		return nil, err
+	}
+	if err := mgr.Add(jobs); err != nil {
+		return nil, fmt.Errorf("cannot watch the jobs of kind %s: %w", c.set.kind.Name, err)
+	}
+	c.set.jobs = jobs
+	return jobs, nil
 }
 
 // watchSchema has the schema of the kind looked at, unless the author writes the status.
@@ -158,8 +174,12 @@ func (c *JobController[J]) watchSchema(mgr ctrl.Manager) error {
 		return nil
 	}
 	gate, err := newSchemaGate(mgr, c.set, c.Recorder)
+	if err != nil {
+		return err
+	}
+	gate.report = func(why error) { c.Readiness.Waits("schema", why) }
 	c.set.gate, w.gate = gate, gate
-	return err
+	return nil
 }
 
 // Init sets the controller up without a manager, for tests and loops of the
@@ -195,7 +215,7 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return err
 	}
 	s := &settings[J]{
-		gvk: gvk, kind: kind, memory: newMemory[J](), rivals: newRivals(kind.OperatorName),
+		gvk: gvk, kind: kind, memory: newMemory[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
 		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}

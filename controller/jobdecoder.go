@@ -1,0 +1,196 @@
+package controller
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	kjson "k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit/internal/decode"
+)
+
+// unreadableAnnotation marks a job that Go cannot decode, in the cache and nowhere else:
+// it holds the decoder's words. Such a job has its metadata, its status and who manages
+// it, and nothing of the rest. What a user writes into this annotation is not read.
+const unreadableAnnotation = "training.kubeflow.org/unreadable"
+
+// maxWords is how much of the decoder's words is kept.
+const maxWords = 2000
+
+// unreadable returns why a job could not be decoded, if that is so.
+func unreadable(job client.Object) string { return job.GetAnnotations()[unreadableAnnotation] }
+
+// jobDecoder decodes jobs of one kind, and lists of them item by item: one that cannot
+// be decoded does not keep the others away. It is a runtime.NegotiatedSerializer, for a
+// client that reads nothing else.
+type jobDecoder[J client.Object] struct {
+	gvk   schema.GroupVersionKind
+	parts func(J) Parts
+	// plain decodes what is no job: the status of an error, the frame of a watch event.
+	plain *kjson.Serializer
+}
+
+func newJobDecoder[J client.Object](gvk schema.GroupVersionKind, parts func(J) Parts) *jobDecoder[J] {
+	known := runtime.NewScheme()
+	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
+	return &jobDecoder[J]{
+		gvk: gvk, parts: parts,
+		plain: kjson.NewSerializerWithOptions(kjson.DefaultMetaFactory, known, known, kjson.SerializerOptions{}),
+	}
+}
+
+// SupportedMediaTypes implements runtime.NegotiatedSerializer.
+func (d *jobDecoder[J]) SupportedMediaTypes() []runtime.SerializerInfo {
+	return []runtime.SerializerInfo{{
+		MediaType: runtime.ContentTypeJSON, MediaTypeType: "application", MediaTypeSubType: "json",
+		EncodesAsText:    true,
+		Serializer:       d,
+		StreamSerializer: &runtime.StreamSerializerInfo{EncodesAsText: true, Serializer: d.plain, Framer: kjson.Framer},
+	}}
+}
+
+// EncoderForVersion implements runtime.NegotiatedSerializer.
+func (d *jobDecoder[J]) EncoderForVersion(e runtime.Encoder, _ runtime.GroupVersioner) runtime.Encoder { //nolint:ireturn // the interface wants it
+	return e
+}
+
+// DecoderToVersion implements runtime.NegotiatedSerializer.
+func (d *jobDecoder[J]) DecoderToVersion(r runtime.Decoder, _ runtime.GroupVersioner) runtime.Decoder { //nolint:ireturn // the interface wants it
+	return r
+}
+
+// Encode implements runtime.Encoder.
+func (d *jobDecoder[J]) Encode(o runtime.Object, w io.Writer) error {
+	return d.plain.Encode(o, w) //nolint:wrapcheck // nothing is added
+}
+
+// Identifier implements runtime.Encoder.
+func (d *jobDecoder[J]) Identifier() runtime.Identifier { return d.plain.Identifier() }
+
+// Decode implements runtime.Decoder.
+func (d *jobDecoder[J]) Decode( //nolint:ireturn // the interface wants it
+	raw []byte, defaults *schema.GroupVersionKind, into runtime.Object,
+) (runtime.Object, *schema.GroupVersionKind, error) {
+	gvk, err := kjson.DefaultMetaFactory.Interpret(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the API server's answer is no object: %w", err)
+	}
+	switch {
+	case *gvk == d.gvk:
+		job, err := d.job(raw)
+		return job, gvk, err
+	case gvk.GroupVersion() == d.gvk.GroupVersion():
+		list, err := d.list(raw)
+		return list, gvk, err
+	default:
+		return d.plain.Decode(raw, defaults, into) //nolint:wrapcheck // nothing is added
+	}
+}
+
+// list decodes a list item by item.
+func (d *jobDecoder[J]) list(raw []byte) (*internalversion.List, error) {
+	var in struct {
+		metav1.TypeMeta `json:",inline"`
+		metav1.ListMeta `json:"metadata"`
+
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return nil, fmt.Errorf("the API server's answer is no list: %w", err)
+	}
+	list := &internalversion.List{TypeMeta: in.TypeMeta, ListMeta: in.ListMeta, Items: make([]runtime.Object, len(in.Items))}
+	for i, item := range in.Items {
+		job, err := d.job(item)
+		if err != nil {
+			return nil, err
+		}
+		list.Items[i], in.Items[i] = job, nil
+	}
+	return list, nil
+}
+
+// job decodes one job, or marks it as unreadable. The error is that it has no name.
+func (d *jobDecoder[J]) job(raw []byte) (J, error) {
+	job, err := newJob[J]()
+	if err != nil {
+		return job, err
+	}
+	problem := decode.Object(raw, job)
+	if problem != nil {
+		if job, err = d.unreadable(raw, job); err != nil {
+			return job, err
+		}
+	}
+	_, _ = keepStatusManagers(job)
+	// The annotation is the cache's: what a user writes there says nothing.
+	annotations := job.GetAnnotations()
+	delete(annotations, unreadableAnnotation)
+	if problem != nil {
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[unreadableAnnotation] = cut(problem.Error(), maxWords)
+		job.SetAnnotations(annotations)
+	}
+	if job.GetName() == "" && job.GetResourceVersion() == "" {
+		return job, fmt.Errorf("the API server's answer has no metadata: %.200q", raw)
+	}
+	return job, nil
+}
+
+// unreadable makes a job of the metadata, the status and the manager of one that cannot
+// be decoded. The rest must not be acted upon, not even what of it can be read: without a
+// replica count, to take the first example, the job would look like one with one replica.
+func (d *jobDecoder[J]) unreadable(raw []byte, readable J) (J, error) {
+	job, err := newJob[J]()
+	if err != nil {
+		return job, err
+	}
+	var head struct {
+		metav1.TypeMeta `json:",inline"`
+
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return job, fmt.Errorf("the API server's answer is no object: %w", err)
+	}
+	only, err := json.Marshal(head)
+	if err != nil {
+		return job, fmt.Errorf("cannot read the metadata of a job: %w", err)
+	}
+	_ = decode.Object(only, job) // The API server itself has decoded it, and annotations that are missing harm nobody.
+	d.keepStatus(readable, job)
+	return job, nil
+}
+
+// keepStatus copies the status, and who manages the job.
+func (d *jobDecoder[J]) keepStatus(from, to J) {
+	defer func() { _ = recover() }() // The author's Parts may expect what is not there.
+	source, target := d.parts(from), d.parts(to)
+	if source.Status != nil && target.Status != nil {
+		*target.Status = *source.Status
+	}
+	if source.RunPolicy != nil && target.RunPolicy != nil {
+		target.RunPolicy.ManagedBy = source.RunPolicy.ManagedBy
+	}
+}
+
+// cut shortens a text to a number of bytes, and makes it valid UTF-8.
+func cut(s string, most int) string {
+	s = string(bytes.ToValidUTF8([]byte(s), []byte("?")))
+	if len(s) <= most {
+		return s
+	}
+	for !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + " ..."
+}

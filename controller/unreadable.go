@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// reconcileUnreadable looks at a job that cannot be decoded: it says so in its status,
+// and touches nothing. The author's code, which would expect a whole job, is not asked.
+func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why string) (reconcile.Result, error) {
+	parts := c.Controller.Parts(job)
+	if parts.RunPolicy == nil || parts.Status == nil {
+		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("cannot tell in the status of %s %s that it cannot be decoded: %s",
+			c.set.kind.Name, client.ObjectKeyFromObject(job), why))
+	}
+	in := &plan.Input{
+		Kind: c.set.kind,
+		Job: plan.Job{
+			Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
+			Generation: job.GetGeneration(), Deleted: job.GetDeletionTimestamp() != nil,
+		},
+		RunPolicy:  commonv1.RunPolicy{ManagedBy: parts.RunPolicy.ManagedBy},
+		Status:     *parts.Status,
+		Unreadable: why,
+		Now:        c.Clock.Now(),
+	}
+	var err error
+	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
+		return reconcile.Result{}, fmt.Errorf("cannot list the pods of %s %s: %w", c.set.kind.Name, client.ObjectKeyFromObject(job), err)
+	}
+	c.set.metrics.saw(in)
+	p := plan.Decide(in, plan.TallyOf(in), nil)
+	if !p.WriteStatus {
+		return nextLook(p.RequeueAfter, p.StatusAfter), nil
+	}
+	current, err := c.writeStatusWith(ctx, unreadableStatus[J]{c}, job, in, &p)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !current {
+		return reconcile.Result{RequeueAfter: c.set.memory.again(job)}, nil
+	}
+	c.set.memory.upToDate(job)
+	return reconcile.Result{}, nil
+}
+
+// unreadableStatus writes the status of a job that cannot be decoded, whatever the
+// author's own way is: it sends nothing but what differs in the status, and decodes
+// nothing of the answer but the metadata.
+type unreadableStatus[J client.Object] struct{ c *JobController[J] }
+
+// WriteStatus implements StatusWriter.
+func (w unreadableStatus[J]) WriteStatus(ctx context.Context, job J, status *commonv1.JobStatus) error {
+	changed, ok := job.DeepCopyObject().(J)
+	if !ok {
+		return fmt.Errorf("the deep copy of a %T is a %T", job, changed)
+	}
+	*w.c.Controller.Parts(changed).Status = *status.DeepCopy()
+	patch, err := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{}).Data(changed)
+	if err != nil {
+		return fmt.Errorf("cannot write the patch of the status: %w", err)
+	}
+	raw := &unstructured.Unstructured{}
+	raw.SetGroupVersionKind(w.c.set.gvk)
+	raw.SetNamespace(job.GetNamespace())
+	raw.SetName(job.GetName())
+	if err := w.c.Client.Status().Patch(ctx, raw, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(w.c.set.kind.OperatorName)); err != nil {
+		return err //nolint:wrapcheck // its kind decides what follows
+	}
+	changed.SetResourceVersion(raw.GetResourceVersion())
+	changed.SetManagedFields(raw.GetManagedFields())
+	w.c.set.memory.wroteJob(changed)
+	w.c.set.rivals.wrote(changed)
+	return nil
+}

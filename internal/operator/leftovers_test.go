@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -145,8 +146,24 @@ func TestWebhooksWithoutService(t *testing.T) {
 			}
 		})
 	}
-	if !(&leftovers{}).NeedLeaderElection() {
-		return
+	if (&leftovers{}).NeedLeaderElection() {
+		t.Error("a standby says what would keep it from taking over, too")
 	}
-	t.Error("a standby says what would keep it from taking over, too")
+}
+
+// TestPage checks that the page about training-operator v1 has the commands and words that
+// the operator tells its users.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/from-training-operator-v1.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"kubectl delete validatingwebhookconfiguration " + v1Webhooks, "kubectl apply --server-side --force-conflicts", "`training-operator-v1`",
+		"`" + reasonWebhooksLeft + "`", "`CRDOutdated`", "`TwoControllers`", "--enable-scheme",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("docs/from-training-operator-v1.md does not have %s", want)
+		}
+	}
 }

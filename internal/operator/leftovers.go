@@ -13,7 +13,6 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,8 +26,10 @@ import (
 const (
 	// v1Webhooks is the ValidatingWebhookConfiguration that training-operator v1 installs.
 	v1Webhooks = "validator.training-operator.kubeflow.org"
-	// lookForLeftovers is how often the operator looks for it: one request.
+	// lookForLeftovers is how often the operator looks for it, which is one request, and
+	// leftoversRetry how often while jobs are refused.
 	lookForLeftovers = time.Minute
+	leftoversRetry   = 10 * time.Second
 	// reasonWebhooksLeft is the reason of the event about it.
 	reasonWebhooksLeft = "WebhooksWithoutService"
 )
@@ -75,7 +76,16 @@ func (l *leftovers) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (l *leftovers) Start(ctx context.Context) error {
-	wait.UntilWithContext(ctx, l.look, lookForLeftovers)
+	for ctx.Err() == nil {
+		next := lookForLeftovers
+		if l.look(ctx); l.ready(nil) != nil {
+			next = leftoversRetry
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(next):
+		}
+	}
 	return nil
 }
 

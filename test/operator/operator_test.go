@@ -187,7 +187,7 @@ func TestOperator(t *testing.T) {
 func apply(t *testing.T) {
 	t.Helper()
 	for _, o := range objects(t) {
-		if err := cluster.client.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
+		if err := cluster.client.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Fatalf("cannot apply %T %s: %v", o, o.GetName(), err)
 		}
 	}

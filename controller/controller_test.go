@@ -279,9 +279,8 @@ func TestWhatStopsACreate(t *testing.T) {
 			err:    "cannot create pod ns/job-worker-1 yet: the one of that name is still being deleted",
 		},
 		"OwnPodWithoutItsLabel": {
-			reason: "a pod that somebody took out of the controller's sight is not lost silently",
+			reason: "a pod that somebody took out of the controller's sight is the job's all the same: it gets its labels back",
 			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "job-uid", Controller: new(true)}),
-			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: it is there, but without the label training.kubeflow.org/operator-name=testjob-controller: put the label back, or delete the pod",
 		},
 		"Quota": {
 			reason: "a quota stalls the job; what changes in the message is cut off",

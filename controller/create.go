@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -72,11 +71,13 @@ func (c *JobController[J]) taken(ctx context.Context, job J, in *plan.Input, kin
 	owner := metav1.GetControllerOf(there)
 	switch {
 	case owner != nil && owner.UID == job.GetUID():
-		if there.Labels[commonv1.OperatorNameLabel] == in.Kind.OperatorName {
+		if plan.HasJobLabels(in, there) {
 			return result{} // The job's own: only the cache did not know it yet.
 		}
-		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(
-			"it is there, but without the label %s=%s: put the label back, or delete the %s", commonv1.OperatorNameLabel, in.Kind.OperatorName, kind)}
+		if there.DeletionTimestamp != nil {
+			return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
+		}
+		return c.adopt(ctx, job, kind, gvk, wanted, there)
 	case there.DeletionTimestamp != nil && in.Now.Before(there.DeletionTimestamp.Add(remembered)),
 		owner != nil && owner.Kind == in.Kind.Name && owner.Name == job.GetName() && in.Now.Before(job.GetCreationTimestamp().Add(6*remembered)):
 		// Of an earlier job of the same name; it goes soon.

@@ -56,6 +56,9 @@ func (c *JobController[J]) carryOut(
 // result is what became of one action.
 type result struct {
 	done bool
+	// adopted is true when the object was there, without the labels of the job, and has
+	// them now.
+	adopted bool
 	// stale is true when the object is not what it was seen to be: look again.
 	stale    bool
 	obstacle plan.Obstacle
@@ -80,6 +83,8 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 			o.Failures = append(o.Failures, plan.Failure{Action: group[i], Obstacle: r.obstacle, Message: r.message})
 		case r.err != nil:
 			first = firstError(first, r.err)
+		case r.adopted:
+			o.Adopted = append(o.Adopted, plan.ObjectOf(group[i]))
 		case r.done:
 			switch a := group[i].(type) {
 			case plan.CreatePod:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,8 +117,9 @@ func mendOf(gvk schema.GroupVersionKind) string {
 // that are there, and takes these off the list. It notes down what they say in the input
 // of the plan.
 //
-// A job whose pods were created without a group goes on without: their like would wait
-// for the others of a group that can never be complete.
+// A job whose pods another operator made members of a group keeps that group; one whose
+// pods were created without goes on without: their like would wait for the others of a
+// group that can never be complete.
 func (c *JobController[J]) gangObjects(
 	ctx context.Context, in *plan.Input, tally *plan.Tally, found map[childName]client.Object,
 ) ([]plan.Object, error) {
@@ -125,11 +127,12 @@ func (c *JobController[J]) gangObjects(
 	if g == nil {
 		return nil, nil
 	}
-	if startedWithout(in.Pods) {
+	adopted := g.adopted(in)
+	if adopted == "" && startedWithout(in.Pods) {
 		return nil, nil
 	}
-	in.Gang = &plan.Gang{} // The job is one of a gang, from here on.
-	job, err := c.gangJob(ctx, in)
+	in.Gang = &plan.Gang{Group: adopted} // The job is one of a gang, from here on.
+	job, err := c.gangJob(ctx, in, adopted)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +154,7 @@ func (c *JobController[J]) gangObjects(
 			return nil, err
 		}
 		if o.Leaving {
-			leaving = &plan.Gang{Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
+			leaving = &plan.Gang{Group: adopted, Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
 				"the %s %s of an earlier run is still being deleted", o.Kind, o.Name)}
 		} else if f != nil {
 			there = append(there, f)
@@ -160,7 +163,7 @@ func (c *JobController[J]) gangObjects(
 	}
 	if in.Gang = leaving; leaving == nil {
 		state := g.scheduler.State(job, there)
-		in.Gang = &plan.Gang{Hold: state.Hold, Why: state.Why, Since: state.Since}
+		in.Gang = &plan.Gang{Group: adopted, Hold: state.Hold, Why: state.Why, Since: state.Since}
 	}
 	return out, nil
 }
@@ -188,15 +191,59 @@ func (c *JobController[J]) joinGang(in *plan.Input, a plan.CreatePod, template *
 	if in.Gang == nil {
 		return
 	}
-	job := groupOf(in)
+	job := groupOf(in, in.Gang.Group)
 	if c.set.gang.scheduler.Join(job, a.Type, template) {
 		group.Label(template, commonv1.PodGroupLabel, job.GroupName())
 	}
 }
 
-// groupOf is what the gang scheduler is told of a job, without priorities.
-func groupOf(in *plan.Input) *group.Job {
+// adopted is the name of the group that the pods of a job are members of, if another
+// operator created them: training-operator v1 gives a group the name of its job. The
+// membership of a pod cannot change, so pods that are missing join that group too, as
+// long as one of it is there.
+func (g *gangs) adopted(in *plan.Input) string {
+	job := groupOf(in, in.Job.Name)
+	for _, p := range in.Pods {
+		if plan.IsLive(p) && (p.Labels[commonv1.PodGroupLabel] == job.Group || g.marked(job, p)) {
+			return job.Group
+		}
+	}
+	return ""
+}
+
+// marked reports whether a pod has the labels and annotations by which the gang scheduler
+// knows the members of a group, and did not get them here.
+func (g *gangs) marked(job *group.Job, p *corev1.Pod) bool {
+	var bare corev1.PodTemplateSpec
+	if p.Labels[commonv1.PodGroupLabel] != "" || !g.scheduler.Join(job, replicaTypeOf(job, p), &bare) {
+		return false
+	}
+	has := func(have, marks map[string]string) bool {
+		for key, value := range marks {
+			if have[key] != value {
+				return false
+			}
+		}
+		return true
+	}
+	return len(bare.Labels)+len(bare.Annotations) > 0 && has(p.Labels, bare.Labels) && has(p.Annotations, bare.Annotations)
+}
+
+// replicaTypeOf is the replica type that a pod's label names.
+func replicaTypeOf(job *group.Job, p *corev1.Pod) commonv1.ReplicaType {
+	for i := range job.Members {
+		if strings.EqualFold(string(job.Members[i].Type), p.Labels[commonv1.ReplicaTypeLabel]) {
+			return job.Members[i].Type
+		}
+	}
+	return ""
+}
+
+// groupOf is what the gang scheduler is told of a job, without priorities. named is the
+// name of its group, or empty.
+func groupOf(in *plan.Input, named string) *group.Job {
 	job := &group.Job{
+		Group:      named,
 		APIVersion: in.Kind.APIVersion, Kind: in.Kind.Name, Namespace: in.Job.Namespace, Name: in.Job.Name,
 		Whole: in.RunPolicy.RestartScope != nil && *in.RunPolicy.RestartScope == commonv1.RestartScopeJob,
 	}
@@ -214,8 +261,8 @@ func groupOf(in *plan.Input) *group.Job {
 
 // gangJob is what the gang scheduler is told of a job. It asks for priorities only if
 // they matter: when not all pods count.
-func (c *JobController[J]) gangJob(ctx context.Context, in *plan.Input) (*group.Job, error) {
-	job := groupOf(in)
+func (c *JobController[J]) gangJob(ctx context.Context, in *plan.Input, named string) (*group.Job, error) {
+	job := groupOf(in, named)
 	if job.MinMember() >= job.Total() || job.Policy.MinResources != nil {
 		return job, nil
 	}

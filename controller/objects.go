@@ -33,6 +33,9 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	if err != nil {
 		return nil, err
 	}
+	if err := c.adoptable(ctx, job, in, found); err != nil {
+		return nil, err
+	}
 	var wanted []client.Object
 	if c.set.keeper != nil {
 		wanted = c.wantedObjects(ctx, job, in, tally)

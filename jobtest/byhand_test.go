@@ -128,11 +128,11 @@ func TestDeletedJobIsLeftAlone(t *testing.T) {
 }
 
 // TestStalledDoesNotFlap: of two operators one remembers having created a pod that
-// the caches do not show, because its label is gone; the other does not.
+// the caches do not show, because it is not the job's any more; the other does not.
 func TestStalledDoesNotFlap(t *testing.T) {
 	h := newByHand(t, 2, newJob("j", 1))
 	h.look(0)
-	h.user(relabel(commonv1.OperatorNameLabel, ""))
+	h.user(disown)
 	var turns int
 	var was metav1.Time
 	for range 6 {

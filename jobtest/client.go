@@ -198,7 +198,11 @@ func (a api) update(o client.Object, verb string, statusOnly bool) error {
 	}
 	op := call{verb: verb, table: t, key: client.ObjectKeyFromObject(o), write: true, status: statusOnly}
 	op.guarded = o.GetResourceVersion() != ""
-	return a.do(op, o, func() (client.Object, error) { return a.w.server.update(t, o, statusOnly) })
+	err = a.do(op, o, func() (client.Object, error) { return a.w.server.update(t, o, statusOnly) })
+	if pod, ok := o.(*corev1.Pod); ok && err == nil && statusOnly && a.p == nil && ended(pod) {
+		a.w.monitor.ended(pod, pod.DeletionTimestamp == nil) // The user plays the pod's node.
+	}
+	return err
 }
 
 // Patch implements client.Writer.
@@ -216,7 +220,7 @@ func (a api) patch(o client.Object, patch client.Patch, verb string, statusOnly 
 		return fmt.Errorf("cannot make the patch: %w", err)
 	}
 	key := client.ObjectKeyFromObject(o)
-	op := call{verb: verb, table: t, key: key, write: true, status: statusOnly, guarded: carriesVersion(data)}
+	op := call{verb: verb, table: t, key: key, write: true, status: statusOnly, guarded: carriesVersion(data), patch: data}
 	return a.do(op, o, func() (client.Object, error) {
 		return a.w.server.patch(t, key, patch.Type(), data, statusOnly)
 	})

@@ -438,7 +438,18 @@ func actGroup(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 			return nil
 		})
 	}
-	switch c.Pick(3) {
+	label := func(change func(map[string]string)) func(context.Context, client.Client) error {
+		return each(func(t *table, o client.Object) error {
+			next := clone(o)
+			change(next.GetLabels())
+			w.server.commit(t, o, next)
+			return nil
+		})
+	}
+	switch c.Pick(4) {
+	case 3:
+		w.At(at, "takes the operator's label off the groups", label(func(l map[string]string) { delete(l, commonv1.OperatorNameLabel) }))
+		w.At(at+time.Duration(c.Pick(60))*time.Second, "puts it back", label(func(l map[string]string) { l[commonv1.OperatorNameLabel] = "testjob-controller" }))
 	case 0:
 		w.At(at, "writes into the groups", each(func(t *table, o client.Object) error {
 			next := clone(o)

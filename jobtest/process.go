@@ -46,6 +46,8 @@ type call struct {
 	version string
 	// object is what is to be created.
 	object client.Object
+	// patch is the body of a patch.
+	patch []byte
 }
 
 func (c call) String() string {

@@ -236,6 +236,25 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 		}
 	}
 	m.checkServices(job, services)
+	m.checkSeen(job)
+}
+
+// checkSeen checks that the operator sees all that is the job's: what lacks its labels,
+// its caches do not show.
+func (m *monitor) checkSeen(job client.Object) {
+	for _, t := range m.w.server.tables {
+		if m.w.lenses[t] == nil {
+			continue
+		}
+		for _, o := range t.all() {
+			if owner := metav1.GetControllerOf(o); owner == nil || owner.UID != job.GetUID() || m.stuck(o) {
+				continue
+			}
+			if o.GetLabels()[commonv1.OperatorNameLabel] == "" {
+				m.w.violatef("P3", "job %s goes on, but its %s %s lacks the operator's label", job.GetName(), t.gvk.Kind, o.GetName())
+			}
+		}
+	}
 }
 
 func count(c *commonv1.ReplicaStatus, pod *corev1.Pod) {

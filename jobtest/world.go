@@ -186,7 +186,7 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 		cached = append(cached, w.server.table(gvk))
 	}
 	for _, t := range cached {
-		w.lenses[t] = lensOf(t, scheme)
+		w.lenses[t] = lensOf(t, scheme, furtherKinds(author, o.Gang))
 	}
 	w.monitor = newMonitor(w, author.Kind())
 	w.startNodes(pods, o)
@@ -258,8 +258,8 @@ func (w *World) chooseOdds(calmAfter int) {
 }
 
 // lensOf is what the caches that controller.CacheOptions configures keep of a kind.
-func lensOf(t *table, scheme *runtime.Scheme) *lens {
-	for o, by := range controller.CacheOptions().ByObject {
+func lensOf(t *table, scheme *runtime.Scheme, further []client.Object) *lens {
+	for o, by := range controller.CacheOptions(further...).ByObject {
 		if gvk, err := apiutil.GVKForObject(o, scheme); err == nil && gvk == t.gvk {
 			return &lens{selector: by.Label, transform: by.Transform}
 		}

@@ -189,8 +189,8 @@ func verbOf(a Action) string {
 	}
 }
 
-// objectOf names what an action is about.
-func objectOf(a Action) string {
+// ObjectOf names what an action is about.
+func ObjectOf(a Action) string {
 	switch a := a.(type) {
 	case CreatePod:
 		return "pod " + a.Name

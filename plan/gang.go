@@ -11,6 +11,9 @@ import (
 
 // Gang is what the gang scheduler says of a job's pods.
 type Gang struct {
+	// Group is the name of the group that pods of another operator are members of, which
+	// those that are missing join; empty if the job's group has its own name.
+	Group string
 	// Hold is true when it does not want to see any of them yet.
 	Hold bool
 	// Why says why they wait, or is empty.

@@ -17,7 +17,7 @@ type held struct {
 }
 
 func heldKey(a Action) held {
-	k := held{step: StepOf(a), object: objectOf(a)}
+	k := held{step: StepOf(a), object: ObjectOf(a)}
 	if pod, ok := a.(DeletePod); ok {
 		k.force = pod.Force
 	}

@@ -170,6 +170,12 @@ func earliest(a, b time.Time) time.Time {
 // begun tells whether the job was taken up before. Its status may not say so yet.
 func (in *Input) begun() bool { return in.Status.StartTime != nil || len(in.Pods) > 0 }
 
+// TakenOver reports whether another operator ran the job until now: its status was not
+// written by this library, which writes the state with every condition.
+func (in *Input) TakenOver() bool {
+	return in.Status.Condition(commonv1.JobCreated) != nil && in.Status.State == ""
+}
+
 func (in *Input) cleanPodPolicy() commonv1.CleanPodPolicy {
 	if p := in.RunPolicy.CleanPodPolicy; p != nil && *p != commonv1.CleanPodPolicyUndefined {
 		return *p

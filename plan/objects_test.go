@@ -145,3 +145,58 @@ func TestRenderedInFull(t *testing.T) {
 		t.Errorf("so are names that the template chose: %s.%s", pod.Spec.Hostname, pod.Spec.Subdomain)
 	}
 }
+
+// TestAdoption says what an object gets that is the job's and lacks its labels, and which
+// jobs another operator ran.
+func TestAdoption(t *testing.T) {
+	m := newModel(workers(1))
+	wanted := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{
+		"app": "x", commonv1.OperatorNameLabel: "o", commonv1.JobNameLabel: "j", commonv1.ReplicaIndexLabel: "0",
+		commonv1.AttemptLabel: "3", commonv1.PodGroupLabel: "g",
+	}}}
+	want := map[string]string{commonv1.OperatorNameLabel: "o", commonv1.JobNameLabel: "j", commonv1.ReplicaIndexLabel: "0"}
+	if diff := cmp.Diff(want, plan.OwnLabels(wanted)); diff != "" {
+		t.Errorf("the labels that find it; which attempt it is, and of which group, it alone knows (-want +got):\n%s", diff)
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		labels map[string]string
+		want   bool
+	}{
+		"None":    {reason: "another operator labels nothing"},
+		"Partly":  {reason: "the job's name is part of it", labels: map[string]string{commonv1.OperatorNameLabel: m.in.Kind.OperatorName}},
+		"Others":  {reason: "labels of another operator are not ours", labels: map[string]string{commonv1.OperatorNameLabel: "x", commonv1.JobNameLabel: m.in.Job.Name}},
+		"Labeled": {reason: "both labels", labels: plan.JobLabels(m.in.Kind, m.in.Job.Name), want: true},
+	} {
+		if got := plan.HasJobLabels(&m.in, &metav1.ObjectMeta{Labels: tc.labels}); got != tc.want {
+			t.Errorf("%s: %s: got %t", name, tc.reason, got)
+		}
+	}
+	if m.in.TakenOver() {
+		t.Error("a job without a status is new, and nobody's")
+	}
+	m.in.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobCreated, Status: corev1.ConditionTrue}}
+	if !m.in.TakenOver() {
+		t.Error("a status with a condition and no state was written by another operator")
+	}
+	m.in.Status = m.decide().Status
+	if m.in.TakenOver() {
+		t.Error("once this library has written the status, the job is its own")
+	}
+	if tally := plan.AllRun(&m.in); tally.Count(plan.Active) != 1 || len(m.in.Pods) != 0 {
+		t.Errorf("all replicas run, in a copy, got %+v", tally)
+	}
+}
+
+// TestAdoptedIsTold tells of adopted objects in one event.
+func TestAdoptedIsTold(t *testing.T) {
+	for want, o := range map[string]plan.Outcome{
+		"normal event SuccessfulAdopt: Adopted ConfigMap c, which lacked the labels of the job": {Adopted: []string{"ConfigMap c"}},
+		"normal event SuccessfulAdopt: Adopted 2 objects of the job, which lacked its labels":   {Adopted: []string{"a", "b"}},
+	} {
+		got := o.Events()
+		if len(got) != 1 || got[0].String() != want {
+			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -107,6 +108,30 @@ func Claim(in *Input, o metav1.Object) {
 	o.SetNamespace(in.Job.Namespace)
 	o.SetLabels(labels)
 	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
+}
+
+// OwnLabels are the labels by which an object that the job would create is the job's:
+// what an object gets that is the job's by its owner and lacks them. Which attempt a pod
+// is, only the pod knew: without the label it is the first.
+func OwnLabels(wanted metav1.Object) map[string]string {
+	labels := map[string]string{}
+	for key, value := range wanted.GetLabels() {
+		if strings.HasPrefix(key, commonv1.LabelPrefix) && key != commonv1.AttemptLabel && key != commonv1.PodGroupLabel {
+			labels[key] = value
+		}
+	}
+	return labels
+}
+
+// HasJobLabels reports whether an object has the labels by which the job's are found.
+func HasJobLabels(in *Input, o metav1.Object) bool {
+	have := o.GetLabels()
+	for key, value := range JobLabels(in.Kind, in.Job.Name) {
+		if have[key] != value {
+			return false
+		}
+	}
+	return true
 }
 
 // ownerReference makes the job the owner of an object, so that the garbage

@@ -38,6 +38,8 @@ type Failure struct {
 type Outcome struct {
 	PodsCreated, PodsDeleted         []string
 	ServicesCreated, ServicesDeleted []string
+	// Adopted are those that were the job's but lacked its labels, with their kinds.
+	Adopted []string
 	// Failures are in the order of the plan's actions.
 	Failures []Failure
 	// Undone is true when actions were left undone for a reason that passes by itself.
@@ -132,7 +134,7 @@ func wantsCreate(actions []Action) bool {
 // and what runs goes on running.
 func (d *decision) obstructed(f *Failure) {
 	verb := verbOf(f.Action)
-	message := fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, objectOf(f.Action), f.Message)
+	message := fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
 	if f.Obstacle == Invalid && verb == verbCreate && !d.hadPodsLike(f.Action) {
 		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
@@ -193,6 +195,10 @@ func (d *decision) hadPodsLike(a Action) bool {
 	return found
 }
 
+// reasonAdopted is the reason of the event that tells of objects which got the labels of
+// the job.
+const reasonAdopted = "SuccessfulAdopt"
+
 // Events tells what was done, one event per verb and kind.
 func (o *Outcome) Events() []Event {
 	var events []Event
@@ -212,6 +218,13 @@ func (o *Outcome) Events() []Event {
 		default:
 			events = append(events, Event{Reason: e.reason, Message: fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind)})
 		}
+	}
+	switch len(o.Adopted) {
+	case 0:
+	case 1:
+		events = append(events, Event{Reason: reasonAdopted, Message: "Adopted " + o.Adopted[0] + ", which lacked the labels of the job"})
+	default:
+		events = append(events, Event{Reason: reasonAdopted, Message: fmt.Sprintf("Adopted %d objects of the job, which lacked its labels", len(o.Adopted))})
 	}
 	return events
 }

@@ -123,6 +123,22 @@ func TallyOf(in *Input) *Tally {
 	return t
 }
 
+// AllRun is the tally of a job all of whose pods run: what its kind wants for such a job
+// is all that it ever wants.
+func AllRun(in *Input) *Tally {
+	full := *in
+	full.Pods = nil
+	for _, t := range in.types() {
+		for i := range in.replicas(t) {
+			pod := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+			pod.Name = in.Kind.PodName(in.Job.Name, t, i)
+			full.Pods = append(full.Pods, pod)
+		}
+	}
+	full.Status = commonv1.JobStatus{}
+	return TallyOf(&full)
+}
+
 // assign gives each pod to the replica whose name it has.
 func (t *Tally) assign(in *Input) {
 	for _, p := range in.Pods {

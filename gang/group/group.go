@@ -20,6 +20,9 @@ import (
 // Job is what a gang scheduler is told of a job.
 type Job struct {
 	APIVersion, Kind, Namespace, Name string
+	// Group is the name of the job's group, if it is another than GroupName makes: that
+	// of a job whose pods another operator created. They belong to that one for good.
+	Group string
 	// Policy is the job's own scheduling policy; the zero value if it has none.
 	Policy commonv1.SchedulingPolicy
 	// Members are the replica types, in the kind's order.
@@ -59,6 +62,9 @@ type State struct {
 // GroupName is the name of the job's group. It holds the kind, so that two jobs of one name
 // never share a group, and is no longer than a label's value.
 func (j *Job) GroupName() string {
+	if j.Group != "" {
+		return j.Group
+	}
 	name := j.Name + "-" + strings.ToLower(j.Kind)
 	if len(name) <= validation.LabelValueMaxLength {
 		return name

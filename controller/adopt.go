@@ -1,0 +1,84 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+// The cache shows what has the operator's label, so an object that is the job's by its
+// controller and has lost that label, or never had it because another operator made it,
+// is not seen. Such an object is adopted: it gets the label, and from then on it is like
+// any other. Whose it is, its controller's UID says, and nothing else.
+
+// adopt puts the labels of the job on an object that is the job's own, if it is still
+// the one that was read.
+func (c *JobController[J]) adopt(
+	ctx context.Context, job J, kind string, gvk schema.GroupVersionKind, wanted client.Object, there *metav1.PartialObjectMetadata,
+) result {
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": there.UID, "resourceVersion": there.ResourceVersion, "labels": plan.OwnLabels(wanted),
+	}})
+	if err != nil {
+		return result{err: fmt.Errorf("cannot write the labels of %s %s: %w", kind, wanted.GetName(), err)}
+	}
+	o, ok := c.set.cache.newObject(gvk)
+	if !ok {
+		return result{err: fmt.Errorf("cannot adopt %s %s: the scheme does not know %s", kind, wanted.GetName(), gvk)}
+	}
+	o.SetNamespace(there.Namespace)
+	o.SetName(there.Name)
+	err = c.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, body))
+	r := c.updated(job, kind, o, err)
+	if r.done {
+		// What it holds is compared in the next look.
+		return result{adopted: true, stale: true}
+	}
+	return r
+}
+
+// adoptable completes what the cache shows of the further objects of a job that another
+// operator ran until now: it may have left some without our labels, also of a job that
+// is suspended or has finished and creates nothing any more. They are read once, by the
+// names of those that the job has while it runs.
+func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input, found map[childName]client.Object) error {
+	if c.set.keeper == nil || !in.TakenOver() {
+		return nil
+	}
+	asNew, ok := job.DeepCopyObject().(J)
+	if !ok {
+		return nil
+	}
+	if parts := c.Controller.Parts(asNew); parts.Status != nil {
+		parts.Status.Conditions = nil
+	}
+	for _, w := range c.wantedObjects(ctx, asNew, in, plan.AllRun(in)) {
+		gvk, err := apiutil.GVKForObject(w, c.Client.Scheme())
+		if err != nil || found[childName{gvk.Kind, w.GetName()}] != nil {
+			continue
+		}
+		o, ok := c.set.cache.newObject(gvk)
+		if !ok {
+			continue
+		}
+		key := client.ObjectKey{Namespace: in.Job.Namespace, Name: w.GetName()}
+		if err := c.APIReader.Get(ctx, key, o); apierrors.IsNotFound(err) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("cannot read %s %s of the job that was taken over: %w", gvk.Kind, key, err)
+		}
+		if metav1.IsControlledBy(o, job) {
+			found[childName{gvk.Kind, o.GetName()}] = o
+		}
+	}
+	return nil
+}

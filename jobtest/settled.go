@@ -36,7 +36,7 @@ func (m *monitor) settled(ctx context.Context) {
 				p = w.processes[i]
 			}
 			for _, job := range w.jobs.all() {
-				m.probing = !w.parts(job).Status.IsTrue(commonv1.JobStalled) // one that is keeps trying
+				m.probing = !obstructed(w.parts(job).Status) // one that is keeps trying
 				p.reconcile(ctx, client.ObjectKeyFromObject(job))
 			}
 			w.processes[i] = nil
@@ -199,9 +199,10 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 		!w.now.Before(status.StartTime.Add(time.Duration(*limit)*time.Second)) {
 		w.violatef("P7", "job %s started at %v and goes on, activeDeadlineSeconds is %d", job.GetName(), status.StartTime, *limit)
 	}
-	if status.IsTrue(commonv1.JobStalled) {
+	if obstructed(status) {
 		return
 	}
+	m.checkTold(job, pods)
 	byName := map[string]*corev1.Pod{}
 	for _, pod := range pods {
 		byName[pod.Name] = pod
@@ -371,7 +372,7 @@ func (m *monitor) checkServices(job client.Object, services []client.Object) {
 // they must not be forgotten.
 func (m *monitor) checkRestarts(job client.Object) {
 	l, status := m.ledger(job.GetUID()), m.w.parts(job).Status
-	if l.touched || status.IsTrue(commonv1.JobStalled) {
+	if l.touched || obstructed(status) {
 		return
 	}
 	reported, recreated := int64(0), recreations(status)

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -245,7 +246,18 @@ func (c *JobController[J]) tell(job J, list []plan.Event) {
 		if len(note) > maxNote {
 			note = note[:maxNote] + " ..."
 		}
-		c.Recorder.Eventf(job, nil, kind, e.Reason, "Reconcile", "%s", note)
+		c.Recorder.Eventf(job, related(job, e.Pod), kind, e.Reason, "Reconcile", "%s", note)
+	}
+}
+
+// related is the pod that an event is about. It keeps events of different pods apart: a
+// recorder counts up the first of those that differ in their notes alone.
+func related(job client.Object, pod plan.PodRef) runtime.Object {
+	if pod.Name == "" {
+		return nil
+	}
+	return &corev1.ObjectReference{
+		APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Pod", Namespace: job.GetNamespace(), Name: pod.Name, UID: pod.UID,
 	}
 }
 

@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/plan"
 )
 
 // gate is an API server that answers no event before it is told to.
@@ -61,5 +66,62 @@ func TestEventsComeAFewAtATime(t *testing.T) {
 	}
 	if len(seen) != all {
 		t.Errorf("each event is written once: %d of %d pods have one", len(seen), all)
+	}
+}
+
+// shelf is an API server that keeps the events that are created.
+type shelf struct {
+	events.EventSink
+
+	created chan *eventsv1.Event
+}
+
+func (s *shelf) Create(_ context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+	s.created <- e
+	return e, nil
+}
+
+func (s *shelf) Patch(_ context.Context, e *eventsv1.Event, _ []byte) (*eventsv1.Event, error) {
+	s.created <- &eventsv1.Event{Note: "counted up: " + e.Note}
+	return e, nil
+}
+
+// TestEventsOfDifferentPodsStayApart: recorders count up the first of the events that
+// differ in their notes alone, so that the second pod's exit code would be told nowhere.
+func TestEventsOfDifferentPodsStayApart(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := testv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	s := &shelf{created: make(chan *eventsv1.Event, 10)}
+	r := newRecorder(s, scheme, "test")
+	defer r.broadcaster.Shutdown()
+	c := &JobController[*testv1.TestJob]{Recorder: r}
+	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Name: "job", Namespace: "ns", UID: "job-uid", ResourceVersion: "7"}}
+	exited := func(pod, uid, code string) plan.Event {
+		return plan.Event{
+			Warning: true, Reason: "ExitedWithCode", Message: "Pod: ns." + pod + " exited with code " + code, Pod: plan.PodRef{Name: pod, UID: types.UID(uid)},
+		}
+	}
+	c.tell(job, []plan.Event{
+		exited("job-worker-0", "a", "1"), exited("job-worker-1", "b", "137"), exited("job-worker-0", "c", "2"),
+		{Reason: "TestJobRestarting", Message: "of no pod"},
+	})
+	got := map[string]*corev1.ObjectReference{}
+	for range 4 {
+		e := <-s.created
+		got[e.Note] = e.Related
+	}
+	ref := func(name, uid string) *corev1.ObjectReference {
+		return &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: "ns", Name: name, UID: types.UID(uid)}
+	}
+	want := map[string]*corev1.ObjectReference{
+		"Pod: ns.job-worker-0 exited with code 1":   ref("job-worker-0", "a"),
+		"Pod: ns.job-worker-1 exited with code 137": ref("job-worker-1", "b"),
+		"Pod: ns.job-worker-0 exited with code 2":   ref("job-worker-0", "c"),
+		"of no pod": nil,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("each event names its pod (-want +got):\n%s", diff)
 	}
 }

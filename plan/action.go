@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -219,6 +220,30 @@ type Event struct {
 	Warning bool
 	// Reason is a word for machines, Message is for people.
 	Reason, Message string
+	// Pod is the pod that it is about, or the first of several. Recorders merge events of
+	// a job that differ in nothing but their message: so that those of different pods stay
+	// apart, the shell names the pod as the related object.
+	Pod PodRef
+}
+
+// PodRef names a pod of a job. The UID is empty if it is not known.
+type PodRef struct {
+	Name string
+	UID  types.UID
+}
+
+func refTo(p *corev1.Pod) PodRef { return PodRef{Name: p.Name, UID: p.UID} }
+
+// podOf is the pod that an action is about, or nothing.
+func podOf(a Action) PodRef {
+	switch a := a.(type) {
+	case CreatePod:
+		return PodRef{Name: a.Name}
+	case DeletePod:
+		return PodRef{Name: a.Name, UID: a.UID}
+	default:
+		return PodRef{}
+	}
 }
 
 func (e Event) String() string {

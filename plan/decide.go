@@ -139,6 +139,13 @@ func (d *decision) event(warning bool, reason, message string) {
 	d.plan.Events = append(d.plan.Events, Event{Warning: warning, Reason: reason, Message: message})
 }
 
+// eventsAreAbout names the pod that the events from the n-th on are about.
+func (d *decision) eventsAreAbout(n int, pod PodRef) {
+	for i := range d.plan.Events[n:] {
+		d.plan.Events[n+i].Pod = pod
+	}
+}
+
 // wakeAt asks for another look at a time, unless an earlier one is asked for.
 func (d *decision) wakeAt(at time.Time) {
 	after := max(at.Sub(d.in.Now), time.Millisecond)

@@ -19,6 +19,7 @@ const maxMessage = 256
 // is recorded once.
 func (d *decision) record(failed []failedReplica) {
 	status := &d.plan.Status
+	var exits []*failedReplica
 	for i := range failed {
 		slot, f := failed[i].slot, &failed[i].failure
 		entry := commonv1.ReplicaFailure{
@@ -28,13 +29,32 @@ func (d *decision) record(failed []failedReplica) {
 		entry.Message = strings.ToValidUTF8(entry.Message, "")
 		if f.exitCode != 0 {
 			entry.ExitCode = &f.exitCode
-			d.event(true, "ExitedWithCode", fmt.Sprintf("Pod: %s.%s exited with code %d", d.in.Job.Namespace, slot.pod.Name, f.exitCode))
+			exits = append(exits, &failed[i])
 		}
 		status.Failures = append(status.Failures, entry)
 	}
+	d.tellExits(exits)
 	if extra := len(status.Failures) - commonv1.MaxFailures; extra > 0 {
 		status.Failures = slices.Clone(status.Failures[extra:])
 	}
+}
+
+// tellExits tells of exit codes: one event for one pod, and one for many.
+func (d *decision) tellExits(exits []*failedReplica) {
+	if len(exits) == 0 {
+		return
+	}
+	first := exits[0]
+	message := fmt.Sprintf("Pod: %s.%s exited with code %d", d.in.Job.Namespace, first.slot.pod.Name, first.failure.exitCode)
+	if len(exits) > 1 {
+		list := make([]string, 0, len(exits))
+		for _, f := range exits {
+			list = append(list, fmt.Sprintf("%s with code %d", f.slot.pod.Name, f.failure.exitCode))
+		}
+		message = fmt.Sprintf("%d pods exited with an error: %s", len(exits), andMore(list))
+	}
+	d.event(true, "ExitedWithCode", message)
+	d.eventsAreAbout(len(d.plan.Events)-1, refTo(first.slot.pod))
 }
 
 // failedMessage says why the job failed: what ended it, and the replica to look at.

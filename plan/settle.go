@@ -133,6 +133,7 @@ func wantsCreate(actions []Action) bool {
 // the job, unless the job had such objects before: then something else has changed,
 // and what runs goes on running.
 func (d *decision) obstructed(f *Failure) {
+	defer d.eventsAreAbout(len(d.plan.Events), podOf(f.Action))
 	verb := verbOf(f.Action)
 	message := fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
 	if f.Obstacle == Invalid && verb == verbCreate && !d.hadPodsLike(f.Action) {
@@ -211,13 +212,17 @@ func (o *Outcome) Events() []Event {
 		{o.PodsDeleted, "SuccessfulDeletePod", "Deleted", "pod"},
 		{o.ServicesDeleted, "SuccessfulDeleteService", "Deleted", "service"},
 	} {
-		switch len(e.names) {
-		case 0:
-		case 1:
-			events = append(events, Event{Reason: e.reason, Message: fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0])})
-		default:
-			events = append(events, Event{Reason: e.reason, Message: fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind)})
+		if len(e.names) == 0 {
+			continue
 		}
+		event := Event{Reason: e.reason, Message: fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0])}
+		if len(e.names) > 1 {
+			event.Message = fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind)
+		}
+		if e.kind == "pod" {
+			event.Pod = PodRef{Name: e.names[0]}
+		}
+		events = append(events, event)
 	}
 	switch len(o.Adopted) {
 	case 0:

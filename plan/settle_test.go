@@ -137,12 +137,12 @@ func TestOutcomeEvents(t *testing.T) {
 	}
 	want := []plan.Event{
 		{Reason: "SuccessfulCreateService", Message: "Created service: s"},
-		{Reason: "SuccessfulCreatePod", Message: "Created 3 pods"},
-		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d"},
+		{Reason: "SuccessfulCreatePod", Message: "Created 3 pods", Pod: plan.PodRef{Name: "a"}},
+		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d", Pod: plan.PodRef{Name: "d"}},
 		{Reason: "SuccessfulDeleteService", Message: "Deleted 2 services"},
 	}
 	if diff := cmp.Diff(want, o.Events()); diff != "" {
-		t.Errorf("one event per verb and kind (-want +got):\n%s", diff)
+		t.Errorf("one event per verb and kind, and the first pod that it is about (-want +got):\n%s", diff)
 	}
 	if events := (&plan.Outcome{}).Events(); len(events) > 0 {
 		t.Errorf("nothing was done, and told: %v", events)

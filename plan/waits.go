@@ -39,6 +39,8 @@ type wait struct {
 	// reason is the ending of the reason; why is the message, or "" if the job does not
 	// wait for that.
 	reason, why string
+	// pod is the first of those that wait, if they are pods.
+	pod PodRef
 	// since is when the wait began; patience is how long it may take.
 	since    time.Time
 	patience time.Duration
@@ -84,7 +86,9 @@ func waits(d *decision) bool {
 	case d.in.Now.Before(steady):
 		d.wakeAt(steady)
 	default:
+		n := len(d.plan.Events)
 		d.become(commonv1.JobStalled, d.reason(next.reason), next.why)
+		d.eventsAreAbout(n, next.pod)
 	}
 	return false
 }
@@ -99,7 +103,7 @@ func (d *decision) saysItWaits() bool {
 // gangWaits says why the gang waits.
 func (d *decision) gangWaits() wait {
 	why, since := d.gangWaitsFor()
-	return wait{reasonGangWaits, why, since, waitPatience}
+	return wait{reason: reasonGangWaits, why: why, since: since, patience: waitPatience}
 }
 
 // leavingWaits says which pods were deleted and do not go. As long as one is there, no
@@ -123,6 +127,9 @@ func (d *decision) leavingWaits() wait {
 		name := s.pod.Name
 		if s.pod.Spec.NodeName != "" {
 			name += " on node " + s.pod.Spec.NodeName
+		}
+		if len(names) == 0 {
+			w.pod = refTo(s.pod)
 		}
 		names, advice = append(names, name), orDefault(advice, what)
 	})
@@ -168,6 +175,9 @@ func (d *decision) roomWaits() wait {
 			return
 		}
 		if c := unschedulable(s.pod); c != nil {
+			if len(names) == 0 {
+				w.pod = refTo(s.pod)
+			}
 			names, why = append(names, s.pod.Name), orDefault(why, c.Message)
 			w.since = earliest(w.since, c.LastTransitionTime.Time)
 		}

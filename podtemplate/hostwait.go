@@ -11,23 +11,37 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// HostWait is an init container that holds a replica back until the name of another
-// one resolves. The zero value is ready for use.
+// HostWait is an init container that holds a replica back until another one is there.
+// The zero value is ready for use.
+//
+// The other one is there when it answers at its address, be it to refuse a connection: it
+// is only not ready yet then, and a client that tries again finds it. A name that resolves
+// is not enough, because a cache of the DNS may still have the address of the pod that it
+// replaces, where nobody answers. But if nobody answers for some 40 seconds, longer than
+// such a cache, the name is believed: what is asked may not be let through.
 type HostWait struct {
 	// Name is the name of the container. A pod template that has an init container of
 	// that name keeps its own instead. Default: wait-for-host.
 	Name string
-	// Image is its image, which needs sh and nslookup. Default: alpine:3.10.
+	// Image is its image, which needs sh and nc, of whatever make: BusyBox has two, and
+	// an image has one or the other. Without nc, getent or nslookup does, and a name that
+	// resolves is enough. Default: alpine:3.10.
 	Image string
+	// Port is the port that is asked. Default: 1, where the answer is a refusal.
+	Port int32
 	// MaxTries is how often it looks, every two seconds, before the pod fails.
 	// Default: 100.
 	MaxTries int
 	// Template takes the place of the container: a Go template that makes a YAML list
-	// of containers. It can use .MasterAddr (the host), .InitContainerImage and
-	// .MaxTries. Default: one container with a small share of CPU and memory.
+	// of containers. It can use .MasterAddr (the host), .MasterPort, .InitContainerImage
+	// and .MaxTries. Default: one container with a small share of CPU and memory.
 	Template string
 }
 
+// hostWait is the template that is used by default. It finds out first whether its nc has
+// the options with which it says why it cannot connect. The other make says so without,
+// but waits until the other side closes the connection; so it is stopped after a while,
+// and then there was one.
 const hostWait = `
 - image: {{.InitContainerImage}}
   imagePullPolicy: IfNotPresent
@@ -35,12 +49,30 @@ const hostWait = `
   - sh
   - -c
   - |
+    host={{.MasterAddr}} port={{.MasterPort}} options="-vvz -w 2" silent=0
+    command -v nc >/dev/null || nc() {
+      { getent hosts $host || nslookup $host | grep -A 2 ^Name: | grep ^Address; } >/dev/null 2>&1 || { echo "no address"; false; }
+    }
+    case $(nc $options 127.0.0.1 1 </dev/null 2>&1) in *option*) options="-w 2";; esac
+    ask() {
+      nc $options $host $port </dev/null 2>&1 & asking=$!
+      { sleep 5; kill $asking; } >/dev/null 2>&1 & limit=$!
+      wait $asking; code=$?
+      kill $limit 2>/dev/null
+      return $code
+    }
     for try in $(seq {{.MaxTries}}); do
-      if nslookup {{.MasterAddr}}; then exit 0; fi
-      echo "{{.MasterAddr}} has no address yet (try $try of {{.MaxTries}})"
+      said=$(ask); code=$?
+      case "$code $said" in
+      "0 "*|"143 "*|*refused*) exit 0;;
+      *address*|*resol*|*getaddrinfo*|*known*) silent=0;;
+      *) silent=$((silent + 1));;
+      esac
+      if [ $silent = 20 ]; then break; fi
+      echo "$host does not answer yet (try $try of {{.MaxTries}}): $said"
       sleep 2
     done
-    exit 1
+    [ $silent != 0 ]
   resources:
     limits: {cpu: 100m, memory: 20Mi}
     requests: {cpu: 50m, memory: 10Mi}
@@ -54,10 +86,10 @@ func (w HostWait) Containers(host string) ([]corev1.Container, error) {
 	}
 	var list strings.Builder
 	err = t.Execute(&list, map[string]any{
-		"MasterAddr": host, "InitContainerImage": cmp.Or(w.Image, "alpine:3.10"), "MaxTries": cmp.Or(w.MaxTries, 100),
+		"MasterAddr": host, "MasterPort": cmp.Or(w.Port, 1), "InitContainerImage": cmp.Or(w.Image, "alpine:3.10"), "MaxTries": cmp.Or(w.MaxTries, 100),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("it can use .MasterAddr, .InitContainerImage and .MaxTries only: %w", err)
+		return nil, fmt.Errorf("it can use .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries only: %w", err)
 	}
 	var containers []corev1.Container
 	if err := yaml.UnmarshalStrict([]byte(list.String()), &containers); err != nil {

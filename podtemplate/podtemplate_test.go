@@ -242,8 +242,8 @@ func TestHostWait(t *testing.T) {
 		},
 		"Template": {
 			reason: "a template can make several containers",
-			wait:   podtemplate.HostWait{Template: "[{name: a, image: '{{.MasterAddr}}'}, {name: b, image: '{{.MaxTries}}'}]"},
-			want:   []string{"a=leader", "b=100"},
+			wait:   podtemplate.HostWait{Template: "[{name: a, image: '{{.MasterAddr}}'}, {name: b, image: '{{.MaxTries}}'}, {name: c, image: '{{.MasterPort}}'}]"},
+			want:   []string{"a=leader", "b=100", "c=1"},
 		},
 		"NoTemplate": {
 			reason: "a template that cannot be read is an error that shows it",
@@ -253,7 +253,7 @@ func TestHostWait(t *testing.T) {
 		"Unknown": {
 			reason: "and so is one that wants more than there is",
 			wait:   podtemplate.HostWait{Template: "- name: '{{.Worker}}'"},
-			fails:  "it can use .MasterAddr, .InitContainerImage and .MaxTries only",
+			fails:  "it can use .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries only",
 		},
 		"NoList": {
 			reason: "and so is one that makes no containers",

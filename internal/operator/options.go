@@ -127,9 +127,9 @@ func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 	f.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "the `namespace` of the lease (default: the operator's own; outside of a cluster --namespace, or \"default\")")
 	f.Float64Var(&o.qps, "kube-api-qps", 0, "how many requests a second go to the API server; 0 leaves it to the server, which treats its clients fairly by itself")
 	f.IntVar(&o.burst, "kube-api-burst", 0, "how many requests may exceed --kube-api-qps for a moment (default twice as many)")
-	f.StringVar(&o.pytorchImage, "pytorch-init-container-image", "alpine:3.10", "the `image` of the init container in which Workers of PyTorchJobs wait for their Master; it needs sh and nslookup")
+	f.StringVar(&o.pytorchImage, "pytorch-init-container-image", "alpine:3.10", "the `image` of the init container in which Workers of PyTorchJobs wait for their Master; it needs sh and nc")
 	f.StringVar(&o.pytorchTemplateFile, "pytorch-init-container-template-file", defaultTemplateFile,
-		"a `file` with a Go template that makes a YAML list of containers in place of that init container, with .MasterAddr, .InitContainerImage and .MaxTries; the default need not be there")
+		"a `file` with a Go template that makes a YAML list of containers in place of that init container, with .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries; the default need not be there")
 	f.IntVar(&o.pytorchMaxTries, "pytorch-init-container-max-tries", 100, "how often that init container looks for the Master, every two seconds")
 	f.StringVar(&o.mpiImage, "mpi-kubectl-delivery-image", "mpioperator/kubectl-delivery:latest", "the `image` of the init container that brings kubectl to the launchers of MPIJobs")
 	o.log.flags(f)

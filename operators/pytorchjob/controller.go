@@ -18,7 +18,7 @@
 // metrics the job has a HorizontalPodAutoscaler (see package autoscale).
 //
 // In jobs with a Master each Worker has an init container "init-pytorch" that waits
-// until the Master's name resolves. A template that has an init container of that
+// until the Master answers at its address (see podtemplate.HostWait). A template that has an init container of that
 // name keeps its own instead, and the annotation [InitContainerAnnotation] "none" on
 // the job leaves it out.
 //
@@ -48,8 +48,8 @@ const InitContainerAnnotation = "pytorch.kubeflow.org/init-container"
 
 // Controller is what is special about PyTorchJobs.
 type Controller struct {
-	// InitContainer is what holds Workers back until the name of the Master resolves.
-	// Its default name is init-pytorch.
+	// InitContainer is what holds Workers back until the Master is there. Its default
+	// name is init-pytorch, its default port the Master's.
 	InitContainer podtemplate.HostWait
 }
 
@@ -96,7 +96,7 @@ func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r controller.Repl
 		return nil
 	}
 	wait := c.InitContainer
-	wait.Name = cmp.Or(wait.Name, "init-pytorch")
+	wait.Name, wait.Port = cmp.Or(wait.Name, "init-pytorch"), cmp.Or(wait.Port, port(job, master))
 	return wait.Apply(template, host(job, master))
 }
 

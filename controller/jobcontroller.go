@@ -154,6 +154,9 @@ func (c *JobController[J]) lookForRivals(ctx context.Context, job J) {
 		return
 	}
 	c.set.metrics.rivals.WithLabelValues(c.set.metrics.framework).Inc()
+	if seen.rival {
+		c.set.rivals.report(c.set.rivals.reason(c.Clock.Now()))
+	}
 	if seen.fresh {
 		log.FromContext(ctx).Error(nil, "Two controllers run the same jobs", "reason", rivalMessage(seen.manager))
 	}

@@ -82,7 +82,21 @@ func (r *Readiness) Check(*http.Request) error {
 	if len(all) == 0 {
 		return nil
 	}
+	if len(r.waits) == 1 && errors.Is(r.waits[waitsForRival], errRival) {
+		return errors.New(all[0]) // The jobs are run, only not by this controller alone.
+	}
 	return fmt.Errorf("jobs of this kind are not run: %s", strings.Join(all, "; "))
+}
+
+// What a controller waits for that it does not watch.
+const (
+	waitsForSchema = "schema"
+	waitsForRival  = "status"
+)
+
+func isOutdated(err error) bool {
+	_, ok := errors.AsType[outdatedError](err)
+	return ok
 }
 
 // reasonOf is an error in one word, for a metric.
@@ -92,6 +106,10 @@ func reasonOf(err error) string {
 		return "NoCRD"
 	case errors.Is(err, errStarting):
 		return "Starting"
+	case errors.Is(err, errRival):
+		return reasonRival
+	case isOutdated(err):
+		return reasonCRDOutdated
 	case errors.Is(err, errReading):
 		return "Reading"
 	case reason != "":

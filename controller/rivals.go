@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -8,6 +10,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -27,6 +31,8 @@ const (
 // its controller before, and whoever writes once mends something by hand.
 type rivals struct {
 	own string
+	// report tells the probe of the process about them, nil that there are none.
+	report func(error)
 
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]*rivalry
@@ -46,7 +52,7 @@ type rivalry struct {
 }
 
 func newRivals(own string) *rivals {
-	return &rivals{own: own, jobs: map[types.NamespacedName]*rivalry{}}
+	return &rivals{own: own, report: func(error) {}, jobs: map[types.NamespacedName]*rivalry{}}
 }
 
 // wrote notes that this controller has written the status of a job, which is as the API
@@ -117,13 +123,28 @@ func (r *rivals) see(job client.Object, now time.Time) *sighting {
 func byHand(manager string) bool { return strings.HasPrefix(manager, "kubectl") }
 
 // reason says who runs the same jobs, or nothing.
-func (r *rivals) reason(now time.Time) string {
+func (r *rivals) reason(now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !now.Before(r.until) {
-		return ""
+		return nil
 	}
-	return rivalMessage(r.manager) + "; last seen in " + r.job
+	return fmt.Errorf("%w: %s; last seen in %s", errRival, rivalMessage(r.manager), r.job)
+}
+
+// errRival is why a kind is not ready whose jobs another controller runs, too.
+var errRival = errors.New("two controllers run the same jobs")
+
+// rivalWatch is a manager.Runnable that tells the probe when a rival has gone.
+type rivalWatch struct {
+	rivals *rivals
+	clock  clock.PassiveClock
+}
+
+// Start implements manager.Runnable.
+func (w rivalWatch) Start(ctx context.Context) error {
+	wait.UntilWithContext(ctx, func(context.Context) { w.rivals.report(w.rivals.reason(w.clock.Now())) }, time.Minute)
+	return nil
 }
 
 func rivalMessage(manager string) string {

@@ -1,13 +1,18 @@
 package controller
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -93,11 +98,11 @@ func TestRivals(t *testing.T) {
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(sighting{})); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			if why := r.reason(now); (why != "") != tc.alarm {
-				t.Errorf("%s: the probe is told %q", tc.reason, why)
+			if why := r.reason(now); (why != nil) != tc.alarm {
+				t.Errorf("%s: the probe is told %v", tc.reason, why)
 			}
-			if why := r.reason(now.Add(rivalRemembered)); why != "" {
-				t.Errorf("a controller that writes no more is spoken of for ever: %q", why)
+			if why := r.reason(now.Add(rivalRemembered)); why != nil {
+				t.Errorf("a controller that writes no more is spoken of for ever: %v", why)
 			}
 			job.UID = "2"
 			if s := r.see(job, now); s != nil {
@@ -108,6 +113,70 @@ func TestRivals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadinessOfRivals checks that the probe says that another controller runs the same
+// jobs, and that a CRD is older than the operator, each with a reason of its own, until
+// that has passed.
+func TestReadinessOfRivals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		ready, err := NewReadiness(registry, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reasons := func() []string {
+			families, err := registry.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out []string
+			for _, f := range families {
+				for _, m := range f.GetMetric() {
+					for _, l := range m.GetLabel() {
+						if l.GetName() == "reason" {
+							out = append(out, l.GetValue())
+						}
+					}
+				}
+			}
+			return out
+		}
+		ready.Waits("start", nil)
+		r := newRivals("ours")
+		r.report = func(why error) { ready.Waits(waitsForRival, why) }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- rivalWatch{rivals: r, clock: clock.RealClock{}}.Start(ctx) }()
+		synctest.Wait()
+		if err := ready.Check(nil); err != nil {
+			t.Errorf("nobody else runs the jobs, and the probe says %v", err)
+		}
+
+		r.manager, r.job, r.until = "manager", "ns/job", time.Now().Add(rivalRemembered)
+		r.report(r.reason(time.Now()))
+		want := `status: two controllers run the same jobs: another controller, "manager", writes the status of the same jobs`
+		if err := ready.Check(nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("the probe says %v, want %s", err, want)
+		}
+		ready.Waits(waitsForSchema, outdatedError("the CRD is older"))
+		if err := ready.Check(nil); err == nil || !strings.HasPrefix(err.Error(), "jobs of this kind are not run: schema: the CRD is older; status: ") {
+			t.Errorf("the probe says %v", err)
+		}
+		if diff := cmp.Diff([]string{reasonCRDOutdated, reasonRival}, reasons()); diff != "" {
+			t.Errorf("the reasons of the metric (-want +got):\n%s", diff)
+		}
+		ready.Waits(waitsForSchema, nil)
+		time.Sleep(rivalRemembered + time.Minute)
+		synctest.Wait()
+		if err := ready.Check(nil); err != nil {
+			t.Errorf("the other controller has stopped, and the probe says %v", err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the end of the manager is an error: %v", err)
+		}
+	})
 }
 
 // TestStatusManagersAreKept checks that of the managed fields a cache keeps who wrote a

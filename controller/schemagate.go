@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -191,7 +190,7 @@ func (g *schemaGate) settle(why string) {
 		g.report(nil)
 		g.log.Info("The CustomResourceDefinition is that of this version now; its jobs are run", "crd", g.crd)
 	default:
-		g.report(errors.New(why))
+		g.report(outdatedError(why))
 		g.log.Error(nil, "Jobs of a kind are not run", "crd", g.crd, "reason", why)
 		crd := &metav1.PartialObjectMetadata{}
 		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
@@ -224,6 +223,11 @@ func (g *schemaGate) holds(job client.Object, finished bool) (time.Duration, boo
 	}
 	return 0, false
 }
+
+// outdatedError is why a kind is not ready whose CRD is older than the operator.
+type outdatedError string
+
+func (e outdatedError) Error() string { return string(e) }
 
 func (g *schemaGate) tell(about runtime.Object, why string) {
 	g.recorder.Eventf(about, nil, corev1.EventTypeWarning, reasonCRDOutdated, "Reconcile", "%s", strings.ToUpper(why[:1])+why[1:])

@@ -177,8 +177,12 @@ func (c *JobController[J]) watchSchema(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	gate.report = func(why error) { c.Readiness.Waits("schema", why) }
+	gate.report = func(why error) { c.Readiness.Waits(waitsForSchema, why) }
 	c.set.gate, w.gate = gate, gate
+	c.set.rivals.report = func(why error) { c.Readiness.Waits(waitsForRival, why) }
+	if err := mgr.Add(rivalWatch{rivals: c.set.rivals, clock: c.Clock}); err != nil {
+		return fmt.Errorf("cannot watch who writes the status of %s: %w", c.set.kind.Name, err)
+	}
 	return nil
 }
 

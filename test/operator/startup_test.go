@@ -48,6 +48,7 @@ func TestCluster(t *testing.T) {
 
 	const command = "kubectl apply --server-side --force-conflicts -f config/crd/kubeflow.org_xgboostjobs.yaml"
 	p.logs(t, command)
+	p.notReady(t, "xgboostjob", command)
 	event(t, "CustomResourceDefinition", "xgboostjobs.kubeflow.org", "CRDOutdated")
 	event(t, "XGBoostJob", "xgboostjob", "CRDOutdated")
 	pods := &corev1.PodList{}
@@ -98,6 +99,7 @@ func TestCluster(t *testing.T) {
 		}
 		return nil
 	})
+	p.notReady(t, "tfjob", `two controllers run the same jobs: another controller, "manager", writes the status of the same jobs`)
 	p.logs(t, `another controller, \"manager\", writes the status of the same jobs`)
 	p.ends(t)
 	if log := p.log(); strings.Contains(log, "forbidden") || strings.Contains(log, "DATA RACE") {

@@ -48,7 +48,7 @@ func (c *JobController[J]) created(ctx context.Context, job J, in *plan.Input, k
 // failed is the result of a write that the API server did not do.
 func failed(verb, kind string, o client.Object, err error) result {
 	if what, message := obstacle(err, o); what != "" {
-		return result{obstacle: what, message: message}
+		return result{obstacle: what, message: message, invalid: err, made: o}
 	}
 	return result{err: fmt.Errorf("cannot %s %s %s/%s: %w", verb, kind, o.GetNamespace(), o.GetName(), err)}
 }

@@ -37,7 +37,9 @@ func (c *JobController[J]) carryOut(
 			end++
 		}
 		group := actions[start:end]
-		results := slowStart(len(group), width, step.Deletes(), func(i int) result { return c.do(ctx, job, in, group[i]) })
+		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
+			return c.whoseMistake(ctx, job, in, group[i], c.do(ctx, job, in, group[i]))
+		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
 		before := len(outcome.Failures)
 		if err := collect(&outcome, group, results); err != nil {
@@ -64,6 +66,10 @@ type result struct {
 	obstacle plan.Obstacle
 	message  string
 	err      error
+	// invalid is what the API server says of an object that is not valid, and made is
+	// that object as it was sent.
+	invalid error
+	made    client.Object
 }
 
 // general tells whether the action failed for a reason that others will meet too.

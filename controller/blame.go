@@ -1,0 +1,110 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// notFromUser is what a job says of an object that is not valid because of the
+// operator's own code.
+const notFromUser = "%s: the operator wrote that, not the job: please report it to the operator's author"
+
+// whoseMistake finds out who made a mistake that the API server found in an object: the
+// user's fails the job, the operator's only stalls it. Nothing is asked as long as no
+// object is invalid.
+func (c *JobController[J]) whoseMistake(ctx context.Context, job J, in *plan.Input, a plan.Action, r result) result {
+	if r.obstacle != plan.Invalid || r.invalid == nil {
+		return r
+	}
+	var written func(*plan.Input) client.Object
+	switch a := a.(type) {
+	case plan.CreatePod:
+		written = func(in *plan.Input) client.Object {
+			return plan.NewPod(in, a, in.Replicas[a.Type].Template.DeepCopy())
+		}
+	case plan.CreateService:
+		written = func(in *plan.Input) client.Object { return plan.NewService(in, a) }
+	case plan.UpdateService:
+		written = func(in *plan.Input) client.Object { return plan.NewService(in, a.CreateService) }
+	case plan.CreateObject:
+		return c.operatorsMistake(a.Kind, r)
+	case plan.UpdateObject:
+		return c.operatorsMistake(a.Kind, r)
+	default:
+		return r
+	}
+	asWritten, current, err := c.asWritten(ctx, job, in)
+	switch {
+	case err != nil:
+		return result{err: err}
+	case !current:
+		return result{stale: true}
+	case fromUser(r.made, written(asWritten), r.invalid):
+		return r
+	default:
+		return c.operatorsMistake("", r)
+	}
+}
+
+// operatorsMistake is the result of a mistake that the operator made. What it makes for
+// a gang scheduler it makes of a few fields of the job, which may be what is wrong.
+func (c *JobController[J]) operatorsMistake(kind string, r result) result {
+	r.obstacle = plan.Broken
+	says := notFromUser
+	if g := c.set.gang; g != nil && slices.ContainsFunc(g.kinds, func(k schema.GroupVersionKind) bool { return k.Kind == kind }) {
+		says = "%s: the operator makes it of runPolicy.schedulingPolicy and the replicas of the job: correct these, or report it to the operator's author"
+	}
+	r.message = fmt.Sprintf(says, r.message)
+	return r
+}
+
+// asWritten is a job as its user wrote it, with the library's defaults, but without what
+// the author's own code makes of it. It is read again, which only happens to a job that
+// cannot go on anyway. It reports whether that is still the job that was looked at.
+func (c *JobController[J]) asWritten(ctx context.Context, job J, in *plan.Input) (*plan.Input, bool, error) {
+	fresh, err := newJob[J]()
+	if err != nil {
+		return nil, false, err
+	}
+	if err := c.APIReader.Get(ctx, client.ObjectKeyFromObject(job), fresh); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, false, nil
+		}
+		return nil, false, fmt.Errorf("cannot read %s %s: %w", in.Kind.Name, client.ObjectKeyFromObject(job), err)
+	}
+	if fresh.GetUID() != job.GetUID() || fresh.GetGeneration() != job.GetGeneration() {
+		return nil, false, nil
+	}
+	parts := c.Controller.Parts(fresh)
+	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
+	out := *in
+	out.RunPolicy, out.Replicas = *parts.RunPolicy, make(map[commonv1.ReplicaType]*commonv1.ReplicaSpec, len(in.Replicas))
+	for t := range in.Replicas {
+		if out.Replicas[t] = parts.Replicas[t]; out.Replicas[t] == nil {
+			out.Replicas[t] = &commonv1.ReplicaSpec{} // The author's Default added the whole type.
+		}
+	}
+	return &out, true, nil
+}
+
+// fromUser reports whether what an API server finds wrong in an object is as the user
+// of the job wrote it.
+func fromUser(made, written client.Object, invalid error) bool {
+	answer, ok := errors.AsType[*apierrors.StatusError](invalid)
+	if !ok || answer.ErrStatus.Details == nil {
+		return false
+	}
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(made)
+	w, werr := runtime.DefaultUnstructuredConverter.ToUnstructured(written)
+	return err == nil && werr == nil && plan.FromUser(m, w, answer.ErrStatus.Details.Causes)
+}

@@ -82,6 +82,7 @@ func chain() []policy {
 		frozen,       // the user's mistake came with an edit: touch nothing
 		failures,     // failed replicas: restart them or fail the job
 		running,      // conditions Running and Restarting
+		noVerdict,    // all has ended, and nobody says what that means
 		surplus,      // remove what the job no longer wants
 		objects,      // keep the kind's further objects
 		gang,         // no pods before the gang scheduler wants to see them

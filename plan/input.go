@@ -33,6 +33,9 @@ type Input struct {
 	// known but its metadata, its status and who manages it: RunPolicy and Replicas say
 	// nothing.
 	Unreadable string
+	// Halted is true when nothing of the job is known but its status, and what the kind's
+	// own code could not spoil. Then only Halt has something to say of it.
+	Halted bool
 	// Warnings are what the kind has to say about the job when it is taken up.
 	Warnings []Event
 	// Status is the job's status as it was read.

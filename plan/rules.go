@@ -1,6 +1,11 @@
 package plan
 
-import commonv1 "github.com/jobkit/jobkit/api/common/v1"
+import (
+	"fmt"
+	"strings"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
 
 // Rules say how the state of a job follows from the states of its replicas. The
 // zero value suits a job whose replicas are all alike: it is running when any
@@ -53,13 +58,29 @@ type Replicas struct {
 	index int32
 }
 
-const everyIndex = -1
+const (
+	everyIndex = -1
+	noIndex    = -2
+)
 
 // All selects all replicas of a type.
 func All(t commonv1.ReplicaType) Replicas { return Replicas{typ: t, index: everyIndex} }
 
-// Index selects one replica of a type.
-func Index(t commonv1.ReplicaType, index int32) Replicas { return Replicas{typ: t, index: index} }
+// Index selects one replica of a type. There is none below 0.
+func Index(t commonv1.ReplicaType, index int32) Replicas {
+	if index < 0 {
+		index = noIndex
+	}
+	return Replicas{typ: t, index: index}
+}
+
+// String says what is selected as the author wrote it.
+func (r Replicas) String() string {
+	if r.index == everyIndex {
+		return fmt.Sprintf("All(%s)", r.typ)
+	}
+	return fmt.Sprintf("Index(%s, %d)", r.typ, r.index)
+}
 
 // Includes tells whether a replica is selected.
 func (r Replicas) Includes(t commonv1.ReplicaType, index int32) bool {
@@ -80,6 +101,18 @@ func included(rs []Replicas, t commonv1.ReplicaType, index int32) bool {
 type SuccessRule struct {
 	any      bool
 	replicas []Replicas
+}
+
+// String says what the rule asks for as the author wrote it.
+func (r SuccessRule) String() string {
+	of := make([]string, 0, len(r.replicas))
+	for _, s := range r.replicas {
+		of = append(of, s.String())
+	}
+	if r.any {
+		return "AnyOf(" + strings.Join(of, ", ") + ")"
+	}
+	return "AllOf(" + strings.Join(of, ", ") + ")"
 }
 
 // AllOf holds when every selected replica has succeeded.

@@ -42,7 +42,11 @@ func TestRules(t *testing.T) {
 		},
 		"RulesAndDefault": {
 			reason: "rules go in place of the default, even where that holds", rules: rules(plan.AllOf(plan.All("Chief"))),
-			phases: map[string]corev1.PodPhase{"master-0": ok, "worker-0": ok, "worker-1": ok}, want: commonv1.JobCreated,
+			phases: map[string]corev1.PodPhase{"master-0": ok, "worker-0": ok, "worker-1": ok}, want: commonv1.JobStalled,
+		},
+		"IndexBelowZero": {
+			reason: "there is no such replica, and it does not stand for all", rules: rules(plan.AllOf(plan.Index(worker, -1))),
+			phases: map[string]corev1.PodPhase{"worker-0": ok, "worker-1": ok}, want: commonv1.JobRunning,
 		},
 		"AnyOf": {
 			reason: "AnyOf holds when one selected replica has succeeded", rules: rules(plan.AnyOf(plan.All(worker))),

@@ -110,7 +110,7 @@ func (o *Outcome) createdAll(actions []Action) bool {
 // process, which does not remember it, may know better.
 func clearStalled(d *decision) bool {
 	switch {
-	case d.in.Unseen || d.saysItWaits():
+	case d.in.Unseen || d.saysItWaits() || d.saysUndecided():
 	case len(d.plan.Actions) > 0:
 		d.plan.Open = true
 	default:
@@ -134,6 +134,9 @@ func wantsCreate(actions []Action) bool {
 // and what runs goes on running.
 func (d *decision) obstructed(f *Failure) {
 	defer d.eventsAreAbout(len(d.plan.Events), podOf(f.Action))
+	if d.saysUndecided() {
+		return // That goes first, or the two would take turns.
+	}
 	verb := verbOf(f.Action)
 	message := fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
 	if f.Obstacle == Invalid && verb == verbCreate && !d.hadPodsLike(f.Action) {
@@ -157,6 +160,23 @@ func broken(d *decision) bool {
 		d.stall(Broken, fmt.Sprintf("%s cannot go on: %s", d.jobName(), d.in.Broken))
 	}
 	return true
+}
+
+// Halt plans what a job says whose specification cannot be read, because the kind's own
+// code fails on it: that it is stalled. All else stays as it is.
+func Halt(in *Input) Plan {
+	d := &decision{in: in, tally: &Tally{}}
+	d.plan.Status = *in.Status.DeepCopy()
+	if in.Job.Deleted || in.foreignManager() || in.Status.Finished() {
+		return d.plan
+	}
+	d.stall(Broken, fmt.Sprintf("%s cannot go on: %s", d.jobName(), in.Broken))
+	d.plan.Status.State = stateOf(&d.plan.Status)
+	if now := in.now(); !sameConditions(&d.plan.Status, &in.Status) {
+		d.plan.Status.LastReconcileTime = &now
+		d.plan.WriteStatus = true
+	}
+	return d.plan
 }
 
 // stall makes the job Stalled, and has it looked at again after the time that it has

@@ -23,7 +23,19 @@ func TestVerdict(t *testing.T) {
 		"Silent": {
 			reason:  "a verdict that says nothing keeps a job going whose rules are met, and that does not run by it",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) },
+			want: []string{created, "Stalled=True TestJobOperatorError: TestJob ns/job cannot end: all its replicas have succeeded, " +
+				"but Judge() says neither that the job has succeeded nor that it has failed: this is a bug of the operator, please report it"}, left: 2,
+		},
+		"SilentWhileOneRuns": {
+			reason:  "it may wait for the last one",
+			happens: func(m *model) { m.end(m.pod("worker-0"), 0) },
 			want:    []string{created}, left: 2,
+		},
+		"RunningWithoutPods": {
+			reason:  "a verdict that says that the job runs has decided",
+			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) },
+			verdict: plan.Verdict{Running: true},
+			want:    []string{created, "Running=True TestJobRunning: TestJob ns/job is running."}, left: 2,
 		},
 		"RunsNoMore": {
 			reason:  "nor does a job whose replicas run; nothing of it restarts",

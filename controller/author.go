@@ -14,8 +14,8 @@ import (
 )
 
 // A panic in the author's code stalls the job that causes it, which says so in a
-// condition, and no other. The functions here are the only ones that call that code,
-// Parts aside: without it there is no status to write into.
+// condition, and no other. The functions here are the only ones that call that code
+// while jobs are looked at.
 
 // ask calls a method of the author, and notes down a panic in it.
 func (c *JobController[J]) ask(ctx context.Context, in *plan.Input, method string, f func()) {
@@ -32,6 +32,37 @@ func panicked(ctx context.Context, method string, p any) error {
 	log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "The operator's own code panicked",
 		"method", method, "stack", string(debug.Stack()))
 	return fmt.Errorf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)
+}
+
+// partsOf has the author say which parts a job has, or says what is wrong with that.
+func (c *JobController[J]) partsOf(ctx context.Context, job J) (Parts, string) {
+	var parts Parts
+	var asked plan.Input
+	c.ask(ctx, &asked, "Parts", func() { parts = c.Controller.Parts(job) })
+	switch {
+	case asked.Broken != "":
+		return parts, asked.Broken
+	case parts.Status == nil:
+		return parts, "the operator's Parts() returned no Status: this is a bug of the operator, please report it"
+	case parts.RunPolicy == nil:
+		return parts, "the operator's Parts() returned no RunPolicy: this is a bug of the operator, please report it"
+	default:
+		return parts, ""
+	}
+}
+
+// halted is what is known of a job whose parts are not: its status, where that was found
+// at set-up.
+func (c *JobController[J]) halted(job J, broken string) (*plan.Input, error) {
+	status := fieldAt[commonv1.JobStatus](job, c.set.statusAt)
+	if status == nil {
+		return nil, fmt.Errorf("%s %s cannot go on: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), broken)
+	}
+	in := &plan.Input{Kind: c.set.kind, Job: identify(job), Status: *status, Broken: broken, Halted: true, Now: c.Clock.Now()}
+	if policy := fieldAt[commonv1.RunPolicy](job, c.set.policyAt); policy != nil {
+		in.RunPolicy = *policy
+	}
+	return in, nil
 }
 
 // askAboutJob has the author say what depends on the job alone.

@@ -23,7 +23,7 @@ const notFromUser = "%s: the operator wrote that, not the job: please report it 
 // user's fails the job, the operator's only stalls it. Nothing is asked as long as no
 // object is invalid.
 func (c *JobController[J]) whoseMistake(ctx context.Context, job J, in *plan.Input, a plan.Action, r result) result {
-	if r.obstacle != plan.Invalid || r.invalid == nil {
+	if r.obstacle != plan.Invalid || !apierrors.IsInvalid(r.invalid) {
 		return r
 	}
 	var written func(*plan.Input) client.Object
@@ -85,7 +85,10 @@ func (c *JobController[J]) asWritten(ctx context.Context, job J, in *plan.Input)
 	if fresh.GetUID() != job.GetUID() || fresh.GetGeneration() != job.GetGeneration() {
 		return nil, false, nil
 	}
-	parts := c.Controller.Parts(fresh)
+	parts, broken := c.partsOf(ctx, fresh)
+	if broken != "" {
+		return nil, false, errors.New(broken)
+	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
 	out := *in
 	out.RunPolicy, out.Replicas = *parts.RunPolicy, make(map[commonv1.ReplicaType]*commonv1.ReplicaSpec, len(in.Replicas))

@@ -98,6 +98,9 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{}, err
 	}
 	c.set.metrics.saw(in)
+	if in.Halted {
+		return c.halt(ctx, job, in)
+	}
 	tally := plan.TallyOf(in)
 	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
 		return reconcile.Result{}, err
@@ -143,7 +146,7 @@ func (c *JobController[J]) conclude(
 
 // finished reports whether the status of a job says that it has ended.
 func (c *JobController[J]) finished(job J) bool {
-	status := c.Controller.Parts(job).Status
+	status := c.set.statusOf(job)
 	return status != nil && status.Finished()
 }
 
@@ -163,6 +166,15 @@ func (c *JobController[J]) lookForRivals(ctx context.Context, job J) {
 	if seen.tell {
 		c.tell(job, []plan.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
 	}
+}
+
+// halt has a job say that nothing more is known of it.
+func (c *JobController[J]) halt(ctx context.Context, job J, in *plan.Input) (reconcile.Result, error) {
+	p := plan.Halt(in)
+	if current, err := c.prove(ctx, job, in, &p); err != nil || !current {
+		return reconcile.Result{RequeueAfter: retryStale}, err
+	}
+	return nextLook(p.RequeueAfter, 0), nil
 }
 
 // nextLook asks for the next look. One that is only there to write a status comes

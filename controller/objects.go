@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,6 +40,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	var wanted []client.Object
 	if c.set.keeper != nil {
 		wanted = c.wantedObjects(ctx, job, in, tally)
+		in.Broken = cmp.Or(in.Broken, c.mistakeIn(wanted))
 	}
 	if in.Broken != "" {
 		return nil, nil // What is there stays as it is.
@@ -64,6 +66,38 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	}
 	slices.SortFunc(out[wantedCount:], func(a, b plan.Object) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	return out, nil
+}
+
+// mistakeIn says what is wrong with the objects that the author wants for a job, or "":
+// what could be neither created nor found again.
+func (c *JobController[J]) mistakeIn(wanted []client.Object) string {
+	names := map[childName]bool{}
+	for _, o := range wanted {
+		if isNil(o) {
+			return "the operator's Objects() wants an object that is nil: leave it out"
+		}
+		gvk, err := apiutil.GVKForObject(o, c.Client.Scheme())
+		if err != nil {
+			return fmt.Sprintf("the operator's Objects() wants a %T, which the scheme does not know: call its AddToScheme", o)
+		}
+		name := childName{gvk.Kind, o.GetName()}
+		switch {
+		case !slices.Contains(c.set.objectKinds, gvk):
+			return fmt.Sprintf("the operator's Objects() wants the %s %q of %s, but ObjectKinds() does not name that kind: add it there",
+				gvk.Kind, o.GetName(), gvk.GroupVersion())
+		case o.GetName() == "":
+			return fmt.Sprintf("the operator's Objects() wants a %s without a name, which would be created again and again: name it after the job", gvk.Kind)
+		case names[name]:
+			return fmt.Sprintf("the operator's Objects() wants the %s %q twice: leave one out, or give it another name", gvk.Kind, o.GetName())
+		}
+		names[name] = true
+	}
+	return ""
+}
+
+// isNil reports whether there is no object, or a pointer to none.
+func isNil(o client.Object) bool {
+	return o == nil || reflect.ValueOf(o).Kind() == reflect.Pointer && reflect.ValueOf(o).IsNil()
 }
 
 // compare sets one object that the author wants beside the one that is there.

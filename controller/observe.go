@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
@@ -36,9 +35,9 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if c.set.defaulter != nil {
 		c.ask(ctx, in, "Default", func() { c.set.defaulter.Default(job) })
 	}
-	parts := c.Controller.Parts(job)
-	if parts.RunPolicy == nil || parts.Status == nil {
-		return nil, reconcile.TerminalError(fmt.Errorf("Parts() of %s returned a nil RunPolicy or Status: point at the job's own fields", c.set.kind.Name))
+	parts, broken := c.partsOf(ctx, job)
+	if broken != "" {
+		return c.halted(job, broken)
 	}
 	if parts.Status.Condition(commonv1.JobCreated) != nil {
 		// A version of before, or training-operator v1, may have taken it up as it is.
@@ -46,12 +45,9 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
 	*in = plan.Input{
-		Broken: in.Broken,
-		Kind:   c.set.kind,
-		Job: plan.Job{
-			Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
-			Generation: job.GetGeneration(), Deleted: job.GetDeletionTimestamp() != nil,
-		},
+		Broken:    in.Broken,
+		Kind:      c.set.kind,
+		Job:       identify(job),
 		RunPolicy: *parts.RunPolicy,
 		Replicas:  parts.Replicas,
 		Status:    *parts.Status,
@@ -76,6 +72,14 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	in.Unseen = len(in.Pods) > pods || len(in.Services) > services
 	in.DeadNodes = c.deadNodes(ctx, in)
 	return in, nil
+}
+
+// identify says which job a job is.
+func identify(job client.Object) plan.Job {
+	return plan.Job{
+		Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
+		Generation: job.GetGeneration(), Deleted: job.GetDeletionTimestamp() != nil,
+	}
 }
 
 // deadNodes finds out which nodes of pods that should be gone are gone themselves,

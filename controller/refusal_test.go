@@ -52,7 +52,7 @@ func TestRefusedWrites(t *testing.T) {
 	}{
 		"UpdateOfAnObject": {
 			call: "update configmap", fail: no, do: func(_ *bench, k *keeper) { k.content = "2" },
-			want: "TestJobInvalid: TestJob ns/job cannot update ConfigMap job-config: HorizontalPodAutoscaler is invalid",
+			want: "TestJobOperatorError: TestJob ns/job cannot update ConfigMap job-config: HorizontalPodAutoscaler is invalid: the operator wrote that, not the job: please report it to the operator's author",
 		},
 		"UpdateOfAService": {
 			call: "update service", fail: answer(http.StatusForbidden, metav1.StatusReasonForbidden, "not now"),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -49,6 +51,11 @@ type settings[J client.Object] struct {
 	cache *cacheLister[J]
 	// jobs reads jobs from the cache.
 	jobs client.Reader
+	// parts is the author's.
+	parts func(J) Parts
+	// statusAt and policyAt are the fields of a job that Parts points at, nil if they are
+	// not simply fields.
+	statusAt, policyAt []int
 	// objectKinds are those of the further objects that the author keeps.
 	objectKinds []schema.GroupVersionKind
 	// gang schedules the pods of a job together; nil if nobody does.
@@ -65,8 +72,10 @@ type settings[J client.Object] struct {
 	judge        Judge[J]
 	warner       Warner[J]
 	keeper       ObjectKeeper[J]
-	// custom names the optional interfaces that the author implements.
-	custom []string
+	// custom names the optional interfaces that the author implements, and mistakes
+	// says which are not quite implemented.
+	custom   []string
+	mistakes []error
 }
 
 // Builder sets the controller up for a reconcile loop of the author's own, and
@@ -219,10 +228,10 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return err
 	}
 	s := &settings[J]{
-		gvk: gvk, kind: kind, memory: newMemory[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
+		gvk: gvk, kind: kind, parts: c.Controller.Parts, memory: newMemory[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
 		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
-	w := &writer[J]{client: c.Client, parts: c.Controller.Parts, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
+	w := &writer[J]{client: c.Client, status: s.statusOf, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
 		return err
 	}
@@ -237,14 +246,9 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	choose(s, c.Controller, "ServiceControl", &s.services)
 	choose(s, c.Controller, "ChildLister", &s.lister)
 	choose(s, c.Controller, "StatusWriter", &s.statusWriter)
-	if s.keeper != nil {
-		for _, o := range s.keeper.ObjectKinds() {
-			gvk, err := apiutil.GVKForObject(o, scheme)
-			if err != nil {
-				return fmt.Errorf("ObjectKinds() of %s names %T, which the scheme does not know: call its AddToScheme: %w", kind.Name, o, err)
-			}
-			s.objectKinds = append(s.objectKinds, gvk)
-		}
+	s.mistakes = append(s.mistakes, checkParts(c.Controller, s), s.keepObjects(scheme), checkRules(c.Controller, s.defaulter, &kind))
+	if err := errors.Join(s.mistakes...); err != nil {
+		return err
 	}
 	if s.gang = gangs; gangs != nil {
 		s.objectKinds = append(s.objectKinds, s.gang.kinds...)
@@ -254,11 +258,39 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	return nil
 }
 
+// keepObjects finds out which further objects the author keeps.
+func (s *settings[J]) keepObjects(scheme *runtime.Scheme) error {
+	if s.keeper == nil {
+		return nil
+	}
+	for _, o := range s.keeper.ObjectKinds() {
+		if isNil(o) {
+			return fmt.Errorf("ObjectKinds() of %s names an object that is nil: give an empty object of the kind, for example &corev1.ConfigMap{}", s.kind.Name)
+		}
+		gvk, err := apiutil.GVKForObject(o, scheme)
+		if err != nil {
+			return fmt.Errorf("ObjectKinds() of %s names %T, which the scheme does not know: call its AddToScheme: %w", s.kind.Name, o, err)
+		}
+		switch {
+		case gvk == corev1.SchemeGroupVersion.WithKind("Pod"), gvk == corev1.SchemeGroupVersion.WithKind("Service"):
+			return fmt.Errorf("ObjectKinds() of %s names %s, which the library keeps itself, and would delete those that it did not make: leave it out, and see Kind().ServiceMode and SetClusterSpec", s.kind.Name, gvk.Kind)
+		case gvk == s.gvk:
+			return fmt.Errorf("ObjectKinds() of %s names the kind of the jobs themselves: leave it out", s.kind.Name)
+		case slices.ContainsFunc(s.objectKinds, func(k schema.GroupVersionKind) bool { return k.Kind == gvk.Kind }):
+			return fmt.Errorf("ObjectKinds() of %s names the kind %s twice: leave one out; kinds of one name in two groups cannot both be kept", s.kind.Name, gvk.Kind)
+		}
+		s.objectKinds = append(s.objectKinds, gvk)
+	}
+	return nil
+}
+
 // choose takes the author's implementation of an optional interface, if there is one.
 func choose[J client.Object, I any](s *settings[J], author any, name string, into *I) {
 	if own, ok := author.(I); ok {
 		*into = own
 		s.custom = append(s.custom, name)
+	} else if err := nearly(author, reflect.TypeFor[I](), name); err != nil {
+		s.mistakes = append(s.mistakes, err)
 	}
 }
 
@@ -287,6 +319,20 @@ func kindOf[J client.Object](author ControllerInterface[J], scheme *runtime.Sche
 	}
 	return kind, gvk, nil
 }
+
+// knownParts are the parts of a job of which little may be known. They are found without
+// the author's code if that can be, so that a job which that code fails on can say so;
+// what cannot be found is nil.
+func (s *settings[J]) knownParts(job J) Parts {
+	parts := Parts{Status: fieldAt[commonv1.JobStatus](job, s.statusAt), RunPolicy: fieldAt[commonv1.RunPolicy](job, s.policyAt)}
+	if parts.Status == nil || parts.RunPolicy == nil {
+		survives(func() { parts = s.parts(job) })
+	}
+	return parts
+}
+
+// statusOf is the status of a job, or nil.
+func (s *settings[J]) statusOf(job J) *commonv1.JobStatus { return s.knownParts(job).Status }
 
 // newJob returns an empty job.
 func newJob[J client.Object]() (J, error) {

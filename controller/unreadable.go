@@ -16,17 +16,14 @@ import (
 // reconcileUnreadable looks at a job that cannot be decoded: it says so in its status,
 // and touches nothing. The author's code, which would expect a whole job, is not asked.
 func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why string) (reconcile.Result, error) {
-	parts := c.Controller.Parts(job)
+	parts := c.set.knownParts(job)
 	if parts.RunPolicy == nil || parts.Status == nil {
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("cannot tell in the status of %s %s that it cannot be decoded: %s",
 			c.set.kind.Name, client.ObjectKeyFromObject(job), why))
 	}
 	in := &plan.Input{
-		Kind: c.set.kind,
-		Job: plan.Job{
-			Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
-			Generation: job.GetGeneration(), Deleted: job.GetDeletionTimestamp() != nil,
-		},
+		Kind:       c.set.kind,
+		Job:        identify(job),
 		RunPolicy:  commonv1.RunPolicy{ManagedBy: parts.RunPolicy.ManagedBy},
 		Status:     *parts.Status,
 		Unreadable: why,
@@ -63,7 +60,7 @@ func (w unreadableStatus[J]) WriteStatus(ctx context.Context, job J, status *com
 	if !ok {
 		return fmt.Errorf("the deep copy of a %T is a %T", job, changed)
 	}
-	*w.c.Controller.Parts(changed).Status = *status.DeepCopy()
+	*w.c.set.statusOf(changed) = *status.DeepCopy()
 	patch, err := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{}).Data(changed)
 	if err != nil {
 		return fmt.Errorf("cannot write the patch of the status: %w", err)

@@ -20,7 +20,7 @@ const background = client.PropagationPolicy(metav1.DeletePropagationBackground)
 // way of their own. It implements PodControl, ServiceControl and StatusWriter.
 type writer[J client.Object] struct {
 	client client.Client
-	parts  func(J) Parts
+	status func(J) *commonv1.JobStatus
 	memory *memory[J]
 	rivals *rivals
 	// name is that of the operator, by which others tell what it wrote.
@@ -85,7 +85,11 @@ func (w *writer[J]) WriteStatus(ctx context.Context, job J, status *commonv1.Job
 	if !ok {
 		return fmt.Errorf("the deep copy of a %T is a %T", job, changed)
 	}
-	*w.parts(changed).Status = *status.DeepCopy()
+	own := w.status(changed)
+	if own == nil {
+		return fmt.Errorf("Parts() of %T %s returns no Status: point at the job's own field, as in Status: &job.Status", job, client.ObjectKeyFromObject(job))
+	}
+	*own = *status.DeepCopy()
 	patch := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{})
 	err := w.client.Status().Patch(ctx, changed, patch, client.FieldValidation(metav1.FieldValidationStrict), w.name)
 	if err != nil {

@@ -181,9 +181,12 @@ func adopts(patch []byte) bool {
 	return len(labels) > 0
 }
 
-// answered is told of the server's answer to a create.
+// answered is told of the server's answer to a create. A further object that is invalid
+// is no mistake of the job's user.
 func (m *monitor) answered(op call, err error) {
-	if op.verb == "create" && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
+	_, pod := op.object.(*corev1.Pod)
+	_, service := op.object.(*corev1.Service)
+	if op.verb == "create" && (pod || service) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
 		if owner := metav1.GetControllerOf(op.object); owner != nil {
 			m.ledger(owner.UID).invalid = true
 		}

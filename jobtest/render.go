@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"runtime/debug"
 	"slices"
 	"strconv"
 
@@ -26,8 +28,17 @@ import (
 // is, needs no defaults; without a namespace it is in "default".
 //
 // The error is that which the job's condition would name if the job is not valid or
-// its objects cannot be made. A suspended job has no objects.
-func Render[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, job J) ([]client.Object, error) {
+// its objects cannot be made, or says what is wrong with the controller. A suspended job
+// has no objects.
+func Render[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, job J) (objects []client.Object, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			objects, err = nil, fmt.Errorf("cannot render: the controller's own code panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if v := reflect.ValueOf(&job).Elem(); scheme == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, errors.New("Render needs a scheme and a job, and got nil")
+	}
 	p := &paper[J]{scheme: scheme, job: clone(job)}
 	if p.job.GetNamespace() == "" {
 		p.job.SetNamespace(metav1.NamespaceDefault)
@@ -68,7 +79,8 @@ func sheet(o client.Object) int {
 }
 
 // paper is a client without a cluster: it notes down what is created, and shows
-// that and the job. A call that Render has no use for panics.
+// that and the job. What it shows is what was created first: to change or delete that is
+// allowed, and has no effect. A call that Render has no use for panics.
 type paper[J client.Object] struct {
 	client.Client
 
@@ -112,6 +124,17 @@ func (p *paper[J]) Create(_ context.Context, o client.Object, _ ...client.Create
 	p.created = append(p.created, noted)
 	return nil
 }
+
+// Update implements client.Writer.
+func (p *paper[J]) Update(context.Context, client.Object, ...client.UpdateOption) error { return nil }
+
+// Patch implements client.Writer.
+func (p *paper[J]) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
+	return nil
+}
+
+// Delete implements client.Writer.
+func (p *paper[J]) Delete(context.Context, client.Object, ...client.DeleteOption) error { return nil }
 
 // Scheme implements client.Client.
 func (p *paper[J]) Scheme() *runtime.Scheme { return p.scheme }

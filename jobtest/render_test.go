@@ -113,3 +113,130 @@ func TestRender(t *testing.T) {
 		})
 	}
 }
+
+// strange is a TestJob operator that Render cannot make sense of.
+type strange struct {
+	testjob.Controller
+
+	parts   func(*testv1.TestJob) controller.Parts
+	kind    func()
+	kinds   []client.Object
+	objects func() []client.Object
+}
+
+func (s strange) Kind() plan.Kind {
+	if s.kind != nil {
+		s.kind()
+	}
+	return s.Controller.Kind()
+}
+
+func (s strange) Parts(job *testv1.TestJob) controller.Parts {
+	if s.parts == nil {
+		return s.Controller.Parts(job)
+	}
+	return s.parts(job)
+}
+
+func (s strange) ObjectKinds() []client.Object { return s.kinds }
+
+func (s strange) Objects(*testv1.TestJob, *plan.Tally) []client.Object {
+	if s.objects == nil {
+		return nil
+	}
+	return s.objects()
+}
+
+// TestRenderNeverPanics: what is wrong with a controller is an error of Render.
+func TestRenderNeverPanics(t *testing.T) {
+	known := runtime.NewScheme()
+	if err := errors.Join(scheme.AddToScheme(known), testv1.AddToScheme(known)); err != nil {
+		t.Fatal(err)
+	}
+	named := func(o client.Object, name string) client.Object { o.SetName(name); return o }
+	real := func(job *testv1.TestJob) bool { return job.Name == "train" }
+	changes := 0
+	tests := map[string]struct {
+		reason string
+		author controller.ControllerInterface[*testv1.TestJob]
+		scheme *runtime.Scheme
+		job    *testv1.TestJob
+		want   string // "" if it renders
+	}{
+		"NoAuthor": {reason: "an author is required", scheme: known, job: &testv1.TestJob{}, want: "JobController.Controller is not set"},
+		"NoScheme": {reason: "so is a scheme", author: strange{}, job: &testv1.TestJob{}, want: "Render needs a scheme and a job"},
+		"NoJob":    {reason: "and a job", author: strange{}, scheme: known, want: "Render needs a scheme and a job"},
+		"Kind":     {reason: "whatever panics is an error", author: strange{kind: func() { panic("oops") }}, want: "the controller's own code panicked: oops"},
+		"StatusOfACopy": {
+			reason: "no status would be written",
+			author: strange{parts: func(job *testv1.TestJob) controller.Parts {
+				p := testjob.Controller{}.Parts(job.DeepCopy())
+				p.RunPolicy = &job.Spec.RunPolicy
+				return p
+			}},
+			want: "returns a Status that is not the job's own",
+		},
+		"NilParts": {
+			reason: "there is nothing to work with",
+			author: strange{parts: func(job *testv1.TestJob) controller.Parts { return controller.Parts{Status: &job.Status} }},
+			want:   "Parts() returned no RunPolicy",
+		},
+		"PanicInParts": {
+			reason: "for this job alone",
+			author: strange{parts: func(job *testv1.TestJob) controller.Parts {
+				if real(job) {
+					panic("oops")
+				}
+				return testjob.Controller{}.Parts(job)
+			}},
+			want: "panicked: oops",
+		},
+		"ServiceAmongTheKinds":   {reason: "the library keeps services", author: strange{kinds: []client.Object{&corev1.Service{}}}, want: "names Service, which the library keeps itself"},
+		"ServiceAmongTheObjects": {reason: "nor is one wanted", author: strange{objects: func() []client.Object { return []client.Object{named(&corev1.Service{}, "s")} }}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind`},
+		"OtherKind": {
+			reason: "an object that nobody would find again",
+			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object { return []client.Object{named(&corev1.Secret{}, "s")} }},
+			want:   `wants the Secret "s" of v1, but ObjectKinds() does not name that kind`,
+		},
+		"NilObject": {
+			reason: "nil is no object",
+			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object { return []client.Object{nil} }},
+			want:   "wants an object that is nil",
+		},
+		"ObjectThatChanges": {
+			reason: "what the first look created is what there is",
+			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object {
+				changes++
+				return []client.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Data: map[string]string{"n": strings.Repeat("x", changes)}}}
+			}},
+		},
+		"ObjectThatGoes": {
+			reason: "and stays",
+			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object {
+				if changes++; changes%2 == 0 {
+					return nil
+				}
+				return []client.Object{named(&corev1.ConfigMap{}, "c")}
+			}},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			changes = 0
+			if tc.scheme == nil && tc.job == nil {
+				tc.scheme = known
+				tc.job = &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Name: "train"}}
+				tc.job.Spec.TestReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{testv1.Worker: {
+					Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: testv1.ContainerName}}}},
+				}}
+			}
+			objects, err := jobtest.Render(tc.author, tc.scheme, tc.job)
+			switch {
+			case tc.want == "" && (err != nil || len(objects) != 3):
+				t.Errorf("%s: want a pod, a service and a ConfigMap, got %d objects, %v", tc.reason, len(objects), err)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) || len(objects) > 0):
+				t.Errorf("%s: want an error with %q, got %v", tc.reason, tc.want, err)
+			}
+		})
+	}
+}

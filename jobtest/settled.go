@@ -202,6 +202,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	if obstructed(status) {
 		return
 	}
+	m.checkDecided(job, pods)
 	m.checkTold(job, pods)
 	byName := map[string]*corev1.Pod{}
 	for _, pod := range pods {
@@ -255,6 +256,28 @@ func (m *monitor) checkSeen(job client.Object) {
 				m.w.violatef("P3", "job %s goes on, but its %s %s lacks the operator's label", job.GetName(), t.gvk.Kind, o.GetName())
 			}
 		}
+	}
+}
+
+// checkDecided checks that a job whose replicas have all succeeded has ended, or says why
+// it cannot: nothing else will happen to it.
+func (m *monitor) checkDecided(job client.Object, pods []*corev1.Pod) {
+	parts := m.w.parts(job)
+	ended := map[string]bool{}
+	for _, pod := range pods {
+		ended[pod.Name] = pod.Status.Phase == corev1.PodSucceeded && pod.DeletionTimestamp == nil
+	}
+	wanted, succeeded := 0, 0
+	for t, spec := range parts.Replicas {
+		for i := range wantedReplicas(spec) {
+			wanted++
+			if ended[m.kind.PodName(job.GetName(), t, i)] || saysSucceeded(parts.Status, t, i) {
+				succeeded++
+			}
+		}
+	}
+	if wanted > 0 && wanted == succeeded {
+		m.w.violatef("P3", "all %d replicas of job %s have succeeded, but it goes on as %s and says nothing", wanted, job.GetName(), parts.Status.State)
 	}
 }
 

@@ -1,0 +1,202 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// nearly says why an author's type, which has methods of an optional interface, does
+// not implement it; nil if it has none. Go takes such a method for one of the author's
+// own, and it would never be called.
+func nearly(author any, optional reflect.Type, name string) error {
+	own := reflect.TypeOf(author)
+	pointer := own
+	if own.Kind() != reflect.Pointer {
+		pointer = reflect.PointerTo(own)
+	}
+	var has, missing []string
+	onPointer := false
+	for i := range optional.NumMethod() {
+		wanted := optional.Method(i)
+		m, ok := pointer.MethodByName(wanted.Name)
+		if !ok {
+			missing = append(missing, wanted.Name)
+			continue
+		}
+		if got := signature(m.Type, 1); got != signature(wanted.Type, 0) {
+			return fmt.Errorf("%s has the method %s%s, but controller.%s has %s%s: give it that signature, or another name",
+				own, wanted.Name, got, name, wanted.Name, signature(wanted.Type, 0))
+		}
+		has = append(has, wanted.Name)
+		if _, ok := own.MethodByName(wanted.Name); !ok {
+			onPointer = true
+		}
+	}
+	switch {
+	case len(has) == 0:
+		return nil
+	case len(missing) > 0:
+		return fmt.Errorf("%s has the method %s of controller.%s, but not %s: add it, or give the other another name",
+			own, strings.Join(has, ", "), name, strings.Join(missing, ", "))
+	case onPointer:
+		return fmt.Errorf("the method %s of controller.%s has a pointer receiver, and JobController.Controller is a %s: make it a pointer, as in &%s{}, or the receiver a value",
+			strings.Join(has, ", "), name, own, own)
+	default:
+		return nil
+	}
+}
+
+// signature is how a method is declared, without its name; first is its first parameter
+// that is not the receiver.
+func signature(t reflect.Type, first int) string {
+	in := make([]string, 0, t.NumIn())
+	for i := first; i < t.NumIn(); i++ {
+		in = append(in, t.In(i).String())
+	}
+	out := make([]string, 0, t.NumOut())
+	for i := range t.NumOut() {
+		out = append(out, t.Out(i).String())
+	}
+	s := "(" + strings.Join(in, ", ") + ")"
+	switch len(out) {
+	case 0:
+		return s
+	case 1:
+		return s + " " + out[0]
+	default:
+		return s + " (" + strings.Join(out, ", ") + ")"
+	}
+}
+
+// sentinel is a count of restarts that no job has at set-up.
+const sentinel = 7
+
+// checkParts makes sure that what is written into the status which the author points
+// at is in the job. With a copy no status would ever be written, and nobody told.
+func checkParts[J client.Object](author ControllerInterface[J], s *settings[J]) error {
+	kind := &s.kind
+	job, err := newJob[J]()
+	if err != nil {
+		return err
+	}
+	var parts, again Parts
+	if !survives(func() { parts = author.Parts(job) }) {
+		return nil // It may need what an empty job does not have.
+	}
+	if parts.Status == nil {
+		return fmt.Errorf("Parts() of %s returns no Status: point at the job's own field, as in Status: &job.Status", kind.Name)
+	}
+	s.statusAt, s.policyAt = fieldOf(job, parts.Status), fieldOf(job, parts.RunPolicy)
+	parts.Status.Restarts = sentinel
+	other, ok := job.DeepCopyObject().(J)
+	if !ok {
+		return fmt.Errorf("the deep copy of a %T is no %T: generate DeepCopyObject anew", job, job)
+	}
+	if !survives(func() { again = author.Parts(other) }) {
+		return nil
+	}
+	if again.Status == nil || again.Status.Restarts != sentinel {
+		return fmt.Errorf("Parts() of %s returns a Status that is not the job's own, so what is written there is lost: point at the job's field, as in Status: &job.Status, not at a copy, and see that DeepCopyObject copies it", kind.Name)
+	}
+	if again.Status == parts.Status {
+		return fmt.Errorf("Parts() of %s returns the same Status for two jobs: point at the job's own field, as in Status: &job.Status", kind.Name)
+	}
+	return nil
+}
+
+// fieldOf finds the field of a job that a pointer points at, or nil.
+func fieldOf[T any](job client.Object, at *T) []int {
+	v := reflect.ValueOf(job)
+	if at == nil || v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return nil
+	}
+	return fieldIn(v.Elem(), reflect.ValueOf(at))
+}
+
+func fieldIn(v, at reflect.Value) []int {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.Kind() != reflect.Struct || !v.Type().Field(i).IsExported() {
+			continue
+		}
+		if f.Type() == at.Type().Elem() && f.Addr().Pointer() == at.Pointer() {
+			return []int{i}
+		}
+		if rest := fieldIn(f, at); rest != nil {
+			return append([]int{i}, rest...)
+		}
+	}
+	return nil
+}
+
+// fieldAt is the field of a job that fieldOf has found in another job, or nil.
+func fieldAt[T any](job client.Object, index []int) *T {
+	if index == nil {
+		return nil
+	}
+	at, _ := reflect.TypeAssert[*T](reflect.ValueOf(job).Elem().FieldByIndex(index).Addr())
+	return at
+}
+
+// checkRules makes sure that the author's rules select what a job can have, as far as a
+// job that has everything shows it.
+func checkRules[J client.Object](author ControllerInterface[J], defaulter Defaulter[J], kind *plan.Kind) error {
+	job, err := newJob[J]()
+	if err != nil {
+		return err
+	}
+	sample(job, kind)
+	var parts Parts
+	var rules plan.Rules
+	asked := survives(func() {
+		if defaulter != nil {
+			defaulter.Default(job)
+		}
+		if parts = author.Parts(job); parts.RunPolicy != nil {
+			plan.SetDefaults(kind, parts.RunPolicy, parts.Replicas)
+		}
+		rules = author.Rules(job)
+	})
+	if !asked {
+		return nil // They may need what the sample does not have.
+	}
+	if errs := plan.ValidateRules(kind, rules, len(parts.Replicas) == len(kind.Roles)); len(errs) > 0 {
+		return fmt.Errorf("Rules() of %s cannot hold: %w", kind.Name, errs.ToAggregate())
+	}
+	return nil
+}
+
+// sample gives an empty job one replica of each type, if its fields are named as usual.
+func sample(job client.Object, kind *plan.Kind) {
+	job.SetNamespace("default")
+	job.SetName("sample")
+	specs := map[commonv1.ReplicaType]commonv1.ReplicaSpec{}
+	for i := range kind.Roles {
+		specs[kind.Roles[i].Type] = commonv1.ReplicaSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: kind.ContainerName, Image: "image"}},
+		}}}
+	}
+	var spec any = specs
+	path := strings.Split("spec."+kind.ReplicaSpecsField, ".")
+	for i := len(path) - 1; i >= 0; i-- {
+		spec = map[string]any{path[i]: spec}
+	}
+	if data, err := json.Marshal(spec); err == nil {
+		_ = json.Unmarshal(data, job) // A job with other fields stays without replicas.
+	}
+}
+
+// survives reports whether a function ends without a panic.
+func survives(f func()) (ok bool) {
+	defer func() { ok = recover() == nil && ok }()
+	f()
+	return true
+}

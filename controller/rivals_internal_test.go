@@ -153,7 +153,9 @@ func TestReadinessOfRivals(t *testing.T) {
 			t.Errorf("nobody else runs the jobs, and the probe says %v", err)
 		}
 
+		r.mu.Lock()
 		r.manager, r.job, r.until = "manager", "ns/job", time.Now().Add(rivalRemembered)
+		r.mu.Unlock()
 		r.report(r.reason(time.Now()))
 		want := `status: two controllers run the same jobs: another controller, "manager", writes the status of the same jobs`
 		if err := ready.Check(nil); err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,12 +44,15 @@ func (j *gateJob) DeepCopyObject() runtime.Object {
 
 // served is an API server that serves the schema of gateJobs.
 type served struct {
+	mu     sync.Mutex
 	fields []string // of the status; nil if the kind is not served
 	err    error
 	looks  int
 }
 
 func (s *served) PathsWithContext(context.Context) (map[string]openapi.GroupVersionWithContext, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.looks++
 	if s.err != nil {
 		return nil, s.err
@@ -63,6 +67,8 @@ func (s *served) PathsWithContext(context.Context) (map[string]openapi.GroupVers
 func (s *served) ServerRelativeURL() string { return "" }
 
 func (s *served) SchemaWithContext(context.Context, string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	properties := map[string]any{}
 	for _, f := range s.fields {
 		properties[f] = map[string]any{"x-kubernetes-preserve-unknown-fields": true}
@@ -71,6 +77,19 @@ func (s *served) SchemaWithContext(context.Context, string) ([]byte, error) {
 	return json.Marshal(map[string]any{"components": map[string]any{"schemas": map[string]any{"org.example.v1.GateJob": map[string]any{
 		"x-kubernetes-group-version-kind": []any{kind}, "properties": map[string]any{"status": map[string]any{"properties": properties}},
 	}}}})
+}
+
+// serve has the status have these fields, and looked returns how often it was asked.
+func (s *served) serve(fields []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fields = fields
+}
+
+func (s *served) looked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks
 }
 
 // told are the events of a test.
@@ -126,6 +145,7 @@ func TestKindWithOldCRD(t *testing.T) {
 				t.Error("a job that has ended is run")
 			}
 			time.Sleep(schemaRetry)
+			synctest.Wait()
 		}
 		const why = "he CustomResourceDefinition gatejobs.example.org is older than the operator: the API server drops status.attempt, status.failures, " +
 			"status.observedGeneration, status.restarts and 1 more, so no restart would be counted. No GateJob is run until the CRD of this version is there: " +
@@ -138,20 +158,20 @@ func TestKindWithOldCRD(t *testing.T) {
 			t.Errorf("the log says it once: %q", lines)
 		}
 
-		server.fields = whole()
+		server.serve(whole())
 		time.Sleep(schemaRetry)
 		synctest.Wait()
 		if _, held := g.holds(job, false); held {
 			t.Error("the CRD was updated, and the job is still held")
 		}
-		looks := server.looks
+		looks := server.looked()
 		time.Sleep(time.Hour)
-		if server.looks != looks {
-			t.Errorf("%d requests are made while all is well", server.looks-looks)
+		if n := server.looked() - looks; n != 0 {
+			t.Errorf("%d requests are made while all is well", n)
 		}
 
 		// An older one is applied over it: a status write is refused.
-		server.fields = whole()[:3]
+		server.serve(whole()[:3])
 		g.refused()
 		g.refused()
 		time.Sleep(schemaRetry)
@@ -159,7 +179,7 @@ func TestKindWithOldCRD(t *testing.T) {
 		if _, held := g.holds(job, false); !held {
 			t.Error("the CRD has become older, and the job is run")
 		}
-		server.fields = append(whole(), "more")
+		server.serve(append(whole(), "more"))
 		time.Sleep(schemaRetry)
 		synctest.Wait()
 		if _, held := g.holds(job, false); held {

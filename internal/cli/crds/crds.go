@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,6 +41,25 @@ type Definition struct {
 // All returns the definitions of this module, by name. An error tells that the
 // program was built from a broken file.
 func All() ([]Definition, error) {
+	shared, err := parsed()
+	if err != nil {
+		return nil, err
+	}
+
+	own := slices.Clone(shared)
+	for i := range own {
+		own[i].Object = own[i].Object.DeepCopy()
+	}
+
+	return own, nil
+}
+
+// parsed are the definitions, which are large: they are read once, when they are needed.
+//
+//nolint:gochecknoglobals // a value of embedded files, which never change
+var parsed = sync.OnceValues(parse)
+
+func parse() ([]Definition, error) {
 	names, err := fs.Glob(crd.Files, "*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("list the CRDs: %w", err)

@@ -101,7 +101,10 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if in.Halted {
 		return c.halt(ctx, job, in)
 	}
-	tally := plan.TallyOf(in)
+	tally, err := c.tallyOf(ctx, job, in)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
 		return reconcile.Result{}, err
 	}

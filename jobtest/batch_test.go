@@ -142,7 +142,7 @@ func (b *batchTwin) truth(job client.Object) (succeeded map[string]bool, permane
 		switch {
 		case b.w.monitor.succeeded[uid]:
 			succeeded[pod.Name] = true
-		case b.w.monitor.failed[uid]:
+		case b.w.monitor.failed[uid] || b.w.monitor.doubtful[uid]:
 			failures++
 			permanent = permanent || never || b.everForGood(pod)
 		}
@@ -219,7 +219,7 @@ func randomBatchRun(c *Chance) error {
 	randomClocks(c, w)
 	twin := newBatchTwin(w)
 	w.witness = twin.verdict
-	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){actNothing, actSuspend, actQuota, actNode, actOutage, actPod}
+	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){actNothing, actSuspend, actQuota, actNode, actOutage, actPod, actDisrupt}
 	for range c.Pick(4) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
 	}

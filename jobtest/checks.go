@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -148,14 +149,19 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 			l.seen[r.PodUID] = max(l.seen[r.PodUID], r.Count)
 		}
 	}
-	if was, is, failed := recreations(old), recreations(status), int64(len(m.failedOf(l))); is > was && is > failed {
+	was := recreations(l, old)
+	whole, counted := status.Attempt > old.Attempt, status.Restarts-old.Restarts > inPlace(status)-inPlace(old)
+	if whole && !counted {
+		l.free++
+	}
+	if is, failed := recreations(l, status), int64(len(m.failedOf(l))); is > was && is > failed {
 		w.violatef("P6", "%d restarts were counted, but only %d pods failed", is, failed)
 	}
 	if l.touched {
 		return
 	}
-	if status.Attempt > old.Attempt && (status.Attempt > old.Attempt+1 || !m.anyFailed(job, l, old)) {
-		w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
+	if whole {
+		m.checkWhole(job, old, status, counted)
 	}
 	for t, is := range status.ReplicaStatuses {
 		for index, n := range is.Attempts {
@@ -175,6 +181,43 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 	}
 }
 
+// checkWhole checks a restart of the whole job: a replica of the present attempt failed,
+// which counts, or was lost by a deletion, which does not.
+func (m *monitor) checkWhole(job client.Object, old, status *commonv1.JobStatus, counted bool) {
+	l := m.ledger(job.GetUID())
+	switch {
+	case status.Attempt > old.Attempt+1, counted && !m.anyFailed(job, l, old):
+		m.w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
+	case !counted && !m.anyLost(job, l, old):
+		m.w.violatef("P6", "the whole job restarts (%d to %d) without a count, but no pod of the present attempt was deleted", old.Attempt, status.Attempt)
+	}
+}
+
+// inPlace is how many restarts in place a status counts.
+func inPlace(s *commonv1.JobStatus) int32 {
+	n := int32(0)
+	for _, rs := range s.ReplicaStatuses {
+		for _, r := range rs.InPlaceRestarts {
+			n += r.Earlier + r.Count
+		}
+	}
+	return n
+}
+
+// anyLost tells whether a pod of the present attempt of any replica that had a node is
+// being deleted, or is gone.
+func (m *monitor) anyLost(job client.Object, l *ledger, status *commonv1.JobStatus) bool {
+	for uid, pod := range l.pods {
+		there := m.w.kubelet.pods.get(client.ObjectKeyFromObject(pod))
+		gone := there == nil || there.GetUID() != uid || !metav1.IsControlledBy(there, job)
+		typ, i, wanted := m.replica(job, pod)
+		if wanted && attemptLabel(pod) == attemptOf(status, typ, i) && pod.Spec.NodeName != "" && (gone || pod.DeletionTimestamp != nil) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkLimit checks that a job has no more restarts than its backoffLimit allows,
 // and that it does not fail for that reason before there were more failures.
 func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus) {
@@ -184,7 +227,7 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 		return
 	}
 	limit := int64(*policy.BackoffLimit)
-	if was, is := recreations(old), recreations(status); is > was && is > limit {
+	if is := recreations(l, status); is > limit && status.Restarts > old.Restarts {
 		m.w.violatef("P7", "%d restarts were counted, backoffLimit is %d", is, limit)
 	}
 	c := status.Condition(commonv1.JobFailed)
@@ -248,8 +291,8 @@ func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus
 }
 
 // recreations are the restarts that a status counts, those in place left out.
-func recreations(s *commonv1.JobStatus) int64 {
-	n := int64(s.Attempt)
+func recreations(l *ledger, s *commonv1.JobStatus) int64 {
+	n := int64(s.Attempt) - int64(l.free)
 	for _, rs := range s.ReplicaStatuses {
 		for index, attempts := range rs.Attempts {
 			n += int64(attempts) - int64(rs.IgnoredAttempts[index])
@@ -282,11 +325,11 @@ func (m *monitor) anyFailed(job client.Object, l *ledger, status *commonv1.JobSt
 	return false
 }
 
-// failedOf are the pods of a job that failed by themselves.
+// failedOf are the pods of a job that failed by themselves, or may be taken for that.
 func (m *monitor) failedOf(l *ledger) map[types.UID]bool {
 	out := map[types.UID]bool{}
 	for uid := range l.pods {
-		if m.failed[uid] {
+		if m.failed[uid] || m.doubtful[uid] {
 			out[uid] = true
 		}
 	}

@@ -28,6 +28,8 @@ type small struct {
 	// exits are the exit codes of the attempts of replica 0; all others succeed.
 	exits []int32
 	evict bool
+	// disrupted ends the first pod of replica 0 from outside, for this reason.
+	disrupted string
 	// graceful makes pods exit with code 0 when they are stopped; clocks is how far the
 	// clocks of the nodes are ahead.
 	graceful bool
@@ -41,6 +43,9 @@ type small struct {
 	// must be gone, and how many restarts it must have had.
 	want     commonv1.JobConditionType
 	restarts int32
+	// attempt is how often it must have been restarted as a whole at least, if nothing
+	// goes wrong. With a fault the pods may not be there yet, or the status not say so.
+	attempt int32
 }
 
 var smallJobs = []small{
@@ -120,6 +125,25 @@ var smallJobs = []small{
 		exits: []int32{130, 137}, want: commonv1.JobSucceeded, restarts: 2,
 	},
 	{
+		name: "a preempted gang", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, want: commonv1.JobSucceeded, restarts: 1, attempt: 1,
+		disrupted: "PreemptionByScheduler",
+		change:    func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
+	},
+	{
+		name: "a preempted replica", workers: 2, policy: commonv1.RestartPolicyOnFailure, want: commonv1.JobSucceeded, restarts: 1, graceful: true,
+		disrupted: "EvictionByEvictionAPI",
+	},
+	{
+		name: "a pod of a gang is deleted", brief: true, workers: 2, want: commonv1.JobSucceeded, attempt: 1,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
+		users:  func(w *World) { w.At(6*time.Second, "deletes a pod", deletePod("j-worker-0")) },
+	},
+	{
+		name: "a pod of a gang is deleted by force", workers: 2, want: commonv1.JobSucceeded, attempt: 1,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
+		users:  func(w *World) { w.At(6*time.Second, "deletes a pod by force", deletePodByForce("j-worker-0")) },
+	},
+	{
 		name: "a service for each replica", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{255}, want: commonv1.JobSucceeded, restarts: 1,
 		change: func(j *testv1.TestJob) {
 			j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
@@ -160,6 +184,9 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 	}
 	attempt := int(attemptLabel(pod))
 	f.Evicted = s.evict && attempt == 0
+	if attempt == 0 {
+		f.Disrupted = s.disrupted
+	}
 	if attempt < len(s.exits) {
 		f.Exits = s.exits[attempt : attempt+1]
 	}
@@ -210,6 +237,10 @@ func (s *small) check(w *World) error {
 	case s.want == "":
 	case err != nil:
 		w.violatef("outcome", "the job is gone, want it %s", s.want)
+	case got.Status.Attempt < s.attempt && len(w.chance.script) == 0:
+		w.violatef("outcome", "the job is at attempt %d, want %d: no new pod may meet an old one", got.Status.Attempt, s.attempt)
+	case got.Status.State == s.want && got.Status.Restarts == 0 && s.disrupted != "":
+		// What is disrupted is removed: an operator that is down then does not see why.
 	case got.Status.State != s.want || got.Status.Restarts != s.restarts:
 		w.violatef("outcome", "the job is %s after %d restarts, want %s after %d", got.Status.State, got.Status.Restarts, s.want, s.restarts)
 	}

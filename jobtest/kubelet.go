@@ -29,6 +29,9 @@ type Fate struct {
 	Unschedulable bool
 	// Evicted ends the pod, when Run has passed, without an exit code.
 	Evicted bool
+	// Disrupted ends the pod from outside when Run has passed: it gets the condition
+	// DisruptionTarget with this reason, such as PreemptionByScheduler, and is deleted.
+	Disrupted string
 	// Graceful makes the containers exit with code 0 when they are told to stop, as
 	// programs do that handle SIGTERM. Default: they end by the signal.
 	Graceful bool
@@ -96,6 +99,9 @@ type kubelet struct {
 	clocks map[string]time.Duration
 	// ended is told of every pod that ended, and whether it did so by itself.
 	ended func(pod *corev1.Pod, byItself bool)
+	// disrupted is told of every pod that gets the condition DisruptionTarget, as it was
+	// before.
+	disrupted func(pod *corev1.Pod)
 	// held tells whether a pod waits for the others of its gang.
 	held func(pod *corev1.Pod) bool
 }
@@ -172,8 +178,7 @@ func (k *kubelet) act(l *life) string {
 	case lost && k.gone[pod.Spec.NodeName]:
 		return k.collect(l, pod)
 	case lost:
-		k.update(pod, func(p *corev1.Pod) { disrupt(p, k.server.now(), "DeletionByTaintManager") })
-		_ = k.server.delete(k.pods, l.key, deletion{uid: l.uid}) // there is no reason for it to fail
+		k.disrupt(pod, "DeletionByTaintManager")
 		return "is to be evicted from its lost node"
 	case pod.DeletionTimestamp != nil:
 		return k.stop(l, pod)
@@ -191,6 +196,9 @@ func (k *kubelet) act(l *life) string {
 			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
 		})
 		return "runs"
+	case l.fate.Disrupted != "":
+		k.disrupt(pod, l.fate.Disrupted)
+		return "is disrupted: " + l.fate.Disrupted
 	case l.fate.Evicted:
 		k.update(pod, func(p *corev1.Pod) {
 			p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted"
@@ -284,7 +292,7 @@ func (k *kubelet) stop(l *life, pod *corev1.Pod) string {
 	}
 	natural := l.started.Add(l.fate.Run)
 	never := pod.Spec.RestartPolicy == corev1.RestartPolicyNever
-	if never && !l.fate.endless(l.runs) && !l.fate.Evicted && !natural.After(requestedAt(pod)) {
+	if never && !l.fate.endless(l.runs) && !l.fate.Evicted && l.fate.Disrupted == "" && !natural.After(requestedAt(pod)) {
 		// It had ended before; only the kubelet was late to say so.
 		code := l.fate.exit(l.runs)
 		k.end(l, pod, code, natural)
@@ -301,12 +309,12 @@ func (k *kubelet) stop(l *life, pod *corev1.Pod) string {
 // collect removes a pod whose node is gone for good, as the pod garbage collector does.
 func (k *kubelet) collect(l *life, pod *corev1.Pod) string {
 	if !ended(pod) {
+		k.disrupted(pod)
 		k.update(pod, func(p *corev1.Pod) {
 			disrupt(p, k.server.now(), "DeletionByPodGC")
 			p.Status.Phase = corev1.PodFailed
 		})
 		l.running, l.over = false, time.Time{}
-		k.ended(k.pod(l), pod.DeletionTimestamp == nil)
 		return "is marked as failed, because its node is gone"
 	}
 	k.remove(l)
@@ -370,10 +378,31 @@ func restartCount(pod *corev1.Pod) int {
 	return n
 }
 
-// disrupt marks a pod as ended from outside.
+// disrupt ends a pod from outside, as the scheduler, the eviction API and the taint manager
+// do: it is marked, and then deleted.
+func (k *kubelet) disrupt(pod *corev1.Pod, reason string) {
+	k.disrupted(pod)
+	next := clone(pod) // not written by the kubelet: the time of its report stays
+	disrupt(next, k.server.now(), reason)
+	k.server.replace(k.pods, pod, next)
+	_ = k.server.delete(k.pods, client.ObjectKeyFromObject(pod), deletion{uid: pod.UID}) // there is no reason for it to fail
+}
+
+// disrupt marks a pod as ended from outside. A pod that is marked already keeps the time.
 func disrupt(pod *corev1.Pod, now time.Time, reason string) {
-	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+	c := corev1.PodCondition{
 		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason,
 		LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
-	})
+	}
+	if reason != "EvictionByEvictionAPI" { // the one that does not tell the generation
+		c.ObservedGeneration = pod.Generation
+	}
+	for i := range pod.Status.Conditions {
+		if old := &pod.Status.Conditions[i]; old.Type == c.Type {
+			c.LastTransitionTime = old.LastTransitionTime
+			*old = c
+			return
+		}
+	}
+	pod.Status.Conditions = append(pod.Status.Conditions, c)
 }

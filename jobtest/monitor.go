@@ -23,6 +23,9 @@ type monitor struct {
 	// failed and succeeded hold the pods that did so by themselves: before anybody asked
 	// for their deletion.
 	failed, succeeded map[types.UID]bool
+	// doubtful are those that may be taken for failed: they were disrupted when they had
+	// ended, or were being deleted, already.
+	doubtful map[types.UID]bool
 	// books hold what is true of each job, by its UID.
 	books   map[types.UID]*ledger
 	probing bool // whether the operator should be quiet
@@ -40,6 +43,8 @@ type ledger struct {
 	counted map[types.UID]bool
 	// seen are the restarts in place that the status counted, by pod.
 	seen map[types.UID]int32
+	// free are the restarts of the whole job that no limit counts.
+	free int32
 	// turns counts how often a condition became True.
 	turns int
 	// invalid is set when the server found a pod or service of the job invalid.
@@ -49,7 +54,10 @@ type ledger struct {
 }
 
 func newMonitor(w *World, kind plan.Kind) monitor {
-	return monitor{w: w, kind: kind, failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, books: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{}}
+	return monitor{
+		w: w, kind: kind, failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, doubtful: map[types.UID]bool{},
+		books: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
+	}
 }
 
 // ended is told of every pod that ended, and whether it did so by itself.
@@ -59,6 +67,16 @@ func (m *monitor) ended(pod *corev1.Pod, byItself bool) {
 	case pod.Status.Phase == corev1.PodSucceeded:
 		m.succeeded[pod.UID] = true
 	default:
+		m.failed[pod.UID] = true
+	}
+}
+
+// disrupted is told of every pod that something ends from outside, as it was before. That
+// is a failure, unless something else came first.
+func (m *monitor) disrupted(pod *corev1.Pod) {
+	if ended(pod) || pod.DeletionTimestamp != nil {
+		m.doubtful[pod.UID] = true
+	} else {
 		m.failed[pod.UID] = true
 	}
 }
@@ -226,9 +244,13 @@ func (m *monitor) createAsked(p *process, op call, proof client.Object) {
 		if !ok || !metav1.IsControlledBy(old, proof) || !m.w.there(op.table, old) {
 			continue
 		}
-		if typ, index, wanted := m.replica(proof, old); wanted && attemptLabel(old) < attemptOf(parts.Status, typ, index) {
+		typ, index, wanted := m.replica(proof, old)
+		if wanted && attemptLabel(old) < attemptOf(parts.Status, typ, index) {
 			m.w.violatef("restart scope Job", "%s wants to %s of attempt %d, but has seen pod %s of the earlier attempt %d",
 				p.name, op, attemptLabel(pod), old.Name, attemptLabel(old))
+		}
+		if wanted && old.DeletionTimestamp != nil && !ended(old) {
+			m.w.violatef("restart scope Job", "%s wants to %s, but has seen that pod %s is still being stopped", p.name, op, old.Name)
 		}
 	}
 }
@@ -310,8 +332,9 @@ func (m *monitor) looked(p *process, l *look) {
 		m.w.violatef("P10", "%s wrote the status of %s %d times in one look", p.name, l.key.Name, l.statusWrites)
 	}
 	// One read proves that the job is the one observed; each name that is taken
-	// costs another. Of a job that another operator ran until now, the objects are read.
-	most := 1 + l.writes
+	// costs another. Of a job that another operator ran until now, the objects are read;
+	// and what makes sure that pods are gone, for which a whole job restarts, costs a few.
+	most := 1 + l.writes + min(l.podReads, plan.OneTrip)
 	if m.takenOver[l.key] {
 		most += len(m.w.lenses)
 	}

@@ -74,6 +74,8 @@ type look struct {
 	// reads and writes are the calls that reached the server, statusWrites those
 	// of them that wrote the job's status.
 	reads, writes, statusWrites int
+	// podReads are the reads of pods before the first write.
+	podReads int
 }
 
 // process is one process of the operator, from its start to its crash. Several
@@ -209,6 +211,9 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 			l.writes++
 		case op.table != w.kubelet.objects:
 			l.reads++
+			if op.table == w.kubelet.pods && l.writes == 0 {
+				l.podReads++
+			}
 		}
 		w.count(l.key, op)
 	}

@@ -54,7 +54,7 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		f := Fate{Start: time.Second, Run: oneOf(c, 10*time.Second, time.Second, 30*time.Second)}
 		f.Report = oneOf(c, 0, 0, time.Second, 1500*time.Millisecond)
 		f.Graceful = c.Percent(30)
-		switch c.Pick(11) {
+		switch c.Pick(13) {
 		case 1:
 			f.Exits = []int32{1, 1, 0}
 		case 2, 3:
@@ -67,6 +67,8 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 			f.Forever = true
 		case 7:
 			f.Start = 20 * time.Second
+		case 8, 9:
+			f.Disrupted = oneOf(c, "PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager")
 		}
 		fates[i] = f
 	}
@@ -111,6 +113,13 @@ func deletePod(name string) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: jobKey.Namespace, Name: name}}
 		return client.IgnoreNotFound(c.Delete(ctx, pod))
+	}
+}
+
+func deletePodByForce(name string) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: jobKey.Namespace, Name: name}}
+		return client.IgnoreNotFound(c.Delete(ctx, pod, client.GracePeriodSeconds(0)))
 	}
 }
 
@@ -197,7 +206,7 @@ func randomActions(c *Chance, w *World, job *testv1.TestJob) {
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){
 		actNothing, actSuspend, actScale, actDelete, actRecreate, actOnPod, actOnPod, actQuota, actNode, actNode,
 		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace, actAdmission, actOutage, actOutage,
-		actRoom, actPolicy, actGroup,
+		actRoom, actPolicy, actGroup, actDisrupt, actDisrupt,
 	}
 	for range c.Pick(5) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
@@ -251,7 +260,23 @@ func actOnPod(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 		return
 	}
 	name := oneOf(c, "j-worker-0", "j-worker-1", "j-master-0")
+	if c.Percent(30) {
+		w.At(at, "deletes pod "+name+" by force", deletePodByForce(name))
+		return
+	}
 	w.At(at, "deletes pod "+name, deletePod(name))
+}
+
+// actDisrupt drains a node, or has one pod preempted or evicted.
+func actDisrupt(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	if c.Percent(30) {
+		node := oneOf(c, "node-0", "node-1")
+		w.At(at, "drains "+node, func(context.Context, client.Client) error { w.Drain(node); return nil })
+		return
+	}
+	pod := types.NamespacedName{Namespace: jobKey.Namespace, Name: oneOf(c, "j-worker-0", "j-worker-1", "j-master-0")}
+	reason := oneOf(c, "PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager")
+	w.At(at, "has a pod disrupted", func(context.Context, client.Client) error { w.Disrupt(pod, reason); return nil })
 }
 
 func actOnService(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {

@@ -398,7 +398,7 @@ func (m *monitor) checkRestarts(job client.Object) {
 	if l.touched || obstructed(status) {
 		return
 	}
-	reported, recreated := int64(0), recreations(status)
+	reported, recreated := int64(0), recreations(l, status)
 	for _, rs := range status.ReplicaStatuses {
 		for _, r := range rs.InPlaceRestarts {
 			reported += int64(r.Earlier) + int64(r.Count)

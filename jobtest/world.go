@@ -216,7 +216,7 @@ func (w *World) startNodes(pods *table, o Options) {
 	nodes := w.server.table(corev1.SchemeGroupVersion.WithKind("Node"))
 	w.kubelet = kubelet{
 		server: &w.server, pods: pods, objects: nodes, fate: o.Fate, nodes: max(o.Nodes, 0),
-		lost: map[string]time.Time{}, gone: map[string]bool{}, clocks: map[string]time.Duration{}, ended: w.monitor.ended,
+		lost: map[string]time.Time{}, gone: map[string]bool{}, clocks: map[string]time.Duration{}, ended: w.monitor.ended, disrupted: w.monitor.disrupted,
 		held: func(pod *corev1.Pod) bool { return w.gang != nil && w.gang.holds(pod) },
 	}
 	if o.Fate == nil {
@@ -348,6 +348,25 @@ func (w *World) TerminateNamespace(namespace string) {
 func (w *World) LoseNode(node string) {
 	w.logf("%s is lost", node)
 	w.kubelet.lost[node] = w.now
+}
+
+// Disrupt has something end a pod from outside, if it is there: the pod gets the condition
+// DisruptionTarget with the reason, such as EvictionByEvictionAPI, PreemptionByScheduler
+// or DeletionByTaintManager, and is deleted.
+func (w *World) Disrupt(pod types.NamespacedName, reason string) {
+	if p, ok := w.kubelet.pods.get(pod).(*corev1.Pod); ok {
+		w.logf("pod %s is disrupted: %s", pod.Name, reason)
+		w.kubelet.disrupt(p, reason)
+	}
+}
+
+// Drain evicts all pods from a node.
+func (w *World) Drain(node string) {
+	for _, o := range w.kubelet.pods.all() {
+		if pod, ok := o.(*corev1.Pod); ok && pod.Spec.NodeName == node {
+			w.Disrupt(client.ObjectKeyFromObject(pod), "EvictionByEvictionAPI")
+		}
+	}
 }
 
 // SetNodeClock sets the clock of a node that much ahead of the API server's, or behind it

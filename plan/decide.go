@@ -56,7 +56,8 @@ type Restarts struct {
 	Disrupted int32
 	// InPlace: the kubelet restarted a container.
 	InPlace int32
-	// Ignored: a rule of the pod failure policy says not to count it.
+	// Ignored: a rule of the pod failure policy says not to count it, or somebody deleted
+	// a pod of a job that restarts as a whole.
 	Ignored int32
 }
 

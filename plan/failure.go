@@ -36,6 +36,12 @@ func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
 	if start, end := pod.Status.StartTime, finishedAt(pod); start != nil && end.After(start.Time) {
 		f.ran = end.Sub(start.Time) // by the clock of the node, both
 	}
+	if c := disruption(pod); c != nil {
+		// How its containers end then says nothing of them.
+		f.infrastructure = true
+		f.reason, f.message = orDefault(f.reason, c.Reason), orDefault(f.message, c.Message)
+		return f
+	}
 	if c := culprit(pod, container); c != nil {
 		f.exitCode = c.State.Terminated.ExitCode
 		f.message = orDefault(f.message, c.State.Terminated.Message)
@@ -43,7 +49,7 @@ func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
 			f.reason = c.State.Terminated.Reason
 		}
 	}
-	f.infrastructure = f.exitCode == 0 || disrupted(pod)
+	f.infrastructure = f.exitCode == 0 || endedFromOutside(pod)
 	return f
 }
 
@@ -82,15 +88,9 @@ func RetryableExitCode(code int32) bool {
 	return code >= 128 && code <= 255
 }
 
-// disrupted tells whether the pod was ended from outside: Kubernetes says so by a
-// condition, and older kubelets by the pod's reason.
-func disrupted(pod *corev1.Pod) bool {
-	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
-			return true
-		}
-	}
+// endedFromOutside reports whether a pod failed for a reason outside its containers, as
+// older kubelets say by the pod's reason.
+func endedFromOutside(pod *corev1.Pod) bool {
 	switch pod.Status.Reason {
 	case "Evicted", "NodeLost", "Preempting", "Preempted", "Shutdown", "NodeShutdown", "Terminated", "NodeAffinity":
 		return true
@@ -119,10 +119,14 @@ func culprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return first
 }
 
-// failedAt is when a pod failed, as far as that is known: when its end was reported, or
-// else what its node says, within the bounds of what can be. It is never later than now.
+// failedAt is when a pod failed, as far as that is known: when it was disrupted or its
+// end was reported, or else what its node says, within the bounds of what can be. It is
+// never later than now.
 func failedAt(pod *corev1.Pod, now time.Time) time.Time {
 	at := reportedAt(pod)
+	if c := disruption(pod); c != nil && c.Reason != corev1.PodReasonTerminationByKubelet {
+		at = c.LastTransitionTime.Time
+	}
 	if at.IsZero() {
 		at = later(finishedAt(pod), pod.CreationTimestamp.Time)
 	}

@@ -31,7 +31,7 @@ func created(d *decision) bool {
 func (d *decision) warnOfRestartPolicy() {
 	for _, t := range d.in.types() {
 		spec := d.in.Replicas[t]
-		if p := spec.Template.Spec.RestartPolicy; p != "" && p != podRestartPolicy(spec.RestartPolicy) {
+		if p := spec.Template.Spec.RestartPolicy; p != "" && p != d.in.podRestartPolicy(t) {
 			d.event(true, "SetPodTemplateRestartPolicy", fmt.Sprintf(
 				"The restartPolicy %s in the pod template of %s is not used: restartPolicy of the replica spec, %s, decides.",
 				p, t, spec.RestartPolicy))
@@ -39,9 +39,14 @@ func (d *decision) warnOfRestartPolicy() {
 	}
 }
 
-// podRestartPolicy is the restart policy of the pods of a replica.
-func podRestartPolicy(p commonv1.RestartPolicy) corev1.RestartPolicy {
-	switch p {
+// podRestartPolicy is the restart policy of the pods of a replica type. In a job that
+// restarts as a whole the node restarts nothing: one container that begins anew could not
+// join the others, which go on or hang, and nobody would be told.
+func (in *Input) podRestartPolicy(t commonv1.ReplicaType) corev1.RestartPolicy {
+	if in.restartScope() == commonv1.RestartScopeJob {
+		return corev1.RestartPolicyNever
+	}
+	switch in.Replicas[t].RestartPolicy {
 	case commonv1.RestartPolicyAlways:
 		return corev1.RestartPolicyAlways
 	case commonv1.RestartPolicyOnFailure:

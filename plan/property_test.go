@@ -37,6 +37,7 @@ func promises(t *rapid.T) {
 		"end a pod":    w.endPod,
 		"restart":      w.restartContainer,
 		"delete a pod": w.deletePod,
+		"preempt":      w.preemptPod,
 		"wait":         w.wait,
 		"suspend":      w.toggleSuspend,
 		"scale":        w.scale,
@@ -241,6 +242,9 @@ func checkRunning(t *rapid.T, in *plan.Input, after *commonv1.JobStatus) {
 // checkAtRest: the pods are those that the job should have.
 func (w *world) checkAtRest(t *rapid.T) {
 	status := &w.in.Status
+	if slices.ContainsFunc(w.in.Pods, func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }) {
+		return // what is being stopped goes when its node is done with it
+	}
 	want := 0
 	for _, spec := range w.in.Replicas {
 		want += int(*spec.Replicas)
@@ -308,6 +312,20 @@ func (w *world) deletePod(t *rapid.T) {
 	w.drop(p)
 }
 
+// preemptPod has a pod preempted, which is counted whether or not it is seen before its
+// container has been stopped.
+func (w *world) preemptPod(t *rapid.T) {
+	p := w.runningPod(t)
+	w.disrupt(p, preempted)
+	w.leave(p)
+	if rapid.Bool().Draw(t, "seen at once") {
+		w.look(t)
+	}
+	w.end(p, rapid.SampledFrom([]int32{143, 0, 1}).Draw(t, "exit code"))
+	w.look(t)
+	w.drop(p)
+}
+
 func (w *world) wait(t *rapid.T) {
 	w.in.Now = w.in.Now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "seconds")) * time.Second)
 }
@@ -336,7 +354,8 @@ func (w *twin) observe(in *plan.Input) {
 	}
 	for _, p := range in.Pods {
 		w.inPlace[string(p.UID)] = max(w.inPlace[string(p.UID)], restartCount(p))
-		if p.Status.Phase == corev1.PodFailed && p.DeletionTimestamp == nil && isARestart(in, p) {
+		disrupted := slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.DisruptionTarget })
+		if (disrupted || p.Status.Phase == corev1.PodFailed && p.DeletionTimestamp == nil) && isARestart(in, p, disrupted) {
 			w.failed[string(p.UID)] = true
 		}
 	}
@@ -344,10 +363,10 @@ func (w *twin) observe(in *plan.Input) {
 
 // isARestart says by the documentation alone whether a failed pod is restarted, and
 // that counted. It knows the rules that drawRule makes, and no others.
-func isARestart(in *plan.Input, p *corev1.Pod) bool {
+func isARestart(in *plan.Input, p *corev1.Pod, disrupted bool) bool {
 	code := int32(0)
 	for _, c := range p.Status.ContainerStatuses {
-		if c.State.Terminated != nil {
+		if c.State.Terminated != nil && !disrupted {
 			code = c.State.Terminated.ExitCode
 		}
 	}

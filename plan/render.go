@@ -34,7 +34,7 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 		Labels: labels, Annotations: template.Annotations, Finalizers: template.Finalizers,
 		OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
 	}
-	pod.Spec.RestartPolicy = podRestartPolicy(in.Replicas[a.Type].RestartPolicy)
+	pod.Spec.RestartPolicy = in.podRestartPolicy(a.Type)
 	if in.serviceMode() == commonv1.ServiceModePerJob {
 		// Together with the job's headless service this makes <pod>.<job> resolve.
 		pod.Spec.Hostname = cmp.Or(pod.Spec.Hostname, a.Name)

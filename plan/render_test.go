@@ -72,6 +72,14 @@ func TestPodRestartPolicy(t *testing.T) {
 		if got := m.pod("worker-0").Spec.RestartPolicy; got != want {
 			t.Errorf("%s: pods get %s, want %s", policy, got, want)
 		}
+		// Known-bugs row 96: one container that begins anew could not join the others.
+		m = newModel(map[commonv1.ReplicaType]int32{worker: 1})
+		m.in.Replicas[worker].RestartPolicy = policy
+		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+		m.settle()
+		if got := m.pod("worker-0").Spec.RestartPolicy; got != corev1.RestartPolicyNever {
+			t.Errorf("%s: with restart scope Job a failure must come to the operator, but the pod gets %s", policy, got)
+		}
 	}
 }
 

@@ -26,8 +26,8 @@ func surplus(d *decision) bool {
 }
 
 // replicas creates the pods that are missing. A job that restarts as a whole waits
-// until every pod of the earlier attempt is gone, so that no replica of the new
-// one meets a replica of the old.
+// until every pod of the earlier attempt is gone, and every pod that is being stopped,
+// so that no replica of the new one meets a replica of the old.
 func replicas(d *decision) bool {
 	if d.oldGangIsThere() {
 		return false
@@ -46,12 +46,17 @@ func replicas(d *decision) bool {
 
 // oldGangIsThere tells whether pods are there that a restart of the whole job has
 // replaced. One that failed by itself and was replaced alone is not among them; in a
-// job that always restarts as a whole there is none.
+// job that always restarts as a whole there is none, and what is being stopped counts too.
 func (d *decision) oldGangIsThere() bool {
 	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
 	d.tally.each(func(s *slot) {
-		found = found || d.replaced(s) &&
-			(whole || s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed)
+		switch {
+		case found || s.pod == nil:
+		case d.replaced(s):
+			found = whole || s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed
+		default:
+			found = whole && s.pod.DeletionTimestamp != nil && (s.state == Leaving || !hasEnded(s.pod))
+		}
 	})
 	return found
 }

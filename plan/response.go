@@ -70,8 +70,9 @@ func ruleMet(r *commonv1.PodFailurePolicyRule, s *slot) bool {
 	if len(r.ReplicaTypes) > 0 && !slices.Contains(r.ReplicaTypes, s.typ) {
 		return false
 	}
+	disrupted := disruption(s.pod) != nil
 	if r.OnExitCodes != nil {
-		return exitCodeMet(r.OnExitCodes, s.pod)
+		return !disrupted && exitCodeMet(r.OnExitCodes, s.pod)
 	}
 	return slices.ContainsFunc(r.OnPodConditions, func(p batchv1.PodFailurePolicyOnPodConditionsPattern) bool {
 		wanted := p.Status
@@ -79,7 +80,7 @@ func ruleMet(r *commonv1.PodFailurePolicyRule, s *slot) bool {
 			wanted = corev1.ConditionTrue // batch/v1's default
 		}
 		return slices.ContainsFunc(s.pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == p.Type && c.Status == wanted
+			return c.Type == p.Type && c.Status == wanted && (disrupted || c.Type != corev1.DisruptionTarget || c.Status != corev1.ConditionTrue)
 		})
 	})
 }

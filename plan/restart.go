@@ -27,6 +27,9 @@ func failures(d *decision) bool {
 	}
 	if why == "" {
 		d.restart(failed)
+		if len(failed) == 0 {
+			d.restartGang()
+		}
 		d.deleteReplaced()
 		return false
 	}
@@ -91,9 +94,12 @@ func (d *decision) restart(failed []failedReplica) {
 			d.tellCause(&failed[i])
 		}
 	}
-	prefix := orDefault(d.in.Rules.Wording.Restarting, fmt.Sprintf("%s %s is restarting", d.in.Kind.Name, d.in.Job.Name))
-	d.become(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)),
-		fmt.Sprintf("%s because %s.", prefix, replicasFailed(failed, "")))
+	d.sayRestarting(replicasFailed(failed, ""))
+}
+
+// sayRestarting says why the job restarts replicas.
+func (d *decision) sayRestarting(why string) {
+	d.become(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)), fmt.Sprintf("%s because %s.", d.isRestarting(), why))
 }
 
 // tellCause counts a restart under its cause.

@@ -21,12 +21,13 @@ const (
 	Active ReplicaState = "Active"
 	// Succeeded: the pod ended well. It may be gone since.
 	Succeeded ReplicaState = "Succeeded"
-	// Failed: the pod ended with an error that is yet to be dealt with.
+	// Failed: the pod ended with an error, or is being ended from outside, which is yet
+	// to be dealt with.
 	Failed ReplicaState = "Failed"
 	// Replaced: the pod belongs to an attempt that has been given up; the next one
 	// starts when it is gone.
 	Replaced ReplicaState = "Replaced"
-	// Leaving: the pod is being deleted and did not end by itself.
+	// Leaving: somebody deletes the pod, and it did not end before by itself.
 	Leaving ReplicaState = "Leaving"
 )
 
@@ -203,7 +204,11 @@ func (s *slot) classify(done indexes) ReplicaState {
 		return Missing
 	case s.podAttempt(s.attempt) < s.attempt:
 		return Replaced
-	case s.pod.Status.Phase == corev1.PodSucceeded && (done[s.index] || endedByItself(s.pod)):
+	case s.pod.Status.Phase == corev1.PodSucceeded && done[s.index]:
+		return Succeeded
+	case disruption(s.pod) != nil:
+		return Failed
+	case s.pod.Status.Phase == corev1.PodSucceeded && endedByItself(s.pod):
 		return Succeeded
 	case s.pod.Status.Phase == corev1.PodFailed && endedByItself(s.pod):
 		return Failed

@@ -1,0 +1,44 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit/plan"
+)
+
+// tallyOf finds the states of a job's replicas. Where they say that replicas are lost, so
+// that the whole job must restart, it makes sure with the API server first: an old cache
+// must not cost a job its work. Most looks read nothing here.
+func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (*plan.Tally, error) {
+	tally := plan.TallyOf(in)
+	anew := false
+	for _, name := range plan.Suspects(in, tally) {
+		pod := &corev1.Pod{}
+		err := c.APIReader.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read pod %s of %s %s/%s: %w", name, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+		}
+		at := slices.IndexFunc(in.Pods, func(p *corev1.Pod) bool { return p.Name == name })
+		switch {
+		case !metav1.IsControlledBy(pod, job):
+		case at < 0:
+			in.Pods, anew = append(in.Pods, pod), true
+		case in.Pods[at].UID != pod.UID:
+			in.Pods[at], anew = pod, true
+		}
+	}
+	if anew {
+		tally = plan.TallyOf(in)
+	}
+	return tally, nil
+}

@@ -100,7 +100,14 @@ func TestEveryMistake(t *testing.T) {
 		"NoContainers": {
 			reason: "without containers there is none of the name",
 			change: func(m *model) { m.in.Replicas[worker].Template.Spec.Containers = nil },
-			want:   []string{`spec.testReplicaSpecs[Worker].template.spec.containers: Invalid value: []: no container is named "main": name the main container so`},
+			want:   []string{`spec.testReplicaSpecs[Worker].template: Required value: there is no template: add one, with a container named "main"`},
+		},
+		"NoContainersInATemplate": {
+			reason: "a template that says something else is one",
+			change: func(m *model) {
+				m.in.Replicas[worker].Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{HostNetwork: true}}
+			},
+			want: []string{`spec.testReplicaSpecs[Worker].template.spec.containers: Required value: there is no container: add a container named "main"`},
 		},
 		"NoContainersOfAnyName": {
 			reason: "where any name will do, one is needed",
@@ -108,7 +115,7 @@ func TestEveryMistake(t *testing.T) {
 				m.in.Kind.AnyContainer = true
 				m.in.Replicas[worker].Template.Spec.Containers = nil
 			},
-			want: []string{`spec.testReplicaSpecs[Worker].template.spec.containers: Required value: there is no container: add one`},
+			want: []string{`spec.testReplicaSpecs[Worker].template: Required value: there is no template: add one, with a container`},
 		},
 		"MostReplicas": {
 			reason: "100000 are allowed",

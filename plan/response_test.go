@@ -99,6 +99,11 @@ func TestPodFailurePolicy(t *testing.T) {
 			policy: commonv1.RestartPolicyExitCode, rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, notIn, 137)},
 			happens: end(137), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
 		},
+		"NotInZero": {
+			reason: "every container that ends with an error has another code than 0",
+			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{onCodes(countIt, notIn, 0)},
+			happens: end(1), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
 		"OtherType": {
 			reason: "a rule for another replica type is not met",
 			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{forMaster, onCodes(countIt, in, 3)},
@@ -313,8 +318,17 @@ func TestInvalidRunPolicies(t *testing.T) {
 				`spec.runPolicy.podFailurePolicy.rules[0].action: Unsupported value: "Explode": supported values: "FailJob", "Ignore", "Count", "RestartJob"`,
 				`spec.runPolicy.podFailurePolicy.rules[0].replicaTypes[0]: Unsupported value: "Boss": supported values: "Master", "Worker"`,
 				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.operator: Unsupported value: "Near": supported values: "In", "NotIn"`,
-				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: [0]: 0 is no failure: remove it`,
+				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: 0 is no failure: remove it`,
 			},
+		},
+		"NotInZero": {
+			reason: "NotIn 0 is every failure, as in batch/v1",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, notIn, 0)}}},
+		},
+		"InZero": {
+			reason: "0 is no failure, wherever it is listed",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, in, 3, 0)}}},
+			want:   []string{`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[1]: Invalid value: 0: 0 is no failure: remove it`},
 		},
 		"NoCodes": {
 			reason: "a rule on exit codes names some",

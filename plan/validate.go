@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -144,23 +145,30 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 	if p := spec.RestartPolicy; p != "" {
 		errs = append(errs, oneOf(path.Child("restartPolicy"), &p, restartPolicies()...)...)
 	}
-	errs = append(errs, validateContainers(&in.Kind, &spec.Template.Spec, path.Child("template", "spec", "containers"))...)
+	errs = append(errs, validateContainers(&in.Kind, &spec.Template, path.Child("template"))...)
 	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
 }
 
 // validateContainers checks that there is a main container.
-func validateContainers(kind *Kind, pod *corev1.PodSpec, path *field.Path) field.ErrorList {
-	if kind.MainContainer(pod) != nil {
+func validateContainers(kind *Kind, template *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	containers, wanted := path.Child("spec", "containers"), fmt.Sprintf("a container named %q", kind.ContainerName)
+	if kind.AnyContainer {
+		wanted = "a container"
+	}
+	switch {
+	case kind.MainContainer(&template.Spec) != nil:
 		return nil
+	case equality.Semantic.DeepEqual(template, &corev1.PodTemplateSpec{}):
+		return field.ErrorList{field.Required(path, fmt.Sprintf("there is no template: add one, with %s", wanted))}
+	case len(template.Spec.Containers) == 0:
+		return field.ErrorList{field.Required(containers, fmt.Sprintf("there is no container: add %s", wanted))}
 	}
-	if len(pod.Containers) == 0 && kind.AnyContainer {
-		return field.ErrorList{field.Required(path, "there is no container: add one")}
+	names := make([]string, 0, len(template.Spec.Containers))
+	for i := range template.Spec.Containers {
+		names = append(names, template.Spec.Containers[i].Name)
 	}
-	names := make([]string, 0, len(pod.Containers))
-	for i := range pod.Containers {
-		names = append(names, pod.Containers[i].Name)
-	}
-	return field.ErrorList{field.Invalid(path, names, fmt.Sprintf("no container is named %q: name the main container so", kind.ContainerName))}
+	return field.ErrorList{field.Invalid(containers, strings.Join(names, ", "),
+		fmt.Sprintf("no container is named %q: name the main container so", kind.ContainerName))}
 }
 
 // validateLabels refuses labels of the template that are the controller's own,

@@ -90,8 +90,9 @@ func validateFailureRule(in *Input, r *commonv1.PodFailurePolicyRule, path *fiel
 		switch {
 		case len(codes.Values) == 0:
 			errs = append(errs, field.Required(values, "add the exit codes that the rule is for"))
-		case slices.Contains(codes.Values, 0):
-			errs = append(errs, field.Invalid(values, codes.Values, "0 is no failure: remove it"))
+		case codes.Operator != batchv1.PodFailurePolicyOnExitCodesOpNotIn && slices.Contains(codes.Values, 0):
+			// With NotIn it says nothing, as in batch/v1: a container that ended well meets no rule.
+			errs = append(errs, field.Invalid(values.Index(slices.Index(codes.Values, 0)), 0, "0 is no failure: remove it"))
 		}
 	}
 	return errs

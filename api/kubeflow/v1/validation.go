@@ -3,6 +3,8 @@ package v1
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -80,13 +82,13 @@ func validateMainContainer(job *MPIJob) field.ErrorList {
 	}
 	var names []string
 	for i := range worker.Template.Spec.Containers {
-		names = append(names, worker.Template.Spec.Containers[i].Name)
-	}
-	if slices.Contains(names, job.Spec.MainContainer) {
-		return nil
+		if worker.Template.Spec.Containers[i].Name == job.Spec.MainContainer {
+			return nil
+		}
+		names = append(names, strconv.Quote(worker.Template.Spec.Containers[i].Name))
 	}
 	return field.ErrorList{field.Invalid(field.NewPath("spec", "mainContainer"), job.Spec.MainContainer,
-		fmt.Sprintf("Worker has no container of that name, it has %q: name one of them", names))}
+		fmt.Sprintf("Worker has no container of that name, it has %s: name one of them", strings.Join(names, ", ")))}
 }
 
 // ValidateXGBoostJob finds the mistakes that are particular to an XGBoostJob. Each

@@ -198,7 +198,7 @@ func TestValidateMPIJob(t *testing.T) {
 		{
 			reason: "the launcher would look for a container that is not there",
 			spec:   kubeflowv1.MPIJobSpec{MainContainer: "main", MPIReplicaSpecs: kubeflowv1.ReplicaSpecs{"Launcher": runs("mpi"), "Worker": worker(1, "mpi", "ssh")}},
-			want:   []string{`spec.mainContainer: Invalid value: "main": Worker has no container of that name, it has ["mpi" "ssh"]: name one of them`},
+			want:   []string{`spec.mainContainer: Invalid value: "main": Worker has no container of that name, it has "mpi", "ssh": name one of them`},
 		},
 		{
 			reason: "a number out of bounds, past the schema; another controller; no image",

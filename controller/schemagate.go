@@ -109,7 +109,7 @@ func (g *schemaGate) Start(ctx context.Context) error {
 
 // look looks at the schema, and reports whether all is well.
 func (g *schemaGate) look(ctx context.Context) bool {
-	lost, served, err := g.dropped(ctx)
+	why, served, err := g.wrong(ctx)
 	switch {
 	case err != nil:
 		// Nobody may be kept from running jobs because this cannot be found out. What a
@@ -121,35 +121,51 @@ func (g *schemaGate) look(ctx context.Context) bool {
 		g.mu.Unlock()
 	case !served: // The CRD is not there yet.
 		g.settle("")
-	case len(lost) == 0:
+	case why == "":
 		g.settle("")
 		return true
 	default:
-		g.settle(g.outdated(lost))
+		g.settle(why)
 	}
 	return false
 }
 
-// dropped lists what the API server would drop, and reports whether it serves the kind.
-func (g *schemaGate) dropped(ctx context.Context) ([]string, bool, error) {
+// wrong says what is wrong with the CRD, or "", and reports whether the API server serves
+// the kind.
+func (g *schemaGate) wrong(ctx context.Context) (string, bool, error) {
 	paths, err := g.schemas.PathsWithContext(ctx)
 	if err != nil {
-		return nil, false, fmt.Errorf("cannot list the schemas: %w", err)
+		return "", false, fmt.Errorf("cannot list the schemas: %w", err)
 	}
 	path := servedschema.Find[commonv1.JobStatus](g.job)
 	document, served := paths["apis/"+g.gvk.GroupVersion().String()]
 	if !served || len(path) == 0 {
-		return nil, len(path) == 0, nil // A status that is not in the job is the author's to keep.
+		return "", len(path) == 0, nil // A status that is not in the job is the author's to keep.
 	}
 	text, err := document.SchemaWithContext(ctx, "application/json")
 	if err != nil {
-		return nil, false, fmt.Errorf("cannot read the schemas of %s: %w", g.gvk.GroupVersion(), err)
+		return "", false, fmt.Errorf("cannot read the schemas of %s: %w", g.gvk.GroupVersion(), err)
 	}
 	s, err := servedschema.Of(text, g.gvk, path[0])
 	if err != nil || s == nil {
-		return nil, false, err
+		return "", false, err
 	}
-	return servedschema.Dropped(s, path, reflect.TypeFor[commonv1.JobStatus]()), true, nil
+	if lacks, err := servedschema.LacksStatus(text, g.plural()); err != nil || lacks {
+		return g.withoutStatus(), true, err
+	}
+	if lost := servedschema.Dropped(s, path, reflect.TypeFor[commonv1.JobStatus]()); len(lost) > 0 {
+		return g.outdated(lost), true, nil
+	}
+	return "", true, nil
+}
+
+// plural is the name of the resource.
+func (g *schemaGate) plural() string { return strings.TrimSuffix(g.crd, "."+g.gvk.Group) }
+
+// withoutStatus says that the status of a job cannot be written, and how to put it right.
+func (g *schemaGate) withoutStatus() string {
+	return fmt.Sprintf("the CustomResourceDefinition %s has no subresource status, so the status of a job cannot be written. "+
+		"No %s is run until it has: put +kubebuilder:subresource:status on the Go type, generate the CRD and apply it", g.crd, g.gvk.Kind)
 }
 
 // outdated says what is wrong with the CRD, and how to put it right.
@@ -160,11 +176,11 @@ func (g *schemaGate) outdated(lost []string) string {
 	}
 	return fmt.Sprintf("the CustomResourceDefinition %s is older than the operator: the API server drops %s, so no restart would be counted. "+
 		"No %s is run until the CRD of this version is there: kubectl apply --server-side --force-conflicts -f config/crd/%s_%s.yaml",
-		g.crd, names, g.gvk.Kind, g.gvk.Group, strings.TrimSuffix(g.crd, "."+g.gvk.Group))
+		g.crd, names, g.gvk.Kind, g.gvk.Group, g.plural())
 }
 
 // refused has the schema looked at again, because the API server refused to drop a part of
-// a status. What it said decides nothing, for it quotes the job.
+// a status, or knows of no status to write. What it said decides nothing, for it quotes the job.
 func (g *schemaGate) refused() {
 	if g == nil {
 		return

@@ -48,6 +48,7 @@ type served struct {
 	fields []string // of the status; nil if the kind is not served
 	err    error
 	looks  int
+	paths  map[string]any
 }
 
 func (s *served) PathsWithContext(context.Context) (map[string]openapi.GroupVersionWithContext, error) {
@@ -74,7 +75,7 @@ func (s *served) SchemaWithContext(context.Context, string) ([]byte, error) {
 		properties[f] = map[string]any{"x-kubernetes-preserve-unknown-fields": true}
 	}
 	kind := map[string]any{"group": "example.org", "version": "v1", "kind": "GateJob"}
-	return json.Marshal(map[string]any{"components": map[string]any{"schemas": map[string]any{"org.example.v1.GateJob": map[string]any{
+	return json.Marshal(map[string]any{"paths": s.paths, "components": map[string]any{"schemas": map[string]any{"org.example.v1.GateJob": map[string]any{
 		"x-kubernetes-group-version-kind": []any{kind}, "properties": map[string]any{"status": map[string]any{"properties": properties}},
 	}}}})
 }
@@ -220,6 +221,37 @@ func TestSchemaThatCannotBeRead(t *testing.T) {
 	none.refused()
 	if _, held := none.holds(&gateJob{}, false); held {
 		t.Error("without a manager nobody looks at the schema, and jobs are run")
+	}
+}
+
+// TestKindWithoutStatus: a kind without the subresource status is not run, because no
+// status of its jobs can be written; the API server answers as if the job were gone.
+func TestKindWithoutStatus(t *testing.T) {
+	const job, status = "/apis/example.org/v1/namespaces/{namespace}/gatejobs/{name}", "/apis/example.org/v1/namespaces/{namespace}/gatejobs/{name}/status"
+	server := &served{fields: whole(), paths: map[string]any{job: struct{}{}}}
+	events := &told{}
+	var ready []error
+	g := &schemaGate{
+		gvk: schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "GateJob"}, crd: "gatejobs.example.org", job: reflect.TypeFor[*gateJob](),
+		schemas: server, log: logr.Discard(), recorder: events, told: map[types.UID]bool{}, report: func(err error) { ready = append(ready, err) },
+	}
+	if done := g.look(t.Context()); done {
+		t.Error("it is looked at again until all is well")
+	}
+	const why = "the CustomResourceDefinition gatejobs.example.org has no subresource status, so the status of a job cannot be written. " +
+		"No GateJob is run until it has: put +kubebuilder:subresource:status on the Go type, generate the CRD and apply it"
+	if diff := cmp.Diff([]string{"CustomResourceDefinition gatejobs.example.org: Warning CRDOutdated: T" + why[1:]}, events.events); diff != "" {
+		t.Errorf("an event says so (-want +got):\n%s", diff)
+	}
+	if _, held := g.holds(&gateJob{}, false); !held || len(ready) != 1 || ready[0] == nil {
+		t.Errorf("no job is run, and the probe says so: %t, %v", held, ready)
+	}
+	server.paths[status] = struct{}{}
+	if done := g.look(t.Context()); !done {
+		t.Error("with the subresource all is well")
+	}
+	if _, held := g.holds(&gateJob{}, false); held {
+		t.Error("and jobs are run")
 	}
 }
 

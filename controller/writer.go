@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -93,6 +94,9 @@ func (w *writer[J]) WriteStatus(ctx context.Context, job J, status *commonv1.Job
 	patch := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{})
 	err := w.client.Status().Patch(ctx, changed, patch, client.FieldValidation(metav1.FieldValidationStrict), w.name)
 	if err != nil {
+		if apierrors.IsNotFound(err) {
+			w.gate.refused() // Either the job is gone, or the kind has no status.
+		}
 		if dropped := wouldDrop(err); dropped != nil {
 			w.gate.refused()
 			return dropped

@@ -111,11 +111,17 @@ func (k *Kind) types() []commonv1.ReplicaType {
 	return out
 }
 
+// operatorName is the operator's name, "" if it has none and the kind's own is not known.
+func (k *Kind) operatorName() string {
+	if k.OperatorName != "" || k.Name == "" {
+		return k.OperatorName
+	}
+	return strings.ToLower(k.Name) + "-controller"
+}
+
 // SetDefaults fills in what a kind leaves open.
 func (k *Kind) SetDefaults() {
-	if k.OperatorName == "" {
-		k.OperatorName = strings.ToLower(k.Name) + "-controller"
-	}
+	k.OperatorName = k.operatorName()
 	if k.Framework == "" {
 		lower := strings.ToLower(k.Name)
 		k.Framework = orDefault(strings.TrimSuffix(lower, "job"), lower)

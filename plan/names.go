@@ -60,12 +60,15 @@ func Host(p *commonv1.RunPolicy, job, pod string) string {
 	return pod + "." + job
 }
 
-// JobLabels select all pods of a job.
+// JobLabels select all pods of a job. The operator's name is the kind's default where it
+// names none, as at set-up; without the kind's name either they select by the job's name
+// alone, and then also the pods of a job of that name of another kind.
 func JobLabels(kind Kind, job string) labels.Set {
-	return labels.Set{
-		commonv1.OperatorNameLabel: kind.OperatorName,
-		commonv1.JobNameLabel:      job,
+	set := labels.Set{commonv1.JobNameLabel: job}
+	if name := kind.operatorName(); name != "" {
+		set[commonv1.OperatorNameLabel] = name
 	}
+	return set
 }
 
 // TypeLabels select the pods of one replica type of a job.

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -108,4 +109,27 @@ func TestWhoseReplicaAPodIs(t *testing.T) {
 			t.Errorf("a replica without a number has a name without one (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestJobLabels: labels select the pods of a job also if they are made of what an author
+// says of a kind, before defaults are set.
+func TestJobLabels(t *testing.T) {
+	const operator, job = commonv1.OperatorNameLabel, commonv1.JobNameLabel
+	cases := map[string]struct {
+		reason string
+		kind   plan.Kind
+		want   labels.Set
+	}{
+		"Named":     {reason: "the operator's name", kind: plan.Kind{Name: "TestJob", OperatorName: "o"}, want: labels.Set{operator: "o", job: "j"}},
+		"Default":   {reason: "its default, which all pods have", kind: plan.Kind{Name: "TestJob"}, want: labels.Set{operator: "testjob-controller", job: "j"}},
+		"NoName":    {reason: "an empty value would select nothing", kind: plan.Kind{ContainerName: "main"}, want: labels.Set{job: "j"}},
+		"NamedOnly": {reason: "the kind's name is not needed", kind: plan.Kind{OperatorName: "o"}, want: labels.Set{operator: "o", job: "j"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, plan.JobLabels(tc.kind, "j")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
 }

@@ -58,6 +58,24 @@ func Of(document []byte, gvk schema.GroupVersionKind, property string) (*spec.Sc
 	return nil, nil //nolint:nilnil // no schema is an answer
 }
 
+// LacksStatus reports whether a resource is served without the subresource status, by the
+// OpenAPI v3 document of its API version. A document that does not name the resource
+// itself says nothing.
+func LacksStatus(document []byte, plural string) (bool, error) {
+	var doc struct {
+		Paths map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return false, fmt.Errorf("cannot read the paths of %s: %w", plural, err)
+	}
+	resource, status := false, false
+	for path := range doc.Paths {
+		resource = resource || strings.HasSuffix(path, "/"+plural+"/{name}")
+		status = status || strings.HasSuffix(path, "/"+plural+"/{name}/status")
+	}
+	return resource && !status, nil
+}
+
 // Find returns the path of the first field of type T in the JSON of a type, such as
 // ["status"], or nothing if there is none.
 func Find[T any](in reflect.Type) []string { return find(in, reflect.TypeFor[T](), nil) }

@@ -47,6 +47,23 @@ type object struct {
 	} `json:"status"`
 }
 
+func TestLacksStatus(t *testing.T) {
+	const jobs, status = `"/apis/a.org/v1/namespaces/{namespace}/jobs/{name}": {}`, `"/apis/a.org/v1/namespaces/{namespace}/jobs/{name}/status": {}`
+	for document, want := range map[string]bool{
+		`{}`:                        false,
+		`{"paths": {` + jobs + `}}`: true,
+		`{"paths": {` + jobs + `, ` + status + `}}`:                                 false,
+		`{"paths": {"/apis/a.org/v1/namespaces/{namespace}/otherjobs/{name}": {}}}`: false,
+	} {
+		if got, err := servedschema.LacksStatus([]byte(document), "jobs"); got != want || err != nil {
+			t.Errorf("%s: want %t, got %t, %v", document, want, got, err)
+		}
+	}
+	if _, err := servedschema.LacksStatus([]byte(`[]`), "jobs"); err == nil {
+		t.Error("want an error")
+	}
+}
+
 func TestDropped(t *testing.T) {
 	const counted = `{type: object, properties: {count: {type: integer}, time: {type: string}}}`
 	tests := map[string]struct {

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/jobkit/jobkit/plan"
 )
@@ -38,7 +39,9 @@ func (c *JobController[J]) carryOut(
 		}
 		group := actions[start:end]
 		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
-			return c.whoseMistake(ctx, job, in, group[i], c.do(ctx, job, in, group[i]))
+			r := c.whoseMistake(ctx, job, in, group[i], c.do(ctx, job, in, group[i]))
+			r.log(ctx, group[i])
+			return r
 		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
 		before := len(outcome.Failures)
@@ -72,6 +75,27 @@ type result struct {
 	made    client.Object
 }
 
+// log says what was done, and why, and what came of it.
+func (r result) log(ctx context.Context, a plan.Action) {
+	logger := log.FromContext(ctx).V(1)
+	if !logger.Enabled() {
+		return
+	}
+	logger = logger.WithValues("action", a.String())
+	switch {
+	case r.obstacle != "":
+		logger.Info("Could not act", "obstacle", r.obstacle, "says", r.message)
+	case r.err != nil:
+		logger.Info("Could not act; trying again", "says", r.err.Error())
+	case r.adopted:
+		logger.Info("Adopted what is there")
+	case r.done:
+		logger.Info("Acted")
+	default:
+		logger.Info("There was nothing to do any more")
+	}
+}
+
 // general tells whether the action failed for a reason that others will meet too.
 // A name that is taken is no such reason, nor a delete that is refused: somebody may
 // protect this object.
@@ -96,6 +120,10 @@ func collect(o *plan.Outcome, group []plan.Action, results []result) error {
 			case plan.CreatePod:
 				o.PodsCreated = append(o.PodsCreated, a.Name)
 			case plan.DeletePod:
+				if a.Force {
+					o.PodsForced = append(o.PodsForced, a)
+					continue
+				}
 				o.PodsDeleted = append(o.PodsDeleted, a.Name)
 			case plan.CreateService:
 				o.ServicesCreated = append(o.ServicesCreated, a.Name)

@@ -57,7 +57,7 @@ const (
 var errReading = errors.New("they are still being read")
 
 func newJobCache[J client.Object](mgr ctrl.Manager, c *JobController[J], children []client.Object) (*jobCache[J], error) {
-	reader, err := newJobReader(mgr, c.set.gvk, c.Controller.Parts)
+	reader, err := newJobReader(mgr, c.set.gvk, c.set.knownParts)
 	if err != nil {
 		return nil, err
 	}

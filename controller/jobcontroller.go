@@ -84,7 +84,12 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 			"the JobController of %T is not set up: call SetupWithManager, Builder or Init before ReconcileJobs", job))
 	}
 	began := c.Clock.Now()
-	defer func() { c.set.metrics.looked(c.Clock.Since(began)) }()
+	defer func() {
+		c.set.metrics.looked(c.Clock.Since(began))
+		if c.set.memory.hasLeft(job.GetUID()) {
+			c.forget(client.ObjectKeyFromObject(job), job.GetUID()) // It was deleted meanwhile.
+		}
+	}()
 	if after, held := c.set.gate.holds(job, c.finished(job)); held {
 		return reconcile.Result{RequeueAfter: after}, nil
 	}

@@ -6,7 +6,11 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -32,15 +36,38 @@ func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request)
 	}
 	if err := c.set.jobs.Get(ctx, req.NamespacedName, job); err != nil {
 		if apierrors.IsNotFound(err) {
-			c.set.memory.forget(req.NamespacedName)
-			c.set.rivals.forget(req.NamespacedName)
-			c.set.metrics.gone(req.NamespacedName)
+			c.forget(req.NamespacedName, "")
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, req.NamespacedName, err)
 	}
 	result, err := c.ReconcileJobs(ctx, job)
 	return c.onTime(ctx, req, result, err)
+}
+
+// forget drops what is known of a job that is gone.
+func (c *JobController[J]) forget(key types.NamespacedName, uid types.UID) {
+	c.set.memory.forget(key, uid)
+	c.set.rivals.forget(key)
+	c.set.metrics.gone(key, uid)
+}
+
+// forgetDeleted has jobs forgotten as soon as they are deleted: a loop of the author's own
+// does not call ReconcileJobs for one that is gone.
+func (c *JobController[J]) forgetDeleted(jobs cache.Informer) error {
+	_, err := jobs.AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) {
+		if last, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+			o = last.Obj
+		}
+		if job, ok := o.(client.Object); ok {
+			c.set.memory.leave(job.GetUID(), c.Clock.Now())
+			c.forget(client.ObjectKeyFromObject(job), job.GetUID())
+		}
+	}})
+	if err != nil {
+		return fmt.Errorf("cannot watch the jobs of kind %s: %w", c.set.kind.Name, err)
+	}
+	return nil
 }
 
 // onTime sees to it that a job is looked at again when its time comes, whatever

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -33,14 +34,14 @@ type metrics struct {
 	reconcile, launch *prometheus.HistogramVec
 
 	mu sync.Mutex
-	// known are the jobs that were seen, to count each deletion once.
-	known map[types.NamespacedName]bool
+	// known are the jobs that were seen, by their UIDs, to count each deletion once.
+	known map[types.NamespacedName]types.UID
 }
 
 // newMetrics registers the collectors, or finds those that another controller of
 // this process has registered.
 func newMetrics(registry prometheus.Registerer, framework string) (*metrics, error) {
-	m := &metrics{framework: framework, known: map[types.NamespacedName]bool{}}
+	m := &metrics{framework: framework, known: map[types.NamespacedName]types.UID{}}
 	jobs := []string{"job_namespace", "framework"}
 	var errs []error
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -119,7 +120,7 @@ func (m *metrics) didWith(o *plan.Outcome) {
 		n              int
 	}{
 		{"pod", "create", len(o.PodsCreated)},
-		{"pod", "delete", len(o.PodsDeleted)},
+		{"pod", "delete", len(o.PodsDeleted) + len(o.PodsForced)},
 		{"service", "create", len(o.ServicesCreated)},
 		{"service", "delete", len(o.ServicesDeleted)},
 	} {
@@ -134,22 +135,45 @@ func (m *metrics) looked(took time.Duration) {
 	m.reconcile.WithLabelValues(m.framework).Observe(took.Seconds())
 }
 
-// saw remembers a job that was counted as created.
+// saw remembers a job that was counted as created. Of another one of its name nothing can
+// be left.
 func (m *metrics) saw(in *plan.Input) {
 	if in.Status.Condition(commonv1.JobCreated) == nil {
 		return
 	}
+	key := types.NamespacedName{Namespace: in.Job.Namespace, Name: in.Job.Name}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.known[types.NamespacedName{Namespace: in.Job.Namespace, Name: in.Job.Name}] = true
+	if was, ok := m.known[key]; ok && was != in.Job.UID {
+		m.deleted.WithLabelValues(key.Namespace, m.framework).Inc()
+	}
+	m.known[key] = in.Job.UID
 }
 
-// gone counts a job that is not there any more.
-func (m *metrics) gone(key types.NamespacedName) {
+// gone counts a job that is not there any more; without a UID, whichever has the name.
+func (m *metrics) gone(key types.NamespacedName, uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known[key] {
+	if was, ok := m.known[key]; ok && (uid == "" || uid == was) {
 		delete(m.known, key)
 		m.deleted.WithLabelValues(key.Namespace, m.framework).Inc()
 	}
+}
+
+// claim notes in the metrics that a controller runs the jobs of a kind. Another of the
+// same process would undo what this one does.
+func claim(registry prometheus.Registerer, gvk schema.GroupVersionKind, operator string) error {
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "jobkit_controller_info", Help: "The controllers of this process: 1 for each.",
+		ConstLabels: prometheus.Labels{"kind": gvk.GroupKind().String()},
+	}, []string{"operator"})
+	err := registry.Register(info)
+	if _, there := errors.AsType[prometheus.AlreadyRegisteredError](err); there {
+		return fmt.Errorf("the kind %s has a JobController in this process already, and two would undo what the other does: set up one for each kind", gvk.GroupKind())
+	}
+	if err != nil {
+		return fmt.Errorf("cannot register a metric: %w", err)
+	}
+	info.WithLabelValues(operator).Set(1)
+	return nil
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +22,13 @@ import (
 type memory[J client.Object] struct {
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]*jobMemory[J]
+	// left are jobs that were deleted lately, and when: a look at one of them that was
+	// under way must leave nothing behind.
+	left map[types.UID]time.Time
 }
+
+// longestLook is longer than a look at a job takes.
+const longestLook = 10 * time.Minute
 
 // jobMemory is what is remembered of one job.
 type jobMemory[J client.Object] struct {
@@ -60,7 +67,7 @@ type ownCreate struct {
 const remembered = 10 * time.Second
 
 func newMemory[J client.Object]() *memory[J] {
-	return &memory[J]{jobs: map[types.NamespacedName]*jobMemory[J]{}}
+	return &memory[J]{jobs: map[types.NamespacedName]*jobMemory[J]{}, left: map[types.UID]time.Time{}}
 }
 
 // of returns the memory of a job, for the caller who holds the lock.
@@ -180,11 +187,30 @@ func (m *memory[J]) tried(job J, now time.Time) []plan.Tried {
 	return slices.Clone(j.tried)
 }
 
-// forget drops what is remembered of a job that is gone.
-func (m *memory[J]) forget(key types.NamespacedName) {
+// forget drops what is remembered of a job that is gone; without a UID, of whichever has
+// the name.
+func (m *memory[J]) forget(key types.NamespacedName, uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.jobs, key)
+	if j := m.jobs[key]; j != nil && (uid == "" || j.uid == uid) {
+		delete(m.jobs, key)
+	}
+}
+
+// leave notes that a job was deleted.
+func (m *memory[J]) leave(uid types.UID, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.left, func(_ types.UID, at time.Time) bool { return now.Sub(at) > longestLook })
+	m.left[uid] = now
+}
+
+// hasLeft reports whether a job was deleted.
+func (m *memory[J]) hasLeft(uid types.UID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, left := m.left[uid]
+	return left
 }
 
 // pending is how long until something that the cache never showed is forgotten:

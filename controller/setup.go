@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -119,12 +120,15 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		children = append(children, c.set.gang.scheduler.Kinds()...)
 		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
 	}
+	if err := c.alone(mgr); err != nil {
+		return nil, err
+	}
 	c.set.cache.indexed = true
 	jobs, err := c.watch(mgr, children)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.watchSchema(mgr); err != nil {
+	if err := errors.Join(c.forgetDeleted(jobs.informers), c.watchSchema(mgr)); err != nil {
 		return nil, err
 	}
 	if own {
@@ -143,6 +147,25 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 			RateLimiter:             c.set.limiter,
 			CacheSyncTimeout:        forEver,
 		}), nil
+}
+
+// alone makes sure that no other controller of the process runs the jobs of the kind, and
+// that they and their further objects are in namespaces, as far as that is known yet.
+func (c *JobController[J]) alone(mgr ctrl.Manager) error {
+	for i, gvk := range append([]schema.GroupVersionKind{c.set.gvk}, c.set.objectKinds...) {
+		m, err := mgr.GetRESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+		if err != nil || m.Scope.Name() == meta.RESTScopeNameNamespace {
+			continue
+		}
+		if i == 0 {
+			return fmt.Errorf("the kind %s is not namespaced, but its pods are: remove +kubebuilder:resource:scope=Cluster from the Go type, generate the CRD and apply it", gvk.Kind)
+		}
+		return fmt.Errorf("ObjectKinds() of %s names the kind %s, which is not namespaced, so no job can own it: leave it out", c.set.kind.Name, gvk.Kind)
+	}
+	if skip := mgr.GetControllerOptions().SkipNameValidation; skip != nil && *skip {
+		return nil // Several managers of one process, as in tests.
+	}
+	return claim(c.Metrics, c.set.gvk, c.set.kind.OperatorName)
 }
 
 // forEver is how long a controller waits for what it watches. Giving up would end the

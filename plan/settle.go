@@ -38,6 +38,8 @@ type Failure struct {
 type Outcome struct {
 	PodsCreated, PodsDeleted         []string
 	ServicesCreated, ServicesDeleted []string
+	// PodsForced are the pods that were deleted by force.
+	PodsForced []DeletePod
 	// Adopted are those that were the job's but lacked its labels, with their kinds.
 	Adopted []string
 	// Failures are in the order of the plan's actions.
@@ -244,6 +246,9 @@ func (o *Outcome) Events() []Event {
 		}
 		events = append(events, event)
 	}
+	if forced := o.forced(); forced != nil {
+		events = append(events, *forced)
+	}
 	switch len(o.Adopted) {
 	case 0:
 	case 1:
@@ -252,6 +257,20 @@ func (o *Outcome) Events() []Event {
 		events = append(events, Event{Reason: reasonAdopted, Message: fmt.Sprintf("Adopted %d objects of the job, which lacked its labels", len(o.Adopted))})
 	}
 	return events
+}
+
+// forced tells of the pods that were deleted by force, and why: what ran in them may run
+// on, so people should know.
+func (o *Outcome) forced() *Event {
+	if len(o.PodsForced) == 0 {
+		return nil
+	}
+	first := &o.PodsForced[0]
+	message := fmt.Sprintf("Deleted pod by force: %s: %s", first.Name, first.Reason)
+	if more := len(o.PodsForced) - 1; more > 0 {
+		message = fmt.Sprintf("Deleted %d pods by force, the first of them %s: %s", more+1, first.Name, first.Reason)
+	}
+	return &Event{Warning: true, Reason: "ForcedDeletePod", Message: message, Pod: PodRef{Name: first.Name, UID: first.UID}}
 }
 
 // sameConditions tells whether two statuses have the same conditions.

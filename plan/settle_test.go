@@ -144,6 +144,19 @@ func TestOutcomeEvents(t *testing.T) {
 	if diff := cmp.Diff(want, o.Events()); diff != "" {
 		t.Errorf("one event per verb and kind, and the first pod that it is about (-want +got):\n%s", diff)
 	}
+	forced := plan.DeletePod{Name: "f", UID: "u", Force: true, Reason: "its node n is gone or out of service"}
+	o = plan.Outcome{PodsDeleted: []string{"d"}, PodsForced: []plan.DeletePod{forced}}
+	want = []plan.Event{
+		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d", Pod: plan.PodRef{Name: "d"}},
+		{Warning: true, Reason: "ForcedDeletePod", Message: "Deleted pod by force: f: its node n is gone or out of service", Pod: plan.PodRef{Name: "f", UID: "u"}},
+	}
+	if diff := cmp.Diff(want, o.Events()); diff != "" {
+		t.Errorf("a pod that was deleted by force is told of by itself, with the reason (-want +got):\n%s", diff)
+	}
+	o = plan.Outcome{PodsForced: []plan.DeletePod{forced, {Name: "g", Force: true, Reason: "another"}}}
+	if got := o.Events(); len(got) != 1 || got[0].Message != "Deleted 2 pods by force, the first of them f: its node n is gone or out of service" {
+		t.Errorf("several are one event, got %v", got)
+	}
 	if events := (&plan.Outcome{}).Events(); len(events) > 0 {
 		t.Errorf("nothing was done, and told: %v", events)
 	}

@@ -129,6 +129,25 @@ func (s *Server) Put(path, object string) {
 	s.store(path, o)
 }
 
+// Delete removes an object, if it is there, and tells the watchers.
+func (s *Server) Delete(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(path)
+}
+
+// remove takes an object away, with the mutex held.
+func (s *Server) remove(path string) {
+	there := s.objects[path]
+	if there == nil {
+		return
+	}
+	delete(s.objects, path)
+	s.version++
+	meta(there)["resourceVersion"] = strconv.Itoa(s.version)
+	s.tell(path, "DELETED", there)
+}
+
 // Get returns a copy of the object at a path, nil if there is none.
 func (s *Server) Get(path string) Object {
 	s.mu.Lock()
@@ -321,10 +340,7 @@ func (s *Server) object(w http.ResponseWriter, r *http.Request, rest []string) {
 		s.store(path, is)
 		answer(w, http.StatusOK, s.objects[path])
 	case http.MethodDelete:
-		delete(s.objects, path)
-		s.version++
-		meta(there)["resourceVersion"] = strconv.Itoa(s.version)
-		s.tell(path, "DELETED", there)
+		s.remove(path)
 		answer(w, http.StatusOK, Object{"kind": "Status", "apiVersion": "v1", "status": "Success"})
 	default:
 		answer(w, http.StatusOK, there)

@@ -301,6 +301,41 @@ func TestInvalidByWhom(t *testing.T) {
 	}
 }
 
+// TestInvalidDefaults: defaults of the operator that make a job invalid are the operator's
+// mistake; what was invalid before is the user's.
+func TestInvalidDefaults(t *testing.T) {
+	negative := func(job *testv1.TestJob) { job.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(-1)) }
+	const message = "spec.testReplicaSpecs[Worker].replicas: Invalid value: -1: must be from 0 to 100000"
+	preset := negative
+	author := &writing{preset: func(job *testv1.TestJob) { preset(job) }}
+	b := newBench(t, author, testJob(2))
+	for range 2 {
+		mustReconcile(t, b)
+	}
+	want := []string{
+		"TestJobCreated: TestJob job is created.",
+		"TestJobOperatorError: TestJob ns/job cannot go on: the operator's Default() makes the job invalid: " + message + ": this is a bug of the operator, please report it",
+	}
+	if diff := cmp.Diff(want, b.conditions()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	preset = func(*testv1.TestJob) {}
+	for range 2 {
+		mustReconcile(t, b)
+	}
+	if diff := cmp.Diff(want[:1], b.conditions()); diff != "" {
+		t.Errorf("when the operator is fixed the job goes on (-want +got):\n%s", diff)
+	}
+
+	job := testJob(2)
+	negative(job)
+	b = newBench(t, &writing{preset: negative}, job)
+	mustReconcile(t, b)
+	if diff := cmp.Diff([]string{want[0], "TestJobFailedValidation: TestJob ns/job is not valid: " + message}, b.conditions()); diff != "" {
+		t.Errorf("the user's own mistake fails the job (-want +got):\n%s", diff)
+	}
+}
+
 // TestMistakenObjects: an object that could not be kept stalls the job, with what is
 // wrong with it, and nothing is created.
 func TestMistakenObjects(t *testing.T) {

@@ -184,4 +184,3 @@ func TestForcedDeletionIsTold(t *testing.T) {
 		t.Errorf("want %q, got %q", want, b.recorder.events)
 	}
 }
-

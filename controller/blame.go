@@ -56,6 +56,22 @@ func (c *JobController[J]) whoseMistake(ctx context.Context, job J, in *plan.Inp
 	}
 }
 
+// madeInvalid finds out whether a job that a plan finds invalid is so only because of the
+// author's own defaults, and notes that in the input. It asks nothing of a job that its
+// status calls invalid already.
+func (c *JobController[J]) madeInvalid(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
+	if c.set.defaulter == nil || in.Broken != "" || in.Problem != "" || !plan.FindsInvalid(in, p) {
+		return false, nil
+	}
+	asWritten, current, err := c.asWritten(ctx, job, in)
+	if err != nil || !current || len(plan.Validate(asWritten)) > 0 {
+		return false, err
+	}
+	in.Broken = fmt.Sprintf("the operator's Default() makes the job invalid: %s: this is a bug of the operator, please report it",
+		plan.Validate(in).ToAggregate())
+	return true, nil
+}
+
 // operatorsMistake is the result of a mistake that the operator made. What it makes for
 // a gang scheduler it makes of a few fields of the job, which may be what is wrong.
 func (c *JobController[J]) operatorsMistake(kind string, r result) result {

@@ -113,7 +113,13 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
 		return reconcile.Result{}, err
 	}
-	p := plan.Decide(in, tally, c.judge(ctx, job, in, tally))
+	verdict := c.judge(ctx, job, in, tally)
+	p := plan.Decide(in, tally, verdict)
+	if made, err := c.madeInvalid(ctx, job, in, &p); err != nil {
+		return reconcile.Result{}, err
+	} else if made {
+		p = plan.Decide(in, tally, verdict)
+	}
 
 	current, err := c.prove(ctx, job, in, &p)
 	if err != nil {

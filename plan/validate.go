@@ -41,6 +41,19 @@ func invalid(d *decision) bool {
 	return true
 }
 
+// FindsInvalid reports whether a plan is the first to say that a job is not valid.
+func FindsInvalid(in *Input, p *Plan) bool {
+	says := func(s *commonv1.JobStatus) bool {
+		for _, t := range []commonv1.JobConditionType{commonv1.JobFailed, commonv1.JobStalled} {
+			if c := s.Condition(t); c != nil && s.IsTrue(t) && c.Reason == in.Kind.Name+reasonFailedValidation {
+				return true
+			}
+		}
+		return false
+	}
+	return says(&p.Status) && !says(&in.Status)
+}
+
 // frozen leaves the replicas of a job alone whose specification cannot be trusted. Only
 // whether they run it goes on to say.
 func frozen(d *decision) bool {

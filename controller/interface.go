@@ -16,12 +16,15 @@ import (
 // *testv1.TestJob. Embed [Defaults] to write only the methods that you need.
 //
 // The methods are called from several goroutines at once. The job that they get is
-// a copy with all defaults set.
+// a copy with all defaults set. Parts and Rules are tried at set-up, too, on a job that
+// is made up, so that mistakes are found before a job pays for them; what cannot be
+// tried there, because it needs more of a job, is left alone.
 type ControllerInterface[J client.Object] interface {
 	// Kind says what is true of every job of the kind. It is called once, at set-up.
 	Kind() plan.Kind
 
-	// Parts points at the parts of a job that the library reads and writes.
+	// Parts points at the parts of a job that the library reads and writes. Status must
+	// point into the job, not at a copy.
 	Parts(job J) Parts
 
 	// Rules says which replicas make the job running and which make it a success.
@@ -72,10 +75,12 @@ func (Defaults[J]) SetClusterSpec(J, Replica, *corev1.PodTemplateSpec) error { r
 
 // The interfaces below are optional. A Controller that implements one of them
 // replaces what the library does by default; which ones it implements is found
-// once, at set-up, and logged.
+// once, at set-up, and logged. A method that has the name of one of theirs but not its
+// signature, or a pointer receiver where Controller is a value, is refused there.
 
 // Defaulter sets defaults of the kind's own fields, before the library sets its.
-// The job is a copy: nothing is written back.
+// The job is a copy: nothing is written back. Defaults that make a job invalid which was
+// valid before stall it as the operator's mistake.
 type Defaulter[J client.Object] interface {
 	Default(job J)
 }
@@ -100,17 +105,20 @@ type Warner[J client.Object] interface {
 // deletes them when the job is suspended, or when it has finished and none of its
 // pods runs any more. Give the same kinds to [CacheOptions].
 type ObjectKeeper[J client.Object] interface {
-	// ObjectKinds returns an empty object of each kind. It is called once, at set-up.
+	// ObjectKinds returns an empty object of each kind, none of them Pod or Service, which
+	// the library keeps itself. It is called at set-up.
 	ObjectKinds() []client.Object
-	// Objects returns the objects that the job shall have now, each with its name
-	// and content. Namespace, owner and the labels of the job are set afterwards.
+	// Objects returns the objects that the job shall have now, each of one of the kinds
+	// above, with its name and content. Namespace, owner and the labels of the job are set afterwards.
 	// It is asked while the job runs and when it has finished, and must be a pure
 	// function of its arguments.
 	Objects(job J, tally *plan.Tally) []client.Object
 }
 
 // Judge decides over success, failure and running in place of [plan.Rules]. It
-// must be a pure function of its arguments. nil leaves it to the rules.
+// must be a pure function of its arguments. nil leaves it to the rules. When all replicas
+// have succeeded it has to decide, or to say that the job runs: otherwise the job is
+// stalled as the operator's mistake.
 type Judge[J client.Object] interface {
 	Judge(job J, tally *plan.Tally) *plan.Verdict
 }

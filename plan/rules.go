@@ -11,8 +11,8 @@ import (
 // zero value suits a job whose replicas are all alike: it is running when any
 // replica is, and has succeeded when all have.
 type Rules struct {
-	// Success lists alternatives: the job has succeeded when one of them holds.
-	// Default: all replicas of all types have succeeded.
+	// Success lists alternatives: the job has succeeded when one of them holds. A job
+	// whose replicas have all succeeded while none can hold is stalled. Default: all replicas of all types have succeeded.
 	Success []SuccessRule
 	// Running selects the replicas of which one must run for the job to count as
 	// running. Default: any replica.

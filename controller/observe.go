@@ -57,6 +57,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if in.Job.Deleted {
 		return in, nil
 	}
+	in.Job.Queued = plan.Queued(job, parts.Replicas)
 	in.Tried = c.set.memory.tried(job, in.Now)
 	c.askAboutJob(ctx, job, in)
 	var err error

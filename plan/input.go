@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,6 +71,32 @@ type Job struct {
 	Generation      int64
 	// Deleted is true when the job has a deletion timestamp.
 	Deleted bool
+	// Queued is true when the job is in a queue (of Kueue, for example), which gives its
+	// quota to others as soon as the status counts no pod of it as active.
+	Queued bool
+}
+
+// queuePrefix is that of the labels and annotations of Kueue.
+const queuePrefix = "kueue.x-k8s.io/"
+
+// Queued reports whether the labels or annotations of a job, or of one of its pod
+// templates, say that it is in a queue. A job without the name of a queue that Kueue runs
+// all the same has those of its workload in its templates.
+func Queued(job metav1.Object, specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec) bool {
+	marks := []map[string]string{job.GetLabels(), job.GetAnnotations()}
+	for _, spec := range specs {
+		if spec != nil {
+			marks = append(marks, spec.Template.Labels, spec.Template.Annotations)
+		}
+	}
+	for _, m := range marks {
+		for key := range m {
+			if strings.HasPrefix(key, queuePrefix) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Backoff is the delay between a failure and the next restart of the same

@@ -50,11 +50,12 @@ func (d *decision) finishStatus() {
 // progressWaits is until when the status can wait, if it says nothing but that the job
 // was taken up, that it runs and how many of its pods do. It cannot once all run, unless
 // only the counts are new; nor while more is to be created than goes out at once, which
-// takes a while.
+// takes a while; nor while a queue takes the job for one that has no pods.
 func (d *decision) progressWaits() time.Time {
 	status, was := &d.plan.Status, &d.in.Status
 	switch {
 	case len(d.plan.Events) > 0 || !onlyProgress(status, was):
+	case d.in.Job.Queued && active(was) == 0 && active(status) > 0:
 	case !sameConditions(status, was) && (d.complete() || len(d.plan.Actions) > OneTrip):
 	case was.LastReconcileTime != nil && status.IsTrue(commonv1.JobRunning) && !was.IsTrue(commonv1.JobRunning):
 		return later(was.LastReconcileTime.Add(sinceWrite), d.in.firstRun().Add(sinceStart))
@@ -66,6 +67,17 @@ func (d *decision) progressWaits() time.Time {
 		return d.in.Now.Add(sinceStart)
 	}
 	return time.Time{}
+}
+
+// active is how many pods a status counts as running.
+func active(s *commonv1.JobStatus) int32 {
+	n := int32(0)
+	for _, rs := range s.ReplicaStatuses {
+		if rs != nil {
+			n = addCounts(n, rs.Active)
+		}
+	}
+	return n
 }
 
 func later(a, b time.Time) time.Time {

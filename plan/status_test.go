@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -36,6 +37,29 @@ func TestProgressWaits(t *testing.T) {
 		"NewAndRunsInPart": {
 			reason: "more pods are about to run", replicas: 4,
 			before: func(m *model) { created(m); m.run(); m.pod("worker-3").Status.Phase = corev1.PodPending }, after: time.Second,
+		},
+		"NewAndRunsInPartInAQueue": {
+			reason: "a queue gives the quota of a job away whose status counts no active pod", replicas: 4,
+			before: func(m *model) {
+				m.in.Job.Queued = true
+				created(m)
+				m.run()
+				m.pod("worker-3").Status.Phase = corev1.PodPending
+			}, write: true,
+		},
+		"MoreRunInAQueue": {
+			reason: "how many are active beyond the first waits", replicas: 4,
+			before: func(m *model) {
+				m.in.Job.Queued = true
+				created(m)
+				m.pod("worker-0").Status.Phase = corev1.PodRunning
+				m.reconcile()
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, after: 2 * time.Second,
+		},
+		"PodsOfAQueueArePending": {
+			reason: "a pod that does not run holds no quota that the status could tell of", replicas: 4,
+			before: func(m *model) { m.in.Job.Queued = true; created(m) }, after: time.Second,
 		},
 		"NewAndFails": {
 			reason: "a failure is counted before anything is done about it", replicas: 4,
@@ -147,5 +171,33 @@ func TestStatusOfWhatWasNotCreated(t *testing.T) {
 		if s.WriteStatus != (want == 0) || s.StatusAfter != want {
 			t.Errorf("%d pods created: got a write: %t, or after %s", created, s.WriteStatus, s.StatusAfter)
 		}
+	}
+}
+
+// TestQueued: Kueue leaves its mark on a job that it runs.
+func TestQueued(t *testing.T) {
+	mark := map[string]string{"kueue.x-k8s.io/anything": "x"}
+	for name, tc := range map[string]struct {
+		reason string
+		set    func(*metav1.ObjectMeta, *commonv1.ReplicaSpec)
+		want   bool
+	}{
+		"No": {"labels of others are none", func(o *metav1.ObjectMeta, _ *commonv1.ReplicaSpec) { o.Labels = map[string]string{"queue": "q"} }, false},
+		"Queue": {"the name of a queue", func(o *metav1.ObjectMeta, _ *commonv1.ReplicaSpec) {
+			o.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "q"}
+		}, true},
+		"Annotation": {"an annotation of the job", func(o *metav1.ObjectMeta, _ *commonv1.ReplicaSpec) { o.Annotations = mark }, true},
+		"Workload":   {"what Kueue adds to templates when it admits them", func(_ *metav1.ObjectMeta, s *commonv1.ReplicaSpec) { s.Template.Annotations = mark }, true},
+		"PodSet":     {"and the label of the pod set", func(_ *metav1.ObjectMeta, s *commonv1.ReplicaSpec) { s.Template.Labels = mark }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.in.Replicas[master] = nil
+			job := &metav1.ObjectMeta{}
+			tc.set(job, m.in.Replicas[worker])
+			if got := plan.Queued(job, m.in.Replicas); got != tc.want {
+				t.Errorf("%s: got %t", tc.reason, got)
+			}
+		})
 	}
 }

@@ -80,6 +80,7 @@ func (s *shortener) pod(o any) (any, error) {
 		NodeName:          s.word(pod.Spec.NodeName),
 		RestartPolicy:     pod.Spec.RestartPolicy,
 		PriorityClassName: s.word(pod.Spec.PriorityClassName),
+		InitContainers:    s.sidecars(pod),
 	}
 	st := &pod.Status
 	pod.Status = corev1.PodStatus{
@@ -95,6 +96,16 @@ func (s *shortener) pod(o any) (any, error) {
 		c.Reason, c.Message = s.word(c.Reason), s.word(c.Message)
 	}
 	return pod, nil
+}
+
+// sidecars keeps of the specification of a pod's native sidecars what tells them apart:
+// their statuses are among those of init containers.
+func (s *shortener) sidecars(pod *corev1.Pod) []corev1.Container {
+	var out []corev1.Container
+	for _, c := range plan.Sidecars(pod) {
+		out = append(out, corev1.Container{Name: s.word(c.Name), RestartPolicy: new(corev1.ContainerRestartPolicyAlways)})
+	}
+	return out
 }
 
 // report keeps, of the managed fields of a pod that ends, the one entry that tells when

@@ -83,6 +83,25 @@ func TestShortPodsKeepWhenTheyEnded(t *testing.T) {
 	}
 }
 
+// TestShortPodsKeepTheirSidecars: of the init containers those are kept, by name, whose
+// statuses are not to be taken for those of others.
+func TestShortPodsKeepTheirSidecars(t *testing.T) {
+	pod := wholePod("job-worker-0")
+	always := new(corev1.ContainerRestartPolicyAlways)
+	pod.Spec.InitContainers = []corev1.Container{
+		{Name: "setup", Image: "s"}, {Name: "proxy", Image: "p", RestartPolicy: always, Args: []string{"-v"}},
+	}
+	s := newShortener()
+	once := short(t, s, pod)
+	want := []corev1.Container{{Name: "proxy", RestartPolicy: always}}
+	if diff := cmp.Diff(want, once.Spec.InitContainers); diff != "" {
+		t.Errorf("the sidecar's name and that it is one (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(once, short(t, s, once)); diff != "" {
+		t.Errorf("a pod that is short already stays as it is (-want +got):\n%s", diff)
+	}
+}
+
 func TestShortPodsShareStrings(t *testing.T) {
 	s := newShortener()
 	a, b := short(t, s, wholePod("job-worker-0")), short(t, s, wholePod("job-worker-1"))

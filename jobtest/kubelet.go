@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit/plan"
 )
 
 // Fate is what becomes of a pod if nobody intervenes. The zero value starts at
@@ -367,9 +369,29 @@ func setStatuses(pod *corev1.Pod, restarts int, state corev1.ContainerState) {
 		}
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, s)
 	}
+	setSidecars(pod, state)
 }
 
-// restartCount is how often the containers of a pod were restarted in place.
+// setSidecars has the native sidecars of a pod fail and restart whenever something
+// happens to it, and end with an error of their own when it ends.
+func setSidecars(pod *corev1.Pod, state corev1.ContainerState) {
+	was := pod.Status.InitContainerStatuses
+	pod.Status.InitContainerStatuses = nil
+	if state.Terminated != nil {
+		state.Terminated = state.Terminated.DeepCopy()
+		state.Terminated.ExitCode, state.Terminated.Reason = exitKilled, "Error"
+	}
+	for i, c := range plan.Sidecars(pod) {
+		s := corev1.ContainerStatus{Name: c.Name, State: state, Ready: state.Running != nil}
+		if i < len(was) {
+			s.RestartCount = was[i].RestartCount + 1
+		}
+		pod.Status.InitContainerStatuses = append(pod.Status.InitContainerStatuses, s)
+	}
+}
+
+// restartCount is how often the containers of a pod were restarted in place, its
+// sidecars left out.
 func restartCount(pod *corev1.Pod) int {
 	n := 0
 	for i := range pod.Status.ContainerStatuses {

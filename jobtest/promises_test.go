@@ -513,6 +513,11 @@ func TestP10CallsPerTransition(t *testing.T) {
 			fate: forever, until: 500 * time.Millisecond,
 			want: calls{"write the status of job": 1},
 		},
+		"all pods start together, in a queue": {
+			// The queue must know of the first that runs.
+			fate: forever, change: func(j *testv1.TestJob) { j.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "q"} }, until: 500 * time.Millisecond,
+			want: calls{"write the status of job": 2},
+		},
 		"a replica restarts": {
 			// Counted; deleted in the same look. Created in another, which makes sure of
 			// the job first, because it has no status to write; then it runs again.

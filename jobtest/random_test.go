@@ -35,6 +35,11 @@ func randomJob(c *Chance) *testv1.TestJob {
 		if c.Percent(10) {
 			spec.Template.Finalizers = []string{"example.com/keep"}
 		}
+		if c.Percent(10) {
+			spec.Template.Spec.InitContainers = []corev1.Container{
+				{Name: "proxy", Image: "p", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)},
+			}
+		}
 		p := &j.Spec.RunPolicy
 		p.CleanPodPolicy = oneOf(c, nil, new(commonv1.CleanPodPolicyAll), new(commonv1.CleanPodPolicyNone))
 		p.BackoffLimit = oneOf(c, nil, nil, new(int32(0)), new(int32(1)), new(int32(3)))

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -102,7 +103,8 @@ func endedFromOutside(pod *corev1.Pod) bool {
 // an error.
 func culprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	var first *corev1.ContainerStatus
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+	own := ownStatuses(pod)
+	for _, list := range slices.Backward(own[:]) {
 		for i := range list {
 			c := &list[i]
 			if c.State.Terminated == nil || c.State.Terminated.ExitCode == 0 {
@@ -140,7 +142,7 @@ func failedAt(pod *corev1.Pod, now time.Time) time.Time {
 // none says so, when the pod's last condition changed.
 func finishedAt(pod *corev1.Pod) time.Time {
 	var at metav1.Time
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+	for _, list := range ownStatuses(pod) {
 		for i := range list {
 			if t := list[i].State.Terminated; t != nil && t.FinishedAt.After(at.Time) {
 				at = t.FinishedAt
@@ -161,10 +163,11 @@ func finishedAt(pod *corev1.Pod) time.Time {
 	return at.Time
 }
 
-// restartsInPlace is how often the containers of a pod were restarted in place.
+// restartsInPlace is how often the containers of a pod were restarted in place, its
+// sidecars left out.
 func restartsInPlace(pod *corev1.Pod) int32 {
 	var n int32
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+	for _, list := range ownStatuses(pod) {
 		for i := range list {
 			n += list[i].RestartCount
 		}

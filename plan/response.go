@@ -86,9 +86,13 @@ func ruleMet(r *commonv1.PodFailurePolicyRule, s *slot) bool {
 }
 
 // exitCodeMet tells whether a container of a pod ended with an error and a code
-// that is asked for.
+// that is asked for. A sidecar is asked only by its name: it is ended with the pod.
 func exitCodeMet(r *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *corev1.Pod) bool {
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+	lists := ownStatuses(pod)
+	if r.ContainerName != nil {
+		lists[0] = pod.Status.InitContainerStatuses
+	}
+	for _, list := range lists {
 		for i := range list {
 			ended := list[i].State.Terminated
 			if ended == nil || ended.ExitCode == 0 || r.ContainerName != nil && *r.ContainerName != list[i].Name {

@@ -1,0 +1,41 @@
+package plan
+
+import corev1 "k8s.io/api/core/v1"
+
+// Sidecars are the native sidecars of a pod: init containers that the kubelet keeps
+// running, whatever the restart policy of the pod, and stops when the others have ended.
+// How they end and how often they are restarted is no affair of the job.
+func Sidecars(pod *corev1.Pod) []*corev1.Container {
+	var out []*corev1.Container
+	for i := range pod.Spec.InitContainers {
+		c := &pod.Spec.InitContainers[i]
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// ownStatuses are the statuses of the containers of a pod whose end and whose restarts
+// count: all but those of its sidecars, the init containers first.
+func ownStatuses(pod *corev1.Pod) [2][]corev1.ContainerStatus {
+	inits := pod.Status.InitContainerStatuses
+	if sidecars := Sidecars(pod); len(sidecars) > 0 {
+		inits = nil
+		for _, s := range pod.Status.InitContainerStatuses {
+			if !named(sidecars, s.Name) {
+				inits = append(inits, s)
+			}
+		}
+	}
+	return [2][]corev1.ContainerStatus{inits, pod.Status.ContainerStatuses}
+}
+
+func named(list []*corev1.Container, name string) bool {
+	for _, c := range list {
+		if c.Name == name {
+			return true
+		}
+	}
+	return false
+}

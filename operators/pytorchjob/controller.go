@@ -29,6 +29,8 @@ package pytorchjob
 
 import (
 	"cmp"
+	"fmt"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -110,9 +112,14 @@ func (Controller) Validate(job *kubeflowv1.PyTorchJob) field.ErrorList {
 
 // Warn implements controller.Warner.
 func (Controller) Warn(job *kubeflowv1.PyTorchJob) []plan.Event {
-	return podtemplate.EnvWarning(job.Spec.PyTorchReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
+	events := podtemplate.EnvWarning(job.Spec.PyTorchReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
 		return environment(job, t, 0)
 	})
+	if e := job.Spec.ElasticPolicy; e != nil && e.NProcPerNode != nil {
+		events = append(events, plan.Event{Warning: true, Reason: "FieldDeprecated", Message: fmt.Sprintf(
+			"spec.elasticPolicy.nProcPerNode is deprecated, use spec.nprocPerNode instead: set that to %q, and remove this one.", strconv.Itoa(int(*e.NProcPerNode)))})
+	}
+	return events
 }
 
 // ObjectKinds implements controller.ObjectKeeper.

@@ -10,6 +10,7 @@ import (
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/pytorchjob"
+	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -136,6 +137,23 @@ spec:
 		"the values of PET_RDZV_BACKEND are used in place of the operator's."
 	if diff := cmp.Diff(want, got[0].Message); diff != "" {
 		t.Errorf("the warning names the variables (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeprecated: the older place of nprocPerNode counts, and the user is told, as by
+// the webhook of training-operator v1.
+func TestDeprecated(t *testing.T) {
+	job := optest.Job[kubeflowv1.PyTorchJob](t, "metadata: {name: torch}\nspec: {elasticPolicy: {nProcPerNode: 4}, pytorchReplicaSpecs: {Worker: {"+container+"}}}")
+	want := []plan.Event{{
+		Warning: true, Reason: "FieldDeprecated",
+		Message: `spec.elasticPolicy.nProcPerNode is deprecated, use spec.nprocPerNode instead: set that to "4", and remove this one.`,
+	}}
+	if diff := cmp.Diff(want, pytorchjob.Controller{}.Warn(job)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	job.Spec.ElasticPolicy.NProcPerNode = nil
+	if got := (pytorchjob.Controller{}).Warn(job); got != nil {
+		t.Errorf("there is nothing to warn of, got %v", got)
 	}
 }
 

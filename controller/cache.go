@@ -81,6 +81,7 @@ func (s *shortener) pod(o any) (any, error) {
 		RestartPolicy:     pod.Spec.RestartPolicy,
 		PriorityClassName: s.word(pod.Spec.PriorityClassName),
 		InitContainers:    s.sidecars(pod),
+		SchedulingGates:   pod.Spec.SchedulingGates,
 	}
 	st := &pod.Status
 	pod.Status = corev1.PodStatus{

@@ -43,7 +43,8 @@ func wholePod(name string) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			NodeName: anew("node-1"), RestartPolicy: corev1.RestartPolicyNever, PriorityClassName: anew("high"),
-			Containers: []corev1.Container{{Name: "main", Image: "image", Command: []string{"train"}}}, Hostname: name,
+			SchedulingGates: []corev1.PodSchedulingGate{{Name: "example.com/quota"}},
+			Containers:      []corev1.Container{{Name: "main", Image: "image", Command: []string{"train"}}}, Hostname: name,
 		},
 		Status: corev1.PodStatus{
 			Phase: corev1.PodFailed, Reason: "Evicted", Message: "no room", StartTime: &at, HostIP: anew("10.0.0.1"), PodIP: "10.1.0.1",

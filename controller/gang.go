@@ -121,7 +121,7 @@ func mendOf(gvk schema.GroupVersionKind) string {
 // pods were created without goes on without: their like would wait for the others of a
 // group that can never be complete.
 func (c *JobController[J]) gangObjects(
-	ctx context.Context, in *plan.Input, tally *plan.Tally, found map[childName]client.Object,
+	ctx context.Context, job J, in *plan.Input, tally *plan.Tally, found map[childName]client.Object,
 ) ([]plan.Object, error) {
 	g := c.set.gang
 	if g == nil {
@@ -132,15 +132,15 @@ func (c *JobController[J]) gangObjects(
 		return nil, nil
 	}
 	in.Gang = &plan.Gang{Group: adopted} // The job is one of a gang, from here on.
-	job, err := c.gangJob(ctx, in, adopted)
+	of, err := c.gangJob(ctx, job, in, adopted)
 	if err != nil {
 		return nil, err
 	}
 	if in.Status.Condition(commonv1.JobCreated) == nil {
-		in.Warnings = append(in.Warnings, g.warnings(job)...)
+		in.Warnings = append(in.Warnings, g.warnings(of)...)
 	}
-	job.Done, job.Gone = done(in, tally)
-	wanted := g.scheduler.Objects(job)
+	of.Done, of.Gone = done(in, tally)
+	wanted := g.scheduler.Objects(of)
 	if len(wanted) == 0 {
 		in.Gang = nil
 		return nil, nil
@@ -162,7 +162,7 @@ func (c *JobController[J]) gangObjects(
 		out = append(out, o)
 	}
 	if in.Gang = leaving; leaving == nil {
-		state := g.scheduler.State(job, there)
+		state := g.scheduler.State(of, there)
 		in.Gang = &plan.Gang{Group: adopted, Hold: state.Hold, Why: state.Why, Since: state.Since}
 	}
 	return out, nil
@@ -261,8 +261,12 @@ func groupOf(in *plan.Input, named string) *group.Job {
 
 // gangJob is what the gang scheduler is told of a job. It asks for priorities only if
 // they matter: when not all pods count.
-func (c *JobController[J]) gangJob(ctx context.Context, in *plan.Input, named string) (*group.Job, error) {
+func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input, named string) (*group.Job, error) {
 	job := groupOf(in, named)
+	for i := range job.Members {
+		m := &job.Members[i]
+		m.Completed = func() *corev1.PodTemplateSpec { return c.completed(ctx, owner, in, m) }
+	}
 	if job.MinMember() >= job.Total() || job.Policy.MinResources != nil {
 		return job, nil
 	}
@@ -278,6 +282,16 @@ func (c *JobController[J]) gangJob(ctx context.Context, in *plan.Input, named st
 		}
 	}
 	return job, nil
+}
+
+// completed is the template of a replica type with what the operator adds to it, as the
+// first replica gets it. What cannot be completed now is reported when a pod is created.
+func (c *JobController[J]) completed(ctx context.Context, job J, in *plan.Input, m *group.Member) *corev1.PodTemplateSpec {
+	template := m.Template.DeepCopy()
+	if err := c.setClusterSpec(ctx, job, Replica{Type: m.Type, PodName: in.Kind.PodName(in.Job.Name, m.Type, 0)}, template); err != nil {
+		return m.Template
+	}
+	return template
 }
 
 // rememberedPriority is how long the value of a priority class is remembered.

@@ -53,7 +53,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 		}
 		out = append(out, o)
 	}
-	groups, err := c.gangObjects(ctx, in, tally, found)
+	groups, err := c.gangObjects(ctx, job, in, tally, found)
 	if err != nil {
 		return nil, err
 	}

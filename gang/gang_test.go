@@ -172,12 +172,17 @@ func TestVolcanoState(t *testing.T) {
 	}
 	cases := map[string]struct {
 		reason string
+		queue  string
 		status map[string]any
 		hold   bool
 		why    string
 	}{
-		"New":     {reason: "nobody has looked yet", hold: true, why: "make sure that Volcano runs"},
-		"Pending": {reason: "the queue has no room", status: map[string]any{"phase": "Pending"}, hold: true, why: `queue "default" has no room`},
+		"New": {
+			reason: "nobody has looked yet: Volcano says nothing of a group of a queue that is not there, so both are named", hold: true,
+			why: `has not looked at PodGroup job-testjob yet: make sure that its queue "default" is there, and that Volcano runs`,
+		},
+		"NewInQueue": {reason: "the queue is the job's", queue: "research", hold: true, why: `its queue "research" is there`},
+		"Pending":    {reason: "the queue has no room", status: map[string]any{"phase": "Pending"}, hold: true, why: `queue "default" has no room`},
 		"Says": {
 			reason: "Volcano's own words go first", hold: true, why: "3/4 tasks in gang unschedulable",
 			status: map[string]any{"phase": "Pending", "conditions": []any{condition("Unschedulable", "2026-01-01T00:00:00Z")}},
@@ -207,7 +212,9 @@ func TestVolcanoState(t *testing.T) {
 			if tc.status != nil {
 				u.Object["status"] = tc.status
 			}
-			got := s.State(gangtest.Job(), objects)
+			job := gangtest.Job()
+			job.Policy.Queue = tc.queue
+			got := s.State(job, objects)
 			if got.Hold != tc.hold || (tc.why == "") != (got.Why == "") || !strings.Contains(got.Why, tc.why) {
 				t.Errorf("%s: got %+v", tc.reason, got)
 			}

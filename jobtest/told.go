@@ -27,7 +27,7 @@ const toldAfter = 2 * time.Minute
 func obstructed(s *commonv1.JobStatus) bool {
 	c := s.Condition(commonv1.JobStalled)
 	return s.IsTrue(commonv1.JobStalled) && !slices.ContainsFunc(
-		[]string{reasonStuck, "WaitingForGang", "PodsNotStarted"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
+		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", "PodsNotStarted"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
 }
 
 // checkTold checks what the conditions of a job at rest that goes on tell: that it runs,

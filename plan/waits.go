@@ -16,6 +16,8 @@ import (
 const (
 	// reasonTerminating: pods were deleted and do not go.
 	reasonTerminating = "PodStuckTerminating"
+	// reasonGated: pods have scheduling gates.
+	reasonGated = "SchedulingGated"
 	// reasonNotStarted: pods do not fit on any node.
 	reasonNotStarted = "PodsNotStarted"
 )
@@ -48,7 +50,7 @@ type wait struct {
 
 // waitsFor are all that a job may wait for. The first that takes too long is told.
 func (d *decision) waitsFor() []wait {
-	return []wait{d.leavingWaits(), d.gangWaits(), d.roomWaits()}
+	return []wait{d.leavingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits()}
 }
 
 // waits has the job say what its pods wait for, if that takes long. Another reason to be
@@ -97,7 +99,7 @@ func waits(d *decision) bool {
 func (d *decision) saysItWaits() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains(
-		[]string{d.reason(reasonTerminating), d.reason(reasonGangWaits), d.reason(reasonNotStarted)}, c.Reason)
+		[]string{d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarted)}, c.Reason)
 }
 
 // gangWaits says why the gang waits.
@@ -156,6 +158,33 @@ func (d *decision) adviceFor(p *corev1.Pod) string {
 	}
 	return "its node does not answer. Bring the node back; if it is dead, delete the node or give it the taint " +
 		corev1.TaintNodeOutOfService + "; or set runPolicy.forceDeleteAfterSeconds."
+}
+
+// gatedWaits says which pods no scheduler looks at, because somebody, such as a queue,
+// holds them back by scheduling gates. A gang of which one is held back does not start.
+func (d *decision) gatedWaits() wait {
+	w := wait{reason: reasonGated, patience: waitPatience}
+	var names, gates []string
+	d.tally.each(func(s *slot) {
+		if s.pod == nil || !IsLive(s.pod) || s.state == Replaced || len(s.pod.Spec.SchedulingGates) == 0 {
+			return
+		}
+		if len(names) == 0 {
+			w.pod = refTo(s.pod)
+		}
+		names = append(names, s.pod.Name)
+		w.since = earliest(w.since, s.pod.CreationTimestamp.Time)
+		for _, g := range s.pod.Spec.SchedulingGates {
+			if !slices.Contains(gates, g.Name) {
+				gates = append(gates, g.Name)
+			}
+		}
+	})
+	if len(names) > 0 {
+		slices.Sort(gates)
+		w.why = fmt.Sprintf("%s waits for pod %s, held back by scheduling gates: what set %s must remove them.", d.jobName(), andMore(names), andMore(gates))
+	}
+	return w
 }
 
 // roomWaits says which pods do not fit on any node, as the scheduler has it. Of a gang

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -119,6 +120,88 @@ func TestPodStuckTerminatingEnds(t *testing.T) {
 	m.settle()
 	if m.in.Status.IsTrue(commonv1.JobStalled) || m.pod("worker-0") == nil {
 		t.Errorf("it goes on: %q", conditions(&m.in.Status))
+	}
+}
+
+// TestSchedulingGates: pods at which no scheduler looks are reported as such, with the
+// gates and who removes them, before what a gang scheduler makes of their group.
+func TestSchedulingGates(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		set    func(*model)
+		want   string // "" if the job is not stalled
+	}{
+		"All": {
+			"the pods and the gates", func(m *model) { gate(m, "example.com/quota", "worker-0", "worker-1") },
+			"pod job-worker-0, job-worker-1, held back by scheduling gates: what set example.com/quota must remove them.",
+		},
+		"Several": {
+			"all gates are named, each once, and the first pods", func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(5))
+				m.settle()
+				gate(m, "example.com/b", "worker-0", "worker-1", "worker-2", "worker-3", "worker-4")
+				gate(m, "example.com/a", "worker-3")
+			},
+			"pod job-worker-0, job-worker-1, job-worker-2 and 2 more, held back by scheduling gates: what set example.com/a, example.com/b must remove them.",
+		},
+		"Gang": {
+			"the rest of a gang waits for them", func(m *model) {
+				m.in.Gang = &plan.Gang{Why: "3/4 tasks in gang unschedulable", Since: m.in.Now}
+				gate(m, "example.com/quota", "worker-1")
+			},
+			"pod job-worker-1, held back by scheduling gates: what set example.com/quota must remove them.",
+		},
+		"Leaving": {
+			"a pod that goes is waited for no more", func(m *model) {
+				gate(m, "example.com/quota", "worker-1")
+				at := metav1.NewTime(m.in.Now.Add(time.Minute))
+				m.pod("worker-1").DeletionTimestamp = &at
+			}, "",
+		},
+		"None": {"no gates, no wait", func(*model) {}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			m.settle()
+			tc.set(m)
+			m.in.Now = m.in.Now.Add(9 * time.Second)
+			m.settle()
+			if m.in.Status.IsTrue(commonv1.JobStalled) {
+				t.Errorf("%s: a queue may take a moment: %q", tc.reason, conditions(&m.in.Status))
+			}
+			m.in.Now = m.in.Now.Add(time.Second)
+			m.settle()
+			got := ""
+			if c := m.in.Status.Condition(commonv1.JobStalled); c != nil {
+				got = strings.TrimPrefix(c.Reason+": "+c.Message, "TestJobSchedulingGated: TestJob ns/job waits for ")
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Fatalf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			for range 20 {
+				m.in.Now = m.in.Now.Add(time.Minute)
+				if p := m.decide(); p.WriteStatus && tc.want != "" {
+					t.Fatalf("%s: it costs nothing while it lasts, got %q", tc.reason, conditions(&p.Status))
+				}
+			}
+			for _, p := range m.in.Pods {
+				p.Spec.SchedulingGates, p.Spec.NodeName = nil, "node"
+			}
+			m.in.Gang = nil
+			m.run()
+			if m.settle(); tc.want != "" && m.in.Status.State != commonv1.JobRunning {
+				t.Errorf("%s: it goes on: %q", tc.reason, conditions(&m.in.Status))
+			}
+		})
+	}
+}
+
+// gate gives pods that wait a scheduling gate.
+func gate(m *model, name string, pods ...string) {
+	for _, pod := range pods {
+		p := m.pod(pod)
+		p.Status.Phase, p.Spec.NodeName = corev1.PodPending, ""
+		p.Spec.SchedulingGates = append(p.Spec.SchedulingGates, corev1.PodSchedulingGate{Name: name})
 	}
 }
 

@@ -43,8 +43,20 @@ type Member struct {
 	Replicas int32
 	// Template must not be changed.
 	Template *corev1.PodTemplateSpec
+	// Completed returns the template with what the operator adds to it, which must not be
+	// changed either. It takes a while, so it is called only where that matters. If it is
+	// nil, the operator adds nothing.
+	Completed func() *corev1.PodTemplateSpec
 	// Priority is that of the template's priority class.
 	Priority int32
+}
+
+// requests is what the scheduler sets aside for a pod of the member.
+func (m *Member) requests() corev1.ResourceList {
+	if m.Completed != nil {
+		return PodRequests(&m.Completed().Spec)
+	}
+	return PodRequests(&m.Template.Spec)
 }
 
 // State is what the objects of a group say.

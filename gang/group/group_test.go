@@ -132,7 +132,24 @@ func TestMinResources(t *testing.T) {
 		"Ties":     {reason: "of equal ones the one that the kind names first", job: job(3, 5, 5, 7), want: list("cpu", "1", "pods", "2")},
 		"Fewer":    {reason: "types beyond the number do not count", job: job(1, 0, 0), want: list("cpu", "1")},
 	}
+	completed := job(3, 0, 0, 0)
+	for i := range completed.Members {
+		completed.Members[i].Completed = func() *corev1.PodTemplateSpec {
+			if i == 2 {
+				t.Error("what does not count is not completed")
+			}
+			template := completed.Members[i].Template.DeepCopy()
+			template.Spec.InitContainers = []corev1.Container{container(list("ephemeral-storage", "5Gi"), nil)}
+			return template
+		}
+	}
+	cases["Completed"] = struct {
+		reason string
+		job    *group.Job
+		want   corev1.ResourceList
+	}{"row 131: what the operator adds to the pods counts", completed, list("cpu", "2", "memory", "1", "ephemeral-storage", "15Gi")}
 	own := job(1, 0)
+	own.Members[0].Completed = func() *corev1.PodTemplateSpec { panic("nobody needs it") }
 	own.Policy.MinResources = new(map[corev1.ResourceName]resource.Quantity(list("memory", "9")))
 	cases["Own"] = struct {
 		reason string

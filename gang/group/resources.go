@@ -10,7 +10,7 @@ import (
 )
 
 // MinResources is what must be free before any pod of the group starts: what the policy
-// says, or what the first MinMember pods ask for. First are those of the replica types
+// says, or what the first MinMember pods ask for, with what the operator adds to them. First are those of the replica types
 // with the highest priority; of equal ones, those that the kind names first.
 func (j *Job) MinResources() corev1.ResourceList {
 	if own := j.Policy.MinResources; own != nil {
@@ -22,11 +22,12 @@ func (j *Job) MinResources() corev1.ResourceList {
 	for i := range members {
 		n := min(members[i].Replicas, left)
 		left -= n
-		for name, q := range PodRequests(&members[i].Template.Spec) {
+		if n == 0 {
+			continue
+		}
+		for name, q := range members[i].requests() {
 			q.Mul(int64(n))
-			if n > 0 {
-				add(total, name, q)
-			}
+			add(total, name, q)
 		}
 	}
 	return total

@@ -87,14 +87,17 @@ func (s Scheduler) State(job *group.Job, found []client.Object) group.State {
 	state := group.State{Hold: phase == phaseNew || phase == phasePending, Since: g.GetCreationTimestamp().Time}
 	message, since, unschedulable := group.Condition(g, "Unschedulable")
 	_, scheduled, isScheduled := group.Condition(g, "Scheduled")
+	queue := cmp.Or(job.Policy.Queue, "default")
 	switch {
 	// Volcano leaves a condition True when the next one becomes so: the newer one counts.
 	case unschedulable && (state.Hold || phase != "Running" && (!isScheduled || scheduled.Before(since))):
 		state.Why, state.Since = message, since
 	case phase == phaseNew:
-		state.Why = fmt.Sprintf("the scheduler %q has not looked at PodGroup %s yet: make sure that Volcano runs", s.name(), g.GetName())
+		// It passes over groups of a queue that is not there without a word.
+		state.Why = fmt.Sprintf("the scheduler %q has not looked at PodGroup %s yet: make sure that its queue %q is there, and that Volcano runs",
+			s.name(), g.GetName(), queue)
 	case state.Hold:
-		state.Why = fmt.Sprintf("PodGroup %s is Pending: queue %q has no room for it yet", g.GetName(), cmp.Or(job.Policy.Queue, "default"))
+		state.Why = fmt.Sprintf("PodGroup %s is Pending: queue %q has no room for it yet", g.GetName(), queue)
 	}
 	return state
 }

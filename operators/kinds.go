@@ -27,6 +27,11 @@ type Options struct {
 	// Config configures the controller of each kind; MaxConcurrentReconciles is its
 	// number of workers.
 	Config commonv1.JobControllerConfiguration
+	// Namespaces are those whose jobs are run. Default: all.
+	Namespaces []string
+	// Readiness says whether the kind is ready; each kind has its own. Default: one that
+	// is added to the manager's readiness probe.
+	Readiness *controller.Readiness
 	// ClusterDomain ends the addresses that TFJobs are told. Default: none.
 	ClusterDomain string
 	// PyTorchInitContainer is what holds the Workers of a PyTorchJob back until the
@@ -41,6 +46,8 @@ type Options struct {
 type Kind struct {
 	// Name is its name in lower case, for example "pytorchjob".
 	Name string
+	// Framework is its name in metrics.
+	Framework string
 	// Job is an empty job of the kind.
 	Job client.Object
 	// AddToScheme makes its types known.
@@ -88,6 +95,10 @@ func kind[J client.Object, C controller.ControllerInterface[J]](
 	name string, addToScheme func(*runtime.Scheme) error, c C, configured func(Options) (C, error),
 ) Kind {
 	k := Kind{Name: name, AddToScheme: addToScheme}
+	about := c.Kind()
+	about.Name = reflect.TypeFor[J]().Elem().Name()
+	about.SetDefaults()
+	k.Framework = about.Framework
 	k.Job, _ = reflect.TypeAssert[J](reflect.New(reflect.TypeFor[J]().Elem()))
 	if keeper, ok := any(c).(controller.ObjectKeeper[J]); ok {
 		k.ObjectKinds = keeper.ObjectKinds()
@@ -97,7 +108,7 @@ func kind[J client.Object, C controller.ControllerInterface[J]](
 		if err != nil {
 			return err
 		}
-		jobs := &controller.JobController[J]{Controller: c, Config: o.Config}
+		jobs := &controller.JobController[J]{Controller: c, Config: o.Config, Namespaces: o.Namespaces, Readiness: o.Readiness}
 		return jobs.SetupWithManager(mgr)
 	}
 	return k

@@ -261,6 +261,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	switch {
 	case rule == Hang:
+		_, _ = io.Copy(io.Discard, r.Body) // Only then is it noticed that the client goes away.
 		<-r.Context().Done()
 		return
 	case rule != Serve:

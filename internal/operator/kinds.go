@@ -12,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators"
 )
 
@@ -25,13 +27,26 @@ const lookAgain = 10 * time.Second
 func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error {
 	s := &starter{log: mgr.GetLogger().WithName("operator"), wait: lookAgain}
 	s.served = func(gvk schema.GroupVersionKind) (bool, error) { return served(mgr.GetRESTMapper(), gvk) }
-	s.setUp = func(k operators.Kind) error { return k.SetupWithManager(mgr, o) }
+	s.setUp = func(m missing) error {
+		m.ready.Waits(waitsForCRD, nil)
+		own := o
+		own.Readiness = m.ready
+		return m.kind.SetupWithManager(mgr, own)
+	}
 	for _, k := range kinds {
 		gvk, err := apiutil.GVKForObject(k.Job, mgr.GetScheme())
 		if err != nil {
 			return fmt.Errorf("the scheme does not know the kind %s: %w", k.Name, err)
 		}
-		s.missing = append(s.missing, missing{kind: k, gvk: gvk})
+		// The probe takes no check once the manager has started, and a CRD may come later.
+		ready, err := controller.NewReadiness(metrics.Registry, k.Framework)
+		if err != nil {
+			return fmt.Errorf("cannot tell whether the kind %s is ready: %w", k.Name, err)
+		}
+		if err := mgr.AddReadyzCheck(k.Name, ready.Check); err != nil {
+			return fmt.Errorf("cannot add the probe of the kind %s: %w", k.Name, err)
+		}
+		s.missing = append(s.missing, missing{kind: k, gvk: gvk, ready: ready})
 	}
 	if err := s.look(); err != nil || len(s.missing) == 0 {
 		return err
@@ -47,7 +62,7 @@ func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error 
 type starter struct {
 	// served tells whether the API server serves a kind, setUp sets its controller up.
 	served  func(schema.GroupVersionKind) (bool, error)
-	setUp   func(operators.Kind) error
+	setUp   func(missing) error
 	log     logr.Logger
 	wait    time.Duration
 	missing []missing
@@ -55,9 +70,13 @@ type starter struct {
 
 // missing is a kind whose controller is not set up yet.
 type missing struct {
-	kind operators.Kind
-	gvk  schema.GroupVersionKind
+	kind  operators.Kind
+	gvk   schema.GroupVersionKind
+	ready *controller.Readiness
 }
+
+// waitsForCRD is what a kind waits for that is not set up.
+const waitsForCRD = "crd"
 
 // crd is the name of the kind's CRD.
 func (m missing) crd() string { return strings.ToLower(m.gvk.Kind) + "s." + m.gvk.Group }
@@ -91,7 +110,7 @@ func (s *starter) look() error {
 			i++
 			continue
 		}
-		if err := s.setUp(m.kind); err != nil {
+		if err := s.setUp(m); err != nil {
 			return fmt.Errorf("cannot set up %s: %w", m.kind.Name, err)
 		}
 		s.missing = slices.Delete(s.missing, i, i+1)
@@ -102,6 +121,8 @@ func (s *starter) look() error {
 // complain tells of each kind that is missing, and how to mend that.
 func (s *starter) complain() {
 	for _, m := range s.missing {
+		m.ready.Waits(waitsForCRD, fmt.Errorf("%s is missing: %s: %w", m.crd(), m.mend(),
+			&meta.NoKindMatchError{GroupKind: m.gvk.GroupKind(), SearchedVersions: []string{m.gvk.Version}}))
 		s.log.Error(nil, "The CRD of a job kind is missing, so its jobs are not run; the operator runs the other kinds, and looks again every "+s.wait.String(),
 			"kind", m.gvk.Kind, "version", m.gvk.GroupVersion().String(), "crd", m.crd(), "mend", m.mend())
 	}

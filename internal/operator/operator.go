@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -60,12 +61,41 @@ func Main(ctx context.Context, args []string, getenv func(string) string, out, e
 	// nowhere else.
 	klog.SetLogger(log)
 	ctrl.SetLogger(log)
-	if err := o.run(ctx); err != nil {
+	if err := inTime(ctx, o.run); err != nil {
 		log.Error(err, "The operator ended")
 		return exitFailed
 	}
 	log.Info("The operator ended as it was asked to")
 	return exitOK
+}
+
+// How long the end takes at most, from the signal on: what is under way is waited for, then
+// the lease is given back. What hangs for longer is left behind with the process, for
+// example a connection to an API server that does not answer.
+const (
+	graceful = 3 * time.Second
+	longest  = 4500 * time.Millisecond
+)
+
+// errLate is told when something hangs.
+var errLate = fmt.Errorf("it was asked to end and could not within %s, so something was left behind; "+
+	"if the API server does not answer, the lease is not given back, and another operator waits until it has run out", longest)
+
+// inTime calls run, and returns soon after ctx has ended even if run does not.
+func inTime(ctx context.Context, run func(context.Context) error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(longest):
+		return errLate
+	}
 }
 
 // run runs the operator until ctx ends.
@@ -178,6 +208,7 @@ func (o *options) manager(known *runtime.Scheme, kinds []operators.Kind) ctrl.Op
 		LeaderElection: o.leaderElect, LeaderElectionID: o.leaderElectionID, LeaderElectionNamespace: lease,
 		// The process ends when the manager does, so another one may begin at once.
 		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       new(graceful),
 	}
 }
 

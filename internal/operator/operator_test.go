@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators"
 )
 
@@ -309,8 +311,8 @@ func TestMissingCRD(t *testing.T) {
 				return gvk.Kind == "TFJob" || looks > 20, nil
 			}
 		},
-		setUp: func(k operators.Kind) error {
-			setUp = append(setUp, k.Name)
+		setUp: func(m missing) error {
+			setUp = append(setUp, m.kind.Name)
 			return nil
 		},
 	}
@@ -319,7 +321,11 @@ func TestMissingCRD(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.missing = append(s.missing, missing{kind: k, gvk: gvk})
+		ready, err := controller.NewReadiness(prometheus.NewRegistry(), k.Framework)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.missing = append(s.missing, missing{kind: k, gvk: gvk, ready: ready})
 	}
 	if err := s.look(); err != nil {
 		t.Fatal(err)
@@ -328,6 +334,11 @@ func TestMissingCRD(t *testing.T) {
 		t.Errorf("only what is served is set up (-want +got):\n%s", diff)
 	}
 	s.complain()
+	for _, m := range s.missing {
+		if err := m.ready.Check(nil); err == nil || !strings.Contains(err.Error(), m.crd()+" is missing: run \"jobkit install-crds\"") {
+			t.Errorf("the probe of %s says %v", m.kind.Name, err)
+		}
+	}
 	for _, want := range []string{
 		`"crd"="mpijobs.kubeflow.org"`, `"version"="kubeflow.org/v1"`, `jobkit install-crds`, `config/crd/kubeflow.org_mpijobs.yaml`, `leave mpijob out of --kinds`,
 	} {

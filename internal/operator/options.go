@@ -178,6 +178,9 @@ func (o *options) forKinds() operators.Options {
 		PyTorchInitContainer:    podtemplate.HostWait{Image: o.pytorchImage, MaxTries: o.pytorchMaxTries, Template: o.pytorchTemplate},
 		MPIKubectlDeliveryImage: o.mpiImage,
 	}
+	if o.namespace != "" {
+		k.Namespaces = []string{o.namespace}
+	}
 	k.Config.MaxConcurrentReconciles = o.workers
 	k.Config.EnableGangScheduling, k.Config.GangSchedulerName = o.gang() != nil, o.gangScheduler
 	return k

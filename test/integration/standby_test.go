@@ -7,15 +7,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/jobkit/jobkit/controller"
@@ -23,22 +28,19 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// filled is a cache that knows what it was asked to hold before it starts, which is
-// what a manager fills while it waits for the lease.
+// filled is a cache that knows what it was asked to hold.
 type filled struct {
 	cache.Cache
 
+	mu    sync.Mutex
 	kinds map[string]bool
 }
 
 func (f *filled) GetInformer(ctx context.Context, o client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
+	f.mu.Lock()
 	f.kinds[fmt.Sprintf("%T", o)] = true
+	f.mu.Unlock()
 	return f.Cache.GetInformer(ctx, o, opts...)
-}
-
-func (f *filled) IndexField(ctx context.Context, o client.Object, field string, by client.IndexerFunc) error {
-	f.kinds[fmt.Sprintf("%T", o)] = true
-	return f.Cache.IndexField(ctx, o, field, by)
 }
 
 // TestStandby: an operator that waits for another one to go already holds what it
@@ -51,8 +53,18 @@ func TestStandby(t *testing.T) {
 		}
 	}
 	f := &filled{kinds: map[string]bool{}}
+	const lease = "standby-test"
+	now := metav1.NowMicro()
+	held := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: lease}, Spec: coordinationv1.LeaseSpec{
+		HolderIdentity: new("another"), LeaseDurationSeconds: new(int32(3600)), AcquireTime: &now, RenewTime: &now,
+	}}
+	if err := cluster.client.Create(t.Context(), held); err != nil {
+		t.Fatal(err)
+	}
 	mgr, err := ctrl.NewManager(cluster.config, ctrl.Options{
-		Scheme: known, Metrics: server.Options{BindAddress: "0"},
+		Scheme: known, Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		LeaderElection: true, LeaderElectionNamespace: "default", LeaderElectionID: lease,
+		Controller: config.Controller{SkipNameValidation: new(true)},
 		NewCache: func(config *rest.Config, o cache.Options) (cache.Cache, error) {
 			var err error
 			f.Cache, err = cache.New(config, o)
@@ -62,10 +74,30 @@ func TestStandby(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (&controller.JobController[*testv1.TestJob]{Controller: testjob.Controller{}}).SetupWithManager(mgr); err != nil {
+	jobs := &controller.JobController[*testv1.TestJob]{Controller: testjob.Controller{}, Metrics: prometheus.NewRegistry()}
+	if err := jobs.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"*v1.Pod", "*v1.Service", "*v1.TestJob"}, slices.Sorted(maps.Keys(f.kinds))); diff != "" {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	eventually(t, "the standby holds its jobs and their children", func(context.Context) string {
+		if err := jobs.Readiness.Check(nil); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	select {
+	case <-mgr.Elected():
+		t.Error("the lease is another one's")
+	default:
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	// The jobs have a cache of their own.
+	if diff := cmp.Diff([]string{"*v1.Pod", "*v1.Service"}, slices.Sorted(maps.Keys(f.kinds))); diff != "" {
 		t.Errorf("what is in the cache before the controller starts (-want +got):\n%s", diff)
 	}
 }

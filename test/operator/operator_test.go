@@ -108,6 +108,7 @@ func TestOperator(t *testing.T) {
 	p := start(t)
 
 	p.serves(t)
+	p.ready(t, http.StatusInternalServerError) // One CRD is missing.
 	if log := p.log(); !strings.Contains(log, "jaxjobs.kubeflow.org") || !strings.Contains(log, "jobkit install-crds") {
 		t.Errorf("the log does not tell which CRD is missing, and how to mend it:\n%s", log)
 	}
@@ -168,6 +169,7 @@ func TestOperator(t *testing.T) {
 	jax := job(t, "JAXJob", `{jaxReplicaSpecs: {Worker: {template: {metadata: {annotations: {devcluster.jobkit.dev/run-for: 1s}}, spec: {containers: [{name: jax, image: busybox}]}}}}}`)
 	eventually(t, "the JAXJob is created", func(ctx context.Context) error { return cluster.client.Create(ctx, jax) })
 	succeeds(t, "JAXJob")
+	p.ready(t, http.StatusOK)
 
 	p.ends(t)
 	if log := p.log(); strings.Contains(log, "forbidden") || strings.Contains(log, "DATA RACE") {
@@ -331,9 +333,9 @@ func (p *process) log() string {
 func (p *process) serves(t *testing.T) {
 	t.Helper()
 	for url, want := range map[string]string{
-		"http://" + p.probes + "/healthz":  "ok",
-		"http://" + p.probes + "/readyz":   "ok",
-		"http://" + p.metrics + "/metrics": "leader_election_master_status",
+		"http://" + p.probes + "/healthz":      "ok",
+		"http://" + p.probes + "/readyz/tfjob": "ok",
+		"http://" + p.metrics + "/metrics":     "leader_election_master_status",
 	} {
 		eventually(t, url+" is served", func(ctx context.Context) error {
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -357,6 +359,27 @@ func (p *process) serves(t *testing.T) {
 	}
 }
 
+// ready checks that the readiness probe answers with a code.
+func (p *process) ready(t *testing.T, code int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("/readyz answers %d", code), func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.probes+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != code {
+			return fmt.Errorf("the answer is %s: %s", resp.Status, body)
+		}
+		return nil
+	})
+}
+
 // ends asks the operator to end, which it must do soon and well.
 func (p *process) ends(t *testing.T) {
 	t.Helper()
@@ -370,7 +393,7 @@ func (p *process) ends(t *testing.T) {
 		if err != nil {
 			t.Errorf("the operator ended with %v, want exit code 0", err)
 		}
-	case <-time.After(patience):
-		t.Fatal("the operator goes on after SIGTERM")
+	case <-time.After(5 * time.Second):
+		t.Fatal("the operator goes on for 5 s after SIGTERM")
 	}
 }

@@ -122,11 +122,20 @@ func report(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
 	return []metav1.ManagedFieldsEntry{{Subresource: e.Subresource, Time: e.Time}}
 }
 
-// containers drops images and what belongs to earlier runs of a container.
+// containers drops images, and what belongs to earlier runs of a container unless it was
+// restarted.
 func (s *shortener) containers(list []corev1.ContainerStatus) []corev1.ContainerStatus {
 	for i := range list {
 		c := &list[i]
-		*c = corev1.ContainerStatus{Name: s.word(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started}
+		last := corev1.ContainerState{}
+		if t := c.LastTerminationState.Terminated; t != nil && c.RestartCount > 0 {
+			last.Terminated = &corev1.ContainerStateTerminated{
+				ExitCode: t.ExitCode, Reason: s.word(t.Reason), Message: t.Message, FinishedAt: t.FinishedAt,
+			}
+		}
+		*c = corev1.ContainerStatus{
+			Name: s.word(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started, LastTerminationState: last,
+		}
 	}
 	return list
 }

@@ -32,7 +32,11 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		switch {
 		case !metav1.IsControlledBy(pod, job):
 		case at < 0:
-			in.Pods, anew = append(in.Pods, pod), true
+			// The cache will show it; if its labels are gone, the create finds and adopts it.
+			if in.There == nil {
+				in.There = map[string]bool{}
+			}
+			in.There[name] = true
 		case in.Pods[at].UID != pod.UID:
 			in.Pods[at], anew = pod, true
 		}

@@ -37,6 +37,10 @@ type Fate struct {
 	// Graceful makes the containers exit with code 0 when they are told to stop, as
 	// programs do that handle SIGTERM. Default: they end by the signal.
 	Graceful bool
+	// Collateral is the exit code with which the containers end a moment after those of
+	// another pod of the job did so with an error, or were stopped: programs that work
+	// together lose touch with each other. Default: they run on.
+	Collateral int32
 	// Report is how long after its containers the pod ends: so long the kubelet shows
 	// how the container ended, and still says that the pod runs. Real kubelets take 1.1 to
 	// 1.5 seconds. Default: both at once.
@@ -66,6 +70,8 @@ const (
 const (
 	// stopAfter is how long containers take to stop when they are told to.
 	stopAfter = time.Second
+	// collateralAfter is how long it takes until a container loses touch with another.
+	collateralAfter = 200 * time.Millisecond
 	// evictAfter is how long a node is lost before its pods are deleted.
 	evictAfter = 5 * time.Minute
 )
@@ -83,6 +89,10 @@ type life struct {
 	// over is when the containers ended whose end is yet to be reported, with code.
 	over time.Time
 	code int32
+	// doomed is when the containers end because those of another pod did. That happens
+	// once.
+	doomed time.Time
+	shaken bool
 }
 
 // kubelet is the scheduler, and the kubelets of all nodes.
@@ -157,6 +167,8 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 		return l.created, !k.held(pod)
 	case !l.running:
 		return l.created.Add(l.fate.Start), true
+	case !l.doomed.IsZero():
+		return l.doomed, true
 	default:
 		return l.started.Add(l.fate.Run), !l.fate.endless(l.runs)
 	}
@@ -198,6 +210,8 @@ func (k *kubelet) act(l *life) string {
 			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
 		})
 		return "runs"
+	case !l.doomed.IsZero():
+		return k.exit(l, pod)
 	case l.fate.Disrupted != "":
 		k.disrupt(pod, l.fate.Disrupted)
 		return "is disrupted: " + l.fate.Disrupted
@@ -224,6 +238,12 @@ func (k *kubelet) act(l *life) string {
 // exit ends a run of a pod's containers, and starts the next if there is one.
 func (k *kubelet) exit(l *life, pod *corev1.Pod) string {
 	code, now := l.fate.exit(l.runs), k.server.now()
+	if !l.doomed.IsZero() {
+		code, l.doomed = l.fate.Collateral, time.Time{}
+	}
+	if code != 0 {
+		k.shake(pod)
+	}
 	policy := pod.Spec.RestartPolicy
 	l.runs++
 	if policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && code != 0 {
@@ -247,6 +267,20 @@ func (k *kubelet) exit(l *life, pod *corev1.Pod) string {
 		return "exits with code " + strconv.Itoa(int(code)) + ", which is yet to be reported"
 	}
 	return k.reportEnd(l, pod)
+}
+
+// shake has the peers of a pod that ends lose touch with it.
+func (k *kubelet) shake(pod *corev1.Pod) {
+	owner := metav1.GetControllerOf(pod)
+	for _, l := range k.lives {
+		peer := k.pod(l)
+		if owner == nil || peer == nil || peer.UID == pod.UID || !l.running || l.fate.Collateral == 0 || l.shaken {
+			continue
+		}
+		if of := metav1.GetControllerOf(peer); of != nil && of.UID == owner.UID {
+			l.doomed, l.shaken = k.server.now().Add(collateralAfter), true
+		}
+	}
 }
 
 // reportEnd says of a pod that it has ended.
@@ -300,6 +334,7 @@ func (k *kubelet) stop(l *life, pod *corev1.Pod) string {
 		k.end(l, pod, code, natural)
 		return "had exited with code " + strconv.Itoa(int(code)) + " before it was deleted"
 	}
+	k.shake(pod)
 	code := int32(exitTerminated)
 	if l.fate.Graceful {
 		code = 0
@@ -427,4 +462,11 @@ func disrupt(pod *corev1.Pod, now time.Time, reason string) {
 		}
 	}
 	pod.Status.Conditions = append(pod.Status.Conditions, c)
+}
+
+// disrupted tells whether a pod is marked as ended from outside.
+func disrupted(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+	})
 }

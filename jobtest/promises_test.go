@@ -375,6 +375,70 @@ func TestNodeClocks(t *testing.T) {
 	}
 }
 
+// TestCollateralExits: known-bugs row 121, as it was seen with real kubelets. A worker of
+// a gang is killed, or preempted, or deleted by hand; a moment later its peers exit with
+// an error of their own; and each kubelet takes its time to say so. The gang restarts,
+// once, and the status keeps what happened. If a program ends with an error first, the
+// job fails, whatever its peers do then.
+func TestCollateralExits(t *testing.T) {
+	for name, tc := range map[string]struct {
+		root       Fate // of worker-1
+		collateral int32
+		user       func(context.Context, client.Client) error
+		want       commonv1.JobConditionType
+		restarts   int32
+		codes      map[int32]bool
+	}{
+		"killed":    {root: Fate{Exits: []int32{137}}, collateral: 1, want: commonv1.JobSucceeded, restarts: 1, codes: map[int32]bool{137: true, 1: true}},
+		"preempted": {root: Fate{Disrupted: "PreemptionByScheduler"}, collateral: 1, want: commonv1.JobSucceeded, restarts: 1, codes: map[int32]bool{0: true}},
+		"deleted":   {root: Fate{Forever: true}, collateral: 1, user: deletePod("j-worker-1"), want: commonv1.JobSucceeded},
+		"a mistake": {root: Fate{Exits: []int32{1}}, collateral: 1, want: commonv1.JobFailed, codes: map[int32]bool{1: true}},
+	} {
+		for _, rootLate := range []time.Duration{0, time.Second, 1500 * time.Millisecond} {
+			for _, peersLate := range []time.Duration{0, time.Second, 1500 * time.Millisecond} {
+				t.Run(fmt.Sprintf("%s, reported after %s and %s", name, rootLate, peersLate), func(t *testing.T) {
+					fate := func(pod *corev1.Pod) Fate {
+						f := Fate{Start: time.Second, Run: 20 * time.Second}
+						switch {
+						case attemptLabel(pod) > 0:
+						case pod.Name == "j-worker-1":
+							f = tc.root
+							f.Start, f.Run, f.Report = time.Second, 10*time.Second, rootLate
+						default:
+							f.Collateral, f.Report = tc.collateral, peersLate
+						}
+						return f
+					}
+					w := story(t, Options{Fate: fate}, newJob("j", 3, wholeJob))
+					w.SetNodeClock("node-1", time.Hour)
+					if tc.user != nil {
+						w.At(6*time.Second, "deletes a pod", tc.user)
+					}
+					rest(t, w)
+					got := read(t, w, "j").Status
+					if got.State != tc.want || got.Restarts != tc.restarts || tc.want == commonv1.JobSucceeded && got.Attempt != 1 {
+						t.Errorf("the job is %s after %d restarts, at attempt %d, want %s after %d:\n%s",
+							got.State, got.Restarts, got.Attempt, tc.want, tc.restarts, w.Transcript())
+					}
+					codes := map[int32]bool{}
+					for _, f := range got.Failures {
+						if f.ExitCode == nil {
+							codes[0] = true
+						} else {
+							codes[*f.ExitCode] = true
+						}
+					}
+					for code := range tc.codes {
+						if !codes[code] && (code != 1 || rootLate > 0) {
+							t.Errorf("no failure has the exit code %d: %+v\n%s", code, got.Failures, w.Transcript())
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestP8Foreign puts a pod and a service of others, which carry the job's labels, in
 // the job's way. They stay what they are, and the status does not count them.
 func TestP8Foreign(t *testing.T) {

@@ -59,6 +59,7 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		f := Fate{Start: time.Second, Run: oneOf(c, 10*time.Second, time.Second, 30*time.Second)}
 		f.Report = oneOf(c, 0, 0, time.Second, 1500*time.Millisecond)
 		f.Graceful = c.Percent(30)
+		f.Collateral = oneOf(c, 0, 0, int32(1), int32(134))
 		switch c.Pick(13) {
 		case 1:
 			f.Exits = []int32{1, 1, 0}

@@ -63,7 +63,31 @@ func (m *monitor) checkWritten(job client.Object, status *commonv1.JobStatus) {
 			byName[pod.Name] = pod
 		}
 	}
+	if m.remembers(job, byName) {
+		return
+	}
 	m.checkRunning(job, status, slices.Collect(maps.Values(byName)))
+}
+
+// remembers reports whether a process may know more of a job's pods than the caches
+// showed it, because it remembers what it wrote itself: that it deleted a pod, or created
+// or adopted one.
+func (m *monitor) remembers(job client.Object, seen map[string]*corev1.Pod) bool {
+	for _, o := range m.w.kubelet.pods.objects {
+		pod, ok := o.(*corev1.Pod)
+		if !ok || !metav1.IsControlledBy(pod, job) {
+			continue
+		}
+		if was := seen[pod.Name]; was == nil || was.UID != pod.UID || was.DeletionTimestamp == nil && pod.DeletionTimestamp != nil {
+			return true
+		}
+	}
+	for _, pod := range seen {
+		if m.w.kubelet.pods.get(client.ObjectKeyFromObject(pod)) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // checkRunning checks that a status says that the job runs while one of these pods runs
@@ -76,7 +100,7 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 		if !wanted || attemptLabel(pod) < attemptOf(status, t, index) {
 			continue
 		}
-		runs = runs || m.decides(job, t, index) && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil
+		runs = runs || m.decides(job, t, index) && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !disrupted(pod)
 		ended[pod.Name] = pod.Status.Phase == corev1.PodSucceeded
 	}
 	for t, spec := range m.w.parts(job).Replicas {

@@ -14,7 +14,7 @@ import (
 // TestDeadNodeIsTold: a node that does not answer is named by the job that waits for it,
 // and the job goes on by itself when the node is back.
 func TestDeadNodeIsTold(t *testing.T) {
-	w := story(t, Options{Fate: forever}, newJob("j", 2))
+	w := story(t, Options{Fate: forever}, newJob("j", 2, exitCode)) // Never would fail the job
 	var node string
 	w.At(10*time.Second, "a node is lost", func(context.Context, client.Client) error {
 		node = "node-0"

@@ -102,7 +102,9 @@ type decision struct {
 	verdict *Verdict
 	// frozen is true when the replicas must be left as they are.
 	frozen bool
-	plan   Plan
+	// tooEarly is true when nobody can say yet what failures mean.
+	tooEarly bool
+	plan     Plan
 }
 
 // Verdict is what an author's own code says about a job, in place of the rules.

@@ -20,12 +20,19 @@ func disruption(p *corev1.Pod) *corev1.PodCondition {
 		if c.Type != corev1.DisruptionTarget || c.Status != corev1.ConditionTrue {
 			continue
 		}
-		if deletedBefore(p, c) || endedBefore(p, c) {
+		if deletedBefore(p, c) || endedBefore(p, c) || mayHaveSucceeded(p) {
 			return nil
 		}
 		return c
 	}
 	return nil
+}
+
+// mayHaveSucceeded reports whether nothing tells if a pod ended well before it was
+// disrupted or was stopped. Then it is no failure; but it has not succeeded either, so the
+// replica runs again.
+func mayHaveSucceeded(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded && p.DeletionTimestamp != nil && requestedAt(p).IsZero()
 }
 
 // deletedBefore reports whether the deletion of a pod was asked for before its
@@ -55,13 +62,18 @@ func deletedBefore(p *corev1.Pod, c *corev1.PodCondition) bool {
 	return c.LastTransitionTime.After(requested)
 }
 
-// endedBefore reports whether a pod had ended before its disruption. What writes that
-// a pod has ended and is disrupted at once says so of none that had.
+// endedBefore reports whether a pod had ended before its disruption. The scheduler, the
+// eviction API and the taint manager do no more than delete it, after that. Kubelets, and
+// what collects the pods of nodes that are gone, write that a pod has ended and is
+// disrupted at once, and of none that had. Of others only the time tells.
 func endedBefore(p *corev1.Pod, c *corev1.PodCondition) bool {
 	switch c.Reason {
+	case corev1.PodReasonPreemptionByScheduler, "EvictionByEvictionAPI", "DeletionByTaintManager":
+		return endedByItself(p)
 	case corev1.PodReasonTerminationByKubelet, "DeletionByPodGC":
 		return false
+	default:
+		reported := reportedAt(p)
+		return endedByItself(p) && !reported.IsZero() && reported.Before(c.LastTransitionTime.Time)
 	}
-	reported := reportedAt(p)
-	return endedByItself(p) && !reported.IsZero() && reported.Before(c.LastTransitionTime.Time)
 }

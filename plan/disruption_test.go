@@ -68,8 +68,21 @@ func TestDisruptedPods(t *testing.T) {
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); wait(m); m.disrupt(p, tainted) },
 		},
 		"SucceededInTheSameSecond": {
-			reason: "if in doubt the replica runs again", want: plan.Failed,
+			reason: "what stops a pod is its deletion, which comes after the condition", want: plan.Succeeded,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.disrupt(p, tainted) },
+		},
+		"FailedBefore": {
+			reason: "a pod that failed before failed by itself", want: plan.Failed,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 1); m.disrupt(p, tainted) },
+		},
+		"MayHaveSucceeded": {
+			reason: "if in doubt the replica runs again, and nothing counts", want: plan.Leaving,
+			happens: func(m *model, p *corev1.Pod) {
+				m.end(p, 0)
+				m.disrupt(p, tainted)
+				m.leave(p)
+				p.DeletionGracePeriodSeconds = new(int64(0))
+			},
 		},
 		"SucceededRemembered": {
 			reason: "what the status says has succeeded stays so", want: plan.Succeeded,

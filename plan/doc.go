@@ -30,5 +30,9 @@
 // one that the status says; the count raises that, and from then on the pod is
 // [Replaced]: it is deleted when its delay has passed, and the next attempt is
 // created when it is gone. A job with restart scope Job has one attempt for all of
-// its replicas.
+// its replicas. Such a job restarts also when a replica is lost without a failure, which
+// no limit counts.
+//
+// What comes first (the end of a pod, the request to delete it, a disruption) decides
+// what the end means. No answer depends on the clock of a node.
 package plan

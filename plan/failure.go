@@ -102,12 +102,25 @@ func endedFromOutside(pod *corev1.Pod) bool {
 // culprit is the container that decides over the cause, or nil if none ended with
 // an error.
 func culprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
+	return culpritOf(pod, container, func(c *corev1.ContainerStatus) *corev1.ContainerStateTerminated { return c.State.Terminated })
+}
+
+// lastCulprit is the container that decides over the cause of a restart in place.
+func lastCulprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
+	return culpritOf(pod, container, func(c *corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+		return c.LastTerminationState.Terminated
+	})
+}
+
+// culpritOf is the container of the given name if that ended with an error, or else the
+// first other one that did.
+func culpritOf(pod *corev1.Pod, container string, end func(*corev1.ContainerStatus) *corev1.ContainerStateTerminated) *corev1.ContainerStatus {
 	var first *corev1.ContainerStatus
 	own := ownStatuses(pod)
 	for _, list := range slices.Backward(own[:]) {
 		for i := range list {
 			c := &list[i]
-			if c.State.Terminated == nil || c.State.Terminated.ExitCode == 0 {
+			if t := end(c); t == nil || t.ExitCode == 0 {
 				continue
 			}
 			if c.Name == container {

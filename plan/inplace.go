@@ -49,6 +49,7 @@ func (d *decision) countInPlace(s *slot) {
 		rs.InPlaceRestarts = map[string]commonv1.InPlaceRestarts{}
 	}
 	rs.InPlaceRestarts[index] = entry
+	d.recordInPlace(s)
 	d.plan.Status.Restarts = addCounts(d.plan.Status.Restarts, gained)
 	d.plan.Restarts.InPlace = addCounts(d.plan.Restarts.InPlace, gained)
 }

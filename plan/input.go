@@ -53,6 +53,8 @@ type Input struct {
 	Objects []Object
 	// Gang is what the gang scheduler says, nil if the pods are scheduled one by one.
 	Gang *Gang
+	// There are those of Suspects that are there, although they are not among Pods.
+	There map[string]bool
 	// DeadNodes are those of SuspectNodes that are gone or out of service.
 	DeadNodes map[string]bool
 	// Tried are the actions that met an obstacle in an earlier look at the job as it is

@@ -60,7 +60,7 @@ func lostReplicas(in *Input, tally *Tally) []*slot {
 					leaving = append(leaving, s)
 				}
 			case Missing:
-				if missing {
+				if missing && !in.There[s.name] {
 					gone = append(gone, s)
 				}
 			case Active, Succeeded:
@@ -89,7 +89,7 @@ func (t *TypeTally) missing(in *Input) bool {
 	}
 	begun := int32(0)
 	for i := range t.slots {
-		if s := &t.slots[i]; s.state == Succeeded || s.pod != nil && s.pod.Status.Phase != corev1.PodPending {
+		if s := &t.slots[i]; s.state == Succeeded || in.There[s.name] || s.pod != nil && s.pod.Status.Phase != corev1.PodPending {
 			begun++
 		}
 	}

@@ -34,9 +34,39 @@ func (d *decision) record(failed []failedReplica) {
 		status.Failures = append(status.Failures, entry)
 	}
 	d.tellExits(exits)
+	d.keepLastFailures()
+}
+
+// keepLastFailures drops the oldest failures that are too many.
+func (d *decision) keepLastFailures() {
+	status := &d.plan.Status
 	if extra := len(status.Failures) - commonv1.MaxFailures; extra > 0 {
 		status.Failures = slices.Clone(status.Failures[extra:])
 	}
+}
+
+// recordInPlace writes down why the last run of a container ended that the node restarted
+// in place. What it ended with is gone at its next restart.
+func (d *decision) recordInPlace(s *slot) {
+	c := lastCulprit(s.pod, d.in.mainContainer(s.typ))
+	if c == nil {
+		return
+	}
+	last := c.LastTerminationState.Terminated
+	at := reportedAt(s.pod)
+	if at.IsZero() {
+		at = later(last.FinishedAt.Time, s.pod.CreationTimestamp.Time)
+	}
+	if at.After(d.in.Now) {
+		at = d.in.Now
+	}
+	status := &d.plan.Status
+	status.Failures = append(status.Failures, commonv1.ReplicaFailure{
+		Time: metav1.NewTime(at.Truncate(time.Second)), Type: s.typ, Index: s.index, Attempt: s.podAttempt(s.attempt),
+		Node: s.pod.Spec.NodeName, Reason: last.Reason, ExitCode: new(last.ExitCode),
+		Message: strings.ToValidUTF8(last.Message[:min(len(last.Message), maxMessage)], ""),
+	})
+	d.keepLastFailures()
 }
 
 // tellExits tells of exit codes: one event for one pod, and one for many.
@@ -69,15 +99,18 @@ func (d *decision) failedMessage(why string, first *failedReplica) string {
 // replicasFailed says how many replicas failed, of one type, or of each if it is
 // empty.
 func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
-	var parts []string
-	for i := 0; i < len(failed); {
-		t, n := failed[i].slot.typ, 0
-		for ; i < len(failed) && failed[i].slot.typ == t; i++ {
-			n++
+	var types []commonv1.ReplicaType
+	count := map[commonv1.ReplicaType]int{}
+	for i := range failed {
+		if t := failed[i].slot.typ; only == "" || t == only {
+			if count[t]++; count[t] == 1 {
+				types = append(types, t)
+			}
 		}
-		if only == "" || t == only {
-			parts = append(parts, fmt.Sprintf("%d %s", n, t))
-		}
+	}
+	parts := make([]string, 0, len(types))
+	for _, t := range types {
+		parts = append(parts, fmt.Sprintf("%d %s", count[t], t))
 	}
 	return strings.Join(parts, ", ") + " replica(s) failed"
 }

@@ -29,7 +29,7 @@ func surplus(d *decision) bool {
 // until every pod of the earlier attempt is gone, and every pod that is being stopped,
 // so that no replica of the new one meets a replica of the old.
 func replicas(d *decision) bool {
-	if d.oldGangIsThere() {
+	if d.tooEarly || d.oldGangIsThere() {
 		return false
 	}
 	d.tally.each(func(s *slot) {

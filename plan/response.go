@@ -29,23 +29,23 @@ const (
 
 // respond says what to do about a failed replica, and what asks for that: the first
 // rule of the pod failure policy that it meets, or else its restart policy.
-func (d *decision) respond(s *slot, f *failure) (response, string) {
+func (d *decision) respond(s *slot, f *failure) (what response, because string, byRule bool) {
 	if p := d.in.RunPolicy.PodFailurePolicy; p != nil {
 		for i := range p.Rules {
 			if r := &p.Rules[i]; ruleMet(r, s) {
-				return responseTo(r.Action), fmt.Sprintf("rule %d of runPolicy.podFailurePolicy says %s", i, r.Action)
+				return responseTo(r.Action), fmt.Sprintf("rule %d of runPolicy.podFailurePolicy says %s", i, r.Action), true
 			}
 		}
 	}
 	policy := d.in.Replicas[s.typ].RestartPolicy
-	because := fmt.Sprintf("restart policy %s", policy)
+	because = fmt.Sprintf("restart policy %s", policy)
 	switch {
 	case f.retryable(policy):
-		return responseRestart, because
+		return responseRestart, because, false
 	case included(d.in.Rules.MayFail, s.typ, s.index):
-		return responseLeave, because
+		return responseLeave, because, false
 	default:
-		return responseFail, because
+		return responseFail, because, false
 	}
 }
 

@@ -20,6 +20,10 @@ import (
 func failures(d *decision) bool {
 	all := d.failedReplicas()
 	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
+	if d.tooEarly = d.consequences(failed); d.tooEarly {
+		d.deleteReplaced()
+		return false
+	}
 	why, first := d.fatal(failed)
 	if why == "" && len(all) > len(failed) && d.allEnded() {
 		// Those that were left alone are all there is.
@@ -44,21 +48,29 @@ type failedReplica struct {
 	slot     *slot
 	failure  failure
 	response response
-	// because names what asks for the response.
+	// because names what asks for the response; byRule is true if that is a rule.
 	because string
+	byRule  bool
+	// consequence is true if the failure of another replica was its cause.
+	consequence bool
 }
 
-// failedReplicas are the replicas that failed, in order.
+// failedReplica says why a replica failed, and what is to be done about it.
+func (d *decision) failedReplica(s *slot) failedReplica {
+	f := failedReplica{slot: s, failure: d.failureOf(s)}
+	f.response, f.because, f.byRule = d.respond(s, &f.failure)
+	return f
+}
+
+// failedReplicas are the replicas that failed, in the order of time.
 func (d *decision) failedReplicas() []failedReplica {
 	var out []failedReplica
 	d.tally.each(func(s *slot) {
 		if s.state == Failed {
-			f := failedReplica{slot: s, failure: d.failureOf(s)}
-			f.response, f.because = d.respond(s, &f.failure)
-			out = append(out, f)
+			out = append(out, d.failedReplica(s))
 		}
 	})
-	return out
+	return byTime(out)
 }
 
 // allEnded tells whether nothing is left that could make the job a success.
@@ -83,12 +95,15 @@ func (d *decision) restart(failed []failedReplica) {
 	}
 	status := &d.plan.Status
 	status.Restarts = addCounts(status.Restarts, d.wanted(failed))
-	d.record(failed)
 	if d.restartsWhole(failed) {
+		// Those that are about to be reported will be gone by then.
+		d.record(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
 		status.Attempt++
 		d.tally.each(d.leaveBehind)
-		d.tellCause(&failed[0])
+		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
+		d.tellCause(&failed[cause])
 	} else {
+		d.record(failed)
 		for i := range failed {
 			d.raiseAttempt(&failed[i])
 			d.tellCause(&failed[i])

@@ -49,12 +49,13 @@ type JobStatus struct {
 	Restarts int32 `json:"restarts"`
 
 	// Attempt is how many times the job was restarted as a whole (restart scope
-	// Job). An addition to kubeflow.org/v1.
+	// Job), also if no limit counts that because somebody deleted a pod. An addition to
+	// kubeflow.org/v1.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
 
-	// Failures are the last failures of replicas, the newest last. An addition to
-	// kubeflow.org/v1.
+	// Failures are the last failures of replicas, and of containers that were restarted
+	// in place, the newest last. An addition to kubeflow.org/v1.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
@@ -66,7 +67,8 @@ const MaxFailures = 10
 
 // ReplicaFailure records why a replica failed, for when its pod is gone.
 type ReplicaFailure struct {
-	// Time is when the pod failed.
+	// Time is when the pod failed: when that was reported, by the clock of the API
+	// server, if it is known.
 	Time metav1.Time `json:"time"`
 	// Type, Index and Attempt say which pod of which replica it was.
 	Type    ReplicaType `json:"type"`

@@ -42,7 +42,8 @@ const (
 	// RestartPolicyOnFailure restarts containers that end with an error, and
 	// recreates a pod that fails as a whole (evicted, node lost).
 	RestartPolicyOnFailure RestartPolicy = "OnFailure"
-	// RestartPolicyNever restarts nothing: a failed replica fails the job.
+	// RestartPolicyNever restarts nothing: a replica that fails, or that is preempted,
+	// evicted or drained, fails the job.
 	RestartPolicyNever RestartPolicy = "Never"
 	// RestartPolicyExitCode lets the exit code of the main container decide: 1 to
 	// 127 is a permanent error and fails the job, 128 to 255 is retryable and
@@ -90,8 +91,9 @@ type RestartScope string
 const (
 	// RestartScopeReplica restarts the replica that failed.
 	RestartScopeReplica RestartScope = "Replica"
-	// RestartScopeJob restarts every replica of the job together, and counts that
-	// as one restart.
+	// RestartScopeJob restarts every replica of the job together when one must be
+	// replaced, and counts that as one restart if it failed or was disrupted. The node
+	// restarts no container in place.
 	RestartScopeJob RestartScope = "Job"
 )
 
@@ -202,8 +204,9 @@ type SchedulingPolicy struct {
 }
 
 // PodFailurePolicy says what to do about failed pods, in the manner of batch/v1
-// Job. It sees pods that failed as a whole: containers that the kubelet restarts in
-// place (restart policies Always and OnFailure) do not come before it.
+// Job. It sees pods that failed as a whole, or that are preempted, evicted or drained:
+// containers that the kubelet restarts in place (restart policies Always and OnFailure,
+// with restart scope Replica) do not come before it.
 type PodFailurePolicy struct {
 	// Rules are looked at in order: the first that a failed pod meets decides.
 	// +listType=atomic
@@ -232,7 +235,8 @@ type PodFailurePolicyRule struct {
 	OnExitCodes *batchv1.PodFailurePolicyOnExitCodesRequirement `json:"onExitCodes,omitempty"`
 
 	// OnPodConditions is met by a pod that has one of these conditions, for example
-	// DisruptionTarget, which pods have that were evicted or preempted.
+	// DisruptionTarget, which pods have that are preempted, evicted or drained: such a
+	// pod has failed from that moment on.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20

@@ -1,0 +1,242 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// ends ends the main container of a pod with a code: the kubelet says so, and not yet that
+// the pod has failed.
+func (m *model) ends(p *corev1.Pod, code int32) {
+	m.end(p, code)
+	p.Status.Phase = corev1.PodRunning
+}
+
+// TestCollateralExits: known-bugs row 121. When one replica of a gang is killed, others
+// exit with an error of their own in the same moment: the gang restarts, once. What was
+// first permanent fails the job.
+func TestCollateralExits(t *testing.T) {
+	after := func(m *model, d time.Duration) { m.in.Now = m.in.Now.Add(d) }
+	type outcome struct {
+		state    commonv1.JobConditionType
+		restarts int32
+		codes    string // of status.failures, in order
+	}
+	restarted := func(codes string) outcome { return outcome{commonv1.JobRestarting, 1, codes} }
+	failed := func(codes string) outcome { return outcome{commonv1.JobFailed, 0, codes} }
+	cases := map[string]struct {
+		reason  string
+		change  func(*model)
+		happens func(*model)
+		want    outcome
+	}{
+		"KilledThenCollateral": {
+			reason:  "the killed worker is reported first",
+			happens: func(m *model) { m.end(m.pod("worker-1"), 137); after(m, time.Second); m.end(m.pod("worker-0"), 1) },
+			want:    restarted("worker-1 137, worker-0 1"),
+		},
+		"CollateralIsReportedFirst": {
+			reason: "kubelets report in any order",
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 1)
+				m.settle()
+				after(m, 1500*time.Millisecond)
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: restarted("worker-0 1, worker-1 137"),
+		},
+		"NodesWithOtherClocks": {
+			reason: "what the clocks of the nodes say does not count",
+			happens: func(m *model) {
+				m.nodesAhead = time.Hour
+				m.end(m.pod("worker-0"), 1)
+				m.settle()
+				after(m, time.Second)
+				m.nodesAhead = -time.Hour
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: restarted("worker-0 1, worker-1 137"),
+		},
+		"Unreported": {
+			reason:  "the container's own state is news already, and the record keeps it",
+			happens: func(m *model) { m.ends(m.pod("worker-1"), 137); after(m, time.Second); m.end(m.pod("worker-0"), 1) },
+			want:    restarted("worker-1 137, worker-0 1"),
+		},
+		"Disrupted": {
+			reason:  "a peer of a worker that was preempted",
+			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.settle(); m.disrupt(m.pod("worker-1"), preempted) },
+			want:    restarted("worker-0 1, worker-1 0"),
+		},
+		"Deleted": {
+			reason: "a peer of a worker that somebody deleted: no limit counts it",
+			happens: func(m *model) {
+				m.bind()
+				m.leave(m.pod("worker-1"))
+				after(m, time.Second)
+				m.end(m.pod("worker-0"), 1)
+			},
+			want: outcome{commonv1.JobRestarting, 0, "worker-0 1"},
+		},
+		"IgnoredByRule": {
+			reason: "a consequence counts as its cause does",
+			change: func(m *model) {
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+			},
+			happens: func(m *model) { m.disrupt(m.pod("worker-1"), preempted); m.end(m.pod("worker-0"), 1) },
+			want:    outcome{commonv1.JobRestarting, 0, "worker-0 1, worker-1 0"},
+		},
+		"TooEarly": {
+			reason:  "while others run the news may be on its way",
+			happens: func(m *model) { m.end(m.pod("worker-0"), 1); after(m, 2900*time.Millisecond) },
+			want:    outcome{commonv1.JobRunning, 0, ""},
+		},
+		"PermanentFirst": {
+			reason:  "nothing else came in time",
+			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.settle(); after(m, 3*time.Second) },
+			want:    failed("worker-0 1"),
+		},
+		"PermanentFirstByTime": {
+			reason: "what comes later is its consequence",
+			happens: func(m *model) {
+				m.end(m.pod("worker-1"), 1)
+				after(m, 4*time.Second)
+				m.end(m.pod("worker-0"), 137)
+			},
+			want: failed("worker-1 1, worker-0 137"),
+		},
+		"AllPermanent": {
+			reason: "nothing is left to wait for, and the first by time is the one to look at",
+			happens: func(m *model) {
+				m.end(m.pod("worker-2"), 3)
+				after(m, time.Second)
+				m.end(m.pod("worker-0"), 1)
+				m.end(m.pod("worker-1"), 1)
+			},
+			want: failed("worker-2 3, worker-0 1, worker-1 1"),
+		},
+		"Never": {
+			reason:  "nothing that is retried can come",
+			change:  restartPolicy(commonv1.RestartPolicyNever),
+			happens: func(m *model) { m.end(m.pod("worker-0"), 1) },
+			want:    failed("worker-0 1"),
+		},
+		"FailJobByRule": {
+			reason: "a rule is no consequence, and waits for nothing",
+			change: func(m *model) {
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{
+					onCodes(failJob, batchv1.PodFailurePolicyOnExitCodesOpIn, 1),
+				}}
+			},
+			happens: func(m *model) { m.end(m.pod("worker-1"), 137); m.end(m.pod("worker-0"), 1) },
+			want:    failed("worker-0 1, worker-1 137"),
+		},
+		"ScopeReplica": {
+			reason:  "replicas that are restarted one by one have no consequences",
+			change:  func(m *model) { m.in.RunPolicy.RestartScope = nil },
+			happens: func(m *model) { m.end(m.pod("worker-1"), 137); m.end(m.pod("worker-0"), 1) },
+			want:    failed("worker-0 1, worker-1 137"),
+		},
+		"ScopeReplicaRestartJob": {
+			reason: "unless a rule restarts the whole job",
+			change: func(m *model) {
+				m.in.RunPolicy.RestartScope = nil
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{
+					onCodes(restartJob, batchv1.PodFailurePolicyOnExitCodesOpIn, 137),
+				}}
+			},
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 1)
+				m.settle()
+				after(m, time.Second)
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: restarted("worker-0 1, worker-1 137"),
+		},
+		"ClockAhead": {
+			reason: "an API server whose clock is far ahead keeps nobody waiting",
+			happens: func(m *model) {
+				after(m, time.Hour)
+				m.end(m.pod("worker-0"), 1)
+				after(m, -time.Hour)
+			},
+			want: failed("worker-0 1"),
+		},
+		"UnknownAndAhead": {
+			reason: "a node whose clock is ahead does not, where managed fields tell nothing",
+			happens: func(m *model) {
+				m.nodesAhead = time.Hour
+				m.end(m.pod("worker-0"), 1)
+				m.pod("worker-0").ManagedFields = nil
+			},
+			want: failed("worker-0 1"),
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(3), func(m *model) {
+				restartPolicy(commonv1.RestartPolicyExitCode)(m)
+				m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+				if tc.change != nil {
+					tc.change(m)
+				}
+			})
+			m.in.Now = m.in.Now.Add(time.Minute)
+			tc.happens(m)
+			p := m.decide()
+			got := outcome{p.Status.State, p.Status.Restarts, ""}
+			var codes []string
+			for _, f := range p.Status.Failures {
+				code := int32(0)
+				if f.ExitCode != nil {
+					code = *f.ExitCode
+				}
+				codes = append(codes, "worker-"+itoa(int(f.Index))+" "+itoa(int(code)))
+			}
+			if got.codes = strings.Join(codes, ", "); got != tc.want {
+				t.Errorf("%s:\nwant %+v\n got %+v", tc.reason, tc.want, got)
+			}
+			if first, _, _ := strings.Cut(tc.want.codes, " "); got.state == commonv1.JobFailed && tc.change == nil &&
+				!strings.Contains(p.Status.Condition(commonv1.JobFailed).Message, "First failure: pod job-"+first+",") {
+				t.Errorf("%s: the condition names the first by time: %q", tc.reason, conditions(&p.Status))
+			}
+			if got.state == commonv1.JobRunning && (p.RequeueAfter == 0 || p.RequeueAfter > 3*time.Second) {
+				t.Errorf("%s: want another look when it is no more, got after %s", tc.reason, p.RequeueAfter)
+			}
+		})
+	}
+}
+
+// TestRestartsInPlaceAreRecorded: known-bugs row 122. What a container ended with that
+// its node restarted is in the status, once, at a time that is none to come.
+func TestRestartsInPlaceAreRecorded(t *testing.T) {
+	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
+	m.in.Now = m.in.Now.Add(time.Minute)
+	p := m.pod("worker-0")
+	p.Spec.NodeName = "node-1"
+	ends := func(code int32, reason string) {
+		m.restartInPlace(p)
+		p.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+			ExitCode: code, Reason: reason, Message: "why", FinishedAt: metav1.NewTime(m.in.Now.Add(time.Hour)),
+		}
+	}
+	ends(137, "OOMKilled")
+	m.settle()
+	m.settle()
+	m.in.Now = m.in.Now.Add(time.Minute)
+	ends(0, "Completed") // restart policy Always would have it so
+	m.settle()
+	want := []commonv1.ReplicaFailure{{
+		Time: metav1.NewTime(epoch.Add(time.Minute)), Type: worker, Node: "node-1", Reason: "OOMKilled", ExitCode: new(int32(137)), Message: "why",
+	}}
+	if diff := cmp.Diff(want, m.in.Status.Failures); diff != "" || m.in.Status.Restarts != 2 {
+		t.Errorf("each is recorded once, and what ended well is no failure; %d restarts (-want +got):\n%s", m.in.Status.Restarts, diff)
+	}
+}

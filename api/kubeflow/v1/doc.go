@@ -50,6 +50,23 @@
 //   - The policies are enumerations: a misspelt one is refused instead of ignored.
 //   - kubectl shows the true state of a job, its Workers (wanted and active) and its
 //     restarts.
+//   - All kinds have the scale subresource; v1 has none for TFJob, MPIJob and
+//     XGBoostJob.
+//   - Running stays True while a replica runs that makes the job count as running, with
+//     Restarting beside it while others are replaced. In v1 each takes the other away.
+//   - The active of a replica type counts the pods that run, also when the job has ended
+//     or is suspended; v1 sets it to 0 at once.
+//   - A pod that somebody deletes is replaced, whatever its exit code, and counts against
+//     no limit; under restartScope Job it restarts the gang.
+//   - Services go when no pod of a finished job runs any more, with every clean-up
+//     policy; with None v1 keeps them.
+//   - Events about pods and services tell of all that one look at a job did ("Created
+//     512 pods") under v1's reasons SuccessfulCreatePod and the like. What goes wrong is
+//     told by a condition and an event of its reason: FailedCreatePod, FailedDeletePod,
+//     JobTerminated, MPIJobEvicted and v1's reasons with spaces do not occur. That the
+//     deprecated nProcPerNode is set is told by an event, as there is no webhook.
+//   - A variable of a pod template that the operator sets too is there once; in v1 both
+//     are.
 //
 // # Who checks what
 //

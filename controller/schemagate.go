@@ -200,9 +200,9 @@ func (g *schemaGate) settle(why string) {
 		clear(g.told)
 	}
 	g.mu.Unlock()
-	switch {
-	case why == was:
-	case why == "":
+	switch why {
+	case was:
+	case "":
 		g.report(nil)
 		g.log.Info("The CustomResourceDefinition is that of this version now; its jobs are run", "crd", g.crd)
 	default:

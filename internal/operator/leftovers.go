@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
@@ -101,7 +101,7 @@ func (l *leftovers) ready(*http.Request) error {
 
 // look looks once, and tells what is new.
 func (l *leftovers) look(ctx context.Context) {
-	var webhooks admissionv1.ValidatingWebhookConfiguration
+	var webhooks admissionregistrationv1.ValidatingWebhookConfiguration
 	err := l.reader.Get(ctx, client.ObjectKey{Name: v1Webhooks}, &webhooks)
 	var why, said string
 	if err == nil {
@@ -119,7 +119,7 @@ func (l *leftovers) look(ctx context.Context) {
 	switch {
 	case why != "" && why != was:
 		l.log.Error(nil, "Jobs cannot be created or changed", "reason", why)
-		webhooks.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"))
+		webhooks.SetGroupVersionKind(admissionregistrationv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"))
 		l.recorder.Eventf(&webhooks, nil, corev1.EventTypeWarning, reasonWebhooksLeft, "Check", "%s", strings.ToUpper(why[:1])+why[1:])
 	case why == "" && was != "":
 		l.log.Info("Jobs can be created and changed again")
@@ -130,14 +130,14 @@ func (l *leftovers) look(ctx context.Context) {
 }
 
 // judge says why the webhooks refuse every job, if they do, or that v1 runs.
-func (l *leftovers) judge(ctx context.Context, webhooks *admissionv1.ValidatingWebhookConfiguration) (why, said string, err error) {
+func (l *leftovers) judge(ctx context.Context, webhooks *admissionregistrationv1.ValidatingWebhookConfiguration) (why, said string, err error) {
 	var plurals []string
 	var reason string
 	for i := range webhooks.Webhooks {
 		w := &webhooks.Webhooks[i]
 		names := l.concerned(w)
 		service := w.ClientConfig.Service
-		if len(names) == 0 || service == nil || w.FailurePolicy != nil && *w.FailurePolicy == admissionv1.Ignore {
+		if len(names) == 0 || service == nil || w.FailurePolicy != nil && *w.FailurePolicy == admissionregistrationv1.Ignore {
 			continue
 		}
 		wrong, err := l.answers(ctx, service)
@@ -161,13 +161,13 @@ func (l *leftovers) judge(ctx context.Context, webhooks *admissionv1.ValidatingW
 }
 
 // concerned are the kinds that are run and that a webhook is asked about.
-func (l *leftovers) concerned(w *admissionv1.ValidatingWebhook) []string {
+func (l *leftovers) concerned(w *admissionregistrationv1.ValidatingWebhook) []string {
 	var names []string
 	has := func(list []string, name string) bool {
 		return slices.Contains(list, name) || slices.Contains(list, "*")
 	}
 	for _, plural := range l.plurals {
-		if slices.ContainsFunc(w.Rules, func(r admissionv1.RuleWithOperations) bool {
+		if slices.ContainsFunc(w.Rules, func(r admissionregistrationv1.RuleWithOperations) bool {
 			return has(r.APIGroups, kubeflowv1.GroupVersion.Group) && has(r.Resources, plural)
 		}) {
 			names = append(names, plural)
@@ -177,7 +177,7 @@ func (l *leftovers) concerned(w *admissionv1.ValidatingWebhook) []string {
 }
 
 // answers says what is wrong with a service, or nothing if it has a pod that answers.
-func (l *leftovers) answers(ctx context.Context, ref *admissionv1.ServiceReference) (string, error) {
+func (l *leftovers) answers(ctx context.Context, ref *admissionregistrationv1.ServiceReference) (string, error) {
 	var service corev1.Service
 	err := l.reader.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &service)
 	if apierrors.IsNotFound(err) {

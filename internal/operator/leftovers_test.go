@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,16 +29,16 @@ func (l *eventLog) Eventf(regarding, _ runtime.Object, kind, reason, _, note str
 }
 
 // webhooks are those of training-operator v1.
-func webhooks(change func(*admissionv1.ValidatingWebhook)) *admissionv1.ValidatingWebhookConfiguration {
-	fail := admissionv1.Fail
-	c := &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: v1Webhooks}}
+func webhooks(change func(*admissionregistrationv1.ValidatingWebhook)) *admissionregistrationv1.ValidatingWebhookConfiguration {
+	fail := admissionregistrationv1.Fail
+	c := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: v1Webhooks}}
 	for _, plural := range []string{"jaxjobs", "paddlejobs", "pytorchjobs", "tfjobs", "xgboostjobs"} {
-		w := admissionv1.ValidatingWebhook{
+		w := admissionregistrationv1.ValidatingWebhook{
 			Name: "validator." + strings.TrimSuffix(plural, "s") + ".training-operator.kubeflow.org", FailurePolicy: &fail,
-			ClientConfig: admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "kubeflow", Name: "training-operator"}},
-			Rules: []admissionv1.RuleWithOperations{{
-				Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update},
-				Rule:       admissionv1.Rule{APIGroups: []string{"kubeflow.org"}, APIVersions: []string{"v1"}, Resources: []string{plural}},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Namespace: "kubeflow", Name: "training-operator"}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{"kubeflow.org"}, APIVersions: []string{"v1"}, Resources: []string{plural}},
 			}},
 		}
 		if change != nil {
@@ -80,17 +80,21 @@ func TestWebhooksWithoutService(t *testing.T) {
 			objects: []client.Object{webhooks(nil), service, pod(corev1.ConditionTrue)}, log: "training-operator v1 runs in this cluster, too",
 		},
 		"Ignored": {
-			reason:  "webhooks that are ignored when they fail refuse nothing",
-			objects: []client.Object{webhooks(func(w *admissionv1.ValidatingWebhook) { w.FailurePolicy = new(admissionv1.Ignore) })},
+			reason: "webhooks that are ignored when they fail refuse nothing",
+			objects: []client.Object{webhooks(func(w *admissionregistrationv1.ValidatingWebhook) {
+				w.FailurePolicy = new(admissionregistrationv1.Ignore)
+			})},
 		},
 		"Others": {
-			reason:  "they are asked about kinds that are not run here",
-			objects: []client.Object{webhooks(func(w *admissionv1.ValidatingWebhook) { w.Rules[0].APIGroups = []string{"trainer.kubeflow.org"} })},
+			reason: "they are asked about kinds that are not run here",
+			objects: []client.Object{webhooks(func(w *admissionregistrationv1.ValidatingWebhook) {
+				w.Rules[0].APIGroups = []string{"trainer.kubeflow.org"}
+			})},
 		},
 		"URL": {
 			reason: "where an address outside of the cluster answers cannot be told",
-			objects: []client.Object{webhooks(func(w *admissionv1.ValidatingWebhook) {
-				w.ClientConfig = admissionv1.WebhookClientConfig{URL: new("https://example.com")}
+			objects: []client.Object{webhooks(func(w *admissionregistrationv1.ValidatingWebhook) {
+				w.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: new("https://example.com")}
 			})},
 		},
 		"NoSelector": {

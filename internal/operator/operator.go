@@ -126,7 +126,7 @@ func (o *options) run(ctx context.Context) error {
 	if err := errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping)); err != nil {
 		return fmt.Errorf("cannot add the probes: %w", err)
 	}
-	if err := watchLeftovers(mgr, kinds); err != nil {
+	if err := watchLeftovers(mgr, kinds); err != nil { //nolint:contextcheck // events outlive ctx; the recorder ends with the manager
 		return err
 	}
 	if err := start(mgr, kinds, o.forKinds()); err != nil {

@@ -4,8 +4,10 @@
 package servedschema
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -33,6 +35,7 @@ func Of(document []byte, gvk schema.GroupVersionKind, property string) (*spec.Sc
 		if !strings.HasSuffix(name, "."+gvk.Kind) {
 			continue
 		}
+		//nolint:tagliatelle // the names are those of OpenAPI's extensions
 		var s struct {
 			Properties map[string]json.RawMessage `json:"properties"`
 			Kinds      []schema.GroupVersionKind  `json:"x-kubernetes-group-version-kind"`
@@ -88,8 +91,9 @@ func find(in, wanted reflect.Type, path []string) []string {
 	if in.Kind() != reflect.Struct || opaque(in) || len(path) > 3 {
 		return nil
 	}
-	for name, t := range fields(in) {
-		if found := find(t, wanted, append(slices.Clone(path), name)); found != nil {
+	all := fields(in)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if found := find(all[name], wanted, append(slices.Clone(path), name)); found != nil {
 			return found
 		}
 	}
@@ -123,29 +127,32 @@ func dropped(s *spec.Schema, path string, t reflect.Type) []string {
 	}
 	switch t.Kind() { //nolint:exhaustive // the others have no fields
 	case reflect.Struct:
-		var list []string
-		for name, field := range fields(t) {
-			next, there := s.Properties[name]
-			switch {
-			case there:
-				list = append(list, dropped(&next, path+"."+name, field)...)
-			case s.AdditionalProperties == nil || s.AdditionalProperties.Schema == nil && !s.AdditionalProperties.Allows:
-				list = append(list, path+"."+name)
-			}
-		}
-		return list
+		return droppedFields(s, path, t)
 	case reflect.Map:
-		if s.AdditionalProperties == nil || s.AdditionalProperties.Schema == nil {
-			return nil
+		if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+			return dropped(s.AdditionalProperties.Schema, path+"[*]", t.Elem())
 		}
-		return dropped(s.AdditionalProperties.Schema, path+"[*]", t.Elem())
 	case reflect.Slice, reflect.Array:
-		if s.Items == nil || s.Items.Schema == nil {
-			return nil
+		if s.Items != nil && s.Items.Schema != nil {
+			return dropped(s.Items.Schema, path+"[]", t.Elem())
 		}
-		return dropped(s.Items.Schema, path+"[]", t.Elem())
 	}
 	return nil
+}
+
+// droppedFields are those of a struct.
+func droppedFields(s *spec.Schema, path string, t reflect.Type) []string {
+	further := s.AdditionalProperties
+	takesAny := further != nil && (further.Allows || further.Schema != nil)
+	var list []string
+	for name, field := range fields(t) {
+		if next, there := s.Properties[name]; there {
+			list = append(list, dropped(&next, path+"."+name, field)...)
+		} else if !takesAny {
+			list = append(list, path+"."+name)
+		}
+	}
+	return list
 }
 
 // keeps reports whether an API server keeps fields that the schema does not name, or
@@ -169,29 +176,17 @@ func element(t reflect.Type) reflect.Type {
 }
 
 // fields are the names and types of the fields in the JSON of a struct.
-func fields(t reflect.Type) func(yield func(string, reflect.Type) bool) {
-	return func(yield func(string, reflect.Type) bool) { visit(t, yield) }
-}
-
-func visit(t reflect.Type, yield func(string, reflect.Type) bool) bool {
-	for i := range t.NumField() {
-		f := t.Field(i)
+func fields(t reflect.Type) map[string]reflect.Type {
+	all := map[string]reflect.Type{}
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		inline := f.Anonymous && name == "" && element(f.Type).Kind() == reflect.Struct
 		switch {
-		case name == "-" || !f.IsExported() && !inline:
-		case inline:
-			if !visit(element(f.Type), yield) {
-				return false
-			}
-		default:
-			if name == "" {
-				name = f.Name
-			}
-			if !yield(name, f.Type) {
-				return false
-			}
+		case name == "-":
+		case f.Anonymous && name == "" && element(f.Type).Kind() == reflect.Struct:
+			maps.Copy(all, fields(element(f.Type)))
+		case f.IsExported():
+			all[cmp.Or(name, f.Name)] = f.Type
 		}
 	}
-	return true
+	return all
 }

@@ -148,6 +148,7 @@ func TestOwnCRDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		//nolint:tagliatelle // the names are those of a CRD
 		var definition struct {
 			Spec struct {
 				Versions []struct {

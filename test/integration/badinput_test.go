@@ -3,6 +3,9 @@
 package integration
 
 import (
+	"fmt"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 	"strings"
 	"testing"
 
@@ -133,5 +136,41 @@ func TestStrangeLabels(t *testing.T) {
 	var list corev1.PodList
 	if err := cluster.client.List(t.Context(), &list); err != nil || len(list.Items) < 3 {
 		t.Fatal(err)
+	}
+}
+
+// TestUndecodableRefused checks known-bugs row 93: what Go cannot decode, or takes without
+// end to, is refused at admission, and nothing that is in use.
+func TestUndecodableRefused(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	tests := map[string]struct{ container, want string }{
+		"exponent":    {container: `{resources: {limits: {cpu: "1e1.5"}}}`, want: "resources.limits.cpu"},
+		"hang":        {container: `{resources: {limits: {cpu: "1e2147483648"}}}`, want: "resources.limits.cpu"},
+		"long":        {container: `{resources: {limits: {cpu: "` + strings.Repeat("1", 65) + `"}}}`, want: "resources.limits.cpu"},
+		"number":      {container: `{resources: {limits: {cpu: 1e400}}}`, want: "1e400"},
+		"port":        {container: `{livenessProbe: {httpGet: {port: 99999999999}}}`, want: "livenessProbe.httpGet.port"},
+		"negative":    {container: `{livenessProbe: {httpGet: {port: -99999999999}}}`, want: "livenessProbe.httpGet.port"},
+		"int32":       {container: `{ports: [{containerPort: 99999999999}]}`, want: "containerPort"},
+		"good":        {container: `{resources: {limits: {cpu: "1e3", memory: 1.5Gi, example.com/gpu: 2}}, livenessProbe: {httpGet: {port: 8080}}}`},
+		"named":       {container: `{resources: {requests: {cpu: 100m}}, livenessProbe: {httpGet: {port: http}}}`},
+		"exponential": {container: `{resources: {requests: {cpu: 1E-3, memory: "12e6"}}}`},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			job := &unstructured.Unstructured{Object: map[string]any{}}
+			manifest := fmt.Sprintf(`{apiVersion: kubeflow.org/v1, kind: TestJob, metadata: {name: %s, namespace: %s}, spec: {runPolicy: {suspend: true}, testReplicaSpecs: {Worker: {template: {spec: {containers: [
+				{name: test-container, image: x, %s]}}}}}}`, name, ns, tc.container[1:])
+			if err := yaml.Unmarshal([]byte(strings.ReplaceAll(manifest, "\t", "")), &job.Object); err != nil {
+				if tc.want != "" && strings.Contains(err.Error(), tc.want) {
+					return // No client can send it.
+				}
+				t.Fatal(err)
+			}
+			err := cluster.client.Create(t.Context(), job)
+			if tc.want == "" && err != nil || tc.want != "" && (!apierrors.IsInvalid(err) || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("want an Invalid error with %q, got %v", tc.want, err)
+			}
+		})
 	}
 }

@@ -94,6 +94,56 @@ func TestRulesHaveMessages(t *testing.T) {
 	}
 }
 
+// TestNumbersAreBounded checks known-bugs row 93: every number of a schema has a size that
+// Go can decode, and no quantity has an exponent that it cannot, or takes without end to.
+func TestNumbersAreBounded(t *testing.T) {
+	for _, plural := range []string{
+		kubeflowv1.TFJobPlural, kubeflowv1.PyTorchJobPlural, kubeflowv1.MPIJobPlural,
+		kubeflowv1.XGBoostJobPlural, kubeflowv1.PaddleJobPlural, kubeflowv1.JAXJobPlural, "testjobs",
+	} {
+		_, version := readCRD(t, plural)
+		quantities, ports, integers := 0, 0, 0
+		eachSchema(version["schema"], "", func(path string, s map[string]any) {
+			pattern, _ := s["pattern"].(string)
+			switch {
+			case s["x-kubernetes-int-or-string"] == true && pattern != "":
+				quantities++
+				if !strings.Contains(pattern, "[eE](\\+|-)?[0-9]{1,3}") || s["maxLength"] == nil {
+					t.Errorf("%s: %s admits quantities that cannot be decoded: run make generate", plural, path)
+				}
+			case s["x-kubernetes-int-or-string"] == true:
+				ports++
+				if s["maximum"] == nil || s["minimum"] == nil {
+					t.Errorf("%s: %s admits numbers beyond 32 bits: run make generate", plural, path)
+				}
+			case s["type"] == "integer" && !strings.Contains(path, "anyOf"):
+				integers++
+				if s["format"] != "int32" && s["format"] != "int64" {
+					t.Errorf("%s: %s admits numbers of any size", plural, path)
+				}
+			}
+		})
+		if quantities < 10 || ports < 20 || integers < 100 {
+			t.Errorf("%s has %d quantities, %d ports and %d integers, which cannot be all", plural, quantities, ports, integers)
+		}
+	}
+}
+
+// eachSchema calls f for each part of a schema.
+func eachSchema(in any, path string, f func(string, map[string]any)) {
+	switch in := in.(type) {
+	case map[string]any:
+		f(path, in)
+		for k, v := range in {
+			eachSchema(v, path+"."+k, f)
+		}
+	case []any:
+		for _, v := range in {
+			eachSchema(v, path, f)
+		}
+	}
+}
+
 // readCRD returns the spec of a CRD and its only version.
 func readCRD(t *testing.T, plural string) (spec, version map[string]any) {
 	t.Helper()

@@ -261,6 +261,29 @@ func (m *monitor) checkSucceeded(job client.Object, old, status *commonv1.JobSta
 			}
 		}
 	}
+	m.checkRecord(job, status)
+}
+
+// checkRecord checks that a job which has finished reports no more successes than there
+// were: what clean-up killed has not succeeded.
+func (m *monitor) checkRecord(job client.Object, status *commonv1.JobStatus) {
+	if !status.Finished() {
+		return
+	}
+	names := map[commonv1.ReplicaType]map[string]bool{}
+	for uid, pod := range m.ledger(job.GetUID()).pods {
+		if t, _, _ := m.replica(job, pod); m.succeeded[uid] {
+			if names[t] == nil {
+				names[t] = map[string]bool{}
+			}
+			names[t][pod.Name] = true
+		}
+	}
+	for t, rs := range status.ReplicaStatuses {
+		if int(rs.Succeeded) > len(names[t]) {
+			m.w.violatef("status", "the job has finished, and counts %d successes of %s, but %d of its replicas succeeded", rs.Succeeded, t, len(names[t]))
+		}
+	}
 }
 
 // checkReason checks that a job which fails has a reason to: a mistake of its user, a

@@ -306,7 +306,7 @@ func (g *gangs) atRest() {
 		pods, _ := w.monitor.children(job)
 		suspended := p.Suspend != nil && *p.Suspend
 		left := slices.ContainsFunc(pods, func(pod *corev1.Pod) bool {
-			return !ended(pod) || pod.Status.Phase == corev1.PodFailed && pod.Spec.RestartPolicy != corev1.RestartPolicyNever
+			return !ended(pod)
 		})
 		if job.Status.Finished() && left {
 			continue // The clean-up policy lets them run.

@@ -160,7 +160,7 @@ func (m *monitor) checkFinished(job client.Object, pods []*corev1.Pod, services 
 				w.violatef("P9", "job %s has finished with cleanPodPolicy Running, but pod %s is still there and is %s", job.GetName(), pod.Name, pod.Status.Phase)
 			}
 		case commonv1.CleanPodPolicyNone, commonv1.CleanPodPolicyUndefined:
-			running = running || !over
+			running = running || !ended(pod)
 		}
 	}
 	for _, s := range services {

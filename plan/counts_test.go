@@ -44,24 +44,62 @@ func TestCountsOfReplicas(t *testing.T) {
 			want:    counts{Active: 1, Failed: 2},
 		},
 		"SuccessThenCleanUp": {
-			reason: "what ran when the job succeeded was part of the success; what ended stays counted when its pod goes",
+			reason: "what clean-up killed has not succeeded; what ended stays counted when its pod goes",
 			change: func(m *model) { m.in.RunPolicy.CleanPodPolicy = &all },
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 0)
 				m.settle()
 				m.end(m.pod("master-0"), 0)
 			},
-			want: counts{Succeeded: 3},
+			want: counts{Succeeded: 1},
 		},
 		"SuccessThenStopped": {
-			reason: "a pod that is stopped after the success shows an exit code before it goes, and is counted once",
+			reason: "a pod that is stopped after the success shows an exit code before it goes, and has neither failed nor succeeded",
 			happens: func(m *model) {
 				m.end(m.pod("master-0"), 0)
 				m.settle()
+				m.leave(m.pod("worker-0"))
 				m.end(m.pod("worker-0"), 143)
+				m.leave(m.pod("worker-1"))
+				m.end(m.pod("worker-1"), 0)
 				m.settle()
 			},
-			want: counts{Active: 2, Succeeded: 1},
+			want: counts{Active: 1},
+		},
+		"StoppedForARestart": {
+			reason: "a replica that a restart of the whole job stops has not succeeded, whatever it exits with",
+			change: func(m *model) {
+				m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+				restartPolicy(commonv1.RestartPolicyExitCode)(m)
+			},
+			happens: func(m *model) {
+				for _, p := range []string{"worker-0", "worker-1", "master-0"} {
+					m.leave(m.pod(p)) // which take their time
+				}
+				m.end(m.pod("worker-2"), 137)
+				m.reconcile()
+				m.end(m.pod("worker-0"), 0)
+			},
+			want: counts{Active: 1},
+		},
+		"DisruptedAndExitsWithZero": {
+			reason: "a pod that was drained has failed",
+			happens: func(m *model) {
+				m.disrupt(m.pod("worker-0"), evicted)
+				m.leave(m.pod("worker-0"))
+				m.end(m.pod("worker-0"), 0)
+			},
+			want: counts{Active: 2, Failed: 1},
+		},
+		"SuccessThenFailed": {
+			reason: "a pod that fails after the success did so",
+			happens: func(m *model) {
+				m.end(m.pod("master-0"), 0)
+				m.settle()
+				m.end(m.pod("worker-0"), 1)
+				m.settle()
+			},
+			want: counts{Active: 2, Failed: 1},
 		},
 		"SuccessWithAFailure": {
 			reason: "a failure that the success outweighed stays counted when its pod goes",
@@ -74,7 +112,7 @@ func TestCountsOfReplicas(t *testing.T) {
 				m.settle()
 				m.end(m.pod("master-0"), 0)
 			},
-			want: counts{Succeeded: 2, Failed: 1},
+			want: counts{Failed: 1},
 		},
 		"SuccessAndPodsRunOn": {
 			reason:  "pods that run on after the success are active until they end",
@@ -127,13 +165,14 @@ func TestCountsOfReplicas(t *testing.T) {
 			reason: "an edit of a finished job takes nothing from its record",
 			change: func(m *model) { m.in.RunPolicy.CleanPodPolicy = &all },
 			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 0)
 				m.end(m.pod("master-0"), 0)
 				m.settle()
 				m.in.Now = m.in.Now.Add(time.Minute)
 				m.settle()
 				delete(m.in.Replicas, worker)
 			},
-			want: counts{Succeeded: 3},
+			want: counts{Succeeded: 1},
 		},
 	}
 	for name, tc := range cases {

@@ -47,15 +47,17 @@ func (d *decision) cleanUp() {
 	policy := d.in.cleanPodPolicy()
 	running := false
 	for _, p := range d.in.Pods {
-		// A failed pod whose containers may be restarted in place could run again.
-		ended := p.Status.Phase == corev1.PodSucceeded ||
+		// Failed is final, under any restart policy: a pod that was evicted, for example. It
+		// needs no service. One whose containers could have been restarted in place goes
+		// under Running all the same, as in kubeflow.org/v1: it has not run to its end.
+		kept := p.Status.Phase == corev1.PodSucceeded ||
 			p.Status.Phase == corev1.PodFailed && p.Spec.RestartPolicy == corev1.RestartPolicyNever
 		switch {
 		case p.DeletionTimestamp != nil:
 		case policy == commonv1.CleanPodPolicyAll,
-			policy == commonv1.CleanPodPolicyRunning && !ended:
+			policy == commonv1.CleanPodPolicyRunning && !kept:
 			d.act(DeletePod{Name: p.Name, UID: p.UID, Reason: "the job has finished; cleanPodPolicy is " + string(policy)})
-		case !ended:
+		case !hasEnded(p):
 			running = true
 		}
 	}

@@ -136,3 +136,27 @@ func TestNearestDeadline(t *testing.T) {
 		t.Errorf("no look follows at once, which would be a busy loop: got %s", p.RequeueAfter)
 	}
 }
+
+// TestServicesGoWithTheLastPod: Failed is final, under any restart policy. What pods need
+// that run goes with the last of them that does.
+func TestServicesGoWithTheLastPod(t *testing.T) {
+	for _, policy := range []commonv1.RestartPolicy{
+		commonv1.RestartPolicyNever, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyAlways, commonv1.RestartPolicyExitCode,
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+				masterDecides(m)
+				m.in.Replicas[worker].RestartPolicy = policy
+				m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone)
+			})
+			m.end(m.pod("master-0"), 0)
+			if m.settle(); len(m.in.Services) != 1 {
+				t.Fatalf("the worker runs on, and may need the service: there are %d", len(m.in.Services))
+			}
+			m.evict(m.pod("worker-0"))
+			if m.settle(); len(m.in.Services) != 0 || m.pod("worker-0") == nil {
+				t.Errorf("the last pod has failed, and stays: %d services, pod %v", len(m.in.Services), m.pod("worker-0") != nil)
+			}
+		})
+	}
+}

@@ -145,17 +145,11 @@ func (d *decision) countReplicas() {
 		tt := &d.tally.Types[i]
 		rs := d.replicaStatus(tt.Type)
 		counts := tt.Counts
-		if status.IsTrue(commonv1.JobSucceeded) && d.in.Status.IsTrue(commonv1.JobSucceeded) {
-			// What stops running after the job succeeded was part of the success, and
-			// what ended stays counted when its pod is cleaned up.
-			// The exit code of a pod that was stopped does not make a failure of it.
-			counts.Succeeded = max(counts.Succeeded, rs.Succeeded+max(rs.Active-counts.Active, 0))
-			counts.Failed = max(min(counts.Failed, d.in.replicas(tt.Type)-counts.Succeeded-counts.Active), rs.Failed)
-		} else if d.in.Status.Finished() {
+		if d.in.Status.Finished() {
+			// What ended stays counted when its pod is cleaned up. What was stopped by that
+			// has neither succeeded nor failed.
 			counts.Succeeded = max(counts.Succeeded, rs.Succeeded)
 			counts.Failed = max(counts.Failed, rs.Failed)
-		}
-		if d.in.Status.Finished() {
 			// What ended does not run again: a view that says so is an old one.
 			counts.Active = max(min(counts.Active, d.in.replicas(tt.Type)-counts.Succeeded-counts.Failed), 0)
 		}

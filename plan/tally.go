@@ -176,8 +176,10 @@ func (t *TypeTally) fill(in *Input) {
 		s.state = s.classify(done)
 		t.States[i] = s.state
 		switch {
-		case s.pod != nil && s.state == Leaving && hasEnded(s.pod):
+		case s.pod != nil && (s.state == Leaving || s.state == Replaced && !endedByItself(s.pod)) && hasEnded(s.pod):
 			// It was stopped, which is neither a success nor a failure.
+		case s.pod != nil && s.state == Failed && s.pod.Status.Phase == corev1.PodSucceeded:
+			t.Counts.Failed++ // It was disrupted, and exited with 0 when it was stopped for that.
 		case s.pod != nil:
 			countPhase(&t.Counts, s.pod.Status.Phase)
 		case s.state == Succeeded:

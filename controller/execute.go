@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -30,6 +31,10 @@ const (
 func (c *JobController[J]) carryOut(
 	ctx context.Context, job J, in *plan.Input, actions []plan.Action,
 ) (outcome plan.Outcome, stale bool, err error) {
+	if len(actions) == 0 {
+		return outcome, false, nil
+	}
+	logger := log.FromContext(ctx).V(1)
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	for start := 0; start < len(actions); {
 		end := start + 1
@@ -40,7 +45,7 @@ func (c *JobController[J]) carryOut(
 		group := actions[start:end]
 		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
 			r := c.whoseMistake(ctx, job, in, group[i], c.do(ctx, job, in, group[i]))
-			r.log(ctx, group[i])
+			r.log(logger, group[i])
 			return r
 		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
@@ -76,8 +81,7 @@ type result struct {
 }
 
 // log says what was done, and why, and what came of it.
-func (r result) log(ctx context.Context, a plan.Action) {
-	logger := log.FromContext(ctx).V(1)
+func (r result) log(logger logr.Logger, a plan.Action) {
 	if !logger.Enabled() {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
@@ -48,9 +50,10 @@ func Render[J client.Object](author controller.ControllerInterface[J], scheme *r
 	if err := jobs.Init(scheme); err != nil {
 		return nil, fmt.Errorf("cannot set up the controller: %w", err)
 	}
+	ctx := log.IntoContext(context.Background(), logr.Discard()) //nolint:forbidigo // it waits for nothing
 	// The first look creates what it can, the second says why it could not create the rest.
 	for range 2 {
-		if _, err := jobs.ReconcileJobs(context.Background(), clone(p.job)); err != nil { //nolint:forbidigo // it waits for nothing
+		if _, err := jobs.ReconcileJobs(ctx, clone(p.job)); err != nil {
 			return nil, fmt.Errorf("cannot render %s: %w", job.GetName(), err)
 		}
 	}

@@ -38,7 +38,7 @@ func wholePod(name string) *corev1.Pod {
 			Labels:          map[string]string{anew(commonv1.JobNameLabel): anew("job"), anew(commonv1.AttemptLabel): anew("1")},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: anew("kubeflow.org/v1"), Kind: anew("TestJob"), Name: anew("job"), UID: types.UID(anew("job-uid"))}},
 			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "operator"}, {
-				Manager: "kubelet", Subresource: "status", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:phase":{}}}`)},
+				Manager: "kubelet", Subresource: "status", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:phase":{}}}`),
 			}},
 		},
 		Spec: corev1.PodSpec{

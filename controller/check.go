@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,8 +25,7 @@ func nearly(author any, optional reflect.Type, name string) error {
 	}
 	var has, missing []string
 	onPointer := false
-	for i := range optional.NumMethod() {
-		wanted := optional.Method(i)
+	for wanted := range optional.Methods() {
 		m, ok := pointer.MethodByName(wanted.Name)
 		if !ok {
 			missing = append(missing, wanted.Name)
@@ -62,8 +62,8 @@ func signature(t reflect.Type, first int) string {
 		in = append(in, t.In(i).String())
 	}
 	out := make([]string, 0, t.NumOut())
-	for i := range t.NumOut() {
-		out = append(out, t.Out(i).String())
+	for out0 := range t.Outs() {
+		out = append(out, out0.String())
 	}
 	s := "(" + strings.Join(in, ", ") + ")"
 	switch len(out) {
@@ -186,8 +186,8 @@ func sample(job client.Object, kind *plan.Kind) {
 	}
 	var spec any = specs
 	path := strings.Split("spec."+kind.ReplicaSpecsField, ".")
-	for i := len(path) - 1; i >= 0; i-- {
-		spec = map[string]any{path[i]: spec}
+	for _, p := range slices.Backward(path) {
+		spec = map[string]any{p: spec}
 	}
 	if data, err := json.Marshal(spec); err == nil {
 		_ = json.Unmarshal(data, job) // A job with other fields stays without replicas.

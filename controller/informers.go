@@ -15,19 +15,19 @@ type informers []toolscache.SharedIndexInformer
 type registrations []toolscache.ResourceEventHandlerRegistration
 
 // AddEventHandler implements cache.Informer.
-func (l informers) AddEventHandler(h toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) { //nolint:ireturn // the interface wants it
+func (l informers) AddEventHandler(h toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
 	return l.AddEventHandlerWithOptions(h, toolscache.HandlerOptions{})
 }
 
 // AddEventHandlerWithResyncPeriod implements cache.Informer. Nothing is synced again.
-func (l informers) AddEventHandlerWithResyncPeriod( //nolint:ireturn // the interface wants it
+func (l informers) AddEventHandlerWithResyncPeriod(
 	h toolscache.ResourceEventHandler, _ time.Duration,
 ) (toolscache.ResourceEventHandlerRegistration, error) {
 	return l.AddEventHandlerWithOptions(h, toolscache.HandlerOptions{})
 }
 
 // AddEventHandlerWithOptions implements cache.Informer.
-func (l informers) AddEventHandlerWithOptions( //nolint:ireturn // the interface wants it
+func (l informers) AddEventHandlerWithOptions(
 	h toolscache.ResourceEventHandler, o toolscache.HandlerOptions,
 ) (toolscache.ResourceEventHandlerRegistration, error) {
 	var out registrations
@@ -74,7 +74,7 @@ func (l informers) HasSynced() bool {
 }
 
 // HasSyncedChecker implements cache.Informer.
-func (l informers) HasSyncedChecker() toolscache.DoneChecker { //nolint:ireturn // the interface wants it
+func (l informers) HasSyncedChecker() toolscache.DoneChecker {
 	var all checkers
 	for _, i := range l {
 		all = append(all, i.HasSyncedChecker())
@@ -103,7 +103,7 @@ func (l registrations) HasSynced() bool {
 }
 
 // HasSyncedChecker implements cache.ResourceEventHandlerRegistration.
-func (l registrations) HasSyncedChecker() toolscache.DoneChecker { //nolint:ireturn // the interface wants it
+func (l registrations) HasSyncedChecker() toolscache.DoneChecker {
 	var all checkers
 	for _, r := range l {
 		all = append(all, r.HasSyncedChecker())

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -158,7 +159,8 @@ func (c *jobCache[J]) waits(ctx context.Context, resource string, why error) {
 // watchChild has the manager's cache watch the children of one kind.
 func (c *jobCache[J]) watchChild(ctx context.Context, o client.Object) {
 	name := c.nameOf(o)
-	for ask := time.Now().Add(askFirst); ctx.Err() == nil; {
+	var timer clock.RealClock // It is the process that waits, whatever time it is for the jobs.
+	for ask := timer.Now().Add(askFirst); ctx.Err() == nil; {
 		informer, err := within(ctx, func() (cache.Informer, error) { return c.GetInformer(ctx, o) })
 		pause := lookForSync
 		switch {
@@ -168,13 +170,13 @@ func (c *jobCache[J]) watchChild(ctx context.Context, o client.Object) {
 		case informer.HasSynced():
 			c.waits(ctx, name, nil)
 			return
-		case time.Now().After(ask):
-			ask = time.Now().Add(askWhy)
+		case timer.Now().After(ask):
+			ask = timer.Now().Add(askWhy)
 			c.waits(ctx, name, c.why(ctx, o))
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-timer.After(pause):
 		}
 	}
 }
@@ -189,7 +191,10 @@ func (c *jobCache[J]) why(ctx context.Context, o client.Object) error {
 	for _, ns := range c.namespaces {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-		if _, err := within(ctx, func() (any, error) { return nil, c.live.List(ctx, list, client.InNamespace(ns), client.Limit(1)) }); err != nil {
+		_, err := within(ctx, func() (any, error) {
+			return nil, c.live.List(ctx, list, client.InNamespace(ns), client.Limit(1))
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -198,7 +203,7 @@ func (c *jobCache[J]) why(ctx context.Context, o client.Object) error {
 
 // GetInformer implements cache.Informers. It does not wait: who watches waits for what it
 // watches. Children are indexed by their owner first.
-func (c *jobCache[J]) GetInformer(ctx context.Context, o client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) { //nolint:ireturn // the interface wants it
+func (c *jobCache[J]) GetInformer(ctx context.Context, o client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
 	if _, ok := o.(J); ok {
 		if len(c.informers) == 1 {
 			return c.informers[0], nil
@@ -271,6 +276,21 @@ func (c *jobCache[J]) holds(list client.ObjectList) bool {
 	return err == nil && reflect.TypeOf(items).Elem() == reflect.SliceOf(reflect.TypeFor[J]().Elem())
 }
 
+// find selects jobs of all informers.
+func (c *jobCache[J]) find(o client.ListOptions) ([]any, error) {
+	var found []any
+	var errs []error
+	keep := func(e any) { found = append(found, e) }
+	for _, i := range c.informers {
+		if o.Namespace == metav1.NamespaceAll {
+			errs = append(errs, toolscache.ListAll(i.GetIndexer(), selector(o), keep))
+		} else {
+			errs = append(errs, toolscache.ListAllByNamespace(i.GetIndexer(), o.Namespace, selector(o), keep))
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
 // List implements client.Reader.
 func (c *jobCache[J]) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	if !c.holds(list) {
@@ -284,18 +304,9 @@ func (c *jobCache[J]) List(ctx context.Context, list client.ObjectList, opts ...
 	if o.FieldSelector != nil && !o.FieldSelector.Empty() {
 		return fmt.Errorf("the cache of %s has no index for the field selector %s: use labels", c.gvk.Kind, o.FieldSelector)
 	}
-	var found []any
-	for _, i := range c.informers {
-		var err error
-		keep := func(e any) { found = append(found, e) }
-		if o.Namespace == metav1.NamespaceAll {
-			err = toolscache.ListAll(i.GetIndexer(), selector(o), keep)
-		} else {
-			err = toolscache.ListAllByNamespace(i.GetIndexer(), o.Namespace, selector(o), keep)
-		}
-		if err != nil {
-			return fmt.Errorf("cannot list %s from the cache: %w", c.gvk.Kind, err)
-		}
+	found, err := c.find(o)
+	if err != nil {
+		return fmt.Errorf("cannot list %s from the cache: %w", c.gvk.Kind, err)
 	}
 	items, err := meta.GetItemsPtr(list)
 	if err != nil {

@@ -48,7 +48,7 @@ type timedSpec struct {
 
 // DeepCopyObject implements runtime.Object.
 func (j *timedJob) DeepCopyObject() runtime.Object {
-	out := &timedJob{TypeMeta: j.TypeMeta, ObjectMeta: *j.ObjectMeta.DeepCopy(), Status: *j.Status.DeepCopy()}
+	out := &timedJob{TypeMeta: j.TypeMeta, ObjectMeta: *j.DeepCopy(), Status: *j.Status.DeepCopy()}
 	out.Spec.RunPolicy = *j.Spec.RunPolicy.DeepCopy()
 	if j.Spec.Every != nil {
 		out.Spec.Every = new(*j.Spec.Every)

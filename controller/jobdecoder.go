@@ -58,12 +58,12 @@ func (d *jobDecoder[J]) SupportedMediaTypes() []runtime.SerializerInfo {
 }
 
 // EncoderForVersion implements runtime.NegotiatedSerializer.
-func (d *jobDecoder[J]) EncoderForVersion(e runtime.Encoder, _ runtime.GroupVersioner) runtime.Encoder { //nolint:ireturn // the interface wants it
+func (d *jobDecoder[J]) EncoderForVersion(e runtime.Encoder, _ runtime.GroupVersioner) runtime.Encoder {
 	return e
 }
 
 // DecoderToVersion implements runtime.NegotiatedSerializer.
-func (d *jobDecoder[J]) DecoderToVersion(r runtime.Decoder, _ runtime.GroupVersioner) runtime.Decoder { //nolint:ireturn // the interface wants it
+func (d *jobDecoder[J]) DecoderToVersion(r runtime.Decoder, _ runtime.GroupVersioner) runtime.Decoder {
 	return r
 }
 
@@ -76,7 +76,7 @@ func (d *jobDecoder[J]) Encode(o runtime.Object, w io.Writer) error {
 func (d *jobDecoder[J]) Identifier() runtime.Identifier { return d.plain.Identifier() }
 
 // Decode implements runtime.Decoder.
-func (d *jobDecoder[J]) Decode( //nolint:ireturn // the interface wants it
+func (d *jobDecoder[J]) Decode(
 	raw []byte, defaults *schema.GroupVersionKind, into runtime.Object,
 ) (runtime.Object, *schema.GroupVersionKind, error) {
 	gvk, err := kjson.DefaultMetaFactory.Interpret(raw)

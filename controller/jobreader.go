@@ -51,7 +51,7 @@ func (r *jobReader[J]) request(ctx context.Context, namespace string, opts metav
 }
 
 // listWatch lists and watches the jobs of a namespace, and tells each time how it went.
-func (r *jobReader[J]) listWatch(namespace string, tell func(context.Context, error)) toolscache.ListerWatcher { //nolint:ireturn // what an informer takes
+func (r *jobReader[J]) listWatch(namespace string, tell func(context.Context, error)) toolscache.ListerWatcher {
 	return &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			request, err := r.request(ctx, namespace, opts)
@@ -96,7 +96,7 @@ func notFound(gvk schema.GroupVersionKind, key client.ObjectKey) error {
 	return apierrors.NewNotFound(schema.GroupResource{Group: gvk.Group, Resource: gvk.Kind}, key.String())
 }
 
-func selector(o client.ListOptions) labels.Selector { //nolint:ireturn // that of the options
+func selector(o client.ListOptions) labels.Selector {
 	if o.LabelSelector == nil {
 		return labels.Everything()
 	}
@@ -134,4 +134,4 @@ type cachedManager struct {
 }
 
 // GetCache implements cluster.Cluster.
-func (m cachedManager) GetCache() cache.Cache { return m.cache } //nolint:ireturn // the interface wants it
+func (m cachedManager) GetCache() cache.Cache { return m.cache }

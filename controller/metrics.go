@@ -38,11 +38,14 @@ type metrics struct {
 	known map[types.NamespacedName]types.UID
 }
 
+// labelFramework is the label that names the framework of a kind.
+const labelFramework = "framework"
+
 // newMetrics registers the collectors, or finds those that another controller of
 // this process has registered.
 func newMetrics(registry prometheus.Registerer, framework string) (*metrics, error) {
 	m := &metrics{framework: framework, known: map[types.NamespacedName]types.UID{}}
-	jobs := []string{"job_namespace", "framework"}
+	jobs := []string{"job_namespace", labelFramework}
 	var errs []error
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
@@ -51,7 +54,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 	}
 	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
 		o := prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}
-		h, err := register(registry, prometheus.NewHistogramVec(o, []string{"framework"}))
+		h, err := register(registry, prometheus.NewHistogramVec(o, []string{labelFramework}))
 		errs = append(errs, err)
 		return h
 	}
@@ -61,11 +64,11 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 	m.failed = counter("training_operator_jobs_failed_total", "Jobs that failed.", jobs...)
 	m.restarted = counter("training_operator_jobs_restarted_total", "Restarts that count against the backoffLimit of a job.", jobs...)
 	m.restarts = counter("jobkit_restarts_total",
-		"Restarts by cause: failed, disrupted, in_place, ignored.", "framework", "cause")
+		"Restarts by cause: failed, disrupted, in_place, ignored.", labelFramework, "cause")
 	m.children = counter("jobkit_children_total",
-		"Pods and services that were created and deleted.", "framework", "resource", "verb")
+		"Pods and services that were created and deleted.", labelFramework, "resource", "verb")
 	m.rivals = counter("jobkit_foreign_status_writes_total",
-		"Writes to the status of jobs by somebody else, after the operator had written it.", "framework")
+		"Writes to the status of jobs by somebody else, after the operator had written it.", labelFramework)
 	m.reconcile = histogram("jobkit_reconcile_duration_seconds",
 		"How long a look at a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
 	m.launch = histogram("jobkit_job_launch_duration_seconds",

@@ -34,10 +34,10 @@ var errStarting = errors.New("the controller is not started yet")
 func NewReadiness(registry prometheus.Registerer, framework string) (*Readiness, error) {
 	ready, err1 := register(registry, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "jobkit_kind_ready", Help: "1 if the controller of a kind sees all that it needs, 0 if its jobs are not run or may not be.",
-	}, []string{"framework"}))
+	}, []string{labelFramework}))
 	waiting, err2 := register(registry, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "jobkit_kind_waits", Help: "What the controller of a kind waits for, and why; nothing if it is ready.",
-	}, []string{"framework", "resource", "reason"}))
+	}, []string{labelFramework, "resource", "reason"}))
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}

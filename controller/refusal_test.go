@@ -16,7 +16,7 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// looks looks at the job whenever it asks for that, and four times a second
+// looks at the job whenever it asks for that, and four times a second
 // besides, as if something happened to its pods all the time. It returns when each
 // call of a kind was made.
 func (b *bench) looks(d time.Duration, call string) []time.Duration {

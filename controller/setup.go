@@ -79,6 +79,22 @@ type settings[J client.Object] struct {
 	mistakes []error
 }
 
+// childKinds are the kinds of the objects that belong to jobs.
+func (c *JobController[J]) childKinds(mgr ctrl.Manager) ([]client.Object, error) {
+	children := []client.Object{&corev1.Pod{}, &corev1.Service{}}
+	if c.set.keeper != nil {
+		children = append(children, c.set.keeper.ObjectKinds()...)
+	}
+	if c.set.gang != nil {
+		if err := c.set.gang.served(mgr.GetRESTMapper()); err != nil {
+			return nil, err
+		}
+		children = append(children, c.set.gang.scheduler.Kinds()...)
+		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
+	}
+	return children, nil
+}
+
 // Builder sets the controller up for a reconcile loop of the author's own, and
 // returns a builder that watches the jobs, their pods and their services. Complete
 // it with a reconciler that reads the job with the controller's Client, which knows jobs
@@ -109,16 +125,9 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		return nil, err
 	}
 	name := c.set.kind.OperatorName
-	children := []client.Object{&corev1.Pod{}, &corev1.Service{}}
-	if c.set.keeper != nil {
-		children = append(children, c.set.keeper.ObjectKinds()...)
-	}
-	if c.set.gang != nil {
-		if err := c.set.gang.served(mgr.GetRESTMapper()); err != nil {
-			return nil, err
-		}
-		children = append(children, c.set.gang.scheduler.Kinds()...)
-		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
+	children, err := c.childKinds(mgr)
+	if err != nil {
+		return nil, err
 	}
 	if err := c.alone(mgr); err != nil {
 		return nil, err

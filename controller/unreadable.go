@@ -69,7 +69,8 @@ func (w unreadableStatus[J]) WriteStatus(ctx context.Context, job J, status *com
 	raw.SetGroupVersionKind(w.c.set.gvk)
 	raw.SetNamespace(job.GetNamespace())
 	raw.SetName(job.GetName())
-	if err := w.c.Client.Status().Patch(ctx, raw, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(w.c.set.kind.OperatorName)); err != nil {
+	owner := client.FieldOwner(w.c.set.kind.OperatorName)
+	if err := w.c.Client.Status().Patch(ctx, raw, client.RawPatch(types.MergePatchType, patch), owner); err != nil {
 		return err //nolint:wrapcheck // its kind decides what follows
 	}
 	changed.SetResourceVersion(raw.GetResourceVersion())

@@ -373,7 +373,7 @@ func (k *kubelet) update(pod *corev1.Pod, change func(*corev1.Pod)) {
 		fields := `{"f:status":{"f:conditions":{},"f:containerStatuses":{},"f:phase":{}}}`
 		next.ManagedFields = []metav1.ManagedFieldsEntry{{
 			Manager: "kubelet", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Subresource: "status",
-			Time: &metav1.Time{Time: k.server.now().Truncate(time.Second)}, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			Time: &metav1.Time{Time: k.server.now().Truncate(time.Second)}, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields),
 		}}
 	}
 	k.server.replace(k.pods, pod, next)

@@ -154,7 +154,7 @@ func TestRenderNeverPanics(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := func(o client.Object, name string) client.Object { o.SetName(name); return o }
-	real := func(job *testv1.TestJob) bool { return job.Name == "train" }
+	isTrain := func(job *testv1.TestJob) bool { return job.Name == "train" }
 	changes := 0
 	tests := map[string]struct {
 		reason string
@@ -184,7 +184,7 @@ func TestRenderNeverPanics(t *testing.T) {
 		"PanicInParts": {
 			reason: "for this job alone",
 			author: strange{parts: func(job *testv1.TestJob) controller.Parts {
-				if real(job) {
+				if isTrain(job) {
 					panic("oops")
 				}
 				return testjob.Controller{}.Parts(job)

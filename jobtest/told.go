@@ -44,7 +44,8 @@ func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
 			continue
 		}
 		c := status.Condition(commonv1.JobStalled)
-		if c == nil || !strings.HasSuffix(c.Reason, reasonStuck) || !strings.Contains(c.Message, pod.Name) && !strings.Contains(c.Message, " more") {
+		if c == nil || !strings.HasSuffix(c.Reason, reasonStuck) ||
+			!strings.Contains(c.Message, pod.Name) && !strings.Contains(c.Message, " more") {
 			w.violatef("conditions", "job %s waits for pod %s, which was deleted and does not go, but does not say so: %+v", job.GetName(), pod.Name, c)
 		}
 	}
@@ -105,7 +106,8 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 	}
 	for t, spec := range m.w.parts(job).Replicas {
 		for i := range wantedReplicas(spec) {
-			over = over && (!m.decides(job, t, i) || saysSucceeded(status, t, i) || m.mayFail(job, t, i) || ended[m.kind.PodName(job.GetName(), t, i)])
+			over = over && (!m.decides(job, t, i) || saysSucceeded(status, t, i) || m.mayFail(job, t, i) ||
+				ended[m.kind.PodName(job.GetName(), t, i)])
 		}
 	}
 	if is := status.IsTrue(commonv1.JobRunning); is != runs && !over {

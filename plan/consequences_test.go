@@ -13,7 +13,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// ends ends the main container of a pod with a code: the kubelet says so, and not yet that
+// ends stops the main container of a pod with a code: the kubelet says so, and not yet that
 // the pod has failed.
 func (m *model) ends(p *corev1.Pod, code int32) {
 	m.end(p, code)

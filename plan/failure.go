@@ -114,7 +114,9 @@ func lastCulprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 
 // culpritOf is the container of the given name if that ended with an error, or else the
 // first other one that did.
-func culpritOf(pod *corev1.Pod, container string, end func(*corev1.ContainerStatus) *corev1.ContainerStateTerminated) *corev1.ContainerStatus {
+func culpritOf(
+	pod *corev1.Pod, container string, end func(*corev1.ContainerStatus) *corev1.ContainerStateTerminated,
+) *corev1.ContainerStatus {
 	var first *corev1.ContainerStatus
 	own := ownStatuses(pod)
 	for _, list := range slices.Backward(own[:]) {

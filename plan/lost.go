@@ -50,27 +50,21 @@ func lostReplicas(in *Input, tally *Tally) []*slot {
 	}
 	var leaving, gone []*slot
 	others := false
+	missing := map[commonv1.ReplicaType]bool{}
 	for i := range tally.Types {
-		tt := &tally.Types[i]
-		missing := tt.missing(in)
-		for j := range tt.slots {
-			switch s := &tt.slots[j]; s.state {
-			case Leaving:
-				if s.pod.Spec.NodeName != "" {
-					leaving = append(leaving, s)
-				}
-			case Missing:
-				if missing && !in.There[s.name] {
-					gone = append(gone, s)
-				}
-			case Active, Succeeded:
-				others = true
-			case Pending:
-				others = others || s.pod.Spec.NodeName != ""
-			case Failed, Replaced:
-			}
-		}
+		missing[tally.Types[i].Type] = tally.Types[i].missing(in)
 	}
+	tally.each(func(s *slot) {
+		bound := s.pod != nil && s.pod.Spec.NodeName != ""
+		switch {
+		case s.state == Leaving && bound:
+			leaving = append(leaving, s)
+		case s.state == Missing && missing[s.typ] && !in.There[s.name]:
+			gone = append(gone, s)
+		case s.state == Active, s.state == Succeeded, s.state == Pending && bound:
+			others = true
+		}
+	})
 	if !others {
 		return nil
 	}

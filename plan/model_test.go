@@ -149,10 +149,10 @@ func (m *model) end(p *corev1.Pod, code int32) {
 // report marks that the kubelet has just written the status of a pod.
 func (m *model) report(p *corev1.Pod) {
 	p.ManagedFields = []metav1.ManagedFieldsEntry{
-		{Manager: "operator", Time: new(metav1.NewTime(p.CreationTimestamp.Time)), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}},
+		{Manager: "operator", Time: new(metav1.NewTime(p.CreationTimestamp.Time)), FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)},
 		{
 			Manager: "kubelet", Subresource: "status", Time: new(metav1.NewTime(m.in.Now.Truncate(time.Second))),
-			FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:phase":{}}}`)},
+			FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:phase":{}}}`),
 		},
 	}
 }

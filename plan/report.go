@@ -25,7 +25,7 @@ func ReportEntry(p *corev1.Pod) *metav1.ManagedFieldsEntry {
 			continue
 		}
 		kept := e.FieldsV1 == nil && len(p.ManagedFields) == 1
-		if !kept && (e.FieldsV1 == nil || !bytes.Contains(e.FieldsV1.Raw, []byte(`"f:phase"`))) {
+		if !kept && (e.FieldsV1 == nil || !bytes.Contains(e.FieldsV1.GetRawBytes(), []byte(`"f:phase"`))) {
 			continue
 		}
 		if newest == nil || newest.Time.Before(e.Time) {

@@ -15,7 +15,7 @@ func TestReportEntry(t *testing.T) {
 	at := func(seconds int) *metav1.Time {
 		return &metav1.Time{Time: epoch.Add(time.Duration(seconds) * time.Second)}
 	}
-	fields := func(s string) *metav1.FieldsV1 { return &metav1.FieldsV1{Raw: []byte(s)} }
+	fields := metav1.NewFieldsV1
 	phase := `{"f:status":{"f:conditions":{},"f:phase":{}}}`
 	cases := map[string]struct {
 		reason string

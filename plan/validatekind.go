@@ -43,7 +43,7 @@ func restartPolicies() []commonv1.RestartPolicy {
 }
 
 func notInAFieldName(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
 }
 
 // validateMainContainer checks the name and the port of the main container.

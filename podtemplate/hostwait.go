@@ -86,7 +86,8 @@ func (w HostWait) Containers(host string) ([]corev1.Container, error) {
 	}
 	var list strings.Builder
 	err = t.Execute(&list, map[string]any{
-		"MasterAddr": host, "MasterPort": cmp.Or(w.Port, 1), "InitContainerImage": cmp.Or(w.Image, "alpine:3.10"), "MaxTries": cmp.Or(w.MaxTries, 100),
+		"MasterAddr": host, "MasterPort": cmp.Or(w.Port, 1),
+		"InitContainerImage": cmp.Or(w.Image, "alpine:3.10"), "MaxTries": cmp.Or(w.MaxTries, 100),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("it can use .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries only: %w", err)

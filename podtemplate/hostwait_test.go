@@ -103,7 +103,7 @@ case $n in
 			if (err != nil) != tc.fails {
 				t.Errorf("%s: got %v\n%s", tc.reason, err, out)
 			}
-			naps, _ := os.ReadFile(filepath.Join(dir, "naps")) //nolint:errcheck // none is no nap
+			naps, _ := os.ReadFile(filepath.Join(dir, "naps"))
 			if n := strings.Count(string(naps), "\n"); n != tc.naps {
 				t.Errorf("%s: it waits %d times, want %d\n%s", tc.reason, n, tc.naps, out)
 			}
@@ -133,7 +133,7 @@ func TestHostWaitBusyBox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := int32(l.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
+	port := int32(l.Addr().(*net.TCPAddr).Port)
 	for _, what := range []string{"open", "closed"} {
 		if out, err := runWait(t, podtemplate.HostWait{Port: port, MaxTries: 1}, "127.0.0.1", []string{busybox, "sh"}, dir); err != nil || strings.Contains(out, "try 1") {
 			t.Errorf("the port is %s, and the leader is there: %v\n%s", what, err, out)

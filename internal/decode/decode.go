@@ -122,58 +122,57 @@ func inShort(value any) any {
 	}
 }
 
-var (
-	quantityType    = reflect.TypeFor[resource.Quantity]()
-	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
-)
-
 // fits tells whether a value can be read as a type. It takes out of the value what cannot,
 // if the rest can be read without it.
 func (f *finder) fits(t reflect.Type, value any, path *field.Path) bool {
-	for t.Kind() == reflect.Pointer && !t.Implements(unmarshalerType) {
+	quantity, unmarshaler := reflect.TypeFor[resource.Quantity](), reflect.TypeFor[json.Unmarshaler]()
+	for t.Kind() == reflect.Pointer && !t.Implements(unmarshaler) {
 		t = t.Elem()
 	}
 	switch {
 	case value == nil:
 		return true
-	case t == quantityType || t == reflect.PointerTo(quantityType):
+	case t == quantity || t == reflect.PointerTo(quantity):
 		if err := bounded(fmt.Sprint(value)); err != nil {
 			return f.refuse(path, value, err)
 		}
 		return f.readable(t, value, path)
-	case t.Implements(unmarshalerType) || reflect.PointerTo(t).Implements(unmarshalerType):
+	case t.Implements(unmarshaler) || reflect.PointerTo(t).Implements(unmarshaler):
+		return f.readable(t, value, path)
+	default:
+		return f.partsFit(t, value, path)
+	}
+}
+
+// partsFit looks at the parts of a value, if it has some.
+func (f *finder) partsFit(t reflect.Type, value any, path *field.Path) bool {
+	object, isObject := value.(map[string]any)
+	list, isList := value.([]any)
+	switch kind := t.Kind(); {
+	case isObject && kind == reflect.Struct:
+		return f.structFits(t, object, path)
+	case isObject && kind == reflect.Map:
+		for _, key := range slices.Sorted(maps.Keys(object)) { // The same message each time.
+			if !f.fits(t.Elem(), object[key], path.Key(key)) {
+				delete(object, key)
+			}
+		}
+		return true
+	case isList && (kind == reflect.Slice || kind == reflect.Array):
+		for i := range list {
+			if !f.fits(t.Elem(), list[i], path.Index(i)) {
+				list[i] = nil
+			}
+		}
+		return true
+	default:
 		return f.readable(t, value, path)
 	}
-	switch v := value.(type) {
-	case map[string]any:
-		switch t.Kind() { //nolint:exhaustive // all others are read as they are
-		case reflect.Struct:
-			return f.structFits(t, v, path)
-		case reflect.Map:
-			for _, key := range slices.Sorted(maps.Keys(v)) { // The same message each time.
-				if !f.fits(t.Elem(), v[key], path.Key(key)) {
-					delete(v, key)
-				}
-			}
-			return true
-		}
-	case []any:
-		if t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
-			for i := range v {
-				if !f.fits(t.Elem(), v[i], path.Index(i)) {
-					v[i] = nil
-				}
-			}
-			return true
-		}
-	}
-	return f.readable(t, value, path)
 }
 
 // structFits looks at the fields of a struct.
 func (f *finder) structFits(t reflect.Type, value map[string]any, path *field.Path) bool {
-	for i := range t.NumField() {
-		sf := t.Field(i)
+	for sf := range t.Fields() {
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
 		switch v, there := value[name]; {
 		case name == "-":
@@ -200,8 +199,7 @@ func (f *finder) readable(t reflect.Type, value any, path *field.Path) bool {
 	if err == nil {
 		return true
 	}
-	var syntax *json.UnmarshalTypeError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		err = fmt.Errorf("a %s cannot be read as %s", syntax.Value, syntax.Type)
 	}
 	return f.refuse(path, value, err)

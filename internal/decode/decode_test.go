@@ -117,7 +117,7 @@ func TestObjectAsDecoder(t *testing.T) {
 	if err := decode.Object([]byte(raw), &got); err != nil {
 		t.Fatal(err)
 	}
-	day := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Local())
+	day := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Local()) //nolint:gosmopolitan // a time as it was read
 	want := job{
 		TypeMeta:   metav1.TypeMeta{Kind: "Job"},
 		ObjectMeta: metav1.ObjectMeta{Name: "j", Labels: map[string]string{"a": "1e5555"}, CreationTimestamp: day},

@@ -74,7 +74,9 @@ const (
 
 // New makes a server of the given resources.
 func New(resources ...Resource) *Server {
-	return &Server{WatchList: true, resources: resources, objects: map[string]Object{}, watchers: map[*watcher]bool{}, news: make(chan struct{})}
+	return &Server{
+		WatchList: true, resources: resources, objects: map[string]Object{}, watchers: map[*watcher]bool{}, news: make(chan struct{}),
+	}
 }
 
 // Wait returns true as soon as a condition holds, which is looked at after each request,
@@ -473,7 +475,8 @@ func (s *Server) discover(w http.ResponseWriter, path string) {
 		answer(w, http.StatusOK, Object{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 	case len(resources) > 0:
 		answer(w, http.StatusOK, Object{
-			"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": strings.TrimPrefix(strings.TrimPrefix(path, "apis/"), "api/"), "resources": resources,
+			"kind": "APIResourceList", "apiVersion": "v1", "resources": resources,
+			"groupVersion": strings.TrimPrefix(strings.TrimPrefix(path, "apis/"), "api/"),
 		})
 	default:
 		fail(w, http.StatusNotFound, "the server could not find the requested resource")

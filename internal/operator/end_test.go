@@ -67,7 +67,7 @@ func startOperator(t *testing.T, api *fakeapi.Server, args ...string) *operator 
 		t.Fatal(err)
 	}
 	o := &operator{Server: api, t: t, probes: freeAddress(t), metrics: freeAddress(t)}
-	o.cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{ //nolint:gosec // the test itself
+	o.cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{
 		"--kubeconfig=" + kubeconfig, "--leader-elect", "--health-probe-bind-address=" + o.probes, "--metrics-bind-address=" + o.metrics,
 	}, args...)...)
 	o.cmd.Env = append(os.Environ(), asOperator+"=1")
@@ -98,10 +98,11 @@ func (o *operator) end() time.Duration {
 	done := make(chan error, 1)
 	go func() { done <- o.cmd.Wait() }()
 	select {
-	case <-done:
+	case err := <-done:
+		o.t.Logf("the operator ended: %v", err)
 	case <-time.After(20 * time.Second):
 		_ = o.cmd.Process.Kill()
-		<-done
+		o.t.Logf("the operator was killed: %v", <-done)
 	}
 	return time.Since(began)
 }

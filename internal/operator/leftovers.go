@@ -130,7 +130,9 @@ func (l *leftovers) look(ctx context.Context) {
 }
 
 // judge says why the webhooks refuse every job, if they do, or that v1 runs.
-func (l *leftovers) judge(ctx context.Context, webhooks *admissionregistrationv1.ValidatingWebhookConfiguration) (why, said string, err error) {
+func (l *leftovers) judge(
+	ctx context.Context, webhooks *admissionregistrationv1.ValidatingWebhookConfiguration,
+) (why, said string, err error) {
 	var plurals []string
 	var reason string
 	for i := range webhooks.Webhooks {

@@ -4,6 +4,7 @@ package kinds
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,9 +82,9 @@ func (j *job) awaitBudget(t *testing.T, name string, want policyv1.PodDisruption
 
 // conditionsOf says what a budget says of itself.
 func conditionsOf(budget *policyv1.PodDisruptionBudget) string {
-	out := ""
+	var out strings.Builder
 	for _, c := range budget.Status.Conditions {
-		out += c.Type + " " + string(c.Status) + " " + c.Reason + ": " + c.Message + "\n"
+		out.WriteString(c.Type + " " + string(c.Status) + " " + c.Reason + ": " + c.Message + "\n")
 	}
-	return out
+	return out.String()
 }

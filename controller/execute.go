@@ -29,7 +29,7 @@ const (
 // what met an obstacle; the error is the first that passes by itself. stale tells whether
 // an object was not what it was seen to be.
 func (c *JobController[J]) carryOut(
-	ctx context.Context, job J, in *plan.Input, actions []plan.Action,
+	ctx context.Context, job J, in *plan.Input, actions []plan.Action, proof *proof,
 ) (outcome plan.Outcome, stale bool, err error) {
 	if len(actions) == 0 {
 		return outcome, false, nil
@@ -44,6 +44,11 @@ func (c *JobController[J]) carryOut(
 		}
 		group := actions[start:end]
 		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
+			if step.Creates() {
+				if r := proof.holds(); r.general(false) {
+					return r
+				}
+			}
 			r := c.whoseMistake(ctx, job, in, group[i], c.do(ctx, job, in, group[i]))
 			r.log(logger, group[i])
 			return r
@@ -70,7 +75,10 @@ type result struct {
 	// them now.
 	adopted bool
 	// stale is true when the object is not what it was seen to be: look again.
-	stale    bool
+	stale bool
+	// moot is true when the job is not what it was seen to be: nothing more is to be
+	// created for it.
+	moot     bool
 	obstacle plan.Obstacle
 	message  string
 	err      error
@@ -104,7 +112,7 @@ func (r result) log(logger logr.Logger, a plan.Action) {
 // A name that is taken is no such reason, nor a delete that is refused: somebody may
 // protect this object.
 func (r result) general(deletes bool) bool {
-	return r.err != nil || r.obstacle != "" && r.obstacle != plan.NameConflict && !deletes
+	return r.err != nil || r.moot || r.obstacle != "" && r.obstacle != plan.NameConflict && !deletes
 }
 
 // collect adds the results of a group of actions to the outcome, in order, and
@@ -149,7 +157,7 @@ func slowStart(n, width int, deletes bool, f func(int) result) []result {
 		batch, start := results[called:min(called+size, n)], called
 		called += parallel(len(batch), width, func(i int) bool {
 			batch[i] = f(start + i)
-			return batch[i].err == nil && (batch[i].obstacle == "" || batch[i].obstacle == plan.NameConflict)
+			return batch[i].err == nil && !batch[i].moot && (batch[i].obstacle == "" || batch[i].obstacle == plan.NameConflict)
 		})
 		for _, r := range results[start:called] {
 			if r.general(deletes) {

@@ -121,18 +121,19 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		p = plan.Decide(in, tally, verdict)
 	}
 
-	current, err := c.prove(ctx, job, in, &p)
+	proof, current, err := c.prove(ctx, job, in, &p)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if !current {
 		return reconcile.Result{RequeueAfter: c.set.memory.again(job)}, nil
 	}
-	outcome, stale, err := c.carryOut(ctx, job, in, p.Actions)
+	outcome, stale, err := c.carryOut(ctx, job, in, p.Actions, proof)
 	c.tell(job, outcome.Events())
 	c.set.metrics.didWith(&outcome)
 	settled := plan.Settle(in, tally, p, outcome)
-	c.set.memory.remember(job, outcome.Failures, c.Clock.Now().Add(settled.RetryAfter))
+	now := c.Clock.Now()
+	c.set.memory.remember(job, outcome.Failures, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
 	return c.conclude(ctx, job, in, &p, &settled, stale, err)
 }
 
@@ -148,6 +149,9 @@ func (c *JobController[J]) conclude(
 			return reconcile.Result{RequeueAfter: p.RequeueAfter}, firstError(err, werr)
 		}
 		stale = stale || !current
+	}
+	if !settled.WriteStatus {
+		c.tell(job, settled.Events)
 	}
 	after := soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration)
 	if after = soonest(after, c.set.memory.pending(job, in.Now)); stale || settled.WriteStatus && p.WriteStatus {
@@ -185,9 +189,14 @@ func (c *JobController[J]) lookForRivals(ctx context.Context, job J) {
 // halt has a job say that nothing more is known of it.
 func (c *JobController[J]) halt(ctx context.Context, job J, in *plan.Input) (reconcile.Result, error) {
 	p := plan.Halt(in)
-	if current, err := c.prove(ctx, job, in, &p); err != nil || !current {
-		return reconcile.Result{RequeueAfter: retryStale}, err
+	_, current, err := c.prove(ctx, job, in, &p)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
+	if !current {
+		return reconcile.Result{RequeueAfter: c.set.memory.again(job)}, nil
+	}
+	c.set.memory.upToDate(job)
 	return nextLook(p.RequeueAfter, 0), nil
 }
 
@@ -201,40 +210,19 @@ func nextLook(after, status time.Duration) reconcile.Result {
 	return result
 }
 
-// prove makes sure that a plan was made from the current job, which writing its
-// status proves and reading it again proves too. It costs nothing when there is
-// nothing to do.
-func (c *JobController[J]) prove(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
-	if p.WriteStatus {
-		return c.writeStatus(ctx, job, in, p)
-	}
-	if len(p.Actions) == 0 {
-		return true, nil
-	}
-	if _, only := p.Actions[0].(plan.DeleteJob); only && len(p.Actions) == 1 {
-		return true, nil // Its own precondition proves it (see deleteJob).
-	}
-	live := c.set.metadata()
-	err := c.APIReader.Get(ctx, client.ObjectKeyFromObject(job), live)
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("cannot read %s %s: %w", in.Kind.Name, client.ObjectKeyFromObject(job), err)
-	}
-	return live.GetUID() == job.GetUID() && live.GetResourceVersion() == job.GetResourceVersion(), nil
-}
-
 // writeStatus writes the status of a plan on condition that the job is the one
 // that was observed, and then tells the plan's events. It returns false if the job
-// has changed or is gone.
+// has changed or is gone, or its status was refused a moment ago.
 func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
 	return c.writeStatusWith(ctx, c.set.statusWriter, job, in, p)
 }
 
 func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J], job J, in *plan.Input, p *plan.Plan) (bool, error) {
+	if c.set.memory.holdsStatus(job, c.Clock.Now()) {
+		return false, nil
+	}
 	err := w.WriteStatus(ctx, job, &p.Status)
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+	if (apierrors.IsConflict(err) || apierrors.IsNotFound(err)) && !byWebhook(err) {
 		log.FromContext(ctx).V(1).Info("The job has changed since it was read; looking again")
 		return false, nil
 	}
@@ -242,18 +230,20 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 		c.tellRefusedStatus(job, p, err)
 		return false, fmt.Errorf("cannot write the status of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
+	c.set.memory.statusDone(job)
 	c.tell(job, p.Events)
 	c.set.metrics.wrote(in, p)
 	return true, nil
 }
 
 // tellRefusedStatus tells an event if a status was refused for good, for example for its
-// size: the status itself cannot say so.
+// size: the status itself cannot say so. It is held back for a while.
 func (c *JobController[J]) tellRefusedStatus(job J, p *plan.Plan, err error) {
 	what, _ := obstacle(err, job)
 	if what == "" {
 		return
 	}
+	c.set.memory.statusRefused(job, c.Clock.Now())
 	message := "The status cannot be written: " + err.Error()
 	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
 		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)

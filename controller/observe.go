@@ -58,7 +58,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		return in, nil
 	}
 	in.Job.Queued = plan.Queued(job, parts.Replicas)
-	in.Tried = c.set.memory.tried(job, in.Now)
+	in.Tried = c.set.memory.tried(job)
 	c.askAboutJob(ctx, job, in)
 	var err error
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {

@@ -45,6 +45,10 @@ type jobMemory[J client.Object] struct {
 	// tried are the actions that met an obstacle, for the generation of the job.
 	tried      []plan.Tried
 	generation int64
+	// refused counts how often the status was refused in a row; it is not to be written
+	// again before statusAgain.
+	refused     int
+	statusAgain time.Time
 }
 
 type childName struct{ kind, name string }
@@ -91,6 +95,17 @@ func (m *memory[J]) wroteJob(job J) {
 	defer m.mu.Unlock()
 	j := m.of(job)
 	j.job, j.wrote = job, true
+}
+
+// written is the resource version that the last status write of a job made, or nothing
+// if it is not known.
+func (m *memory[J]) written(job J) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if j := m.jobs[client.ObjectKeyFromObject(job)]; j != nil && j.uid == job.GetUID() && j.wrote {
+		return j.job.GetResourceVersion()
+	}
+	return ""
 }
 
 // wroteChild remembers a pod or service that was created.
@@ -161,29 +176,80 @@ func (m *memory[J]) upToDate(job J) {
 	}
 }
 
-// remember holds back the actions that met an obstacle.
-func (m *memory[J]) remember(job J, failures []plan.Failure, until time.Time) {
-	if len(failures) == 0 {
+// statusRefused holds back the status of a job.
+func (m *memory[J]) statusRefused(job J, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.of(job)
+	j.statusAgain = now.Add(min(time.Second<<min(j.refused, 16), maxRetry))
+	j.refused++
+}
+
+// statusDone ends that.
+func (m *memory[J]) statusDone(job J) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if j := m.jobs[client.ObjectKeyFromObject(job)]; j != nil {
+		j.refused, j.statusAgain = 0, time.Time{}
+	}
+}
+
+// holdsStatus reports whether the status of a job was refused a moment ago.
+func (m *memory[J]) holdsStatus(job J, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jobs[client.ObjectKeyFromObject(job)]
+	return j != nil && j.uid == job.GetUID() && now.Before(j.statusAgain)
+}
+
+// remember holds back the actions that met an obstacle until some time. When none did,
+// and none is held back, that is over.
+func (m *memory[J]) remember(job J, failures []plan.Failure, held bool, now, until time.Time) {
+	if len(failures) == 0 && held {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(failures) == 0 {
+		if j := m.jobs[client.ObjectKeyFromObject(job)]; j != nil {
+			j.tried = nil
+		}
+		return
+	}
 	j := m.of(job)
 	j.generation = job.GetGeneration()
+	at := make(map[string]int, len(j.tried))
+	for i := range j.tried {
+		at[actionOf(j.tried[i].Action)] = i
+	}
 	for _, f := range failures {
-		j.tried = append(j.tried, plan.Tried{Failure: f, Again: until})
+		t := plan.Tried{Failure: f, Since: now, Again: until}
+		if i, again := at[actionOf(f.Action)]; again {
+			t.Since = j.tried[i].Since
+			j.tried[i] = t
+		} else {
+			j.tried = append(j.tried, t)
+		}
 	}
 }
 
-// tried returns the actions that are to be held back now.
-func (m *memory[J]) tried(job J, now time.Time) []plan.Tried {
+// actionOf tells an action from others: what it does to which object.
+func actionOf(a plan.Action) string {
+	does, _, _ := strings.Cut(a.String(), ": ")
+	return does
+}
+
+// tried returns the actions that met an obstacle when they were tried last.
+func (m *memory[J]) tried(job J) []plan.Tried {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	j := m.jobs[client.ObjectKeyFromObject(job)]
 	if j == nil || j.uid != job.GetUID() {
 		return nil
 	}
-	j.tried = slices.DeleteFunc(j.tried, func(t plan.Tried) bool { return j.generation != job.GetGeneration() || !now.Before(t.Again) })
+	if j.generation != job.GetGeneration() {
+		j.tried = nil
+	}
 	return slices.Clone(j.tried)
 }
 
@@ -230,7 +296,7 @@ func (m *memory[J]) pending(job J, now time.Time) time.Duration {
 	for _, until := range j.deleted {
 		next = soonest(next, until.Sub(now))
 	}
-	if next == 0 && !j.wrote && j.stale == 0 && len(j.tried) == 0 {
+	if next == 0 && !j.wrote && j.stale == 0 && len(j.tried) == 0 && j.refused == 0 {
 		delete(m.jobs, client.ObjectKeyFromObject(job))
 	}
 	return next

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,10 @@ func TestRefusedStatus(t *testing.T) {
 			}
 			for range 3 {
 				_, result, err := b.reconcile()
+				if calls, _, err := b.reconcile(); tc.want != "" && (err != nil || slices.Contains(calls, "write status of testjob job")) {
+					t.Errorf("what was refused a moment ago is not tried at the next event: %v", err)
+				}
+				b.clock.SetTime(b.clock.Now().Add(time.Minute))
 				if err == nil || result.RequeueAfter > 0 && result.RequeueAfter < time.Second {
 					t.Errorf("want an error, which is tried again later and later, got %v and another look after %s", err, result.RequeueAfter)
 				}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -230,6 +232,7 @@ func (m *monitor) createAsked(p *process, op call, proof client.Object) {
 	if why != "" {
 		m.w.violatef("P5", "%s wants to %s for a job that %s", p.name, op, why)
 	}
+	m.checkLate(p, op, proof)
 	owner := metav1.GetControllerOf(op.object)
 	if owner == nil || owner.UID != proof.GetUID() {
 		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, proof.GetName())
@@ -253,6 +256,68 @@ func (m *monitor) createAsked(p *process, op call, proof client.Object) {
 			m.w.violatef("restart scope Job", "%s wants to %s, but has seen that pod %s is still being stopped", p.name, op, old.Name)
 		}
 	}
+}
+
+// batches are how many objects may be created after each time that a look has made sure
+// of the job.
+func batches() []int { return []int{8, 32, 128, 512} }
+
+// checkLate checks that a look makes sure of the job again before each batch that it
+// creates, and after a pause: at most one batch may be too many when the job has changed.
+func (m *monitor) checkLate(p *process, op call, proof client.Object) {
+	l, is := p.look, m.w.jobs.get(p.look.key)
+	l.creates++
+	if l.made++; l.made > batches()[min(l.proofs, len(batches()))-1] {
+		m.w.violatef("P5", "%s wants to %s, the %dth since it last made sure that the job is still what it was", p.name, op, l.made)
+	}
+	parts := controllerParts(m.w, is)
+	if is == nil || is.GetUID() != proof.GetUID() || is.GetGeneration() != proof.GetGeneration() || is.GetDeletionTimestamp() != nil || parts.Status.Finished() {
+		l.late++
+	}
+	// The call that was paused itself was under way.
+	if l.late > 1 && m.w.now.Sub(l.provenAt) > 5*time.Second {
+		m.w.violatef("P5", "%s wants to %s, but the job has changed, and it last made sure of it %s ago", p.name, op, m.w.now.Sub(l.provenAt))
+	}
+}
+
+// controllerParts are the parts of a job, empty if there is none.
+func controllerParts(w *World, job client.Object) controller.Parts {
+	if job == nil {
+		return controller.Parts{Status: &commonv1.JobStatus{}}
+	}
+	return w.parts(job)
+}
+
+// lastRefusal is when a write was refused, of a job of which generation.
+type lastRefusal struct {
+	at         time.Time
+	generation int64
+}
+
+// refused is told of a write that the server refused, and checks that the same is not
+// tried again before its time, whatever happens to the job: no sooner than after a second.
+func (m *monitor) refused(p *process, op call, err error) {
+	switch {
+	case p.look == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err) && op.verb != "create", apierrors.IsAlreadyExists(err),
+		apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err), apierrors.IsTimeout(err),
+		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return
+	}
+	now := lastRefusal{at: m.w.now}
+	if job := m.w.jobs.get(p.look.key); job != nil {
+		now.generation = job.GetGeneration()
+	}
+	what := op.String()
+	if p.refusals == nil {
+		p.refusals = map[string]lastRefusal{}
+	}
+	was, again := p.refusals[what]
+	// Of the first refusal the status may tell only in the next look; the time of a look
+	// is that of its beginning.
+	if gap := now.at.Sub(was.at); again && was.generation == now.generation && gap < 900*time.Millisecond {
+		m.w.violatef("P10", "%s was refused: %s, %s after the time before", p.name, what, gap)
+	}
+	p.refusals[what] = now
 }
 
 // there tells whether an object is still there.
@@ -332,9 +397,14 @@ func (m *monitor) looked(p *process, l *look) {
 		m.w.violatef("P10", "%s wrote the status of %s %d times in one look", p.name, l.key.Name, l.statusWrites)
 	}
 	// One read proves that the job is the one observed; each name that is taken
-	// costs another. Of a job that another operator ran until now, the objects are read;
+	// costs another. In a long create it is proven again before each batch, and when the
+	// proof is a second old. Of a job that another operator ran until now, the objects are read;
 	// and what makes sure that pods are gone, for which a whole job restarts, costs a few.
-	most := 1 + l.writes + min(l.podReads, plan.OneTrip)
+	again := int(m.w.now.Sub(l.began) / time.Second)
+	for left := l.creates - batches()[0]; left > 0; again++ {
+		left -= batches()[min(again+1, len(batches())-1)]
+	}
+	most := 1 + l.writes + again + min(l.podReads, plan.OneTrip)
 	if m.takenOver[l.key] {
 		most += len(m.w.lenses)
 	}

@@ -71,6 +71,13 @@ type look struct {
 	proof client.Object
 	// seen are the objects that the caches showed in this look.
 	seen []client.Object
+	// proofs is how often the server showed it, provenAt when it did last, and made how
+	// many objects were to be created since; late are those of them that came when the
+	// job had ended, was suspended, edited or deleted since.
+	proofs, made, late int
+	// creates are all that the look asked for.
+	creates  int
+	provenAt time.Time
 	// reads and writes are the calls that reached the server, statusWrites those
 	// of them that wrote the job's status.
 	reads, writes, statusWrites int
@@ -93,6 +100,8 @@ type process struct {
 	queue map[types.NamespacedName]*item
 	look  *look // nil if idle
 	dead  bool
+	// refusals are the writes that the server refused last, by what they were to do.
+	refusals map[string]lastRefusal
 }
 
 // item is a job in the work queue of a process. As in controller-runtime there is
@@ -169,11 +178,15 @@ func (p *process) call(op call, f func() (client.Object, error)) (client.Object,
 		return nil, errDead
 	case NoFault, Timeout, Conflict, TooManyRequests, ServerError, CrashBefore, CrashStale, Paused:
 	}
+	if op.write && err != nil {
+		w.monitor.refused(p, op, err)
+	}
 	if op.write || err != nil {
 		w.logf("%s: %s%s%s", p.name, op, w.inShort(op, reply), outcome(err))
 	}
 	if l := p.look; l != nil && err == nil && reply != nil && op.table == w.jobs && op.key == l.key {
-		l.proof = reply
+		l.proof, l.provenAt, l.made, l.late = reply, w.now, 0, 0
+		l.proofs++
 	}
 	return reply, err
 }
@@ -225,10 +238,20 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 	}
 	was := w.actor
 	w.actor = p
-	reply, err := f()
+	reply, err := p.answer(op, f)
 	w.actor = was
 	w.monitor.answered(op, err)
 	return reply, err
+}
+
+// answer has the server do a call, unless it refuses calls like it.
+func (p *process) answer(op call, f func() (client.Object, error)) (client.Object, error) {
+	if op.write && p.w.denies != nil {
+		if err := p.w.denies(op); err != nil {
+			return nil, err
+		}
+	}
+	return f()
 }
 
 // count counts a call that reached the server.

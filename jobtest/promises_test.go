@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -556,12 +557,12 @@ func TestP10CallsPerTransition(t *testing.T) {
 	}{
 		"creation": {
 			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
-			want: calls{"write the status of job": 1, "create pod": n, "create service": 1},
+			want: calls{"write the status of job": 1, "create pod": n, "create service": 1, "read job": 1},
 		},
 		"creation with a service for each replica": {
 			fate:   func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
 			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica) },
-			want:   calls{"write the status of job": 1, "create pod": n, "create service": n},
+			want:   calls{"write the status of job": 1, "create pod": n, "create service": n, "read job": 1},
 		},
 		"creation of a small job": {
 			// The pods go first; the status says so a second later.
@@ -609,7 +610,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 		},
 		"resume": {
 			fate: forever, change: suspend(true), until: time.Minute, do: edit(suspend(false)),
-			want: calls{"write the status of job": 2, "create pod": n, "create service": 1},
+			want: calls{"write the status of job": 2, "create pod": n, "create service": 1, "read job": 1},
 		},
 		"scaling down by 3": {
 			fate: forever, until: time.Minute, do: edit(scaleTo(n - 3)),
@@ -764,10 +765,111 @@ func refuse(kind, name string) error {
 		return apierrors.NewForbidden(corev1.Resource("pods"), name, errors.New("admission webhook \"policy.example.com\" denied the request"))
 	case "overload":
 		return apierrors.NewTooManyRequests("try again later", 30)
+	case "policy":
+		return &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
+			Message: fmt.Sprintf("pods %q is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no", name),
+			Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Message: "ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no"}}},
+		}}
+	case "webhook 404":
+		return &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+			Message: `admission webhook "policy.example.com" denied the request: no such team`,
+		}}
+	case "not served":
+		return apierrors.NewNotFound(corev1.Resource("pods"), name)
+	case "too large":
+		return apierrors.NewRequestEntityTooLargeError("limit is 3145728")
 	case "broken":
 		return apierrors.NewInternalError(errors.New("failed calling webhook \"policy.example.com\": connection refused"))
 	}
 	return nil
+}
+
+// TestP5LongCreate changes a job in the middle of a long create: at most one batch is
+// created for what it no longer is.
+func TestP5LongCreate(t *testing.T) {
+	for name, tc := range map[string]struct {
+		do   func(context.Context, client.Client) error
+		most int // pods created
+	}{
+		"suspended": {do: edit(suspend(true)), most: 8 + 32 + 128},
+		"deleted":   {do: deleteJob(metav1.DeletePropagationBackground), most: 8 + 32 + 128},
+		"scaled":    {do: edit(scaleTo(3)), most: 8 + 32 + 128},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := story(t, Options{Fate: forever}, newJob("j", 600))
+			done := false
+			w.denies = func(op call) error {
+				if op.verb == "create" && op.key.Name == "j-worker-99" && !done {
+					done = true
+					return tc.do(t.Context(), w.Client())
+				}
+				return nil
+			}
+			pass(t, w, 10*time.Minute)
+			if got := w.served[jobKey]["create pod"]; !done || got > tc.most {
+				t.Errorf("%d pods were created, want at most %d", got, tc.most)
+			}
+		})
+	}
+}
+
+// TestP5PausedLeader stops a leader in the middle of a long create. When it goes on,
+// another has finished the job: nothing more is created.
+func TestP5PausedLeader(t *testing.T) {
+	w := story(t, Options{Operators: 2, Chance: &Chance{script: map[int]Fault{60: Paused}}, Fate: func(pod *corev1.Pod) Fate {
+		return Fate{Start: time.Second, Run: 2 * time.Second}
+	}}, newJob("j", 300))
+	rest(t, w)
+	if got := read(t, w, "j").Status; got.State != commonv1.JobSucceeded {
+		t.Fatalf("the job is %s", got.State)
+	}
+	_, after, found := strings.Cut(w.Transcript(), ": goes on")
+	if !found {
+		t.Fatal("no leader was paused")
+	}
+	if n := strings.Count(after, ": create pod"); n > 1 {
+		t.Errorf("%d pods were created after the pause, want at most the one that was under way:\n%s", n, after)
+	}
+}
+
+// TestP10RefusedWrites has the server refuse the updates, deletes, creates or status
+// writes of the operator for some minutes, while the pods of the job come and go. The
+// monitor checks that nothing is tried again at once.
+func TestP10RefusedWrites(t *testing.T) {
+	for _, verb := range []string{"create", "patch", "delete", "write the status of"} {
+		for _, kind := range []string{"denied", "policy", "webhook 404", "too large"} {
+			t.Run(verb+" "+kind, func(t *testing.T) {
+				w := story(t, Options{Fate: failsFirst(137, 137, 137)}, newJob("j", 3, exitCode))
+				until := w.now.Add(3 * time.Minute)
+				w.denies = func(op call) error {
+					if op.verb == verb && w.now.After(w.start.Add(2*time.Second)) && w.now.Before(until) {
+						return refuse(kind, op.key.Name)
+					}
+					return nil
+				}
+				w.At(5*time.Second, "gives the service another port", edit(func(j *testv1.TestJob) {
+					main := &j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0]
+					main.Ports = append(main.Ports, corev1.ContainerPort{Name: "extra", ContainerPort: 8080})
+				}))
+				w.At(20*time.Second, "deletes a pod", deletePod("j-worker-1"))
+				w.At(time.Minute, "scales down", edit(scaleTo(2)))
+				w.At(20*time.Minute, "suspends", edit(suspend(true)))
+				rest(t, w)
+				warnings := 0
+				for _, e := range w.events {
+					if e.Warning && strings.Contains(e.Reason, "Refused") {
+						warnings++
+					}
+				}
+				// A job that is edited meanwhile may be stalled again; a status cannot say that it told.
+				if most := map[string]int{"write the status of": 9}[verb]; warnings == 0 || warnings > max(most, 3) {
+					t.Errorf("%d warnings:\n%s", warnings, w.Transcript())
+				}
+			})
+		}
+	}
 }
 
 // TestP12ErrorsNeverFailAJob has every call of a kind fail for a minute, in each way. The job goes on when that is over, and ends well.

@@ -25,7 +25,11 @@ var jobKey = types.NamespacedName{Namespace: "default", Name: "j"}
 
 // randomJob makes a job of which chance decides everything.
 func randomJob(c *Chance) *testv1.TestJob {
-	return newJob(jobKey.Name, int32(1+c.Pick(3)), func(j *testv1.TestJob) {
+	workers := 1 + c.Pick(3)
+	if c.Percent(2) {
+		workers = 12 // more than is created without looking again
+	}
+	return newJob(jobKey.Name, int32(workers), func(j *testv1.TestJob) {
 		spec := j.Spec.TestReplicaSpecs[testv1.Worker]
 		spec.RestartPolicy = oneOf(c, "", commonv1.RestartPolicyExitCode, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyAlways)
 		if c.Percent(25) {
@@ -212,7 +216,7 @@ func randomActions(c *Chance, w *World, job *testv1.TestJob) {
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){
 		actNothing, actSuspend, actScale, actDelete, actRecreate, actOnPod, actOnPod, actQuota, actNode, actNode,
 		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace, actAdmission, actOutage, actOutage,
-		actRoom, actPolicy, actGroup, actDisrupt, actDisrupt,
+		actRoom, actPolicy, actGroup, actDisrupt, actDisrupt, actRefuse, actRefuse,
 	}
 	for range c.Pick(5) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
@@ -380,7 +384,7 @@ func (r *refusal) admit(o client.Object) error {
 // actAdmission has an admission webhook, or the server itself, refuse pods and
 // services for a while, in one of the ways that poisoned knows.
 func actAdmission(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
-	kind, pods := oneOf(c, "denied", "invalid", "overload", "broken"), c.Percent(50)
+	kind, pods := oneOf(c, "denied", "invalid", "overload", "broken", "policy", "webhook 404", "not served", "too large"), c.Percent(50)
 	set := func(err func(client.Object) error) func(context.Context, client.Client) error {
 		return func(context.Context, client.Client) error { w.server.admit = (&refusal{err}).admit; return nil }
 	}
@@ -391,6 +395,22 @@ func actAdmission(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 		return refuse(kind, o.GetName())
 	}))
 	w.At(at+time.Duration(c.Pick(60))*time.Second, "has admission admit all", set(nil))
+}
+
+// actRefuse has the server refuse some of the operator's writes for a while.
+func actRefuse(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	verb := oneOf(c, "patch", "delete", "write the status of", "create")
+	kind := oneOf(c, "denied", "policy", "webhook 404", "too large")
+	w.At(at, "has the API server refuse to "+verb+": "+kind, func(context.Context, client.Client) error {
+		w.denies = func(op call) error {
+			if op.verb != verb {
+				return nil
+			}
+			return refuse(kind, op.key.Name)
+		}
+		return nil
+	})
+	w.At(at+time.Duration(c.Pick(90))*time.Second, "has it refuse nothing", func(context.Context, client.Client) error { w.denies = nil; return nil })
 }
 
 // actOutage has some calls of the operator meet the same fault for a while.

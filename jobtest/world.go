@@ -80,6 +80,8 @@ type World struct {
 	looks   int
 	served  map[types.NamespacedName]map[string]int
 	outages []outage
+	// denies refuses writes of the operator, of whatever kind, if it is set.
+	denies func(op call) error
 	// witness is told of every status that the operator writes, if it is set.
 	witness func(before, after client.Object)
 	// gang plays the gang scheduler, if it is set.

@@ -112,23 +112,13 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 	d.placeLast(commonv1.JobStalled)
 }
 
-// placeLast puts a condition at the end of the list; of a finished job, whose state is
-// how it ended, before that.
+// placeLast puts a condition at the end of the list.
 func (d *decision) placeLast(t commonv1.JobConditionType) {
-	c := d.plan.Status.Condition(t)
-	if c == nil {
-		return
+	if c := d.plan.Status.Condition(t); c != nil {
+		last := *c
+		d.remove(t)
+		d.plan.Status.Conditions = append(d.plan.Status.Conditions, last)
 	}
-	last := *c
-	d.remove(t)
-	list := d.plan.Status.Conditions
-	at := slices.IndexFunc(list, func(c commonv1.JobCondition) bool {
-		return (c.Type == commonv1.JobSucceeded || c.Type == commonv1.JobFailed) && c.Status == corev1.ConditionTrue
-	})
-	if at < 0 {
-		at = len(list)
-	}
-	d.plan.Status.Conditions = slices.Insert(list, at, last)
 }
 
 // sameWords reports whether two messages say the same, though perhaps in another order:

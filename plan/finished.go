@@ -26,7 +26,6 @@ func finished(d *decision) bool {
 		status.CompletionTime = &at
 	}
 	d.cleanUp()
-	clearStalled(d)
 	ttl := d.in.RunPolicy.TTLSecondsAfterFinished
 	if ttl == nil {
 		return true

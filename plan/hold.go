@@ -2,11 +2,12 @@ package plan
 
 import "time"
 
-// Tried is an action that met an obstacle, and until when it is to be held back.
+// Tried is an action that met an obstacle each time that it was tried, since when, and
+// until when it is to be held back.
 type Tried struct {
 	Failure
 
-	Again time.Time
+	Since, Again time.Time
 }
 
 // held names what is held back: one object, or all that a step creates.
@@ -37,6 +38,9 @@ func (d *decision) holdBack() {
 	tried := map[held]*Tried{}
 	for i := range d.in.Tried {
 		t := &d.in.Tried[i]
+		if !d.in.Now.Before(t.Again) {
+			continue
+		}
 		key := heldKey(t.Action)
 		if key.step.Creates() && t.Obstacle != NameConflict {
 			key.object = ""
@@ -71,8 +75,21 @@ func (d *decision) holdBack() {
 		return
 	}
 	d.plan.Actions, d.plan.Held = kept, true
+	if d.in.Status.Finished() {
+		return
+	}
 	d.obstructed(&first.Failure)
-	if d.plan.Status.Finished() && !d.in.Status.Finished() {
+	if d.plan.Status.Finished() {
 		d.plan.Actions = nil // The next look cleans up.
 	}
+}
+
+// triedSince is since when an action has met an obstacle; zero if it had met none.
+func (in *Input) triedSince(a Action) time.Time {
+	for i := range in.Tried {
+		if heldKey(in.Tried[i].Action) == heldKey(a) {
+			return in.Tried[i].Since
+		}
+	}
+	return time.Time{}
 }

@@ -140,46 +140,67 @@ func TestRefusedUpdateDoesNotFlap(t *testing.T) {
 	}
 }
 
-// TestRefusedDeletes: a job that has ended, or is suspended, says what keeps it from
-// being cleaned up, and its state stays how it ended.
+// TestRefusedDeletes: a suspended job says what keeps it from being cleaned up.
 func TestRefusedDeletes(t *testing.T) {
-	cases := map[string]struct {
-		change func(*model)
-		state  commonv1.JobConditionType
-	}{
-		"Finished":  {func(m *model) { m.end(m.pod("worker-0"), 0) }, commonv1.JobSucceeded},
-		"Suspended": {func(m *model) { m.in.RunPolicy.Suspend = new(true) }, commonv1.JobStalled},
+	m := started(workers(1), nil)
+	m.in.RunPolicy.Suspend = new(true)
+	m.in.Status = m.decide().Status
+	stalled := 0
+	for range 5 {
+		p := m.decide()
+		if len(p.Actions) == 0 {
+			t.Fatal("nothing to clean up")
+		}
+		s := plan.Settle(&m.in, plan.TallyOf(&m.in), p, plan.Outcome{Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
+		for _, w := range []plan.Plan{p, s} {
+			if w.WriteStatus {
+				stalled++
+			}
+		}
+		m.in.Status = s.Status
+		m.in.Now = m.in.Now.Add(time.Minute)
 	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			m := started(workers(1), func(m *model) { m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll) })
-			tc.change(m)
-			m.in.Status = m.decide().Status
-			stalled := 0
-			for range 5 {
-				p := m.decide()
-				if len(p.Actions) == 0 {
-					t.Fatal("nothing to clean up")
-				}
-				s := plan.Settle(&m.in, plan.TallyOf(&m.in), p, plan.Outcome{Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
-				for _, w := range []plan.Plan{p, s} {
-					if w.WriteStatus {
-						stalled++
-					}
-				}
-				m.in.Status = s.Status
-				m.in.Now = m.in.Now.Add(time.Minute)
-			}
-			if c := m.in.Status.Condition(commonv1.JobStalled); stalled != 1 || c == nil || c.Reason != "TestJobDeleteRefused" {
-				t.Errorf("want it said once, written %d times: %q", stalled, conditions(&m.in.Status))
-			}
-			if m.in.Status.State != tc.state {
-				t.Errorf("want the state %s, got %s", tc.state, m.in.Status.State)
-			}
-			m.in.Pods, m.in.Services = nil, nil
-			if p := m.decide(); p.Status.Condition(commonv1.JobStalled) != nil || !p.WriteStatus {
-				t.Errorf("all is gone, but the job is still stalled: %q", conditions(&p.Status))
-			}
-		})
+	if c := m.in.Status.Condition(commonv1.JobStalled); stalled != 1 || c == nil || c.Reason != "TestJobDeleteRefused" {
+		t.Errorf("want it said once, written %d times: %q", stalled, conditions(&m.in.Status))
+	}
+	m.in.Pods, m.in.Services = nil, nil
+	if p := m.decide(); p.Status.Condition(commonv1.JobStalled) != nil || !p.WriteStatus {
+		t.Errorf("all is gone, but the job is still stalled: %q", conditions(&p.Status))
+	}
+}
+
+// TestRefusedCleanUp: the conditions of a job that has ended are final, so an event
+// tells what cannot be deleted, once, and it is tried again later and later.
+func TestRefusedCleanUp(t *testing.T) {
+	m := started(workers(1), nil)
+	m.end(m.pod("worker-0"), 0)
+	m.in.Status = m.decide().Status
+	var told []string
+	var waits []time.Duration
+	for range 5 {
+		p := m.decide()
+		if len(p.Actions) == 0 {
+			t.Fatal("nothing to clean up")
+		}
+		f := plan.Failure{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}
+		s := plan.Settle(&m.in, plan.TallyOf(&m.in), p, plan.Outcome{Failures: []plan.Failure{f}})
+		if p.WriteStatus || s.WriteStatus {
+			t.Errorf("nothing is to be written: %q", conditions(&s.Status))
+		}
+		for _, e := range s.Events {
+			told = append(told, e.String())
+		}
+		waits = append(waits, s.RetryAfter)
+		m.in.Tried = []plan.Tried{{Failure: f, Since: epoch, Again: m.in.Now.Add(s.RetryAfter)}}
+		if p := m.decide(); !p.Held || len(p.Actions) > 0 || p.WriteStatus {
+			t.Errorf("it is held back: %v", names(p.Actions))
+		}
+		m.in.Now = m.in.Now.Add(s.RetryAfter)
+	}
+	if diff := cmp.Diff([]string{"warning event TestJobDeleteRefused: TestJob ns/job cannot delete service job: no."}, told); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]time.Duration{time.Second, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}, waits); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -62,6 +62,9 @@ const (
 func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
 	switch {
+	case len(o.Failures) > 0 && p.Status.Finished():
+		d.plan.RetryAfter = d.cannotCleanUp(toTell(o.Failures))
+		d.wakeAt(in.Now.Add(d.plan.RetryAfter))
 	case len(o.Failures) > 0:
 		if !p.Held { // What is held back was met first, and the job says it.
 			d.obstructed(toTell(o.Failures))
@@ -78,6 +81,18 @@ func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
 		d.plan.WriteStatus, d.plan.StatusAfter = true, 0
 	}
 	return d.plan
+}
+
+// cannotCleanUp tells once what a job that has ended cannot delete, in an event, because
+// its conditions are final, and says when to try again.
+func (d *decision) cannotCleanUp(f *Failure) time.Duration {
+	since := d.in.triedSince(f.Action)
+	if since.IsZero() {
+		since = d.in.Now
+		ending, message := d.wordsOf(f)
+		d.event(true, d.reason(ending), message)
+	}
+	return min(max(d.in.Now.Sub(since), minStalledRetry), maxStalledRetry)
 }
 
 // toTell is the failure that the job says: the first, but what cannot be deleted comes
@@ -139,17 +154,22 @@ func (d *decision) obstructed(f *Failure) {
 	if d.saysUndecided() {
 		return // That goes first, or the two would take turns.
 	}
-	verb := verbOf(f.Action)
-	message := fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
-	if f.Obstacle == Invalid && verb == verbCreate && !d.hadPodsLike(f.Action) {
+	ending, message := d.wordsOf(f)
+	if f.Obstacle == Invalid && StepOf(f.Action).Creates() && !d.hadPodsLike(f.Action) {
 		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
 	}
+	d.become(commonv1.JobStalled, d.reason(ending), message)
+}
+
+// wordsOf are the ending of the reason and the message of an obstacle.
+func (d *decision) wordsOf(f *Failure) (string, string) {
+	verb := verbOf(f.Action)
 	ending := string(f.Obstacle)
 	if f.Obstacle == Refused {
 		ending = map[string]string{verbCreate: reasonCreateRefused, verbUpdate: reasonUpdateRefused, verbDelete: reasonDeleteRefused}[verb]
 	}
-	d.become(commonv1.JobStalled, d.reason(ending), message)
+	return ending, fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
 }
 
 // broken stalls a job whose operator's own code failed: nobody can tell whether it

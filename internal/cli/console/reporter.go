@@ -20,6 +20,9 @@ func NewReporter(s Streams) *Reporter {
 	r := &Reporter{streams: s}
 	if s.Size != nil {
 		r.live = &live{out: s.Out, size: s.Size}
+		if s.terminal != nil {
+			r.live.out = s.terminal
+		}
 	}
 
 	return r
@@ -53,14 +56,19 @@ func (r *Reporter) Show(s jobview.Snapshot) {
 // Say writes lines that stay, above the table on a terminal. In a pipe each line
 // begins with the time, as those of Show do.
 func (r *Reporter) Say(at time.Time, lines ...string) {
+	cleaned := make([]string, len(lines))
+	for i, line := range lines {
+		cleaned[i] = jobview.Clean(line)
+	}
+
 	if r.live != nil {
 		r.said = true
-		r.live.above(lines)
+		r.live.above(cleaned)
 
 		return
 	}
 
-	for _, line := range lines {
+	for _, line := range cleaned {
 		fmt.Fprintf(r.streams.Out, "%s  %s\n", at.Format(time.TimeOnly), line)
 	}
 }

@@ -17,13 +17,16 @@ type Streams struct {
 	Size func() (width, height int)
 	// Color allows ANSI colours on Out.
 	Color bool
+
+	// terminal is Out as it is, for what is drawn in place.
+	terminal io.Writer
 }
 
 // New returns the given streams with what can be found out about them. Out counts
 // as a terminal unless it is a pipe or a file, or TERM is "dumb" or not set; there
 // are colours on a terminal unless NO_COLOR is set to anything.
 func New(in io.Reader, out, errors *os.File) Streams {
-	s := Streams{In: in, Out: out, Err: errors}
+	s := Streams{In: in, Out: &plainWriter{to: out}, Err: &plainWriter{to: errors}, terminal: out}
 
 	fd := int(out.Fd())
 	if name := os.Getenv("TERM"); name == "" || name == "dumb" || !term.IsTerminal(fd) {

@@ -35,7 +35,7 @@ func Job(ctx context.Context, client dynamic.Interface, job jobview.Job, now tim
 	lines := Report(job, events, now)
 
 	if err != nil {
-		lines = append(lines, "  events: "+err.Error())
+		lines = append(lines, "  events: "+jobview.OneLine(err.Error()))
 	}
 
 	return lines
@@ -67,7 +67,7 @@ func Report(job jobview.Job, events []corev1.Event, now time.Time) []string {
 	}
 
 	if len(events) == 0 {
-		return lines
+		return cleaned(lines)
 	}
 
 	lines = append(lines, "  last events:")
@@ -76,6 +76,15 @@ func Report(job jobview.Job, events []corev1.Event, now time.Time) []string {
 	for _, e := range events[max(0, len(events)-maxEvents):] {
 		lines = append(lines, fmt.Sprintf("    %4s ago  %-7s  %s/%s  %s", jobview.Duration(max(0, now.Sub(when(e)))),
 			e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, joined(e.Reason, e.Message)))
+	}
+
+	return cleaned(lines)
+}
+
+// cleaned are the lines as a terminal can show them: they are full of what others wrote.
+func cleaned(lines []string) []string {
+	for i := range lines {
+		lines[i] = jobview.Clean(lines[i])
 	}
 
 	return lines

@@ -46,7 +46,7 @@ func Lines(previous, next Snapshot) []string {
 		}
 
 		line := fmt.Sprintf("%s  %s  %s  %s", next.At.Format(time.TimeOnly), pad(name(job), width, false), news, note)
-		lines = append(lines, trimRight(line))
+		lines = append(lines, trimRight(Clean(line)))
 	}
 
 	return lines

@@ -73,10 +73,5 @@ func clip(text string, width int) string {
 	return string([]rune(text)[:width-1]) + "…"
 }
 
-// OneLine replaces what would break a line, because messages come from elsewhere
-// and may hold anything, terminal control sequences included.
-func OneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == ' '
-	}), " ")
-}
+// OneLine is Clean for a message: what would break its line is one space.
+func OneLine(text string) string { return strings.Join(strings.Fields(Clean(text)), " ") }

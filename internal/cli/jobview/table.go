@@ -104,7 +104,7 @@ func footnotes(jobs []Job, o TableOptions, room int) []string {
 
 	for _, job := range jobs {
 		if note := OneLine(job.Note()); note != "" && (o.Height <= 0 || len(lines) < room) {
-			lines = append(lines, paint(clip(name(job)+": "+note, o.Width), dim, o.Color))
+			lines = append(lines, paint(clip(Clean(name(job))+": "+note, o.Width), dim, o.Color))
 		}
 	}
 
@@ -174,10 +174,17 @@ func columnsOf(s Snapshot) []column {
 		columns = append(columns, column{heading: "REPLICAS", dropAt: 1, text: wanted, style: always(plain)})
 	}
 
-	return append(columns, column{
+	columns = append(columns, column{
 		heading: "NOTE", dropAt: 2, grows: true,
 		text: func(j Job) string { return OneLine(j.Note()) }, style: always(dim),
 	})
+
+	// Names, states and types come from elsewhere, too.
+	for i, c := range columns {
+		columns[i].text = func(j Job) string { return Clean(c.text(j)) }
+	}
+
+	return columns
 }
 
 // sized is a column with its width.

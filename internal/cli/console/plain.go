@@ -1,0 +1,46 @@
+package console
+
+import (
+	"io"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/jobkit/jobkit/internal/cli/jobview"
+)
+
+// plainWriter passes on text without what a terminal takes for more than text. Most of
+// what the command prints comes from elsewhere, and what is not cleaned where it is read,
+// an error of the API server, for example, is here.
+type plainWriter struct {
+	to io.Writer
+	mu sync.Mutex
+	// rest is the beginning of a character whose end is yet to come.
+	rest []byte
+}
+
+// Write implements io.Writer.
+func (w *plainWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	text := append(w.rest, p...) //nolint:gocritic // it goes on from there
+	end := len(text)
+
+	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
+		if last := text[len(text)-i:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) {
+				end -= i
+			}
+
+			break
+		}
+	}
+
+	w.rest = append([]byte(nil), text[end:]...)
+
+	if _, err := io.WriteString(w.to, jobview.CleanLines(string(text[:end]))); err != nil {
+		return 0, err //nolint:wrapcheck // as the writer says it
+	}
+
+	return len(p), nil
+}

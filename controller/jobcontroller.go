@@ -251,9 +251,6 @@ func (c *JobController[J]) tellRefusedStatus(job J, p *plan.Plan, err error) {
 	c.tell(job, []plan.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
 }
 
-// maxNote is how long the note of an event can be.
-const maxNote = 1000
-
 // tell records events.
 func (c *JobController[J]) tell(job J, list []plan.Event) {
 	for _, e := range list {
@@ -261,11 +258,7 @@ func (c *JobController[J]) tell(job J, list []plan.Event) {
 		if e.Warning {
 			kind = corev1.EventTypeWarning
 		}
-		note := e.Message
-		if len(note) > maxNote {
-			note = note[:maxNote] + " ..."
-		}
-		c.Recorder.Eventf(job, related(job, e.Pod), kind, e.Reason, "Reconcile", "%s", note)
+		c.Recorder.Eventf(job, related(job, e.Pod), kind, e.Reason, "Reconcile", "%s", plan.Note(e.Message))
 	}
 }
 

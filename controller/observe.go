@@ -50,7 +50,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		Job:       identify(job),
 		RunPolicy: *parts.RunPolicy,
 		Replicas:  parts.Replicas,
-		Status:    *parts.Status,
+		Status:    plan.Unpacked(*parts.Status),
 		Backoff:   plan.DefaultBackoff(),
 		Now:       c.Clock.Now(),
 	}

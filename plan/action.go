@@ -246,6 +246,9 @@ func podOf(a Action) PodRef {
 	}
 }
 
+// Note is what of a message fits into an event.
+func Note(message string) string { return cutText(message, maxNote) }
+
 func (e Event) String() string {
 	kind := "normal"
 	if e.Warning {

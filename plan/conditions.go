@@ -20,6 +20,9 @@ const (
 	reasonDeleteRefused    = "DeleteRefused"
 )
 
+// maxConditionMessage is how long the message of a condition can be.
+const maxConditionMessage = 2048
+
 // jobName names the job in messages, as kubeflow.org/v1 does.
 func (d *decision) jobName() string {
 	return fmt.Sprintf("%s %s/%s", d.in.Kind.Name, d.in.Job.Namespace, d.in.Job.Name)
@@ -91,6 +94,7 @@ func (d *decision) remove(t commonv1.JobConditionType) {
 // is stalled. One that is as wanted already stays as and where it is.
 func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
 	now := d.in.now()
+	message = cutText(message, maxConditionMessage)
 	c := commonv1.JobCondition{
 		Type: t, Status: s, Reason: reason, Message: message,
 		LastUpdateTime: now, LastTransitionTime: now,

@@ -120,6 +120,7 @@ type Verdict struct {
 // Decide plans what to do about a job. A nil verdict leaves success and running to
 // the rules. The same input always gives the same plan.
 func Decide(in *Input, tally *Tally, verdict *Verdict) Plan {
+	in = unpacked(in)
 	d := &decision{in: in, tally: tally, verdict: verdict}
 	d.plan.Status = *in.Status.DeepCopy()
 	if in.foreignManager() {
@@ -134,13 +135,17 @@ func Decide(in *Input, tally *Tally, verdict *Verdict) Plan {
 		d.holdBack()
 		d.finishStatus()
 	}
+	pack(&d.plan.Status)
 	return d.plan
 }
+
+// maxNote is how long the message of an event can be.
+const maxNote = 1000
 
 func (d *decision) act(a ...Action) { d.plan.Actions = append(d.plan.Actions, a...) }
 
 func (d *decision) event(warning bool, reason, message string) {
-	d.plan.Events = append(d.plan.Events, Event{Warning: warning, Reason: reason, Message: message})
+	d.plan.Events = append(d.plan.Events, Event{Warning: warning, Reason: reason, Message: Note(message)})
 }
 
 // eventsAreAbout names the pod that the events from the n-th on are about.

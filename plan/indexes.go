@@ -36,22 +36,29 @@ func parseIndexes(s string, n int32) indexes {
 
 // succeededIndexes writes down which replicas of a type have succeeded.
 func (t *TypeTally) succeededIndexes() string {
-	var out []string
-	for i := 0; i < len(t.States); i++ {
-		if t.States[i] != Succeeded {
+	return ranges(len(t.States), func(i int) bool { return t.States[i] == Succeeded })
+}
+
+// ranges writes down which of n indexes are in a set.
+func ranges(n int, has func(int) bool) string {
+	var out strings.Builder
+	for i := 0; i < n; i++ {
+		if !has(i) {
 			continue
 		}
 		first := i
-		for i+1 < len(t.States) && t.States[i+1] == Succeeded {
+		for i+1 < n && has(i+1) {
 			i++
 		}
-		s := strconv.Itoa(first)
-		if i > first {
-			s += "-" + strconv.Itoa(i)
+		if out.Len() > 0 {
+			out.WriteByte(',')
 		}
-		out = append(out, s)
+		out.WriteString(strconv.Itoa(first))
+		if i > first {
+			out.WriteString("-" + strconv.Itoa(i))
+		}
 	}
-	return strings.Join(out, ",")
+	return out.String()
 }
 
 // remembered are the replicas of a type that the status says have succeeded.

@@ -32,9 +32,9 @@ func (d *decision) countInPlace(s *slot) {
 	old := rs.InPlaceRestarts[index]
 	entry := commonv1.InPlaceRestarts{PodUID: s.pod.UID, Count: n, PodResourceVersion: s.pod.ResourceVersion, Earlier: old.Earlier}
 	gained := n
-	switch old.PodUID {
-	case "":
-	case s.pod.UID:
+	switch {
+	case old.PodUID == "":
+	case samePod(old.PodUID, s.pod.UID):
 		if gained = n - old.Count; gained <= 0 {
 			return
 		}

@@ -125,7 +125,7 @@ func (in *Input) types() []commonv1.ReplicaType {
 	return out
 }
 
-// MaxReplicas is how many replicas of one type a job may have: as many as an
+// MaxReplicas is how many replicas a job may have, in all: as many as an
 // indexed batch/v1 Job. A mistyped number must not exhaust the operator's memory.
 const MaxReplicas = 100_000
 

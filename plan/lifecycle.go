@@ -41,9 +41,10 @@ func (d *decision) warnOfRestartPolicy() {
 
 // podRestartPolicy is the restart policy of the pods of a replica type. In a job that
 // restarts as a whole the node restarts nothing: one container that begins anew could not
-// join the others, which go on or hang, and nobody would be told.
+// join the others, which go on or hang, and nobody would be told. Nor does it in a very
+// large job: there is no room in the status to count such restarts exactly.
 func (in *Input) podRestartPolicy(t commonv1.ReplicaType) corev1.RestartPolicy {
-	if in.restartScope() == commonv1.RestartScopeJob {
+	if in.restartScope() == commonv1.RestartScopeJob || Count(in.Replicas) > MaxInPlace {
 		return corev1.RestartPolicyNever
 	}
 	switch in.Replicas[t].RestartPolicy {

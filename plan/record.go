@@ -11,7 +11,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// maxMessage is how much of a termination message the status keeps.
+// maxMessage is how much of the reason and the message of a failure the status keeps.
 const maxMessage = 256
 
 // record writes down failures that are dealt with in this look, and tells of exit
@@ -24,9 +24,8 @@ func (d *decision) record(failed []failedReplica) {
 		slot, f := failed[i].slot, &failed[i].failure
 		entry := commonv1.ReplicaFailure{
 			Time: metav1.NewTime(f.at.Truncate(time.Second)), Type: slot.typ, Index: slot.index, Attempt: slot.podAttempt(slot.attempt),
-			Node: slot.pod.Spec.NodeName, Reason: f.reason, Message: f.message[:min(len(f.message), maxMessage)],
+			Node: slot.pod.Spec.NodeName, Reason: cutText(f.reason, maxMessage), Message: cutText(f.message, maxMessage),
 		}
-		entry.Message = strings.ToValidUTF8(entry.Message, "")
 		if f.exitCode != 0 {
 			entry.ExitCode = &f.exitCode
 			exits = append(exits, &failed[i])
@@ -63,8 +62,8 @@ func (d *decision) recordInPlace(s *slot) {
 	status := &d.plan.Status
 	status.Failures = append(status.Failures, commonv1.ReplicaFailure{
 		Time: metav1.NewTime(at.Truncate(time.Second)), Type: s.typ, Index: s.index, Attempt: s.podAttempt(s.attempt),
-		Node: s.pod.Spec.NodeName, Reason: last.Reason, ExitCode: new(last.ExitCode),
-		Message: strings.ToValidUTF8(last.Message[:min(len(last.Message), maxMessage)], ""),
+		Node: s.pod.Spec.NodeName, Reason: cutText(last.Reason, maxMessage), ExitCode: new(last.ExitCode),
+		Message: cutText(last.Message, maxMessage),
 	})
 	d.keepLastFailures()
 }

@@ -60,6 +60,7 @@ const (
 // status was written already in this pass, the shell leaves the settled one to the
 // next, which comes to the same conclusion.
 func Settle(in *Input, tally *Tally, p Plan, o Outcome) Plan {
+	in = unpacked(in)
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
 	switch {
 	case len(o.Failures) > 0 && p.Status.Finished():
@@ -229,7 +230,7 @@ func (d *decision) hadPodsLike(a Action) bool {
 	pod, isPod := a.(CreatePod)
 	for t, rs := range was.ReplicaStatuses {
 		if rs != nil && (!isPod || t == pod.Type) &&
-			(rs.Active+rs.Succeeded+rs.Failed > 0 || rs.SucceededIndexes != "" || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0) {
+			(rs.Active+rs.Succeeded+rs.Failed > 0 || rs.SucceededIndexes != "" || rs.Record != "" || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0) {
 			return true
 		}
 	}

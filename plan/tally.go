@@ -106,6 +106,7 @@ func (t *Tally) each(f func(*slot)) {
 // replica by its name, which cannot change and of which there is only one, so a
 // strange label neither hides a pod nor makes one count twice.
 func TallyOf(in *Input) *Tally {
+	in = unpacked(in)
 	t := &Tally{}
 	for _, typ := range in.types() {
 		n := in.replicas(typ)

@@ -101,6 +101,9 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Required(path.Key(string(t)), fmt.Sprintf("every %s needs the replica type %s: add it", in.Kind.Name, t)))
 		}
 	}
+	if len(errs) == 0 && total > MaxReplicas && !tooMany(in) {
+		errs = append(errs, field.Invalid(path, fmt.Sprintf("%d replicas in total", total), fmt.Sprintf("set replicas to %d or less in total", MaxReplicas)))
+	}
 	if len(errs) == 0 && total == 0 && !in.begun() && !negative(in) {
 		errs = append(errs, field.Invalid(path, "0 replicas in total",
 			"set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"))
@@ -123,6 +126,17 @@ func unknownType(t commonv1.ReplicaType, path *field.Path, known []string) *fiel
 func negative(in *Input) bool {
 	for _, spec := range in.Replicas {
 		if spec != nil && spec.Replicas != nil && *spec.Replicas < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tooMany reports whether one type alone has more replicas than a job may have, which has
+// its own error.
+func tooMany(in *Input) bool {
+	for _, spec := range in.Replicas {
+		if spec != nil && spec.Replicas != nil && *spec.Replicas > MaxReplicas {
 			return true
 		}
 	}

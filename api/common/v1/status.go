@@ -129,6 +129,11 @@ type ReplicaStatus struct {
 	// by index. Replicas without such restarts are not listed. An addition to kubeflow.org/v1.
 	// +optional
 	InPlaceRestarts map[string]InPlaceRestarts `json:"inPlaceRestarts,omitempty"`
+	// Record holds, packed, what a job with many replicas would say in succeededIndexes,
+	// attempts, ignoredAttempts and inPlaceRestarts, which are then absent. Its form is the
+	// controller's affair. An addition to kubeflow.org/v1.
+	// +optional
+	Record string `json:"record,omitempty"`
 }
 
 // InPlaceRestarts counts the restarts of the containers of one replica.

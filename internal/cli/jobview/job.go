@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
 )
 
 // States that a job is in when its status names none.
@@ -293,7 +294,7 @@ func (j Job) reported() map[commonv1.ReplicaType]Tally {
 func (j Job) Ignored() int {
 	total := 0
 
-	for _, replicas := range j.Status.ReplicaStatuses {
+	for _, replicas := range plan.Unpacked(j.Status).ReplicaStatuses {
 		if replicas == nil {
 			continue
 		}

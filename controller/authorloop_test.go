@@ -98,7 +98,11 @@ func TestOneControllerOfAKind(t *testing.T) {
 		err := (&controller.JobController[*testv1.TestJob]{Controller: author, Metrics: metrics}).SetupWithManager(mgr)
 		return fmt.Sprint(err)
 	}
-	named := func(name string) mistaken { return mistaken{change: func(k *plan.Kind) { k.OperatorName = name }} }
+	// The name of a controller can be given once in a process, and tests may be run again (-count).
+	run := fmt.Sprint("-", time.Now().UnixNano())
+	named := func(name string) mistaken {
+		return mistaken{change: func(k *plan.Kind) { k.OperatorName = name + run }}
+	}
 	const twice = "the kind TestJob.kubeflow.org has a JobController in this process already, and two would undo what the other does: set up one for each kind"
 	if got := setUp(named("one-controller-of-a-kind")); got != "<nil>" {
 		t.Fatal(got)

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,8 +124,13 @@ func TestOneControllerOfAKind(t *testing.T) {
 func TestActionsAreLogged(t *testing.T) {
 	logged := func(verbosity int, looks ...func(*bench)) []string {
 		b := newBench(t, testjob.Controller{}, testJob(1))
+		var mu sync.Mutex // Actions are carried out, and logged, in parallel.
 		var lines []string
-		logger := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{Verbosity: verbosity})
+		logger := funcr.New(func(_, args string) {
+			mu.Lock()
+			defer mu.Unlock()
+			lines = append(lines, args)
+		}, funcr.Options{Verbosity: verbosity})
 		for _, look := range looks {
 			look(b)
 			job := b.job()

@@ -44,14 +44,7 @@ func (c *JobController[J]) carryOut(
 		}
 		group := actions[start:end]
 		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
-			if step.Creates() {
-				if r := proof.holds(); r.general(false) {
-					return r
-				}
-			}
-			r := c.whoseMistake(ctx, job, in, group[i], c.do(ctx, job, in, group[i]))
-			r.log(logger, group[i])
-			return r
+			return c.doProven(ctx, job, in, group[i], proof, logger)
 		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
 		before := len(outcome.Failures)
@@ -66,6 +59,20 @@ func (c *JobController[J]) carryOut(
 	}
 	outcome.Undone = outcome.Undone || stale
 	return outcome, stale, nil
+}
+
+// doProven carries out one action. A create makes sure of the job first, if that is due.
+func (c *JobController[J]) doProven(
+	ctx context.Context, job J, in *plan.Input, a plan.Action, proof *proof, logger logr.Logger,
+) result {
+	if plan.StepOf(a).Creates() {
+		if r := proof.holds(); r.general(false) {
+			return r
+		}
+	}
+	r := c.whoseMistake(ctx, job, in, a, c.do(ctx, job, in, a))
+	r.log(logger, a)
+	return r
 }
 
 // result is what became of one action.

@@ -122,11 +122,6 @@ func hasField(in any, path string) bool {
 	return true
 }
 
-// maxVariable is how long a variable of the environment can be, with its name, on
-// Linux with pages of 4 KiB: 32 pages, the 0 at the end included. A container with a
-// longer one does not start.
-const maxVariable = 128<<10 - 1
-
 // variable is a variable of the environment of a container.
 type variable struct {
 	container, name string

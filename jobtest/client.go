@@ -157,7 +157,7 @@ func (a api) Create(_ context.Context, o client.Object, _ ...client.CreateOption
 	if err != nil {
 		return err
 	}
-	op := call{verb: "create", table: t, key: client.ObjectKeyFromObject(o), write: true, object: o}
+	op := call{verb: verbCreate, table: t, key: client.ObjectKeyFromObject(o), write: true, object: o}
 	return a.do(op, o, func() (client.Object, error) { return a.w.server.create(t, o) })
 }
 

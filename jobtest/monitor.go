@@ -157,7 +157,7 @@ func (m *monitor) asked(p *process, op call) {
 		return
 	}
 	switch op.verb {
-	case "create":
+	case verbCreate:
 		m.createAsked(p, op, l.proof)
 	case verbDelete:
 		m.deleteAsked(p, op, l.proof)
@@ -206,7 +206,7 @@ func adopts(patch []byte) bool {
 func (m *monitor) answered(op call, err error) {
 	_, pod := op.object.(*corev1.Pod)
 	_, service := op.object.(*corev1.Service)
-	if op.verb == "create" && (pod || service) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
+	if op.verb == verbCreate && (pod || service) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
 		if owner := metav1.GetControllerOf(op.object); owner != nil {
 			m.ledger(owner.UID).invalid = true
 		}
@@ -237,18 +237,26 @@ func (m *monitor) createAsked(p *process, op call, proof client.Object) {
 	if owner == nil || owner.UID != proof.GetUID() {
 		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, proof.GetName())
 	}
-	scope := parts.RunPolicy.RestartScope
+	if scope := parts.RunPolicy.RestartScope; scope != nil && *scope == commonv1.RestartScopeJob {
+		m.gangAsked(p, op, proof)
+	}
+}
+
+// gangAsked checks that no pod of a job which restarts as a whole is created while one of
+// an earlier attempt is there.
+func (m *monitor) gangAsked(p *process, op call, proof client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
-	if !ok || scope == nil || *scope != commonv1.RestartScopeJob {
+	if !ok {
 		return
 	}
+	status := m.w.parts(proof).Status
 	for _, o := range p.look.seen {
 		old, ok := o.(*corev1.Pod)
 		if !ok || !metav1.IsControlledBy(old, proof) || !m.w.there(op.table, old) {
 			continue
 		}
 		typ, index, wanted := m.replica(proof, old)
-		if wanted && attemptLabel(old) < attemptOf(parts.Status, typ, index) {
+		if wanted && attemptLabel(old) < attemptOf(status, typ, index) {
 			m.w.violatef("restart scope Job", "%s wants to %s of attempt %d, but has seen pod %s of the earlier attempt %d",
 				p.name, op, attemptLabel(pod), old.Name, attemptLabel(old))
 		}
@@ -271,7 +279,8 @@ func (m *monitor) checkLate(p *process, op call, proof client.Object) {
 		m.w.violatef("P5", "%s wants to %s, the %dth since it last made sure that the job is still what it was", p.name, op, l.made)
 	}
 	parts := controllerParts(m.w, is)
-	if is == nil || is.GetUID() != proof.GetUID() || is.GetGeneration() != proof.GetGeneration() || is.GetDeletionTimestamp() != nil || parts.Status.Finished() {
+	if is == nil || is.GetUID() != proof.GetUID() || is.GetGeneration() != proof.GetGeneration() ||
+		is.GetDeletionTimestamp() != nil || parts.Status.Finished() {
 		l.late++
 	}
 	// The call that was paused itself was under way.
@@ -298,7 +307,7 @@ type lastRefusal struct {
 // tried again before its time, whatever happens to the job: no sooner than after a second.
 func (m *monitor) refused(p *process, op call, err error) {
 	switch {
-	case p.look == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err) && op.verb != "create", apierrors.IsAlreadyExists(err),
+	case p.look == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err) && op.verb != verbCreate, apierrors.IsAlreadyExists(err),
 		apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err), apierrors.IsTimeout(err),
 		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return

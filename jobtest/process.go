@@ -29,8 +29,11 @@ const (
 // latency is how long a call to the API server takes.
 const latency = 5 * time.Millisecond
 
-// verbDelete is the verb of a call that deletes.
-const verbDelete = "delete"
+// Verbs of calls.
+const (
+	verbCreate = "create"
+	verbDelete = "delete"
+)
 
 // call is one call to the API server.
 type call struct {

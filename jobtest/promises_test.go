@@ -818,7 +818,7 @@ func TestP5LongCreate(t *testing.T) {
 // TestP5PausedLeader stops a leader in the middle of a long create. When it goes on,
 // another has finished the job: nothing more is created.
 func TestP5PausedLeader(t *testing.T) {
-	w := story(t, Options{Operators: 2, Chance: &Chance{script: map[int]Fault{60: Paused}}, Fate: func(pod *corev1.Pod) Fate {
+	w := story(t, Options{Operators: 2, Chance: &Chance{script: map[int]Fault{60: Paused}}, Fate: func(*corev1.Pod) Fate {
 		return Fate{Start: time.Second, Run: 2 * time.Second}
 	}}, newJob("j", 300))
 	rest(t, w)

@@ -35,10 +35,26 @@ func (d *decision) holdBack() {
 	if len(d.in.Tried) == 0 || len(d.plan.Actions) == 0 {
 		return
 	}
+	first, kept := d.withoutTried(d.in.tried())
+	if first == nil {
+		return
+	}
+	d.plan.Actions, d.plan.Held = kept, true
+	if d.in.Status.Finished() {
+		return
+	}
+	d.obstructed(&first.Failure)
+	if d.plan.Status.Finished() {
+		d.plan.Actions = nil // The next look cleans up.
+	}
+}
+
+// tried are the actions that are to be held back now, by what is held back for them.
+func (in *Input) tried() map[held]*Tried {
 	tried := map[held]*Tried{}
-	for i := range d.in.Tried {
-		t := &d.in.Tried[i]
-		if !d.in.Now.Before(t.Again) {
+	for i := range in.Tried {
+		t := &in.Tried[i]
+		if !in.Now.Before(t.Again) {
 			continue
 		}
 		key := heldKey(t.Action)
@@ -49,8 +65,12 @@ func (d *decision) holdBack() {
 			tried[key] = t
 		}
 	}
-	var first *Tried
-	var kept []Action
+	return tried
+}
+
+// withoutTried returns the actions that are not held back, and the first reason to hold
+// others back, or nil.
+func (d *decision) withoutTried(tried map[held]*Tried) (first *Tried, kept []Action) {
 	waits := false // whether what is not a delete waits for what is held back
 	for i, a := range d.plan.Actions {
 		step, key := StepOf(a), heldKey(a)
@@ -71,17 +91,7 @@ func (d *decision) holdBack() {
 			kept = append(kept, a)
 		}
 	}
-	if first == nil {
-		return
-	}
-	d.plan.Actions, d.plan.Held = kept, true
-	if d.in.Status.Finished() {
-		return
-	}
-	d.obstructed(&first.Failure)
-	if d.plan.Status.Finished() {
-		d.plan.Actions = nil // The next look cleans up.
-	}
+	return first, kept
 }
 
 // triedSince is since when an action has met an obstacle; zero if it had met none.

@@ -68,12 +68,11 @@ test-unit: race-detector ## Run the tests that need only Go (seconds)
 	@echo '== unit and property tests'
 	@$(GOTESTSUM) -- $(RACE) $(TESTFLAGS) ./...
 
-# Two packages at a time: each has a control plane of its own, and mostly waits for what it runs. More of
-# them would come near the time limits.
+# One package at a time: each has a control plane of its own, and the time limits assume the machine.
 .PHONY: test-integration
 test-integration: race-detector build-devcluster ## Run the tests on the dev control plane (it starts and stops by itself)
 	@echo '== integration tests, on the dev control plane'
-	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=2 -timeout=30m $(TESTFLAGS) $(or $(INTEGRATION),$(error no package has integration tests))
+	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=1 -timeout=30m $(TESTFLAGS) $(or $(INTEGRATION),$(error no package has integration tests))
 
 # Built like the dev control plane itself, so that Kubernetes is compiled once; vetted by "make vet".
 .PHONY: test-devcluster

@@ -366,7 +366,7 @@ func runJobs(t *testing.T, w workplace, kubeconfig string) {
 		{
 			name: "refused", reason: "the server's reason is told with its field", args: []string{"-f", bad}, code: 2,
 			errs: "bad.yaml:5: TestJob bad: the server refused it: spec.testReplicaSpecs: Invalid value: " +
-				"the replica types of a TestJob are Master and Worker: remove or rename the others",
+				"the replica types of a TestJob are Master and Worker, spelled so: remove or rename the others",
 		},
 		{
 			name: "no namespace", reason: "the namespace is named", args: []string{"-f", examples + "suspended.yaml", "-n", "nosuch"}, code: 2,

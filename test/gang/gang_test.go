@@ -184,6 +184,8 @@ func TestPreemptedGang(t *testing.T) {
 	create(t, high)
 	low := newJob(ns, "low", 3)
 	low.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+	// A preempted pod has failed by disruption: under Never, the default, that would end the job.
+	low.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = commonv1.RestartPolicyOnFailure
 	create(t, low)
 	eventually(t, "the first job runs", func() string { return expect(bound(t, ns, "low"), 3) })
 	job := newJob(ns, "high", 3, "run-for", "3s")

@@ -30,7 +30,7 @@ func TestRefusedAtAdmission(t *testing.T) {
 	}{
 		"WrongReplicaType": {
 			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs["Boss"] = replicas(1) },
-			want:   "spec.testReplicaSpecs: Invalid value: the replica types of a TestJob are Master and Worker: remove or rename the others",
+			want:   "spec.testReplicaSpecs: Invalid value: the replica types of a TestJob are Master and Worker, spelled so: remove or rename the others",
 		},
 		"NoReplicas": {
 			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{} },

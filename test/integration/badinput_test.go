@@ -104,14 +104,16 @@ func TestInvalidTemplate(t *testing.T) {
 	waitForNames(t, ns, nil, nil)
 }
 
+// TestLowerCaseReplicaType: Kueue, kubectl and the scale subresource find replica types by
+// their spelling, so another one is refused at once, with the right one in the message.
 func TestLowerCaseReplicaType(t *testing.T) {
 	t.Parallel()
-	ns := namespace(t)
-	job := newJob(ns, "job", nil, nil)
+	job := newJob(namespace(t), "job", nil, nil)
 	job.Spec.TestReplicaSpecs["worker"] = replicas(1)
-	create(t, job)
-	waitFor(t, job, commonv1.JobRunning)
-	waitForNames(t, ns, []string{"job-worker-0"}, []string{"job"})
+	err := cluster.client.Create(t.Context(), job)
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "Master and Worker, spelled so") {
+		t.Errorf("want a refusal that spells the types, got %v", err)
+	}
 }
 
 // TestStrangeLabels checks that labels which somebody changes on the job's pods

@@ -361,6 +361,22 @@ func (j *job) checkStates(t *testing.T, want ...string) {
 	})
 }
 
+// checkRestartedOnce checks the conditions over time of a job of which one replica was
+// restarted: it stays Running beside Restarting if others of those run that decide so.
+func (j *job) checkRestartedOnce(t *testing.T) {
+	t.Helper()
+	eventually(t, "the conditions over time", func(context.Context) string {
+		got := j.states()
+		if len(got) > 0 && got[0] == "Created+" {
+			got = got[1:]
+		}
+		if len(got) == len(restartedOnce) && got[1] == "Created+ Running+ Restarting+" {
+			got[1] = restartedOnce[1]
+		}
+		return cmp.Diff(restartedOnce, got)
+	})
+}
+
 // text is a value as JSON.
 func text(t *testing.T, v any) string {
 	t.Helper()

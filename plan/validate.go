@@ -102,7 +102,8 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 		}
 	}
 	if len(errs) == 0 && total > MaxReplicas && !tooMany(in) {
-		errs = append(errs, field.Invalid(path, fmt.Sprintf("%d replicas in total", total), fmt.Sprintf("set replicas to %d or less in total", MaxReplicas)))
+		errs = append(errs, field.Invalid(path, fmt.Sprintf("%d replicas in total", total),
+			fmt.Sprintf("set replicas to %d or less in total", MaxReplicas)))
 	}
 	if len(errs) == 0 && total == 0 && !in.begun() && !negative(in) {
 		errs = append(errs, field.Invalid(path, "0 replicas in total",

@@ -13,7 +13,7 @@ func TestPlainWriter(t *testing.T) {
 		writes []string
 		want   string
 	}{
-		"Text":      {"text and its lines stay", []string{"größe: 日本\n\tb\n"}, "größe: 日本\n\tb\n"},
+		"Text":      {"text and its lines stay", []string{"größe: żółć\n\tb\n"}, "größe: żółć\n\tb\n"},
 		"Sequence":  {"what moves the cursor or erases is text", []string{"a\x1b[2Jb\x1b]0;title\x07c\rd"}, "a [2Jb ]0;title c d"},
 		"C1":        {"so are the controls of eight bits", []string{"a\u009b2Jb"}, "a 2Jb"},
 		"Bidi":      {"nothing is shown in another order", []string{"a\u202eb\u2066c\u200fd"}, "abcd"},

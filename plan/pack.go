@@ -147,7 +147,7 @@ func appendColumn(out []byte, m map[string]int32) []byte {
 	}
 	out = binary.AppendUvarint(out, uint64(len(column)))
 	for _, n := range column {
-		out = binary.AppendUvarint(out, uint64(n))
+		out = binary.AppendUvarint(out, uint64(n)) //nolint:gosec // not negative
 	}
 	return out
 }
@@ -178,7 +178,7 @@ func appendInPlace(out []byte, m map[string]commonv1.InPlaceRestarts) []byte {
 			}
 			return 0
 		},
-		func(r commonv1.InPlaceRestarts) uint64 { return uint64(max(r.Count, 0)) },  
+		func(r commonv1.InPlaceRestarts) uint64 { return uint64(max(r.Count, 0)) },
 		func(r commonv1.InPlaceRestarts) uint64 { return uint64(max(r.Earlier, 0)) },
 	} {
 		for _, i := range at {

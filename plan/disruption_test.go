@@ -458,3 +458,17 @@ func TestSuspects(t *testing.T) {
 		})
 	}
 }
+
+// TestDisruptedReplicaKeepsNoOtherWaiting: where replicas are restarted one by one, one
+// that is disrupted and still stops does not hold back the pods of others.
+func TestDisruptedReplicaKeepsNoOtherWaiting(t *testing.T) {
+	m := started(workers(3), restartPolicy(commonv1.RestartPolicyOnFailure))
+	m.bind()
+	m.disrupt(m.pod("worker-2"), preempted)
+	m.leave(m.pod("worker-2"))
+	m.drop(m.pod("worker-1"))
+	m.settle()
+	if p := m.pod("worker-1"); p == nil || m.pod("worker-2").DeletionTimestamp == nil {
+		t.Errorf("worker-1 waits until worker-2 has stopped: %+v", m.in.Status)
+	}
+}

@@ -53,10 +53,16 @@ func (d *decision) oldGangIsThere() bool {
 		switch {
 		case found || s.pod == nil:
 		case d.replaced(s):
-			found = whole || s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed
+			found = whole || s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed && !d.leavesAlone(s)
 		default:
 			found = whole && s.pod.DeletionTimestamp != nil && (s.state == Leaving || !hasEnded(s.pod))
 		}
 	})
 	return found
+}
+
+// leavesAlone reports whether a pod that was replaced is one that is disrupted, of a job
+// whose replicas are restarted one by one: it stops for a while, and keeps no other waiting.
+func (d *decision) leavesAlone(s *slot) bool {
+	return !d.restartsTogether() && disruption(s.pod) != nil
 }

@@ -283,9 +283,9 @@ func (m *monitor) checkLate(p *process, op call, proof client.Object) {
 		is.GetDeletionTimestamp() != nil || parts.Status.Finished() {
 		l.late++
 	}
-	// The call that was paused itself was under way.
-	if l.late > 1 && m.w.now.Sub(l.provenAt) > 5*time.Second {
-		m.w.violatef("P5", "%s wants to %s, but the job has changed, and it last made sure of it %s ago", p.name, op, m.w.now.Sub(l.provenAt))
+	// What is under way when a process is paused, or takes long to arrive, nobody can take back.
+	if age := op.begun.Sub(l.provenAt); l.late > 0 && age > 2*time.Second {
+		m.w.violatef("P5", "%s wants to %s, but the job has changed, and it last made sure of it %s before", p.name, op, age)
 	}
 }
 

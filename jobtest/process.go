@@ -49,6 +49,8 @@ type call struct {
 	version string
 	// object is what is to be created.
 	object client.Object
+	// begun is when the process made the call, which may take a while to arrive.
+	begun time.Time
 	// patch is the body of a patch.
 	patch []byte
 }
@@ -148,6 +150,7 @@ func (p *process) call(op call, f func() (client.Object, error)) (client.Object,
 	if p.dead || w.broken != nil {
 		return nil, errDead
 	}
+	op.begun = w.now
 	w.meanwhile(p)
 	if p.dead || w.broken != nil {
 		return nil, errDead

@@ -27,18 +27,36 @@ func TestDisruptionBudgets(t *testing.T) {
 			t.Parallel()
 			j := submit(t, k, k.manifest(manifest{run: "cleanPodPolicy: None"}))
 			workers := map[string]string{commonv1.JobNameLabel: "job", commonv1.ReplicaTypeLabel: "worker"}
-			j.createBudget(t, "workers", workers, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))})
-			j.createBudget(t, "share", workers, policyv1.PodDisruptionBudgetSpec{MinAvailable: new(intstr.FromString("50%"))})
-			j.createBudget(t, "all", map[string]string{commonv1.JobNameLabel: "job"}, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))})
 			j.awaitAllActive(t)
 			all, _ := k.names(2)
-			j.awaitBudget(t, "workers", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1})
-			j.awaitBudget(t, "share", policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1})
-			// One over all pods of a job counts the Workers alone as expected, so that
-			// more may go than it says. docs/concepts.md tells to have one for each type.
-			j.awaitBudget(t, "all", policyv1.PodDisruptionBudgetStatus{
-				ExpectedPods: 2, CurrentHealthy: int32(len(all)), DesiredHealthy: 1, DisruptionsAllowed: int32(len(all)) - 1,
-			})
+			for name, budget := range map[string]struct {
+				pods map[string]string
+				spec policyv1.PodDisruptionBudgetSpec
+				want policyv1.PodDisruptionBudgetStatus
+			}{
+				"workers": {
+					workers, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},
+					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1},
+				},
+				"share": {
+					workers, policyv1.PodDisruptionBudgetSpec{MinAvailable: new(intstr.FromString("50%"))},
+					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1},
+				},
+				// One over all pods of a job counts the Workers alone as expected, so that
+				// more may go than it says. docs/concepts.md tells to have one for each type.
+				"all": {
+					map[string]string{commonv1.JobNameLabel: "job"}, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},
+					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: int32(len(all)), DesiredHealthy: 1, DisruptionsAllowed: int32(len(all)) - 1},
+				},
+			} {
+				// One after the other: of several budgets of a pod the disruption
+				// controller follows one.
+				j.createBudget(t, name, budget.pods, budget.spec)
+				j.awaitBudget(t, name, budget.want)
+				if err := cluster.client.Delete(t.Context(), &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: j.namespace, Name: name}}); err != nil {
+					t.Fatal(err)
+				}
+			}
 		})
 	}
 }

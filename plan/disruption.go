@@ -56,6 +56,11 @@ func deletedBefore(p *corev1.Pod, c *corev1.PodCondition) bool {
 	if requested.IsZero() {
 		requested = p.DeletionTimestamp.Time // at the latest
 	}
+	if observed && c.Reason != "DeletionByPodGC" {
+		// It knew of the request. Times have seconds, so the two may have the same one. (What
+		// collects pods may only add its reason to a condition that was there before.)
+		return !c.LastTransitionTime.Time.Before(requested)
+	}
 	if !observed && c.Reason != "EvictionByEvictionAPI" { // the API server's own condition
 		requested = requested.Add(slack)
 	}

@@ -126,6 +126,14 @@ func TestDisruptedPods(t *testing.T) {
 				p.Generation, p.Status.Conditions[0].ObservedGeneration = 2, 2
 			},
 		},
+		"GenerationInTheSameSecond": {
+			reason: "a node is tainted right after somebody deleted its pods", want: plan.Leaving,
+			happens: func(m *model, p *corev1.Pod) {
+				m.leave(p)
+				m.disrupt(p, tainted)
+				p.Generation, p.Status.Conditions[0].ObservedGeneration = 2, 2
+			},
+		},
 		"SecondReason": {
 			reason: "the condition keeps its time when another reason comes", want: plan.Failed,
 			happens: func(m *model, p *corev1.Pod) {

@@ -81,7 +81,7 @@ func TestDeadNodes(t *testing.T) {
 				if n.job.Status.Restarts != 0 {
 					t.Errorf("a pod that was deleted is no failure: %d restarts", n.job.Status.Restarts)
 				}
-				n.waitForEvent(t, "SuccessfulDeletePod: ")
+				n.waitForEvent(t, "ForcedDeletePod: ")
 			})
 		}
 	})

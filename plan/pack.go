@@ -3,12 +3,11 @@ package plan
 import (
 	"bytes"
 	"compress/flate"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"io"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
@@ -199,16 +198,17 @@ func versionOf(s string) uint64 {
 	return v
 }
 
-// hashOf is a short form of a UID. That two pods of one replica have the same is as
-// likely as that they have the same UID: it does not happen.
+// hashOf is a short form of a UID, of 64 bits: enough to tell the few pods of one replica
+// apart.
 func hashOf(uid types.UID) []byte {
 	if h, ok := strings.CutPrefix(string(uid), hashPrefix); ok {
 		if b, err := hex.DecodeString(h); err == nil && len(b) == hashSize {
 			return b
 		}
 	}
-	sum := sha256.Sum256([]byte(uid))
-	return sum[:hashSize]
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(uid)) // never fails
+	return h.Sum(nil)
 }
 
 // samePod reports whether a recorded UID, which may be a short form, is that of a pod.
@@ -231,7 +231,9 @@ func unpack(packed string, rs *commonv1.ReplicaStatus) error {
 	if err != nil {
 		return errRecord
 	}
-	data, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(compressed)), maxRecord))
+	var unpacked bytes.Buffer
+	_, err = unpacked.ReadFrom(&bounded{from: flate.NewReader(bytes.NewReader(compressed)), left: maxRecord})
+	data := unpacked.Bytes()
 	if err != nil || len(data) == 0 {
 		return errRecord
 	}
@@ -336,4 +338,21 @@ func cutText(s string, n int) string {
 		s = s[:n]
 	}
 	return strings.ToValidUTF8(s, "")
+}
+
+// bounded reads no more than it may: somebody may have written a record that unpacks
+// without end.
+type bounded struct {
+	from interface {
+		Read(into []byte) (int, error)
+	}
+	left int
+}
+
+func (b *bounded) Read(into []byte) (int, error) {
+	n, err := b.from.Read(into)
+	if b.left -= n; b.left < 0 {
+		return n, errRecord
+	}
+	return n, err
 }

@@ -35,17 +35,20 @@ func TestDisruptionBudgets(t *testing.T) {
 				want policyv1.PodDisruptionBudgetStatus
 			}{
 				"workers": {
-					workers, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},
+					workers,
+					policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},
 					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1},
 				},
 				"share": {
-					workers, policyv1.PodDisruptionBudgetSpec{MinAvailable: new(intstr.FromString("50%"))},
+					workers,
+					policyv1.PodDisruptionBudgetSpec{MinAvailable: new(intstr.FromString("50%"))},
 					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1},
 				},
 				// One over all pods of a job counts the Workers alone as expected, so that
 				// more may go than it says. docs/concepts.md tells to have one for each type.
 				"all": {
-					map[string]string{commonv1.JobNameLabel: "job"}, policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},
+					map[string]string{commonv1.JobNameLabel: "job"},
+					policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},
 					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: int32(len(all)), DesiredHealthy: 1, DisruptionsAllowed: int32(len(all)) - 1},
 				},
 			} {

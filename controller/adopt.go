@@ -62,23 +62,34 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 		parts.Status.Conditions = nil
 	}
 	for _, w := range c.wantedObjects(ctx, asNew, in, plan.AllRun(in)) {
+		if w, _ = unmarked(w); isNil(w) {
+			continue // It is told of as the author's mistake.
+		}
 		gvk, err := apiutil.GVKForObject(w, c.Client.Scheme())
 		if err != nil || found[childName{gvk.Kind, w.GetName()}] != nil {
 			continue
 		}
-		o, ok := c.set.cache.newObject(gvk)
-		if !ok {
-			continue
+		o, err := c.ownLive(ctx, job, gvk, w.GetName())
+		if err != nil {
+			return fmt.Errorf("cannot read %s %s/%s of the job that was taken over: %w", gvk.Kind, in.Job.Namespace, w.GetName(), err)
 		}
-		key := client.ObjectKey{Namespace: in.Job.Namespace, Name: w.GetName()}
-		if err := c.APIReader.Get(ctx, key, o); apierrors.IsNotFound(err) {
-			continue
-		} else if err != nil {
-			return fmt.Errorf("cannot read %s %s of the job that was taken over: %w", gvk.Kind, key, err)
-		}
-		if metav1.IsControlledBy(o, job) {
+		if o != nil {
 			found[childName{gvk.Kind, o.GetName()}] = o
 		}
 	}
 	return nil
+}
+
+// ownLive reads an object from the API server. It is nil if there is none, or it is not the
+// job's.
+func (c *JobController[J]) ownLive(ctx context.Context, job J, gvk schema.GroupVersionKind, name string) (client.Object, error) {
+	o, ok := c.set.cache.newObject(gvk)
+	if !ok {
+		return nil, nil //nolint:nilnil // what the scheme does not know is not there
+	}
+	err := c.APIReader.Get(ctx, client.ObjectKey{Namespace: job.GetNamespace(), Name: name}, o)
+	if apierrors.IsNotFound(err) || err == nil && !metav1.IsControlledBy(o, job) {
+		return nil, nil //nolint:nilnil // see above
+	}
+	return o, err //nolint:wrapcheck // the caller says of what
 }

@@ -39,7 +39,7 @@ func (c *JobController[J]) carryOut(
 	for start := 0; start < len(actions); {
 		end := start + 1
 		step := plan.StepOf(actions[start])
-		for end < len(actions) && plan.StepOf(actions[end]) == step {
+		for end < len(actions) && plan.Together(actions[end-1], actions[end]) {
 			end++
 		}
 		group := actions[start:end]

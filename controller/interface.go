@@ -115,6 +115,23 @@ type ObjectKeeper[J client.Object] interface {
 	Objects(job J, tally *plan.Tally) []client.Object
 }
 
+// UseExisting marks one of the further objects that the method Objects of an [ObjectKeeper]
+// returns: if somebody else has made one of its name, the job uses that as it is, instead
+// of being stalled. It belongs to whoever made it: the library neither changes nor deletes
+// it. Such an object is created together with pods, not while they run.
+func UseExisting(o client.Object) client.Object { return existing{o} }
+
+type existing struct{ client.Object }
+
+// unmarked returns a further object without the mark of UseExisting, and whether it had it.
+func unmarked(o client.Object) (client.Object, bool) {
+	marked, ok := o.(existing)
+	if !ok {
+		return o, false
+	}
+	return marked.Object, true
+}
+
 // Judge decides over success, failure and running in place of [plan.Rules]. It
 // must be a pure function of its arguments. nil leaves it to the rules. When all replicas
 // have succeeded it has to decide, or to say that the job runs: otherwise the job is

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,6 +74,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 func (c *JobController[J]) mistakeIn(wanted []client.Object) string {
 	names := map[childName]bool{}
 	for _, o := range wanted {
+		o, _ = unmarked(o)
 		if isNil(o) {
 			return "the operator's Objects() wants an object that is nil: leave it out"
 		}
@@ -109,6 +111,7 @@ func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found m
 	if f == nil {
 		return o, nil
 	}
+	wanted, _ = unmarked(wanted)
 	w, err := content(wanted)
 	if err != nil {
 		return o, err
@@ -126,6 +129,7 @@ func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found m
 func (c *JobController[J]) match(
 	in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, client.Object, error) {
+	wanted, shared := unmarked(wanted)
 	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
 	if err != nil {
 		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)
@@ -133,7 +137,10 @@ func (c *JobController[J]) match(
 	wanted.GetObjectKind().SetGroupVersionKind(gvk)
 	plan.Claim(in, wanted)
 	key := childName{gvk.Kind, wanted.GetName()}
-	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted}
+	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted, Shared: shared}
+	if binding, ok := wanted.(*rbacv1.RoleBinding); ok && binding.RoleRef.Kind == kindRole {
+		o.Role = binding.RoleRef.Name
+	}
 	f, ok := found[key]
 	if !ok {
 		return o, nil, nil
@@ -259,7 +266,11 @@ func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Inp
 	if !ok {
 		return result{obstacle: plan.Broken, message: fmt.Sprintf("%T is no API object", a.Object)}
 	}
-	return c.created(ctx, job, in, a.Kind, o, c.Client.Create(ctx, o))
+	r := c.created(ctx, job, in, a.Kind, o, c.Client.Create(ctx, o))
+	if a.Shared && r.obstacle == plan.NameConflict {
+		return result{}
+	}
+	return r
 }
 
 // updateObject mends a further object, if it is still the one that was seen.

@@ -27,6 +27,8 @@ func ownerIndex(operator string) string { return "jobkit.controllerUID/" + opera
 const (
 	kindPod     = "pod"
 	kindService = "service"
+	// kindRole is that of the roles which bindings give away.
+	kindRole = "Role"
 )
 
 // observe puts together all that the plan for a job depends on.

@@ -111,6 +111,9 @@ func (m *monitor) changed(t *table, c change) {
 	if m.w.actor == nil {
 		return
 	}
+	if c.verb != deleted {
+		m.grants(m.w.actor, c.object)
+	}
 	if c.verb == added {
 		m.made(m.w.actor, t, c.object)
 	}
@@ -237,6 +240,7 @@ func (m *monitor) createAsked(p *process, op call, proof client.Object) {
 	if owner == nil || owner.UID != proof.GetUID() {
 		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, proof.GetName())
 	}
+	m.inOrder(p, op, proof)
 	if scope := parts.RunPolicy.RestartScope; scope != nil && *scope == commonv1.RestartScopeJob {
 		m.gangAsked(p, op, proof)
 	}

@@ -1,6 +1,7 @@
 package jobtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -22,11 +24,13 @@ import (
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/plan"
 )
 
 // Render returns what the controller of a kind creates for a new job, without a
-// cluster: its pods, then its services, then its further objects, each in the order
-// in which they are created. It is made for golden tests. The job, which stays as it
+// cluster: its pods, in the order of their replicas, then its services, then its further
+// objects, both in the order in which they are created. Pods run at once, so that those are
+// among them that start after others. It is made for golden tests. The job, which stays as it
 // is, needs no defaults; without a namespace it is in "default".
 //
 // The error is that which the job's condition would name if the job is not valid or
@@ -51,11 +55,8 @@ func Render[J client.Object](author controller.ControllerInterface[J], scheme *r
 		return nil, fmt.Errorf("cannot set up the controller: %w", err)
 	}
 	ctx := log.IntoContext(context.Background(), logr.Discard()) //nolint:forbidigo // it waits for nothing
-	// The first look creates what it can, the second says why it could not create the rest.
-	for range 2 {
-		if _, err := jobs.ReconcileJobs(ctx, clone(p.job)); err != nil {
-			return nil, fmt.Errorf("cannot render %s: %w", job.GetName(), err)
-		}
+	if err := p.fill(ctx, jobs); err != nil {
+		return nil, fmt.Errorf("cannot render %s: %w", job.GetName(), err)
 	}
 	for _, c := range author.Parts(p.job).Status.Conditions {
 		if c.Type == commonv1.JobFailed || c.Type == commonv1.JobStalled {
@@ -65,8 +66,32 @@ func Render[J client.Object](author controller.ControllerInterface[J], scheme *r
 	for _, o := range p.created {
 		o.SetUID("")
 	}
-	slices.SortStableFunc(p.created, func(a, b client.Object) int { return sheet(a) - sheet(b) })
+	kind := author.Kind()
+	slices.SortStableFunc(p.created, func(a, b client.Object) int { return cmp.Or(sheet(a)-sheet(b), role(&kind, a)-role(&kind, b)) })
 	return p.created, nil
+}
+
+// fill looks at the job until nothing more is created. A look creates what it can; the one
+// after it the next, or says why it could not.
+func (p *paper[J]) fill(ctx context.Context, jobs *controller.JobController[J]) error {
+	for looks, before := 0, -1; looks < 2 || len(p.created) > before && looks < maxRenderLooks; looks++ {
+		before = len(p.created)
+		if _, err := jobs.ReconcileJobs(ctx, clone(p.job)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxRenderLooks is how many looks at a job Render takes at most.
+const maxRenderLooks = 20
+
+// role is the place of a pod's replica type among those of the kind.
+func role(kind *plan.Kind, o client.Object) int {
+	return slices.IndexFunc(kind.Roles, func(r plan.Role) bool {
+		_, pod := o.(*corev1.Pod)
+		return pod && strings.EqualFold(string(r.Type), o.GetLabels()[commonv1.ReplicaTypeLabel])
+	})
 }
 
 // sheet sorts pods before services, and services before further objects.
@@ -109,10 +134,28 @@ func (p *paper[J]) List(_ context.Context, list client.ObjectList, _ ...client.L
 	var items []runtime.Object
 	for _, o := range p.created {
 		if own := o.GetObjectKind().GroupVersionKind(); own.GroupVersion() == gvk.GroupVersion() && own.Kind+"List" == gvk.Kind {
+			if pod, ok := o.(*corev1.Pod); ok {
+				o = running(pod)
+			}
 			items = append(items, o)
 		}
 	}
 	return meta.SetList(list, items) //nolint:wrapcheck // the caller says of what
+}
+
+// running is a pod that has started and is ready.
+func running(pod *corev1.Pod) *corev1.Pod {
+	pod = pod.DeepCopy()
+	pod.Spec.NodeName = "node"
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	return pod
+}
+
+// Patch implements client.Writer. What a job has when it begins is to be shown, not what
+// becomes of that.
+func (p *paper[J]) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
+	return nil
 }
 
 // Create implements client.Writer.
@@ -130,11 +173,6 @@ func (p *paper[J]) Create(_ context.Context, o client.Object, _ ...client.Create
 
 // Update implements client.Writer.
 func (p *paper[J]) Update(context.Context, client.Object, ...client.UpdateOption) error { return nil }
-
-// Patch implements client.Writer.
-func (p *paper[J]) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
-	return nil
-}
 
 // Delete implements client.Writer.
 func (p *paper[J]) Delete(context.Context, client.Object, ...client.DeleteOption) error { return nil }

@@ -84,6 +84,8 @@ type World struct {
 	denies func(op call) error
 	// witness is told of every status that the operator writes, if it is set.
 	witness func(before, after client.Object)
+	// together is true if the pods of a job are to be scheduled together.
+	together bool
 	// gang plays the gang scheduler, if it is set.
 	gang gangScheduler
 
@@ -206,6 +208,7 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 		}
 		return author.Rules(job)
 	}
+	w.together = o.Gang != nil
 	w.newRun = runner(author, scheme, o.Gang)
 	n := max(o.Operators, 1)
 	w.processes, w.stale = make([]*process, n), make([]bool, n)

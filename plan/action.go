@@ -65,7 +65,9 @@ type DeleteService struct {
 type CreateObject struct {
 	Kind, Name string
 	Object     runtime.Object
-	Reason     string
+	// Shared is true if one of that name which somebody else made is used as it is.
+	Shared bool
+	Reason string
 }
 
 // UpdateObject changes a further object of the job by a JSON merge patch, on
@@ -164,6 +166,13 @@ func StepOf(a Action) Step {
 	default:
 		return StepDeleteJob
 	}
+}
+
+// Together reports whether an action may be carried out at the same time as the one before
+// it. Further objects are created one after the other: what comes later may refer to what
+// comes before, which may turn out to be somebody else's.
+func Together(before, a Action) bool {
+	return StepOf(before) == StepOf(a) && StepOf(a) != StepCreateObject
 }
 
 // Deletes tells whether the actions of a step delete something.

@@ -69,28 +69,29 @@ type policy func(*decision) bool
 // what goes before what.
 func chain() []policy {
 	return []policy{
-		deleted,      // the garbage collector's; nothing to do
-		unreadable,   // the user's mistake, and nothing else is known of the job
-		stuck,        // pods that nobody else will delete
-		finished,     // clean up, count the time to live
-		created,      // take up the job
-		invalid,      // the user's mistake
-		suspended,    // no pods until resumed
-		restarts,     // count restarts in place
-		broken,       // the operator's own code failed
-		succeeded,    // the rules are met
-		deadline,     // active for too long
-		frozen,       // the user's mistake came with an edit: touch nothing
-		failures,     // failed replicas: restart them or fail the job
-		running,      // conditions Running and Restarting
-		noVerdict,    // all has ended, and nobody says what that means
-		surplus,      // remove what the job no longer wants
-		objects,      // keep the kind's further objects
-		gang,         // no pods before the gang scheduler wants to see them
-		jobServices,  // create the services that are missing, before the pods that look them up
-		replicas,     // create the pods that are missing
-		clearStalled, // nothing is in the way any more
-		waits,        // say what the pods wait for
+		deleted,       // the garbage collector's; nothing to do
+		unreadable,    // the user's mistake, and nothing else is known of the job
+		stuck,         // pods that nobody else will delete
+		finished,      // clean up, count the time to live
+		created,       // take up the job
+		invalid,       // the user's mistake
+		suspended,     // no pods until resumed
+		restarts,      // count restarts in place
+		broken,        // the operator's own code failed
+		succeeded,     // the rules are met
+		deadline,      // active for too long
+		frozen,        // the user's mistake came with an edit: touch nothing
+		failures,      // failed replicas: restart them or fail the job
+		running,       // conditions Running and Restarting
+		noVerdict,     // all has ended, and nobody says what that means
+		surplus,       // remove what the job no longer wants
+		objects,       // keep the kind's further objects
+		gang,          // no pods before the gang scheduler wants to see them
+		sharedObjects, // those that may be somebody else's, only together with pods
+		jobServices,   // create the services that are missing, before the pods that look them up
+		replicas,      // create the pods that are missing
+		clearStalled,  // nothing is in the way any more
+		waits,         // say what the pods wait for
 	}
 }
 

@@ -74,7 +74,7 @@ func (d *decision) withoutTried(tried map[held]*Tried) (first *Tried, kept []Act
 	waits := false // whether what is not a delete waits for what is held back
 	for i, a := range d.plan.Actions {
 		step, key := StepOf(a), heldKey(a)
-		if i > 0 && step != StepOf(d.plan.Actions[i-1]) && first != nil && !StepOf(first.Action).Deletes() {
+		if i > 0 && !Together(d.plan.Actions[i-1], a) && first != nil && !StepOf(first.Action).Deletes() {
 			waits = true
 		}
 		t := tried[key]

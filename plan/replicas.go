@@ -29,18 +29,12 @@ func surplus(d *decision) bool {
 // until every pod of the earlier attempt is gone, and every pod that is being stopped,
 // so that no replica of the new one meets a replica of the old.
 func replicas(d *decision) bool {
-	if d.tooEarly || d.oldGangIsThere() {
-		return false
-	}
-	d.tally.each(func(s *slot) {
-		if s.state != Missing {
-			return
-		}
+	for _, s := range d.missing() {
 		d.act(CreatePod{
 			Name: s.name, Type: s.typ, Index: s.index, Attempt: s.attempt,
 			Reason: fmt.Sprintf("replica %d of %s is missing", s.index, s.typ),
 		})
-	})
+	}
 	return false
 }
 

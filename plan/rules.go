@@ -22,6 +22,8 @@ type Rules struct {
 	// MayFail selects the replicas whose failure for good does not fail the job, as
 	// long as others go on. Default: none.
 	MayFail []Replicas
+	// StartAfter says which replicas start after others. Default: all start together.
+	StartAfter []StartAfter
 	// Wording is how the conditions of the job are worded.
 	Wording Wording
 }

@@ -73,6 +73,11 @@ func (t *Tally) Of(typ commonv1.ReplicaType) *TypeTally {
 	return nil
 }
 
+// HasPod reports whether a replica has a pod, in whatever state. A nil tally has none.
+func (t *TypeTally) HasPod(index int32) bool {
+	return t != nil && index >= 0 && int(index) < len(t.slots) && t.slots[index].pod != nil
+}
+
 // Count is how many replicas of the type are in a state.
 func (t *TypeTally) Count(s ReplicaState) int {
 	n := 0

@@ -50,7 +50,7 @@ type wait struct {
 
 // waitsFor are all that a job may wait for. The first that takes too long is told.
 func (d *decision) waitsFor() []wait {
-	return []wait{d.leavingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits()}
+	return []wait{d.leavingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits(), d.orderWaits()}
 }
 
 // waits has the job say what its pods wait for, if that takes long. Another reason to be
@@ -98,8 +98,9 @@ func waits(d *decision) bool {
 // saysItWaits reports whether the job is stalled because it waits.
 func (d *decision) saysItWaits() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
-	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains(
-		[]string{d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarted)}, c.Reason)
+	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains([]string{
+		d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarted), d.reason(reasonStartOrder),
+	}, c.Reason)
 }
 
 // gangWaits says why the gang waits.

@@ -62,7 +62,7 @@ func TestFlags(t *testing.T) {
 	all := strings.Join(kindNames(), ",")
 	base := said{
 		Kinds: all, Lease: "1ca428e5.training-operator.kubeflow.org", LeaseNamespace: "default", QPS: -1,
-		Metrics: ":8080", Probes: ":8081", PyTorchImage: "alpine:3.10", MPI: "mpioperator/kubectl-delivery:latest", Tries: 100,
+		Metrics: ":8080", Probes: ":8081", PyTorchImage: "alpine:3.10", MPI: "ghcr.io/kubeflow/training-v1/kubectl-delivery:latest", Tries: 100,
 	}
 	with := func(change func(*said)) said {
 		s := base

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/operators"
+	"github.com/jobkit/jobkit/operators/mpijob"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -131,7 +132,7 @@ func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 	f.StringVar(&o.pytorchTemplateFile, "pytorch-init-container-template-file", defaultTemplateFile,
 		"a `file` with a Go template that makes a YAML list of containers in place of that init container, with .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries; the default need not be there")
 	f.IntVar(&o.pytorchMaxTries, "pytorch-init-container-max-tries", 100, "how often that init container looks for the Master, every two seconds")
-	f.StringVar(&o.mpiImage, "mpi-kubectl-delivery-image", "mpioperator/kubectl-delivery:latest", "the `image` of the init container that brings kubectl to the launchers of MPIJobs")
+	f.StringVar(&o.mpiImage, "mpi-kubectl-delivery-image", mpijob.DefaultKubectlDeliveryImage, "the `image` of the init container that brings kubectl to the launchers of MPIJobs")
 	o.log.flags(f)
 	f.BoolVar(&o.version, "version", false, "print the version and end")
 	const noWebhook = "has no effect: there is no webhook server, because the CRDs hold the rules; accepted for manifests of training-operator v1"

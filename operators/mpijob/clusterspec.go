@@ -31,9 +31,13 @@ const (
 	readable   int32 = 0o444
 	executable int32 = 0o555
 
-	kubectlDelivery             = "kubectl-delivery"
-	defaultKubectlDeliveryImage = "mpioperator/kubectl-delivery:latest"
+	kubectlDelivery = "kubectl-delivery"
 )
+
+// DefaultKubectlDeliveryImage is the image of the init container that brings kubectl to a
+// launcher, unless another one is named. It is that of training-operator v1.9.4, so that
+// a mirror made for that one serves.
+const DefaultKubectlDeliveryImage = "ghcr.io/kubeflow/training-v1/kubectl-delivery:latest"
 
 func launcherName(job *kubeflowv1.MPIJob) string { return job.Name + "-launcher" }
 func configName(job *kubeflowv1.MPIJob) string   { return job.Name + "-config" }
@@ -154,7 +158,7 @@ func prepareLauncher(job *kubeflowv1.MPIJob, image string, pod *corev1.PodSpec) 
 		corev1.ResourceEphemeralStorage: resource.MustParse("5Gi"),
 	}
 	init := corev1.Container{
-		Name: kubectlDelivery, Image: cmp.Or(image, defaultKubectlDeliveryImage), ImagePullPolicy: corev1.PullIfNotPresent,
+		Name: kubectlDelivery, Image: cmp.Or(image, DefaultKubectlDeliveryImage), ImagePullPolicy: corev1.PullIfNotPresent,
 		Env:       []corev1.EnvVar{{Name: "TARGET_DIR", Value: kubectlDir}, {Name: "NAMESPACE", Value: job.Namespace}},
 		Resources: corev1.ResourceRequirements{Limits: needs, Requests: needs.DeepCopy()},
 	}

@@ -8,8 +8,20 @@
 //     itself if that has a GPU), discover_hosts.sh, which prints the hosts that run
 //     at the moment, and kubexec.sh, which MPI calls in place of rsh;
 //   - a Role and a RoleBinding <job>-launcher, which allow the launcher to watch pods
-//     and to run commands in the job's Workers, and in no other pod;
-//   - a ServiceAccount <job>-launcher, unless the launcher's template names one.
+//     and to run commands in the job's Workers, and in no other pod: they come when all
+//     Workers' pods are there and are the job's own, and name those;
+//   - a ServiceAccount <job>-launcher, unless the launcher's template names one. One of
+//     that name that somebody made before is used, and left as it is: that is the place of
+//     image pull secrets and of a cloud's identity.
+//
+// The launcher is created when all Workers run, and are ready if they have a readiness
+// probe, because mpirun gives up on Workers that do not. With
+// spec.launcherCreationPolicy AtStartup it is created as soon as their pods are there, as
+// training-operator v1 did. The same holds if Workers have no node and whoever gives them
+// one may want to see all pods first: a gang scheduler, a queue that holds pods by a
+// scheduling gate (Kueue), a scheduler that the template names, or one that has not looked
+// at a pod for ten seconds. mpirun may then begin before a Worker runs; a launcher with the
+// restart policy OnFailure begins again.
 //
 // The launcher has an init container "kubectl-delivery" that brings kubectl. A
 // template that has an init container of that name keeps its own instead; it finds
@@ -48,7 +60,7 @@ import (
 // Controller is what is special about MPIJobs.
 type Controller struct {
 	// KubectlDeliveryImage is the image of the init container of launchers. Default:
-	// mpioperator/kubectl-delivery:latest.
+	// DefaultKubectlDeliveryImage.
 	KubectlDeliveryImage string
 }
 
@@ -77,10 +89,19 @@ func (Controller) Rules(job *kubeflowv1.MPIJob) plan.Rules {
 	decides := []plan.Replicas{plan.All(launcher)}
 	rules := plan.Rules{
 		Success: []plan.SuccessRule{plan.AllOf(decides...)}, Running: decides, Master: decides,
-		Wording: plan.WordingByName(kubeflowv1.MPIJobKind, job.Name),
+		// In either order it needs the Workers' pods: its role names them.
+		StartAfter: []plan.StartAfter{{Type: launcher, After: []commonv1.ReplicaType{worker}, Ready: waitsForWorkers(job)}},
+		Wording:    plan.WordingByName(kubeflowv1.MPIJobKind, job.Name),
 	}
 	rules.Wording.FailedReason = kubeflowv1.MPIJobKind + kubeflowv1.MPIJobKind + "Failed"
 	return rules
+}
+
+// waitsForWorkers reports whether the launcher is created when the Workers are ready, not
+// as soon as their pods are there.
+func waitsForWorkers(job *kubeflowv1.MPIJob) bool {
+	p := job.Spec.LauncherCreationPolicy
+	return p == nil || *p != kubeflowv1.LauncherCreationAtStartup
 }
 
 // SetClusterSpec implements controller.ControllerInterface.

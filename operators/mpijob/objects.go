@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/plan"
 )
 
@@ -19,12 +20,37 @@ func (Controller) ObjectKinds() []client.Object {
 
 // Objects implements controller.ObjectKeeper.
 func (Controller) Objects(job *kubeflowv1.MPIJob, tally *plan.Tally) []client.Object {
-	objects := []client.Object{configMap(job, tally.Of(worker)), role(job), roleBinding(job)}
+	objects := []client.Object{configMap(job, tally.Of(worker))}
+	if reachable, all := reach(job, tally.Of(worker)); all || launched(tally.Of(launcher)) {
+		objects = append(objects, role(job, reachable), roleBinding(job))
+	}
 	if ownAccount(job) == "" {
-		objects = append(objects, &corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))})
+		// Image pull secrets and the identity of a cloud are put into one that is there before
+		// the job is.
+		objects = append(objects, controller.UseExisting(&corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}))
 	}
 	return objects
 }
+
+// reach are the names of the Workers' pods that the launcher may reach: those that are
+// there and are the job's own. Names alone would let it into a pod of somebody else that
+// has the name of a Worker. all is true if all Workers are among them, or have ended.
+func reach(job *kubeflowv1.MPIJob, workers *plan.TypeTally) (names []string, all bool) {
+	all = true
+	for i := range plan.Count(job.Spec.MPIReplicaSpecs, worker) {
+		switch {
+		case workers.HasPod(i):
+			names = append(names, plan.PodName(job.Name, worker, i))
+		case workers == nil || workers.States[i] != plan.Succeeded:
+			all = false
+		}
+	}
+	return names, all
+}
+
+// launched reports whether there is a launcher. It keeps its role while a Worker is being
+// replaced.
+func launched(launcher *plan.TypeTally) bool { return launcher.HasPod(0) }
 
 func meta(job *kubeflowv1.MPIJob, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": job.Name}}
@@ -45,9 +71,9 @@ func configMap(job *kubeflowv1.MPIJob, workers *plan.TypeTally) *corev1.ConfigMa
 }
 
 // role allows the launcher to watch pods, and to run commands in the job's Workers.
-func role(job *kubeflowv1.MPIJob) *rbacv1.Role {
+func role(job *kubeflowv1.MPIJob, names []string) *rbacv1.Role {
 	rules := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}}}
-	if names := workers(job); len(names) > 0 { // without names a rule would hold for every pod
+	if len(names) > 0 { // without names a rule would hold for every pod
 		rules = append(rules, rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"create"}, ResourceNames: names,
 		})

@@ -48,6 +48,9 @@
 //   - Labels under training.kubeflow.org/ in a pod template are refused, because the
 //     controller sets them; they used to be overwritten.
 //   - The policies are enumerations: a misspelt one is refused instead of ignored.
+//   - The launcher of an MPIJob is created when its Workers are ready, and its role when
+//     their pods are there; spec.launcherCreationPolicy AtStartup, which v1 does not have,
+//     creates it as soon as their pods are there.
 //   - kubectl shows the true state of a job, its Workers (wanted and active) and its
 //     restarts.
 //   - All kinds have the scale subresource; v1 has none for TFJob, MPIJob and

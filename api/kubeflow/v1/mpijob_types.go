@@ -97,10 +97,33 @@ type MPIJobSpec struct {
 	// +optional
 	MainContainer string `json:"mainContainer,omitempty"`
 
+	// LauncherCreationPolicy says when the launcher is created: WaitForWorkersReady, when
+	// all Workers run and are ready (where they have a probe that says so), because mpirun
+	// gives up on Workers that do not run yet; or AtStartup, as soon as their pods are
+	// there, as training-operator v1 did. Whoever schedules the pods may want to see all of
+	// them first (a gang scheduler, a queue with scheduling gates); the launcher is then
+	// created at once in either case. It is an addition to kubeflow.org/v1, with the name
+	// that it has in v2beta1. Default: WaitForWorkersReady.
+	// +optional
+	LauncherCreationPolicy *LauncherCreationPolicy `json:"launcherCreationPolicy,omitempty"`
+
 	// RunPolicy holds the policies of the job as a whole.
 	// +optional
 	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
 }
+
+// LauncherCreationPolicy says when the launcher of an MPIJob is created.
+//
+// +kubebuilder:validation:Enum=AtStartup;WaitForWorkersReady
+type LauncherCreationPolicy string
+
+// The launcher creation policies.
+const (
+	// LauncherCreationAtStartup creates the launcher as soon as the Workers' pods are there.
+	LauncherCreationAtStartup LauncherCreationPolicy = "AtStartup"
+	// LauncherCreationWaitForWorkersReady creates it when all Workers are ready.
+	LauncherCreationWaitForWorkersReady LauncherCreationPolicy = "WaitForWorkersReady"
+)
 
 // MPIJobList is a list of MPIJobs.
 //

@@ -69,6 +69,10 @@ func ValidateMPIJob(job *MPIJob) field.ErrorList {
 	if n := job.Spec.SlotsPerWorker; n != nil && *n < 0 {
 		errs = append(errs, field.Invalid(field.NewPath("spec", "slotsPerWorker"), *n, "must be 0 or more"))
 	}
+	if p := job.Spec.LauncherCreationPolicy; p != nil && *p != LauncherCreationAtStartup && *p != LauncherCreationWaitForWorkersReady {
+		errs = append(errs, field.NotSupported(field.NewPath("spec", "launcherCreationPolicy"), *p,
+			[]LauncherCreationPolicy{LauncherCreationAtStartup, LauncherCreationWaitForWorkersReady}))
+	}
 	errs = append(errs, validateImages(job.Spec.MPIReplicaSpecs, specsPath("mpiReplicaSpecs"))...)
 	return append(errs, validateMainContainer(job)...)
 }

@@ -213,6 +213,15 @@ func TestValidateMPIJob(t *testing.T) {
 				`spec.mpiReplicaSpecs[Launcher].template.spec.containers[1].image: Required value: container "mpi" has none: name one`,
 			},
 		},
+		{
+			reason: "a misspelt policy is refused, with those that there are",
+			spec:   kubeflowv1.MPIJobSpec{LauncherCreationPolicy: new(kubeflowv1.LauncherCreationPolicy("Later"))},
+			want:   []string{`spec.launcherCreationPolicy: Unsupported value: "Later": supported values: "AtStartup", "WaitForWorkersReady"`},
+		},
+		{
+			reason: "both are known",
+			spec:   kubeflowv1.MPIJobSpec{LauncherCreationPolicy: new(kubeflowv1.LauncherCreationWaitForWorkersReady)},
+		},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			checkErrors(t, tc.reason, kubeflowv1.ValidateMPIJob(&kubeflowv1.MPIJob{Spec: tc.spec}), tc.want...)

@@ -261,6 +261,11 @@ func (in *MPIJobSpec) DeepCopyInto(out *MPIJobSpec) {
 			(*out)[key] = outVal
 		}
 	}
+	if in.LauncherCreationPolicy != nil {
+		in, out := &in.LauncherCreationPolicy, &out.LauncherCreationPolicy
+		*out = new(LauncherCreationPolicy)
+		**out = **in
+	}
 	in.RunPolicy.DeepCopyInto(&out.RunPolicy)
 }
 

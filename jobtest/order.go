@@ -1,0 +1,123 @@
+package jobtest
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// grants checks what the operator gives away: a role lets its holder into pods of the job
+// alone, and a binding gives away a role of the job.
+func (m *monitor) grants(p *process, o client.Object) {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil {
+		return
+	}
+	switch o := o.(type) {
+	case *rbacv1.Role:
+		for i := range o.Rules {
+			for _, name := range o.Rules[i].ResourceNames {
+				if slices.Contains(o.Rules[i].Resources, "pods/exec") && !seenOwn[*corev1.Pod](m, p, o.Namespace, name, owner.UID) {
+					m.w.violatef("P8", "%s gives away the right to run commands in pod %s, which is not the job's", p.name, name)
+				}
+			}
+		}
+	case *rbacv1.RoleBinding:
+		if o.RoleRef.Kind == "Role" && !seenOwn[*rbacv1.Role](m, p, o.Namespace, o.RoleRef.Name, owner.UID) {
+			m.w.violatef("P8", "%s gives away role %s, which is not the job's", p.name, o.RoleRef.Name)
+		}
+	}
+}
+
+// seenOwn reports whether an object of a name is a job's own, or was when a process looked:
+// that somebody has exchanged it since, the process cannot know. What it created itself it
+// remembers, even if its caches have not shown that.
+func seenOwn[T client.Object](m *monitor, p *process, namespace, name string, job types.UID) bool {
+	own := func(o client.Object) bool {
+		owner := metav1.GetControllerOf(o)
+		_, ok := o.(T)
+		return ok && o.GetNamespace() == namespace && o.GetName() == name && owner != nil && owner.UID == job
+	}
+	began := m.w.now
+	if p.look != nil {
+		if slices.ContainsFunc(p.look.seen, own) {
+			return true
+		}
+		began = p.look.began // What it created in this look may have been exchanged while it paused.
+	}
+	for _, t := range m.w.server.tables {
+		if slices.ContainsFunc(t.all(), own) || slices.ContainsFunc(t.log, func(c change) bool {
+			return own(c.object) && began.Sub(c.object.GetCreationTimestamp().Time) <= createMemory
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// createMemory is longer than a process remembers what it created.
+const createMemory = 15 * time.Second
+
+// inOrder checks that a pod is created when those that go before it are there, and run if
+// the rules ask for that, unless they have no node: then somebody may want to see all pods.
+func (m *monitor) inOrder(p *process, op call, proof client.Object) {
+	pod, ok := op.object.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	typ, _, wanted := m.replica(proof, pod)
+	if !wanted {
+		return
+	}
+	parts := m.w.parts(proof)
+	for _, rule := range m.w.rules(proof).StartAfter {
+		if rule.Type != typ {
+			continue
+		}
+		for _, t := range rule.After {
+			if spec := parts.Replicas[t]; spec != nil {
+				m.allBefore(p, op, proof, rule, t, wantedReplicas(spec))
+			}
+		}
+	}
+}
+
+// allBefore checks the replicas of one type that go before a pod.
+func (m *monitor) allBefore(p *process, op call, proof client.Object, rule plan.StartAfter, t commonv1.ReplicaType, n int32) {
+	status := m.w.parts(proof).Status
+	for i := range n {
+		name := m.kind.PodName(proof.GetName(), t, i)
+		if !saysSucceeded(status, t, i) && !m.goesBefore(p, op.table, proof, name, rule) {
+			m.w.violatef("start order", "%s wants to %s, but pod %s goes before and is not ready", p.name, op, name)
+		}
+	}
+}
+
+// goesBefore reports whether a pod is or was what a start rule asks for. Views of an operator
+// may be old, and what a pod did after it was ready has no say in it.
+func (m *monitor) goesBefore(p *process, t *table, job client.Object, name string, rule plan.StartAfter) bool {
+	age := func(o client.Object) time.Duration { return m.w.now.Sub(o.GetCreationTimestamp().Time) }
+	unbound := func(o client.Object) bool {
+		pod, ok := o.(*corev1.Pod)
+		return ok && metav1.IsControlledBy(pod, job) && pod.Spec.NodeName == "" && age(pod) >= schedulerPatience
+	}
+	atOnce := !rule.Ready || m.w.together || slices.ContainsFunc(p.look.seen, unbound) ||
+		slices.ContainsFunc(t.log, func(c change) bool { return unbound(c.object) && age(c.object) <= createMemory })
+	return slices.ContainsFunc(t.log, func(c change) bool {
+		pod, ok := c.object.(*corev1.Pod)
+		return ok && pod.Name == name && metav1.IsControlledBy(pod, job) &&
+			(atOnce || pod.Status.Phase == corev1.PodRunning || pod.Status.Phase == corev1.PodSucceeded)
+	})
+}
+
+// schedulerPatience is how long a pod may have no node before others are created that
+// would start after it.
+const schedulerPatience = 10 * time.Second

@@ -32,6 +32,8 @@ type kind struct {
 	masters []string
 	// noServices is true for the kind that has none.
 	noServices bool
+	// leaderLast is true for the kind whose leader is created when the other replicas are ready.
+	leaderLast bool
 	// running, succeeded and failed are the messages of conditions; failed ends before
 	// the cause. NS stands for the namespace.
 	running, succeeded, failed string
@@ -75,7 +77,7 @@ func kinds() []*kind {
 		}),
 		byName(&kind{
 			kind: "MPIJob", field: "mpiReplicaSpecs", container: "mpi", types: []string{launcher, worker}, leader: launcher,
-			masters: []string{"job-launcher"}, noServices: true, failedReason: "MPIJobMPIJobFailed", defaultPolicy: "Never",
+			masters: []string{"job-launcher"}, noServices: true, leaderLast: true, failedReason: "MPIJobMPIJobFailed", defaultPolicy: "Never",
 		}),
 		byName(&kind{
 			kind: "XGBoostJob", field: "xgbReplicaSpecs", container: "xgboost", types: []string{master, worker}, leader: master,

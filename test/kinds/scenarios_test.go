@@ -104,6 +104,9 @@ func success(t *testing.T, k *kind) {
 		t.Errorf("nothing was restarted, and %d restarts are counted", status.Restarts)
 	}
 	want := []string{"SuccessfulCreatePod", k.kind + "Succeeded"}
+	if k.leaderLast {
+		want = append(want, "SuccessfulCreatePod") // one for the Workers, and one for the launcher
+	}
 	if !k.noServices {
 		want = append(want, "SuccessfulCreateService")
 	}

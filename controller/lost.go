@@ -18,6 +18,14 @@ import (
 // must not cost a job its work. Most looks read nothing here.
 func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (*plan.Tally, error) {
 	tally := plan.TallyOf(in)
+	if plan.InDoubt(in, tally) {
+		pods, err := c.livePods(ctx, job)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+		}
+		in.Pods = pods
+		tally = plan.TallyOf(in)
+	}
 	anew := false
 	for _, name := range plan.Suspects(in, tally) {
 		pod := &corev1.Pod{}
@@ -45,4 +53,10 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		tally = plan.TallyOf(in)
 	}
 	return tally, nil
+}
+
+// livePods lists the pods of a job, from the API server.
+func (c *JobController[J]) livePods(ctx context.Context, job J) ([]*corev1.Pod, error) {
+	live := cacheLister[J]{reader: c.APIReader, kind: &c.set.kind}
+	return live.ListPods(ctx, job)
 }

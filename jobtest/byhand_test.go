@@ -2,6 +2,7 @@ package jobtest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,6 +58,22 @@ func (h *byHand) show(operator int, t *table) {
 	for _, v := range h.processes[operator].views {
 		for v.table == t && v.behind() > 0 {
 			h.processes[operator].deliver(v)
+		}
+	}
+}
+
+// showAll brings the caches of an operator up to date.
+func (h *byHand) showAll(operator int) {
+	for _, t := range h.server.tables {
+		h.show(operator, t)
+	}
+}
+
+// happens lets happen to pods what comes next in their lives.
+func (h *byHand) happens(pods ...string) {
+	for _, l := range h.kubelet.lives {
+		if slices.Contains(pods, l.key.Name) {
+			h.logf("node: pod %s %s", l.key.Name, h.kubelet.act(l))
 		}
 	}
 }
@@ -137,9 +154,7 @@ func TestStalledDoesNotFlap(t *testing.T) {
 	var was metav1.Time
 	for range 6 {
 		for i := range h.processes {
-			for _, kind := range h.server.tables {
-				h.show(i, kind)
-			}
+			h.showAll(i)
 			h.look(i)
 			h.now = h.now.Add(1100 * time.Millisecond)
 			if c := h.job().Status.Condition(commonv1.JobStalled); c != nil && !c.LastTransitionTime.Equal(&was) {
@@ -150,5 +165,58 @@ func TestStalledDoesNotFlap(t *testing.T) {
 	}
 	if turns != 1 {
 		t.Errorf("condition Stalled became True %d times, want once:\n%s", turns, h.Transcript())
+	}
+}
+
+// TestPodsThatRunAreNotLost: a cache that is older than the status shows the pods which
+// the status counts as pending. What is missing beside them was never created; it is not
+// lost, and the gang goes on.
+func TestPodsThatRunAreNotLost(t *testing.T) {
+	gang := func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) }
+	cases := map[string]struct {
+		reason string
+		// runs are the pods that run when the first operator writes the status; lost is one
+		// of them that is gone after that.
+		runs    []string
+		lost    string
+		attempt int32
+	}{
+		"NeverCreated": {reason: "the job grew, and the cache of the new leader is old", runs: []string{"j-worker-0", "j-worker-1"}},
+		"Lost": {
+			reason: "an old cache hides no loss either",
+			runs:   []string{"j-worker-0", "j-worker-2"}, lost: "j-worker-2", attempt: 1,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newByHand(t, 2, newJob("j", 2, gang))
+			h.look(0)
+			h.happens("j-worker-0", "j-worker-1") // They are bound.
+			h.showAll(1)
+			grow := edit(func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(3)) })
+			if tc.lost != "" {
+				h.user(grow)
+				h.showAll(0)
+				h.look(0)
+				h.happens(tc.lost)
+			}
+			h.happens(tc.runs...) // They run.
+			h.now = h.now.Add(10 * time.Second)
+			h.showAll(0)
+			h.look(0)
+			if active := h.job().Status.ReplicaStatuses[testv1.Worker].Active; active != 2 {
+				t.Fatalf("%d pods are active:\n%s", active, h.Transcript())
+			}
+			if tc.lost != "" {
+				h.user(deletePodByForce(tc.lost))
+			} else {
+				h.user(grow)
+			}
+			h.show(1, h.jobs)
+			h.look(1)
+			if s := h.job().Status; s.Attempt != tc.attempt || s.Restarts != 0 {
+				t.Errorf("%s: want attempt %d, got %d:\n%s", tc.reason, tc.attempt, s.Attempt, h.Transcript())
+			}
+		})
 	}
 }

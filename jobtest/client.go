@@ -71,15 +71,24 @@ func (a api) Get(_ context.Context, key client.ObjectKey, o client.Object, _ ...
 		return get(t, t.get(key), key, o)
 	}
 	if a.live {
-		return a.do(call{verb: "read", table: t, key: key}, o, func() (client.Object, error) {
+		err := a.do(call{verb: "read", table: t, key: key}, o, func() (client.Object, error) {
 			there := t.get(key)
 			if there == nil {
 				return nil, apierrors.NewNotFound(t.resource(), key.Name)
 			}
 			return there, nil
 		})
+		if pod, ok := o.(*corev1.Pod); ok && err == nil {
+			a.p.read(pod)
+		}
+		return err
 	}
-	return a.p.cached(t, func(v *view) error { return get(t, v.objects[key], key, o) })
+	return a.p.cached(t, func(v *view) error {
+		if job := v.objects[key]; job != nil && t == a.w.jobs {
+			a.p.found(job)
+		}
+		return get(t, v.objects[key], key, o)
+	})
 }
 
 func get(t *table, there client.Object, key client.ObjectKey, into client.Object) error {
@@ -111,16 +120,30 @@ func (a api) List(_ context.Context, list client.ObjectList, opts ...client.List
 		return fill(list, t, t.keys, t.objects, &o, copied)
 	}
 	if a.live {
-		return a.do(call{verb: "list", table: t}, nil, func() (client.Object, error) {
+		err := a.do(call{verb: "list", table: t}, nil, func() (client.Object, error) {
+			if a.p.look != nil {
+				a.p.look.seen = append(a.p.look.seen, t.all()...)
+			}
 			return nil, fill(list, t, t.keys, t.objects, &o, true)
 		})
+		a.noteList(list, err)
+		return err
 	}
-	return a.p.cached(t, func(v *view) error {
+	err = a.p.cached(t, func(v *view) error {
 		if a.p.look != nil {
 			a.p.look.seen = slices.AppendSeq(a.p.look.seen, maps.Values(v.objects))
 		}
 		return fill(list, t, v.keys, v.objects, &o, copied)
 	})
+	a.noteList(list, err)
+	return err
+}
+
+// noteList has the process of a client note which pods a list showed it.
+func (a api) noteList(list client.ObjectList, err error) {
+	if pods, ok := list.(*corev1.PodList); ok && err == nil {
+		a.p.listed(pods, a.live)
+	}
 }
 
 // fill puts the selected objects into a list.

@@ -74,8 +74,12 @@ type look struct {
 	began time.Time
 	// proof is the job as the server last showed it to the process in this look.
 	proof client.Object
-	// seen are the objects that the caches showed in this look.
+	// seen are the objects that the caches, or the server, showed in this look.
 	seen []client.Object
+	// job is the job as the cache showed it, and pods are those of its pods that the
+	// process knows, nil if it did not look at them.
+	job  client.Object
+	pods knownPods
 	// proofs is how often the server showed it, provenAt when it did last, and made how
 	// many objects were to be created since; late are those of them that came when the
 	// job had ended, was suspended, edited or deleted since.
@@ -105,6 +109,7 @@ type process struct {
 	queue map[types.NamespacedName]*item
 	look  *look // nil if idle
 	dead  bool
+	own   ownWrites
 	// refusals are the writes that the server refused last, by what they were to do.
 	refusals map[string]lastRefusal
 }
@@ -146,6 +151,15 @@ func (p *process) cached(t *table, read func(*view) error) error {
 func (p *process) call(op call, f func() (client.Object, error)) (client.Object, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	reply, err := p.tryCall(op, f)
+	if l := p.look; op.write && l != nil && l.job != nil && op.table == p.w.kubelet.pods {
+		p.own.note(l.job.GetUID(), op, reply, err, p.w.now)
+	}
+	return reply, err
+}
+
+// tryCall is call, for the caller who holds the lock.
+func (p *process) tryCall(op call, f func() (client.Object, error)) (client.Object, error) {
 	w := p.w
 	if p.dead || w.broken != nil {
 		return nil, errDead
@@ -285,6 +299,40 @@ func faultError(op call, f Fault) error {
 	case NoFault, LostReply, Timeout, CrashBefore, CrashAfter, CrashStale, Paused:
 	}
 	return apierrors.NewTimeoutError("simulated timeout", 0)
+}
+
+// found is told of a job that the cache showed.
+func (p *process) found(job client.Object) {
+	if p.look != nil && client.ObjectKeyFromObject(job) == p.look.key {
+		p.look.job = job
+		p.own.sawJob(job)
+	}
+}
+
+// listed is told of the pods that the cache showed, or the server if live is set.
+func (p *process) listed(list *corev1.PodList, live bool) {
+	l := p.look
+	if l == nil || l.job == nil {
+		return
+	}
+	var shown []*corev1.Pod
+	for i := range list.Items {
+		if pod := &list.Items[i]; metav1.IsControlledBy(pod, l.job) {
+			shown = append(shown, pod)
+		}
+	}
+	if live {
+		l.pods = certain(shown)
+	} else {
+		l.pods = p.own.knows(l.job, shown, l.began, p.w.now)
+	}
+}
+
+// read is told of a pod that the server showed.
+func (p *process) read(pod *corev1.Pod) {
+	if l := p.look; l != nil && l.job != nil && l.writes == 0 && metav1.IsControlledBy(pod, l.job) {
+		l.pods.asRead(pod)
+	}
 }
 
 // add puts a job into the queue.

@@ -1,13 +1,11 @@
 package jobtest
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -37,7 +35,7 @@ func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
 	if m.ledger(job.GetUID()).touched {
 		return
 	}
-	m.checkRunning(job, status, pods)
+	m.checkRunning(job, status, certain(pods))
 	for _, pod := range pods {
 		if _, _, wanted := m.replica(job, pod); !wanted || !m.stuck(pod) || pod.Status.Phase == corev1.PodSucceeded ||
 			w.now.Before(pod.DeletionTimestamp.Add(toldAfter)) {
@@ -52,57 +50,35 @@ func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
 }
 
 // checkWritten checks the condition Running of a status that is written against the pods
-// which the process saw.
+// which the process knew: those that it saw, and what it remembers having done to them.
 func (m *monitor) checkWritten(job client.Object, status *commonv1.JobStatus) {
 	l := m.w.actor.look
-	if l == nil || m.ledger(job.GetUID()).touched || obstructed(status) || status.Finished() || status.IsTrue(commonv1.JobSuspended) {
+	if l == nil || l.pods == nil || l.job.GetUID() != job.GetUID() || m.ledger(job.GetUID()).touched ||
+		obstructed(status) || status.Finished() || status.IsTrue(commonv1.JobSuspended) {
 		return
 	}
-	byName := map[string]*corev1.Pod{}
-	for _, o := range l.seen {
-		if pod, ok := o.(*corev1.Pod); ok && metav1.IsControlledBy(pod, job) {
-			byName[pod.Name] = pod
-		}
-	}
-	if m.remembers(job, byName) {
-		return
-	}
-	m.checkRunning(job, status, slices.Collect(maps.Values(byName)))
-}
-
-// remembers reports whether a process may know more of a job's pods than the caches
-// showed it, because it remembers what it wrote itself: that it deleted a pod, or created
-// or adopted one.
-func (m *monitor) remembers(job client.Object, seen map[string]*corev1.Pod) bool {
-	for _, o := range m.w.kubelet.pods.objects {
-		pod, ok := o.(*corev1.Pod)
-		if !ok || !metav1.IsControlledBy(pod, job) {
-			continue
-		}
-		if was := seen[pod.Name]; was == nil || was.UID != pod.UID || was.DeletionTimestamp == nil && pod.DeletionTimestamp != nil {
-			return true
-		}
-	}
-	for _, pod := range seen {
-		if m.w.kubelet.pods.get(client.ObjectKeyFromObject(pod)) == nil {
-			return true
-		}
-	}
-	return false
+	m.checkRunning(job, status, l.pods)
 }
 
 // checkRunning checks that a status says that the job runs while one of these pods runs
 // which decides that by the rules, and no longer.
-func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, pods []*corev1.Pod) {
-	runs, over := false, true
+func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, pods knownPods) {
+	runs, mayRun, over := false, false, true
 	ended := map[string]bool{}
-	for _, pod := range pods {
-		t, index, wanted := m.replica(job, pod)
-		if !wanted || attemptLabel(pod) < attemptOf(status, t, index) {
-			continue
+	for _, candidates := range pods {
+		all := true
+		for _, pod := range candidates {
+			if pod == nil {
+				all = false
+				continue
+			}
+			t, index, wanted := m.replica(job, pod)
+			current := wanted && attemptLabel(pod) >= attemptOf(status, t, index)
+			active := current && m.decides(job, t, index) && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !disrupted(pod)
+			all, mayRun = all && active, mayRun || active
+			ended[pod.Name] = ended[pod.Name] || current && pod.Status.Phase == corev1.PodSucceeded
 		}
-		runs = runs || m.decides(job, t, index) && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !disrupted(pod)
-		ended[pod.Name] = pod.Status.Phase == corev1.PodSucceeded
+		runs = runs || all
 	}
 	for t, spec := range m.w.parts(job).Replicas {
 		for i := range wantedReplicas(spec) {
@@ -110,8 +86,8 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 				ended[m.kind.PodName(job.GetName(), t, i)])
 		}
 	}
-	if is := status.IsTrue(commonv1.JobRunning); is != runs && !over {
-		m.w.violatef("conditions", "job %s: that a replica runs which decides it is %t, but that it is Running is %t", job.GetName(), runs, is)
+	if is := status.IsTrue(commonv1.JobRunning); !over && (is && !mayRun || !is && runs) {
+		m.w.violatef("conditions", "job %s: that a replica runs which decides it is %t, but that it is Running is %t", job.GetName(), mayRun, is)
 	}
 }
 

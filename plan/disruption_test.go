@@ -423,34 +423,55 @@ func checkAlone(t *testing.T, m *model, old *corev1.Pod) {
 }
 
 // TestSuspects: before the whole job restarts because replicas are lost, the shell makes
-// sure of that; and of no other job.
+// sure of that; and of no other job. Where old news of pods that are there may be what it
+// concludes that from, it reads all of them.
 func TestSuspects(t *testing.T) {
+	waits := func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }
 	cases := map[string]struct {
 		reason string
 		change func(*model)
 		want   string
+		doubt  bool
 	}{
-		"Leaving":  {"who is being deleted", func(m *model) { m.leave(m.pod("worker-1")) }, "[job-worker-1]"},
-		"Gone":     {"who is not there", func(m *model) { m.drop(m.pod("worker-2")) }, "[job-worker-2]"},
-		"Complete": {"nobody is missing", func(*model) {}, "[]"},
+		"Leaving": {"who is being deleted", func(m *model) { m.leave(m.pod("worker-1")) }, "[job-worker-1]", false},
+		"Gone":    {"who is not there", func(m *model) { m.drop(m.pod("worker-2")) }, "[job-worker-2]", false},
+		"NewBesidePending": {"who was never there, unless the pod that waits did not run", func(m *model) {
+			m.in.Replicas[worker].Replicas = new(int32(24))
+			waits(m.pod("worker-1"))
+		}, "[job-worker-23]", true},
+		"GoneBesidePending": {"one more is missing than can be old news", func(m *model) {
+			waits(m.pod("worker-1"))
+			m.drop(m.pod("worker-2"))
+		}, "[job-worker-2]", false},
+		"LeavingBesidePending": {"whoever is being deleted is lost in any case", func(m *model) {
+			m.in.Replicas[worker].Replicas = new(int32(24))
+			waits(m.pod("worker-1"))
+			m.leave(m.pod("worker-3"))
+		}, "[job-worker-3 job-worker-23]", false},
+		"SuspendedBesidePending": {"a suspended job wants no pods", func(m *model) {
+			m.in.RunPolicy.Suspend = new(true)
+			m.in.Replicas[worker].Replicas = new(int32(24))
+			waits(m.pod("worker-1"))
+		}, "[]", false},
+		"Complete": {"nobody is missing", func(*model) {}, "[]", false},
 		"Restarting": {"what the status counts may be of the attempt before", func(m *model) {
 			m.end(m.pod("worker-0"), 137)
 			m.in.Status = m.decide().Status
 			m.drop(m.pod("worker-2"))
-		}, "[]"},
+		}, "[]", false},
 		"Suspended": {"a suspended job wants no pods", func(m *model) {
 			m.in.RunPolicy.Suspend = new(true)
 			m.leave(m.pod("worker-1"))
-		}, "[]"},
+		}, "[]", false},
 		"ScopeReplica": {"another replica can take its place", func(m *model) {
 			m.in.RunPolicy.RestartScope = nil
 			m.leave(m.pod("worker-1"))
-		}, "[]"},
+		}, "[]", false},
 		"Many": {"a few are enough", func(m *model) {
 			for i := range 20 {
 				m.drop(m.pod(fmt.Sprintf("worker-%d", i+3)))
 			}
-		}, "[job-worker-3 job-worker-4 job-worker-5 job-worker-6 job-worker-7 job-worker-8 job-worker-9 job-worker-10]"},
+		}, "[job-worker-3 job-worker-4 job-worker-5 job-worker-6 job-worker-7 job-worker-8 job-worker-9 job-worker-10]", false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -462,6 +483,9 @@ func TestSuspects(t *testing.T) {
 			tc.change(m)
 			if got := fmt.Sprint(plan.Suspects(&m.in, plan.TallyOf(&m.in))); got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+			if got := plan.InDoubt(&m.in, plan.TallyOf(&m.in)); got != tc.doubt {
+				t.Errorf("%s: want doubt %t, got %t", tc.reason, tc.doubt, got)
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 // a failure: somebody deleted its pod. What would take its place could not join the
 // others. No limit counts that.
 func (d *decision) restartGang() {
-	lost := lostReplicas(d.in, d.tally)
+	lost := lostReplicas(d.in, d.tally, (*TypeTally).missing)
 	if len(lost) == 0 {
 		return
 	}
@@ -30,10 +30,10 @@ func (d *decision) restartGang() {
 // whole job must restart: the shell makes sure with the API server, because a cache may
 // be old. There are never more than OneTrip.
 func Suspects(in *Input, tally *Tally) []string {
-	if in.Job.Deleted || in.Status.Finished() || in.suspended() || in.foreignManager() {
+	if !in.mayLose() {
 		return nil
 	}
-	lost := lostReplicas(in, tally)
+	lost := lostReplicas(in, tally, (*TypeTally).missing)
 	names := make([]string, 0, OneTrip)
 	for i := range min(len(lost), OneTrip) {
 		names = append(names, lost[i].name)
@@ -41,10 +41,25 @@ func Suspects(in *Input, tally *Tally) []string {
 	return names
 }
 
+// InDoubt reports whether replicas are concluded to be gone only because other pods of
+// their type are shown as pending. A cache that is older than the status may show them so
+// although they run, and are those that the status counts: then nothing is gone, but was
+// never created. The shell reads all pods of the job again, from the API server.
+func InDoubt(in *Input, tally *Tally) bool {
+	return in.mayLose() && len(lostReplicas(in, tally, (*TypeTally).missing)) > 0 &&
+		len(lostReplicas(in, tally, (*TypeTally).surelyMissing)) == 0
+}
+
+// mayLose reports whether a job wants to keep the replicas that it has.
+func (in *Input) mayLose() bool {
+	return !in.Job.Deleted && !in.Status.Finished() && !in.suspended() && !in.foreignManager()
+}
+
 // lostReplicas are the replicas of a job with restart scope Job whose pods go, or are
 // gone, while others of the same attempt are there. A pod that never had a node is no
-// loss; and where no other is there, there is no gang to restart.
-func lostReplicas(in *Input, tally *Tally) []*slot {
+// loss; and where no other is there, there is no gang to restart. isMissing reports
+// whether pods of a type are gone.
+func lostReplicas(in *Input, tally *Tally, isMissing func(*TypeTally, *Input) bool) []*slot {
 	if in.restartScope() != commonv1.RestartScopeJob {
 		return nil
 	}
@@ -52,7 +67,7 @@ func lostReplicas(in *Input, tally *Tally) []*slot {
 	others := false
 	missing := map[commonv1.ReplicaType]bool{}
 	for i := range tally.Types {
-		missing[tally.Types[i].Type] = tally.Types[i].missing(in)
+		missing[tally.Types[i].Type] = isMissing(&tally.Types[i], in)
 	}
 	tally.each(func(s *slot) {
 		bound := s.pod != nil && s.pod.Spec.NodeName != ""
@@ -73,19 +88,36 @@ func lostReplicas(in *Input, tally *Tally) []*slot {
 
 // missing reports whether pods are gone that the status counts: it says that more
 // replicas of this attempt ran than are there. Replicas that were never created, because
-// the job grew or nothing admits them, are none of these. While replicas are being
-// restarted, what the status counts may be of an earlier attempt.
+// the job grew or nothing admits them, are none of these.
 func (t *TypeTally) missing(in *Input) bool {
+	short, _ := t.shortOf(in)
+	return short > 0
+}
+
+// surelyMissing reports whether pods are gone that the status counts, even if all those
+// that are shown as pending run.
+func (t *TypeTally) surelyMissing(in *Input) bool {
+	short, pending := t.shortOf(in)
+	return short > pending
+}
+
+// shortOf is how many replicas fewer have begun than the status counts, and how many pods
+// have not begun. While replicas are being restarted, what the status counts may be of an
+// earlier attempt, so it is 0.
+func (t *TypeTally) shortOf(in *Input) (short, pending int) {
 	status := &in.Status
 	rs := status.ReplicaStatuses[t.Type]
 	if rs == nil || !status.IsTrue(commonv1.JobRunning) || status.IsTrue(commonv1.JobRestarting) {
-		return false
+		return 0, 0
 	}
-	begun := int32(0)
+	begun := 0
 	for i := range t.slots {
-		if s := &t.slots[i]; s.state == Succeeded || in.There[s.name] || s.pod != nil && s.pod.Status.Phase != corev1.PodPending {
+		switch s := &t.slots[i]; {
+		case s.state == Succeeded, in.There[s.name], s.pod != nil && s.pod.Status.Phase != corev1.PodPending:
 			begun++
+		case s.pod != nil:
+			pending++
 		}
 	}
-	return min(rs.Active+rs.Succeeded, int32(len(t.slots))) > begun //nolint:gosec // at most MaxReplicas
+	return min(int(rs.Active)+int(rs.Succeeded), len(t.slots)) - begun, pending
 }

@@ -96,7 +96,7 @@ func TestOwnWrites(t *testing.T) {
 			does: func(o *ownWrites) {
 				o.note("job", write(verbDelete, "a", ""), nil, refuse("webhook 404", "j-worker-0"), epoch())
 			},
-			shown: pod("a", "5"), want: []string{"a", "a"},
+			shown: pod("a", "5"), want: []string{"a"},
 		},
 		"AnotherJob": {
 			reason: "of two jobs of one name it may have forgotten one",

@@ -15,7 +15,8 @@ import (
 
 // tallyOf finds the states of a job's replicas. Where they say that replicas are lost, so
 // that the whole job must restart, it makes sure with the API server first: an old cache
-// must not cost a job its work. Most looks read nothing here.
+// must not cost a job its work. Most passes read nothing here; the others read a few pods
+// by name, or all pods of the job where old news of some makes others look lost.
 func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (*plan.Tally, error) {
 	tally := plan.TallyOf(in)
 	if plan.InDoubt(in, tally) {

@@ -61,7 +61,7 @@ image: ## Build the operator's image; IMAGE=name:tag IMAGE_TOOL=podman IMAGE_ARC
 ##@ Test
 
 .PHONY: test
-test: test-unit test-integration test-devcluster ## Run all tests
+test: test-unit test-integration test-devcluster test-chart ## Run all tests
 
 .PHONY: test-unit
 test-unit: race-detector ## Run the tests that need only Go (seconds)
@@ -79,6 +79,12 @@ test-integration: race-detector build-devcluster ## Run the tests on the dev con
 test-devcluster: ## Run the unit tests of the dev control plane
 	@echo '== unit tests of the dev control plane'
 	@$(GOTESTSUM) --raw-command -- env CGO_ENABLED=0 go -C devcluster test -json -vet=off $(TESTFLAGS) ./...
+
+# A module of its own: Helm and kustomize are in no other. What it reads is outside of the module, so no result is cached.
+.PHONY: test-chart
+test-chart: ## Test the Helm chart, next to config/ (it needs neither Helm nor a cluster)
+	@echo '== tests of the chart'
+	@$(GOTESTSUM) --raw-command -- go -C charts/test test -json -count=1 $(TESTFLAGS) ./...
 
 # Without the race detector, which takes four fifths of the time: a simulated cluster does
 # one thing at a time. TESTFLAGS=-race has it all the same.
@@ -122,6 +128,7 @@ generate: ## Generate deep copies, CRDs and RBAC, and put code into the document
 	@cd config/crd; { sed '/^- /d' kustomization.yaml; printf -- '- %s\n' $$(ls *_*.yaml | grep -v testjobs); } >k.tmp; mv k.tmp kustomization.yaml
 	@$(TOOL) controller-gen rbac:roleName=testjob-operator paths=./examples/testjob/... output:rbac:dir=config/rbac/testjob
 	@$(TOOL) controller-gen rbac:roleName=jobkit-operator paths=./operators/... output:rbac:dir=config/rbac/operator
+	@go run ./hack/chart-files config charts/jobkit
 	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))
 
 .PHONY: fmt
@@ -133,16 +140,19 @@ lint: ## Lint; FIX=1 mends what can be mended mechanically
 	@$(LINT) run $(if $(FIX),--fix) ./...
 	@# Linters that need types would load all of Kubernetes from source, which takes more than 8 GB.
 	@cd devcluster; go tool -modfile=../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
+	@cd charts/test; go tool -modfile=../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) ./...
 
 .PHONY: vet
 vet: ## Run go vet on all modules
 	@go vet -tags=integration ./...
 	@CGO_ENABLED=0 go -C devcluster vet ./...
+	@go -C charts/test vet ./...
 
 .PHONY: tidy
 tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@go mod tidy
 	@go -C devcluster mod tidy
+	@go -C charts/test mod tidy
 	@hack/tidy-tools hack/tools hack/lint
 
 .PHONY: verify

@@ -73,7 +73,24 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 		"How long a look at a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
 	m.launch = histogram("jobkit_job_launch_duration_seconds",
 		"How long it takes from the start of a job, or its resume, until it is running.", prometheus.ExponentialBuckets(0.5, 2, 14))
-	return m, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	m.initialize()
+	return m, nil
+}
+
+// initialize gives the counters of the kind the value 0: a rule about an increase does not see
+// that of a counter which comes into being with it.
+func (m *metrics) initialize() {
+	m.rivals.WithLabelValues(m.framework)
+	for _, cause := range []string{"failed", "disrupted", "in_place", "ignored"} {
+		m.restarts.WithLabelValues(m.framework, cause)
+	}
+	for _, resource := range []string{"pod", "service"} {
+		m.children.WithLabelValues(m.framework, resource, "create")
+		m.children.WithLabelValues(m.framework, resource, "delete")
+	}
 }
 
 // register registers a collector, or returns the one of the same name and labels.

@@ -1,0 +1,45 @@
+{{/* The name of the operator's objects. */}}
+{{- define "jobkit.name" -}}
+{{- default (printf "%s-operator" .Release.Name) .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "jobkit.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "jobkit.name" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name is empty: with serviceAccount.create=false, name a service account that exists" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The labels by which the operator's pods are selected. They never change. */}}
+{{- define "jobkit.selector" -}}
+app.kubernetes.io/name: jobkit-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "jobkit.labels" -}}
+{{ include "jobkit.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "jobkit.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* The rules of files/role.yaml about objects without a namespace (true) or with one (false). */}}
+{{- define "jobkit.rules" -}}
+{{- $cluster := list "nodes" "validatingwebhookconfigurations" "priorityclasses" -}}
+{{- $rules := list -}}
+{{- range (.root.Files.Get "files/role.yaml" | fromYaml).rules -}}
+{{- if eq (has (first .resources) $cluster) $.cluster -}}
+{{- $rules = append $rules . -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $rules }}
+{{- end -}}

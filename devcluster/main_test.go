@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,13 +33,16 @@ func TestLifeline(t *testing.T) {
 func TestParseUp(t *testing.T) {
 	o, err := parseUp([]string{
 		"--nodes=3", "--node-resources=nvidia.com/gpu=8,example.org/x=1", "--progress=json", "--lifeline",
-		"--feature-gates=A=true,B=false", "--scheduler-arg=--v=4", "--scheduler-arg=--x=1,2",
+		"--kubelet=node1", "--kubelet=node2", "--listen=192.0.2.1", "--node-grace=20s", "--feature-gates=A=true,B=false", "--scheduler-arg=--v=4", "--scheduler-arg=--x=1,2",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !o.json || !o.lifeline || o.cluster.Nodes.Count != 3 || o.cluster.FeatureGates != "A=true,B=false" {
 		t.Errorf("%+v", o)
+	}
+	if c := o.cluster; c.Listen.String() != "192.0.2.1" || c.NodeGrace != 20*time.Second || len(c.Kubelets) != 2 {
+		t.Errorf("real nodes: %+v", c)
 	}
 	if diff := cmp.Diff([]string{"--v=4", "--x=1,2"}, o.cluster.SchedulerArgs); diff != "" {
 		t.Errorf("scheduler flags (-want +got):\n%s", diff)
@@ -51,6 +55,10 @@ func TestParseUp(t *testing.T) {
 		{"a negative number of nodes", "--nodes=-1", "--nodes"},
 		{"a port that is none", "--port=70000", "--port"},
 		{"an unknown way to show progress", "--progress=xml", "xml"},
+		{"an address that is none", "--listen=localhost", "--listen"},
+		{"all addresses, of which none could stand in a kubeconfig", "--listen=0.0.0.0", "--listen"},
+		{"a node whose name would leave the folder", "--kubelet=../x", "--kubelet"},
+		{"a node that is lost at once", "--node-grace=0s", "--node-grace"},
 		{"a quantity that is none", "--node-memory=lots", "memory=lots"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {

@@ -79,13 +79,17 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func args(o Options) []string {
+	address := o.Listener.Addr().(*net.TCPAddr)
 	a := []string{
 		"--etcd-servers=" + o.Etcd,
-		// Loopback only. The port is the listener's; the flag must agree with
-		// it because self-references are derived from the flag.
-		"--bind-address=127.0.0.1",
-		"--advertise-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", o.Listener.Addr().(*net.TCPAddr).Port),
+		// Address and port are the listener's; the flags must agree with it
+		// because self-references are derived from the flags.
+		"--bind-address=" + address.IP.String(),
+		"--advertise-address=" + address.IP.String(),
+		fmt.Sprintf("--secure-port=%d", address.Port),
+		// Logs and exec of a real kubelet are asked for at its address: the names of
+		// nodes are in nobody's DNS.
+		"--kubelet-preferred-address-types=InternalIP,Hostname",
 		// The reconciler would publish the loopback address as endpoint of the
 		// kubernetes service, which validation rejects every few seconds.
 		"--endpoint-reconciler-type=none",

@@ -13,7 +13,7 @@ import (
 )
 
 func TestArgs(t *testing.T) {
-	certs, err := pki.Ensure(filepath.Join(t.TempDir(), "pki"), time.Now())
+	certs, err := pki.Ensure(filepath.Join(t.TempDir(), "pki"), net.IPv4(127, 0, 0, 1), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

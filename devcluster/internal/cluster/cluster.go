@@ -62,8 +62,15 @@ type Config struct {
 	Kubeconfig string
 	// LogFile of all components, appended to. Default: "log" in the data folder.
 	LogFile string
-	// Port of the API server on 127.0.0.1. Default 0: a free one.
+	// Listen is the address of the API server. Default: 127.0.0.1.
+	Listen net.IP
+	// Port of the API server. Default 0: a free one.
 	Port int
+	// Kubelets are the names of nodes whose kubelets are real: each gets a kubeconfig,
+	// "kubelet-<name>.kubeconfig" in the data folder, and joins by itself.
+	Kubelets []string
+	// NodeGrace is how long a node may be silent before it counts as lost.
+	NodeGrace time.Duration
 	// Sync makes etcd flush writes to disk. Default: off, several times faster.
 	Sync bool
 	// Verbosity of the log. Default 0.
@@ -171,10 +178,13 @@ func (r *runner) open(crash *os.File) (err error) {
 	if err := os.Remove(r.dir.in(stateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("removing the state of the last run: %w", err)
 	}
-	if r.listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", r.Port)); err != nil {
+	if r.Listen == nil {
+		r.Listen = net.IPv4(127, 0, 0, 1)
+	}
+	if r.listener, err = net.ListenTCP("tcp", &net.TCPAddr{IP: r.Listen, Port: r.Port}); err != nil {
 		return fmt.Errorf("listening for the API server: %w", err)
 	}
-	if r.certs, err = pki.Ensure(r.dir.in("pki"), time.Now()); err != nil {
+	if r.certs, err = pki.Ensure(r.dir.in("pki"), r.Listen, time.Now()); err != nil {
 		return err
 	}
 	r.info = Info{
@@ -206,12 +216,20 @@ func (r *runner) open(crash *os.File) (err error) {
 // kubeconfigs writes one kubeconfig per user. They change with every start,
 // because the port does.
 func (r *runner) kubeconfigs() error {
-	for user, path := range map[string]string{
+	paths := map[string]string{
 		pki.Admin:             r.info.Kubeconfig,
 		pki.ControllerManager: r.dir.in(pki.ControllerManager + ".kubeconfig"),
 		pki.Scheduler:         r.dir.in(pki.Scheduler + ".kubeconfig"),
 		pki.FakeNodes:         r.dir.in(pki.FakeNodes + ".kubeconfig"),
-	} {
+	}
+	for _, node := range r.Kubelets {
+		user, err := r.certs.EnsureKubelet(node, time.Now())
+		if err != nil {
+			return err
+		}
+		paths[user] = r.dir.in(user + ".kubeconfig")
+	}
+	for user, path := range paths {
 		data, err := r.certs.Kubeconfig(user, r.info.Server)
 		if err != nil {
 			return err
@@ -340,6 +358,7 @@ func (r *runner) controllers(ctx context.Context) (*fakenodes.Kubelets, error) {
 		return controllermanager.Run(ctx, controllermanager.Options{
 			Kubeconfig: r.dir.in(pki.ControllerManager + ".kubeconfig"),
 			PKI:        r.certs,
+			NodeGrace:  r.NodeGrace,
 			Args:       r.ControllerManagerArgs,
 		})
 	})

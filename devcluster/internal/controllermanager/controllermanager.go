@@ -4,6 +4,7 @@ package controllermanager
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
@@ -17,6 +18,8 @@ type Options struct {
 	// Kubeconfig is the path of the controller manager's own kubeconfig.
 	Kubeconfig string
 	PKI        pki.Store
+	// NodeGrace is how long a node may be silent before it counts as lost.
+	NodeGrace time.Duration
 	// Args are further kube-controller-manager flags, which win over the ones
 	// chosen here. Feature gates are not among them: see apiserver.Options.
 	Args []string
@@ -64,8 +67,6 @@ func args(o Options) []string {
 		// make garbage collection the slowest part of a test.
 		"--kube-api-qps=1000",
 		"--kube-api-burst=2000",
-		// Fake nodes renew their leases rarely to keep the API server quiet
-		// (see fakenodes); the grace period has to be longer than that.
-		"--node-monitor-grace-period=5m",
+		"--node-monitor-grace-period=" + o.NodeGrace.String(),
 	}, o.Args...)
 }

@@ -49,6 +49,11 @@ const FrontProxyCommonName = "front-proxy-client"
 // validity is generous because nobody renews a dev cluster's certificates.
 const validity = 10 * 365 * 24 * time.Hour
 
+// serviceAddress is the address of the service "kubernetes", the first one of the
+// range that kube-apiserver is given. Programs in pods know it, so the server's
+// certificate holds it.
+func serviceAddress() net.IP { return net.IPv4(10, 0, 0, 1) }
+
 // Store is a folder that holds a complete set of certificates and keys.
 type Store struct{ dir string }
 
@@ -62,10 +67,13 @@ func (s Store) Key(name string) string { return filepath.Join(s.dir, name+".key"
 func (s Store) PublicKey(name string) string { return filepath.Join(s.dir, name+".pub") }
 
 // Ensure returns the store in dir and fills it first when dir does not exist.
-// The folder appears by a rename, so it is complete whenever it exists.
-func Ensure(dir string, now time.Time) (Store, error) {
+// The folder appears by a rename, so it is complete whenever it exists. The server's
+// certificate is for the address on which it listens; it is issued again when an
+// earlier start listened elsewhere.
+func Ensure(dir string, listen net.IP, now time.Time) (Store, error) {
 	if _, err := os.Stat(dir); err == nil {
-		return Store{dir}, nil
+		s := Store{dir}
+		return s, s.ensureServing(listen, now)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return Store{}, fmt.Errorf("looking for certificates: %w", err)
 	}
@@ -76,7 +84,7 @@ func Ensure(dir string, now time.Time) (Store, error) {
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return Store{}, fmt.Errorf("creating the certificate folder: %w", err)
 	}
-	if err := fill(Store{tmp}, now); err != nil {
+	if err := fill(Store{tmp}, listen, now); err != nil {
 		return Store{}, err
 	}
 	if err := os.Rename(tmp, dir); err != nil {
@@ -109,8 +117,83 @@ func (s Store) Kubeconfig(user, server string) ([]byte, error) {
 	return b, nil
 }
 
+// EnsureKubelet issues the client certificate of the kubelet of a node, unless there
+// is one, and returns its name in the store.
+func (s Store) EnsureKubelet(node string, now time.Time) (string, error) {
+	name := "kubelet-" + node
+	if _, err := os.Stat(s.Key(name)); err == nil {
+		return name, nil
+	}
+	ca, err := s.authority()
+	if err != nil {
+		return "", err
+	}
+	// The name and the group are those that the Node authorizer knows nodes by.
+	_, err = s.issue(ca, name, client("system:node:"+node, "system:nodes"), now)
+	return name, err
+}
+
+// ensureServing issues the server's certificate again if it is not for the address.
+func (s Store) ensureServing(listen net.IP, now time.Time) error {
+	cert, err := s.read(Server)
+	if err != nil {
+		return err
+	}
+	if cert.VerifyHostname(listen.String()) == nil && cert.VerifyHostname(serviceAddress().String()) == nil {
+		return nil
+	}
+	ca, err := s.authority()
+	if err != nil {
+		return err
+	}
+	_, err = s.issue(ca, Server, serving(listen), now)
+	return err
+}
+
+// authority reads the cluster's authority, which signs certificates.
+func (s Store) authority() (*signer, error) {
+	cert, err := s.read(CA)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(s.Key(CA))
+	if err != nil {
+		return nil, fmt.Errorf("reading the key of %s: %w", CA, err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, fmt.Errorf("reading the key of %s: it is not in PEM form", CA)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key of %s: %w", CA, err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("reading the key of %s: it is of type %T", CA, parsed)
+	}
+	return &signer{cert: cert, key: key}, nil
+}
+
+// read reads a certificate.
+func (s Store) read(name string) (*x509.Certificate, error) {
+	data, err := os.ReadFile(s.Cert(name))
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, fmt.Errorf("reading the certificate of %s: it is not in PEM form", name)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
+	}
+	return cert, nil
+}
+
 // fill writes the whole set into an empty store.
-func fill(s Store, now time.Time) error {
+func fill(s Store, listen net.IP, now time.Time) error {
 	ca, err := s.issue(nil, CA, authority(CA), now)
 	if err != nil {
 		return err
@@ -126,7 +209,7 @@ func fill(s Store, now time.Time) error {
 		name string
 		tmpl *x509.Certificate
 	}{
-		{ca, Server, serving()},
+		{ca, Server, serving(listen)},
 		{front, FrontProxyClient, client(FrontProxyCommonName)},
 		{ca, Admin, client("devcluster-admin", "system:masters")},
 		{ca, ControllerManager, client("system:kube-controller-manager")},
@@ -159,14 +242,15 @@ func client(user string, groups ...string) *x509.Certificate {
 	}
 }
 
-// serving is for the loopback interface only; nothing listens elsewhere.
-func serving() *x509.Certificate {
+// serving is for the loopback interface, the address on which the server listens, and
+// the one that pods know.
+func serving(listen net.IP) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:     pkix.Name{CommonName: Server},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:    []string{"localhost", "kubernetes.default.svc"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		DNSNames:    []string{"localhost", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, serviceAddress(), listen},
 	}
 }
 

@@ -13,14 +13,16 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
+var loopback = net.IPv4(127, 0, 0, 1)
+
 func TestEnsureKeepsWhatIsThere(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
-	first, err := Ensure(dir, time.Now())
+	first, err := Ensure(dir, loopback, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := read(t, first.Cert(CA))
-	second, err := Ensure(dir, time.Now())
+	second, err := Ensure(dir, loopback, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ func TestEnsureStartsOverAfterHalfAWrite(t *testing.T) {
 	if err := os.MkdirAll(dir+".tmp/old", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Ensure(dir, time.Now())
+	s, err := Ensure(dir, loopback, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +47,77 @@ func TestEnsureStartsOverAfterHalfAWrite(t *testing.T) {
 	read(t, s.PublicKey(ServiceAccount))
 }
 
+func TestServing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pki")
+	for _, tt := range []struct {
+		reason  string
+		listen  net.IP
+		renewed bool
+	}{
+		{"the first start issues it", loopback, true},
+		{"the second start on the same address keeps it", loopback, false},
+		{"another address needs another certificate", net.IPv4(192, 0, 2, 1), true},
+		{"which covers the loopback interface too, so going back keeps it", loopback, false},
+	} {
+		before, _ := os.ReadFile(Store{dir}.Cert(Server))
+		s, err := Ensure(dir, tt.listen, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if renewed := string(before) != string(read(t, s.Cert(Server))); renewed != tt.renewed {
+			t.Errorf("%s: renewed is %t", tt.reason, renewed)
+		}
+		cert, err := s.read(Server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ca, err := s.authority()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range []string{tt.listen.String(), "127.0.0.1", "10.0.0.1", "localhost", "kubernetes.default.svc"} {
+			if err := cert.VerifyHostname(host); err != nil {
+				t.Errorf("%s: %v", tt.reason, err)
+			}
+		}
+		if err := cert.CheckSignatureFrom(ca.cert); err != nil {
+			t.Errorf("%s: %v", tt.reason, err)
+		}
+		if _, err := tls.LoadX509KeyPair(s.Cert(Server), s.Key(Server)); err != nil {
+			t.Errorf("%s: %v", tt.reason, err)
+		}
+	}
+}
+
+func TestEnsureKubelet(t *testing.T) {
+	s, err := Ensure(filepath.Join(t.TempDir(), "pki"), loopback, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := s.EnsureKubelet("node1", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := string(read(t, s.Cert(name)))
+	cert, err := s.read(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cert.Subject.String(); got != "CN=system:node:node1,O=system:nodes" {
+		t.Errorf("the Node authorizer does not know %s", got)
+	}
+	if _, err := s.EnsureKubelet("node1", time.Now()); err != nil || string(read(t, s.Cert(name))) != before {
+		t.Errorf("the second call issued another certificate, or failed: %v", err)
+	}
+	if _, err := s.Kubeconfig(name, "https://192.0.2.1:443"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestHandshake connects with a kubeconfig's credentials to a server that uses
 // the server's certificate: the way the API server and its clients meet.
 func TestHandshake(t *testing.T) {
-	s, err := Ensure(filepath.Join(t.TempDir(), "pki"), time.Now())
+	s, err := Ensure(filepath.Join(t.TempDir(), "pki"), loopback, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,8 @@ import (
 // shortened ones. Without these options everything works, with more memory.
 //
 // further are the kinds of further objects that operators keep (see
-// [ObjectKeeper]): of these, too, the cache then holds those that were made here.
+// [ObjectKeeper]): of these, too, the cache then holds those that were made here, and of
+// those of more than 4 KiB a digest in place of what they hold.
 func CacheOptions(further ...client.Object) cache.Options {
 	ours := labels.NewSelector()
 	if exists, err := labels.NewRequirement(commonv1.OperatorNameLabel, selection.Exists, nil); err == nil {
@@ -35,7 +36,7 @@ func CacheOptions(further ...client.Object) cache.Options {
 	}
 	byObject := map[client.Object]cache.ByObject{
 		&corev1.Pod{}:     {Label: ours, Transform: newShortener().pod},
-		&corev1.Service{}: {Label: ours, Transform: cache.TransformStripManagedFields()},
+		&corev1.Service{}: {Label: ours, Transform: shortService},
 	}
 	seen := map[any]bool{}
 	for _, o := range further {
@@ -47,7 +48,7 @@ func CacheOptions(further ...client.Object) cache.Options {
 			continue // Two operators may keep objects of one kind.
 		}
 		seen[kind] = true
-		byObject[o] = cache.ByObject{Label: ours, Transform: cache.TransformStripManagedFields()}
+		byObject[o] = cache.ByObject{Label: ours, Transform: withoutPayload()}
 	}
 	return cache.Options{DefaultTransform: keepStatusManagers, ByObject: byObject}
 }
@@ -71,7 +72,7 @@ func (s *shortener) pod(o any) (any, error) {
 	}
 	pod.ManagedFields = report(pod)
 	pod.Namespace = s.word(pod.Namespace)
-	pod.Labels, pod.Annotations = s.dictionary(pod.Labels), s.dictionary(pod.Annotations)
+	pod.Labels, pod.Annotations = s.dictionary(bounded(pod.Labels)), s.dictionary(bounded(pod.Annotations))
 	for i := range pod.OwnerReferences {
 		r := &pod.OwnerReferences[i]
 		r.APIVersion, r.Kind, r.Name, r.UID = s.word(r.APIVersion), s.word(r.Kind), s.word(r.Name), types.UID(s.word(string(r.UID)))
@@ -97,6 +98,15 @@ func (s *shortener) pod(o any) (any, error) {
 		c.Reason, c.Message = s.word(c.Reason), s.word(c.Message)
 	}
 	return pod, nil
+}
+
+// shortService is a cache.TransformFunc that drops of services what the library does not look at.
+func shortService(o any) (any, error) {
+	if service, ok := o.(*corev1.Service); ok {
+		service.ManagedFields = nil
+		service.Labels, service.Annotations = bounded(service.Labels), bounded(service.Annotations)
+	}
+	return o, nil
 }
 
 // sidecars keeps of the specification of a pod's native sidecars what tells them apart:

@@ -48,7 +48,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	}
 	out := make([]plan.Object, 0, len(wanted)+len(found))
 	for _, w := range wanted {
-		o, err := c.compare(in, w, found)
+		o, err := c.compare(ctx, job, in, w, found)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +103,9 @@ func isNil(o client.Object) bool {
 }
 
 // compare sets one object that the author wants beside the one that is there.
-func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found map[childName]client.Object) (plan.Object, error) {
+func (c *JobController[J]) compare(
+	ctx context.Context, job J, in *plan.Input, wanted client.Object, found map[childName]client.Object,
+) (plan.Object, error) {
 	o, f, err := c.match(in, wanted, found)
 	if err != nil {
 		return o, reconcile.TerminalError(fmt.Errorf("Objects() of %s wants an object of no known kind: %w", in.Kind.Name, err))
@@ -112,16 +114,7 @@ func (c *JobController[J]) compare(in *plan.Input, wanted client.Object, found m
 		return o, nil
 	}
 	wanted, _ = unmarked(wanted)
-	w, err := content(wanted)
-	if err != nil {
-		return o, err
-	}
-	have, err := content(f)
-	if err != nil {
-		return o, err
-	}
-	o.Patch = plan.Difference(w, have)
-	return o, nil
+	return o, c.compareContent(ctx, job, &o, wanted, f)
 }
 
 // match makes a wanted object the job's, and finds the one that is there, or nil. It
@@ -193,6 +186,11 @@ func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Inp
 		seen, err := c.set.cache.listObjects(ctx, job, gvk)
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the %s objects of %s %s/%s: %w", gvk.Kind, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+		}
+		if c.set.gang != nil && slices.Contains(c.set.gang.kinds, gvk) {
+			if seen, err = c.whole(ctx, job, gvk, seen); err != nil {
+				return nil, err
+			}
 		}
 		shown := len(seen)
 		seen = withOwnWrites(c.set.memory, job, gvk.Kind, seen, in.Now)

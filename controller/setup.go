@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/lru"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,6 +60,8 @@ type settings[J client.Object] struct {
 	statusAt, policyAt []int
 	// objectKinds are those of the further objects that the author keeps.
 	objectKinds []schema.GroupVersionKind
+	// asWanted has the last comparisons of large further objects that found nothing to change.
+	asWanted *lru.Cache
 	// gang schedules the pods of a job together; nil if nobody does.
 	gang *gangs
 	// limiter knows how long a job waits after an error.
@@ -260,7 +263,7 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return err
 	}
 	s := &settings[J]{
-		gvk: gvk, kind: kind, parts: c.Controller.Parts, memory: newMemory[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
+		gvk: gvk, kind: kind, parts: c.Controller.Parts, memory: newMemory[J](), asWanted: lru.New(maxComparisons), rivals: newRivals(kind.OperatorName), jobs: c.Client,
 		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: c.Client, status: s.statusOf, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}

@@ -412,12 +412,13 @@ func (m *monitor) looked(p *process, l *look) {
 	// One read proves that the job is the one observed; each name that is taken
 	// costs another. In a long create it is proven again before each batch, and when the
 	// proof is a second old. Of a job that another operator ran until now, the objects are read;
-	// and what makes sure that pods are gone, for which a whole job restarts, costs a few.
+	// and what makes sure that pods are gone, for which a whole job restarts, costs a few. Each large
+	// object may be read once to see what it says.
 	again := int(m.w.now.Sub(l.began) / time.Second)
 	for left := l.creates - batches()[0]; left > 0; again++ {
 		left -= batches()[min(again+1, len(batches())-1)]
 	}
-	most := 1 + l.writes + again + min(l.podReads, plan.OneTrip)
+	most := 1 + l.writes + again + min(l.podReads, plan.OneTrip) + len(l.outlines)
 	if m.takenOver[l.key] {
 		most += len(m.w.lenses)
 	}

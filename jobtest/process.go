@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // Errors of the API server are tried again after this time, doubled each time up
@@ -92,6 +94,14 @@ type look struct {
 	reads, writes, statusWrites int
 	// podReads are the reads of pods before the first write.
 	podReads int
+	// outlines are the objects that were read since the cache has an outline of them only.
+	outlines map[childKey]bool
+}
+
+// childKey is the name of an object of a kind.
+type childKey struct {
+	kind string
+	key  types.NamespacedName
 }
 
 // process is one process of the operator, from its start to its crash. Several
@@ -247,6 +257,9 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 			if op.table == w.kubelet.pods && l.writes == 0 {
 				l.podReads++
 			}
+			if p.hasOutline(op) {
+				l.outlines[childKey{op.table.gvk.Kind, op.key}] = true
+			}
 		}
 		w.count(l.key, op)
 	}
@@ -262,6 +275,17 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 	w.actor = was
 	w.monitor.answered(op, err)
 	return reply, err
+}
+
+// hasOutline reports whether the cache holds of an object the digest in place of what it says.
+func (p *process) hasOutline(op call) bool {
+	for _, v := range p.views {
+		if v.table == op.table {
+			o := v.objects[op.key]
+			return o != nil && o.GetAnnotations()[commonv1.LabelPrefix+"content-digest"] != ""
+		}
+	}
+	return false
 }
 
 // answer has the server do a call, unless it refuses calls like it.
@@ -406,7 +430,7 @@ func (p *process) wake(t *table, o client.Object) {
 func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false
-	p.look = &look{key: key, began: w.now}
+	p.look = &look{key: key, began: w.now, outlines: map[childKey]bool{}}
 	w.looks++
 	result, err := p.recovered(ctx, key)
 	l := p.look

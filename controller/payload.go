@@ -1,0 +1,217 @@
+package controller
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/plan"
+)
+
+// Whoever may create an object may give it the operator's label, so what the cache holds of
+// objects must be small whatever they hold. Of a large object it holds a digest, which is enough
+// to see that nothing has changed since the object itself was compared with what is wanted.
+
+const (
+	// maxWhole is how many bytes an owned object has at most that the cache holds whole. The
+	// autoscaler, the account, the role and the binding of a job are smaller, and so is the
+	// ConfigMap of an MPIJob of some 100 Workers.
+	maxWhole = 4 << 10
+	// maxMetadata is how many bytes the labels or annotations of a pod or service have at most
+	// that the cache holds.
+	maxMetadata = 4 << 10
+	// digestAnnotation has the digest of an object that the cache does not hold whole. It is
+	// set in the cache only; whatever an object itself has under this name is overwritten.
+	digestAnnotation = commonv1.LabelPrefix + "content-digest"
+)
+
+// ownLabels are the labels that say what an object is to a job.
+var ownLabels = []string{
+	commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel, commonv1.JobRoleLabel,
+}
+
+// withoutPayload returns a cache.TransformFunc for owned objects: small ones lose their managed
+// fields, large ones all but what tells whose they are.
+func withoutPayload() toolscache.TransformFunc {
+	return func(in any) (any, error) {
+		o, ok := in.(client.Object)
+		if !ok {
+			return in, nil // a tombstone
+		}
+		o.SetManagedFields(nil)
+		if size(o) <= maxWhole {
+			if annotations := o.GetAnnotations(); annotations[digestAnnotation] != "" {
+				delete(annotations, digestAnnotation)
+				o.SetAnnotations(annotations)
+			}
+			return o, nil
+		}
+		digest, err := digestOf(o)
+		if err != nil {
+			return nil, err
+		}
+		return outline(o, digest), nil
+	}
+}
+
+// size is how many bytes an object takes on the wire, more or less.
+func size(o client.Object) int {
+	if sized, ok := o.(interface{ Size() int }); ok {
+		return sized.Size()
+	}
+	data, err := json.Marshal(o)
+	if err != nil {
+		return maxWhole + 1
+	}
+	return len(data)
+}
+
+// digestOf is the digest of what an object says. Its status and what the API server counts are
+// no part of it.
+func digestOf(o client.Object) (string, error) {
+	m, err := content(o)
+	if err != nil {
+		return "", err
+	}
+	return digestOfContent(m)
+}
+
+func digestOfContent(content map[string]any) (string, error) {
+	data, err := json.Marshal(content) // keys are sorted
+	if err != nil {
+		return "", fmt.Errorf("cannot encode an object: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// outline is an object without its payload.
+func outline(o client.Object, digest string) client.Object {
+	var out client.Object
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		empty := &unstructured.Unstructured{}
+		empty.SetGroupVersionKind(u.GroupVersionKind())
+		out = empty
+	} else if empty, ok := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object); ok {
+		empty.GetObjectKind().SetGroupVersionKind(o.GetObjectKind().GroupVersionKind())
+		out = empty
+	}
+	out.SetNamespace(o.GetNamespace())
+	out.SetName(o.GetName())
+	out.SetUID(o.GetUID())
+	out.SetResourceVersion(o.GetResourceVersion())
+	out.SetGeneration(o.GetGeneration())
+	out.SetCreationTimestamp(o.GetCreationTimestamp())
+	out.SetDeletionTimestamp(o.GetDeletionTimestamp())
+	if owner := metav1.GetControllerOf(o); owner != nil {
+		out.SetOwnerReferences([]metav1.OwnerReference{*owner})
+	}
+	out.SetLabels(pick(o.GetLabels(), ownLabels))
+	out.SetAnnotations(map[string]string{digestAnnotation: digest})
+	return out
+}
+
+// pick returns the entries of a map with one of the keys.
+func pick(m map[string]string, keys []string) map[string]string {
+	out := map[string]string{}
+	for _, key := range keys {
+		if value, ok := m[key]; ok {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// bounded returns a map of labels or annotations, or what says whose the object is if it is
+// large.
+func bounded(m map[string]string) map[string]string {
+	n := 0
+	for key, value := range m {
+		if n += len(key) + len(value); n > maxMetadata {
+			return pick(m, ownLabels)
+		}
+	}
+	return m
+}
+
+// maxComparisons is how many comparisons are remembered: one for each large object of a job.
+const maxComparisons = 1 << 16
+
+// comparison is one that found nothing to change: the digests of what was wanted and of what
+// was found.
+type comparison struct{ wanted, found string }
+
+// compareContent sets what the author wants an object to say beside what it says. Of a large
+// object the cache has the digest only: it is read from the API server when that, or what is
+// wanted, has changed since both were compared.
+func (c *JobController[J]) compareContent(ctx context.Context, job J, o *plan.Object, wanted, found client.Object) error {
+	w, err := content(wanted)
+	if err != nil {
+		return err
+	}
+	digest := found.GetAnnotations()[digestAnnotation]
+	if digest == "" && size(found) <= maxWhole {
+		have, err := content(found)
+		o.Patch = plan.Difference(w, have)
+		return err
+	}
+	asked, err := digestOfContent(w)
+	if err != nil {
+		return err
+	}
+	if digest != "" {
+		if _, same := c.set.asWanted.Get(comparison{asked, digest}); same {
+			return nil
+		}
+		live, err := c.ownLive(ctx, job, wanted.GetObjectKind().GroupVersionKind(), o.Name)
+		if err != nil {
+			return fmt.Errorf("cannot read %s %s/%s: %w", o.Kind, job.GetNamespace(), o.Name, err)
+		}
+		if live == nil || live.GetUID() != o.UID {
+			return nil // The cache will show what became of it.
+		}
+		o.Version, found = live.GetResourceVersion(), live
+	}
+	have, err := content(found)
+	if err != nil {
+		return err
+	}
+	if o.Patch = plan.Difference(w, have); o.Patch != nil {
+		return nil
+	}
+	if digest, err = digestOfContent(have); err != nil {
+		return err
+	}
+	c.set.asWanted.Add(comparison{asked, digest}, struct{}{})
+	return nil
+}
+
+// whole reads those large objects from the API server whose content the library needs: what a
+// gang scheduler says of a group.
+func (c *JobController[J]) whole(ctx context.Context, job J, gvk schema.GroupVersionKind, seen []client.Object) ([]client.Object, error) {
+	out := make([]client.Object, 0, len(seen))
+	for _, o := range seen {
+		if o.GetAnnotations()[digestAnnotation] == "" {
+			out = append(out, o)
+			continue
+		}
+		live, err := c.ownLive(ctx, job, gvk, o.GetName())
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s %s/%s: %w", gvk.Kind, job.GetNamespace(), o.GetName(), err)
+		}
+		if live != nil {
+			out = append(out, live)
+		}
+	}
+	return out, nil
+}

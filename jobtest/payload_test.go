@@ -1,0 +1,122 @@
+package jobtest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// TestLargeObjects: the caches hold of a large object of a job a digest only. It is as wanted all the same,
+// and is read only after it was changed: by others, or by the operator itself if its cache was
+// faster than its next pass. What others add to it stays.
+func TestLargeObjects(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 100<<10)
+	author := careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "j-config"}, Data: map[string]string{"file": large}}}
+	w := storyOf(t, &author, Options{Fate: func(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }})
+	if err := w.Client().Create(t.Context(), newJob("j", 2)); err != nil {
+		t.Fatal(err)
+	}
+	key := func(name string) client.ObjectKey { return client.ObjectKey{Namespace: jobKey.Namespace, Name: name} }
+	edit := func(change func(*corev1.ConfigMap)) func(context.Context, client.Client) error {
+		return func(ctx context.Context, c client.Client) error {
+			config := &corev1.ConfigMap{}
+			if err := c.Get(ctx, key(author.object.Name), config); err != nil {
+				return err
+			}
+			change(config)
+			return c.Update(ctx, config)
+		}
+	}
+	reads := func() int { return w.served[key("j")]["read configmap"] }
+	for _, step := range []struct {
+		reason string
+		do     func(context.Context, client.Client) error
+		want   map[string]string
+		reads  int
+	}{
+		{reason: "a new object is compared at most once", want: map[string]string{"file": large}, reads: 1},
+		{
+			reason: "what others change is changed back; it is read before, and perhaps after",
+			do:     edit(func(c *corev1.ConfigMap) { c.Data["file"] = large + "y" }), want: map[string]string{"file": large}, reads: 2,
+		},
+		{
+			reason: "what others add stays, and is read once", do: edit(func(c *corev1.ConfigMap) { c.Data["more"] = "m" }),
+			want: map[string]string{"file": large, "more": "m"}, reads: 1,
+		},
+		{
+			reason: "a pass without a change of the object reads nothing", want: map[string]string{"file": large, "more": "m"},
+			do: func(ctx context.Context, c client.Client) error {
+				job := read(t, w, "j")
+				job.Annotations = map[string]string{"someone": "passes by"}
+				return c.Update(ctx, job)
+			},
+		},
+	} {
+		before := reads()
+		if step.do != nil {
+			if err := step.do(t.Context(), w.Client()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(t, w, 10*time.Minute)
+		config := &corev1.ConfigMap{}
+		if err := w.Client().Get(t.Context(), key(author.object.Name), config); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, config.Data); diff != "" {
+			t.Errorf("%s (-want +got):\n%.300s", step.reason, diff)
+		}
+		if n := reads() - before; n > step.reads {
+			t.Errorf("%s: it was read %d times, want at most %d:\n%.3000s", step.reason, n, step.reads, w.Transcript())
+		}
+	}
+}
+
+// TestRandomLargeObjects: whatever goes wrong, a large object that others change ends as it is wanted.
+func TestRandomLargeObjects(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 10<<10)
+	Search(t, 150, func(chance *Chance) error {
+		author := careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "j-config"}, Data: map[string]string{"file": large}}}
+		w, err := NewWorld(&author, testScheme, Options{Chance: chance, Fate: func(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }})
+		if err != nil {
+			return err
+		}
+		if err := w.Client().Create(t.Context(), newJob("j", 2)); err != nil {
+			return err
+		}
+		key := client.ObjectKey{Namespace: jobKey.Namespace, Name: author.object.Name}
+		for range chance.Pick(4) {
+			w.At(time.Duration(chance.Pick(20_000))*time.Millisecond, "changes the object", func(ctx context.Context, c client.Client) error {
+				config := &corev1.ConfigMap{}
+				if err := c.Get(ctx, key, config); err != nil {
+					return client.IgnoreNotFound(err)
+				}
+				if chance.Percent(20) {
+					return c.Delete(ctx, config)
+				}
+				config.Data = map[string]string{"file": []string{"small", large + "y"}[chance.Pick(2)]}
+				return c.Update(ctx, config)
+			})
+		}
+		if err := w.RunFor(t.Context(), time.Hour); err != nil {
+			return err
+		}
+		config := &corev1.ConfigMap{}
+		if err := w.Client().Get(t.Context(), key, config); err != nil {
+			return err
+		}
+		if config.Data["file"] != large {
+			return fmt.Errorf("the object is not as wanted: %.80q", config.Data["file"])
+		}
+		return nil
+	})
+}

@@ -36,8 +36,10 @@ const (
 )
 
 // ownLabels are the labels that say what an object is to a job.
-var ownLabels = []string{
-	commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel, commonv1.JobRoleLabel,
+func ownLabels() []string {
+	return []string{
+		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel, commonv1.JobRoleLabel,
+	}
 }
 
 // withoutPayload returns a cache.TransformFunc for owned objects: small ones lose their managed
@@ -102,7 +104,7 @@ func outline(o client.Object, digest string) client.Object {
 		empty := &unstructured.Unstructured{}
 		empty.SetGroupVersionKind(u.GroupVersionKind())
 		out = empty
-	} else if empty, ok := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object); ok {
+	} else if empty, ok := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem())); ok {
 		empty.GetObjectKind().SetGroupVersionKind(o.GetObjectKind().GroupVersionKind())
 		out = empty
 	}
@@ -116,7 +118,7 @@ func outline(o client.Object, digest string) client.Object {
 	if owner := metav1.GetControllerOf(o); owner != nil {
 		out.SetOwnerReferences([]metav1.OwnerReference{*owner})
 	}
-	out.SetLabels(pick(o.GetLabels(), ownLabels))
+	out.SetLabels(pick(o.GetLabels(), ownLabels()))
 	out.SetAnnotations(map[string]string{digestAnnotation: digest})
 	return out
 }
@@ -138,7 +140,7 @@ func bounded(m map[string]string) map[string]string {
 	n := 0
 	for key, value := range m {
 		if n += len(key) + len(value); n > maxMetadata {
-			return pick(m, ownLabels)
+			return pick(m, ownLabels())
 		}
 	}
 	return m

@@ -135,7 +135,7 @@ func TestDigest(t *testing.T) {
 			u.Object["status"] = map[string]any{"replicas": int64(3)}
 		}, true},
 		"Version":    {"nor is the version", func(u *unstructured.Unstructured) { u.SetResourceVersion("8") }, true},
-		"Content":    {"what it says is", func(u *unstructured.Unstructured) { u.Object["spec"].(map[string]any)["k2"] = "y" }, false}, //nolint:forcetypeassert // made above
+		"Content":    {"what it says is", func(u *unstructured.Unstructured) { u.Object["spec"].(map[string]any)["k2"] = "y" }, false},
 		"Label":      {"and so are labels", func(u *unstructured.Unstructured) { u.SetLabels(map[string]string{"a": "b"}) }, false},
 		"Annotation": {"and annotations", func(u *unstructured.Unstructured) { u.SetAnnotations(map[string]string{"a": "b"}) }, false},
 	} {

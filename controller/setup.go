@@ -263,7 +263,8 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return err
 	}
 	s := &settings[J]{
-		gvk: gvk, kind: kind, parts: c.Controller.Parts, memory: newMemory[J](), asWanted: lru.New(maxComparisons), rivals: newRivals(kind.OperatorName), jobs: c.Client,
+		gvk: gvk, kind: kind, parts: c.Controller.Parts, memory: newMemory[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
+		asWanted: lru.New(maxComparisons),
 		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: c.Client, status: s.statusOf, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}

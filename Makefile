@@ -98,7 +98,7 @@ sim: ## Try RUNS (100000) simulated lives of jobs at random, and every pair of f
 .PHONY: mutate
 mutate: ## Change plan in 1,500 small ways and see whether its tests notice; SAMPLE=100 SEED=1 tries some, FILES='^tally' those of files
 	@go run ./hack/mutate -ignore hack/mutate/plan-ignored.txt $(if $(SAMPLE),-sample $(SAMPLE)) $(if $(SEED),-seed $(SEED)) \
-		$(if $(FILES),-files '$(FILES)') plan -rapid.checks=30 -rapid.seed=1 -rapid.shrinktime=1ms -rapid.nofailfile
+		$(if $(FILES),-files '$(FILES)') internal/plan -rapid.checks=30 -rapid.seed=1 -rapid.shrinktime=1ms -rapid.nofailfile
 
 # SCALE=1 is what the performance budget speaks of, and takes half an hour; see docs/performance.md.
 SCALE ?= 0.2

@@ -7,21 +7,22 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit"
 )
 
 // ObjectKinds is what the controller of such a kind returns from its method of the
 // same name.
-func ObjectKinds() []client.Object { return []client.Object{&autoscalingv2.HorizontalPodAutoscaler{}} }
+func ObjectKinds() []jobkit.Object { return []jobkit.Object{&autoscalingv2.HorizontalPodAutoscaler{}} }
 
 // Objects returns the autoscaler of a job, which has the job's name, or nothing if
 // metrics is nil. Call it from the method Objects of a controller as long as the job
 // has not finished: a job that is over is not to be scaled.
-func Objects(kind schema.GroupVersionKind, job string, least, most *int32, metrics []autoscalingv2.MetricSpec) []client.Object {
+func Objects(kind schema.GroupVersionKind, job string, least, most *int32, metrics []autoscalingv2.MetricSpec) []jobkit.Object {
 	if metrics == nil || most == nil {
 		return nil
 	}
-	return []client.Object{&autoscalingv2.HorizontalPodAutoscaler{
+	return []jobkit.Object{&autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: job},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{

@@ -7,15 +7,15 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/autoscale"
 )
 
 func TestObjects(t *testing.T) {
 	metrics := []autoscalingv2.MetricSpec{{Type: autoscalingv2.PodsMetricSourceType}}
-	hpa := func(least *int32, metrics []autoscalingv2.MetricSpec) []client.Object {
-		return []client.Object{&autoscalingv2.HorizontalPodAutoscaler{
+	hpa := func(least *int32, metrics []autoscalingv2.MetricSpec) []jobkit.Object {
+		return []jobkit.Object{&autoscalingv2.HorizontalPodAutoscaler{
 			ObjectMeta: metav1.ObjectMeta{Name: "train"},
 			Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 				ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "group/v1", Kind: "Job", Name: "train"},
@@ -27,7 +27,7 @@ func TestObjects(t *testing.T) {
 		reason      string
 		least, most *int32
 		metrics     []autoscalingv2.MetricSpec
-		want        []client.Object
+		want        []jobkit.Object
 	}{
 		"Metrics":   {reason: "the autoscaler has the job's name, limits and metrics", least: new(int32(2)), most: new(int32(4)), metrics: metrics, want: hpa(new(int32(2)), metrics)},
 		"Empty":     {reason: "an empty list, which is not nil, leaves the metrics to Kubernetes", most: new(int32(4)), metrics: metrics[:0], want: hpa(nil, metrics[:0])},

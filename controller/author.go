@@ -9,8 +9,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // A panic in the author's code stalls the job that causes it, which says so in a
@@ -35,8 +36,8 @@ func panicked(ctx context.Context, method string, p any) error {
 }
 
 // partsOf has the author say which parts a job has, or says what is wrong with that.
-func (c *JobController[J]) partsOf(ctx context.Context, job J) (Parts, string) {
-	var parts Parts
+func (c *JobController[J]) partsOf(ctx context.Context, job J) (jobkit.JobParts, string) {
+	var parts jobkit.JobParts
 	var asked plan.Input
 	c.ask(ctx, &asked, "Parts", func() { parts = c.Controller.Parts(job) })
 	switch {
@@ -81,24 +82,24 @@ func (c *JobController[J]) askAboutJob(ctx context.Context, job J, in *plan.Inpu
 }
 
 // judge asks the author's own verdict, if there is one.
-func (c *JobController[J]) judge(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) *plan.Verdict {
+func (c *JobController[J]) judge(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) *jobkit.Outcome {
 	if c.set.judge == nil {
 		return nil
 	}
-	var verdict *plan.Verdict
-	c.ask(ctx, in, "Judge", func() { verdict = c.set.judge.Judge(job, tally) })
+	var verdict *jobkit.Outcome
+	c.ask(ctx, in, "EvaluateStatus", func() { verdict = c.set.judge.EvaluateStatus(job, &tally.Tally) })
 	return verdict
 }
 
 // wantedObjects asks the author for the further objects of a job.
-func (c *JobController[J]) wantedObjects(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) []client.Object {
-	var wanted []client.Object
-	c.ask(ctx, in, "Objects", func() { wanted = c.set.keeper.Objects(job, tally) })
+func (c *JobController[J]) wantedObjects(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) []jobkit.Object {
+	var wanted []jobkit.Object
+	c.ask(ctx, in, "Objects", func() { wanted = c.set.keeper.Objects(job, &tally.Tally) })
 	return wanted
 }
 
 // setClusterSpec has the author complete the template of a pod.
-func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r Replica, template *corev1.PodTemplateSpec) (err error) {
+func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r jobkit.Replica, template *corev1.PodTemplateSpec) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(ctx, "SetClusterSpec", p)

@@ -10,13 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // fragile is a TestJob operator one of whose methods panics.
@@ -32,17 +30,17 @@ func (f *fragile) at(method string) {
 	}
 }
 
-func (f *fragile) Rules(job *testv1.TestJob) plan.Rules {
+func (f *fragile) Rules(job *testv1.TestJob) jobkit.Rules {
 	f.at("Rules")
 	return f.Controller.Rules(job)
 }
 
-func (f *fragile) Parts(job *testv1.TestJob) controller.Parts {
+func (f *fragile) Parts(job *testv1.TestJob) jobkit.JobParts {
 	f.at("Parts")
 	return f.Controller.Parts(job)
 }
 
-func (f *fragile) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+func (f *fragile) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	f.at("SetClusterSpec")
 	return f.Controller.SetClusterSpec(job, r, template)
 }
@@ -51,16 +49,22 @@ func (f *fragile) Default(*testv1.TestJob) { f.at("Default") }
 
 func (f *fragile) Validate(*testv1.TestJob) field.ErrorList { f.at("Validate"); return nil }
 
-func (f *fragile) Warn(*testv1.TestJob) []plan.Event { f.at("Warn"); return nil }
+func (f *fragile) Warn(*testv1.TestJob) []jobkit.Event { f.at("Warn"); return nil }
 
-func (f *fragile) Judge(*testv1.TestJob, *plan.Tally) *plan.Verdict { f.at("Judge"); return nil }
+func (f *fragile) EvaluateStatus(*testv1.TestJob, *jobkit.Tally) *jobkit.Outcome {
+	f.at("EvaluateStatus")
+	return nil
+}
 
-func (f *fragile) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
+func (f *fragile) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
 
-func (f *fragile) Objects(*testv1.TestJob, *plan.Tally) []client.Object { f.at("Objects"); return nil }
+func (f *fragile) Objects(*testv1.TestJob, *jobkit.Tally) []jobkit.Object {
+	f.at("Objects")
+	return nil
+}
 
 func TestPanicsOfTheAuthor(t *testing.T) {
-	for _, method := range []string{"Rules", "SetClusterSpec", "Default", "Validate", "Warn", "Judge", "Objects"} {
+	for _, method := range []string{"Rules", "SetClusterSpec", "Default", "Validate", "Warn", "EvaluateStatus", "Objects"} {
 		t.Run(method, func(t *testing.T) {
 			author := &fragile{method: method}
 			b := newBench(t, author, testJob(1))
@@ -160,8 +164,8 @@ func TestPanicInParts(t *testing.T) {
 // TestNoParts: a status that is not there, or not where set-up found it, is an error
 // that says so.
 func TestNoParts(t *testing.T) {
-	var parts func(*testv1.TestJob) controller.Parts
-	author := parted{parts: func(job *testv1.TestJob) controller.Parts {
+	var parts func(*testv1.TestJob) jobkit.JobParts
+	author := parted{parts: func(job *testv1.TestJob) jobkit.JobParts {
 		if parts != nil {
 			return parts(job)
 		}
@@ -172,7 +176,7 @@ func TestNoParts(t *testing.T) {
 		"Status":    "TestJobOperatorError: TestJob ns/job cannot go on: the operator's Parts() returned no Status: this is a bug of the operator, please report it",
 		"RunPolicy": "TestJobOperatorError: TestJob ns/job cannot go on: the operator's Parts() returned no RunPolicy: this is a bug of the operator, please report it",
 	} {
-		parts = func(job *testv1.TestJob) controller.Parts {
+		parts = func(job *testv1.TestJob) jobkit.JobParts {
 			p := testjob.Controller{}.Parts(job)
 			if name == "Status" {
 				p.Status = nil
@@ -196,7 +200,7 @@ type writing struct {
 	preset func(*testv1.TestJob)
 }
 
-func (w writing) SetClusterSpec(_ *testv1.TestJob, _ controller.Replica, template *corev1.PodTemplateSpec) error {
+func (w writing) SetClusterSpec(_ *testv1.TestJob, _ jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	if w.change != nil {
 		w.change(template)
 	}
@@ -345,19 +349,19 @@ func TestMistakenObjects(t *testing.T) {
 	var none *corev1.ConfigMap
 	cases := map[string]struct {
 		reason  string
-		objects []client.Object
+		objects []jobkit.Object
 		want    string
 	}{
-		"NoName":    {reason: "one that the server names is created at each look", objects: []client.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a-"}}}, want: `wants a ConfigMap without a name, which would be created again and again: name it after the job`},
-		"Nil":       {reason: "nil is no object", objects: []client.Object{none}, want: `wants an object that is nil: leave it out`},
-		"OtherKind": {reason: "an object of another kind is never seen", objects: []client.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Secret "s" of v1, but ObjectKinds() does not name that kind: add it there`},
-		"Service":   {reason: "nor is a service", objects: []client.Object{&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind: add it there`},
-		"Unknown":   {reason: "the scheme must know it", objects: []client.Object{&appsv1.Deployment{}}, want: `wants a *v1.Deployment, which the scheme does not know: call its AddToScheme`},
-		"Twice":     {reason: "the second would be created at each look", objects: []client.Object{named("a"), named("b"), named("a")}, want: `wants the ConfigMap "a" twice: leave one out, or give it another name`},
+		"NoName":    {reason: "one that the server names is created at each look", objects: []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a-"}}}, want: `wants a ConfigMap without a name, which would be created again and again: name it after the job`},
+		"Nil":       {reason: "nil is no object", objects: []jobkit.Object{none}, want: `wants an object that is nil: leave it out`},
+		"OtherKind": {reason: "an object of another kind is never seen", objects: []jobkit.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Secret "s" of v1, but ObjectKinds() does not name that kind: add it there`},
+		"Service":   {reason: "nor is a service", objects: []jobkit.Object{&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind: add it there`},
+		"Unknown":   {reason: "the scheme must know it", objects: []jobkit.Object{&appsv1.Deployment{}}, want: `wants a *v1.Deployment, which the scheme does not know: call its AddToScheme`},
+		"Twice":     {reason: "the second would be created at each look", objects: []jobkit.Object{named("a"), named("b"), named("a")}, want: `wants the ConfigMap "a" twice: leave one out, or give it another name`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			author := &collector{kinds: []client.Object{&corev1.ConfigMap{}}, objects: tc.objects}
+			author := &collector{kinds: []jobkit.Object{&corev1.ConfigMap{}}, objects: tc.objects}
 			b := newBench(t, author, testJob(1))
 			writes, result, err := b.reconcile()
 			if diff := cmp.Diff([]string{"write status of testjob job"}, writes); diff != "" || err != nil || result.RequeueAfter == 0 {
@@ -367,7 +371,7 @@ func TestMistakenObjects(t *testing.T) {
 			if diff := cmp.Diff(want, b.conditions()); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			author.objects = []client.Object{named("a")}
+			author.objects = []jobkit.Object{named("a")}
 			mustReconcile(t, b)
 			mustReconcile(t, b)
 			if diff := cmp.Diff(want[:1], b.conditions()); diff != "" {

@@ -25,11 +25,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/fakeapi"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // deletedJobs is how many jobs the metrics count as deleted.
@@ -95,14 +95,14 @@ func TestOneControllerOfAKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	metrics := prometheus.NewRegistry()
-	setUp := func(author controller.ControllerInterface[*testv1.TestJob]) string {
+	setUp := func(author jobkit.ControllerInterface[*testv1.TestJob]) string {
 		err := (&controller.JobController[*testv1.TestJob]{Controller: author, Metrics: metrics}).SetupWithManager(mgr)
 		return fmt.Sprint(err)
 	}
 	// The name of a controller can be given once in a process, and tests may be run again (-count).
 	run := fmt.Sprint("-", time.Now().UnixNano())
 	named := func(name string) mistaken {
-		return mistaken{change: func(k *plan.Kind) { k.OperatorName = name + run }}
+		return mistaken{change: func(k *jobkit.Kind) { k.OperatorName = name + run }}
 	}
 	const twice = "the kind TestJob.kubeflow.org has a JobController in this process already, and two would undo what the other does: set up one for each kind"
 	if got := setUp(named("one-controller-of-a-kind")); got != "<nil>" {

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // notFromUser is what a job says of an object that is not valid because of the
@@ -105,11 +105,11 @@ func (c *JobController[J]) asWritten(ctx context.Context, job J, in *plan.Input)
 	if broken != "" {
 		return nil, false, errors.New(broken)
 	}
-	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
+	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.ReplicaSpecs)
 	out := *in
 	out.RunPolicy, out.Replicas = *parts.RunPolicy, make(map[commonv1.ReplicaType]*commonv1.ReplicaSpec, len(in.Replicas))
 	for t := range in.Replicas {
-		if out.Replicas[t] = parts.Replicas[t]; out.Replicas[t] == nil {
+		if out.Replicas[t] = parts.ReplicaSpecs[t]; out.Replicas[t] == nil {
 			out.Replicas[t] = &commonv1.ReplicaSpec{} // The author's Default added the whole type.
 		}
 	}

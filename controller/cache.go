@@ -13,8 +13,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // CacheOptions keeps the cache of a manager small: of all pods and services in the
@@ -27,9 +28,9 @@ import (
 // shortened ones. Without these options everything works, with more memory.
 //
 // further are the kinds of further objects that operators keep (see
-// [ObjectKeeper]): of these, too, the cache then holds those that were made here, and of
+// [jobkit.OwnedObjects]): of these, too, the cache then holds those that were made here, and of
 // those of more than 4 KiB a digest in place of what they hold.
-func CacheOptions(further ...client.Object) cache.Options {
+func CacheOptions(further ...jobkit.Object) cache.Options {
 	ours := labels.NewSelector()
 	if exists, err := labels.NewRequirement(commonv1.OperatorNameLabel, selection.Exists, nil); err == nil {
 		ours = ours.Add(*exists)

@@ -3,6 +3,7 @@ package controller
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,14 +11,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // nearly says why an author's type, which has methods of an optional interface, does
 // not implement it; nil if it has none. Go takes such a method for one of the author's
 // own, and it would never be called.
 func nearly(author any, optional reflect.Type, name string) error {
+	name = path.Base(optional.PkgPath()) + "." + name
 	own := reflect.TypeOf(author)
 	pointer := own
 	if own.Kind() != reflect.Pointer {
@@ -32,7 +35,7 @@ func nearly(author any, optional reflect.Type, name string) error {
 			continue
 		}
 		if got := signature(m.Type, 1); got != signature(wanted.Type, 0) {
-			return fmt.Errorf("%s has the method %s%s, but controller.%s has %s%s: give it that signature, or another name",
+			return fmt.Errorf("%s has the method %s%s, but %s has %s%s: give it that signature, or another name",
 				own, wanted.Name, got, name, wanted.Name, signature(wanted.Type, 0))
 		}
 		has = append(has, wanted.Name)
@@ -44,10 +47,10 @@ func nearly(author any, optional reflect.Type, name string) error {
 	case len(has) == 0:
 		return nil
 	case len(missing) > 0:
-		return fmt.Errorf("%s has the method %s of controller.%s, but not %s: add it, or give the other another name",
+		return fmt.Errorf("%s has the method %s of %s, but not %s: add it, or give the other another name",
 			own, strings.Join(has, ", "), name, strings.Join(missing, ", "))
 	case onPointer:
-		return fmt.Errorf("the method %s of controller.%s has a pointer receiver, and JobController.Controller is a %s: make it a pointer, as in &%s{}, or the receiver a value",
+		return fmt.Errorf("the method %s of %s has a pointer receiver, and JobController.Controller is a %s: make it a pointer, as in &%s{}, or the receiver a value",
 			strings.Join(has, ", "), name, own, own)
 	default:
 		return nil
@@ -81,13 +84,13 @@ const sentinel = 7
 
 // checkParts makes sure that what is written into the status which the author points
 // at is in the job. With a copy no status would ever be written, and nobody told.
-func checkParts[J client.Object](author ControllerInterface[J], s *settings[J]) error {
+func checkParts[J client.Object](author jobkit.ControllerInterface[J], s *settings[J]) error {
 	kind := &s.kind
 	job, err := newJob[J]()
 	if err != nil {
 		return err
 	}
-	var parts, again Parts
+	var parts, again jobkit.JobParts
 	if !survives(func() { parts = author.Parts(job) }) {
 		return nil // It may need what an empty job does not have.
 	}
@@ -148,34 +151,34 @@ func fieldAt[T any](job client.Object, index []int) *T {
 
 // checkRules makes sure that the author's rules select what a job can have, as far as a
 // job that has everything shows it.
-func checkRules[J client.Object](author ControllerInterface[J], defaulter Defaulter[J], kind *plan.Kind) error {
+func checkRules[J client.Object](author jobkit.ControllerInterface[J], defaulter jobkit.Defaulter[J], kind *jobkit.Kind) error {
 	job, err := newJob[J]()
 	if err != nil {
 		return err
 	}
 	sample(job, kind)
-	var parts Parts
-	var rules plan.Rules
+	var parts jobkit.JobParts
+	var rules jobkit.Rules
 	asked := survives(func() {
 		if defaulter != nil {
 			defaulter.Default(job)
 		}
 		if parts = author.Parts(job); parts.RunPolicy != nil {
-			plan.SetDefaults(kind, parts.RunPolicy, parts.Replicas)
+			plan.SetDefaults(kind, parts.RunPolicy, parts.ReplicaSpecs)
 		}
 		rules = author.Rules(job)
 	})
 	if !asked {
 		return nil // They may need what the sample does not have.
 	}
-	if errs := plan.ValidateRules(kind, rules, len(parts.Replicas) == len(kind.Roles)); len(errs) > 0 {
+	if errs := plan.ValidateRules(kind, rules, len(parts.ReplicaSpecs) == len(kind.Roles)); len(errs) > 0 {
 		return fmt.Errorf("Rules() of %s cannot hold: %w", kind.Name, errs.ToAggregate())
 	}
 	return nil
 }
 
 // sample gives an empty job one replica of each type, if its fields are named as usual.
-func sample(job client.Object, kind *plan.Kind) {
+func sample(job client.Object, kind *jobkit.Kind) {
 	job.SetNamespace("default")
 	job.SetName("sample")
 	specs := map[commonv1.ReplicaType]commonv1.ReplicaSpec{}

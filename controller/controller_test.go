@@ -24,11 +24,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // bench is a JobController for TestJobs on a fake API server whose calls can be
@@ -47,7 +47,7 @@ type bench struct {
 	fail func(call string) error
 }
 
-func newBench(t *testing.T, author controller.ControllerInterface[*testv1.TestJob], objects ...client.Object) *bench {
+func newBench(t *testing.T, author jobkit.ControllerInterface[*testv1.TestJob], objects ...client.Object) *bench {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, testv1.AddToScheme} {
@@ -259,7 +259,7 @@ func TestWhatStopsACreate(t *testing.T) {
 		reason string
 		pod    *corev1.Pod
 		fail   error
-		author controller.ControllerInterface[*testv1.TestJob]
+		author jobkit.ControllerInterface[*testv1.TestJob]
 		want   string
 		err    string
 	}{
@@ -444,7 +444,7 @@ type broken struct {
 	size int
 }
 
-func (c broken) SetClusterSpec(_ *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+func (c broken) SetClusterSpec(_ *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	if r.Index != 1 {
 		return nil
 	}
@@ -667,9 +667,9 @@ func (o *opinionated) Validate(*testv1.TestJob) field.ErrorList {
 	return nil
 }
 
-func (o *opinionated) Judge(_ *testv1.TestJob, tally *plan.Tally) *plan.Verdict {
+func (o *opinionated) EvaluateStatus(_ *testv1.TestJob, tally *jobkit.Tally) *jobkit.Outcome {
 	o.asked = append(o.asked, "judge")
-	return &plan.Verdict{Succeeded: tally.Count(plan.Pending) > 0, Message: "enough."}
+	return &jobkit.Outcome{Succeeded: tally.Count(jobkit.Pending) > 0, Message: "enough."}
 }
 
 func (o *opinionated) CreatePod(_ context.Context, _ *testv1.TestJob, pod *corev1.Pod) error {

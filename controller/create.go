@@ -12,13 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // createPod makes the pod of a replica and creates it.
 func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input, a plan.CreatePod) result {
 	template := in.Replicas[a.Type].Template.DeepCopy()
-	replica := Replica{Type: a.Type, Index: a.Index, PodName: a.Name, Attempt: a.Attempt}
+	replica := jobkit.Replica{Type: a.Type, Index: a.Index, PodName: a.Name, Attempt: a.Attempt}
 	err := c.setClusterSpec(ctx, job, replica, template)
 	switch {
 	case errors.Is(err, reconcile.TerminalError(nil)):

@@ -1,7 +1,7 @@
 // Package controller runs jobs: it is the shell around the decisions of package
 // plan. The author of an operator
 //
-//  1. writes a type that implements [ControllerInterface] (see examples/testjob),
+//  1. writes a type that implements [jobkit.ControllerInterface] (see examples/testjob),
 //  2. instantiates [JobController] with it, and
 //  3. calls [JobController.ReconcileJobs] in the reconcile loop, or lets
 //     [JobController.SetupWithManager] be the loop.
@@ -25,7 +25,7 @@
 //
 // # Replacing what the library does
 //
-// The optional interfaces in interface.go ([Defaulter], [Validator], [Judge],
+// The optional interfaces in interface.go ([jobkit.Defaulter], [jobkit.Validator], [jobkit.StatusEvaluator],
 // [PodControl], [ServiceControl], [ChildLister], [StatusWriter]) are found on the
 // author's type at set-up.
 package controller

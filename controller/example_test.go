@@ -9,24 +9,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // trainController is the least an author can write: what the kind is, and where the
 // parts of a job are. The rest is embedded.
 type trainController struct {
-	controller.Defaults[*testv1.TestJob]
+	jobkit.Defaults[*testv1.TestJob]
 }
 
-func (trainController) Kind() plan.Kind {
-	return plan.Kind{Roles: []plan.Role{{Type: testv1.Worker}}, ContainerName: testv1.ContainerName}
+func (trainController) Kind() jobkit.Kind {
+	return jobkit.Kind{Roles: []jobkit.Role{{Type: testv1.Worker}}, ContainerName: testv1.ContainerName}
 }
 
-func (trainController) Parts(job *testv1.TestJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.TestReplicaSpecs, Status: &job.Status}
+func (trainController) Parts(job *testv1.TestJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.TestReplicaSpecs, Status: &job.Status}
 }
 
 // The three steps, with a loop of one's own: implement, instantiate, reconcile.

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // How actions are carried out: neighbours of the same verb in batches of 8, 32, 128
@@ -30,7 +30,7 @@ const (
 // an object was not what it was seen to be.
 func (c *JobController[J]) carryOut(
 	ctx context.Context, job J, in *plan.Input, actions []plan.Action, proof *proof,
-) (outcome plan.Outcome, stale bool, err error) {
+) (outcome plan.ExecutionResult, stale bool, err error) {
 	if len(actions) == 0 {
 		return outcome, false, nil
 	}
@@ -124,7 +124,7 @@ func (r result) general(deletes bool) bool {
 
 // collect adds the results of a group of actions to the outcome, in order, and
 // returns the first error.
-func collect(o *plan.Outcome, group []plan.Action, results []result) error {
+func collect(o *plan.ExecutionResult, group []plan.Action, results []result) error {
 	var first error
 	for i, r := range results {
 		switch {

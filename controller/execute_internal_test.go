@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // TestSlowStart: how many calls are made, of 1,000, when some of them fail.

@@ -19,11 +19,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/gang/group"
 	"github.com/jobkit/jobkit/gang/workload"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // gangs is what a JobController knows of gang scheduling.
@@ -146,14 +147,14 @@ func (c *JobController[J]) gangObjects(
 		return nil, nil
 	}
 	out := make([]plan.Object, 0, len(wanted))
-	var there []client.Object
+	var there []jobkit.Object
 	var leaving *plan.Gang
 	for _, w := range wanted {
 		o, f, err := c.compareGroup(in, w, found)
 		if err != nil {
 			return nil, err
 		}
-		if o.Leaving {
+		if o.Terminating {
 			leaving = &plan.Gang{Group: adopted, Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
 				"the %s %s of an earlier run is still being deleted", o.Kind, o.Name)}
 		} else if f != nil {
@@ -253,7 +254,7 @@ func groupOf(in *plan.Input, named string) *group.Job {
 	for i := range in.Kind.Roles {
 		t := in.Kind.Roles[i].Type
 		if spec := in.Replicas[t]; spec != nil {
-			job.Members = append(job.Members, group.Member{Type: t, Replicas: plan.Count(in.Replicas, t), Template: &spec.Template})
+			job.Members = append(job.Members, group.Member{Type: t, Replicas: jobkit.Count(in.Replicas, t), Template: &spec.Template})
 		}
 	}
 	return job
@@ -288,7 +289,7 @@ func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input,
 // first replica gets it. What cannot be completed now is reported when a pod is created.
 func (c *JobController[J]) completed(ctx context.Context, job J, in *plan.Input, m *group.Member) *corev1.PodTemplateSpec {
 	template := m.Template.DeepCopy()
-	if err := c.setClusterSpec(ctx, job, Replica{Type: m.Type, PodName: in.Kind.PodName(in.Job.Name, m.Type, 0)}, template); err != nil {
+	if err := c.setClusterSpec(ctx, job, jobkit.Replica{Type: m.Type, PodName: in.Kind.PodName(in.Job.Name, m.Type, 0)}, template); err != nil {
 		return m.Template
 	}
 	return template
@@ -320,11 +321,11 @@ func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, 
 }
 
 // warnings tells of templates that name another scheduler, in one event.
-func (g *gangs) warnings(job *group.Job) []plan.Event {
+func (g *gangs) warnings(job *group.Job) []jobkit.Event {
 	for i := range job.Members {
 		m := &job.Members[i]
 		if name := m.Template.Spec.SchedulerName; name != "" && !g.scheduler.Join(job, m.Type, m.Template.DeepCopy()) {
-			return []plan.Event{{Warning: true, Reason: "SetPodTemplateSchedulerName", Message: fmt.Sprintf(
+			return []jobkit.Event{{Warning: true, Reason: "SetPodTemplateSchedulerName", Message: fmt.Sprintf(
 				"The pod template of %s names the scheduler %s, so its pods are not scheduled together with the others: remove schedulerName to leave that to gang scheduler %s.",
 				m.Type, name, g.name)}}
 		}
@@ -361,10 +362,10 @@ func done(in *plan.Input, tally *plan.Tally) (all, gone int32) {
 			there++
 		}
 	}
-	succeeded := tally.Count(plan.Succeeded)
-	if placed+succeeded >= int(plan.Count(in.Replicas)) {
+	succeeded := tally.Count(jobkit.Succeeded)
+	if placed+succeeded >= int(jobkit.Count(in.Replicas)) {
 		return 0, 0
 	}
-	all = int32(min(succeeded, plan.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
-	return all, max(all-int32(min(there, plan.MaxReplicas)), 0)
+	all = int32(min(succeeded, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+	return all, max(all-int32(min(there, jobkit.MaxReplicas)), 0)
 }

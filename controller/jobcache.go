@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/jobkit/jobkit"
 )
 
 // jobCache is the cache of a controller: that of the manager, but for the jobs, which it
@@ -38,7 +40,7 @@ type jobCache[J client.Object] struct {
 	live      client.Reader
 	ready     *Readiness
 	log       logr.Logger
-	children  []client.Object
+	children  []jobkit.Object
 	informers informers
 	// namespaces are those that are watched; one empty name is all.
 	namespaces []string
@@ -57,7 +59,7 @@ const (
 // errReading is why a controller waits while all goes well.
 var errReading = errors.New("they are still being read")
 
-func newJobCache[J client.Object](mgr ctrl.Manager, c *JobController[J], children []client.Object) (*jobCache[J], error) {
+func newJobCache[J client.Object](mgr ctrl.Manager, c *JobController[J], children []jobkit.Object) (*jobCache[J], error) {
 	reader, err := newJobReader(mgr, c.set.gvk, c.set.knownParts)
 	if err != nil {
 		return nil, err

@@ -23,12 +23,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/fakeapi"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // timedJob is a kind of an author, with a field that Go reads strictly.
@@ -80,22 +80,22 @@ func (l *timedJobList) DeepCopyObject() runtime.Object {
 
 // timedController is the author of timedJob. Some of it keeps ConfigMaps.
 type timedController struct {
-	controller.Defaults[*timedJob]
+	jobkit.Defaults[*timedJob]
 }
 
-func (timedController) Kind() plan.Kind {
-	return plan.Kind{Roles: []plan.Role{{Type: "Worker"}}, ContainerName: "main", ServiceMode: commonv1.ServiceModeNone}
+func (timedController) Kind() jobkit.Kind {
+	return jobkit.Kind{Roles: []jobkit.Role{{Type: "Worker"}}, ContainerName: "main", ServiceMode: commonv1.ServiceModeNone}
 }
 
-func (timedController) Parts(j *timedJob) controller.Parts {
-	return controller.Parts{RunPolicy: &j.Spec.RunPolicy, Replicas: j.Spec.Replicas, Status: &j.Status}
+func (timedController) Parts(j *timedJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &j.Spec.RunPolicy, ReplicaSpecs: j.Spec.Replicas, Status: &j.Status}
 }
 
 type keepingController struct{ timedController }
 
-func (keepingController) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
+func (keepingController) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
 
-func (keepingController) Objects(*timedJob, *plan.Tally) []client.Object { return nil }
+func (keepingController) Objects(*timedJob, *jobkit.Tally) []jobkit.Object { return nil }
 
 var timedGV = schema.GroupVersion{Group: "example.com", Version: "v1"}
 
@@ -123,7 +123,7 @@ type cluster struct {
 }
 
 // newCluster sets the manager up. The author of timedJob is as given.
-func newCluster(t *testing.T, api *fakeapi.Server, author controller.ControllerInterface[*timedJob], namespaces ...string) *cluster {
+func newCluster(t *testing.T, api *fakeapi.Server, author jobkit.ControllerInterface[*timedJob], namespaces ...string) *cluster {
 	t.Helper()
 	served := httptest.NewServer(api)
 	t.Cleanup(func() {

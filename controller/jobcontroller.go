@@ -16,9 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // JobController runs the jobs of one kind. Only Controller is required. Set it up
@@ -26,7 +27,7 @@ import (
 // It must not be copied after that.
 type JobController[J client.Object] struct {
 	// Controller is what is special about the kind. Required.
-	Controller ControllerInterface[J]
+	Controller jobkit.ControllerInterface[J]
 
 	// Config configures the controller. The zero value is ready for use.
 	Config commonv1.JobControllerConfiguration
@@ -131,7 +132,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	outcome, stale, err := c.carryOut(ctx, job, in, p.Actions, proof)
 	c.tell(job, outcome.Events())
 	c.set.metrics.didWith(&outcome)
-	settled := plan.Settle(in, tally, p, outcome)
+	settled := plan.Conclude(in, tally, p, outcome)
 	now := c.Clock.Now()
 	c.set.memory.remember(job, outcome.Failures, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
 	return c.conclude(ctx, job, in, &p, &settled, stale, err)
@@ -182,7 +183,7 @@ func (c *JobController[J]) lookForRivals(ctx context.Context, job J) {
 		log.FromContext(ctx).Error(nil, "Two controllers run the same jobs", "reason", rivalMessage(seen.manager))
 	}
 	if seen.tell {
-		c.tell(job, []plan.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
+		c.tell(job, []jobkit.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
 	}
 }
 
@@ -248,11 +249,11 @@ func (c *JobController[J]) tellRefusedStatus(job J, p *plan.Plan, err error) {
 	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
 		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)
 	}
-	c.tell(job, []plan.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
+	c.tell(job, []jobkit.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
 }
 
 // tell records events.
-func (c *JobController[J]) tell(job J, list []plan.Event) {
+func (c *JobController[J]) tell(job J, list []jobkit.Event) {
 	for _, e := range list {
 		kind := corev1.EventTypeNormal
 		if e.Warning {
@@ -264,7 +265,7 @@ func (c *JobController[J]) tell(job J, list []plan.Event) {
 
 // related is the pod that an event is about. It keeps events of different pods apart: a
 // recorder counts up the first of those that differ in their notes alone.
-func related(job client.Object, pod plan.PodRef) runtime.Object {
+func related(job client.Object, pod jobkit.PodRef) runtime.Object {
 	if pod.Name == "" {
 		return nil
 	}

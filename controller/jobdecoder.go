@@ -14,6 +14,7 @@ import (
 	kjson "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/internal/decode"
 )
 
@@ -33,12 +34,12 @@ func unreadable(job client.Object) string { return job.GetAnnotations()[unreadab
 // client that reads nothing else.
 type jobDecoder[J client.Object] struct {
 	gvk   schema.GroupVersionKind
-	parts func(J) Parts
+	parts func(J) jobkit.JobParts
 	// plain decodes what is no job: the status of an error, the frame of a watch event.
 	plain *kjson.Serializer
 }
 
-func newJobDecoder[J client.Object](gvk schema.GroupVersionKind, parts func(J) Parts) *jobDecoder[J] {
+func newJobDecoder[J client.Object](gvk schema.GroupVersionKind, parts func(J) jobkit.JobParts) *jobDecoder[J] {
 	known := runtime.NewScheme()
 	metav1.AddToGroupVersion(known, schema.GroupVersion{Version: "v1"})
 	return &jobDecoder[J]{

@@ -16,6 +16,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit"
 )
 
 // jobReader lists and watches the jobs of one kind.
@@ -26,7 +28,7 @@ type jobReader[J client.Object] struct {
 	scheme *runtime.Scheme
 }
 
-func newJobReader[J client.Object](mgr ctrl.Manager, gvk schema.GroupVersionKind, parts func(J) Parts) (*jobReader[J], error) {
+func newJobReader[J client.Object](mgr ctrl.Manager, gvk schema.GroupVersionKind, parts func(J) jobkit.JobParts) (*jobReader[J], error) {
 	config := rest.CopyConfig(mgr.GetConfig())
 	gv := gvk.GroupVersion()
 	config.GroupVersion, config.APIPath = &gv, "/apis"

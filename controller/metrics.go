@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // metrics are what a controller counts and measures. All controllers of a process
@@ -134,7 +134,7 @@ func (m *metrics) wrote(in *plan.Input, p *plan.Plan) {
 }
 
 // didWith counts what was done to pods and services.
-func (m *metrics) didWith(o *plan.Outcome) {
+func (m *metrics) didWith(o *plan.ExecutionResult) {
 	for _, e := range []struct {
 		resource, verb string
 		n              int

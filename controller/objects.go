@@ -21,8 +21,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/gang/group"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // objectsOf compares the further objects that the author wants for a job with those
@@ -38,7 +39,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	if err := c.adoptable(ctx, job, in, found); err != nil {
 		return nil, err
 	}
-	var wanted []client.Object
+	var wanted []jobkit.Object
 	if c.set.keeper != nil {
 		wanted = c.wantedObjects(ctx, job, in, tally)
 		in.Broken = cmp.Or(in.Broken, c.mistakeIn(wanted))
@@ -62,7 +63,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	wantedCount := len(out)
 	for key, f := range found { // what is left is not wanted
 		out = append(out, plan.Object{
-			Kind: key.kind, Name: key.name, UID: f.GetUID(), Version: f.GetResourceVersion(), Leaving: f.GetDeletionTimestamp() != nil,
+			Kind: key.kind, Name: key.name, UID: f.GetUID(), Version: f.GetResourceVersion(), Terminating: f.GetDeletionTimestamp() != nil,
 		})
 	}
 	slices.SortFunc(out[wantedCount:], func(a, b plan.Object) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
@@ -71,7 +72,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 
 // mistakeIn says what is wrong with the objects that the author wants for a job, or "":
 // what could be neither created nor found again.
-func (c *JobController[J]) mistakeIn(wanted []client.Object) string {
+func (c *JobController[J]) mistakeIn(wanted []jobkit.Object) string {
 	names := map[childName]bool{}
 	for _, o := range wanted {
 		o, _ = unmarked(o)
@@ -139,7 +140,7 @@ func (c *JobController[J]) match(
 		return o, nil, nil
 	}
 	delete(found, key)
-	o.UID, o.Version, o.Leaving = f.GetUID(), f.GetResourceVersion(), f.GetDeletionTimestamp() != nil
+	o.UID, o.Version, o.Terminating = f.GetUID(), f.GetResourceVersion(), f.GetDeletionTimestamp() != nil
 	return o, f, nil
 }
 
@@ -335,4 +336,13 @@ func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Inp
 	}
 	o.ResourceVersion = c.set.memory.unseen(job, a.Kind, o)
 	return c.deleted(job, a.Kind, o, deleteAsSeen(ctx, c.Client, o))
+}
+
+// unmarked returns an owned object without the mark of jobkit.UseExisting, and whether it had it.
+func unmarked(o client.Object) (client.Object, bool) {
+	marked, ok := o.(interface{ Existing() jobkit.Object })
+	if !ok {
+		return o, false
+	}
+	return marked.Existing(), true
 }

@@ -9,11 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // keeper is a TestJob operator that keeps a ConfigMap with the names of the
@@ -24,13 +23,13 @@ type keeper struct {
 	content string
 }
 
-func (*keeper) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
+func (*keeper) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
 
-func (k *keeper) Objects(job *testv1.TestJob, _ *plan.Tally) []client.Object {
+func (k *keeper) Objects(job *testv1.TestJob, _ *jobkit.Tally) []jobkit.Object {
 	if k.content == "" {
 		return nil
 	}
-	return []client.Object{&corev1.ConfigMap{
+	return []jobkit.Object{&corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-config", Labels: map[string]string{"app": job.Name}},
 		Data:       map[string]string{"k": k.content},
 	}}
@@ -131,8 +130,8 @@ func TestServiceFollowsTheJob(t *testing.T) {
 // warner is a TestJob operator that has something to say of every job.
 type warner struct{ testjob.Controller }
 
-func (warner) Warn(*testv1.TestJob) []plan.Event {
-	return []plan.Event{{Reason: "Careful", Message: "this is unusual"}}
+func (warner) Warn(*testv1.TestJob) []jobkit.Event {
+	return []jobkit.Event{{Reason: "Careful", Message: "this is unusual"}}
 }
 
 func TestWarningsAreToldOnce(t *testing.T) {
@@ -152,6 +151,6 @@ func TestWarningsAreToldOnce(t *testing.T) {
 }
 
 var (
-	_ controller.ObjectKeeper[*testv1.TestJob] = &keeper{}
-	_ controller.Warner[*testv1.TestJob]       = warner{}
+	_ jobkit.OwnedObjects[*testv1.TestJob] = &keeper{}
+	_ jobkit.Warner[*testv1.TestJob]       = warner{}
 )

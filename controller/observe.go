@@ -14,8 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // ownerIndex is the name of the cache index of pods and services by the UID of
@@ -43,15 +44,15 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	}
 	if parts.Status.Condition(commonv1.JobCreated) != nil {
 		// A version of before, or training-operator v1, may have taken it up as it is.
-		plan.SpellTypes(&c.set.kind, parts.Replicas)
+		plan.SpellTypes(&c.set.kind, parts.ReplicaSpecs)
 	}
-	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.Replicas)
+	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.ReplicaSpecs)
 	*in = plan.Input{
 		Broken:    in.Broken,
 		Kind:      c.set.kind,
 		Job:       identify(job),
 		RunPolicy: *parts.RunPolicy,
-		Replicas:  parts.Replicas,
+		Replicas:  parts.ReplicaSpecs,
 		Status:    plan.Unpacked(*parts.Status),
 		Backoff:   plan.DefaultBackoff(),
 		Now:       c.Clock.Now(),
@@ -59,7 +60,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if in.Job.Deleted {
 		return in, nil
 	}
-	in.Job.Queued = plan.Queued(job, parts.Replicas)
+	in.Job.Queued = plan.Queued(job, parts.ReplicaSpecs)
 	in.Tried = c.set.memory.tried(job)
 	c.askAboutJob(ctx, job, in)
 	var err error
@@ -116,7 +117,7 @@ type cacheLister[J client.Object] struct {
 	untyped []schema.GroupVersionKind
 	scheme  *runtime.Scheme
 	indexed bool
-	kind    *plan.Kind
+	kind    *jobkit.Kind
 }
 
 // ListPods implements ChildLister.
@@ -151,7 +152,7 @@ func (l *cacheLister[J]) ListServices(ctx context.Context, job J) ([]*corev1.Ser
 
 // list reads children without copying them: nothing below changes them.
 func (l *cacheLister[J]) list(ctx context.Context, job J, list client.ObjectList) error {
-	var by client.ListOption = client.MatchingLabels(plan.JobLabels(*l.kind, job.GetName()))
+	var by client.ListOption = client.MatchingLabels(jobkit.JobLabels(*l.kind, job.GetName()))
 	if l.indexed {
 		by = client.MatchingFields{ownerIndex(l.kind.OperatorName): string(job.GetUID())}
 	}

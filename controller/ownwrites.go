@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // memory remembers the controller's own writes until the cache shows them, so that

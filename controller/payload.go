@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // Whoever may create an object may give it the operator's label, so what the cache holds of

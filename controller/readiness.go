@@ -30,7 +30,7 @@ type Readiness struct {
 var errStarting = errors.New("the controller is not started yet")
 
 // NewReadiness makes a Readiness that is not ready. The framework is that of the kind
-// (see plan.Kind), and labels its metrics.
+// (see jobkit.Kind), and labels its metrics.
 func NewReadiness(registry prometheus.Registerer, framework string) (*Readiness, error) {
 	ready, err1 := register(registry, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "jobkit_kind_ready", Help: "1 if the controller of a kind sees all that it needs, 0 if its jobs are not run or may not be.",

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // obstacle finds out what the API server means by an error: the obstacle that it is, or

@@ -26,8 +26,9 @@ import (
 	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 const (
@@ -43,7 +44,7 @@ const (
 // settings are what a JobController found out at set-up.
 type settings[J client.Object] struct {
 	gvk     schema.GroupVersionKind
-	kind    plan.Kind
+	kind    jobkit.Kind
 	memory  *memory[J]
 	metrics *metrics
 	rivals  *rivals
@@ -54,7 +55,7 @@ type settings[J client.Object] struct {
 	// jobs reads jobs from the cache.
 	jobs client.Reader
 	// parts is the author's.
-	parts func(J) Parts
+	parts func(J) jobkit.JobParts
 	// statusAt and policyAt are the fields of a job that Parts points at, nil if they are
 	// not simply fields.
 	statusAt, policyAt []int
@@ -71,11 +72,11 @@ type settings[J client.Object] struct {
 	pods         PodControl[J]
 	services     ServiceControl[J]
 	statusWriter StatusWriter[J]
-	defaulter    Defaulter[J]
-	validator    Validator[J]
-	judge        Judge[J]
-	warner       Warner[J]
-	keeper       ObjectKeeper[J]
+	defaulter    jobkit.Defaulter[J]
+	validator    jobkit.Validator[J]
+	judge        jobkit.StatusEvaluator[J]
+	warner       jobkit.Warner[J]
+	keeper       jobkit.OwnedObjects[J]
 	// custom names the optional interfaces that the author implements, and mistakes
 	// says which are not quite implemented.
 	custom   []string
@@ -83,8 +84,8 @@ type settings[J client.Object] struct {
 }
 
 // childKinds are the kinds of the objects that belong to jobs.
-func (c *JobController[J]) childKinds(mgr ctrl.Manager) ([]client.Object, error) {
-	children := []client.Object{&corev1.Pod{}, &corev1.Service{}}
+func (c *JobController[J]) childKinds(mgr ctrl.Manager) ([]jobkit.Object, error) {
+	children := []jobkit.Object{&corev1.Pod{}, &corev1.Service{}}
 	if c.set.keeper != nil {
 		children = append(children, c.set.keeper.ObjectKinds()...)
 	}
@@ -188,7 +189,7 @@ const forEver = 100 * 365 * 24 * time.Hour
 // a standby fills it, and the cache of the jobs' children, while it waits. (EnableWarmup of
 // controller-runtime would also queue all that happens meanwhile, for as long as the
 // standby stands by.)
-func (c *JobController[J]) watch(mgr ctrl.Manager, children []client.Object) (*jobCache[J], error) {
+func (c *JobController[J]) watch(mgr ctrl.Manager, children []jobkit.Object) (*jobCache[J], error) {
 	if c.Readiness == nil {
 		ready, err := NewReadiness(c.Metrics, c.set.kind.Framework)
 		if err != nil {
@@ -265,7 +266,7 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	s := &settings[J]{
 		gvk: gvk, kind: kind, parts: c.Controller.Parts, memory: newMemory[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
 		asWanted: lru.New(maxComparisons),
-		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+		limiter:  workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: c.Client, status: s.statusOf, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
@@ -275,9 +276,9 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 	s.lister, s.pods, s.services, s.statusWriter = s.cache, w, w, w
 	choose(s, c.Controller, "Defaulter", &s.defaulter)
 	choose(s, c.Controller, "Validator", &s.validator)
-	choose(s, c.Controller, "Judge", &s.judge)
+	choose(s, c.Controller, "StatusEvaluator", &s.judge)
 	choose(s, c.Controller, "Warner", &s.warner)
-	choose(s, c.Controller, "ObjectKeeper", &s.keeper)
+	choose(s, c.Controller, "OwnedObjects", &s.keeper)
 	choose(s, c.Controller, "PodControl", &s.pods)
 	choose(s, c.Controller, "ServiceControl", &s.services)
 	choose(s, c.Controller, "ChildLister", &s.lister)
@@ -331,14 +332,14 @@ func choose[J client.Object, I any](s *settings[J], author any, name string, int
 }
 
 // kindOf completes and checks what the author says of the kind.
-func kindOf[J client.Object](author ControllerInterface[J], scheme *runtime.Scheme) (plan.Kind, schema.GroupVersionKind, error) {
+func kindOf[J client.Object](author jobkit.ControllerInterface[J], scheme *runtime.Scheme) (jobkit.Kind, schema.GroupVersionKind, error) {
 	job, err := newJob[J]()
 	if err != nil {
-		return plan.Kind{}, schema.GroupVersionKind{}, err
+		return jobkit.Kind{}, schema.GroupVersionKind{}, err
 	}
 	gvk, err := apiutil.GVKForObject(job, scheme)
 	if err != nil {
-		return plan.Kind{}, gvk, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
+		return jobkit.Kind{}, gvk, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
 	}
 	kind := author.Kind()
 	for _, f := range []struct{ name, says, is string }{
@@ -359,8 +360,8 @@ func kindOf[J client.Object](author ControllerInterface[J], scheme *runtime.Sche
 // knownParts are the parts of a job of which little may be known. They are found without
 // the author's code if that can be, so that a job which that code fails on can say so;
 // what cannot be found is nil.
-func (s *settings[J]) knownParts(job J) Parts {
-	parts := Parts{Status: fieldAt[commonv1.JobStatus](job, s.statusAt), RunPolicy: fieldAt[commonv1.RunPolicy](job, s.policyAt)}
+func (s *settings[J]) knownParts(job J) jobkit.JobParts {
+	parts := jobkit.JobParts{Status: fieldAt[commonv1.JobStatus](job, s.statusAt), RunPolicy: fieldAt[commonv1.RunPolicy](job, s.policyAt)}
 	if parts.Status == nil || parts.RunPolicy == nil {
 		survives(func() { parts = s.parts(job) })
 	}

@@ -15,8 +15,8 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/gang/coscheduling"
 	"github.com/jobkit/jobkit/gang/group"
@@ -30,21 +30,21 @@ type Scheduler interface {
 	// Kinds returns an empty object of each kind that stands for groups of pods. It is
 	// called at set-up. A kind whose Go type the scheme does not know is unstructured, and
 	// any other may be; the objects of the other methods are then so too.
-	Kinds() []client.Object
+	Kinds() []jobkit.Object
 	// Objects returns the objects that a job shall have, in the order in which they are
 	// to be created, or none if no replica is a member. Owner and labels of the job are
 	// set afterwards.
-	Objects(job *group.Job) []client.Object
+	Objects(job *group.Job) []jobkit.Object
 	// Patch returns the merge patch, without metadata, that makes an object which is
 	// there say what is wanted, or nil if it does or the scheduler's API does not let it
 	// change. It must leave alone what others have set. It must change neither object.
-	Patch(wanted, found client.Object) map[string]any
+	Patch(wanted, found jobkit.Object) map[string]any
 	// Join makes a pod template that of a member of the job's group. A template that
 	// names another scheduler is left as it is; the result is then false. Maps and
 	// pointers in the template may be shared: they are to be replaced, not changed.
 	Join(job *group.Job, t commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool
 	// State says what the objects of the group that are there say of it.
-	State(job *group.Job, found []client.Object) group.State
+	State(job *group.Job, found []jobkit.Object) group.State
 }
 
 // None is the name that stands for no gang scheduler, as the empty one does.

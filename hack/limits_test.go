@@ -53,7 +53,7 @@ func TestPlanIsPure(t *testing.T) {
 		"k8s.io/apimachinery/pkg/util/wait", "k8s.io/klog", "k8s.io/utils/clock",
 	}, bannedBelow...)
 
-	lines := goList(t, `{{.ImportPath}} {{join .Imports " "}}`, "-deps", "../plan")
+	lines := goList(t, `{{.ImportPath}} {{join .Imports " "}}`, "-deps", "../internal/plan")
 	if len(lines) == 0 {
 		t.Fatal("go list found nothing")
 	}

@@ -12,39 +12,38 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // careless is a TestJob operator whose author makes one mistake or another.
 type careless struct {
 	testjob.Controller
 
-	rules     func(*testv1.TestJob) plan.Rules
+	rules     func(*testv1.TestJob) jobkit.Rules
 	image     string
 	object    *corev1.ConfigMap
-	undecided bool   // whether Judge never decides
+	undecided bool   // whether EvaluateStatus never decides
 	parts     func() // is called before the parts are told
 }
 
-func (c *careless) Parts(job *testv1.TestJob) controller.Parts {
+func (c *careless) Parts(job *testv1.TestJob) jobkit.JobParts {
 	if c.parts != nil && job.Name == "j" {
 		c.parts()
 	}
 	return c.Controller.Parts(job)
 }
 
-func (c *careless) Rules(job *testv1.TestJob) plan.Rules {
+func (c *careless) Rules(job *testv1.TestJob) jobkit.Rules {
 	if c.rules == nil {
 		return c.Controller.Rules(job)
 	}
 	return c.rules(job)
 }
 
-func (c *careless) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+func (c *careless) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	if c.image != "" {
 		template.Spec.Containers[0].Image = c.image
 	}
@@ -53,18 +52,18 @@ func (c *careless) SetClusterSpec(job *testv1.TestJob, r controller.Replica, tem
 
 func (*careless) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
 
-func (c *careless) Objects(*testv1.TestJob, *plan.Tally) []client.Object {
+func (c *careless) Objects(*testv1.TestJob, *jobkit.Tally) []client.Object {
 	if c.object == nil {
 		return nil
 	}
 	return []client.Object{c.object.DeepCopy()}
 }
 
-func (c *careless) Judge(_ *testv1.TestJob, tally *plan.Tally) *plan.Verdict {
+func (c *careless) EvaluateStatus(_ *testv1.TestJob, tally *jobkit.Tally) *jobkit.Outcome {
 	if !c.undecided {
 		return nil
 	}
-	return &plan.Verdict{Running: tally.Count(plan.Active) > 0}
+	return &jobkit.Outcome{Running: tally.Count(jobkit.Active) > 0}
 }
 
 // invalidImages finds pods with a strange image invalid, and ConfigMaps with a strange name.
@@ -97,18 +96,18 @@ func TestP12OperatorsMistakesStallAJob(t *testing.T) {
 		"an object that is invalid":  {careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "Config"}}}, "metadata.name"},
 		"a pod that is made invalid": {careless{image: "no image"}, "the operator wrote that, not the job"},
 		"a panic in Parts":           {careless{parts: func() { panic("oops") }}, "the operator's Parts panicked: oops"},
-		"a verdict that never comes": {careless{undecided: true}, "Judge() says neither"},
-		"rules that never hold": {careless{rules: func(*testv1.TestJob) plan.Rules {
-			return plan.Rules{Success: []plan.SuccessRule{plan.AllOf(plan.Index(testv1.Worker, 99))}}
+		"a verdict that never comes": {careless{undecided: true}, "EvaluateStatus() says neither"},
+		"rules that never hold": {careless{rules: func(*testv1.TestJob) jobkit.Rules {
+			return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.Index(testv1.Worker, 99))}}
 		}}, "Rules().Success is AllOf(Index(Worker, 99))"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			author := tc.author
 			w := storyOf(t, &author, Options{Admit: invalidImages})
-			w.parts = func(o client.Object) controller.Parts { // The monitor makes no mistakes.
+			w.parts = func(o client.Object) jobkit.JobParts { // The monitor makes no mistakes.
 				job, ok := o.(*testv1.TestJob)
 				if !ok {
-					return controller.Parts{}
+					return jobkit.JobParts{}
 				}
 				return testjob.Controller{}.Parts(job)
 			}

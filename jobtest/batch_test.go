@@ -116,7 +116,7 @@ func (b *batchTwin) verdict(before, after client.Object) {
 	}
 	parts := b.w.parts(job)
 	succeeded, permanent, failures := b.truth(job)
-	spec := parts.Replicas[testv1.Worker]
+	spec := parts.ReplicaSpecs[testv1.Worker]
 	if status.IsTrue(commonv1.JobSucceeded) {
 		if int32(len(succeeded)) < wantedReplicas(spec) {
 			b.violatef("the job succeeded, but only the indexes %v did", succeeded)
@@ -137,7 +137,7 @@ func (b *batchTwin) verdict(before, after client.Object) {
 // good, and how many failed by themselves.
 func (b *batchTwin) truth(job client.Object) (succeeded map[string]bool, permanent bool, failures int) {
 	succeeded = map[string]bool{}
-	never := b.w.parts(job).Replicas[testv1.Worker].RestartPolicy == commonv1.RestartPolicyNever
+	never := b.w.parts(job).ReplicaSpecs[testv1.Worker].RestartPolicy == commonv1.RestartPolicyNever
 	for uid, pod := range b.w.monitor.ledger(job.GetUID()).pods {
 		switch {
 		case b.w.monitor.succeeded[uid]:

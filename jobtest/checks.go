@@ -251,7 +251,7 @@ func (m *monitor) checkSucceeded(job client.Object, old, status *commonv1.JobSta
 		return
 	}
 	for t := range status.ReplicaStatuses {
-		spec := m.w.parts(job).Replicas[t]
+		spec := m.w.parts(job).ReplicaSpecs[t]
 		if spec == nil {
 			continue
 		}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang"
@@ -251,7 +252,7 @@ func (g *gangs) asked(p *process, op call) {
 	owner := metav1.GetControllerOf(pod)
 	job := &group.Job{Kind: owner.Kind, Namespace: pod.Namespace, Name: owner.Name}
 	for _, o := range known {
-		if !g.s.State(job, []client.Object{o}).Hold {
+		if !g.s.State(job, []jobkit.Object{o}).Hold {
 			return
 		}
 	}

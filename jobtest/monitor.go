@@ -13,15 +13,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // monitor watches everything that happens and knows the promises.
 type monitor struct {
 	w    *World
-	kind plan.Kind
+	kind jobkit.Kind
 	// failed and succeeded hold the pods that did so by themselves: before anybody asked
 	// for their deletion.
 	failed, succeeded map[types.UID]bool
@@ -55,7 +55,7 @@ type ledger struct {
 	touched bool
 }
 
-func newMonitor(w *World, kind plan.Kind) monitor {
+func newMonitor(w *World, kind jobkit.Kind) monitor {
 	return monitor{
 		w: w, kind: kind, failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, doubtful: map[types.UID]bool{},
 		books: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
@@ -294,9 +294,9 @@ func (m *monitor) checkLate(p *process, op call, proof client.Object) {
 }
 
 // controllerParts are the parts of a job, empty if there is none.
-func controllerParts(w *World, job client.Object) controller.Parts {
+func controllerParts(w *World, job client.Object) jobkit.JobParts {
 	if job == nil {
-		return controller.Parts{Status: &commonv1.JobStatus{}}
+		return jobkit.JobParts{Status: &commonv1.JobStatus{}}
 	}
 	return w.parts(job)
 }
@@ -430,7 +430,7 @@ func (m *monitor) looked(p *process, l *look) {
 // replica finds which replica of a job a pod is by its name, and whether the job
 // wants that.
 func (m *monitor) replica(job client.Object, pod *corev1.Pod) (commonv1.ReplicaType, int32, bool) {
-	for typ, spec := range m.w.parts(job).Replicas {
+	for typ, spec := range m.w.parts(job).ReplicaSpecs {
 		if role := m.kind.Role(typ); role != nil && role.Unnumbered {
 			if spec != nil && pod.Name == m.kind.PodName(job.GetName(), typ, 0) {
 				return typ, 0, wantedReplicas(spec) > 0

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // grants checks what the operator gives away: a role lets its holder into pods of the job
@@ -83,7 +83,7 @@ func (m *monitor) inOrder(p *process, op call, proof client.Object) {
 			continue
 		}
 		for _, t := range rule.After {
-			if spec := parts.Replicas[t]; spec != nil {
+			if spec := parts.ReplicaSpecs[t]; spec != nil {
 				m.allBefore(p, op, proof, rule, t, wantedReplicas(spec))
 			}
 		}
@@ -91,7 +91,7 @@ func (m *monitor) inOrder(p *process, op call, proof client.Object) {
 }
 
 // allBefore checks the replicas of one type that go before a pod.
-func (m *monitor) allBefore(p *process, op call, proof client.Object, rule plan.StartAfter, t commonv1.ReplicaType, n int32) {
+func (m *monitor) allBefore(p *process, op call, proof client.Object, rule jobkit.StartAfter, t commonv1.ReplicaType, n int32) {
 	status := m.w.parts(proof).Status
 	for i := range n {
 		name := m.kind.PodName(proof.GetName(), t, i)
@@ -103,7 +103,7 @@ func (m *monitor) allBefore(p *process, op call, proof client.Object, rule plan.
 
 // goesBefore reports whether a pod is or was what a start rule asks for. Views of an operator
 // may be old, and what a pod did after it was ready has no say in it.
-func (m *monitor) goesBefore(p *process, t *table, job client.Object, name string, rule plan.StartAfter) bool {
+func (m *monitor) goesBefore(p *process, t *table, job client.Object, name string, rule jobkit.StartAfter) bool {
 	age := func(o client.Object) time.Duration { return m.w.now.Sub(o.GetCreationTimestamp().Time) }
 	unbound := func(o client.Object) bool {
 		pod, ok := o.(*corev1.Pod)

@@ -19,8 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
@@ -49,7 +49,7 @@ func story(t *testing.T, o Options, jobs ...*testv1.TestJob) *World {
 	return storyOf(t, testjob.Controller{}, o, jobs...)
 }
 
-func storyOf(t *testing.T, author controller.ControllerInterface[*testv1.TestJob], o Options, jobs ...*testv1.TestJob) *World {
+func storyOf(t *testing.T, author jobkit.ControllerInterface[*testv1.TestJob], o Options, jobs ...*testv1.TestJob) *World {
 	t.Helper()
 	w, err := NewWorld(author, testScheme, o)
 	if err != nil {
@@ -673,7 +673,7 @@ func TestP10OneStatusWriteASecond(t *testing.T) {
 // poisonable is an author whose code fails as the job's label "poison" says.
 type poisonable struct{ testjob.Controller }
 
-func (p poisonable) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+func (p poisonable) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	switch job.Labels["poison"] {
 	case "panic":
 		panic("the author did not think of this")

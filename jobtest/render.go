@@ -22,9 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // Render returns what the controller of a kind creates for a new job, without a
@@ -36,7 +36,7 @@ import (
 // The error is that which the job's condition would name if the job is not valid or
 // its objects cannot be made, or says what is wrong with the controller. A suspended job
 // has no objects.
-func Render[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, job J) (objects []client.Object, err error) {
+func Render[J client.Object](author jobkit.ControllerInterface[J], scheme *runtime.Scheme, job J) (objects []client.Object, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			objects, err = nil, fmt.Errorf("cannot render: the controller's own code panicked: %v\n%s", p, debug.Stack())
@@ -87,8 +87,8 @@ func (p *paper[J]) fill(ctx context.Context, jobs *controller.JobController[J]) 
 const maxRenderLooks = 20
 
 // role is the place of a pod's replica type among those of the kind.
-func role(kind *plan.Kind, o client.Object) int {
-	return slices.IndexFunc(kind.Roles, func(r plan.Role) bool {
+func role(kind *jobkit.Kind, o client.Object) int {
+	return slices.IndexFunc(kind.Roles, func(r jobkit.Role) bool {
 		_, pod := o.(*corev1.Pod)
 		return pod && strings.EqualFold(string(r.Type), o.GetLabels()[commonv1.ReplicaTypeLabel])
 	})

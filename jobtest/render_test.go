@@ -12,12 +12,11 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/jobtest"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // keeper is a TestJob that also has a ConfigMap, and may be unable to make its pods.
@@ -27,7 +26,7 @@ type keeper struct {
 	err error
 }
 
-func (k keeper) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+func (k keeper) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	if r.Index > 0 && k.err != nil {
 		return k.err
 	}
@@ -36,7 +35,7 @@ func (k keeper) SetClusterSpec(job *testv1.TestJob, r controller.Replica, templa
 
 func (keeper) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
 
-func (keeper) Objects(job *testv1.TestJob, _ *plan.Tally) []client.Object {
+func (keeper) Objects(job *testv1.TestJob, _ *jobkit.Tally) []client.Object {
 	return []client.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-config"}}}
 }
 
@@ -118,20 +117,20 @@ func TestRender(t *testing.T) {
 type strange struct {
 	testjob.Controller
 
-	parts   func(*testv1.TestJob) controller.Parts
+	parts   func(*testv1.TestJob) jobkit.JobParts
 	kind    func()
 	kinds   []client.Object
 	objects func() []client.Object
 }
 
-func (s strange) Kind() plan.Kind {
+func (s strange) Kind() jobkit.Kind {
 	if s.kind != nil {
 		s.kind()
 	}
 	return s.Controller.Kind()
 }
 
-func (s strange) Parts(job *testv1.TestJob) controller.Parts {
+func (s strange) Parts(job *testv1.TestJob) jobkit.JobParts {
 	if s.parts == nil {
 		return s.Controller.Parts(job)
 	}
@@ -140,7 +139,7 @@ func (s strange) Parts(job *testv1.TestJob) controller.Parts {
 
 func (s strange) ObjectKinds() []client.Object { return s.kinds }
 
-func (s strange) Objects(*testv1.TestJob, *plan.Tally) []client.Object {
+func (s strange) Objects(*testv1.TestJob, *jobkit.Tally) []client.Object {
 	if s.objects == nil {
 		return nil
 	}
@@ -158,7 +157,7 @@ func TestRenderNeverPanics(t *testing.T) {
 	changes := 0
 	tests := map[string]struct {
 		reason string
-		author controller.ControllerInterface[*testv1.TestJob]
+		author jobkit.ControllerInterface[*testv1.TestJob]
 		scheme *runtime.Scheme
 		job    *testv1.TestJob
 		want   string // "" if it renders
@@ -169,7 +168,7 @@ func TestRenderNeverPanics(t *testing.T) {
 		"Kind":     {reason: "whatever panics is an error", author: strange{kind: func() { panic("oops") }}, want: "the controller's own code panicked: oops"},
 		"StatusOfACopy": {
 			reason: "no status would be written",
-			author: strange{parts: func(job *testv1.TestJob) controller.Parts {
+			author: strange{parts: func(job *testv1.TestJob) jobkit.JobParts {
 				p := testjob.Controller{}.Parts(job.DeepCopy())
 				p.RunPolicy = &job.Spec.RunPolicy
 				return p
@@ -178,12 +177,12 @@ func TestRenderNeverPanics(t *testing.T) {
 		},
 		"NilParts": {
 			reason: "there is nothing to work with",
-			author: strange{parts: func(job *testv1.TestJob) controller.Parts { return controller.Parts{Status: &job.Status} }},
+			author: strange{parts: func(job *testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{Status: &job.Status} }},
 			want:   "Parts() returned no RunPolicy",
 		},
 		"PanicInParts": {
 			reason: "for this job alone",
-			author: strange{parts: func(job *testv1.TestJob) controller.Parts {
+			author: strange{parts: func(job *testv1.TestJob) jobkit.JobParts {
 				if isTrain(job) {
 					panic("oops")
 				}

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // settled checks a World that has come to rest: everything is as the jobs want it,
@@ -208,7 +208,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	for _, pod := range pods {
 		byName[pod.Name] = pod
 	}
-	for t, spec := range parts.Replicas {
+	for t, spec := range parts.ReplicaSpecs {
 		var counts commonv1.ReplicaStatus
 		unsure := commonv1.ReplicaStatus{}
 		for i := range wantedReplicas(spec) {
@@ -268,7 +268,7 @@ func (m *monitor) checkDecided(job client.Object, pods []*corev1.Pod) {
 		ended[pod.Name] = pod.Status.Phase == corev1.PodSucceeded && pod.DeletionTimestamp == nil
 	}
 	wanted, succeeded := 0, 0
-	for t, spec := range parts.Replicas {
+	for t, spec := range parts.ReplicaSpecs {
 		for i := range wantedReplicas(spec) {
 			wanted++
 			if ended[m.kind.PodName(job.GetName(), t, i)] || saysSucceeded(parts.Status, t, i) {
@@ -347,7 +347,7 @@ func (m *monitor) succeededOnce(job client.Object, t commonv1.ReplicaType, index
 
 // mayFail tells whether the kind's rules let a replica stay failed.
 func (m *monitor) mayFail(job client.Object, t commonv1.ReplicaType, index int32) bool {
-	return slices.ContainsFunc(m.w.rules(job).MayFail, func(r plan.Replicas) bool { return r.Includes(t, index) })
+	return slices.ContainsFunc(m.w.rules(job).Optional, func(r jobkit.ReplicaSelector) bool { return r.Includes(t, index) })
 }
 
 // waits tells whether a job that restarts as a whole waits for a pod that something
@@ -369,7 +369,7 @@ func (m *monitor) checkServices(job client.Object, services []client.Object) {
 	case commonv1.ServiceModePerJob, "":
 		want[job.GetName()] = true
 	case commonv1.ServiceModePerReplica:
-		for t, spec := range parts.Replicas {
+		for t, spec := range parts.ReplicaSpecs {
 			for i := range wantedReplicas(spec) {
 				want[m.kind.PodName(job.GetName(), t, i)] = true
 			}

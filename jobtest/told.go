@@ -8,8 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // reasonStuck ends the reason of the condition Stalled of a job whose pods were deleted
@@ -80,7 +80,7 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 		}
 		runs = runs || all
 	}
-	for t, spec := range m.w.parts(job).Replicas {
+	for t, spec := range m.w.parts(job).ReplicaSpecs {
 		for i := range wantedReplicas(spec) {
 			over = over && (!m.decides(job, t, i) || saysSucceeded(status, t, i) || m.mayFail(job, t, i) ||
 				ended[m.kind.PodName(job.GetName(), t, i)])
@@ -94,5 +94,5 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 // decides reports whether a replica is one of which one must run for the job to run.
 func (m *monitor) decides(job client.Object, t commonv1.ReplicaType, index int32) bool {
 	rules := m.w.rules(job)
-	return len(rules.Running) == 0 || slices.ContainsFunc(rules.Running, func(r plan.Replicas) bool { return r.Includes(t, index) })
+	return len(rules.Running) == 0 || slices.ContainsFunc(rules.Running, func(r jobkit.ReplicaSelector) bool { return r.Includes(t, index) })
 }

@@ -17,9 +17,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // Options configure a World. The zero value is a cluster in which nothing goes
@@ -55,8 +55,8 @@ type World struct {
 	chance  *Chance
 	jobs    *table
 	lenses  map[*table]*lens
-	parts   func(client.Object) controller.Parts
-	rules   func(client.Object) plan.Rules
+	parts   func(client.Object) jobkit.JobParts
+	rules   func(client.Object) jobkit.Rules
 	newRun  startFunc
 
 	start, now time.Time
@@ -165,7 +165,7 @@ func epoch() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // NewWorld makes a World that runs the controller which an author wrote. The
 // scheme must know the job, and the core types.
-func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, o Options) (*World, error) {
+func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *runtime.Scheme, o Options) (*World, error) {
 	var job J
 	job, ok := reflect.TypeAssert[J](reflect.New(reflect.TypeOf(job).Elem()))
 	if !ok {
@@ -194,17 +194,17 @@ func NewWorld[J client.Object](author controller.ControllerInterface[J], scheme 
 	}
 	w.monitor = newMonitor(w, author.Kind())
 	w.startNodes(pods, o)
-	w.parts = func(o client.Object) controller.Parts {
+	w.parts = func(o client.Object) jobkit.JobParts {
 		job, ok := o.(J)
 		if !ok {
-			return controller.Parts{}
+			return jobkit.JobParts{}
 		}
 		return author.Parts(job)
 	}
-	w.rules = func(o client.Object) plan.Rules {
+	w.rules = func(o client.Object) jobkit.Rules {
 		job, ok := o.(J)
 		if !ok {
-			return plan.Rules{}
+			return jobkit.Rules{}
 		}
 		return author.Rules(job)
 	}
@@ -237,9 +237,9 @@ func (w *World) startNodes(pods *table, o Options) {
 }
 
 // furtherKinds are the kinds of objects that jobs have beside their pods and services.
-func furtherKinds[J client.Object](author controller.ControllerInterface[J], scheduler gang.Scheduler) []client.Object {
-	var kinds []client.Object
-	if keeper, ok := author.(controller.ObjectKeeper[J]); ok {
+func furtherKinds[J client.Object](author jobkit.ControllerInterface[J], scheduler gang.Scheduler) []jobkit.Object {
+	var kinds []jobkit.Object
+	if keeper, ok := author.(jobkit.OwnedObjects[J]); ok {
 		kinds = keeper.ObjectKinds()
 	}
 	if scheduler != nil {
@@ -264,7 +264,7 @@ func (w *World) chooseOdds(calmAfter int) {
 }
 
 // lensOf is what the caches that controller.CacheOptions configures keep of a kind.
-func lensOf(t *table, scheme *runtime.Scheme, further []client.Object) *lens {
+func lensOf(t *table, scheme *runtime.Scheme, further []jobkit.Object) *lens {
 	for o, by := range controller.CacheOptions(further...).ByObject {
 		if gvk, err := apiutil.GVKForObject(o, scheme); err == nil && gvk == t.gvk {
 			return &lens{selector: by.Label, transform: by.Transform}
@@ -281,7 +281,7 @@ type startFunc = func(c client.Client, live client.Reader, p *process) (lookFunc
 
 // runner returns what starts the controller in a process. Its writes go one after
 // the other, so that a run can be repeated.
-func runner[J client.Object](author controller.ControllerInterface[J], scheme *runtime.Scheme, scheduler gang.Scheduler) startFunc {
+func runner[J client.Object](author jobkit.ControllerInterface[J], scheme *runtime.Scheme, scheduler gang.Scheduler) startFunc {
 	return func(c client.Client, live client.Reader, p *process) (lookFunc, error) {
 		jobs := &controller.JobController[J]{Controller: author, Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
 		jobs.Config.MaxParallelWrites = 1

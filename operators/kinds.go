@@ -8,8 +8,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/controller"
@@ -49,14 +49,14 @@ type Kind struct {
 	// Framework is its name in metrics.
 	Framework string
 	// Job is an empty job of the kind.
-	Job client.Object
+	Job jobkit.Object
 	// AddToScheme makes its types known.
 	AddToScheme func(*runtime.Scheme) error
 	// SetupWithManager adds its controller to a manager.
 	SetupWithManager func(ctrl.Manager, Options) error
 	// ObjectKinds are the kinds of objects that its jobs have beside pods and
 	// services, for controller.CacheOptions.
-	ObjectKinds []client.Object
+	ObjectKinds []jobkit.Object
 }
 
 // Kinds lists all kinds, in the order of their names.
@@ -91,7 +91,7 @@ func always[C any](c C) func(Options) (C, error) {
 }
 
 // kind lists a kind. configured makes its controller.
-func kind[J client.Object, C controller.ControllerInterface[J]](
+func kind[J jobkit.Object, C jobkit.ControllerInterface[J]](
 	name string, addToScheme func(*runtime.Scheme) error, c C, configured func(Options) (C, error),
 ) Kind {
 	k := Kind{Name: name, AddToScheme: addToScheme}
@@ -100,7 +100,7 @@ func kind[J client.Object, C controller.ControllerInterface[J]](
 	about.SetDefaults()
 	k.Framework = about.Framework
 	k.Job, _ = reflect.TypeAssert[J](reflect.New(reflect.TypeFor[J]().Elem()))
-	if keeper, ok := any(c).(controller.ObjectKeeper[J]); ok {
+	if keeper, ok := any(c).(jobkit.OwnedObjects[J]); ok {
 		k.ObjectKinds = keeper.ObjectKinds()
 	}
 	k.SetupWithManager = func(mgr ctrl.Manager, o Options) error {

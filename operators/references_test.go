@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/jaxjob"
@@ -113,7 +113,7 @@ func count(env []corev1.EnvVar, name string) int {
 func rendering[T any, J interface {
 	*T
 	client.Object
-}](author controller.ControllerInterface[J], specs, name string) func(*testing.T, string) []client.Object {
+}](author jobkit.ControllerInterface[J], specs, name string) func(*testing.T, string) []client.Object {
 	return func(t *testing.T, container string) []client.Object {
 		t.Helper()
 		template := fmt.Sprintf(`{template: {spec: {containers: [{name: %s, image: x%s}]}}}`, name, container)

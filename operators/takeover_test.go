@@ -20,9 +20,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
@@ -40,14 +40,14 @@ type predecessor struct {
 	t    *testing.T
 	w    *jobtest.World
 	kind string
-	job  client.Object
+	job  jobkit.Object
 	// pods are the names and replica types of the pods.
 	pods map[string]commonv1.ReplicaType
 	// group is the name of the gang scheduler, or empty.
 	group string
 }
 
-func (p *predecessor) create(o client.Object, labels map[string]string) {
+func (p *predecessor) create(o jobkit.Object, labels map[string]string) {
 	p.t.Helper()
 	o.SetNamespace(p.job.GetNamespace())
 	o.SetLabels(labels)
@@ -199,7 +199,7 @@ func there(t *testing.T, w *jobtest.World, group string) map[string]string {
 			t.Fatal(err)
 		}
 		if err := meta.EachListItem(list, func(o runtime.Object) error {
-			c, _ := o.(client.Object)
+			c, _ := o.(jobkit.Object)
 			name := fmt.Sprintf("%T %s", o, c.GetName())
 			if c.GetLabels()[commonv1.OperatorNameLabel] == "" {
 				name += " *"
@@ -225,8 +225,8 @@ func labelled(objects map[string]string) map[string]string {
 // takeOver starts a World with a job as v1 left it; the operator has not looked at it yet.
 func takeOver[T any, J interface {
 	*T
-	client.Object
-}](t *testing.T, author controller.ControllerInterface[J], manifest, kind, scheduler string, pods map[string]commonv1.ReplicaType) (*predecessor, J) {
+	jobkit.Object
+}](t *testing.T, author jobkit.ControllerInterface[J], manifest, kind, scheduler string, pods map[string]commonv1.ReplicaType) (*predecessor, J) {
 	t.Helper()
 	w, err := jobtest.NewWorld(author, optest.Scheme(t), jobtest.Options{
 		Gang: gang.ByName(scheduler, gang.Options{}),
@@ -246,8 +246,8 @@ func takeOver[T any, J interface {
 // adopted runs the tests of one kind.
 func adopted[T any, J interface {
 	*T
-	client.Object
-}](author controller.ControllerInterface[J], kind, manifest string, pods map[string]commonv1.ReplicaType) func(*testing.T) {
+	jobkit.Object
+}](author jobkit.ControllerInterface[J], kind, manifest string, pods map[string]commonv1.ReplicaType) func(*testing.T) {
 	active := func(s *commonv1.ReplicaStatus) { s.Active++ }
 	created := condition(commonv1.JobCreated, corev1.ConditionTrue, kind+" job is created.")
 	read := func(t *testing.T, p *predecessor, job J) *commonv1.JobStatus {
@@ -333,7 +333,7 @@ func strip(t *testing.T, w *jobtest.World) {
 			t.Fatal(err)
 		}
 		if err := meta.EachListItem(list, func(o runtime.Object) error {
-			c, _ := o.(client.Object)
+			c, _ := o.(jobkit.Object)
 			c.SetLabels(map[string]string{"theirs": "stays"})
 			return w.Client().Update(t.Context(), c)
 		}); err != nil {

@@ -7,8 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // Env are the environment variables that an operator gives a container, in order.
@@ -141,7 +141,7 @@ func (e Env) named(name string) *Var {
 // of a job set and the operator too, and whose values are used; or none. container
 // is the one that the operator sets variables in, "" if it is all of them; env
 // returns what it sets in a replica type.
-func EnvWarning(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container string, env func(commonv1.ReplicaType) Env) []plan.Event {
+func EnvWarning(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container string, env func(commonv1.ReplicaType) Env) []jobkit.Event {
 	var in, replaced, kept []string
 	for t, spec := range specs {
 		if spec == nil {
@@ -166,7 +166,7 @@ func EnvWarning(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container 
 	if len(says) == 0 {
 		return nil
 	}
-	return []plan.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
+	return []jobkit.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
 		"The pod template of %s sets variables that the operator sets too: %s.", sortedOnce(in), strings.Join(says, "; "))}}
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -81,9 +81,9 @@ func TestEnv(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := workers(corev1.Container{Name: "main", Env: tc.has}, corev1.Container{Name: "sidecar"})
 			got := podtemplate.EnvWarning(spec, "", func(commonv1.ReplicaType) podtemplate.Env { return env })
-			var want []plan.Event
+			var want []jobkit.Event
 			if tc.warning != "" {
-				want = []plan.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: tc.warning}}
+				want = []jobkit.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: tc.warning}}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s: warning (-want +got):\n%s", tc.reason, diff)
@@ -208,7 +208,7 @@ func TestPort(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			kind := plan.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
+			kind := jobkit.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
 			if diff := cmp.Diff(tc.want, podtemplate.Port(kind, specs, tc.replicas)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

@@ -3,13 +3,13 @@ package podtemplate
 import (
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // Port is the number of the kind's port in a replica type of a job: that which the
 // main container gives it, or else the kind's own.
-func Port(kind plan.Kind, specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, t commonv1.ReplicaType) int32 {
+func Port(kind jobkit.Kind, specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, t commonv1.ReplicaType) int32 {
 	if spec := specs[t]; spec != nil {
 		if c := Container(&spec.Template, kind.ContainerName); c != nil {
 			for i := range c.Ports {

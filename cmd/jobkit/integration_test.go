@@ -24,9 +24,9 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
@@ -107,7 +107,7 @@ func (w workplace) run(t *testing.T, args ...string) (code int, out, errs string
 
 	var stdout, stderr bytes.Buffer
 
-	cmd := jobkit(t.Context(), t, w.environment, args...)
+	cmd := runJobkit(t.Context(), t, w.environment, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	code = exitCode(t, cmd.Run())
 	t.Logf("jobkit %s: exit code %d\n%s%s", strings.Join(args, " "), code, &stdout, &stderr)
@@ -145,7 +145,7 @@ func TestDemoEndedEarly(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorkplace(t)
-			cmd := jobkit(t.Context(), t, w.environment, "demo")
+			cmd := runJobkit(t.Context(), t, w.environment, "demo")
 			code := endOn(t, cmd, c.signal, "Running")
 
 			if code != c.code {
@@ -194,7 +194,7 @@ func TestOnRunningControlPlane(t *testing.T) {
 	w := newWorkplace(t)
 	t.Cleanup(func() {
 		// The test's context has ended by now.
-		cmd := jobkit(context.WithoutCancel(t.Context()), t, w.environment, "dev", "down")
+		cmd := runJobkit(context.WithoutCancel(t.Context()), t, w.environment, "dev", "down")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("dev down: %v: %s", err, text)
 		}
@@ -237,7 +237,7 @@ func demoOnShared(t *testing.T, w workplace, kubeconfig string) {
 		t.Errorf("demo: exit code %d", code)
 	}
 
-	if code := endOn(t, jobkit(t.Context(), t, w.environment, "demo"), syscall.SIGINT, "Running"); code != 3 {
+	if code := endOn(t, runJobkit(t.Context(), t, w.environment, "demo"), syscall.SIGINT, "Running"); code != 3 {
 		t.Errorf("demo, interrupted: exit code %d", code)
 	}
 
@@ -274,7 +274,7 @@ func startOperator(t *testing.T, kubeconfig string) {
 	scheme := runtime.NewScheme()
 	errs := []error{clientgoscheme.AddToScheme(scheme)}
 
-	var objects []client.Object
+	var objects []jobkit.Object
 
 	for _, k := range kinds {
 		errs = append(errs, k.AddToScheme(scheme))

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// jobkit is a command that runs jobkit, with more environment.
-func jobkit(ctx context.Context, t *testing.T, environment []string, args ...string) *exec.Cmd {
+// runJobkit is a command that runs jobkit, with more environment.
+func runJobkit(ctx context.Context, t *testing.T, environment []string, args ...string) *exec.Cmd {
 	t.Helper()
 
 	self, err := os.Executable()
@@ -70,7 +70,7 @@ func TestExitCodes(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 
-		cmd := jobkit(t.Context(), t, nil, c.args...)
+		cmd := runJobkit(t.Context(), t, nil, c.args...)
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		code := exitCode(t, cmd.Run())
 

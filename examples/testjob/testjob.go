@@ -5,19 +5,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/plan"
 )
 
-// Controller is step 1: a type that implements controller.ControllerInterface.
+// Controller is step 1: a type that implements jobkit.ControllerInterface.
 type Controller struct{}
 
 // Kind says what is true of every TestJob.
-func (Controller) Kind() plan.Kind {
-	return plan.Kind{
-		Roles:             []plan.Role{{Type: testv1.Master, Max: 1}, {Type: testv1.Worker}},
+func (Controller) Kind() jobkit.Kind {
+	return jobkit.Kind{
+		Roles:             []jobkit.Role{{Type: testv1.Master, Max: 1}, {Type: testv1.Worker}},
 		ReplicaSpecsField: "testReplicaSpecs",
 		ContainerName:     testv1.ContainerName,
 		PortName:          testv1.PortName,
@@ -27,21 +27,21 @@ func (Controller) Kind() plan.Kind {
 }
 
 // Parts points at what the library reads and writes.
-func (Controller) Parts(job *testv1.TestJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.TestReplicaSpecs, Status: &job.Status}
+func (Controller) Parts(job *testv1.TestJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.TestReplicaSpecs, Status: &job.Status}
 }
 
 // Rules says that the first type decides, and that its first replica is the master.
-func (Controller) Rules(job *testv1.TestJob) plan.Rules {
-	return plan.Rules{
-		Success: []plan.SuccessRule{plan.AllOf(plan.All(firstType(job)))},
-		Master:  []plan.Replicas{plan.Index(firstType(job), 0)},
+func (Controller) Rules(job *testv1.TestJob) jobkit.Rules {
+	return jobkit.Rules{
+		Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(firstType(job)))},
+		Master:  []jobkit.ReplicaSelector{jobkit.Index(firstType(job), 0)},
 	}
 }
 
 // SetClusterSpec tells each replica its own name and where the first one is reached.
-func (Controller) SetClusterSpec(job *testv1.TestJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
-	first := plan.PodName(job.Name, firstType(job), 0) + "." + job.Name
+func (Controller) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
+	first := jobkit.PodName(job.Name, firstType(job), 0) + "." + job.Name
 	for i := range template.Spec.Containers {
 		c := &template.Spec.Containers[i]
 		c.Env = append(c.Env, corev1.EnvVar{Name: "REPLICA", Value: r.PodName}, corev1.EnvVar{Name: "FIRST_REPLICA", Value: first})

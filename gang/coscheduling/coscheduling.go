@@ -7,8 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/gang/group"
 )
@@ -37,10 +37,10 @@ func (s Scheduler) name() string { return cmp.Or(s.SchedulerName, DefaultSchedul
 func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return group.Foreign(t, s.name()) }
 
 // Kinds implements gang.Scheduler.
-func (Scheduler) Kinds() []client.Object { return []client.Object{group.Empty(podGroup())} }
+func (Scheduler) Kinds() []jobkit.Object { return []jobkit.Object{group.Empty(podGroup())} }
 
 // Objects implements gang.Scheduler.
-func (s Scheduler) Objects(job *group.Job) []client.Object {
+func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
 	job = job.Without(s.leaves)
 	if job.Total() == 0 {
 		return nil
@@ -49,11 +49,11 @@ func (s Scheduler) Objects(job *group.Job) []client.Object {
 	if seconds := job.Policy.ScheduleTimeoutSeconds; seconds != nil {
 		spec["scheduleTimeoutSeconds"] = int64(*seconds)
 	}
-	return []client.Object{group.PodGroup(podGroup(), job, spec)}
+	return []jobkit.Object{group.PodGroup(podGroup(), job, spec)}
 }
 
 // Patch implements gang.Scheduler.
-func (Scheduler) Patch(wanted, found client.Object) map[string]any {
+func (Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
 	return group.PatchSpec(wanted, found)
 }
 
@@ -69,4 +69,4 @@ func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1
 
 // State implements gang.Scheduler. The plugin wants to see the pods before it decides,
 // and says on them why they wait.
-func (Scheduler) State(*group.Job, []client.Object) group.State { return group.State{} }
+func (Scheduler) State(*group.Job, []jobkit.Object) group.State { return group.State{} }

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
@@ -33,11 +34,11 @@ type Backend struct {
 	AddToScheme func(*runtime.Scheme) error
 	// Admit changes an object of a group as the scheduler does when it wants to see the
 	// pods. Leave it out if the scheduler does no such thing.
-	Admit func(o client.Object)
+	Admit func(o jobkit.Object)
 	// Refuse changes an object of a group as the scheduler does when the group does not
 	// fit, and has been so since the given time. The job's condition must then tell of
 	// Says. Leave both out if the scheduler tells it on the pods.
-	Refuse func(o client.Object, since time.Time)
+	Refuse func(o jobkit.Object, since time.Time)
 	Says   string
 	// Fixed is true when the API lets nothing of a group change.
 	Fixed bool
@@ -91,7 +92,7 @@ func kinds(t *testing.T, b *Backend) {
 	}
 }
 
-func kindOf(t *testing.T, known *runtime.Scheme, o client.Object) string {
+func kindOf(t *testing.T, known *runtime.Scheme, o jobkit.Object) string {
 	t.Helper()
 	gvk, err := apiutil.GVKForObject(o, known)
 	if err != nil {
@@ -171,10 +172,10 @@ func patch(t *testing.T, b *Backend) {
 	}
 }
 
-func deepCopies(list []client.Object) []client.Object {
-	var out []client.Object
+func deepCopies(list []jobkit.Object) []jobkit.Object {
+	var out []jobkit.Object
 	for _, o := range list {
-		if c, ok := o.DeepCopyObject().(client.Object); ok {
+		if c, ok := o.DeepCopyObject().(jobkit.Object); ok {
 			out = append(out, c)
 		}
 	}
@@ -257,7 +258,7 @@ func partial(t *testing.T, b *Backend) {
 	w.admit()
 	w.runFor(5 * time.Second)
 	if b.Refuse != nil {
-		w.each(func(o client.Object) { b.Refuse(o, w.world.Now()) })
+		w.each(func(o jobkit.Object) { b.Refuse(o, w.world.Now()) })
 	}
 	w.must(w.world.Client().Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job-worker-1"}}))
 	w.runFor(time.Minute)
@@ -304,7 +305,7 @@ func done(t *testing.T, b *Backend) {
 func waits(t *testing.T, b *Backend) {
 	w := newWorld(t, b, commonv1.RestartScopeReplica)
 	w.runFor(time.Second)
-	w.each(func(o client.Object) { b.Refuse(o, w.world.Now()) })
+	w.each(func(o jobkit.Object) { b.Refuse(o, w.world.Now()) })
 	w.runFor(5 * time.Second)
 	if c := w.job().Status.Condition(commonv1.JobStalled); c != nil {
 		t.Errorf("to wait for a moment is nothing to tell of: %s", c.Message)
@@ -427,9 +428,9 @@ func (w *theWorld) beforeAdmission(all int) int {
 }
 
 // groups are the objects of the group.
-func (w *theWorld) groups() []client.Object {
+func (w *theWorld) groups() []jobkit.Object {
 	w.t.Helper()
-	var out []client.Object
+	var out []jobkit.Object
 	for _, o := range w.b.Scheduler.Objects(Job()) {
 		err := w.world.Client().Get(w.t.Context(), client.ObjectKeyFromObject(o), o)
 		if client.IgnoreNotFound(err) != nil {
@@ -443,7 +444,7 @@ func (w *theWorld) groups() []client.Object {
 }
 
 // each changes the objects of the group as a scheduler does.
-func (w *theWorld) each(change func(client.Object)) {
+func (w *theWorld) each(change func(jobkit.Object)) {
 	w.t.Helper()
 	for _, o := range w.groups() {
 		change(o)

@@ -7,8 +7,8 @@ import (
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/gang/gangtest"
 	"github.com/jobkit/jobkit/gang/workload"
@@ -18,7 +18,7 @@ func TestExercise(t *testing.T) {
 	backends := map[string]gangtest.Backend{
 		"kubernetes": {Refuse: refuseWorkload, Admit: admitWorkload, Says: "3 Insufficient nvidia.com/gpu"},
 		"volcano": {
-			Admit:  func(o client.Object) { status(o, map[string]any{"phase": "Inqueue"}) },
+			Admit:  func(o jobkit.Object) { status(o, map[string]any{"phase": "Inqueue"}) },
 			Refuse: refuseVolcano, Says: "queue resource quota insufficient",
 		},
 		"coscheduling": {},
@@ -64,12 +64,12 @@ func TestGroupThatCannotShrink(t *testing.T) {
 	}
 }
 
-func refuseUntyped(o client.Object, since time.Time) { initiallyUntyped(o, "False", since) }
+func refuseUntyped(o jobkit.Object, since time.Time) { initiallyUntyped(o, "False", since) }
 
-func admitUntyped(o client.Object) { initiallyUntyped(o, "True", time.Unix(0, 0)) }
+func admitUntyped(o jobkit.Object) { initiallyUntyped(o, "True", time.Unix(0, 0)) }
 
 // initiallyUntyped is what the scheduler says, in the words of each version.
-func initiallyUntyped(o client.Object, is string, since time.Time) {
+func initiallyUntyped(o jobkit.Object, is string, since time.Time) {
 	kind := o.GetObjectKind().GroupVersionKind()
 	typ := "PodGroupInitiallyScheduled"
 	if kind.Version == "v1alpha2" {
@@ -83,24 +83,24 @@ func initiallyUntyped(o client.Object, is string, since time.Time) {
 	}
 }
 
-func status(o client.Object, s map[string]any) {
+func status(o jobkit.Object, s map[string]any) {
 	if u, ok := o.(*unstructured.Unstructured); ok {
 		u.Object["status"] = s
 	}
 }
 
-func refuseVolcano(o client.Object, since time.Time) {
+func refuseVolcano(o jobkit.Object, since time.Time) {
 	status(o, map[string]any{"phase": "Pending", "conditions": []any{map[string]any{
 		"type": "Unschedulable", "status": "True", "reason": "NotEnoughResources",
 		"message": "queue resource quota insufficient", "lastTransitionTime": since.Format(time.RFC3339),
 	}}})
 }
 
-func refuseWorkload(o client.Object, since time.Time) { initially(o, metav1.ConditionFalse, since) }
+func refuseWorkload(o jobkit.Object, since time.Time) { initially(o, metav1.ConditionFalse, since) }
 
-func admitWorkload(o client.Object) { initially(o, metav1.ConditionTrue, time.Unix(0, 0)) }
+func admitWorkload(o jobkit.Object) { initially(o, metav1.ConditionTrue, time.Unix(0, 0)) }
 
-func initially(o client.Object, s metav1.ConditionStatus, since time.Time) {
+func initially(o jobkit.Object, s metav1.ConditionStatus, since time.Time) {
 	if g, ok := o.(*schedulingv1beta1.PodGroup); ok {
 		g.Status.Conditions = []metav1.Condition{{
 			Type: schedulingv1beta1.PodGroupInitiallyScheduled, Status: s, Reason: schedulingv1beta1.PodGroupReasonUnschedulable,

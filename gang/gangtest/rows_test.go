@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
@@ -24,7 +25,7 @@ import (
 )
 
 // inWorld runs a job of one Master and two Workers with the coscheduling plugin for a while.
-func inWorld(t *testing.T, change func(*testv1.TestJob), others ...client.Object) *jobtest.World {
+func inWorld(t *testing.T, change func(*testv1.TestJob), others ...jobkit.Object) *jobtest.World {
 	t.Helper()
 	known := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme} {

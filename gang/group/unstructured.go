@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -63,7 +63,7 @@ func quantities(list corev1.ResourceList) map[string]any {
 // PatchSpec is the merge patch that makes the specification of found say what wanted
 // says. Fields that wanted does not have go if the job set them, and are somebody else's
 // if not. Resources are the job's as a whole.
-func PatchSpec(wanted, found client.Object) map[string]any {
+func PatchSpec(wanted, found jobkit.Object) map[string]any {
 	want, have := nested(wanted, "spec"), nested(found, "spec")
 	patch := map[string]any{}
 	for name, value := range want {
@@ -117,7 +117,7 @@ func sameQuantity(a, b any) bool {
 }
 
 // Find returns the object of the group's name, or nil.
-func Find(j *Job, found []client.Object) *unstructured.Unstructured {
+func Find(j *Job, found []jobkit.Object) *unstructured.Unstructured {
 	for _, o := range found {
 		if u, ok := o.(*unstructured.Unstructured); ok && u.GetName() == j.GroupName() {
 			return u
@@ -152,7 +152,7 @@ func Condition(u *unstructured.Unstructured, typ string) (string, time.Time, boo
 }
 
 // nested is a field of an object that holds fields itself. It must not be changed.
-func nested(o client.Object, field string) map[string]any {
+func nested(o jobkit.Object, field string) map[string]any {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok || u == nil {
 		return nil

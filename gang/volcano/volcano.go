@@ -9,8 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/gang/group"
 )
@@ -45,23 +45,23 @@ func (s Scheduler) name() string { return cmp.Or(s.SchedulerName, Name) }
 func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return group.Foreign(t, s.name()) }
 
 // Kinds implements gang.Scheduler.
-func (Scheduler) Kinds() []client.Object { return []client.Object{group.Empty(podGroup())} }
+func (Scheduler) Kinds() []jobkit.Object { return []jobkit.Object{group.Empty(podGroup())} }
 
 // Objects implements gang.Scheduler.
-func (s Scheduler) Objects(job *group.Job) []client.Object {
+func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
 	job = job.Without(s.leaves)
 	if job.Total() == 0 {
 		return nil
 	}
 	job.Done = job.Gone // Volcano counts the pods that have ended well, as long as they are there.
-	return []client.Object{group.PodGroup(podGroup(), job, map[string]any{
+	return []jobkit.Object{group.PodGroup(podGroup(), job, map[string]any{
 		"queue":             job.Policy.Queue,
 		"priorityClassName": job.Policy.PriorityClass,
 	})}
 }
 
 // Patch implements gang.Scheduler.
-func (Scheduler) Patch(wanted, found client.Object) map[string]any {
+func (Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
 	return group.PatchSpec(wanted, found)
 }
 
@@ -78,7 +78,7 @@ func (s Scheduler) Join(job *group.Job, t commonv1.ReplicaType, template *corev1
 
 // State implements gang.Scheduler. Volcano admits a group to its queue before it wants
 // to see pods: the phase is then Inqueue.
-func (s Scheduler) State(job *group.Job, found []client.Object) group.State {
+func (s Scheduler) State(job *group.Job, found []jobkit.Object) group.State {
 	g := group.Find(job, found)
 	if g == nil {
 		return group.State{Hold: true}

@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/gang/group"
 )
 
@@ -61,9 +61,9 @@ func (s Scheduler) initiallyScheduled() string {
 }
 
 // express returns objects in the version that is spoken.
-func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *schedulingv1beta1.PodGroup) []client.Object {
+func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *schedulingv1beta1.PodGroup) []jobkit.Object {
 	if s.typed() {
-		return []client.Object{workload, podGroup}
+		return []jobkit.Object{workload, podGroup}
 	}
 	kinds := kindsOf(s.Version)
 	w, g := translate(kinds[0], workload), translate(kinds[1], podGroup)
@@ -74,11 +74,11 @@ func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *sched
 		oldMode(specOf(g))
 		oldReference(specOf(g))
 	}
-	return []client.Object{w, g}
+	return []jobkit.Object{w, g}
 }
 
 // translate makes an object of a kind that has the same fields.
-func translate(kind schema.GroupVersionKind, o client.Object) *unstructured.Unstructured {
+func translate(kind schema.GroupVersionKind, o jobkit.Object) *unstructured.Unstructured {
 	u := group.Empty(kind)
 	u.Object[fieldSpec] = specOf(o)
 	u.SetNamespace(o.GetNamespace())
@@ -88,7 +88,7 @@ func translate(kind schema.GroupVersionKind, o client.Object) *unstructured.Unst
 
 // specOf is the spec of an object, whether it has a Go type or not. It must not be changed
 // in one that was found.
-func specOf(o client.Object) map[string]any {
+func specOf(o jobkit.Object) map[string]any {
 	content := map[string]any{}
 	if u, ok := o.(*unstructured.Unstructured); ok {
 		content = u.Object
@@ -194,7 +194,7 @@ func patchSize(wanted, found map[string]any) map[string]any {
 }
 
 // stateOf is what a PodGroup of any version says of itself, and its size.
-func stateOf(o client.Object) (conditions []metav1.Condition, size int64) {
+func stateOf(o jobkit.Object) (conditions []metav1.Condition, size int64) {
 	switch o := o.(type) {
 	case *schedulingv1beta1.PodGroup:
 		if o.Spec.SchedulingPolicy.Gang != nil {

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/gang/group"
 )
@@ -38,11 +38,11 @@ func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool {
 }
 
 // Kinds implements gang.Scheduler.
-func (s Scheduler) Kinds() []client.Object {
+func (s Scheduler) Kinds() []jobkit.Object {
 	if s.typed() {
-		return []client.Object{&schedulingv1beta1.Workload{}, &schedulingv1beta1.PodGroup{}}
+		return []jobkit.Object{&schedulingv1beta1.Workload{}, &schedulingv1beta1.PodGroup{}}
 	}
-	var out []client.Object
+	var out []jobkit.Object
 	for _, kind := range kindsOf(s.Version) {
 		out = append(out, group.Empty(kind))
 	}
@@ -50,7 +50,7 @@ func (s Scheduler) Kinds() []client.Object {
 }
 
 // Objects implements gang.Scheduler.
-func (s Scheduler) Objects(job *group.Job) []client.Object {
+func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
 	job = job.Without(s.leaves)
 	if job.Total() == 0 {
 		return nil
@@ -84,7 +84,7 @@ func (s Scheduler) Objects(job *group.Job) []client.Object {
 
 // Patch implements gang.Scheduler. The API lets the size of a group change and nothing
 // else; that of Kubernetes v1.36 not even that.
-func (s Scheduler) Patch(wanted, found client.Object) map[string]any {
+func (s Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
 	if s.fixed() {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1
 // State implements gang.Scheduler. The scheduler wants to see the pods before it
 // decides. What it says of the group it says until the group was scheduled once; from
 // then on the pods tell.
-func (s Scheduler) State(job *group.Job, found []client.Object) group.State {
+func (s Scheduler) State(job *group.Job, found []jobkit.Object) group.State {
 	for _, o := range found {
 		conditions, size := stateOf(o)
 		if size == 0 || o.GetName() != job.GroupName() {

@@ -17,11 +17,11 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/internal/version"
@@ -183,7 +183,7 @@ func (o *options) limit(config *rest.Config) {
 
 // manager are the options of the manager.
 func (o *options) manager(known *runtime.Scheme, kinds []operators.Kind) ctrl.Options {
-	var further []client.Object
+	var further []jobkit.Object
 	for _, k := range kinds {
 		further = append(further, k.ObjectKinds...)
 	}

@@ -1,8 +1,8 @@
 package jaxjob
 
 import (
+	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -14,8 +14,8 @@ func environment(job *kubeflowv1.JAXJob, index int32) podtemplate.Env {
 	return podtemplate.Env{
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
 		podtemplate.Fixed("COORDINATOR_PORT", podtemplate.Port(Controller{}.Kind(), specs, worker)),
-		podtemplate.Fixed("COORDINATOR_ADDRESS", plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, worker, 0))),
-		podtemplate.Fixed("NUM_PROCESSES", plan.Count(specs)),
+		podtemplate.Fixed("COORDINATOR_ADDRESS", jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, worker, 0))),
+		podtemplate.Fixed("NUM_PROCESSES", jobkit.Count(specs)),
 		podtemplate.Fixed("PROCESS_ID", index),
 	}
 }

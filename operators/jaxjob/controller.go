@@ -16,20 +16,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
 // Controller is what is special about JAXJobs.
 type Controller struct{}
 
-// Kind implements controller.ControllerInterface.
-func (Controller) Kind() plan.Kind {
-	return plan.Kind{
-		Roles:             []plan.Role{{Type: worker}},
+// Kind implements jobkit.ControllerInterface.
+func (Controller) Kind() jobkit.Kind {
+	return jobkit.Kind{
+		Roles:             []jobkit.Role{{Type: worker}},
 		ReplicaSpecsField: "jaxReplicaSpecs",
 		ContainerName:     kubeflowv1.JAXJobDefaultContainerName,
 		PortName:          kubeflowv1.JAXJobDefaultPortName,
@@ -39,31 +38,31 @@ func (Controller) Kind() plan.Kind {
 	}
 }
 
-// Parts implements controller.ControllerInterface.
-func (Controller) Parts(job *kubeflowv1.JAXJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.JAXReplicaSpecs, Status: &job.Status}
+// Parts implements jobkit.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.JAXJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.JAXReplicaSpecs, Status: &job.Status}
 }
 
-// Rules implements controller.ControllerInterface.
-func (Controller) Rules(job *kubeflowv1.JAXJob) plan.Rules {
-	return plan.Rules{
-		Master:  []plan.Replicas{plan.Index(worker, 0)},
-		Wording: plan.Wording{Failed: plan.WordingByName(kubeflowv1.JAXJobKind, job.Name).Failed},
+// Rules implements jobkit.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.JAXJob) jobkit.Rules {
+	return jobkit.Rules{
+		Master:   []jobkit.ReplicaSelector{jobkit.Index(worker, 0)},
+		Messages: jobkit.Messages{Failed: jobkit.UnqualifiedMessages(kubeflowv1.JAXJobKind, job.Name).Failed},
 	}
 }
 
-// SetClusterSpec implements controller.ControllerInterface.
-func (Controller) SetClusterSpec(job *kubeflowv1.JAXJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+// SetClusterSpec implements jobkit.ControllerInterface.
+func (Controller) SetClusterSpec(job *kubeflowv1.JAXJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	environment(job, r.Index).ApplyToAll(template)
 	return nil
 }
 
-// Validate implements controller.Validator.
+// Validate implements jobkit.Validator.
 func (Controller) Validate(job *kubeflowv1.JAXJob) field.ErrorList {
 	return kubeflowv1.ValidateJAXJob(job)
 }
 
-// Warn implements controller.Warner.
-func (Controller) Warn(job *kubeflowv1.JAXJob) []plan.Event {
+// Warn implements jobkit.Warner.
+func (Controller) Warn(job *kubeflowv1.JAXJob) []jobkit.Event {
 	return podtemplate.EnvWarning(job.Spec.JAXReplicaSpecs, "", func(commonv1.ReplicaType) podtemplate.Env { return environment(job, 0) })
 }

@@ -6,14 +6,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/jaxjob"
 )
 
 func TestGolden(t *testing.T) {
-	optest.Golden(t, func(string) controller.ControllerInterface[*kubeflowv1.JAXJob] { return jaxjob.Controller{} })
+	optest.Golden(t, func(string) jobkit.ControllerInterface[*kubeflowv1.JAXJob] { return jaxjob.Controller{} })
 }
 
 // manifest is a job of two Workers with a restart policy.

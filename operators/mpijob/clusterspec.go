@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -80,9 +80,9 @@ func launcherHasGPU(job *kubeflowv1.MPIJob) bool {
 
 // workers are the names of the Workers' pods.
 func workers(job *kubeflowv1.MPIJob) []string {
-	names := make([]string, plan.Count(job.Spec.MPIReplicaSpecs, worker))
+	names := make([]string, jobkit.Count(job.Spec.MPIReplicaSpecs, worker))
 	for i := range names {
-		names[i] = plan.PodName(job.Name, worker, int32(i))
+		names[i] = jobkit.PodName(job.Name, worker, int32(i))
 	}
 	return names
 }
@@ -105,10 +105,10 @@ func hostfileText(job *kubeflowv1.MPIJob) string { return hosts(job, workers(job
 
 // discoverHostsText is a script that prints the hosts which run now, for programs that
 // take hosts in and out while they run.
-func discoverHostsText(job *kubeflowv1.MPIJob, tally *plan.TypeTally) string {
+func discoverHostsText(job *kubeflowv1.MPIJob, tally *jobkit.TypeTally) string {
 	var running []string
 	for i, name := range workers(job) {
-		if tally != nil && i < len(tally.States) && tally.States[i] == plan.Active {
+		if tally != nil && i < len(tally.States) && tally.States[i] == jobkit.Active {
 			running = append(running, name)
 		}
 	}

@@ -50,10 +50,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -64,10 +63,10 @@ type Controller struct {
 	KubectlDeliveryImage string
 }
 
-// Kind implements controller.ControllerInterface.
-func (Controller) Kind() plan.Kind {
-	return plan.Kind{
-		Roles: []plan.Role{
+// Kind implements jobkit.ControllerInterface.
+func (Controller) Kind() jobkit.Kind {
+	return jobkit.Kind{
+		Roles: []jobkit.Role{
 			{Type: launcher, Required: true, Min: 1, Max: 1, Unnumbered: true},
 			{Type: worker, Default: new(int32(0))},
 		},
@@ -79,21 +78,21 @@ func (Controller) Kind() plan.Kind {
 	}
 }
 
-// Parts implements controller.ControllerInterface.
-func (Controller) Parts(job *kubeflowv1.MPIJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.MPIReplicaSpecs, Status: &job.Status}
+// Parts implements jobkit.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.MPIJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.MPIReplicaSpecs, Status: &job.Status}
 }
 
-// Rules implements controller.ControllerInterface.
-func (Controller) Rules(job *kubeflowv1.MPIJob) plan.Rules {
-	decides := []plan.Replicas{plan.All(launcher)}
-	rules := plan.Rules{
-		Success: []plan.SuccessRule{plan.AllOf(decides...)}, Running: decides, Master: decides,
+// Rules implements jobkit.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.MPIJob) jobkit.Rules {
+	decides := []jobkit.ReplicaSelector{jobkit.All(launcher)}
+	rules := jobkit.Rules{
+		Success: []jobkit.SuccessRule{jobkit.AllOf(decides...)}, Running: decides, Master: decides,
 		// In either order it needs the Workers' pods: its role names them.
-		StartAfter: []plan.StartAfter{{Type: launcher, After: []commonv1.ReplicaType{worker}, Ready: waitsForWorkers(job)}},
-		Wording:    plan.WordingByName(kubeflowv1.MPIJobKind, job.Name),
+		StartAfter: []jobkit.StartAfter{{Type: launcher, After: []commonv1.ReplicaType{worker}, Ready: waitsForWorkers(job)}},
+		Messages:   jobkit.UnqualifiedMessages(kubeflowv1.MPIJobKind, job.Name),
 	}
-	rules.Wording.FailedReason = kubeflowv1.MPIJobKind + kubeflowv1.MPIJobKind + "Failed"
+	rules.Messages.FailedReason = kubeflowv1.MPIJobKind + kubeflowv1.MPIJobKind + "Failed"
 	return rules
 }
 
@@ -104,8 +103,8 @@ func waitsForWorkers(job *kubeflowv1.MPIJob) bool {
 	return p == nil || *p != kubeflowv1.LauncherCreationAtStartup
 }
 
-// SetClusterSpec implements controller.ControllerInterface.
-func (c Controller) SetClusterSpec(job *kubeflowv1.MPIJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+// SetClusterSpec implements jobkit.ControllerInterface.
+func (c Controller) SetClusterSpec(job *kubeflowv1.MPIJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	if r.Type == launcher {
 		prepareLauncher(job, c.KubectlDeliveryImage, &template.Spec)
 	} else {
@@ -114,18 +113,18 @@ func (c Controller) SetClusterSpec(job *kubeflowv1.MPIJob, r controller.Replica,
 	return nil
 }
 
-// Default implements controller.Defaulter.
+// Default implements jobkit.Defaulter.
 func (Controller) Default(job *kubeflowv1.MPIJob) { kubeflowv1.SetMPIJobDefaults(job) }
 
-// Validate implements controller.Validator.
+// Validate implements jobkit.Validator.
 func (Controller) Validate(job *kubeflowv1.MPIJob) field.ErrorList {
 	errs := kubeflowv1.ValidateMPIJob(job)
 	errs = append(errs, validateVolumes(job, launcher, map[string]string{configVolume: configDir, kubectlVolume: kubectlDir})...)
 	return append(errs, validateVolumes(job, worker, map[string]string{configVolume: configDir})...)
 }
 
-// Warn implements controller.Warner.
-func (Controller) Warn(job *kubeflowv1.MPIJob) []plan.Event {
+// Warn implements jobkit.Warner.
+func (Controller) Warn(job *kubeflowv1.MPIJob) []jobkit.Event {
 	only := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{launcher: job.Spec.MPIReplicaSpecs[launcher]}
 	return podtemplate.EnvWarning(only, mainContainer(job, pod(job, launcher)).Name, func(commonv1.ReplicaType) podtemplate.Env {
 		return launcherEnv(job)

@@ -10,17 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/mpijob"
-	"github.com/jobkit/jobkit/plan"
 )
 
 func TestGolden(t *testing.T) {
-	optest.Golden(t, func(name string) controller.ControllerInterface[*kubeflowv1.MPIJob] {
+	optest.Golden(t, func(name string) jobkit.ControllerInterface[*kubeflowv1.MPIJob] {
 		if name == "gpu" {
 			return mpijob.Controller{KubectlDeliveryImage: "registry.example.com/kubectl-delivery:v1"}
 		}
@@ -127,7 +126,7 @@ func TestScripts(t *testing.T) {
 	}
 	dir := t.TempDir()
 	job := newJob(2, func(job *kubeflowv1.MPIJob) { job.Spec.MainContainer = "mpi" })
-	tally := &plan.Tally{Types: []plan.TypeTally{{Type: worker, States: []plan.ReplicaState{plan.Pending, plan.Active}}}}
+	tally := &jobkit.Tally{Types: []jobkit.TypeTally{{Type: worker, States: []jobkit.ReplicaState{jobkit.Pending, jobkit.Active}}}}
 	var config *corev1.ConfigMap
 	for _, o := range (mpijob.Controller{}).Objects(job, tally) {
 		if c, ok := o.(*corev1.ConfigMap); ok {

@@ -6,28 +6,26 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 )
 
 // ObjectKinds implements controller.ObjectKeeper.
-func (Controller) ObjectKinds() []client.Object {
-	return []client.Object{&corev1.ConfigMap{}, &corev1.ServiceAccount{}, &rbacv1.Role{}, &rbacv1.RoleBinding{}}
+func (Controller) ObjectKinds() []jobkit.Object {
+	return []jobkit.Object{&corev1.ConfigMap{}, &corev1.ServiceAccount{}, &rbacv1.Role{}, &rbacv1.RoleBinding{}}
 }
 
 // Objects implements controller.ObjectKeeper.
-func (Controller) Objects(job *kubeflowv1.MPIJob, tally *plan.Tally) []client.Object {
-	objects := []client.Object{configMap(job, tally.Of(worker))}
+func (Controller) Objects(job *kubeflowv1.MPIJob, tally *jobkit.Tally) []jobkit.Object {
+	objects := []jobkit.Object{configMap(job, tally.Of(worker))}
 	if reachable, all := reach(job, tally.Of(worker)); all || launched(tally.Of(launcher)) {
 		objects = append(objects, role(job, reachable), roleBinding(job))
 	}
 	if ownAccount(job) == "" {
 		// Image pull secrets and the identity of a cloud are put into one that is there before
 		// the job is.
-		objects = append(objects, controller.UseExisting(&corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}))
+		objects = append(objects, jobkit.UseExisting(&corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}))
 	}
 	return objects
 }
@@ -35,13 +33,13 @@ func (Controller) Objects(job *kubeflowv1.MPIJob, tally *plan.Tally) []client.Ob
 // reach are the names of the Workers' pods that the launcher may reach: those that are
 // there and are the job's own. Names alone would let it into a pod of somebody else that
 // has the name of a Worker. all is true if all Workers are among them, or have ended.
-func reach(job *kubeflowv1.MPIJob, workers *plan.TypeTally) (names []string, all bool) {
+func reach(job *kubeflowv1.MPIJob, workers *jobkit.TypeTally) (names []string, all bool) {
 	all = true
-	for i := range plan.Count(job.Spec.MPIReplicaSpecs, worker) {
+	for i := range jobkit.Count(job.Spec.MPIReplicaSpecs, worker) {
 		switch {
 		case workers.HasPod(i):
-			names = append(names, plan.PodName(job.Name, worker, i))
-		case workers == nil || workers.States[i] != plan.Succeeded:
+			names = append(names, jobkit.PodName(job.Name, worker, i))
+		case workers == nil || workers.States[i] != jobkit.Succeeded:
 			all = false
 		}
 	}
@@ -50,7 +48,7 @@ func reach(job *kubeflowv1.MPIJob, workers *plan.TypeTally) (names []string, all
 
 // launched reports whether there is a launcher. It keeps its role while a Worker is being
 // replaced.
-func launched(launcher *plan.TypeTally) bool { return launcher.HasPod(0) }
+func launched(launcher *jobkit.TypeTally) bool { return launcher.HasPod(0) }
 
 func meta(job *kubeflowv1.MPIJob, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": job.Name}}
@@ -64,7 +62,7 @@ func ownAccount(job *kubeflowv1.MPIJob) string {
 }
 
 // configMap holds the files that MPI reads.
-func configMap(job *kubeflowv1.MPIJob, workers *plan.TypeTally) *corev1.ConfigMap {
+func configMap(job *kubeflowv1.MPIJob, workers *jobkit.TypeTally) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: meta(job, configName(job)), Data: map[string]string{
 		hostfile: hostfileText(job), discoverHosts: discoverHostsText(job, workers), kubexec: kubexecText(job),
 	}}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/gang"
@@ -32,7 +33,7 @@ func theirs(name string) metav1.ObjectMeta {
 func TestForeignObjects(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason  string
-		foreign client.Object
+		foreign jobkit.Object
 		want    []string
 		stalled string
 	}{

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/jobtest"
@@ -254,7 +255,7 @@ func objects(t *testing.T, w *jobtest.World) []string {
 		}
 		kind := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", list), "*v1."), "List")
 		if err := meta.EachListItem(list, func(o runtime.Object) error {
-			names = append(names, kind+" "+o.(client.Object).GetName())
+			names = append(names, kind+" "+o.(jobkit.Object).GetName())
 			return nil
 		}); err != nil {
 			t.Fatal(err)
@@ -401,14 +402,14 @@ func TestRandom(t *testing.T) {
 			w.At(40*time.Second, "resumes", edit(func(job *kubeflowv1.MPIJob) { job.Spec.RunPolicy.Suspend = nil }))
 		}
 		if chance.Percent(30) {
-			foreign := []client.Object{
+			foreign := []jobkit.Object{
 				&corev1.Pod{ObjectMeta: theirs("pi-worker-0"), Spec: template().Spec}, &rbacv1.Role{ObjectMeta: theirs("pi-launcher")},
 				&corev1.ServiceAccount{ObjectMeta: theirs("pi-launcher")},
 			}[chance.Pick(3)]
 			exchange := chance.Percent(50)
 			at := time.Duration(chance.Pick(8)) * time.Second
 			w.At(at, "takes a name of the job's", func(ctx context.Context, c client.Client) error {
-				there := foreign.DeepCopyObject().(client.Object)
+				there := foreign.DeepCopyObject().(jobkit.Object)
 				if err := c.Get(ctx, client.ObjectKeyFromObject(foreign), there); err == nil && exchange {
 					if err := c.Delete(ctx, there); err != nil {
 						return err
@@ -420,7 +421,7 @@ func TestRandom(t *testing.T) {
 				return nil
 			})
 			w.At(at+time.Duration(1+chance.Pick(20))*time.Second, "gives it back", func(ctx context.Context, c client.Client) error {
-				there := foreign.DeepCopyObject().(client.Object)
+				there := foreign.DeepCopyObject().(jobkit.Object)
 				if err := c.Get(ctx, client.ObjectKeyFromObject(foreign), there); err != nil || there.GetLabels()["theirs"] == "" {
 					return client.IgnoreNotFound(err)
 				}

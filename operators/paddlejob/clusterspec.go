@@ -5,9 +5,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -18,7 +18,7 @@ const (
 
 // leader is the type whose first replica is where the others meet.
 func leader(job *kubeflowv1.PaddleJob) commonv1.ReplicaType {
-	if plan.Count(job.Spec.PaddleReplicaSpecs, master) > 0 {
+	if jobkit.Count(job.Spec.PaddleReplicaSpecs, master) > 0 {
 		return master
 	}
 	return worker
@@ -31,7 +31,7 @@ func environment(job *kubeflowv1.PaddleJob, t commonv1.ReplicaType, index int32)
 	env := podtemplate.Env{
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
 		podtemplate.Fixed("PADDLE_JOB_ID", job.Name),
-		podtemplate.Fixed("PADDLE_NNODES", plan.Count(specs)),
+		podtemplate.Fixed("PADDLE_NNODES", jobkit.Count(specs)),
 	}
 	if t == first && index == 0 {
 		// The leader finds that it is the leader by its own address.
@@ -39,7 +39,7 @@ func environment(job *kubeflowv1.PaddleJob, t commonv1.ReplicaType, index int32)
 			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"},
 		}}}, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("$(POD_IP_DUMMY):%d", port)))
 	} else {
-		host := plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, first, 0))
+		host := jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, first, 0))
 		env = append(env, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("%s:%d", host, port)))
 	}
 	switch {

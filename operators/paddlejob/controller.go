@@ -22,23 +22,21 @@ package paddlejob
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/autoscale"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
 // Controller is what is special about PaddleJobs.
 type Controller struct{}
 
-// Kind implements controller.ControllerInterface.
-func (Controller) Kind() plan.Kind {
-	return plan.Kind{
-		Roles:             []plan.Role{{Type: master}, {Type: worker}},
+// Kind implements jobkit.ControllerInterface.
+func (Controller) Kind() jobkit.Kind {
+	return jobkit.Kind{
+		Roles:             []jobkit.Role{{Type: master}, {Type: worker}},
 		ReplicaSpecsField: "paddleReplicaSpecs",
 		ContainerName:     kubeflowv1.PaddleJobDefaultContainerName,
 		PortName:          kubeflowv1.PaddleJobDefaultPortName,
@@ -48,53 +46,53 @@ func (Controller) Kind() plan.Kind {
 	}
 }
 
-// Parts implements controller.ControllerInterface.
-func (Controller) Parts(job *kubeflowv1.PaddleJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.PaddleReplicaSpecs, Status: &job.Status}
+// Parts implements jobkit.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.PaddleJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.PaddleReplicaSpecs, Status: &job.Status}
 }
 
-// Rules implements controller.ControllerInterface.
-func (Controller) Rules(job *kubeflowv1.PaddleJob) plan.Rules {
-	leaders := []plan.Replicas{plan.All(leader(job))}
-	rules := plan.Rules{
-		Success: []plan.SuccessRule{plan.AllOf(leaders...)},
-		Running: leaders,
-		Wording: plan.WordingByName(kubeflowv1.PaddleJobKind, job.Name),
+// Rules implements jobkit.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.PaddleJob) jobkit.Rules {
+	leaders := []jobkit.ReplicaSelector{jobkit.All(leader(job))}
+	rules := jobkit.Rules{
+		Success:  []jobkit.SuccessRule{jobkit.AllOf(leaders...)},
+		Running:  leaders,
+		Messages: jobkit.UnqualifiedMessages(kubeflowv1.PaddleJobKind, job.Name),
 	}
 	if leader(job) == master {
 		rules.Master = leaders
 	} else {
-		rules.Wording = plan.Wording{Failed: rules.Wording.Failed}
+		rules.Messages = jobkit.Messages{Failed: rules.Messages.Failed}
 	}
 	return rules
 }
 
-// SetClusterSpec implements controller.ControllerInterface.
-func (Controller) SetClusterSpec(job *kubeflowv1.PaddleJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+// SetClusterSpec implements jobkit.ControllerInterface.
+func (Controller) SetClusterSpec(job *kubeflowv1.PaddleJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	environment(job, r.Type, r.Index).ApplyToAll(template)
 	return nil
 }
 
-// Default implements controller.Defaulter.
+// Default implements jobkit.Defaulter.
 func (Controller) Default(job *kubeflowv1.PaddleJob) { kubeflowv1.SetPaddleJobDefaults(job) }
 
-// Validate implements controller.Validator.
+// Validate implements jobkit.Validator.
 func (Controller) Validate(job *kubeflowv1.PaddleJob) field.ErrorList {
 	return kubeflowv1.ValidatePaddleJob(job)
 }
 
-// Warn implements controller.Warner.
-func (Controller) Warn(job *kubeflowv1.PaddleJob) []plan.Event {
+// Warn implements jobkit.Warner.
+func (Controller) Warn(job *kubeflowv1.PaddleJob) []jobkit.Event {
 	return podtemplate.EnvWarning(job.Spec.PaddleReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
 		return environment(job, t, 0)
 	})
 }
 
 // ObjectKinds implements controller.ObjectKeeper.
-func (Controller) ObjectKinds() []client.Object { return autoscale.ObjectKinds() }
+func (Controller) ObjectKinds() []jobkit.Object { return autoscale.ObjectKinds() }
 
 // Objects implements controller.ObjectKeeper.
-func (Controller) Objects(job *kubeflowv1.PaddleJob, _ *plan.Tally) []client.Object {
+func (Controller) Objects(job *kubeflowv1.PaddleJob, _ *jobkit.Tally) []jobkit.Object {
 	e := job.Spec.ElasticPolicy
 	if e == nil || job.Status.Finished() {
 		return nil

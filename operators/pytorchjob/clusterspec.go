@@ -7,9 +7,9 @@ import (
 
 	"k8s.io/utils/ptr"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -19,12 +19,12 @@ const (
 )
 
 func hasMaster(job *kubeflowv1.PyTorchJob) bool {
-	return plan.Count(job.Spec.PyTorchReplicaSpecs, master) > 0
+	return jobkit.Count(job.Spec.PyTorchReplicaSpecs, master) > 0
 }
 
 // host is where the first replica of a type is reached.
 func host(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) string {
-	return plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, t, 0))
+	return jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, t, 0))
 }
 
 func port(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) int32 {
@@ -33,7 +33,7 @@ func port(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) int32 {
 
 // environment is what the containers of a replica are told.
 func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32) podtemplate.Env {
-	total, processes := plan.Count(job.Spec.PyTorchReplicaSpecs), 1
+	total, processes := jobkit.Count(job.Spec.PyTorchReplicaSpecs), 1
 	env := podtemplate.Env{podtemplate.Preset("PYTHONUNBUFFERED", "1")}
 	if number, err := strconv.Atoi(ptr.Deref(job.Spec.NprocPerNode, "")); err == nil {
 		processes = number
@@ -59,7 +59,7 @@ func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32
 
 // elastic is what torchrun is told of an elastic job.
 func elastic(job *kubeflowv1.PyTorchJob, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
-	workers := plan.Count(job.Spec.PyTorchReplicaSpecs, worker)
+	workers := jobkit.Count(job.Spec.PyTorchReplicaSpecs, worker)
 	env := podtemplate.Env{
 		podtemplate.Fixed("PET_RDZV_ENDPOINT",
 			fmt.Sprintf("%s:%d", ptr.Deref(e.RDZVHost, host(job, worker)), ptr.Deref(e.RDZVPort, port(job, worker)))),

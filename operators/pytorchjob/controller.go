@@ -34,13 +34,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/autoscale"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -55,10 +53,10 @@ type Controller struct {
 	InitContainer podtemplate.HostWait
 }
 
-// Kind implements controller.ControllerInterface.
-func (Controller) Kind() plan.Kind {
-	return plan.Kind{
-		Roles:             []plan.Role{{Type: master, Min: 1, Max: 1}, {Type: worker, Min: 1}},
+// Kind implements jobkit.ControllerInterface.
+func (Controller) Kind() jobkit.Kind {
+	return jobkit.Kind{
+		Roles:             []jobkit.Role{{Type: master, Min: 1, Max: 1}, {Type: worker, Min: 1}},
 		ReplicaSpecsField: "pytorchReplicaSpecs",
 		ContainerName:     kubeflowv1.PyTorchJobDefaultContainerName,
 		PortName:          kubeflowv1.PyTorchJobDefaultPortName,
@@ -68,31 +66,31 @@ func (Controller) Kind() plan.Kind {
 	}
 }
 
-// Parts implements controller.ControllerInterface.
-func (Controller) Parts(job *kubeflowv1.PyTorchJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.PyTorchReplicaSpecs, Status: &job.Status}
+// Parts implements jobkit.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.PyTorchJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.PyTorchReplicaSpecs, Status: &job.Status}
 }
 
-// Rules implements controller.ControllerInterface.
-func (Controller) Rules(job *kubeflowv1.PyTorchJob) plan.Rules {
-	wording := plan.WordingByName(kubeflowv1.PyTorchJobKind, job.Name)
+// Rules implements jobkit.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.PyTorchJob) jobkit.Rules {
+	wording := jobkit.UnqualifiedMessages(kubeflowv1.PyTorchJobKind, job.Name)
 	if hasMaster(job) {
-		masters := []plan.Replicas{plan.All(master)}
-		return plan.Rules{Success: []plan.SuccessRule{plan.AllOf(masters...)}, Running: masters, Master: masters, Wording: wording}
+		masters := []jobkit.ReplicaSelector{jobkit.All(master)}
+		return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(masters...)}, Running: masters, Master: masters, Messages: wording}
 	}
-	rules := plan.Rules{
-		Success: []plan.SuccessRule{plan.AllOf(plan.All(worker))},
-		Master:  []plan.Replicas{plan.Index(worker, 0)},
-		Wording: plan.Wording{Failed: wording.Failed},
+	rules := jobkit.Rules{
+		Success:  []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(worker))},
+		Master:   []jobkit.ReplicaSelector{jobkit.Index(worker, 0)},
+		Messages: jobkit.Messages{Failed: wording.Failed},
 	}
 	if job.Spec.ElasticPolicy != nil {
-		rules.Success = append(rules.Success, plan.AnyOf(plan.All(worker)))
+		rules.Success = append(rules.Success, jobkit.AnyOf(jobkit.All(worker)))
 	}
 	return rules
 }
 
-// SetClusterSpec implements controller.ControllerInterface.
-func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+// SetClusterSpec implements jobkit.ControllerInterface.
+func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	environment(job, r.Type, r.Index).ApplyToAll(template)
 	if r.Type != worker || !hasMaster(job) || job.Annotations[InitContainerAnnotation] == "none" {
 		return nil
@@ -102,31 +100,31 @@ func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r controller.Repl
 	return wait.Apply(template, host(job, master))
 }
 
-// Default implements controller.Defaulter.
+// Default implements jobkit.Defaulter.
 func (Controller) Default(job *kubeflowv1.PyTorchJob) { kubeflowv1.SetPyTorchJobDefaults(job) }
 
-// Validate implements controller.Validator.
+// Validate implements jobkit.Validator.
 func (Controller) Validate(job *kubeflowv1.PyTorchJob) field.ErrorList {
 	return kubeflowv1.ValidatePyTorchJob(job)
 }
 
-// Warn implements controller.Warner.
-func (Controller) Warn(job *kubeflowv1.PyTorchJob) []plan.Event {
+// Warn implements jobkit.Warner.
+func (Controller) Warn(job *kubeflowv1.PyTorchJob) []jobkit.Event {
 	events := podtemplate.EnvWarning(job.Spec.PyTorchReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
 		return environment(job, t, 0)
 	})
 	if e := job.Spec.ElasticPolicy; e != nil && e.NProcPerNode != nil {
-		events = append(events, plan.Event{Warning: true, Reason: "FieldDeprecated", Message: fmt.Sprintf(
+		events = append(events, jobkit.Event{Warning: true, Reason: "FieldDeprecated", Message: fmt.Sprintf(
 			"spec.elasticPolicy.nProcPerNode is deprecated, use spec.nprocPerNode instead: set that to %q, and remove this one.", strconv.Itoa(int(*e.NProcPerNode)))})
 	}
 	return events
 }
 
 // ObjectKinds implements controller.ObjectKeeper.
-func (Controller) ObjectKinds() []client.Object { return autoscale.ObjectKinds() }
+func (Controller) ObjectKinds() []jobkit.Object { return autoscale.ObjectKinds() }
 
 // Objects implements controller.ObjectKeeper.
-func (Controller) Objects(job *kubeflowv1.PyTorchJob, _ *plan.Tally) []client.Object {
+func (Controller) Objects(job *kubeflowv1.PyTorchJob, _ *jobkit.Tally) []jobkit.Object {
 	e := job.Spec.ElasticPolicy
 	if e == nil || job.Status.Finished() {
 		return nil

@@ -6,16 +6,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/pytorchjob"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
 func TestGolden(t *testing.T) {
-	optest.Golden(t, func(name string) controller.ControllerInterface[*kubeflowv1.PyTorchJob] {
+	optest.Golden(t, func(name string) jobkit.ControllerInterface[*kubeflowv1.PyTorchJob] {
 		var c pytorchjob.Controller
 		switch name {
 		case "own-init-container":
@@ -144,7 +143,7 @@ spec:
 // the webhook of training-operator v1.
 func TestDeprecated(t *testing.T) {
 	job := optest.Job[kubeflowv1.PyTorchJob](t, "metadata: {name: torch}\nspec: {elasticPolicy: {nProcPerNode: 4}, pytorchReplicaSpecs: {Worker: {"+container+"}}}")
-	want := []plan.Event{{
+	want := []jobkit.Event{{
 		Warning: true, Reason: "FieldDeprecated",
 		Message: `spec.elasticPolicy.nProcPerNode is deprecated, use spec.nprocPerNode instead: set that to "4", and remove this one.`,
 	}}

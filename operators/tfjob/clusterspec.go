@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -46,7 +46,7 @@ type sparseCluster struct {
 // alone needs to find nobody, and TensorFlow trains locally without TF_CONFIG.
 func environment(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index int32) (podtemplate.Env, error) {
 	specs := job.Spec.TFReplicaSpecs
-	if plan.Count(specs) <= 1 {
+	if jobkit.Count(specs) <= 1 {
 		return nil, nil
 	}
 	c := config{Task: task{Type: lower(t), Index: index}}
@@ -86,7 +86,7 @@ func sparse(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index 
 
 // addresses are those of all replicas of a type.
 func addresses(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType) []string {
-	out := make([]string, plan.Count(job.Spec.TFReplicaSpecs, t))
+	out := make([]string, jobkit.Count(job.Spec.TFReplicaSpecs, t))
 	for i := range out {
 		out[i] = address(job, domain, t, int32(i))
 	}
@@ -95,7 +95,7 @@ func addresses(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType) []s
 
 // address is where a replica is reached from everywhere in the cluster.
 func address(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index int32) string {
-	host := plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, t, index)) + "." + job.Namespace + ".svc"
+	host := jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, t, index)) + "." + job.Namespace + ".svc"
 	if domain != "" {
 		host += "." + domain
 	}

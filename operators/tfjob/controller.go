@@ -23,10 +23,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -37,10 +36,10 @@ type Controller struct {
 	ClusterDomain string
 }
 
-// Kind implements controller.ControllerInterface.
-func (Controller) Kind() plan.Kind {
-	return plan.Kind{
-		Roles:             []plan.Role{{Type: chief, Max: 1}, {Type: evaluator}, {Type: master, Max: 1}, {Type: ps}, {Type: worker}},
+// Kind implements jobkit.ControllerInterface.
+func (Controller) Kind() jobkit.Kind {
+	return jobkit.Kind{
+		Roles:             []jobkit.Role{{Type: chief, Max: 1}, {Type: evaluator}, {Type: master, Max: 1}, {Type: ps}, {Type: worker}},
 		Framework:         kubeflowv1.TFJobFrameworkName,
 		ReplicaSpecsField: "tfReplicaSpecs",
 		ContainerName:     kubeflowv1.TFJobDefaultContainerName,
@@ -51,38 +50,38 @@ func (Controller) Kind() plan.Kind {
 	}
 }
 
-// Parts implements controller.ControllerInterface.
-func (Controller) Parts(job *kubeflowv1.TFJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.TFReplicaSpecs, Status: &job.Status}
+// Parts implements jobkit.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.TFJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.TFReplicaSpecs, Status: &job.Status}
 }
 
-// Rules implements controller.ControllerInterface.
-func (Controller) Rules(job *kubeflowv1.TFJob) plan.Rules {
-	var rules plan.Rules
+// Rules implements jobkit.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.TFJob) jobkit.Rules {
+	var rules jobkit.Rules
 	if job.Spec.EnableDynamicWorker {
-		rules.MayFail = []plan.Replicas{plan.All(worker)}
+		rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 	}
 	for _, leader := range []commonv1.ReplicaType{chief, master} {
-		if plan.Count(job.Spec.TFReplicaSpecs, leader) > 0 {
-			leaders := []plan.Replicas{plan.All(leader)}
-			rules.Success, rules.Running, rules.Master = []plan.SuccessRule{plan.AllOf(leaders...)}, leaders, leaders
+		if jobkit.Count(job.Spec.TFReplicaSpecs, leader) > 0 {
+			leaders := []jobkit.ReplicaSelector{jobkit.All(leader)}
+			rules.Success, rules.Running, rules.Master = []jobkit.SuccessRule{jobkit.AllOf(leaders...)}, leaders, leaders
 			return rules
 		}
 	}
-	if plan.Count(job.Spec.TFReplicaSpecs, worker) == 0 {
+	if jobkit.Count(job.Spec.TFReplicaSpecs, worker) == 0 {
 		return rules // Parameter servers or Evaluators alone are a success when all of them are.
 	}
-	first := plan.Index(worker, 0)
-	rules.Success = []plan.SuccessRule{plan.AllOf(plan.All(worker))}
-	rules.Running, rules.Master = []plan.Replicas{plan.All(worker)}, []plan.Replicas{first}
+	first := jobkit.Index(worker, 0)
+	rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(worker))}
+	rules.Running, rules.Master = []jobkit.ReplicaSelector{jobkit.All(worker)}, []jobkit.ReplicaSelector{first}
 	if p := job.Spec.SuccessPolicy; p == nil || *p != kubeflowv1.SuccessPolicyAllWorkers {
-		rules.Success = append(rules.Success, plan.AllOf(first))
+		rules.Success = append(rules.Success, jobkit.AllOf(first))
 	}
 	return rules
 }
 
-// SetClusterSpec implements controller.ControllerInterface.
-func (c Controller) SetClusterSpec(job *kubeflowv1.TFJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+// SetClusterSpec implements jobkit.ControllerInterface.
+func (c Controller) SetClusterSpec(job *kubeflowv1.TFJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	env, err := environment(job, c.ClusterDomain, r.Type, r.Index)
 	if main := podtemplate.Container(template, kubeflowv1.TFJobDefaultContainerName); main != nil {
 		env.Apply(main)
@@ -90,13 +89,13 @@ func (c Controller) SetClusterSpec(job *kubeflowv1.TFJob, r controller.Replica, 
 	return err
 }
 
-// Validate implements controller.Validator.
+// Validate implements jobkit.Validator.
 func (Controller) Validate(job *kubeflowv1.TFJob) field.ErrorList {
 	return kubeflowv1.ValidateTFJob(job)
 }
 
-// Warn implements controller.Warner.
-func (c Controller) Warn(job *kubeflowv1.TFJob) []plan.Event {
+// Warn implements jobkit.Warner.
+func (c Controller) Warn(job *kubeflowv1.TFJob) []jobkit.Event {
 	return podtemplate.EnvWarning(job.Spec.TFReplicaSpecs, kubeflowv1.TFJobDefaultContainerName, func(t commonv1.ReplicaType) podtemplate.Env {
 		env, _ := environment(job, c.ClusterDomain, t, 0) // SetClusterSpec returns the error
 		return env

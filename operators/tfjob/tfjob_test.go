@@ -6,14 +6,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/tfjob"
 )
 
 func TestGolden(t *testing.T) {
-	optest.Golden(t, func(name string) controller.ControllerInterface[*kubeflowv1.TFJob] {
+	optest.Golden(t, func(name string) jobkit.ControllerInterface[*kubeflowv1.TFJob] {
 		if name == "cluster-domain" {
 			return tfjob.Controller{ClusterDomain: "cluster.local"}
 		}

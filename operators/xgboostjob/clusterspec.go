@@ -3,9 +3,9 @@ package xgboostjob
 import (
 	"strings"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -18,20 +18,20 @@ const (
 func environment(job *kubeflowv1.XGBoostJob, t commonv1.ReplicaType, index int32) podtemplate.Env {
 	specs := job.Spec.XGBReplicaSpecs
 	host := func(t commonv1.ReplicaType, index int32) string {
-		return plan.Host(&job.Spec.RunPolicy, job.Name, plan.PodName(job.Name, t, index))
+		return jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, t, index))
 	}
 	rank := index
 	if t == worker {
-		rank += plan.Count(specs, master)
+		rank += jobkit.Count(specs, master)
 	}
 	env := podtemplate.Env{
 		podtemplate.Fixed("MASTER_PORT", podtemplate.Port(Controller{}.Kind(), specs, master)),
 		podtemplate.Fixed("MASTER_ADDR", host(master, 0)),
-		podtemplate.Fixed("WORLD_SIZE", plan.Count(specs)),
+		podtemplate.Fixed("WORLD_SIZE", jobkit.Count(specs)),
 		podtemplate.Fixed("RANK", rank),
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
 	}
-	workers := plan.Count(specs, worker)
+	workers := jobkit.Count(specs, worker)
 	if workers == 0 {
 		return env
 	}

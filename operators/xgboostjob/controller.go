@@ -17,20 +17,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/plan"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
 // Controller is what is special about XGBoostJobs.
 type Controller struct{}
 
-// Kind implements controller.ControllerInterface.
-func (Controller) Kind() plan.Kind {
-	return plan.Kind{
-		Roles:             []plan.Role{{Type: master, Required: true, Min: 1, Max: 1}, {Type: worker}},
+// Kind implements jobkit.ControllerInterface.
+func (Controller) Kind() jobkit.Kind {
+	return jobkit.Kind{
+		Roles:             []jobkit.Role{{Type: master, Required: true, Min: 1, Max: 1}, {Type: worker}},
 		ReplicaSpecsField: "xgbReplicaSpecs",
 		ContainerName:     kubeflowv1.XGBoostJobDefaultContainerName,
 		PortName:          kubeflowv1.XGBoostJobDefaultPortName,
@@ -40,35 +39,35 @@ func (Controller) Kind() plan.Kind {
 	}
 }
 
-// Parts implements controller.ControllerInterface.
-func (Controller) Parts(job *kubeflowv1.XGBoostJob) controller.Parts {
-	return controller.Parts{RunPolicy: &job.Spec.RunPolicy, Replicas: job.Spec.XGBReplicaSpecs, Status: &job.Status}
+// Parts implements jobkit.ControllerInterface.
+func (Controller) Parts(job *kubeflowv1.XGBoostJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy, ReplicaSpecs: job.Spec.XGBReplicaSpecs, Status: &job.Status}
 }
 
-// Rules implements controller.ControllerInterface.
-func (Controller) Rules(job *kubeflowv1.XGBoostJob) plan.Rules {
-	masters := []plan.Replicas{plan.All(master)}
-	return plan.Rules{
-		Success: []plan.SuccessRule{plan.AllOf(masters...)},
-		Running: masters,
-		Master:  masters,
-		Wording: plan.WordingByName(kubeflowv1.XGBoostJobKind, job.Name),
+// Rules implements jobkit.ControllerInterface.
+func (Controller) Rules(job *kubeflowv1.XGBoostJob) jobkit.Rules {
+	masters := []jobkit.ReplicaSelector{jobkit.All(master)}
+	return jobkit.Rules{
+		Success:  []jobkit.SuccessRule{jobkit.AllOf(masters...)},
+		Running:  masters,
+		Master:   masters,
+		Messages: jobkit.UnqualifiedMessages(kubeflowv1.XGBoostJobKind, job.Name),
 	}
 }
 
-// SetClusterSpec implements controller.ControllerInterface.
-func (Controller) SetClusterSpec(job *kubeflowv1.XGBoostJob, r controller.Replica, template *corev1.PodTemplateSpec) error {
+// SetClusterSpec implements jobkit.ControllerInterface.
+func (Controller) SetClusterSpec(job *kubeflowv1.XGBoostJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	environment(job, r.Type, r.Index).ApplyToAll(template)
 	return nil
 }
 
-// Validate implements controller.Validator.
+// Validate implements jobkit.Validator.
 func (Controller) Validate(job *kubeflowv1.XGBoostJob) field.ErrorList {
 	return kubeflowv1.ValidateXGBoostJob(job)
 }
 
-// Warn implements controller.Warner.
-func (Controller) Warn(job *kubeflowv1.XGBoostJob) []plan.Event {
+// Warn implements jobkit.Warner.
+func (Controller) Warn(job *kubeflowv1.XGBoostJob) []jobkit.Event {
 	return podtemplate.EnvWarning(job.Spec.XGBReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
 		return environment(job, t, 0)
 	})

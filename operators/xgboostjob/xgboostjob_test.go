@@ -6,14 +6,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/xgboostjob"
 )
 
 func TestGolden(t *testing.T) {
-	optest.Golden(t, func(string) controller.ControllerInterface[*kubeflowv1.XGBoostJob] { return xgboostjob.Controller{} })
+	optest.Golden(t, func(string) jobkit.ControllerInterface[*kubeflowv1.XGBoostJob] { return xgboostjob.Controller{} })
 }
 
 // manifest is a job of a Master and two Workers, which have a restart policy.

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/internal/devenv"
 	"github.com/jobkit/jobkit/operators"
@@ -98,7 +99,7 @@ func run(m *testing.M) (code int, err error) {
 
 // startOperators runs the operators of all kinds.
 func startOperators(ctx context.Context, config *rest.Config, ended chan<- error) error {
-	var further []client.Object
+	var further []jobkit.Object
 	for _, k := range operators.Kinds() {
 		further = append(further, k.ObjectKinds...)
 		if err := k.AddToScheme(scheme.Scheme); err != nil {

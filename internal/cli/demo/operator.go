@@ -11,9 +11,9 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
@@ -38,7 +38,7 @@ func runOperators(ctx context.Context, config *rest.Config, namespace string, lo
 		return fmt.Errorf("make the scheme: %w", err)
 	}
 
-	var objectKinds []client.Object
+	var objectKinds []jobkit.Object
 
 	for _, k := range kinds() {
 		err := k.AddToScheme(scheme)

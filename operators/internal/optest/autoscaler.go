@@ -11,7 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/jobtest"
 )
 
@@ -21,7 +21,7 @@ import (
 func Autoscaler[T any, J interface {
 	*T
 	client.Object
-}](t *testing.T, author controller.ControllerInterface[J], manifest string) {
+}](t *testing.T, author jobkit.ControllerInterface[J], manifest string) {
 	t.Helper()
 	world, err := jobtest.NewWorld(author, Scheme(t), jobtest.Options{Fate: func(*corev1.Pod) jobtest.Fate {
 		return jobtest.Fate{Run: time.Hour}

@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/jobtest"
 )
 
@@ -20,7 +20,7 @@ import (
 func Faults[T any, J interface {
 	*T
 	client.Object
-}](t *testing.T, author controller.ControllerInterface[J], manifests ...string) {
+}](t *testing.T, author jobkit.ControllerInterface[J], manifests ...string) {
 	t.Helper()
 	scheme := Scheme(t)
 	jobtest.Search(t, 50, func(chance *jobtest.Chance) error {
@@ -29,7 +29,7 @@ func Faults[T any, J interface {
 		policies := []commonv1.RestartPolicy{
 			commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyAlways,
 		}
-		for _, spec := range author.Parts(job).Replicas {
+		for _, spec := range author.Parts(job).ReplicaSpecs {
 			spec.RestartPolicy = policies[chance.Pick(len(policies))]
 		}
 		world, err := jobtest.NewWorld(author, scheme, jobtest.Options{Chance: chance, Operators: 1 + chance.Pick(2), Fate: fates(chance)})

@@ -22,9 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/jobtest"
 )
 
@@ -56,7 +56,7 @@ func Job[J any](t *testing.T, manifest string) *J {
 func Golden[T any, J interface {
 	*T
 	client.Object
-}](t *testing.T, author func(name string) controller.ControllerInterface[J]) {
+}](t *testing.T, author func(name string) jobkit.ControllerInterface[J]) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.yaml")
 	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".golden.yaml") })
@@ -141,7 +141,7 @@ type Fate []jobtest.Fate
 func Play[T any, J interface {
 	*T
 	client.Object
-}](t *testing.T, author controller.ControllerInterface[J], runs map[string]Run) {
+}](t *testing.T, author jobkit.ControllerInterface[J], runs map[string]Run) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(runs)) {
 		run := runs[name]
@@ -162,7 +162,7 @@ func Play[T any, J interface {
 }
 
 // play runs a job, and returns its status at the end and the transcript.
-func play[J client.Object](t *testing.T, run Run, author controller.ControllerInterface[J], job J) (*commonv1.JobStatus, string) {
+func play[J client.Object](t *testing.T, run Run, author jobkit.ControllerInterface[J], job J) (*commonv1.JobStatus, string) {
 	t.Helper()
 	world, err := jobtest.NewWorld(author, Scheme(t), jobtest.Options{Fate: run.fate})
 	if err != nil {
@@ -197,7 +197,7 @@ func (r Run) fate(pod *corev1.Pod) jobtest.Fate {
 func Robust[T any, J interface {
 	*T
 	client.Object
-}](t *testing.T, author controller.ControllerInterface[J], manifests ...string) {
+}](t *testing.T, author jobkit.ControllerInterface[J], manifests ...string) {
 	t.Helper()
 	for _, manifest := range append(manifests, `{metadata: {name: job}}`) {
 		objects, err := jobtest.Render(author, Scheme(t), J(Job[T](t, manifest)))
@@ -211,7 +211,7 @@ func Robust[T any, J interface {
 func Env[T any, J interface {
 	*T
 	client.Object
-}](t *testing.T, author controller.ControllerInterface[J], manifest, pod string) []string {
+}](t *testing.T, author jobkit.ControllerInterface[J], manifest, pod string) []string {
 	t.Helper()
 	objects, err := jobtest.Render(author, Scheme(t), J(Job[T](t, manifest)))
 	if err != nil {

@@ -1,0 +1,242 @@
+package plan
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Action is one thing for the shell to do: to create, update or delete a pod, a
+// service, a further object, or the job. The set is closed.
+type Action interface {
+	fmt.Stringer
+	action()
+}
+
+// CreatePod creates the pod of one replica. The name is derived from the job, so
+// that a second create of the same replica is refused by the API server.
+type CreatePod struct {
+	Name    string
+	Type    commonv1.ReplicaType
+	Index   int32
+	Attempt int32
+	Reason  string
+}
+
+// DeletePod deletes one pod, on condition that it has this UID.
+type DeletePod struct {
+	Name string
+	UID  types.UID
+	// Force deletes it without waiting for its node.
+	Force  bool
+	Reason string
+}
+
+// CreateService creates a headless service: of one replica, or of the whole job
+// if Type is empty.
+type CreateService struct {
+	Name   string
+	Type   commonv1.ReplicaType
+	Index  int32
+	Reason string
+}
+
+// UpdateService gives a service the ports and the selector of NewService, on
+// condition that it has this UID and this resource version.
+type UpdateService struct {
+	CreateService
+
+	UID     types.UID
+	Version string
+}
+
+// DeleteService deletes one service, on condition that it has this UID.
+type DeleteService struct {
+	Name   string
+	UID    types.UID
+	Reason string
+}
+
+// CreateObject creates a further object of the job.
+type CreateObject struct {
+	Kind, Name string
+	Object     runtime.Object
+	// Shared is true if one of that name which somebody else made is used as it is.
+	Shared bool
+	Reason string
+}
+
+// UpdateObject changes a further object of the job by a JSON merge patch, on
+// condition that it has this UID and this resource version.
+type UpdateObject struct {
+	Kind, Name string
+	UID        types.UID
+	Version    string
+	Patch      map[string]any
+	Reason     string
+}
+
+// DeleteObject deletes a further object of the job, on condition that it has this
+// UID.
+type DeleteObject struct {
+	Kind, Name string
+	UID        types.UID
+	Reason     string
+}
+
+// DeleteJob deletes the job itself, on condition that it is the one that was
+// observed. What it owns goes with it.
+type DeleteJob struct {
+	Reason string
+}
+
+func (CreatePod) action()     {}
+func (DeletePod) action()     {}
+func (CreateService) action() {}
+func (UpdateService) action() {}
+func (DeleteService) action() {}
+func (CreateObject) action()  {}
+func (UpdateObject) action()  {}
+func (DeleteObject) action()  {}
+func (DeleteJob) action()     {}
+
+func (a CreatePod) String() string {
+	return fmt.Sprintf("create pod %s (attempt %d): %s", a.Name, a.Attempt, a.Reason)
+}
+
+func (a DeletePod) String() string {
+	if a.Force {
+		return fmt.Sprintf("delete pod %s by force: %s", a.Name, a.Reason)
+	}
+	return fmt.Sprintf("delete pod %s: %s", a.Name, a.Reason)
+}
+
+func (a CreateService) String() string { return fmt.Sprintf("create service %s: %s", a.Name, a.Reason) }
+
+func (a UpdateService) String() string { return fmt.Sprintf("update service %s: %s", a.Name, a.Reason) }
+
+func (a DeleteService) String() string { return fmt.Sprintf("delete service %s: %s", a.Name, a.Reason) }
+
+func (a CreateObject) String() string {
+	return fmt.Sprintf("create %s %s: %s", a.Kind, a.Name, a.Reason)
+}
+
+func (a UpdateObject) String() string {
+	return fmt.Sprintf("update %s %s: %s", a.Kind, a.Name, a.Reason)
+}
+
+func (a DeleteObject) String() string {
+	return fmt.Sprintf("delete %s %s: %s", a.Kind, a.Name, a.Reason)
+}
+
+func (a DeleteJob) String() string { return fmt.Sprintf("delete the job: %s", a.Reason) }
+
+// Step groups the neighbouring actions of a plan that may be carried out at the same
+// time. An action that fails ends a plan with its step, unless it only deletes
+// something: what comes after that does not need it.
+type Step int
+
+// The steps.
+const (
+	StepCreate Step = iota
+	StepUpdate
+	StepDelete
+	StepCreateObject
+	StepDeleteObject
+	StepDeleteJob
+)
+
+// StepOf is the step that an action belongs to.
+func StepOf(a Action) Step {
+	switch a.(type) {
+	case CreatePod, CreateService:
+		return StepCreate
+	case UpdateService, UpdateObject:
+		return StepUpdate
+	case DeletePod, DeleteService:
+		return StepDelete
+	case CreateObject:
+		return StepCreateObject
+	case DeleteObject:
+		return StepDeleteObject
+	default:
+		return StepDeleteJob
+	}
+}
+
+// Together reports whether an action may be carried out at the same time as the one before
+// it. Further objects are created one after the other: what comes later may refer to what
+// comes before, which may turn out to be somebody else's.
+func Together(before, a Action) bool {
+	return StepOf(before) == StepOf(a) && StepOf(a) != StepCreateObject
+}
+
+// Deletes tells whether the actions of a step delete something.
+func (s Step) Deletes() bool { return s == StepDelete || s == StepDeleteObject || s == StepDeleteJob }
+
+// Creates tells whether the actions of a step create something.
+func (s Step) Creates() bool { return s == StepCreate || s == StepCreateObject }
+
+// What actions do, as messages say it.
+const (
+	verbCreate = "create"
+	verbUpdate = "update"
+	verbDelete = "delete"
+)
+
+func verbOf(a Action) string {
+	switch step := StepOf(a); {
+	case step.Creates():
+		return verbCreate
+	case step.Deletes():
+		return verbDelete
+	default:
+		return verbUpdate
+	}
+}
+
+// ObjectOf names what an action is about.
+func ObjectOf(a Action) string {
+	switch a := a.(type) {
+	case CreatePod:
+		return "pod " + a.Name
+	case DeletePod:
+		return "pod " + a.Name
+	case CreateService:
+		return "service " + a.Name
+	case UpdateService:
+		return "service " + a.Name
+	case DeleteService:
+		return "service " + a.Name
+	case CreateObject:
+		return a.Kind + " " + a.Name
+	case UpdateObject:
+		return a.Kind + " " + a.Name
+	case DeleteObject:
+		return a.Kind + " " + a.Name
+	default:
+		return "the job"
+	}
+}
+
+func refTo(p *corev1.Pod) jobkit.PodRef { return jobkit.PodRef{Name: p.Name, UID: p.UID} }
+
+// podOf is the pod that an action is about, or nothing.
+func podOf(a Action) jobkit.PodRef {
+	switch a := a.(type) {
+	case CreatePod:
+		return jobkit.PodRef{Name: a.Name}
+	case DeletePod:
+		return jobkit.PodRef{Name: a.Name, UID: a.UID}
+	default:
+		return jobkit.PodRef{}
+	}
+}
+
+// Note is what of a message fits into an event.
+func Note(message string) string { return cutText(message, maxNote) }

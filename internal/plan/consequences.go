@@ -1,0 +1,145 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// newsAfter is how long a kubelet may take from the end of a container until it says that
+// the pod has failed, and the news to arrive. Real ones take 1.1 to 1.5 seconds.
+const newsAfter = 3 * time.Second
+
+// consequences finds out which failures of a gang are the consequence of another: when one
+// replica is killed, its peers lose touch with it and exit with an error of their own in
+// the same moment. A failure that would end the job by its restart policy is a
+// consequence if one that restarts the whole job was reported before it, or at most slack
+// after it; it then takes the response of that. It returns true if it is too early to
+// tell: others still run, and the news of what became of them may be on its way.
+func (d *decision) consequences(failed []failedReplica) bool {
+	if !d.restartsTogether() {
+		return false
+	}
+	causes := d.causes(failed)
+	wait := false
+	for i := range failed {
+		f := &failed[i]
+		if f.response != responseFail || f.byRule {
+			continue
+		}
+		at := slices.IndexFunc(causes, func(c failedReplica) bool { return !c.failure.at.After(f.failure.at.Add(slack)) })
+		if at < 0 {
+			wait = wait || d.newsMayCome(f)
+			continue
+		}
+		f.response, f.consequence = causes[at].response, true
+		f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].slot.pod.Name, causes[at].failure)
+	}
+	// What fails the job by rule need not wait for anything.
+	return wait && !slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseFail && f.byRule })
+}
+
+// restartsTogether reports whether one failure can restart all replicas: by the restart
+// scope, or by a rule.
+func (d *decision) restartsTogether() bool {
+	if d.in.restartScope() == commonv1.RestartScopeJob {
+		return true
+	}
+	p := d.in.RunPolicy.PodFailurePolicy
+	return p != nil && slices.ContainsFunc(p.Rules, func(r commonv1.PodFailurePolicyRule) bool {
+		return r.Action == commonv1.PodFailurePolicyActionRestartJob
+	})
+}
+
+// causes are the failures that restart the whole job, and those that will when they are
+// reported, in the order of time.
+func (d *decision) causes(failed []failedReplica) []failedReplica {
+	whole := d.in.restartScope() == commonv1.RestartScopeJob
+	all := byTime(append(slices.Clone(failed), d.endedUnreported()...))
+	if whole {
+		all = byTime(append(all, d.stopped()...))
+	}
+	return slices.DeleteFunc(all, func(f failedReplica) bool {
+		switch f.response {
+		case responseRestartJob:
+			return false
+		case responseRestart, responseIgnore:
+			return !whole
+		case responseFail, responseLeave:
+		}
+		return true
+	})
+}
+
+// stopped are the replicas of a gang whose pods somebody deletes: their peers lose touch
+// with them too, and no limit counts that.
+func (d *decision) stopped() []failedReplica {
+	var out []failedReplica
+	for _, s := range lostReplicas(d.in, d.tally, (*typeTally).missing) {
+		if s.pod == nil {
+			continue
+		}
+		if at := requestedAt(s.pod); !at.IsZero() {
+			out = append(out, failedReplica{slot: s, failure: failure{at: at, reason: "deleted"}, response: responseIgnore})
+		}
+	}
+	return out
+}
+
+// endedUnreported are the replicas whose main container has ended with an error, while
+// the kubelet does not say yet that the pod has failed.
+func (d *decision) endedUnreported() []failedReplica {
+	var out []failedReplica
+	d.tally.each(func(s *slot) {
+		if s.state != jobkit.Active && s.state != jobkit.Pending || s.pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
+			return
+		}
+		main := d.in.mainContainer(s.typ)
+		if c := culprit(s.pod, main); c == nil || c.Name != main {
+			return
+		}
+		out = append(out, d.failedReplica(s))
+	})
+	return out
+}
+
+// newsMayCome reports whether it is too early to say that a failure was the first, and
+// has the job looked at when it is not.
+func (d *decision) newsMayCome(f *failedReplica) bool {
+	if !d.peersMayRestart(f.slot) {
+		return false
+	}
+	at := reportedAt(f.slot.pod)
+	if at.IsZero() {
+		at = later(finishedAt(f.slot.pod), f.slot.pod.CreationTimestamp.Time)
+	}
+	until := at.Add(newsAfter)
+	if !d.in.Now.Before(until) || at.After(d.in.Now.Add(slack)) { // a clock that is that far ahead tells nothing
+		return false
+	}
+	d.wakeAt(until)
+	return true
+}
+
+// peersMayRestart reports whether a replica other than the given one runs whose failure
+// could restart the job.
+func (d *decision) peersMayRestart(but *slot) bool {
+	rules, found := d.in.RunPolicy.PodFailurePolicy != nil, false
+	d.tally.each(func(s *slot) {
+		running := s.state == jobkit.Active || s.state == jobkit.Pending && s.pod.Spec.NodeName != ""
+		found = found || running && s != but && (rules || d.in.Replicas[s.typ].RestartPolicy != commonv1.RestartPolicyNever)
+	})
+	return found
+}
+
+// byTime puts failures in the order of time: the first is where to look. What happened
+// in the same second stays in the order of the replicas.
+func byTime(failed []failedReplica) []failedReplica {
+	slices.SortStableFunc(failed, func(a, b failedReplica) int { return a.failure.at.Compare(b.failure.at) })
+	return failed
+}

@@ -1,0 +1,159 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Plan is what to do about a job, as values. The shell carries it out in this
+// order, and stops at the first step that fails:
+//
+//  1. If WriteStatus is set, write Status, on condition that the job is still the
+//     one that was observed; otherwise, if there are actions, make sure of that by
+//     reading it. A plan made from a stale view ends here and has done no harm.
+//  2. Emit the Events.
+//  3. Carry out the Actions: in order, neighbours of the same verb in parallel.
+//  4. Hand the outcome to Settle.
+//  5. Look again after RequeueAfter or StatusAfter, whichever is not zero and comes first.
+//
+// The status comes first because it holds the count of restarts: an attempt is
+// counted before the pod that makes it necessary is deleted, so that no crash in
+// between can lose or double it.
+type Plan struct {
+	// Status is the complete status that the job shall have.
+	Status commonv1.JobStatus
+	// WriteStatus is true when Status differs from the status that was observed in
+	// a way that cannot wait.
+	WriteStatus bool
+	// StatusAfter is when to write Status if nothing else happens: it differs, but in
+	// what can wait. 0 is never.
+	StatusAfter time.Duration
+	// Events are to be told once the status is written.
+	Events []jobkit.Event
+	// Actions are to be carried out after that.
+	Actions []Action
+	// Open is true when the outcome of the actions decides whether the job is stalled.
+	Open bool
+	// Held is true when actions are held back that met an obstacle lately (see
+	// Input.Tried).
+	Held bool
+	// RetryAfter is how long the actions that met an obstacle are to be held back. Only
+	// Settle sets it.
+	RetryAfter time.Duration
+	// Restarts are those that this look counts, by cause. They are part of Status.
+	Restarts Restarts
+	// RequeueAfter is when to look again even if nothing happens: the nearest
+	// deadline of the job. 0 is never.
+	RequeueAfter time.Duration
+}
+
+// Restarts counts restarts by cause.
+type Restarts struct {
+	// Failed: the replica's containers ended with an error.
+	Failed int32
+	// Disrupted: the pod was evicted or preempted, or its node was lost.
+	Disrupted int32
+	// InPlace: the kubelet restarted a container.
+	InPlace int32
+	// Ignored: a rule of the pod failure policy says not to count it, or somebody deleted
+	// a pod of a job that restarts as a whole.
+	Ignored int32
+}
+
+// policy decides one matter of a job. It returns true when no later policy of the
+// chain has a say.
+type policy func(*decision) bool
+
+// chain is the order in which the policies are asked. It is the documentation of
+// what goes before what.
+func chain() []policy {
+	return []policy{
+		deleted,       // the garbage collector's; nothing to do
+		unreadable,    // the user's mistake, and nothing else is known of the job
+		stuck,         // pods that nobody else will delete
+		finished,      // clean up, count the time to live
+		created,       // take up the job
+		invalid,       // the user's mistake
+		suspended,     // no pods until resumed
+		restarts,      // count restarts in place
+		broken,        // the operator's own code failed
+		succeeded,     // the rules are met
+		deadline,      // active for too long
+		frozen,        // the user's mistake came with an edit: touch nothing
+		failures,      // failed replicas: restart them or fail the job
+		running,       // conditions Running and Restarting
+		noVerdict,     // all has ended, and nobody says what that means
+		surplus,       // remove what the job no longer wants
+		objects,       // keep the kind's further objects
+		gang,          // no pods before the gang scheduler wants to see them
+		sharedObjects, // those that may be somebody else's, only together with pods
+		jobServices,   // create the services that are missing, before the pods that look them up
+		replicas,      // create the pods that are missing
+		clearStalled,  // nothing is in the way any more
+		waits,         // say what the pods wait for
+	}
+}
+
+// decision is a plan in the making.
+type decision struct {
+	in    *Input
+	tally *Tally
+	// verdict is what an author's own code says of the job; nil leaves it to the rules.
+	verdict *jobkit.Outcome
+	// frozen is true when the replicas must be left as they are.
+	frozen bool
+	// tooEarly is true when nobody can say yet what failures mean.
+	tooEarly bool
+	plan     Plan
+}
+
+// Decide plans what to do about a job. A nil verdict leaves success and running to
+// the rules. The same input always gives the same plan.
+func Decide(in *Input, tally *Tally, verdict *jobkit.Outcome) Plan {
+	in = unpacked(in)
+	d := &decision{in: in, tally: tally, verdict: verdict}
+	d.plan.Status = *in.Status.DeepCopy()
+	if in.foreignManager() {
+		return d.plan
+	}
+	for _, decide := range chain() {
+		if decide(d) {
+			break
+		}
+	}
+	if !in.Job.Deleted {
+		d.holdBack()
+		d.finishStatus()
+	}
+	pack(&d.plan.Status)
+	return d.plan
+}
+
+// maxNote is how long the message of an event can be.
+const maxNote = 1000
+
+func (d *decision) act(a ...Action) { d.plan.Actions = append(d.plan.Actions, a...) }
+
+func (d *decision) event(warning bool, reason, message string) {
+	d.plan.Events = append(d.plan.Events, jobkit.Event{Warning: warning, Reason: reason, Message: Note(message)})
+}
+
+// eventsAreAbout names the pod that the events from the n-th on are about.
+func (d *decision) eventsAreAbout(n int, pod jobkit.PodRef) {
+	for i := range d.plan.Events[n:] {
+		d.plan.Events[n+i].Pod = pod
+	}
+}
+
+// wakeAt asks for another look at a time, unless an earlier one is asked for.
+func (d *decision) wakeAt(at time.Time) {
+	after := max(at.Sub(d.in.Now), time.Millisecond)
+	if d.plan.RequeueAfter == 0 || after < d.plan.RequeueAfter {
+		d.plan.RequeueAfter = after
+	}
+}
+
+// deleted leaves a job that is being deleted to the garbage collector.
+func deleted(d *decision) bool { return d.in.Job.Deleted }

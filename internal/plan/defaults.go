@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// SetDefaults fills in what a job leaves open, in place: the number of replicas, the
+// restart policy, the clean-up policy, the service mode, and the port of the main
+// container.
+func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
+	if p.CleanPodPolicy == nil || *p.CleanPodPolicy == commonv1.CleanPodPolicyUndefined {
+		p.CleanPodPolicy = &k.CleanPodPolicy
+	}
+	if p.ServiceMode == nil {
+		p.ServiceMode = &k.ServiceMode
+	}
+	for t, spec := range replicas {
+		if spec == nil {
+			continue
+		}
+		if spec.Replicas == nil {
+			spec.Replicas = new(int32(1))
+			if role := k.Role(t); role != nil && role.Default != nil {
+				*spec.Replicas = *role.Default
+			}
+		}
+		if spec.RestartPolicy == "" {
+			spec.RestartPolicy = k.RestartPolicy
+		}
+		addPort(k, &spec.Template.Spec)
+	}
+}
+
+// SpellTypes gives replica types the spelling of the kind, in place. Of two that differ
+// by letter case only the other stays as it is, and is refused by Validate. It is for
+// jobs of other controllers and versions that took types in any letter case: a new job
+// with such a type is refused, because what reads a job by its types, such as Kueue,
+// kubectl and the scale subresource, would not find them.
+func SpellTypes(k *jobkit.Kind, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
+	for _, t := range sortedTypes(replicas) {
+		for _, known := range k.Types() {
+			if _, taken := replicas[known]; !taken && strings.EqualFold(string(t), string(known)) {
+				replicas[known] = replicas[t]
+				delete(replicas, t)
+			}
+		}
+	}
+}
+
+// addPort adds the kind's port to the main container if that has none of the name.
+func addPort(k *jobkit.Kind, pod *corev1.PodSpec) {
+	c := k.MainContainer(pod)
+	if c == nil || k.PortName == "" ||
+		slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == k.PortName }) {
+		return
+	}
+	c.Ports = append(c.Ports, corev1.ContainerPort{Name: k.PortName, ContainerPort: k.PortNumber})
+}

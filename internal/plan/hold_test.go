@@ -1,0 +1,206 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+func tried(a plan.Action, o plan.Obstacle) plan.Tried {
+	return plan.Tried{Failure: plan.Failure{Action: a, Obstacle: o, Message: "because."}, Again: epoch.Add(8 * time.Second)}
+}
+
+func names(actions []plan.Action) []string {
+	var out []string
+	for _, a := range actions {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// TestHeldBack: what met an obstacle is not tried at each look, and what needs it waits.
+func TestHeldBack(t *testing.T) {
+	w := func(name string) plan.Action { return plan.CreatePod{Name: name, Type: worker} }
+	object := plan.Object{Kind: "ConfigMap", Name: "c", UID: "c", Wanted: &corev1.ConfigMap{}, Patch: map[string]any{"data": "x"}}
+	cases := map[string]struct {
+		reason string
+		tried  plan.Tried
+		change func(*model)
+		want   []string
+		says   string
+	}{
+		"Quota": {
+			reason: "a quota that does not admit one pod does not admit the next either", tried: tried(w("job-worker-0"), plan.Refused),
+			says: "TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-0: because.",
+		},
+		"Name": {
+			reason: "a name that is taken says nothing of the others", tried: tried(w("job-worker-0"), plan.NameConflict),
+			want: []string{"create service job: the job has one", "create pod job-worker-1 (attempt 0): replica 1 of Worker is missing"},
+			says: "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-0: because.",
+		},
+		"Update": {
+			reason: "no pod before the object that it may need is as it should be", tried: tried(plan.UpdateObject{Kind: "ConfigMap", Name: "c"}, plan.Invalid),
+			change: func(m *model) { m.in.Objects = []plan.Object{object} },
+			says:   "TestJobInvalid: TestJob ns/job cannot update ConfigMap c: because.",
+		},
+		"Delete": {
+			reason: "a delete that is refused holds nothing else back", tried: tried(plan.DeletePod{Name: "job-worker-7"}, plan.Refused),
+			change: func(m *model) {
+				m.in.Pods = append(m.in.Pods, &corev1.Pod{})
+				m.in.Pods[0].Name, m.in.Pods[0].UID = "job-worker-7", "7"
+			},
+			want: []string{
+				"create service job: the job has one", "create pod job-worker-0 (attempt 0): replica 0 of Worker is missing",
+				"create pod job-worker-1 (attempt 0): replica 1 of Worker is missing",
+			},
+			says: "TestJobDeleteRefused: TestJob ns/job cannot delete pod job-worker-7: because.",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			if tc.change != nil {
+				tc.change(m)
+			}
+			m.in.Tried = []plan.Tried{tc.tried}
+			p := m.decide()
+			if diff := cmp.Diff(tc.want, names(p.Actions)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			c := p.Status.Condition(commonv1.JobStalled)
+			if c == nil || c.Reason+": "+c.Message != tc.says || !p.WriteStatus {
+				t.Errorf("the job says why, at once: %+v, write is %v", c, p.WriteStatus)
+			}
+			if p.RequeueAfter != 8*time.Second {
+				t.Errorf("another try when its time comes, got one after %s", p.RequeueAfter)
+			}
+			m.in.Status = p.Status
+			again := m.decide()
+			if again.WriteStatus || len(again.Events) > 0 {
+				t.Errorf("nothing new, but it writes %v, tells %v", again.WriteStatus, again.Events)
+			}
+			s := plan.Conclude(&m.in, plan.TallyOf(&m.in), again, plan.ExecutionResult{PodsCreated: []string{"job-worker-0", "job-worker-1"}, ServicesCreated: []string{"job"}})
+			if !s.Status.IsTrue(commonv1.JobStalled) {
+				t.Errorf("what is held back still is, although the rest is done: %q", conditions(&s.Status))
+			}
+		})
+	}
+}
+
+// TestInvalidIsRememberedAcrossTheStatusWrite: a large job whose status is written
+// before its pods fails in the look after, without another try.
+func TestInvalidIsRememberedAcrossTheStatusWrite(t *testing.T) {
+	m := newModel(workers(20))
+	p := m.decide()
+	if !p.WriteStatus {
+		t.Fatal("the status of a large job goes first")
+	}
+	m.in.Status = p.Status
+	m.in.Tried = []plan.Tried{tried(plan.CreatePod{Name: "job-worker-0", Type: worker}, plan.Invalid)}
+	if p = m.decide(); p.Status.State != commonv1.JobFailed || len(p.Actions) > 0 {
+		t.Errorf("want it failed and nothing done, got %s and %v", p.Status.State, names(p.Actions))
+	}
+}
+
+// TestRefusedUpdateDoesNotFlap: while an update is refused the condition stays as it
+// is, look after look; when it is done the condition goes.
+func TestRefusedUpdateDoesNotFlap(t *testing.T) {
+	m := started(workers(1), nil)
+	m.in.Objects = []plan.Object{{Kind: "ConfigMap", Name: "c", UID: "c", Wanted: &corev1.ConfigMap{}, Patch: map[string]any{"data": "x"}}}
+	events, writes := 0, 0
+	for range 10 {
+		p := m.decide()
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
+		if s.RetryAfter < time.Second || s.RequeueAfter < time.Second {
+			t.Errorf("the next try follows after %s", s.RetryAfter)
+		}
+		for _, w := range []plan.Plan{p, s} {
+			if w.WriteStatus {
+				writes++
+			}
+			events += len(w.Events)
+		}
+		m.in.Status = s.Status
+		m.in.Now = m.in.Now.Add(s.RetryAfter)
+	}
+	if events != 1 || writes != 1 {
+		t.Errorf("want one event and one write, got %d and %d", events, writes)
+	}
+	p := m.decide()
+	if s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Undone: true}); !s.Status.IsTrue(commonv1.JobStalled) {
+		t.Error("a timeout does not show that nothing is in the way")
+	}
+	if s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{}); s.Status.IsTrue(commonv1.JobStalled) {
+		t.Error("the update is done, but the job is still stalled")
+	}
+}
+
+// TestRefusedDeletes: a suspended job says what keeps it from being cleaned up.
+func TestRefusedDeletes(t *testing.T) {
+	m := started(workers(1), nil)
+	m.in.RunPolicy.Suspend = new(true)
+	m.in.Status = m.decide().Status
+	stalled := 0
+	for range 5 {
+		p := m.decide()
+		if len(p.Actions) == 0 {
+			t.Fatal("nothing to clean up")
+		}
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
+		for _, w := range []plan.Plan{p, s} {
+			if w.WriteStatus {
+				stalled++
+			}
+		}
+		m.in.Status = s.Status
+		m.in.Now = m.in.Now.Add(time.Minute)
+	}
+	if c := m.in.Status.Condition(commonv1.JobStalled); stalled != 1 || c == nil || c.Reason != "TestJobDeleteRefused" {
+		t.Errorf("want it said once, written %d times: %q", stalled, conditions(&m.in.Status))
+	}
+	m.in.Pods, m.in.Services = nil, nil
+	if p := m.decide(); p.Status.Condition(commonv1.JobStalled) != nil || !p.WriteStatus {
+		t.Errorf("all is gone, but the job is still stalled: %q", conditions(&p.Status))
+	}
+}
+
+// TestRefusedCleanUp: the conditions of a job that has ended are final, so an event
+// tells what cannot be deleted, once, and it is tried again later and later.
+func TestRefusedCleanUp(t *testing.T) {
+	m := started(workers(1), nil)
+	m.end(m.pod("worker-0"), 0)
+	m.in.Status = m.decide().Status
+	var told []string
+	var waits []time.Duration
+	for range 5 {
+		p := m.decide()
+		if len(p.Actions) == 0 {
+			t.Fatal("nothing to clean up")
+		}
+		f := plan.Failure{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Failure{f}})
+		if p.WriteStatus || s.WriteStatus {
+			t.Errorf("nothing is to be written: %q", conditions(&s.Status))
+		}
+		for _, e := range s.Events {
+			told = append(told, e.String())
+		}
+		waits = append(waits, s.RetryAfter)
+		m.in.Tried = []plan.Tried{{Failure: f, Since: epoch, Again: m.in.Now.Add(s.RetryAfter)}}
+		if p := m.decide(); !p.Held || len(p.Actions) > 0 || p.WriteStatus {
+			t.Errorf("it is held back: %v", names(p.Actions))
+		}
+		m.in.Now = m.in.Now.Add(s.RetryAfter)
+	}
+	if diff := cmp.Diff([]string{"warning event TestJobDeleteRefused: TestJob ns/job cannot delete service job: no."}, told); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]time.Duration{time.Second, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}, waits); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

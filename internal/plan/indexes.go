@@ -1,0 +1,84 @@
+package plan
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// indexes is a set of replica indexes. In the status it is written as batch/v1 Job
+// writes its completed indexes: "0-2,5".
+type indexes map[int32]bool
+
+// parseIndexes reads the indexes below n. What makes no sense is left out.
+func parseIndexes(s string, n int32) indexes {
+	set := indexes{}
+	for part := range strings.SplitSeq(s, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.ParseUint(from, 10, 31)
+		if err != nil {
+			continue
+		}
+		last, err := strconv.ParseUint(to, 10, 31)
+		if err != nil {
+			continue
+		}
+		for i := first; i <= min(last, uint64(max(n, 1))-1); i++ {
+			set[int32(i)] = true //nolint:gosec // below n
+		}
+	}
+	return set
+}
+
+// succeededIndexes writes down which replicas of a type have succeeded.
+func (t *typeTally) succeededIndexes() string {
+	return ranges(len(t.States), func(i int) bool { return t.States[i] == jobkit.Succeeded })
+}
+
+// ranges writes down which of n indexes are in a set.
+func ranges(n int, has func(int) bool) string {
+	var out strings.Builder
+	for i := 0; i < n; i++ {
+		if !has(i) {
+			continue
+		}
+		first := i
+		for i+1 < n && has(i+1) {
+			i++
+		}
+		if out.Len() > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString(strconv.Itoa(first))
+		if i > first {
+			out.WriteString("-" + strconv.Itoa(i))
+		}
+	}
+	return out.String()
+}
+
+// remembered are the replicas of a type that the status says have succeeded.
+func (in *Input) remembered(t commonv1.ReplicaType) indexes {
+	rs := in.Status.ReplicaStatuses[t]
+	if rs == nil || rs.SucceededIndexes == "" {
+		return nil
+	}
+	return parseIndexes(rs.SucceededIndexes, in.replicas(t))
+}
+
+// rememberSucceeded keeps the record of the replicas that have succeeded, unless all
+// replicas start anew.
+func (d *decision) rememberSucceeded() {
+	anew := d.plan.Status.Attempt > d.in.Status.Attempt || d.plan.Status.IsTrue(commonv1.JobSuspended)
+	for i := range d.tally.types {
+		rs := d.replicaStatus(d.tally.types[i].Type)
+		if rs.SucceededIndexes = ""; !anew {
+			rs.SucceededIndexes = d.tally.types[i].succeededIndexes()
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package plan_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// TestSucceededIndexes: what the status says of replicas whose pods are gone is
+// taken up, and written again in its shortest form.
+func TestSucceededIndexes(t *testing.T) {
+	tests := map[string]struct {
+		reason  string
+		status  string
+		ended   []string
+		running []string
+		want    string
+		created int
+	}{
+		"None":         {reason: "nothing has succeeded", want: "", created: 6},
+		"Pods":         {reason: "pods that ended well are written down", ended: []string{"worker-0", "worker-1", "worker-3"}, want: "0-1,3"},
+		"Gone":         {reason: "replicas whose pods are gone stay succeeded", status: "0-2,5", want: "0-2,5", created: 2},
+		"Beyond":       {reason: "indexes that the job does not have are left out", status: "4-2147483647,9,4294967296", want: "4-5", created: 4},
+		"Nonsense":     {reason: "what makes no sense is left out", status: "x,-1,2-,-,3-1,1,", want: "1", created: 5},
+		"RunningAgain": {reason: "a pod that is there goes before what was written down", status: "0-5", running: []string{"worker-2"}, want: "0-1,3-5"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(6), nil)
+			all := m.in.Pods
+			if len(tc.ended) == 0 {
+				m.in.Pods = nil
+			}
+			for _, p := range all {
+				for _, n := range tc.running {
+					if p.Name == "job-"+n {
+						m.in.Pods = append(m.in.Pods, p)
+					}
+				}
+			}
+			for _, n := range tc.ended {
+				m.end(m.pod(n), 0)
+			}
+			m.in.Status.ReplicaStatuses[worker].SucceededIndexes = tc.status
+			p := m.decide()
+			created := 0
+			for _, a := range p.Actions {
+				if _, ok := a.(plan.CreatePod); ok {
+					created++
+				}
+			}
+			if diff := cmp.Diff(tc.want, p.Status.ReplicaStatuses[worker].SucceededIndexes); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if created != tc.created {
+				t.Errorf("%s: %d pods are created, want %d", tc.reason, created, tc.created)
+			}
+		})
+	}
+}
+
+// TestSucceededReplicaWithoutPodCounts: the counts of a replica do not fall when
+// its pod is deleted, and the job ends when the others have ended too.
+func TestSucceededReplicaWithoutPodCounts(t *testing.T) {
+	m := started(workers(2), nil)
+	m.end(m.pod("worker-0"), 0)
+	m.settle()
+	m.in.Now = m.in.Now.Add(2e9)
+	m.settle()
+	m.drop(m.pod("worker-0"))
+	m.settle()
+	if got := m.in.Status.ReplicaStatuses[worker]; got.Succeeded != 1 || got.Active != 1 {
+		t.Errorf("want one succeeded and one active, got %+v", got)
+	}
+	m.end(m.pod("worker-1"), 0)
+	m.settle()
+	if !m.in.Status.IsTrue("Succeeded") || m.in.Status.ReplicaStatuses[worker].Succeeded != 2 {
+		t.Errorf("want the job to succeed with two replicas, got %q, %+v", conditions(&m.in.Status), m.in.Status.ReplicaStatuses[worker])
+	}
+}

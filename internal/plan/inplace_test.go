@@ -1,0 +1,174 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// TestRestartsInPlace follows the count of one replica through two pods.
+func TestRestartsInPlace(t *testing.T) {
+	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
+	first := m.pod("worker-0")
+	first.ResourceVersion = "10"
+	check := func(reason string, total int32, want commonv1.InPlaceRestarts) {
+		t.Helper()
+		m.settle()
+		if diff := cmp.Diff(want, m.in.Status.ReplicaStatuses[worker].InPlaceRestarts["0"]); diff != "" || m.in.Status.Restarts != total {
+			t.Errorf("%s: want %d restarts, got %d (-want +got):\n%s", reason, total, m.in.Status.Restarts, diff)
+		}
+	}
+	m.restartInPlace(first)
+	m.restartInPlace(first)
+	check("two restarts of the first pod", 2, commonv1.InPlaceRestarts{PodUID: first.UID, Count: 2, PodResourceVersion: "10"})
+	first.ResourceVersion = "11"
+	first.Annotations = map[string]string{"a": "b"}
+	check("a change of the pod that is no restart is not worth a write", 2, commonv1.InPlaceRestarts{PodUID: first.UID, Count: 2, PodResourceVersion: "10"})
+	first.Status.ContainerStatuses[0].RestartCount = 1
+	check("nor is an older view of it", 2, commonv1.InPlaceRestarts{PodUID: first.UID, Count: 2, PodResourceVersion: "10"})
+
+	m.drop(first)
+	m.settle()
+	m.run()
+	second := m.pod("worker-0")
+	second.ResourceVersion = "20"
+	check("the next pod has none yet", 2, commonv1.InPlaceRestarts{PodUID: first.UID, Count: 2, PodResourceVersion: "10"})
+	m.restartInPlace(second)
+	check("its first is the third", 3, commonv1.InPlaceRestarts{PodUID: second.UID, Count: 1, PodResourceVersion: "20", Earlier: 2})
+	second.ResourceVersion = "21"
+	m.restartInPlace(second)
+	check("those of earlier pods are kept", 4, commonv1.InPlaceRestarts{PodUID: second.UID, Count: 2, PodResourceVersion: "21", Earlier: 2})
+
+	m.drop(second)
+	m.settle()
+	m.run()
+	third := m.pod("worker-0")
+	third.ResourceVersion = "21" // not older
+	m.restartInPlace(third)
+	check("and so on", 5, commonv1.InPlaceRestarts{PodUID: third.UID, Count: 1, PodResourceVersion: "21", Earlier: 4})
+}
+
+// TestNonsenseInAStatus: what somebody wrote into a status gains a replica nothing.
+func TestNonsenseInAStatus(t *testing.T) {
+	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
+	m.in.RunPolicy.BackoffLimitPerReplica = new(int32(0))
+	m.in.Status.ReplicaStatuses[worker].IgnoredAttempts = map[string]int32{"0": 5}
+	m.restartInPlace(m.pod("worker-0"))
+	m.settle()
+	if m.in.Status.State != commonv1.JobFailed {
+		t.Errorf("one restart is more than none: the job is %s", m.in.Status.State)
+	}
+}
+
+// TestIgnoredAttempts: restarts that are ignored are not taken from those that count.
+func TestIgnoredAttempts(t *testing.T) {
+	m := started(workers(1), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.BackoffLimitPerReplica = new(int32(1))
+		m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+	})
+	for i, fail := range []func(){
+		func() { m.evict(m.pod("worker-0")) }, func() { m.evict(m.pod("worker-0")) },
+		func() { m.end(m.pod("worker-0"), 137) }, func() { m.end(m.pod("worker-0"), 137) },
+	} {
+		if m.in.Status.Finished() {
+			t.Fatalf("failed before failure %d", i)
+		}
+		fail()
+		m.settle()
+		m.in.Now = m.in.Now.Add(time.Hour)
+		m.settle()
+		m.run()
+		m.settle()
+	}
+	if rs := m.in.Status.ReplicaStatuses[worker]; m.in.Status.State != commonv1.JobFailed || rs.Attempts["0"] != 3 || rs.IgnoredAttempts["0"] != 2 {
+		t.Errorf("two ignored and one that counts are allowed, and no more: the job is %s, %+v", m.in.Status.State, rs)
+	}
+}
+
+// TestRestartingEnds: the job is Restarting until the replicas that were restarted
+// run, whatever others do, and no longer.
+func TestRestartingEnds(t *testing.T) {
+	m := started(workers(3), restartPolicy(commonv1.RestartPolicyExitCode))
+	m.end(m.pod("worker-0"), 137)
+	m.settle()
+	m.drop(m.pod("worker-1"))
+	m.settle() // worker 1 waits, and is no restart
+	if m.in.Status.State != commonv1.JobRestarting {
+		t.Errorf("worker 0 does not run yet: the job is %s", m.in.Status.State)
+	}
+	m.pod("worker-0").Status.Phase = "Running"
+	m.settle()
+	if m.in.Status.State != commonv1.JobRunning {
+		t.Errorf("worker 0 runs again: the job is %s", m.in.Status.State)
+	}
+	m.end(m.pod("worker-0"), 137)
+	m.settle()
+	m.in.RunPolicy.Suspend = new(true)
+	m.settle()
+	if s := &m.in.Status; s.Condition(commonv1.JobRestarting) != nil || s.State != commonv1.JobSuspended {
+		t.Errorf("a suspended job restarts nothing: %q", conditions(s))
+	}
+	m.in.RunPolicy.Suspend = new(false)
+	m.in.Now = m.in.Now.Add(time.Hour)
+	m.settle()
+	m.run()
+	m.end(m.pod("worker-0"), 0)
+	m.settle()
+	if m.in.Status.State != commonv1.JobRunning {
+		t.Errorf("a replica that was restarted and has succeeded holds nothing up: the job is %s", m.in.Status.State)
+	}
+}
+
+// TestRestartsByCause: a plan says how many restarts it counts, by cause.
+func TestRestartsByCause(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		scope   commonv1.RestartScope
+		happens func(*model)
+		want    plan.Restarts
+	}{
+		"Nothing": {reason: "nothing happened", scope: "Replica", happens: func(*model) {}},
+		"EachOnce": {
+			reason: "each replica under its cause", scope: "Replica",
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 137)
+				m.end(m.pod("worker-1"), 138)
+				m.evict(m.pod("worker-2"))
+				m.end(m.pod("worker-3"), 140)
+				m.restartInPlace(m.pod("worker-4"))
+				m.restartInPlace(m.pod("worker-4"))
+				m.restartInPlace(m.pod("worker-5"))
+			},
+			want: plan.Restarts{Failed: 2, Disrupted: 1, Ignored: 1, InPlace: 3},
+		},
+		"Gang": {
+			reason: "the whole job under that of its first failure", scope: "Job",
+			happens: func(m *model) {
+				m.evict(m.pod("worker-0"))
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: plan.Restarts{Disrupted: 1},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(6), func(m *model) {
+				restartPolicy(commonv1.RestartPolicyExitCode)(m)
+				m.in.RunPolicy.RestartScope = &tc.scope
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(ignore, in, 140)}}
+			})
+			tc.happens(m)
+			if diff := cmp.Diff(tc.want, m.reconcile().Restarts); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if p := m.decide(); p.Restarts != (plan.Restarts{}) {
+				t.Errorf("%s: counted again: %+v", tc.reason, p.Restarts)
+			}
+		})
+	}
+}

@@ -1,0 +1,220 @@
+package plan
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Input is all that a plan depends on. The functions of this package never change
+// it.
+type Input struct {
+	// Kind is what is true of every job of the kind.
+	Kind jobkit.Kind
+	// Job identifies the job.
+	Job Job
+	// RunPolicy and Replicas are the job's specification, with defaults set
+	// (see SetDefaults).
+	RunPolicy commonv1.RunPolicy
+	Replicas  map[commonv1.ReplicaType]*commonv1.ReplicaSpec
+	// Rules say what makes the job running and what makes it a success.
+	Rules jobkit.Rules
+	// Problem is a mistake in the job that the kind's own validation found, or "".
+	Problem string
+	// Broken says how the kind's own code failed, or is "": what depends on that code
+	// is then not known, and nothing must be concluded from it.
+	Broken string
+	// Unreadable says why the job cannot be decoded, or is "". Of such a job nothing is
+	// known but its metadata, its status and who manages it: RunPolicy and Replicas say
+	// nothing.
+	Unreadable string
+	// Halted is true when nothing of the job is known but its status, and what the kind's
+	// own code could not spoil. Then only Halt has something to say of it.
+	Halted bool
+	// Warnings are what the kind has to say about the job when it is taken up.
+	Warnings []jobkit.Event
+	// Status is the job's status as it was read.
+	Status commonv1.JobStatus
+	// Pods and Services are those whose controller is the job, by UID. Pods and
+	// services of anybody else must not be among them.
+	Pods     []*corev1.Pod
+	Services []*corev1.Service
+	// Unseen is true when some of them are there only because the shell remembers
+	// having created them: the cache does not show them yet.
+	Unseen bool
+	// Objects are the further objects that the kind wants for the job, and those of
+	// their kinds that the job has.
+	Objects []Object
+	// Gang is what the gang scheduler says, nil if the pods are scheduled one by one.
+	Gang *Gang
+	// There are those of Suspects that are there, although they are not among Pods.
+	There map[string]bool
+	// DeadNodes are those of SuspectNodes that are gone or out of service.
+	DeadNodes map[string]bool
+	// Tried are the actions that met an obstacle in an earlier look at the job as it is
+	// specified now, as far as the shell remembers, and are not to be tried again yet.
+	Tried []Tried
+	// Backoff is the delay between restarts of the same replica.
+	Backoff Backoff
+	// Now is the time of the observation.
+	Now time.Time
+}
+
+// Job identifies a job.
+type Job struct {
+	Namespace, Name string
+	UID             types.UID
+	Generation      int64
+	// Deleted is true when the job has a deletion timestamp.
+	Deleted bool
+	// Queued is true when the job is in a queue (of Kueue, for example), which gives its
+	// quota to others as soon as the status counts no pod of it as active.
+	Queued bool
+}
+
+// queuePrefix is that of the labels and annotations of Kueue.
+const queuePrefix = "kueue.x-k8s.io/"
+
+// Queued reports whether the labels or annotations of a job, or of one of its pod
+// templates, say that it is in a queue. A job without the name of a queue that Kueue runs
+// all the same has those of its workload in its templates.
+func Queued(job metav1.Object, specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec) bool {
+	marks := []map[string]string{job.GetLabels(), job.GetAnnotations()}
+	for _, spec := range specs {
+		if spec != nil {
+			marks = append(marks, spec.Template.Labels, spec.Template.Annotations)
+		}
+	}
+	for _, m := range marks {
+		for key := range m {
+			if strings.HasPrefix(key, queuePrefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Backoff is the delay between a failure and the next restart of the same
+// replica. The first restart follows at once, the second after Base, and each
+// further one after twice as long, up to Max. A replica that ran for longer than
+// Max is restarted at once.
+type Backoff struct {
+	Base, Max time.Duration
+}
+
+// DefaultBackoff is that of batch/v1 Job: 10 seconds to 10 minutes.
+func DefaultBackoff() Backoff {
+	return Backoff{Base: 10 * time.Second, Max: 10 * time.Minute}
+}
+
+// Types lists the replica types that the job has, in the kind's order.
+func (in *Input) types() []commonv1.ReplicaType {
+	out := make([]commonv1.ReplicaType, 0, len(in.Replicas))
+	for _, t := range in.Kind.Types() {
+		if in.Replicas[t] != nil {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// replicas is how many replicas of a type the job wants.
+func (in *Input) replicas(t commonv1.ReplicaType) int32 { return jobkit.Count(in.Replicas, t) }
+
+// mainContainer is the name of the main container of a replica type.
+func (in *Input) mainContainer(t commonv1.ReplicaType) string {
+	if c := in.Kind.MainContainer(&in.Replicas[t].Template.Spec); c != nil {
+		return c.Name
+	}
+	return in.Kind.ContainerName
+}
+
+// now is the time of the observation as the API stores it, in whole seconds.
+func (in *Input) now() metav1.Time {
+	return metav1.NewTime(in.Now.Truncate(time.Second))
+}
+
+// start is when a job began whose status does not say so yet: with its first pod, or now.
+func (in *Input) start() metav1.Time {
+	if first := in.firstPod(); !first.IsZero() && first.Before(in.Now) {
+		return metav1.NewTime(first)
+	}
+	return in.now()
+}
+
+// firstPod is when the first pod was created; zero if there is none, or nothing says so.
+func (in *Input) firstPod() time.Time {
+	var first time.Time
+	for _, pod := range in.Pods {
+		first = earliest(first, pod.CreationTimestamp.Time)
+	}
+	return first
+}
+
+// firstRun is when the first container began to run; zero if nothing says so.
+func (in *Input) firstRun() time.Time {
+	var first time.Time
+	for _, pod := range in.Pods {
+		for i := range pod.Status.ContainerStatuses {
+			if r := pod.Status.ContainerStatuses[i].State.Running; r != nil {
+				first = earliest(first, r.StartedAt.Time)
+			}
+		}
+	}
+	return first
+}
+
+// earliest is the earlier of two times, where zero is unknown.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// begun tells whether the job was taken up before. Its status may not say so yet.
+func (in *Input) begun() bool { return in.Status.StartTime != nil || len(in.Pods) > 0 }
+
+// TakenOver reports whether another operator ran the job until now: its status was not
+// written by this library, which writes the state with every condition.
+func (in *Input) TakenOver() bool {
+	return in.Status.Condition(commonv1.JobCreated) != nil && in.Status.State == ""
+}
+
+func (in *Input) cleanPodPolicy() commonv1.CleanPodPolicy {
+	if p := in.RunPolicy.CleanPodPolicy; p != nil && *p != commonv1.CleanPodPolicyUndefined {
+		return *p
+	}
+	return commonv1.CleanPodPolicyNone
+}
+
+func (in *Input) restartScope() commonv1.RestartScope {
+	if s := in.RunPolicy.RestartScope; s != nil {
+		return *s
+	}
+	return commonv1.RestartScopeReplica
+}
+
+func (in *Input) serviceMode() commonv1.ServiceMode {
+	if m := in.RunPolicy.ServiceMode; m != nil {
+		return *m
+	}
+	return commonv1.ServiceModePerJob
+}
+
+func (in *Input) suspended() bool {
+	return in.RunPolicy.Suspend != nil && *in.RunPolicy.Suspend
+}
+
+// foreignManager tells whether another controller runs the job.
+func (in *Input) foreignManager() bool {
+	m := in.RunPolicy.ManagedBy
+	return m != nil && *m != "" && *m != commonv1.ManagedByTrainingOperator
+}

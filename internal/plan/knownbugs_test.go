@@ -1,0 +1,444 @@
+package plan_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// started is a job whose pods run.
+func started(replicas map[commonv1.ReplicaType]int32, change func(*model)) *model {
+	m := newModel(replicas)
+	if change != nil {
+		change(m)
+	}
+	m.settle()
+	m.run()
+	m.settle()
+	return m
+}
+
+func workers(n int32) map[commonv1.ReplicaType]int32 {
+	return map[commonv1.ReplicaType]int32{worker: n}
+}
+
+func restartPolicy(p commonv1.RestartPolicy) func(*model) {
+	return func(m *model) { m.in.Replicas[worker].RestartPolicy = p }
+}
+
+// TestKnownBugs shows, row by row, that bugs of this library's predecessors are
+// not here. docs/known-bugs.md lists the rows and where each is dealt with.
+func TestKnownBugs(t *testing.T) {
+	t.Run("Row1: a finished job without completion time and with a TTL is no crash", func(t *testing.T) {
+		m := newModel(workers(1))
+		m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(60))
+		m.in.Status.Conditions = []commonv1.JobCondition{{
+			Type: commonv1.JobFailed, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(epoch.Add(-time.Minute)),
+		}}
+		p := m.decide()
+		if p.Status.CompletionTime == nil || !p.Status.CompletionTime.Equal(new(metav1.NewTime(epoch.Add(-time.Minute)))) {
+			t.Errorf("the completion time is that of the condition, got %v", p.Status.CompletionTime)
+		}
+		if len(p.Actions) != 1 || p.Actions[0] != (plan.DeleteJob{Reason: "ttlSecondsAfterFinished 60 has passed"}) {
+			t.Errorf("the time to live has passed: %v", p.Actions)
+		}
+	})
+	t.Run("Row2: a job without a clean pod policy keeps its pods", func(t *testing.T) {
+		m := started(workers(2), nil)
+		m.in.RunPolicy = commonv1.RunPolicy{}
+		m.end(m.pod("worker-0"), 1)
+		m.settle()
+		if len(m.in.Pods) != 2 || m.in.Status.State != commonv1.JobFailed {
+			t.Errorf("%d pods are left, the job is %s", len(m.in.Pods), m.in.Status.State)
+		}
+	})
+	t.Run("Row3: the wait for the TTL is what is left of it", func(t *testing.T) {
+		m := started(workers(1), nil)
+		m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(3600))
+		m.end(m.pod("worker-0"), 0)
+		m.settle()
+		m.in.Now = epoch.Add(100 * time.Second)
+		m.settle() // the counts that were held back
+		if p := m.decide(); p.RequeueAfter != 3500*time.Second || p.WriteStatus || len(p.Actions) > 0 {
+			t.Errorf("want one look after 3500s and nothing else, got %+v", p)
+		}
+	})
+	t.Run("Row5: containers of pods that are pending, and of pods that are gone, count", func(t *testing.T) {
+		m := newModel(workers(2))
+		restartPolicy(commonv1.RestartPolicyOnFailure)(m)
+		m.in.RunPolicy.BackoffLimit = new(int32(3))
+		m.settle()
+		crashing := m.pod("worker-0") // its init container crashes: the pod never runs
+		crashing.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "init", RestartCount: 2}}
+		m.settle()
+		m.drop(crashing)
+		m.settle()
+		m.restartInPlace(m.pod("worker-0"))
+		m.settle()
+		if s := m.in.Status; s.Restarts != 3 || s.Finished() {
+			t.Errorf("2 of the pod that is gone and 1 of the next are within the limit of 3: %d, %s", s.Restarts, s.State)
+		}
+		m.restartInPlace(m.pod("worker-0"))
+		m.settle()
+		if s := m.in.Status; s.Restarts != 4 || s.State != commonv1.JobFailed {
+			t.Errorf("the fourth is not: %d, %s", s.Restarts, s.State)
+		}
+	})
+	t.Run("Row6: a failed pod is recreated under OnFailure and Always", func(t *testing.T) {
+		for _, policy := range []commonv1.RestartPolicy{commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyAlways} {
+			m := started(workers(1), restartPolicy(policy))
+			old := m.pod("worker-0")
+			m.evict(old)
+			m.settle()
+			if now := m.pod("worker-0"); now == nil || now.UID == old.UID || now.Labels[commonv1.AttemptLabel] != "1" {
+				t.Errorf("%s: want a new pod of attempt 1, got %v", policy, now)
+			}
+		}
+	})
+	t.Run("Row9: services go when no pod needs them, whatever the clean pod policy", func(t *testing.T) {
+		for _, policy := range []commonv1.CleanPodPolicy{commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone} {
+			m := started(workers(2), func(m *model) {
+				m.in.RunPolicy.CleanPodPolicy = &policy
+				m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
+			})
+			m.end(m.pod("worker-0"), 0)
+			m.end(m.pod("worker-1"), 0)
+			m.settle()
+			if len(m.in.Services) > 0 || m.in.Status.State != commonv1.JobSucceeded {
+				t.Errorf("%s: %d services are left, the job is %s", policy, len(m.in.Services), m.in.Status.State)
+			}
+		}
+	})
+	t.Run("Row10: clean pod policy Running removes pending pods too", func(t *testing.T) {
+		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+			m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyRunning)
+			m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+		})
+		m.pod("worker-0").Status.Phase = corev1.PodPending
+		m.end(m.pod("master-0"), 0)
+		m.settle()
+		if m.pod("worker-0") != nil || m.pod("master-0") == nil {
+			t.Errorf("the pending worker goes, the master that ended stays: %d pods", len(m.in.Pods))
+		}
+	})
+	t.Run("Row11: replicas beyond the number wanted go", func(t *testing.T) {
+		m := started(workers(3), nil)
+		m.in.Replicas[worker].Replicas = new(int32(1))
+		m.settle()
+		if len(m.in.Pods) != 1 || m.pod("worker-0") == nil {
+			t.Errorf("%d pods are left", len(m.in.Pods))
+		}
+	})
+	t.Run("Row14: the labels are the controller's own and name the kind", func(t *testing.T) {
+		set := jobkit.JobLabels(jobkit.Kind{OperatorName: "testjob-controller"}, "job")
+		want := "training.kubeflow.org/job-name=job,training.kubeflow.org/operator-name=testjob-controller"
+		if diff := cmp.Diff(want, set.String()); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("Row17: a finished job is written once, and its end is told once", func(t *testing.T) {
+		m := started(workers(1), nil)
+		m.end(m.pod("worker-0"), 0)
+		if p := m.reconcile(); len(p.Events) != 1 {
+			t.Errorf("want one event, got %v", p.Events)
+		}
+		m.in.Now = m.in.Now.Add(time.Hour)
+		m.settle()
+		for range 3 {
+			m.in.Now = m.in.Now.Add(time.Hour)
+			if p := m.reconcile(); p.WriteStatus || len(p.Actions)+len(p.Events) > 0 {
+				t.Errorf("nothing is left to do or to tell: %+v", p)
+			}
+		}
+	})
+	t.Run("Row19: a second pod of one index is removed", func(t *testing.T) {
+		m := started(workers(1), nil)
+		twin := m.pod("worker-0").DeepCopy()
+		twin.Name, twin.UID = "job-worker-0-copy", "copy"
+		m.in.Pods = append(m.in.Pods, twin)
+		p := m.reconcile()
+		want := []plan.Action{plan.DeletePod{Name: twin.Name, UID: "copy", Reason: "the job does not want this replica"}}
+		if diff := cmp.Diff(want, p.Actions); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if got := m.in.Status.ReplicaStatuses[worker].Active; got != 1 {
+			t.Errorf("the replica is counted once, got %d", got)
+		}
+	})
+	t.Run("Row20: an exit code is told once", func(t *testing.T) {
+		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 3} // so that the failed pod stays for a while
+		m.pod("worker-0").Labels[commonv1.AttemptLabel] = "3"
+		m.end(m.pod("worker-0"), 137)
+		told := 0
+		for range 5 {
+			for _, e := range m.reconcile().Events {
+				if e.Reason == "ExitedWithCode" {
+					told++
+				}
+			}
+		}
+		if told != 1 {
+			t.Errorf("told %d times", told)
+		}
+	})
+	t.Run("Row21: Restarting ends with the job", func(t *testing.T) {
+		m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.end(m.pod("worker-0"), 137)
+		m.settle()
+		if m.in.Status.State != commonv1.JobRestarting {
+			t.Fatalf("the job is %s", m.in.Status.State)
+		}
+		m.end(m.pod("worker-1"), 1)
+		m.settle()
+		if c := m.in.Status.Condition(commonv1.JobRestarting); c != nil || m.in.Status.State != commonv1.JobFailed {
+			t.Errorf("want Failed and no Restarting, got %q", conditions(&m.in.Status))
+		}
+	})
+	t.Run("Row21: a new message is written although the reason is the same", func(t *testing.T) {
+		m := started(workers(1), nil)
+		m.in.Problem = "one thing"
+		m.settle()
+		m.in.Problem = "another thing"
+		m.settle()
+		if got := m.in.Status.Condition(commonv1.JobStalled).Message; !strings.Contains(got, "another thing") {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("Row28: a job that waits is not written to for that", func(t *testing.T) {
+		m := newModel(workers(2))
+		m.settle() // its pods are pending from now on
+		written := m.in.Status.LastReconcileTime
+		for range 3 {
+			m.in.Now = m.in.Now.Add(time.Hour)
+			if p := m.reconcile(); p.WriteStatus || p.RequeueAfter != 0 || !written.Equal(p.Status.LastReconcileTime) {
+				t.Errorf("a write would bring on the next look, and that the next write: %+v", p)
+			}
+		}
+	})
+	t.Run("Row30: recreated pods count against the limit", func(t *testing.T) {
+		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.in.RunPolicy.BackoffLimit = new(int32(2))
+		failures := 0
+		for ; failures < 10 && !m.in.Status.Finished(); failures++ {
+			m.end(m.pod("worker-0"), 137)
+			m.settle()
+			m.in.Now = m.in.Now.Add(time.Hour)
+			m.settle()
+			m.run()
+			m.settle()
+		}
+		if failures != 3 || m.in.Status.Restarts != 2 {
+			t.Errorf("2 restarts allow 3 failures; there were %d and %d", m.in.Status.Restarts, failures)
+		}
+	})
+	t.Run("Row32: a failure of all replicas at once is one restart of the job", func(t *testing.T) {
+		m := started(workers(3), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+		m.in.RunPolicy.BackoffLimit = new(int32(1))
+		crash := func() {
+			for _, pod := range m.in.Pods {
+				m.end(pod, 137)
+			}
+			m.settle()
+			m.in.Now = m.in.Now.Add(time.Hour)
+			m.settle()
+			m.run()
+			m.settle()
+		}
+		if crash(); m.in.Status.Restarts != 1 || m.in.Status.State != commonv1.JobRunning {
+			t.Errorf("the limit of 1 allows one: %d, %s", m.in.Status.Restarts, m.in.Status.State)
+		}
+		if crash(); m.in.Status.Restarts != 1 || m.in.Status.State != commonv1.JobFailed {
+			t.Errorf("the second time the job fails: %d, %s", m.in.Status.Restarts, m.in.Status.State)
+		}
+	})
+	t.Run("Row36: the Master's success goes before a Worker's failure", func(t *testing.T) {
+		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+			m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+		})
+		m.end(m.pod("worker-0"), 1)
+		m.end(m.pod("master-0"), 0)
+		m.settle()
+		if m.in.Status.State != commonv1.JobSucceeded {
+			t.Errorf("the job is %s", m.in.Status.State)
+		}
+	})
+	t.Run("Row38: a failed pod that is being deleted counts once", func(t *testing.T) {
+		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+		pod := m.pod("worker-0")
+		m.in.Now = epoch.Add(time.Minute)
+		m.end(pod, 137)
+		m.in.Now = epoch.Add(2 * time.Minute)
+		m.leave(pod)
+		for range 3 {
+			m.reconcile()
+		}
+		if m.in.Status.Restarts != 1 {
+			t.Errorf("counted %d times", m.in.Status.Restarts)
+		}
+	})
+	t.Run("Row41: a pod that failed without an exit code gets none", func(t *testing.T) {
+		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.pod("worker-0").Status = corev1.PodStatus{Phase: corev1.PodFailed}
+		m.settle()
+		s := m.in.Status
+		if s.Restarts != 1 || len(s.Failures) != 1 || s.Failures[0].ExitCode != nil {
+			t.Errorf("it is restarted, and the failure has no exit code: %d, %+v", s.Restarts, s.Failures)
+		}
+	})
+	t.Run("Row46: a failed pod that its node may run again is cleaned up", func(t *testing.T) {
+		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+			m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyRunning)
+			m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyOnFailure
+		})
+		m.end(m.pod("worker-0"), 1)
+		m.end(m.pod("master-0"), 0)
+		m.settle()
+		if m.pod("worker-0") != nil || m.pod("master-0") == nil {
+			t.Errorf("the worker goes, the master that ended stays: %d pods", len(m.in.Pods))
+		}
+	})
+	t.Run("Row59: replicas 0 creates nothing", func(t *testing.T) {
+		m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
+		m.in.Replicas[worker].Replicas = new(int32(0))
+		m.settle()
+		if len(m.in.Pods) != 1 {
+			t.Errorf("there are %d pods", len(m.in.Pods))
+		}
+	})
+	t.Run("Row60: a stray pod brings no others", func(t *testing.T) {
+		m := started(workers(2), nil)
+		stray := m.pod("worker-0").DeepCopy()
+		stray.Name, stray.UID, stray.Labels[commonv1.ReplicaIndexLabel] = "job-worker-5", "stray", "5"
+		m.in.Pods = append(m.in.Pods, stray)
+		m.writes = 0
+		if m.settle(); len(m.in.Pods) != 2 || m.writes != 1 {
+			t.Errorf("the stray pod goes and nothing else happens: %d pods, %d writes", len(m.in.Pods), m.writes)
+		}
+	})
+	t.Run("Row61: strange index labels neither crash nor multiply", func(t *testing.T) {
+		for _, label := range []string{"-1", "x", "99999999999999999999"} {
+			m := started(workers(1), nil)
+			m.pod("worker-0").Labels[commonv1.ReplicaIndexLabel] = label
+			m.pod("worker-0").Labels[commonv1.AttemptLabel] = label
+			if m.settle(); len(m.in.Pods) != 1 {
+				t.Errorf("%s: there are %d pods", label, len(m.in.Pods))
+			}
+		}
+	})
+	t.Run("Row62: a failed pod that the job does not want is no failure", func(t *testing.T) {
+		m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
+		m.end(m.pod("worker-1"), 137)
+		m.in.Replicas[worker].Replicas = new(int32(1))
+		want := []plan.Action{plan.DeletePod{Name: "job-worker-1", UID: m.pod("worker-1").UID, Reason: "the job does not want this replica"}}
+		p := m.reconcile()
+		if diff := cmp.Diff(want, p.Actions); diff != "" {
+			t.Errorf("it is deleted, once (-want +got):\n%s", diff)
+		}
+		m.settle()
+		if s := m.in.Status; s.State != commonv1.JobRunning || s.Restarts != 0 || s.ReplicaStatuses[worker].Failed != 0 {
+			t.Errorf("the job goes on, and counts neither a restart nor a failed replica: %+v", s)
+		}
+	})
+	t.Run("Row72: an empty managedBy is this controller", func(t *testing.T) {
+		m := newModel(workers(1))
+		m.in.RunPolicy.ManagedBy = new("")
+		if m.settle(); len(m.in.Pods) != 1 {
+			t.Error("the job was left alone")
+		}
+	})
+	t.Run("Row78: the state is what is true last, not what changed last", func(t *testing.T) {
+		m := started(workers(1), nil)
+		m.in.RunPolicy.Suspend = new(true)
+		m.settle()
+		if got := m.in.Status.State; got != commonv1.JobSuspended {
+			t.Errorf("the job is %s", got)
+		}
+		m.in.RunPolicy.Suspend = new(false)
+		if m.settle(); m.in.Status.State == commonv1.JobSuspended {
+			t.Errorf("a job that was resumed is not suspended: %q", conditions(&m.in.Status))
+		}
+		m.run()
+		if m.settle(); m.in.Status.State != commonv1.JobRunning {
+			t.Errorf("the job is %s", m.in.Status.State)
+		}
+	})
+	t.Run("Row79: Restarting ends when the job succeeds or is suspended", func(t *testing.T) {
+		ends := map[commonv1.JobConditionType]func(*model){
+			commonv1.JobSucceeded: func(m *model) { m.end(m.pod("master-0"), 0) },
+			commonv1.JobSuspended: func(m *model) { m.in.RunPolicy.Suspend = new(true) },
+		}
+		for want, end := range ends {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+				m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+				m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
+			})
+			m.end(m.pod("worker-0"), 137)
+			if m.settle(); m.in.Status.State != commonv1.JobRestarting {
+				t.Fatalf("the job is %s", m.in.Status.State)
+			}
+			end(m)
+			m.settle()
+			if s := &m.in.Status; s.State != want || s.Condition(commonv1.JobRestarting) != nil {
+				t.Errorf("want %s and no Restarting, got %q", want, conditions(s))
+			}
+		}
+	})
+	t.Run("Row82: each event is told once, and that a job failed is a warning", func(t *testing.T) {
+		m := newModel(workers(1))
+		var told []jobkit.Event
+		look := func(change func()) {
+			change()
+			for range 3 {
+				m.in.Now = m.in.Now.Add(time.Minute)
+				told = append(told, m.reconcile().Events...)
+			}
+		}
+		look(func() { m.in.RunPolicy.Suspend = new(true) })
+		look(func() { m.in.RunPolicy.Suspend = new(false) })
+		look(m.run)
+		look(func() { m.end(m.pod("worker-0"), 1) })
+		var got []string
+		for _, e := range told {
+			got = append(got, fmt.Sprintf("%s warning=%t", e.Reason, e.Warning))
+		}
+		want := []string{
+			"TestJobSuspended warning=false", "TestJobResumed warning=false",
+			"TestJobFailed warning=true", "ExitedWithCode warning=true",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("Row84: replicas are counted while their pods terminate", func(t *testing.T) {
+		m := started(workers(1), nil)
+		m.leave(m.pod("worker-0"))
+		m.in.RunPolicy.Suspend = new(true)
+		m.settle()
+		if got := m.in.Status.ReplicaStatuses[worker].Active; got != 1 {
+			t.Errorf("the pod still runs, and %d are counted", got)
+		}
+	})
+	t.Run("Row87: pods are found by a name of their own, without a service each", func(t *testing.T) {
+		m := started(workers(3), nil)
+		if len(m.in.Services) != 1 || m.in.Services[0].Name != "job" || m.in.Services[0].Spec.ClusterIP != corev1.ClusterIPNone {
+			t.Fatalf("want one headless service, of the job's name: %v", m.in.Services)
+		}
+		for _, pod := range m.in.Pods {
+			if pod.Spec.Hostname != pod.Name || pod.Spec.Subdomain != "job" {
+				t.Errorf("%s is to be found as %s.job, not as %s.%s", pod.Name, pod.Name, pod.Spec.Hostname, pod.Spec.Subdomain)
+			}
+		}
+	})
+}

@@ -1,0 +1,124 @@
+package plan
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// restartGang restarts a job with restart scope Job of which a replica was lost without
+// a failure: somebody deleted its pod. What would take its place could not join the
+// others. No limit counts that.
+func (d *decision) restartGang() {
+	lost := lostReplicas(d.in, d.tally, (*typeTally).missing)
+	if len(lost) == 0 {
+		return
+	}
+	d.plan.Status.Attempt++
+	d.tally.each(d.leaveBehind)
+	d.plan.Restarts.Ignored++
+	why := "is gone"
+	if lost[0].pod != nil {
+		why = "was deleted"
+	}
+	d.sayRestarting(fmt.Sprintf("pod %s %s", lost[0].name, why))
+}
+
+// Suspects names the pods of which a look concludes that they are lost, so that the
+// whole job must restart: the shell makes sure with the API server, because a cache may
+// be old. There are never more than OneTrip.
+func Suspects(in *Input, tally *Tally) []string {
+	if !in.mayLose() {
+		return nil
+	}
+	lost := lostReplicas(in, tally, (*typeTally).missing)
+	names := make([]string, 0, OneTrip)
+	for i := range min(len(lost), OneTrip) {
+		names = append(names, lost[i].name)
+	}
+	return names
+}
+
+// InDoubt reports whether replicas are concluded to be gone only because other pods of
+// their type are shown as pending. A cache that is older than the status may show them so
+// although they run, and are those that the status counts: then nothing is gone, but was
+// never created. The shell reads all pods of the job again, from the API server.
+func InDoubt(in *Input, tally *Tally) bool {
+	return in.mayLose() && len(lostReplicas(in, tally, (*typeTally).missing)) > 0 &&
+		len(lostReplicas(in, tally, (*typeTally).surelyMissing)) == 0
+}
+
+// mayLose reports whether a job wants to keep the replicas that it has.
+func (in *Input) mayLose() bool {
+	return !in.Job.Deleted && !in.Status.Finished() && !in.suspended() && !in.foreignManager()
+}
+
+// lostReplicas are the replicas of a job with restart scope Job whose pods go, or are
+// gone, while others of the same attempt are there. A pod that never had a node is no
+// loss; and where no other is there, there is no gang to restart. isMissing reports
+// whether pods of a type are gone.
+func lostReplicas(in *Input, tally *Tally, isMissing func(*typeTally, *Input) bool) []*slot {
+	if in.restartScope() != commonv1.RestartScopeJob {
+		return nil
+	}
+	var leaving, gone []*slot
+	others := false
+	missing := map[commonv1.ReplicaType]bool{}
+	for i := range tally.types {
+		missing[tally.types[i].Type] = isMissing(&tally.types[i], in)
+	}
+	tally.each(func(s *slot) {
+		bound := s.pod != nil && s.pod.Spec.NodeName != ""
+		switch {
+		case s.state == jobkit.Terminating && bound:
+			leaving = append(leaving, s)
+		case s.state == jobkit.Missing && missing[s.typ] && !in.There[s.name]:
+			gone = append(gone, s)
+		case s.state == jobkit.Active, s.state == jobkit.Succeeded, s.state == jobkit.Pending && bound:
+			others = true
+		}
+	})
+	if !others {
+		return nil
+	}
+	return append(leaving, gone...)
+}
+
+// missing reports whether pods are gone that the status counts: it says that more
+// replicas of this attempt ran than are there. Replicas that were never created, because
+// the job grew or nothing admits them, are none of these.
+func (t *typeTally) missing(in *Input) bool {
+	short, _ := t.shortOf(in)
+	return short > 0
+}
+
+// surelyMissing reports whether pods are gone that the status counts, even if all those
+// that are shown as pending run.
+func (t *typeTally) surelyMissing(in *Input) bool {
+	short, pending := t.shortOf(in)
+	return short > pending
+}
+
+// shortOf is how many replicas fewer have begun than the status counts, and how many pods
+// have not begun. While replicas are being restarted, what the status counts may be of an
+// earlier attempt, so it is 0.
+func (t *typeTally) shortOf(in *Input) (short, pending int) {
+	status := &in.Status
+	rs := status.ReplicaStatuses[t.Type]
+	if rs == nil || !status.IsTrue(commonv1.JobRunning) || status.IsTrue(commonv1.JobRestarting) {
+		return 0, 0
+	}
+	begun := 0
+	for i := range t.slots {
+		switch s := &t.slots[i]; {
+		case s.state == jobkit.Succeeded, in.There[s.name], s.pod != nil && s.pod.Status.Phase != corev1.PodPending:
+			begun++
+		case s.pod != nil:
+			pending++
+		}
+	}
+	return min(int(rs.Active)+int(rs.Succeeded), len(t.slots)) - begun, pending
+}

@@ -1,0 +1,136 @@
+package plan_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+func TestHost(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		mode   *commonv1.ServiceMode
+		want   string
+	}{
+		"PerReplica": {reason: "the service of the replica has the pod's name", mode: new(commonv1.ServiceModePerReplica), want: "job-worker-0"},
+		"PerJob":     {reason: "the pod is a host of the job's service", mode: new(commonv1.ServiceModePerJob), want: "job-worker-0.job"},
+		"Default":    {reason: "one service for the job is the library's default", want: "job-worker-0.job"},
+		"None":       {reason: "without services the name is all that there is", mode: new(commonv1.ServiceModeNone), want: "job-worker-0"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, jobkit.Host(&commonv1.RunPolicy{ServiceMode: tc.mode}, "job", "job-worker-0")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestCount(t *testing.T) {
+	specs := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{
+		"Master": {}, "Worker": {Replicas: new(int32(3))}, "PS": {Replicas: new(int32(-1))}, "Evaluator": nil,
+	}
+	tests := map[string]struct {
+		reason string
+		types  []commonv1.ReplicaType
+		want   int32
+	}{
+		"All":     {reason: "without types all count; nil and negative numbers are none, an absent number is one", want: 4},
+		"Some":    {reason: "only the given types count", types: []commonv1.ReplicaType{"Worker"}, want: 3},
+		"Several": {reason: "several add up", types: []commonv1.ReplicaType{"Worker", "Master"}, want: 4},
+		"Unknown": {reason: "a type that the job does not have has no replicas", types: []commonv1.ReplicaType{"Chief"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, jobkit.Count(specs, tc.types...)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestWhoseReplicaAPodIs: a pod is a replica by its exact name; every other pod of the
+// job is one too many.
+func TestWhoseReplicaAPodIs(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		name   string
+		stray  bool
+	}{
+		"Replica":      {reason: "the name that the library gives", name: "job-worker-12"},
+		"First":        {reason: "indexes begin with 0", name: "job-worker-0"},
+		"OtherType":    {reason: "each type has its own names", name: "job-master-0"},
+		"Beyond":       {reason: "the job wants 13 workers", name: "job-worker-13", stray: true},
+		"LeadingZeros": {reason: "no index is written so", name: "job-worker-012", stray: true},
+		"Sign":         {reason: "no index is written so", name: "job-worker-+12", stray: true},
+		"Negative":     {reason: "there is no such index", name: "job-worker--1", stray: true},
+		"NoIndex":      {reason: "these replicas are numbered", name: "job-worker-", stray: true},
+		"NoNumber":     {reason: "an index is a number", name: "job-worker-12x", stray: true},
+		"Huge":         {reason: "no number holds it", name: "job-worker-99999999999999999999", stray: true},
+		"UnknownType":  {reason: "the kind has no such type", name: "job-chief-0", stray: true},
+		"OtherJob":     {reason: "the name of another job begins it", name: "job2-worker-0", stray: true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 13})
+			m.in.Pods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: tc.name, UID: "it"}}}
+			found := false
+			for _, a := range m.decide().Actions {
+				if a, ok := a.(plan.DeletePod); ok && a.UID == "it" {
+					found = true
+				}
+				if a, ok := a.(plan.CreatePod); ok && a.Name == tc.name {
+					t.Errorf("%s: %s is there, and is created", tc.reason, tc.name)
+				}
+			}
+			if found != tc.stray {
+				t.Errorf("%s: pod %s is deleted: %v, want %v", tc.reason, tc.name, found, tc.stray)
+			}
+		})
+	}
+	t.Run("Unnumbered", func(t *testing.T) {
+		m := newModel(map[commonv1.ReplicaType]int32{master: 1})
+		m.in.Kind.Role(master).Unnumbered = true
+		for _, name := range []string{"job-master", "job-master-0"} {
+			m.in.Pods = append(m.in.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}})
+		}
+		want := []plan.Action{
+			plan.DeletePod{Name: "job-master-0", UID: "job-master-0", Reason: "the job does not want this replica"},
+			plan.CreateService{Name: "job", Reason: "the job has one"},
+		}
+		if diff := cmp.Diff(want, m.decide().Actions); diff != "" {
+			t.Errorf("a replica without a number has a name without one (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestJobLabels: labels select the pods of a job also if they are made of what an author
+// says of a kind, before defaults are set.
+func TestJobLabels(t *testing.T) {
+	const operator, job = commonv1.OperatorNameLabel, commonv1.JobNameLabel
+	cases := map[string]struct {
+		reason string
+		kind   jobkit.Kind
+		want   labels.Set
+	}{
+		"Named":     {reason: "the operator's name", kind: jobkit.Kind{Name: "TestJob", OperatorName: "o"}, want: labels.Set{operator: "o", job: "j"}},
+		"Default":   {reason: "its default, which all pods have", kind: jobkit.Kind{Name: "TestJob"}, want: labels.Set{operator: "testjob-controller", job: "j"}},
+		"NoName":    {reason: "an empty value would select nothing", kind: jobkit.Kind{ContainerName: "main"}, want: labels.Set{job: "j"}},
+		"NamedOnly": {reason: "the kind's name is not needed", kind: jobkit.Kind{OperatorName: "o"}, want: labels.Set{operator: "o", job: "j"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, jobkit.JobLabels(tc.kind, "j")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

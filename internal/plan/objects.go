@@ -1,0 +1,137 @@
+package plan
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Object is an object of a job beside its pods and services: configuration,
+// permissions, an autoscaler. What it holds is the affair of the kind.
+type Object struct {
+	Kind, Name string
+	// Wanted is the object as the kind wants it, or nil if it does not.
+	Wanted runtime.Object
+	// UID and Version are those of the object that is there, empty if none is.
+	UID     types.UID
+	Version string
+	// Terminating is true when it is being deleted.
+	Terminating bool
+	// Role is the name of the Role that it gives away, if it is a RoleBinding of one.
+	Role string
+	// Shared is true of one that is used as it is if somebody else made it.
+	Shared bool
+	// Patch is what has to change in it (see Difference); empty if nothing has to.
+	Patch map[string]any
+}
+
+// Difference returns the JSON merge patch that makes found say all that wanted
+// says, or nil if it does already. What only found says stays: it belongs to
+// somebody else, or is a default.
+func Difference(wanted, found map[string]any) map[string]any {
+	var patch map[string]any
+	for key, w := range wanted {
+		f, there := found[key]
+		if there && equality.Semantic.DeepEqual(w, f) {
+			continue
+		}
+		value := w
+		inner, isMap := w.(map[string]any)
+		if old, ok := f.(map[string]any); isMap && ok {
+			diff := Difference(inner, old)
+			if diff == nil {
+				continue
+			}
+			value = diff
+		}
+		if patch == nil {
+			patch = map[string]any{}
+		}
+		patch[key] = value
+	}
+	return patch
+}
+
+// objects creates and mends the further objects of the job, before the pods that
+// need them, and removes those that the kind does not want any more. They are created one
+// after the other, in the kind's order, but a RoleBinding never before its Role: what comes
+// later may give away what comes before, so none of it is created if that is not the job's.
+func objects(d *decision) bool {
+	d.unbind()
+	var bindings []Action
+	for i := range d.in.Objects {
+		o := &d.in.Objects[i]
+		role := d.roleOf(o)
+		switch {
+		case o.Terminating:
+		case role != nil && (role.Terminating || o.UID != "" && role.UID == ""):
+			// The binding comes when there is a role again.
+		case role != nil && o.UID == "":
+			bindings = append(bindings, CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Reason: "the job needs it"})
+		case o.Shared && o.UID == "":
+			// It is created together with pods (see sharedObjects).
+		case o.Wanted == nil:
+			d.act(DeleteObject{Kind: o.Kind, Name: o.Name, UID: o.UID, Reason: "the job does not want it"})
+		case o.UID == "":
+			d.act(CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Reason: "the job needs it"})
+		case len(o.Patch) > 0:
+			d.act(UpdateObject{Kind: o.Kind, Name: o.Name, UID: o.UID, Version: o.Version, Patch: o.Patch, Reason: "it is not as the job needs it"})
+		}
+	}
+	d.act(bindings...)
+	return false
+}
+
+// unbind deletes the bindings whose role is gone: whoever makes one of that name would
+// give it to the job.
+func (d *decision) unbind() {
+	for i := range d.in.Objects {
+		o := &d.in.Objects[i]
+		if role := d.roleOf(o); role != nil && o.UID != "" && !o.Terminating && (role.UID == "" || role.Terminating) {
+			d.act(DeleteObject{Kind: o.Kind, Name: o.Name, UID: o.UID, Reason: "its Role " + role.Name + " is gone, and another of that name may not be the job's"})
+		}
+	}
+}
+
+// roleOf is the role among the job's own objects that a RoleBinding which the job wants
+// gives away, or nil.
+func (d *decision) roleOf(o *Object) *Object {
+	if o.Wanted == nil || o.Role == "" {
+		return nil
+	}
+	for i := range d.in.Objects {
+		if role := &d.in.Objects[i]; role.Kind == "Role" && role.Name == o.Role && role.Wanted != nil {
+			return role
+		}
+	}
+	return nil
+}
+
+// sharedObjects creates the objects that are used whoever made them, if they are not the
+// job's already. The cache does not show those of others, so they are asked for only when
+// pods are created that need them: at rest nothing is.
+func sharedObjects(d *decision) bool {
+	shared := slices.ContainsFunc(d.in.Objects, func(o Object) bool { return o.Shared && o.Wanted != nil && o.UID == "" })
+	if !shared || len(d.missing()) == 0 {
+		return false
+	}
+	for i := range d.in.Objects {
+		if o := &d.in.Objects[i]; o.Shared && o.Wanted != nil && o.UID == "" {
+			d.act(CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Shared: true, Reason: "the job uses it"})
+		}
+	}
+	return false
+}
+
+// deleteObjects deletes the further objects of the job: all, or those that the kind
+// does not want while pods of a finished job run on.
+func (d *decision) deleteObjects(keepWanted bool, reason string) {
+	for i := range d.in.Objects {
+		o := &d.in.Objects[i]
+		if o.UID != "" && !o.Terminating && (o.Wanted == nil || !keepWanted) {
+			d.act(DeleteObject{Kind: o.Kind, Name: o.Name, UID: o.UID, Reason: reason})
+		}
+	}
+}

@@ -1,0 +1,424 @@
+package plan_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"pgregory.net/rapid"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// TestPromises lets anything happen to jobs of any shape and checks, at every
+// look, the promises that hold for plans alone.
+func TestPromises(t *testing.T) {
+	rapid.Check(t, promises)
+}
+
+// FuzzPromises is TestPromises for the fuzzer (go test -fuzz Promises ./plan).
+func FuzzPromises(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(promises))
+}
+
+func promises(t *rapid.T) {
+	w := &world{model: drawJob(t), twin: &twin{}}
+	w.look(t)
+	t.Repeat(map[string]func(*rapid.T){
+		"start pods":   func(*rapid.T) { w.run() },
+		"fail a pod":   w.failPod,
+		"end a pod":    w.endPod,
+		"restart":      w.restartContainer,
+		"delete a pod": w.deletePod,
+		"preempt":      w.preemptPod,
+		"wait":         w.wait,
+		"suspend":      w.toggleSuspend,
+		"scale":        w.scale,
+		"":             w.look,
+	})
+}
+
+// drawJob makes a job of any shape.
+func drawJob(t *rapid.T) *model {
+	replicas := map[commonv1.ReplicaType]int32{worker: rapid.Int32Range(0, 3).Draw(t, "workers")}
+	if rapid.Bool().Draw(t, "has master") || replicas[worker] == 0 {
+		replicas[master] = 1
+	}
+	m := newModel(replicas)
+	for _, spec := range m.in.Replicas {
+		spec.RestartPolicy = rapid.SampledFrom([]commonv1.RestartPolicy{
+			commonv1.RestartPolicyNever, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyAlways, commonv1.RestartPolicyExitCode,
+		}).Draw(t, "restart policy")
+	}
+	p := &m.in.RunPolicy
+	p.CleanPodPolicy = new(rapid.SampledFrom([]commonv1.CleanPodPolicy{
+		commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone,
+	}).Draw(t, "clean pod policy"))
+	p.ServiceMode = new(rapid.SampledFrom([]commonv1.ServiceMode{
+		commonv1.ServiceModePerJob, commonv1.ServiceModePerReplica, commonv1.ServiceModeNone,
+	}).Draw(t, "service mode"))
+	p.RestartScope = new(rapid.SampledFrom([]commonv1.RestartScope{
+		commonv1.RestartScopeReplica, commonv1.RestartScopeJob,
+	}).Draw(t, "restart scope"))
+	p.BackoffLimit = rapid.Ptr(rapid.Int32Range(0, 4), true).Draw(t, "backoff limit")
+	p.ActiveDeadlineSeconds = rapid.Ptr(rapid.Int64Range(1, 100), true).Draw(t, "deadline")
+	p.BackoffLimitPerReplica = rapid.Ptr(rapid.Int32Range(0, 2), true).Draw(t, "backoff limit per replica")
+	if rapid.Bool().Draw(t, "has rules") {
+		p.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: rapid.SliceOfN(rapid.Custom(drawRule), 1, 3).Draw(t, "rules")}
+	}
+	if replicas[master] > 0 && rapid.Bool().Draw(t, "workers may fail") {
+		m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+	}
+	if replicas[master] > 0 && rapid.Bool().Draw(t, "master decides") {
+		m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+	}
+	return m
+}
+
+// drawRule makes a rule of the pod failure policy.
+func drawRule(t *rapid.T) commonv1.PodFailurePolicyRule {
+	action := rapid.SampledFrom([]commonv1.PodFailurePolicyAction{failJob, ignore, countIt, restartJob}).Draw(t, "action")
+	if rapid.Bool().Draw(t, "on disruption") {
+		return onDisruption(action)
+	}
+	op := rapid.SampledFrom([]batchv1.PodFailurePolicyOnExitCodesOperator{in, notIn}).Draw(t, "operator")
+	return onCodes(action, op, rapid.SampledFrom([]int32{1, 127, 128, 137}).Draw(t, "code"))
+}
+
+// world is a job to which things happen, with the deliberately dumb twin that
+// counts restarts by being told of each.
+type world struct {
+	*model
+	twin *twin
+}
+
+// look reconciles until the job is at rest, and checks every plan on the way.
+func (w *world) look(t *rapid.T) {
+	for range 12 {
+		before := *w.in.Status.DeepCopy()
+		w.twin.observe(&w.in)
+		p := w.decide()
+		checkDeterministic(t, &w.in, p)
+		checkActions(t, &w.in, &p)
+		checkStatus(t, &before, &p.Status)
+		checkRunning(t, &w.in, &p.Status)
+		w.reconcile()
+		w.twin.check(t, &w.in)
+		if !p.WriteStatus && len(p.Actions) == 0 {
+			w.checkAtRest(t)
+			return
+		}
+	}
+	t.Fatalf("the job is not at rest after 12 looks")
+}
+
+// checkDeterministic: the same input gives the same plan, in whatever order the
+// pods are listed, and is not changed by it.
+func checkDeterministic(t *rapid.T, in *plan.Input, p plan.Plan) {
+	shuffled := *in
+	shuffled.Pods = append([]*corev1.Pod(nil), in.Pods...)
+	rand.Shuffle(len(shuffled.Pods), func(i, j int) {
+		shuffled.Pods[i], shuffled.Pods[j] = shuffled.Pods[j], shuffled.Pods[i]
+	})
+	again := plan.Decide(&shuffled, plan.TallyOf(&shuffled), nil)
+	if diff := cmp.Diff(p.Status, again.Status); diff != "" {
+		t.Fatalf("the status depends on the order of the pods:\n%s", diff)
+	}
+	if diff := cmp.Diff(actionSet(p), actionSet(again)); diff != "" {
+		t.Fatalf("the actions depend on the order of the pods:\n%s", diff)
+	}
+}
+
+func actionSet(p plan.Plan) map[string]int {
+	set := map[string]int{}
+	for _, a := range p.Actions {
+		set[a.String()]++
+	}
+	return set
+}
+
+// checkActions: creates are within range, never double, never for a job that must
+// not have pods; deletes are of what was observed.
+func checkActions(t *rapid.T, in *plan.Input, p *plan.Plan) {
+	pods, services, uids := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, pod := range in.Pods {
+		pods[pod.Name], uids[string(pod.UID)] = true, true
+	}
+	for _, s := range in.Services {
+		services[s.Name], uids[string(s.UID)] = true, true
+	}
+	none := p.Status.Finished() || in.Job.Deleted || in.RunPolicy.Suspend != nil && *in.RunPolicy.Suspend
+	for _, a := range p.Actions {
+		switch a := a.(type) {
+		case plan.CreatePod:
+			if none || pods[a.Name] || a.Index < 0 || a.Index >= *in.Replicas[a.Type].Replicas {
+				t.Fatalf("must not %s (the job is %s)", a, p.Status.State)
+			}
+			pods[a.Name] = true
+		case plan.CreateService:
+			if none || services[a.Name] {
+				t.Fatalf("must not %s (the job is %s)", a, p.Status.State)
+			}
+			services[a.Name] = true
+		case plan.DeletePod:
+			if !uids[string(a.UID)] {
+				t.Fatalf("must not %s: it was not observed", a)
+			}
+		case plan.DeleteService:
+			if !uids[string(a.UID)] {
+				t.Fatalf("must not %s: it was not observed", a)
+			}
+		}
+	}
+}
+
+// checkStatus: an end is for ever, counts never fall, and one state holds at a time.
+func checkStatus(t *rapid.T, before, after *commonv1.JobStatus) {
+	for _, end := range []commonv1.JobConditionType{commonv1.JobSucceeded, commonv1.JobFailed} {
+		if before.IsTrue(end) && !after.IsTrue(end) {
+			t.Fatalf("%s was undone", end)
+		}
+	}
+	if before.CompletionTime != nil && !before.CompletionTime.Equal(after.CompletionTime) {
+		t.Fatalf("the completion time changed from %v to %v", before.CompletionTime, after.CompletionTime)
+	}
+	if after.Finished() != (after.CompletionTime != nil) {
+		t.Fatalf("finished is %v but the completion time is %v", after.Finished(), after.CompletionTime)
+	}
+	if after.Restarts < before.Restarts || after.Attempt < before.Attempt {
+		t.Fatalf("restarts fell from %d to %d", before.Restarts, after.Restarts)
+	}
+	for _, of := range []commonv1.JobConditionType{commonv1.JobRunning, commonv1.JobRestarting} {
+		states := 0
+		for _, c := range []commonv1.JobConditionType{of, commonv1.JobSuspended, commonv1.JobSucceeded, commonv1.JobFailed} {
+			if after.IsTrue(c) {
+				states++
+			}
+		}
+		if states > 1 {
+			t.Fatalf("%d states at once: %q", states, conditions(after))
+		}
+	}
+	for i, c := range after.Conditions {
+		if old := before.Condition(c.Type); old != nil && old.Status == c.Status && !old.LastTransitionTime.Equal(&c.LastTransitionTime) {
+			t.Fatalf("condition %d, %s: the transition time moved although the status is still %s", i, c.Type, c.Status)
+		}
+	}
+}
+
+// checkRunning: Running is True while a pod runs that is to go on running, and no longer.
+func checkRunning(t *rapid.T, in *plan.Input, after *commonv1.JobStatus) {
+	if after.Finished() || in.Job.Deleted || after.IsTrue(commonv1.JobSuspended) {
+		return
+	}
+	runs, all := false, true
+	for typ, spec := range in.Replicas {
+		for i := range *spec.Replicas {
+			rs, index := after.ReplicaStatuses[typ], strconv.Itoa(int(i))
+			at := after.Attempt + rs.Attempts[index]
+			done := slices.Contains(strings.Split(rs.SucceededIndexes, ","), index)
+			for _, p := range in.Pods {
+				if p.Name == in.Kind.PodName(in.Job.Name, typ, i) {
+					label, _ := strconv.Atoi(p.Labels[commonv1.AttemptLabel])
+					runs = runs || p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && int32(label) >= at //nolint:gosec // small
+					done = done || p.Status.Phase == corev1.PodSucceeded
+				}
+			}
+			all = all && done
+		}
+	}
+	if is := after.IsTrue(commonv1.JobRunning); is != runs && !all {
+		t.Fatalf("that a pod runs is %t, but the conditions are %q", runs, conditions(after))
+	}
+}
+
+// checkAtRest: the pods are those that the job should have.
+func (w *world) checkAtRest(t *rapid.T) {
+	status := &w.in.Status
+	if slices.ContainsFunc(w.in.Pods, func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }) {
+		return // what is being stopped goes when its node is done with it
+	}
+	want := 0
+	for _, spec := range w.in.Replicas {
+		want += int(*spec.Replicas)
+	}
+	switch {
+	case status.Finished():
+		if *w.in.RunPolicy.CleanPodPolicy == commonv1.CleanPodPolicyAll && len(w.in.Pods) > 0 {
+			t.Fatalf("%d pods are left although cleanPodPolicy is All", len(w.in.Pods))
+		}
+	case status.IsTrue(commonv1.JobSuspended):
+		if len(w.in.Pods)+len(w.in.Services) > 0 {
+			t.Fatalf("%d pods and %d services are left although the job is suspended", len(w.in.Pods), len(w.in.Services))
+		}
+	case len(w.in.Pods) != want:
+		// A gang waits for the failed pod's delay before it starts again.
+		if !hasRestartJob(&w.in) || w.decide().RequeueAfter == 0 {
+			t.Fatalf("there are %d pods, and the job wants %d", len(w.in.Pods), want)
+		}
+	}
+}
+
+// Things that happen.
+
+func (w *world) runningPod(t *rapid.T) *corev1.Pod {
+	var names []string
+	for _, p := range w.in.Pods {
+		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
+			names = append(names, strings.TrimPrefix(p.Name, "job-"))
+		}
+	}
+	if len(names) == 0 {
+		t.Skip("no such pod")
+	}
+	return w.pod(rapid.SampledFrom(names).Draw(t, "pod"))
+}
+
+func (w *world) failPod(t *rapid.T) {
+	p := w.runningPod(t)
+	if code := rapid.SampledFrom([]int32{0, 1, 127, 128, 137, 255}).Draw(t, "exit code, 0 is evicted"); code == 0 {
+		w.evict(p)
+	} else {
+		w.end(p, code)
+	}
+}
+
+func (w *world) endPod(t *rapid.T) { w.end(w.runningPod(t), 0) }
+
+func (w *world) restartContainer(t *rapid.T) {
+	p := w.runningPod(t)
+	if p.Spec.RestartPolicy == corev1.RestartPolicyNever {
+		t.Skip("the kubelet restarts nothing")
+	}
+	w.restartInPlace(p)
+}
+
+// deletePod takes a pod away, as somebody with kubectl does: at once, or by way of
+// a container that is ended by a signal.
+func (w *world) deletePod(t *rapid.T) {
+	p := w.runningPod(t)
+	if rapid.Bool().Draw(t, "gracefully") {
+		w.leave(p)
+		w.end(p, 143)
+		w.look(t)
+	}
+	w.drop(p)
+}
+
+// preemptPod has a pod preempted, which is counted whether or not it is seen before its
+// container has been stopped.
+func (w *world) preemptPod(t *rapid.T) {
+	p := w.runningPod(t)
+	w.disrupt(p, preempted)
+	w.leave(p)
+	if rapid.Bool().Draw(t, "seen at once") {
+		w.look(t)
+	}
+	w.end(p, rapid.SampledFrom([]int32{143, 0, 1}).Draw(t, "exit code"))
+	w.look(t)
+	w.drop(p)
+}
+
+func (w *world) wait(t *rapid.T) {
+	w.in.Now = w.in.Now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "seconds")) * time.Second)
+}
+
+func (w *world) toggleSuspend(*rapid.T) {
+	w.in.RunPolicy.Suspend = new(w.in.RunPolicy.Suspend == nil || !*w.in.RunPolicy.Suspend)
+	w.in.Job.Generation++
+}
+
+func (w *world) scale(t *rapid.T) {
+	w.in.Replicas[worker].Replicas = new(rapid.Int32Range(0, 4).Draw(t, "workers"))
+	w.in.Job.Generation++
+}
+
+// twin counts restarts the dumb way: it looks at every pod there ever was and
+// remembers which pod it has seen fail in a way that counts, and the highest
+// restart count of every pod.
+type twin struct {
+	failed  map[string]bool
+	inPlace map[string]int32
+}
+
+func (w *twin) observe(in *plan.Input) {
+	if w.failed == nil {
+		w.failed, w.inPlace = map[string]bool{}, map[string]int32{}
+	}
+	for _, p := range in.Pods {
+		w.inPlace[string(p.UID)] = max(w.inPlace[string(p.UID)], restartCount(p))
+		disrupted := slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.DisruptionTarget })
+		if (disrupted || p.Status.Phase == corev1.PodFailed && p.DeletionTimestamp == nil) && isARestart(in, p, disrupted) {
+			w.failed[string(p.UID)] = true
+		}
+	}
+}
+
+// isARestart says by the documentation alone whether a failed pod is restarted, and
+// that counted. It knows the rules that drawRule makes, and no others.
+func isARestart(in *plan.Input, p *corev1.Pod, disrupted bool) bool {
+	code := int32(0)
+	for _, c := range p.Status.ContainerStatuses {
+		if c.State.Terminated != nil && !disrupted {
+			code = c.State.Terminated.ExitCode
+		}
+	}
+	if in.RunPolicy.PodFailurePolicy != nil {
+		for _, r := range in.RunPolicy.PodFailurePolicy.Rules {
+			met := code == 0
+			if r.OnExitCodes != nil {
+				met = code != 0 && (r.OnExitCodes.Operator == "In") == (r.OnExitCodes.Values[0] == code)
+			}
+			if met {
+				return r.Action == "Count"
+			}
+		}
+	}
+	spec := in.Replicas[worker]
+	if strings.Contains(p.Name, "-master-") {
+		spec = in.Replicas[master]
+	}
+	switch spec.RestartPolicy {
+	case "Never":
+		return false
+	case "ExitCode":
+		return code == 0 || code > 127
+	default:
+		return true
+	}
+}
+
+// hasRestartJob tells whether one failure may restart all replicas.
+func hasRestartJob(in *plan.Input) bool {
+	return *in.RunPolicy.RestartScope == commonv1.RestartScopeJob || in.RunPolicy.PodFailurePolicy != nil &&
+		slices.ContainsFunc(in.RunPolicy.PodFailurePolicy.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.Action == restartJob })
+}
+
+// check: in a job that goes on and whose replicas are restarted one by one, every
+// pod that failed by itself in a way that counts is a restart, and so is every
+// restart in place; and a job whose restarts are more than its limit has failed.
+func (w *twin) check(t *rapid.T, in *plan.Input) {
+	status := &in.Status
+	limit := in.RunPolicy.BackoffLimit
+	if limit != nil && status.Restarts > *limit && !status.Finished() && !status.IsTrue(commonv1.JobSuspended) {
+		t.Fatalf("restarts is %d, over the limit of %d, but the job is %s", status.Restarts, *limit, status.State)
+	}
+	if status.Finished() || status.IsTrue(commonv1.JobSuspended) || in.Job.Deleted || hasRestartJob(in) {
+		return
+	}
+	want := int32(len(w.failed))
+	for _, n := range w.inPlace {
+		want += n
+	}
+	if status.Restarts != want {
+		t.Fatalf("restarts is %d; the twin counted %d", status.Restarts, want)
+	}
+}

@@ -1,0 +1,125 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// maxMessage is how much of the reason and the message of a failure the status keeps.
+const maxMessage = 256
+
+// record writes down failures that are dealt with in this look, and tells of exit
+// codes. The look that deals with a failure is the only one that sees it, so each
+// is recorded once.
+func (d *decision) record(failed []failedReplica) {
+	status := &d.plan.Status
+	var exits []*failedReplica
+	for i := range failed {
+		slot, f := failed[i].slot, &failed[i].failure
+		entry := commonv1.ReplicaFailure{
+			Time: metav1.NewTime(f.at.Truncate(time.Second)), Type: slot.typ, Index: slot.index, Attempt: slot.podAttempt(slot.attempt),
+			Node: slot.pod.Spec.NodeName, Reason: cutText(f.reason, maxMessage), Message: cutText(f.message, maxMessage),
+		}
+		if f.exitCode != 0 {
+			entry.ExitCode = &f.exitCode
+			exits = append(exits, &failed[i])
+		}
+		status.Failures = append(status.Failures, entry)
+	}
+	d.tellExits(exits)
+	d.keepLastFailures()
+}
+
+// keepLastFailures drops the oldest failures that are too many.
+func (d *decision) keepLastFailures() {
+	status := &d.plan.Status
+	if extra := len(status.Failures) - commonv1.MaxFailures; extra > 0 {
+		status.Failures = slices.Clone(status.Failures[extra:])
+	}
+}
+
+// recordInPlace writes down why the last run of a container ended that the node restarted
+// in place. What it ended with is gone at its next restart.
+func (d *decision) recordInPlace(s *slot) {
+	c := lastCulprit(s.pod, d.in.mainContainer(s.typ))
+	if c == nil {
+		return
+	}
+	last := c.LastTerminationState.Terminated
+	at := reportedAt(s.pod)
+	if at.IsZero() {
+		at = later(last.FinishedAt.Time, s.pod.CreationTimestamp.Time)
+	}
+	if at.After(d.in.Now) {
+		at = d.in.Now
+	}
+	status := &d.plan.Status
+	status.Failures = append(status.Failures, commonv1.ReplicaFailure{
+		Time: metav1.NewTime(at.Truncate(time.Second)), Type: s.typ, Index: s.index, Attempt: s.podAttempt(s.attempt),
+		Node: s.pod.Spec.NodeName, Reason: cutText(last.Reason, maxMessage), ExitCode: new(last.ExitCode),
+		Message: cutText(last.Message, maxMessage),
+	})
+	d.keepLastFailures()
+}
+
+// tellExits tells of exit codes: one event for one pod, and one for many.
+func (d *decision) tellExits(exits []*failedReplica) {
+	if len(exits) == 0 {
+		return
+	}
+	first := exits[0]
+	message := fmt.Sprintf("Pod: %s.%s exited with code %d", d.in.Job.Namespace, first.slot.pod.Name, first.failure.exitCode)
+	if len(exits) > 1 {
+		list := make([]string, 0, len(exits))
+		for _, f := range exits {
+			list = append(list, fmt.Sprintf("%s with code %d", f.slot.pod.Name, f.failure.exitCode))
+		}
+		message = fmt.Sprintf("%d pods exited with an error: %s", len(exits), andMore(list))
+	}
+	d.event(true, "ExitedWithCode", message)
+	d.eventsAreAbout(len(d.plan.Events)-1, refTo(first.slot.pod))
+}
+
+// failedMessage says why the job failed: what ended it, and the replica to look at.
+func (d *decision) failedMessage(why string, first *failedReplica) string {
+	message := fmt.Sprintf("%s because %s.", d.hasFailed(), why)
+	if first != nil {
+		message += fmt.Sprintf(" First failure: pod %s, %s, %s.", first.slot.pod.Name, first.failure, first.because)
+	}
+	return message
+}
+
+// replicasFailed says how many replicas failed, of one type, or of each if it is
+// empty.
+func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
+	var types []commonv1.ReplicaType
+	count := map[commonv1.ReplicaType]int{}
+	for i := range failed {
+		if t := failed[i].slot.typ; only == "" || t == only {
+			if count[t]++; count[t] == 1 {
+				types = append(types, t)
+			}
+		}
+	}
+	parts := make([]string, 0, len(types))
+	for _, t := range types {
+		parts = append(parts, fmt.Sprintf("%d %s", count[t], t))
+	}
+	return strings.Join(parts, ", ") + " replica(s) failed"
+}
+
+// failedReason is the reason of the condition Failed: the kind's own if it was the
+// failure of a replica that ended the job, and no limit.
+func (d *decision) failedReason(first *failedReplica) string {
+	reason := d.reason(string(commonv1.JobFailed))
+	if first != nil && (first.response == responseFail || first.response == responseLeave) {
+		return orDefault(d.in.Rules.Messages.FailedReason, reason)
+	}
+	return reason
+}

@@ -1,0 +1,146 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// NewPod makes the pod of a replica from its template, which it takes over. What
+// identifies the pod (name, labels, owner, restart policy) is set last: nothing in
+// the template can override it.
+func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Pod {
+	pod := &corev1.Pod{Spec: template.Spec}
+	labels := maps.Clone(template.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, jobkit.ReplicaLabels(in.Kind, in.Job.Name, a.Type, a.Index))
+	labels[commonv1.AttemptLabel] = strconv.Itoa(int(a.Attempt))
+	if in.Rules.IsMaster(a.Type, a.Index) {
+		labels[commonv1.JobRoleLabel] = commonv1.JobRoleMaster
+	}
+	pod.ObjectMeta = metav1.ObjectMeta{
+		Name: a.Name, Namespace: in.Job.Namespace,
+		Labels: labels, Annotations: template.Annotations, Finalizers: template.Finalizers,
+		OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
+	}
+	pod.Spec.RestartPolicy = in.podRestartPolicy(a.Type)
+	if in.serviceMode() == commonv1.ServiceModePerJob {
+		// Together with the job's headless service this makes <pod>.<job> resolve.
+		pod.Spec.Hostname = cmp.Or(pod.Spec.Hostname, a.Name)
+		pod.Spec.Subdomain = cmp.Or(pod.Spec.Subdomain, in.Job.Name)
+	}
+	return pod
+}
+
+// NewService makes a headless service: of one replica, or of the whole job.
+func NewService(in *Input, a CreateService) *corev1.Service {
+	labels := jobkit.JobLabels(in.Kind, in.Job.Name)
+	ports := in.ports(in.types()...)
+	if a.Type != "" {
+		labels = jobkit.ReplicaLabels(in.Kind, in.Job.Name, a.Type, a.Index)
+		ports = in.ports(a.Type)
+	}
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: a.Name, Namespace: in.Job.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
+		},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: corev1.ClusterIPNone,
+			Selector:  labels,
+			Ports:     ports,
+			// Replicas look for each other before they are ready.
+			PublishNotReadyAddresses: a.Type == "",
+		},
+	}
+}
+
+// ports are those of the main containers of the given types, in the order of the
+// templates. A port that several types have is listed once.
+func (in *Input) ports(types ...commonv1.ReplicaType) []corev1.ServicePort {
+	var out []corev1.ServicePort
+	for _, t := range types {
+		if c := in.Kind.MainContainer(&in.Replicas[t].Template.Spec); c != nil {
+			for _, p := range c.Ports {
+				out = addServicePort(out, p)
+			}
+		}
+	}
+	return out
+}
+
+func addServicePort(ports []corev1.ServicePort, p corev1.ContainerPort) []corev1.ServicePort {
+	protocol := cmp.Or(p.Protocol, corev1.ProtocolTCP)
+	name := p.Name
+	if name == "" {
+		// The ports of a service must have names if there are several.
+		name = fmt.Sprintf("port-%d-%c", p.ContainerPort, protocol[0]|' ')
+	}
+	if slices.ContainsFunc(ports, func(o corev1.ServicePort) bool {
+		return o.Name == name || o.Port == p.ContainerPort && o.Protocol == protocol
+	}) {
+		return ports
+	}
+	return append(ports, corev1.ServicePort{
+		Name: name, Protocol: protocol, Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort),
+	})
+}
+
+// Claim makes an object one of the job's: in its namespace, with its labels, owned
+// by it. Other labels of the object stay.
+func Claim(in *Input, o metav1.Object) {
+	labels := maps.Clone(o.GetLabels())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, jobkit.JobLabels(in.Kind, in.Job.Name))
+	o.SetNamespace(in.Job.Namespace)
+	o.SetLabels(labels)
+	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
+}
+
+// OwnLabels are the labels by which an object that the job would create is the job's:
+// what an object gets that is the job's by its owner and lacks them. Which attempt a pod
+// is, only the pod knew: without the label it is the first.
+func OwnLabels(wanted metav1.Object) map[string]string {
+	labels := map[string]string{}
+	for key, value := range wanted.GetLabels() {
+		if strings.HasPrefix(key, commonv1.LabelPrefix) && key != commonv1.AttemptLabel && key != commonv1.PodGroupLabel {
+			labels[key] = value
+		}
+	}
+	return labels
+}
+
+// HasJobLabels reports whether an object has the labels by which the job's are found.
+func HasJobLabels(in *Input, o metav1.Object) bool {
+	have := o.GetLabels()
+	for key, value := range jobkit.JobLabels(in.Kind, in.Job.Name) {
+		if have[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// ownerReference makes the job the owner of an object, so that the garbage
+// collector deletes the object with it.
+func (in *Input) ownerReference() metav1.OwnerReference {
+	yes := true
+	return metav1.OwnerReference{
+		APIVersion: in.Kind.APIVersion, Kind: in.Kind.Name, Name: in.Job.Name, UID: in.Job.UID,
+		Controller: &yes, BlockOwnerDeletion: &yes,
+	}
+}

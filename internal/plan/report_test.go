@@ -1,0 +1,181 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+func TestReportEntry(t *testing.T) {
+	at := func(seconds int) *metav1.Time {
+		return &metav1.Time{Time: epoch.Add(time.Duration(seconds) * time.Second)}
+	}
+	fields := metav1.NewFieldsV1
+	phase := `{"f:status":{"f:conditions":{},"f:phase":{}}}`
+	cases := map[string]struct {
+		reason string
+		fields []metav1.ManagedFieldsEntry
+		want   *metav1.Time
+	}{
+		"Kubelet": {
+			reason: "who owns the phase wrote it",
+			fields: []metav1.ManagedFieldsEntry{
+				{Manager: "operator", Time: at(9), FieldsV1: fields(`{"f:spec":{}}`)},
+				{Manager: "kubelet", Subresource: "status", Time: at(5), FieldsV1: fields(phase)},
+			},
+			want: at(5),
+		},
+		"Condition": {
+			reason: "a condition is not the phase",
+			fields: []metav1.ManagedFieldsEntry{
+				{Manager: "kubelet", Subresource: "status", Time: at(5), FieldsV1: fields(phase)},
+				{Manager: "kube-controller-manager", Subresource: "status", Time: at(8), FieldsV1: fields(`{"f:status":{"f:conditions":{}}}`)},
+			},
+			want: at(5),
+		},
+		"Newest": {
+			reason: "the collector of pods on nodes that are gone writes it too",
+			fields: []metav1.ManagedFieldsEntry{
+				{Manager: "kube-controller-manager", Subresource: "status", Time: at(8), FieldsV1: fields(phase)},
+				{Manager: "kubelet", Subresource: "status", Time: at(5), FieldsV1: fields(phase)},
+			},
+			want: at(8),
+		},
+		"NotTheStatus": {
+			reason: "nobody can set the phase otherwise",
+			fields: []metav1.ManagedFieldsEntry{{Manager: "someone", Time: at(8), FieldsV1: fields(phase)}},
+		},
+		"Kept": {
+			reason: "a cache keeps the one entry, without its fields",
+			fields: []metav1.ManagedFieldsEntry{{Subresource: "status", Time: at(5)}}, want: at(5),
+		},
+		"SeveralWithoutFields": {
+			reason: "which of several entries it is, nobody can tell",
+			fields: []metav1.ManagedFieldsEntry{{Subresource: "status", Time: at(5)}, {Subresource: "status", Time: at(6)}},
+		},
+		"NoTime": {reason: "an entry need not have a time", fields: []metav1.ManagedFieldsEntry{{Subresource: "status", FieldsV1: fields(phase)}}},
+		"None":   {reason: "an author's own cache may drop them all"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var got *metav1.Time
+			if e := plan.ReportEntry(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{ManagedFields: tc.fields}}); e != nil {
+				got = e.Time
+			}
+			if !got.Equal(tc.want) {
+				t.Errorf("%s: want %v, got %v", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+// TestStoppedPodsHaveNotSucceeded: known-bugs row 94. Programs that handle SIGTERM and
+// exit with 0 were taken for a success, and the job with them.
+func TestStoppedPodsHaveNotSucceeded(t *testing.T) {
+	suspend := func(m *model, v bool) { m.in.RunPolicy.Suspend = &v; m.in.Job.Generation++ }
+	cases := map[string]struct {
+		reason  string
+		happens func(*model, *corev1.Pod)
+	}{
+		"DeletedByHand": {
+			reason:  "a user deletes the pod",
+			happens: func(m *model, p *corev1.Pod) { m.leave(p) },
+		},
+		"SuspendedAndResumed": {
+			reason: "the job is resumed while its pod still stops",
+			happens: func(m *model, p *corev1.Pod) {
+				suspend(m, true)
+				m.reconcile()
+				m.in.Pods = []*corev1.Pod{p} // it takes a while to stop
+				m.leave(p)
+				suspend(m, false)
+			},
+		},
+		"ScaledDownAndUp": {
+			reason: "the replica is wanted again while its pod still stops",
+			happens: func(m *model, p *corev1.Pod) {
+				m.in.Replicas[worker].Replicas = new(int32(0))
+				m.in.Replicas[master] = m.in.Replicas[worker].DeepCopy()
+				m.in.Replicas[master].Replicas = new(int32(1))
+				m.reconcile()
+				delete(m.in.Replicas, master)
+				m.in.Pods = []*corev1.Pod{p}
+				m.leave(p)
+				m.in.Replicas[worker].Replicas = new(int32(1))
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
+			m.in.Now = m.in.Now.Add(time.Minute)
+			old := m.pod("worker-0")
+			tc.happens(m, old)
+			m.settle()
+			m.in.Now = m.in.Now.Add(2 * time.Second)
+			m.end(old, 0)
+			m.settle()
+			if s := &m.in.Status; s.Finished() || s.ReplicaStatuses[worker].Succeeded > 0 || s.Restarts > 0 {
+				t.Fatalf("%s: it has neither succeeded nor failed: %s, %+v", tc.reason, s.State, s.ReplicaStatuses[worker])
+			}
+			m.drop(old)
+			m.settle()
+			if now := m.pod("worker-0"); now == nil || now.UID == old.UID || m.in.Status.Finished() {
+				t.Errorf("%s: the replica is to run again, got %v", tc.reason, now)
+			}
+		})
+	}
+}
+
+// TestNodeClocks: known-bugs row 97. A restart waits for its own delay and no longer,
+// and what the status says of a failure is no time to come, whatever a clock says.
+func TestNodeClocks(t *testing.T) {
+	cases := map[string]struct {
+		reason     string
+		nodesAhead time.Duration
+		known      bool // whether managed fields tell when the pod failed
+	}{
+		"Ahead":            {"a node whose clock is half an hour ahead", 30 * time.Minute, true},
+		"Behind":           {"a node whose clock is half an hour behind", -30 * time.Minute, true},
+		"AheadAndUnknown":  {"the same, and the cache has no managed fields", 30 * time.Minute, false},
+		"BehindAndUnknown": {"the same, and the cache has no managed fields", -30 * time.Minute, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.nodesAhead = tc.nodesAhead
+			restartPolicy(commonv1.RestartPolicyExitCode)(m)
+			m.settle()
+			for restart, delay := range []time.Duration{0, 10 * time.Second, 20 * time.Second} {
+				m.run()
+				m.settle()
+				m.in.Now = m.in.Now.Add(time.Second)
+				p, failed := m.pod("worker-0"), m.in.Now
+				m.end(p, 137)
+				if !tc.known {
+					p.ManagedFields = nil
+				}
+				m.settle()
+				if f := m.in.Status.Failures[restart]; f.Time.After(m.in.Now) || tc.known && !f.Time.Time.Equal(failed) {
+					t.Errorf("%s: it failed at %s, the status says %s", tc.reason, failed, f.Time)
+				}
+				for waited := time.Duration(0); m.pod("worker-0") == p && waited < time.Hour; {
+					after := m.decide().RequeueAfter
+					waited += after
+					if m.in.Now = m.in.Now.Add(after); waited > delay {
+						t.Fatalf("%s: restart %d is to wait %s, waited %s", tc.reason, restart+1, delay, waited)
+					}
+					m.settle()
+				}
+				if waited := m.in.Now.Sub(failed); waited < delay && (tc.known || tc.nodesAhead > 0) {
+					t.Errorf("%s: restart %d is to wait %s, waited %s", tc.reason, restart+1, delay, waited)
+				}
+			}
+		})
+	}
+}

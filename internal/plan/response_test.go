@@ -1,0 +1,355 @@
+package plan_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// onCodes is a rule on exit codes.
+func onCodes(action commonv1.PodFailurePolicyAction, op batchv1.PodFailurePolicyOnExitCodesOperator, codes ...int32) commonv1.PodFailurePolicyRule {
+	return commonv1.PodFailurePolicyRule{
+		Action:      action,
+		OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{Operator: op, Values: codes},
+	}
+}
+
+// onDisruption is a rule on pods that were evicted or preempted.
+func onDisruption(action commonv1.PodFailurePolicyAction) commonv1.PodFailurePolicyRule {
+	return commonv1.PodFailurePolicyRule{
+		Action:          action,
+		OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget}},
+	}
+}
+
+const (
+	failJob    = commonv1.PodFailurePolicyActionFailJob
+	ignore     = commonv1.PodFailurePolicyActionIgnore
+	countIt    = commonv1.PodFailurePolicyActionCount
+	restartJob = commonv1.PodFailurePolicyActionRestartJob
+	in         = batchv1.PodFailurePolicyOnExitCodesOpIn
+	notIn      = batchv1.PodFailurePolicyOnExitCodesOpNotIn
+)
+
+func TestPodFailurePolicy(t *testing.T) {
+	end := func(code int32) func(*model) { return func(m *model) { m.end(m.pod("worker-0"), code) } }
+	forMaster := onCodes(failJob, in, 3)
+	forMaster.ReplicaTypes = []commonv1.ReplicaType{master}
+	forSidecar := onCodes(failJob, in, 137)
+	forSidecar.OnExitCodes.ContainerName = new("sidecar")
+	type outcome struct {
+		State    commonv1.JobConditionType
+		Restarts int32
+		Attempts map[string]int32
+		Attempt  int32
+	}
+	tests := map[string]struct {
+		reason  string
+		policy  commonv1.RestartPolicy
+		scope   commonv1.RestartScope
+		rules   []commonv1.PodFailurePolicyRule
+		happens func(*model)
+		want    outcome
+	}{
+		"NoRuleMet": {
+			reason: "where no rule is met the restart policy decides",
+			policy: commonv1.RestartPolicyExitCode, rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, in, 3)},
+			happens: end(137), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+		"FailJob": {
+			reason: "FailJob ends a job that the restart policy would go on with",
+			policy: commonv1.RestartPolicyExitCode, rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, in, 137)},
+			happens: end(137), want: outcome{State: commonv1.JobFailed},
+		},
+		"Ignore": {
+			reason: "Ignore restarts the replica, even under Never, and does not count it",
+			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)},
+			happens: func(m *model) { m.evict(m.pod("worker-0")) },
+			want:    outcome{State: commonv1.JobRestarting, Attempts: map[string]int32{"0": 1}},
+		},
+		"Count": {
+			reason: "Count restarts the replica, even under Never, and counts it",
+			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{onCodes(countIt, in, 3)},
+			happens: end(3), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+		"RestartJob": {
+			reason: "RestartJob restarts every replica, whatever the restart scope, and counts it once",
+			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{onCodes(restartJob, notIn, 3)},
+			happens: func(m *model) { m.end(m.pod("worker-0"), 4); m.end(m.pod("worker-1"), 5) },
+			want:    outcome{State: commonv1.JobRestarting, Restarts: 1, Attempt: 1},
+		},
+		"IgnoreWholeJob": {
+			reason: "Ignore with restart scope Job restarts every replica and does not count it",
+			policy: commonv1.RestartPolicyNever, scope: commonv1.RestartScopeJob, rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)},
+			happens: func(m *model) { m.evict(m.pod("worker-0")) },
+			want:    outcome{State: commonv1.JobRestarting, Attempt: 1},
+		},
+		"FirstRule": {
+			reason: "the first rule that is met decides",
+			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{onCodes(countIt, in, 3), onCodes(failJob, in, 3)},
+			happens: end(3), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+		"NotIn": {
+			reason: "NotIn is not met by a code that is listed",
+			policy: commonv1.RestartPolicyExitCode, rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, notIn, 137)},
+			happens: end(137), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+		"NotInZero": {
+			reason: "every container that ends with an error has another code than 0",
+			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{onCodes(countIt, notIn, 0)},
+			happens: end(1), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+		"OtherType": {
+			reason: "a rule for another replica type is not met",
+			policy: commonv1.RestartPolicyNever, rules: []commonv1.PodFailurePolicyRule{forMaster, onCodes(countIt, in, 3)},
+			happens: end(3), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+		"OtherContainer": {
+			reason: "a rule for another container is not met",
+			policy: commonv1.RestartPolicyExitCode, rules: []commonv1.PodFailurePolicyRule{forSidecar},
+			happens: end(137), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+		"ConditionFalse": {
+			reason: "a condition that is False does not meet a rule that asks for True, which is the default",
+			policy: commonv1.RestartPolicyExitCode, rules: []commonv1.PodFailurePolicyRule{onDisruption(failJob)},
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 137)
+				m.pod("worker-0").Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionFalse}}
+			},
+			want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), func(m *model) {
+				m.in.Replicas[worker].RestartPolicy = tc.policy
+				if tc.scope != "" {
+					m.in.RunPolicy.RestartScope = &tc.scope
+				}
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: tc.rules}
+			})
+			tc.happens(m)
+			m.settle()
+			s := &m.in.Status
+			got := outcome{State: s.State, Restarts: s.Restarts, Attempts: s.ReplicaStatuses[worker].Attempts, Attempt: s.Attempt}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestIgnoredRestartsCountAgainstNoLimit(t *testing.T) {
+	m := started(workers(1), func(m *model) {
+		m.in.RunPolicy.BackoffLimit, m.in.RunPolicy.BackoffLimitPerReplica = new(int32(0)), new(int32(0))
+		m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+	})
+	for range 3 {
+		m.evict(m.pod("worker-0"))
+		m.settle()
+		m.in.Now = m.in.Now.Add(plan.DefaultBackoff().Max)
+		m.settle()
+		m.run()
+		m.settle()
+	}
+	s := &m.in.Status
+	if s.State != commonv1.JobRunning || s.Restarts != 0 || s.ReplicaStatuses[worker].Attempts["0"] != 3 {
+		t.Errorf("three ignored restarts under limits of 0: want Running with 0 restarts at attempt 3, got %s, %d, %+v",
+			s.State, s.Restarts, s.ReplicaStatuses[worker])
+	}
+}
+
+func TestBackoffLimitPerReplica(t *testing.T) {
+	tests := map[string]struct {
+		reason  string
+		happens func(*model)
+		want    []string
+	}{
+		"Within": {
+			reason: "each replica may have as many restarts as the limit says",
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 137)
+				m.settle()
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Restarting=True TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) failed.",
+			},
+		},
+		"Recreated": {
+			reason: "the restart beyond the limit fails the job, which says of which replica",
+			happens: func(m *model) {
+				m.end(m.pod("worker-1"), 137)
+				m.settle()
+				m.run()
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Running=False TestJobRunning: TestJob ns/job is running.",
+				"Failed=True TestJobFailed: TestJob ns/job has failed because replica 1 of Worker has reached its backoff limit: " +
+					"runPolicy.backoffLimitPerReplica is 1. First failure: pod job-worker-1, exit code 137, restart policy ExitCode.",
+			},
+		},
+		"InPlace": {
+			reason:  "restarts of containers in place count",
+			happens: func(m *model) { m.restartInPlace(m.pod("worker-0")); m.restartInPlace(m.pod("worker-0")) },
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Running=False TestJobRunning: TestJob ns/job is running.",
+				"Failed=True TestJobFailed: TestJob ns/job has failed because replica 0 of Worker has reached its backoff limit: " +
+					"runPolicy.backoffLimitPerReplica is 1.",
+			},
+		},
+		"InPlaceAndRecreated": {
+			reason: "restarts in place of a pod that is gone still count",
+			happens: func(m *model) {
+				m.restartInPlace(m.pod("worker-0"))
+				m.settle()
+				m.end(m.pod("worker-0"), 137)
+			},
+			want: []string{
+				"Created=True TestJobCreated: TestJob job is created.",
+				"Running=False TestJobRunning: TestJob ns/job is running.",
+				"Failed=True TestJobFailed: TestJob ns/job has failed because replica 0 of Worker has reached its backoff limit: " +
+					"runPolicy.backoffLimitPerReplica is 1. First failure: pod job-worker-0, exit code 137, restart policy ExitCode.",
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), func(m *model) {
+				m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
+				m.in.RunPolicy.BackoffLimitPerReplica = new(int32(1))
+			})
+			tc.happens(m)
+			m.settle()
+			if diff := cmp.Diff(tc.want, conditions(&m.in.Status)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestOptionalReplicas: their failure is left alone as long as others go on.
+func TestOptionalReplicas(t *testing.T) {
+	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
+		m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+		m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+	})
+	m.end(m.pod("worker-0"), 1)
+	m.settle()
+	if s := &m.in.Status; s.State != commonv1.JobRunning || s.Restarts != 0 || m.pod("worker-0") == nil {
+		t.Errorf("a failed worker is left as it is and the job goes on, got %s with %d restarts", s.State, s.Restarts)
+	}
+	m.end(m.pod("worker-1"), 1)
+	m.end(m.pod("master-0"), 0)
+	m.settle()
+	if s := &m.in.Status; s.State != commonv1.JobSucceeded {
+		t.Errorf("the master decides: want Succeeded, got %s", s.State)
+	}
+}
+
+// TestNothingIsLeftThatCouldSucceed: a job whose replicas may fail does not wait
+// for ever when all of them have ended.
+func TestNothingIsLeftThatCouldSucceed(t *testing.T) {
+	m := started(workers(2), func(m *model) { m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)} })
+	m.end(m.pod("worker-0"), 1)
+	m.settle()
+	m.end(m.pod("worker-1"), 0)
+	m.settle()
+	want := []string{
+		"Created=True TestJobCreated: TestJob job is created.",
+		"Running=False TestJobRunning: TestJob ns/job is running.",
+		"Failed=True TestJobFailed: TestJob ns/job has failed because 1 Worker replica(s) failed. First failure: pod job-worker-0, exit code 1, restart policy Never.",
+	}
+	if diff := cmp.Diff(want, conditions(&m.in.Status)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestInvalidRunPolicies(t *testing.T) {
+	both := onCodes(failJob, in, 1)
+	both.OnPodConditions = onDisruption(failJob).OnPodConditions
+	unknown := onCodes("Explode", "Near", 0)
+	unknown.ReplicaTypes = []commonv1.ReplicaType{"Boss"}
+	tests := map[string]struct {
+		reason string
+		policy commonv1.RunPolicy
+		want   []string
+	}{
+		"Values": {
+			reason: "values that no schema kept out are refused, each with the values that are known",
+			policy: commonv1.RunPolicy{
+				CleanPodPolicy: new(commonv1.CleanPodPolicy("x")), RestartScope: new(commonv1.RestartScope("x")),
+				ServiceMode: new(commonv1.ServiceMode("x")), BackoffLimitPerReplica: new(int32(-1)),
+			},
+			want: []string{
+				`spec.runPolicy.backoffLimitPerReplica: Invalid value: -1: must be 0 or more`,
+				`spec.runPolicy.cleanPodPolicy: Unsupported value: "x": supported values: "All", "Running", "None"`,
+				`spec.runPolicy.restartScope: Unsupported value: "x": supported values: "Replica", "Job"`,
+				`spec.runPolicy.serviceMode: Unsupported value: "x": supported values: "PerReplica", "PerJob", "None"`,
+			},
+		},
+		"NoRules": {
+			reason: "a policy without rules is a mistake",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{}},
+			want: []string{
+				"spec.runPolicy.podFailurePolicy.rules: Required value: a policy without rules says nothing: add a rule, or remove podFailurePolicy",
+			},
+		},
+		"Both": {
+			reason: "a rule is on exit codes or on conditions",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{both}}},
+			want: []string{
+				`spec.runPolicy.podFailurePolicy.rules[0]: Invalid value: "FailJob": needs exactly one of onExitCodes and onPodConditions: remove one, or add one`,
+			},
+		},
+		"Unknown": {
+			reason: "words that mean nothing are refused",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{unknown}}},
+			want: []string{
+				`spec.runPolicy.podFailurePolicy.rules[0].action: Unsupported value: "Explode": supported values: "FailJob", "Ignore", "Count", "RestartJob"`,
+				`spec.runPolicy.podFailurePolicy.rules[0].replicaTypes[0]: Unsupported value: "Boss": supported values: "Master", "Worker"`,
+				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.operator: Unsupported value: "Near": supported values: "In", "NotIn"`,
+				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: 0 is no failure: remove it`,
+			},
+		},
+		"NotInZero": {
+			reason: "NotIn 0 is every failure, as in batch/v1",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, notIn, 0)}}},
+		},
+		"InZero": {
+			reason: "0 is no failure, wherever it is listed",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, in, 3, 0)}}},
+			want:   []string{`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[1]: Invalid value: 0: 0 is no failure: remove it`},
+		},
+		"NoCodes": {
+			reason: "a rule on exit codes names some",
+			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, in)}}},
+			want: []string{
+				"spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values: Required value: add the exit codes that the rule is for",
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.in.RunPolicy = tc.policy
+			var got []string
+			for _, err := range plan.Validate(&m.in) {
+				got = append(got, err.Error())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

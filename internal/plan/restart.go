@@ -1,0 +1,244 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// failures deals with replicas that failed: the job fails, or they are restarted.
+//
+// A restart takes two looks. The first counts it, by raising the attempt that the
+// status records for the replica. From then on the failed pod is one of an earlier
+// attempt: it is Replaced, and no later look can count it again. Looks that follow
+// delete it when its delay has passed, and create the next attempt when it is gone.
+func failures(d *decision) bool {
+	all := d.failedReplicas()
+	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
+	if d.tooEarly = d.consequences(failed); d.tooEarly {
+		d.deleteReplaced()
+		return false
+	}
+	why, first := d.fatal(failed)
+	if why == "" && len(all) > len(failed) && d.allEnded() {
+		// Those that were left alone are all there is.
+		why, first = replicasFailed(all, ""), &all[0]
+	}
+	if why == "" {
+		d.restart(failed)
+		if len(failed) == 0 {
+			d.restartGang()
+		}
+		d.deleteReplaced()
+		return false
+	}
+	d.become(commonv1.JobFailed, d.failedReason(first), d.failedMessage(why, first))
+	d.record(failed)
+	d.cleanUp()
+	return true
+}
+
+// failedReplica is a replica that failed, why, and what is to be done about it.
+type failedReplica struct {
+	slot     *slot
+	failure  failure
+	response response
+	// because names what asks for the response; byRule is true if that is a rule.
+	because string
+	byRule  bool
+	// consequence is true if the failure of another replica was its cause.
+	consequence bool
+}
+
+// failedReplica says why a replica failed, and what is to be done about it.
+func (d *decision) failedReplica(s *slot) failedReplica {
+	f := failedReplica{slot: s, failure: d.failureOf(s)}
+	f.response, f.because, f.byRule = d.respond(s, &f.failure)
+	return f
+}
+
+// failedReplicas are the replicas that failed, in the order of time.
+func (d *decision) failedReplicas() []failedReplica {
+	var out []failedReplica
+	d.tally.each(func(s *slot) {
+		if s.state == jobkit.Failed {
+			out = append(out, d.failedReplica(s))
+		}
+	})
+	return byTime(out)
+}
+
+// allEnded tells whether nothing is left that could make the job a success.
+func (d *decision) allEnded() bool {
+	ended := true
+	d.tally.each(func(s *slot) { ended = ended && (s.state == jobkit.Failed || s.state == jobkit.Succeeded) })
+	return ended
+}
+
+// restartsWhole tells whether failures restart the whole job.
+func (d *decision) restartsWhole(failed []failedReplica) bool {
+	if d.in.restartScope() == commonv1.RestartScopeJob {
+		return len(failed) > 0
+	}
+	return slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseRestartJob })
+}
+
+// restart counts the restart of failed replicas, or of the whole job.
+func (d *decision) restart(failed []failedReplica) {
+	if len(failed) == 0 {
+		return
+	}
+	status := &d.plan.Status
+	status.Restarts = addCounts(status.Restarts, d.wanted(failed))
+	if d.restartsWhole(failed) {
+		// Those that are about to be reported will be gone by then.
+		d.record(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
+		status.Attempt++
+		d.tally.each(d.leaveBehind)
+		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
+		d.tellCause(&failed[cause])
+	} else {
+		d.record(failed)
+		for i := range failed {
+			d.raiseAttempt(&failed[i])
+			d.tellCause(&failed[i])
+		}
+	}
+	d.sayRestarting(replicasFailed(failed, ""))
+}
+
+// sayRestarting says why the job restarts replicas.
+func (d *decision) sayRestarting(why string) {
+	d.become(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)), fmt.Sprintf("%s because %s.", d.isRestarting(), why))
+}
+
+// tellCause counts a restart under its cause.
+func (d *decision) tellCause(f *failedReplica) {
+	by := &d.plan.Restarts
+	switch {
+	case f.response == responseIgnore:
+		by.Ignored++
+	case f.failure.infrastructure:
+		by.Disrupted++
+	default:
+		by.Failed++
+	}
+}
+
+// raiseAttempt moves a replica on to its next attempt.
+func (d *decision) raiseAttempt(f *failedReplica) {
+	ignored := int32(0)
+	if f.response == responseIgnore {
+		ignored = 1
+	}
+	d.addAttempts(f.slot, 1, ignored)
+	d.leaveBehind(f.slot)
+}
+
+// leaveBehind makes sure that the pod of a replica which is being restarted counts
+// as one of an earlier attempt from now on, whatever somebody made of its label. The
+// attempts that are skipped for that count against no limit.
+func (d *decision) leaveBehind(s *slot) {
+	if s.pod == nil {
+		return
+	}
+	at := d.attempt(s)
+	if skipped := s.podAttempt(at) + 1 - at; skipped > 0 {
+		d.addAttempts(s, skipped, skipped)
+	}
+}
+
+// addAttempts raises the attempt that a replica is at. Those that are ignored count
+// against no limit.
+func (d *decision) addAttempts(s *slot, n, ignored int32) {
+	rs, index := d.replicaStatus(s.typ), strconv.Itoa(int(s.index))
+	if rs.Attempts == nil {
+		rs.Attempts = map[string]int32{}
+	}
+	rs.Attempts[index] += n
+	if ignored == 0 {
+		return
+	}
+	if rs.IgnoredAttempts == nil {
+		rs.IgnoredAttempts = map[string]int32{}
+	}
+	rs.IgnoredAttempts[index] += ignored
+}
+
+// deleteReplaced deletes the pods of earlier attempts: those that failed when
+// their delay has passed, so that a replica which keeps failing is not a busy
+// loop; the others at once.
+func (d *decision) deleteReplaced() {
+	d.tally.each(func(s *slot) {
+		if !d.replaced(s) || s.pod.DeletionTimestamp != nil {
+			return
+		}
+		attempt := d.attempt(s)
+		if s.pod.Status.Phase == corev1.PodFailed {
+			if due := d.failedSince(s).Add(d.in.Backoff.delay(attempt, d.failureOf(s).ran)); d.in.Now.Before(due) {
+				d.wakeAt(due)
+				return
+			}
+		}
+		d.act(DeletePod{Name: s.pod.Name, UID: s.pod.UID, Reason: fmt.Sprintf("attempt %d takes its place", attempt)})
+	})
+}
+
+// failureOf reads the cause out of the failed pod of a replica.
+func (d *decision) failureOf(s *slot) failure {
+	return failureOf(s.pod, d.in.mainContainer(s.typ), d.in.Now)
+}
+
+// failedSince is when the delay of a replica's restart began: a time that is the same at
+// every look, and not in the future, whatever the clocks of the node and of the API
+// server say. What the status says of the failure is such a time.
+func (d *decision) failedSince(s *slot) time.Time {
+	pod := s.pod
+	if at := reportedAt(pod); !at.IsZero() && !at.After(d.in.Now) {
+		return at
+	}
+	for _, f := range slices.Backward(d.plan.Status.Failures) {
+		if f.Type == s.typ && f.Index == s.index && f.Attempt == s.label && !f.Time.After(d.in.Now) {
+			return f.Time.Time
+		}
+	}
+	if at := finishedAt(pod); !at.After(d.in.Now) {
+		return later(at, pod.CreationTimestamp.Time)
+	}
+	return pod.CreationTimestamp.Time
+}
+
+// attempt is the attempt that a replica is at by the planned status.
+func (d *decision) attempt(s *slot) int32 {
+	return attemptOf(&d.plan.Status, s.typ, s.index)
+}
+
+// replaced tells whether the pod of a replica is of an earlier attempt than the
+// planned status says.
+func (d *decision) replaced(s *slot) bool {
+	if s.pod == nil {
+		return false
+	}
+	at := d.attempt(s)
+	return s.podAttempt(at) < at
+}
+
+// delay is how long after a failure the given attempt may start. ran is how long
+// the failed attempt ran.
+func (b Backoff) delay(attempt int32, ran time.Duration) time.Duration {
+	if attempt <= 1 || b.Base <= 0 || ran > b.Max {
+		return 0
+	}
+	if doublings := attempt - 2; doublings < 32 {
+		if d := b.Base << doublings; d>>doublings == b.Base {
+			return min(d, b.Max)
+		}
+	}
+	return b.Max
+}

@@ -1,0 +1,102 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// running keeps the conditions Running and Restarting. Queues (PodsReady of Kueue) and
+// SDKs take a job for running if Running is True, wherever in the list it stands: so it is
+// True while replicas run that decide it by the rules, and no longer. Restarting stands
+// behind it, and names the state, until all replicas that were restarted run again, so
+// that the state does not flicker. A job whose replicas that decide are being replaced is
+// Restarting too, whatever they are replaced for.
+func running(d *decision) bool {
+	status, r := &d.plan.Status, d.deciding()
+	runs, message := r.runs(), orDefault(d.in.Rules.Messages.Running, fmt.Sprintf("%s is running.", d.jobName()))
+	if v := d.verdict; v != nil {
+		runs, message = v.Running, orDefault(v.Message, message)
+	}
+	switch {
+	case runs:
+		if !d.restarting() {
+			d.remove(commonv1.JobRestarting)
+		}
+		d.become(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message)
+	case d.verdict == nil && r.total == 0 && d.frozen:
+		// Which replicas decide, the specification does not say for the moment.
+	case d.verdict == nil && r.total == 0:
+		// The job was scaled to 0.
+		d.remove(commonv1.JobRunning)
+		if !d.restarting() {
+			d.remove(commonv1.JobRestarting)
+		}
+	case d.verdict == nil && len(r.open) == 0:
+		// Those that decide have done their part, and the others are being replaced.
+	case status.IsTrue(commonv1.JobRunning):
+		d.remove(commonv1.JobRunning)
+		if len(r.open) > 0 && !status.IsTrue(commonv1.JobRestarting) {
+			d.become(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)),
+				fmt.Sprintf("%s because no replica of %s runs any more.", d.isRestarting(), strings.Join(r.open, ", ")))
+		}
+	}
+	return false
+}
+
+// deciders are the replicas of which one must run for the job to count as running.
+type deciders struct {
+	// total is how many there are; active is how many run.
+	total, active int
+	// open are the types of those that neither run nor have ended for good.
+	open []string
+	// others is how many other replicas run.
+	others int
+}
+
+// runs reports whether the job counts as running by the rules. When all that decide have
+// ended for good and the job goes on, the others decide.
+func (r *deciders) runs() bool {
+	return r.active > 0 || r.total > 0 && len(r.open) == 0 && r.others > 0
+}
+
+// deciding looks at the replicas as they are by the planned status: one that it replaces
+// runs no more.
+func (d *decision) deciding() *deciders {
+	r := &deciders{}
+	d.tally.each(func(s *slot) {
+		active := s.state == jobkit.Active && !d.replaced(s)
+		switch {
+		case !d.in.Rules.Decides(s.typ, s.index):
+			if active {
+				r.others++
+			}
+			return
+		case active:
+			r.active++
+		case s.state == jobkit.Succeeded, s.state == jobkit.Failed && !d.replaced(s):
+			// A failure that is left alone (see Rules.Optional) has ended, too.
+		case !slices.Contains(r.open, string(s.typ)):
+			r.open = append(r.open, string(s.typ))
+		}
+		r.total++
+	})
+	return r
+}
+
+// restarting reports whether a replica that was restarted does not run yet.
+func (d *decision) restarting() bool {
+	found := false
+	d.tally.each(func(s *slot) {
+		found = found || d.attempt(s) > 0 && (s.state != jobkit.Active && s.state != jobkit.Succeeded || d.replaced(s))
+	})
+	return found
+}
+
+// isRestarting is how the message of the condition Restarting begins.
+func (d *decision) isRestarting() string {
+	return orDefault(d.in.Rules.Messages.Restarting, fmt.Sprintf("%s %s is restarting", d.in.Kind.Name, d.in.Job.Name))
+}

@@ -1,0 +1,248 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+const (
+	isCreated = "Created=True TestJobCreated: TestJob job is created."
+	isRunning = "Running=True TestJobRunning: TestJob ns/job is running."
+	restarts  = "Restarting=True TestJobRestarting: TestJob job is restarting because "
+)
+
+// ranByMaster is the rule of kinds with a master: it decides whether the job runs.
+func ranByMaster(m *model) { m.in.Rules.Running = []jobkit.ReplicaSelector{jobkit.All(master)} }
+
+// podsReady is Kueue's rule (kubeflowjob, PodsReady): any condition Running that is True.
+func podsReady(s *commonv1.JobStatus) bool {
+	for _, c := range s.Conditions {
+		if c.Type == commonv1.JobRunning && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return false
+}
+
+// TestRunningFollowsItsReplicas: Running is True while a replica runs that decides it, and
+// no longer; Restarting stands behind it.
+func TestRunningFollowsItsReplicas(t *testing.T) {
+	retry := func(m *model) {
+		for _, spec := range m.in.Replicas {
+			spec.RestartPolicy = commonv1.RestartPolicyExitCode
+		}
+	}
+	for name, tc := range map[string]struct {
+		reason  string
+		set     func(*model)
+		happens func(*model)
+		want    []string
+		state   commonv1.JobConditionType
+	}{
+		"OneOfMany": {
+			reason: "the others run while one is replaced: Kueue must not evict the job for that", set: retry,
+			happens: func(m *model) { m.end(m.pod("worker-1"), 137) },
+			want:    []string{isCreated, isRunning, restarts + "1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+		},
+		"WorkerOfAMaster": {
+			reason: "the master runs", set: func(m *model) { retry(m); ranByMaster(m) },
+			happens: func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("worker-1"), 137) },
+			want:    []string{isCreated, isRunning, restarts + "2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+		},
+		"Master": {
+			reason: "workers without their master do not make the job run", set: func(m *model) { retry(m); ranByMaster(m) },
+			happens: func(m *model) { m.evict(m.pod("master-0")) },
+			want:    []string{isCreated, restarts + "1 Master replica(s) failed."}, state: commonv1.JobRestarting,
+		},
+		"MasterLeaves": {
+			reason: "a drained master is being replaced, which is counted nowhere", set: ranByMaster,
+			happens: func(m *model) { m.leave(m.pod("master-0")) },
+			want:    []string{isCreated, restarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
+		},
+		"MasterIsGone": {
+			reason: "its successor is pending", set: ranByMaster,
+			happens: func(m *model) { m.drop(m.pod("master-0")); m.settle() },
+			want:    []string{isCreated, restarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
+		},
+		"WorkerLeaves": {
+			reason: "a worker that somebody deleted changes nothing", set: ranByMaster,
+			happens: func(m *model) { m.leave(m.pod("worker-0")) },
+			want:    []string{isCreated, isRunning}, state: commonv1.JobRunning,
+		},
+		"All": {
+			reason: "nothing runs any more", set: retry,
+			happens: func(m *model) {
+				for _, p := range m.in.Pods {
+					m.end(p, 137)
+				}
+			},
+			want: []string{isCreated, restarts + "1 Master, 2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+		},
+		"Gang": {
+			reason: "a job that restarts as a whole does not run, although its pods still do",
+			set:    func(m *model) { retry(m); m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
+			happens: func(m *model) {
+				for _, p := range m.in.Pods {
+					m.leave(p) // which take their time
+				}
+				m.in.Pods[0].DeletionTimestamp = nil
+				m.end(m.in.Pods[0], 137)
+			},
+			want: []string{isCreated, restarts + "1 Master replica(s) failed."}, state: commonv1.JobRestarting,
+		},
+		"MasterIsBackFirst": {
+			reason: "the job runs again before all that restarted do", set: func(m *model) { retry(m); ranByMaster(m) },
+			happens: func(m *model) {
+				m.end(m.pod("master-0"), 137)
+				m.end(m.pod("worker-0"), 137)
+				m.settle()
+				m.pod("master-0").Status.Phase = corev1.PodRunning
+			},
+			want: []string{isCreated, isRunning, restarts + "1 Master, 1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+		},
+		"ScaledToZero": {
+			reason: "nothing of it is there, and nothing is missing", set: func(*model) {},
+			happens: func(m *model) {
+				m.in.Replicas[master].Replicas, m.in.Replicas[worker].Replicas = new(int32(0)), new(int32(0))
+			},
+			want: []string{isCreated}, state: commonv1.JobCreated,
+		},
+		"ScaledToZeroWhileRestarting": {
+			reason: "what was to restart is not wanted any more", set: retry,
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 137)
+				m.settle()
+				m.in.Replicas[master].Replicas, m.in.Replicas[worker].Replicas = new(int32(0)), new(int32(0))
+			},
+			want: []string{isCreated}, state: commonv1.JobCreated,
+		},
+		"MasterHasDoneItsPart": {
+			reason: "the rest of the job runs", set: ranByMaster,
+			happens: func(m *model) { m.end(m.pod("master-0"), 0) },
+			want:    []string{isCreated, isRunning}, state: commonv1.JobRunning,
+		},
+		"OptionalMaster": {
+			reason: "a failure that is left alone is no restart", set: func(m *model) { ranByMaster(m); m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(master)} },
+			happens: func(m *model) { m.end(m.pod("master-0"), 1) },
+			want:    []string{isCreated, isRunning}, state: commonv1.JobRunning,
+		},
+		"MasterHasDoneItsPartAndTheRestIsReplaced": {
+			reason: "a replica that starts a moment later does not toggle the condition", set: func(m *model) { retry(m); ranByMaster(m) },
+			happens: func(m *model) {
+				m.end(m.pod("master-0"), 0)
+				m.end(m.pod("worker-0"), 137)
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: []string{isCreated, isRunning, restarts + "2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, tc.set)
+			tc.happens(m)
+			m.settle()
+			if diff := cmp.Diff(tc.want, conditions(&m.in.Status)); diff != "" || m.in.Status.State != tc.state {
+				t.Errorf("%s: state %s (-want +got):\n%s", tc.reason, m.in.Status.State, diff)
+			}
+			if want := len(tc.want) > 1 && tc.want[1] == isRunning; podsReady(&m.in.Status) != want {
+				t.Errorf("%s: Kueue's PodsReady is %t", tc.reason, !want)
+			}
+			if p := m.decide(); p.WriteStatus || len(p.Events) > 0 {
+				t.Errorf("%s: it is said once, and then again: %v", tc.reason, p.Events)
+			}
+		})
+	}
+}
+
+// TestRunningDoesNotFlap: while one worker after the other is replaced, Running stays as
+// it was; and it comes back as soon as the master runs.
+func TestRunningDoesNotFlap(t *testing.T) {
+	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		ranByMaster(m)
+	})
+	began := m.in.Status.Condition(commonv1.JobRunning).LastTransitionTime
+	for range 5 {
+		m.in.Now = m.in.Now.Add(time.Hour)
+		m.end(m.pod("worker-1"), 137)
+		m.settle()
+		m.in.Now = m.in.Now.Add(time.Hour)
+		m.settle()
+		m.run()
+		m.settle()
+		if c := m.in.Status.Condition(commonv1.JobRunning); c == nil || !c.LastTransitionTime.Equal(&began) {
+			t.Fatalf("the master runs on: %v", c)
+		}
+	}
+	m.drop(m.pod("master-0"))
+	if p := m.reconcile(); !p.WriteStatus || podsReady(&p.Status) {
+		t.Errorf("that it does not run any more is news: %t, %q", p.WriteStatus, conditions(&p.Status))
+	}
+	m.settle()
+	m.run()
+	if m.settle(); m.in.Status.State != commonv1.JobRunning || m.in.Status.Condition(commonv1.JobRestarting) != nil {
+		t.Errorf("it runs again: %q", conditions(&m.in.Status))
+	}
+}
+
+// TestRunningOfAFrozenJob: an edit that is not valid keeps no job Running of which the
+// master is gone; one that leaves open which replicas decide does not end Running.
+func TestRunningOfAFrozenJob(t *testing.T) {
+	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, ranByMaster)
+	m.in.Problem = "a mistake"
+	if m.settle(); !podsReady(&m.in.Status) {
+		t.Errorf("what runs goes on running: %q", conditions(&m.in.Status))
+	}
+	delete(m.in.Replicas, master)
+	if m.settle(); !podsReady(&m.in.Status) {
+		t.Errorf("whether the master runs is not known: %q", conditions(&m.in.Status))
+	}
+	m = started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, ranByMaster)
+	m.in.Problem = "a mistake"
+	m.drop(m.pod("master-0"))
+	m.settle()
+	want := []string{isCreated, restarts + "no replica of Master runs any more.", "Stalled=True TestJobFailedValidation: TestJob ns/job is not valid: a mistake"}
+	if diff := cmp.Diff(want, conditions(&m.in.Status)); diff != "" {
+		t.Errorf("without its master it does not run (-want +got):\n%s", diff)
+	}
+}
+
+// TestMissingReplicaIsReported: a successor that does not fit on any node is told of, soon
+// if the job does not run without it.
+func TestMissingReplicaIsReported(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, pod string
+		after       time.Duration
+	}{
+		"Master": {"without it the job does not run", "master-0", 10 * time.Second},
+		"Worker": {"the job runs without it, and a cluster may be growing", "worker-0", time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, ranByMaster)
+			m.drop(m.pod(tc.pod))
+			m.settle()
+			unschedulable(m, tc.pod, "0/2 nodes are available: 2 Insufficient cpu.")
+			m.settle()
+			if p := m.decide(); p.RequeueAfter != tc.after || p.Status.Condition(commonv1.JobStalled) != nil {
+				t.Errorf("%s: it is looked at again after %s, not %s", tc.reason, tc.after, p.RequeueAfter)
+			}
+			m.in.Now = m.in.Now.Add(tc.after)
+			m.settle()
+			c := m.in.Status.Condition(commonv1.JobStalled)
+			want := "TestJob ns/job waits for room for pod job-" + tc.pod + ": 0/2 nodes are available: 2 Insufficient cpu."
+			if c == nil || c.Reason != "TestJobPodsNotStarted" || c.Message != want {
+				t.Fatalf("%s: want %q, got %q", tc.reason, want, conditions(&m.in.Status))
+			}
+			m.pod(tc.pod).Spec.NodeName = "node"
+			m.run()
+			if m.settle(); m.in.Status.State != commonv1.JobRunning {
+				t.Errorf("%s: it runs, and is stalled no more: %q", tc.reason, conditions(&m.in.Status))
+			}
+		})
+	}
+}

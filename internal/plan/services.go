@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// jobServices creates the services that are missing, and keeps the others in step
+// with the job.
+func jobServices(d *decision) bool {
+	have := make(map[string]*corev1.Service, len(d.in.Services))
+	for _, s := range d.in.Services {
+		have[s.Name] = s
+	}
+	switch d.in.serviceMode() {
+	case commonv1.ServiceModePerReplica:
+		for i := range d.tally.types {
+			d.replicaServices(&d.tally.types[i], have)
+		}
+	case commonv1.ServiceModePerJob:
+		want := CreateService{Name: d.in.Job.Name, Reason: "the job has one"}
+		d.keepService(have[want.Name], want, NewService(d.in, want))
+	case commonv1.ServiceModeNone:
+	}
+	return false
+}
+
+// replicaServices keeps a service for each replica of a type. Those of one type differ
+// in their index alone, so that a look need not make all of them to compare them.
+func (d *decision) replicaServices(t *typeTally, have map[string]*corev1.Service) {
+	model := NewService(d.in, CreateService{Type: t.Type})
+	for i := range t.slots {
+		s := &t.slots[i]
+		d.keepService(have[s.name], CreateService{Name: s.name, Type: s.typ, Index: s.index, Reason: "each replica has one"}, model)
+	}
+}
+
+// keepService creates a service, or mends the one that is there.
+func (d *decision) keepService(s *corev1.Service, want CreateService, model *corev1.Service) {
+	switch {
+	case s == nil:
+		d.act(want)
+	case s.DeletionTimestamp == nil && !sameService(s, model, want.Index):
+		want.Reason = "its ports or its selector are not those of the job"
+		d.act(UpdateService{CreateService: want, UID: s.UID, Version: s.ResourceVersion})
+	}
+}
+
+// sameService tells whether a service has the selector and the ports of a model, but
+// the index of its own replica. What the API server or others add does not matter.
+func sameService(s, model *corev1.Service, index int32) bool {
+	return sameSelector(s.Spec.Selector, model.Spec.Selector, index) &&
+		slices.EqualFunc(s.Spec.Ports, model.Spec.Ports, func(a, b corev1.ServicePort) bool {
+			return a.Name == b.Name && a.Protocol == b.Protocol && a.Port == b.Port && a.TargetPort == b.TargetPort
+		})
+}
+
+func sameSelector(selector, model map[string]string, index int32) bool {
+	if len(selector) != len(model) {
+		return false
+	}
+	for label, want := range model {
+		if label != commonv1.ReplicaIndexLabel && selector[label] != want {
+			return false
+		}
+	}
+	_, ofReplica := model[commonv1.ReplicaIndexLabel]
+	var digits [10]byte // compared where it is, the number is no allocation
+	return !ofReplica || selector[commonv1.ReplicaIndexLabel] == string(strconv.AppendInt(digits[:0], int64(index), 10))
+}
+
+// wantsService tells whether the job has a service of this name by its service mode.
+func (d *decision) wantsService(name string) bool {
+	switch d.in.serviceMode() {
+	case commonv1.ServiceModePerReplica:
+		return d.tally.slotOf(name) != nil
+	case commonv1.ServiceModePerJob:
+		return name == d.in.Job.Name
+	case commonv1.ServiceModeNone:
+	}
+	return false
+}

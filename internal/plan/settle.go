@@ -1,0 +1,310 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Obstacle is why something that the plan wanted could not be created, updated or
+// deleted, and that the controller cannot fix by itself.
+type Obstacle string
+
+// The obstacles.
+const (
+	// NameConflict: an object of the wanted name is there and is not the job's.
+	NameConflict Obstacle = "NameConflict"
+	// Refused: the API server does not do it (quota, policy, webhook, permission). The
+	// reason of the condition is CreateRefused, UpdateRefused or DeleteRefused.
+	Refused Obstacle = "Refused"
+	// Invalid: the API server finds the object invalid in itself, or the kind's own
+	// code cannot make it from this job. A mistake of the user.
+	Invalid Obstacle = "Invalid"
+	// Broken: the kind's own code failed. A mistake of the operator's author.
+	Broken Obstacle = "OperatorError"
+)
+
+// Failure is an action that met an obstacle.
+type Failure struct {
+	Action   Action
+	Obstacle Obstacle
+	// Message says what is wrong and how to mend it.
+	Message string
+}
+
+// ExecutionResult is what became of the actions of a plan. Errors that pass by themselves
+// (timeouts, conflicts, overload) are no failures: the shell tries again.
+type ExecutionResult struct {
+	PodsCreated, PodsDeleted         []string
+	ServicesCreated, ServicesDeleted []string
+	// PodsForced are the pods that were deleted by force.
+	PodsForced []DeletePod
+	// Adopted are those that were the job's but lacked its labels, with their kinds.
+	Adopted []string
+	// Failures are in the order of the plan's actions.
+	Failures []Failure
+	// Undone is true when actions were left undone for a reason that passes by itself.
+	Undone bool
+}
+
+// Retry of a job that is stalled: the time that it has been so, within bounds.
+const (
+	minStalledRetry = time.Second
+	maxStalledRetry = time.Minute
+)
+
+// Conclude draws the conclusions from the outcome of a plan: it returns a plan
+// without actions, with the status, the events and the time of the next look that
+// follow. A status that could wait for pods does not if some were not created. If the
+// status was written already in this pass, the shell leaves the settled one to the
+// next, which comes to the same conclusion.
+func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
+	in = unpacked(in)
+	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
+	switch {
+	case len(o.Failures) > 0 && p.Status.Finished():
+		d.plan.RetryAfter = d.cannotCleanUp(toTell(o.Failures))
+		d.wakeAt(in.Now.Add(d.plan.RetryAfter))
+	case len(o.Failures) > 0:
+		if !p.Held { // What is held back was met first, and the job says it.
+			d.obstructed(toTell(o.Failures))
+		}
+		d.plan.RetryAfter = d.retryAfter()
+		d.wakeAt(in.Now.Add(d.plan.RetryAfter))
+	case p.Open && !p.Held && !o.Undone && !d.saysItWaits():
+		d.remove(commonv1.JobStalled)
+	}
+	status := &d.plan.Status
+	status.State = stateOf(status)
+	if now := in.now(); !sameConditions(status, &p.Status) || p.StatusAfter > 0 && !o.createdAll(p.Actions) {
+		status.LastReconcileTime = &now
+		d.plan.WriteStatus, d.plan.StatusAfter = true, 0
+	}
+	return d.plan
+}
+
+// cannotCleanUp tells once what a job that has ended cannot delete, in an event, because
+// its conditions are final, and says when to try again.
+func (d *decision) cannotCleanUp(f *Failure) time.Duration {
+	since := d.in.triedSince(f.Action)
+	if since.IsZero() {
+		since = d.in.Now
+		ending, message := d.wordsOf(f)
+		d.event(true, d.reason(ending), message)
+	}
+	return min(max(d.in.Now.Sub(since), minStalledRetry), maxStalledRetry)
+}
+
+// toTell is the failure that the job says: the first, but what cannot be deleted comes
+// after what cannot be created.
+func toTell(list []Failure) *Failure {
+	for i := range list {
+		if !StepOf(list[i].Action).Deletes() {
+			return &list[i]
+		}
+	}
+	return &list[0]
+}
+
+// createdAll tells whether the pods and services of a plan were all created.
+func (o *ExecutionResult) createdAll(actions []Action) bool {
+	pods, services := 0, 0
+	for _, a := range actions {
+		switch a.(type) {
+		case CreatePod:
+			pods++
+		case CreateService:
+			services++
+		}
+	}
+	return len(o.PodsCreated) == pods && len(o.ServicesCreated) == services
+}
+
+// clearStalled ends the condition Stalled when nothing is left to do. While there is,
+// whatever it is, the outcome decides: if one policy took the condition away before
+// an update is tried, and another put it back after, the job would be written twice in
+// each look, without end. What is only remembered to be there is no reason: another
+// process, which does not remember it, may know better.
+func clearStalled(d *decision) bool {
+	switch {
+	case d.in.Unseen || d.saysItWaits() || d.saysUndecided():
+	case len(d.plan.Actions) > 0:
+		d.plan.Open = true
+	default:
+		d.remove(commonv1.JobStalled)
+	}
+	return false
+}
+
+func wantsCreate(actions []Action) bool {
+	for _, a := range actions {
+		switch a.(type) {
+		case CreatePod, CreateService, CreateObject:
+			return true
+		}
+	}
+	return false
+}
+
+// obstructed reports the first obstacle. An object that is invalid in itself fails
+// the job, unless the job had such objects before: then something else has changed,
+// and what runs goes on running.
+func (d *decision) obstructed(f *Failure) {
+	defer d.eventsAreAbout(len(d.plan.Events), podOf(f.Action))
+	if d.saysUndecided() {
+		return // That goes first, or the two would take turns.
+	}
+	ending, message := d.wordsOf(f)
+	if f.Obstacle == Invalid && StepOf(f.Action).Creates() && !d.hadPodsLike(f.Action) {
+		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
+		return
+	}
+	d.become(commonv1.JobStalled, d.reason(ending), message)
+}
+
+// wordsOf are the ending of the reason and the message of an obstacle.
+func (d *decision) wordsOf(f *Failure) (string, string) {
+	verb := verbOf(f.Action)
+	ending := string(f.Obstacle)
+	if f.Obstacle == Refused {
+		ending = map[string]string{verbCreate: reasonCreateRefused, verbUpdate: reasonUpdateRefused, verbDelete: reasonDeleteRefused}[verb]
+	}
+	return ending, fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
+}
+
+// broken stalls a job whose operator's own code failed: nobody can tell whether it
+// has succeeded or what its pods should be like. Its time runs on.
+func broken(d *decision) bool {
+	if d.in.Broken == "" {
+		return false
+	}
+	if !deadline(d) {
+		d.stall(Broken, fmt.Sprintf("%s cannot go on: %s", d.jobName(), d.in.Broken))
+	}
+	return true
+}
+
+// Halt plans what a job says whose specification cannot be read, because the kind's own
+// code fails on it: that it is stalled. All else stays as it is.
+func Halt(in *Input) Plan {
+	d := &decision{in: in, tally: &Tally{}}
+	d.plan.Status = *in.Status.DeepCopy()
+	if in.Job.Deleted || in.foreignManager() || in.Status.Finished() {
+		return d.plan
+	}
+	d.stall(Broken, fmt.Sprintf("%s cannot go on: %s", d.jobName(), in.Broken))
+	d.plan.Status.State = stateOf(&d.plan.Status)
+	if now := in.now(); !sameConditions(&d.plan.Status, &in.Status) {
+		d.plan.Status.LastReconcileTime = &now
+		d.plan.WriteStatus = true
+	}
+	return d.plan
+}
+
+// stall makes the job Stalled, and has it looked at again after the time that it has
+// been so, within bounds.
+func (d *decision) stall(o Obstacle, message string) {
+	d.become(commonv1.JobStalled, d.reason(string(o)), message)
+	d.wakeAt(d.in.Now.Add(d.retryAfter()))
+}
+
+// retryAfter is how long after a refusal to try again: the time that the job has been
+// stalled, within bounds.
+func (d *decision) retryAfter() time.Duration {
+	c := d.plan.Status.Condition(commonv1.JobStalled)
+	if c == nil {
+		return minStalledRetry
+	}
+	return min(max(d.in.Now.Sub(c.LastTransitionTime.Time), minStalledRetry), maxStalledRetry)
+}
+
+// hadPodsLike tells whether the job has, or ever had, pods of the kind that an action
+// creates, or any pods if it creates something else. Pods say so, and when they are
+// gone, or the operator was started anew, the status does. In doubt it had.
+func (d *decision) hadPodsLike(a Action) bool {
+	was := &d.in.Status
+	if was.Attempt > 0 || was.Restarts > 0 || was.Condition(commonv1.JobRunning) != nil || was.Condition(commonv1.JobRestarting) != nil {
+		return true
+	}
+	pod, isPod := a.(CreatePod)
+	for t, rs := range was.ReplicaStatuses {
+		if rs != nil && (!isPod || t == pod.Type) &&
+			(rs.Active+rs.Succeeded+rs.Failed > 0 || rs.SucceededIndexes != "" || rs.Record != "" || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0) {
+			return true
+		}
+	}
+	found := false
+	d.tally.each(func(s *slot) { found = found || s.pod != nil && (!isPod || s.typ == pod.Type) })
+	return found
+}
+
+// reasonAdopted is the reason of the event that tells of objects which got the labels of
+// the job.
+const reasonAdopted = "SuccessfulAdopt"
+
+// Events tells what was done, one event per verb and kind.
+func (o *ExecutionResult) Events() []jobkit.Event {
+	var events []jobkit.Event
+	for _, e := range []struct {
+		names              []string
+		reason, verb, kind string
+	}{
+		{o.ServicesCreated, "SuccessfulCreateService", "Created", "service"},
+		{o.PodsCreated, "SuccessfulCreatePod", "Created", "pod"},
+		{o.PodsDeleted, "SuccessfulDeletePod", "Deleted", "pod"},
+		{o.ServicesDeleted, "SuccessfulDeleteService", "Deleted", "service"},
+	} {
+		if len(e.names) == 0 {
+			continue
+		}
+		event := jobkit.Event{Reason: e.reason, Message: fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0])}
+		if len(e.names) > 1 {
+			event.Message = fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind)
+		}
+		if e.kind == "pod" {
+			event.Pod = jobkit.PodRef{Name: e.names[0]}
+		}
+		events = append(events, event)
+	}
+	if forced := o.forced(); forced != nil {
+		events = append(events, *forced)
+	}
+	switch len(o.Adopted) {
+	case 0:
+	case 1:
+		events = append(events, jobkit.Event{Reason: reasonAdopted, Message: "Adopted " + o.Adopted[0] + ", which lacked the labels of the job"})
+	default:
+		events = append(events, jobkit.Event{Reason: reasonAdopted, Message: fmt.Sprintf("Adopted %d objects of the job, which lacked its labels", len(o.Adopted))})
+	}
+	return events
+}
+
+// forced tells of the pods that were deleted by force, and why: what ran in them may run
+// on, so people should know.
+func (o *ExecutionResult) forced() *jobkit.Event {
+	if len(o.PodsForced) == 0 {
+		return nil
+	}
+	first := &o.PodsForced[0]
+	message := fmt.Sprintf("Deleted pod by force: %s: %s", first.Name, first.Reason)
+	if more := len(o.PodsForced) - 1; more > 0 {
+		message = fmt.Sprintf("Deleted %d pods by force, the first of them %s: %s", more+1, first.Name, first.Reason)
+	}
+	return &jobkit.Event{Warning: true, Reason: "ForcedDeletePod", Message: message, Pod: jobkit.PodRef{Name: first.Name, UID: first.UID}}
+}
+
+// sameConditions tells whether two statuses have the same conditions.
+func sameConditions(a, b *commonv1.JobStatus) bool {
+	if len(a.Conditions) != len(b.Conditions) {
+		return false
+	}
+	for i := range a.Conditions {
+		x, y := a.Conditions[i], b.Conditions[i]
+		if x.Type != y.Type || x.Status != y.Status || x.Reason != y.Reason || x.Message != y.Message {
+			return false
+		}
+	}
+	return true
+}

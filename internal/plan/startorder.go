@@ -1,0 +1,151 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+const (
+	// reasonStartOrder ends the reason of the condition Stalled of a job whose replicas wait
+	// for others of its replicas.
+	reasonStartOrder = "WaitingForReplicas"
+	// startPatience is how long that may take before the job says so: images are large.
+	startPatience = 5 * time.Minute
+	// schedulerPatience is how long a scheduler may take to look at a pod.
+	schedulerPatience = 10 * time.Second
+)
+
+// missing are the replicas whose pods are to be created now: all that have none, but for
+// those that start after others, and if nothing is left of an earlier attempt of the job.
+func (d *decision) missing() []*slot {
+	if d.tooEarly || d.oldGangIsThere() {
+		return nil
+	}
+	var out []*slot
+	held := map[commonv1.ReplicaType]bool{}
+	d.tally.each(func(s *slot) {
+		if s.state != jobkit.Missing {
+			return
+		}
+		waits, known := held[s.typ]
+		if !known {
+			waits = len(d.startsAfter(s.typ)) > 0
+			held[s.typ] = waits
+		}
+		if !waits {
+			out = append(out, s)
+		}
+	})
+	return out
+}
+
+// startsAfter are the replicas that those of a type still wait for.
+func (d *decision) startsAfter(t commonv1.ReplicaType) []*slot {
+	var created, ready []*slot
+	together := false
+	for i := range d.in.Rules.StartAfter {
+		r := &d.in.Rules.StartAfter[i]
+		if r.Type != t {
+			continue
+		}
+		d.tally.each(func(s *slot) {
+			switch {
+			case !slices.Contains(r.After, s.typ), s.state == jobkit.Succeeded:
+			case !s.hasPod():
+				created = append(created, s)
+			case r.Ready && !d.ready(s):
+				ready = append(ready, s)
+				together = together || d.mayWaitForAll(s)
+			}
+		})
+	}
+	if together {
+		ready = nil
+	}
+	return append(created, ready...)
+}
+
+// hasPod reports whether the pod of a replica's attempt is there, to stay.
+func (s *slot) hasPod() bool {
+	return s.pod != nil && s.pod.DeletionTimestamp == nil && s.state != jobkit.Superseded
+}
+
+// ready reports whether a replica runs, and is ready if a probe of it says when it is.
+func (d *decision) ready(s *slot) bool {
+	if s.state != jobkit.Active || !saysReady(&d.in.Replicas[s.typ].Template.Spec) {
+		return s.state == jobkit.Active
+	}
+	return slices.ContainsFunc(s.pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// saysReady reports whether a pod says when it is ready.
+func saysReady(pod *corev1.PodSpec) bool {
+	probed := func(c corev1.Container) bool { return c.ReadinessProbe != nil || c.StartupProbe != nil }
+	sidecar := func(c corev1.Container) bool {
+		return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways && probed(c)
+	}
+	return len(pod.ReadinessGates) > 0 || slices.ContainsFunc(pod.Containers, probed) || slices.ContainsFunc(pod.InitContainers, sidecar)
+}
+
+// mayWaitForAll reports whether a replica has no node, and whoever gives it one may want to
+// see the pods of the whole job first.
+func (d *decision) mayWaitForAll(s *slot) bool {
+	if s.pod.Spec.NodeName != "" {
+		return false
+	}
+	spec := &d.in.Replicas[s.typ].Template.Spec
+	if d.in.Gang != nil || spec.SchedulerName != "" && spec.SchedulerName != corev1.DefaultSchedulerName ||
+		spec.SchedulingGroup != nil || len(spec.SchedulingGates) > 0 {
+		return true
+	}
+	for i := range s.pod.Status.Conditions {
+		if c := &s.pod.Status.Conditions[i]; c.Type == corev1.PodScheduled {
+			return c.Reason == corev1.PodReasonSchedulingGated
+		}
+	}
+	due := s.pod.CreationTimestamp.Add(schedulerPatience)
+	if d.in.Now.Before(due) {
+		d.wakeAt(due)
+		return false
+	}
+	return true
+}
+
+// orderWaits says which replicas others of the job wait for. As long as pods are missing,
+// what is in the way of them is told instead.
+func (d *decision) orderWaits() wait {
+	w := wait{reason: reasonStartOrder, patience: startPatience}
+	var waiting, names []string
+	for i := range d.tally.types {
+		tt := &d.tally.types[i]
+		if tt.Count(jobkit.Missing) == 0 {
+			continue
+		}
+		for _, s := range d.startsAfter(tt.Type) {
+			if !s.hasPod() {
+				continue
+			}
+			if !slices.Contains(waiting, string(tt.Type)) {
+				waiting = append(waiting, string(tt.Type))
+			}
+			if !slices.Contains(names, s.pod.Name) {
+				names = append(names, s.pod.Name)
+				w.since = earliest(w.since, s.pod.CreationTimestamp.Time)
+			}
+		}
+	}
+	if len(names) > 0 {
+		w.why = fmt.Sprintf("%s starts %s when all replicas that go before run and are ready: look at pod %s",
+			d.jobName(), strings.Join(waiting, ", "), andMore(names))
+	}
+	return w
+}

@@ -1,0 +1,85 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+func TestPodsOnDeadNodes(t *testing.T) {
+	force := func(why string) []plan.Action {
+		return []plan.Action{plan.DeletePod{Name: "job-worker-0", UID: "pod-3", Force: true, Reason: why}}
+	}
+	cases := map[string]struct {
+		reason  string
+		dead    bool
+		after   *int64
+		overdue time.Duration // time since the grace period ended
+		want    []plan.Action
+		again   time.Duration
+	}{
+		"NodeWorks": {
+			reason: "a kubelet that is slow is left alone, and looked at again", overdue: time.Hour, again: time.Minute,
+		},
+		"NodeIsGoneButItIsEarly": {
+			reason: "30 s are left to those who end pods", dead: true, overdue: 29 * time.Second, again: time.Second,
+		},
+		"NodeIsGone": {
+			reason: "then the pod is deleted by force", dead: true, overdue: 30 * time.Second,
+			want: force("its node node-7 is gone or out of service"),
+		},
+		"OptInEarly": {
+			reason: "a node that does not answer is given the time that the job says", after: new(int64(20)), overdue: 19 * time.Second, again: time.Second,
+		},
+		"OptIn": {
+			reason: "and no more", after: new(int64(20)), overdue: 20 * time.Second,
+			want: force("it is still there 20 seconds after its grace period; its node node-7 does not answer"),
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), nil)
+			m.in.RunPolicy.ForceDeleteAfterSeconds = tc.after
+			pod := m.pod("worker-0")
+			pod.UID, pod.Spec.NodeName = "pod-3", "node-7"
+			m.leave(pod)
+			m.in.Now = pod.DeletionTimestamp.Add(tc.overdue)
+			if tc.dead {
+				m.in.DeadNodes = map[string]bool{"node-7": true}
+			}
+			m.in.Status.LastReconcileTime = nil
+			p := m.decide()
+			if diff := cmp.Diff(tc.want, p.Actions); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if p.RequeueAfter != tc.again {
+				t.Errorf("%s: again after %s, want %s", tc.reason, p.RequeueAfter, tc.again)
+			}
+			m.reconcile()
+			if len(tc.want) > 0 {
+				m.settle()
+				if now := m.pod("worker-0"); now == nil || now.UID == "pod-3" || m.in.Status.Restarts != 0 {
+					t.Errorf("%s: the replica gets a new pod, and that is no restart", tc.reason)
+				}
+			}
+		})
+	}
+}
+
+func TestSuspectNodes(t *testing.T) {
+	m := started(workers(3), nil)
+	for i, p := range m.in.Pods {
+		p.Spec.NodeName = []string{"b", "a", "a"}[i]
+	}
+	m.leave(m.in.Pods[0])
+	m.leave(m.in.Pods[1])
+	if got := plan.SuspectNodes(m.in.Pods, epoch.Add(59*time.Second)); len(got) > 0 {
+		t.Errorf("nothing is overdue yet: %v", got)
+	}
+	if diff := cmp.Diff([]string{"a", "b"}, plan.SuspectNodes(m.in.Pods, epoch.Add(time.Minute))); diff != "" {
+		t.Errorf("each node once, in order (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,210 @@
+package plan
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Tally is the state of every replica of a job, and the pods behind it.
+type Tally struct {
+	// Tally is what the author of a kind gets.
+	jobkit.Tally
+
+	// types are the same, and the pods behind them.
+	types []typeTally
+	// names are those of the pods, by type.
+	names []podNames
+	// strays are the pods that are no replica which the job wants.
+	strays []*corev1.Pod
+}
+
+// typeTally is the state of the replicas of one type, and the pods behind it.
+type typeTally struct {
+	*jobkit.TypeTally
+
+	slots []slot
+}
+
+// slot is a replica that the job wants, and the pod that it has.
+type slot struct {
+	typ     commonv1.ReplicaType
+	index   int32
+	name    string // of its pod
+	attempt int32  // the attempt that the status says the replica is at
+	label   int32  // the attempt that the pod's label says it is, 0 if that makes no sense
+	state   jobkit.ReplicaState
+	pod     *corev1.Pod // nil if missing
+}
+
+// each calls f for every replica, in order.
+func (t *Tally) each(f func(*slot)) {
+	for i := range t.types {
+		for j := range t.types[i].slots {
+			f(&t.types[i].slots[j])
+		}
+	}
+}
+
+// TallyOf finds the state of every replica that the job wants. A pod belongs to a
+// replica by its name, which cannot change and of which there is only one, so a
+// strange label neither hides a pod nor makes one count twice.
+func TallyOf(in *Input) *Tally {
+	in = unpacked(in)
+	t := &Tally{}
+	for _, typ := range in.types() {
+		n := in.replicas(typ)
+		t.Types = append(t.Types, jobkit.TypeTally{
+			Type:   typ,
+			States: make([]jobkit.ReplicaState, n),
+			Pods:   make([]bool, n),
+			Counts: commonv1.ReplicaStatus{Selector: jobkit.TypeLabels(in.Kind, in.Job.Name, typ).String()},
+		})
+		t.types = append(t.types, typeTally{slots: make([]slot, n)})
+		t.names = append(t.names, podNamesOf(&in.Kind, in.Job.Name, typ))
+	}
+	for i := range t.types {
+		t.types[i].TypeTally = &t.Types[i]
+	}
+	t.assign(in)
+	for i := range t.types {
+		t.types[i].fill(in)
+	}
+	return t
+}
+
+// AllRun is the tally of a job all of whose pods run: what its kind wants for such a job
+// is all that it ever wants.
+func AllRun(in *Input) *Tally {
+	full := *in
+	full.Pods = nil
+	for _, t := range in.types() {
+		for i := range in.replicas(t) {
+			pod := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning}}
+			pod.Name = in.Kind.PodName(in.Job.Name, t, i)
+			full.Pods = append(full.Pods, pod)
+		}
+	}
+	full.Status = commonv1.JobStatus{}
+	return TallyOf(&full)
+}
+
+// assign gives each pod to the replica whose name it has.
+func (t *Tally) assign(in *Input) {
+	for _, p := range in.Pods {
+		if s := t.slotOf(p.Name); s != nil {
+			s.pod = p
+		} else {
+			t.strays = append(t.strays, p)
+		}
+	}
+}
+
+// slotOf finds the replica whose pod has a name, or nil.
+func (t *Tally) slotOf(pod string) *slot {
+	for i := range t.types {
+		if index, ok := t.names[i].index(pod); ok && index < len(t.types[i].slots) {
+			return &t.types[i].slots[index]
+		}
+	}
+	return nil
+}
+
+// fill says of each replica of a type where its pod stands.
+func (t *typeTally) fill(in *Input) {
+	done := in.remembered(t.Type)
+	for i := range t.slots {
+		s := &t.slots[i]
+		s.typ, s.index = t.Type, int32(i)
+		s.attempt = attemptOf(&in.Status, t.Type, s.index)
+		if s.pod != nil {
+			s.name, s.label = s.pod.Name, attemptLabel(s.pod)
+		} else {
+			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
+		}
+		s.state = s.classify(done)
+		t.States[i], t.Pods[i] = s.state, s.pod != nil
+		switch {
+		case s.pod != nil && (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
+			// It was stopped, which is neither a success nor a failure.
+		case s.pod != nil && s.state == jobkit.Failed && s.pod.Status.Phase == corev1.PodSucceeded:
+			t.Counts.Failed++ // It was disrupted, and exited with 0 when it was stopped for that.
+		case s.pod != nil:
+			countPhase(&t.Counts, s.pod.Status.Phase)
+		case s.state == jobkit.Succeeded:
+			t.Counts.Succeeded++
+		}
+	}
+}
+
+// attemptOf is the attempt that a status says a replica is at.
+func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) int32 {
+	n := status.Attempt
+	if rs := status.ReplicaStatuses[t]; rs != nil && len(rs.Attempts) > 0 {
+		n += rs.Attempts[strconv.Itoa(int(index))]
+	}
+	return n
+}
+
+// classify names the state of a replica. The first case that fits decides.
+func (s *slot) classify(done indexes) jobkit.ReplicaState {
+	switch {
+	case s.pod == nil && done[s.index]:
+		return jobkit.Succeeded
+	case s.pod == nil:
+		return jobkit.Missing
+	case s.podAttempt(s.attempt) < s.attempt:
+		return jobkit.Superseded
+	case s.pod.Status.Phase == corev1.PodSucceeded && done[s.index]:
+		return jobkit.Succeeded
+	case disruption(s.pod) != nil:
+		return jobkit.Failed
+	case s.pod.Status.Phase == corev1.PodSucceeded && endedByItself(s.pod):
+		return jobkit.Succeeded
+	case s.pod.Status.Phase == corev1.PodFailed && endedByItself(s.pod):
+		return jobkit.Failed
+	case s.pod.DeletionTimestamp != nil:
+		return jobkit.Terminating
+	case s.pod.Status.Phase == corev1.PodRunning:
+		return jobkit.Active
+	default:
+		return jobkit.Pending
+	}
+}
+
+func countPhase(c *commonv1.ReplicaStatus, phase corev1.PodPhase) {
+	switch phase {
+	case corev1.PodRunning:
+		c.Active++
+	case corev1.PodSucceeded:
+		c.Succeeded++
+	case corev1.PodFailed:
+		c.Failed++
+	case corev1.PodPending, corev1.PodUnknown:
+	}
+}
+
+// maxAttempt is the highest attempt that a label is believed. Nobody restarts a
+// billion times.
+const maxAttempt = 1 << 30
+
+// podAttempt is the attempt that the replica's pod is, by its label; at is the one that
+// the replica is at. A label that makes no sense stands for the first attempt.
+func (s *slot) podAttempt(at int32) int32 {
+	if s.label > max(at, maxAttempt) {
+		return 0
+	}
+	return s.label
+}
+
+// attemptLabel reads the label.
+func attemptLabel(p *corev1.Pod) int32 {
+	n, err := strconv.ParseInt(p.Labels[commonv1.AttemptLabel], 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return int32(n)
+}

@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// undecided reports whether all replicas have ended well and the job goes on all the
+// same: nothing that could still happen to them makes it a success.
+func (d *decision) undecided() bool {
+	ended := d.tally.Count(jobkit.Succeeded)
+	return !d.plan.Status.Finished() && ended > 0 && ended == d.tally.size()
+}
+
+// saysUndecided reports whether the job is stalled because nobody decides over it. What
+// can or cannot be created has no say in that.
+func (d *decision) saysUndecided() bool {
+	c := d.plan.Status.Condition(commonv1.JobStalled)
+	return c != nil && c.Reason == d.reason(string(Broken)) && d.undecided()
+}
+
+// size is how many replicas the job wants.
+func (t *Tally) size() int {
+	n := 0
+	for i := range t.types {
+		n += len(t.types[i].States)
+	}
+	return n
+}
+
+// noVerdict stalls a job whose replicas have all ended well, but of which neither its
+// rules nor the author's own verdict say that it has succeeded or failed. That is a
+// mistake of the operator: what runs for ever without running is for nobody to notice.
+func noVerdict(d *decision) bool {
+	if v := d.verdict; !d.undecided() || v != nil && v.Running {
+		return false
+	}
+	d.become(commonv1.JobStalled, d.reason(string(Broken)), fmt.Sprintf("%s cannot end: all its replicas have succeeded, but %s: "+
+		"this is a bug of the operator, please report it", d.jobName(), d.whyUndecided()))
+	return false
+}
+
+// whyUndecided says who should have decided.
+func (d *decision) whyUndecided() string {
+	if d.verdict != nil {
+		return "EvaluateStatus() says neither that the job has succeeded nor that it has failed"
+	}
+	rules := make([]string, 0, len(d.in.Rules.Success))
+	for _, rule := range d.in.Rules.Success {
+		rules = append(rules, rule.String())
+	}
+	slices.Sort(rules)
+	return "no rule for that selects a replica of the job: Rules().Success is " + strings.Join(rules, ", ")
+}

@@ -1,0 +1,243 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// invalid deals with mistakes in the job. One that was there from the start fails
+// the job. One that came with a later edit stalls it: what runs goes on running,
+// may succeed and may run out of time; the rest goes on when the mistake is mended.
+func invalid(d *decision) bool {
+	if d.in.Broken != "" {
+		return false // Then the mistake may be the operator's.
+	}
+	problem := d.in.Problem
+	if errs := Validate(d.in); len(errs) > 0 {
+		problem = errs.ToAggregate().Error()
+	}
+	if problem == "" {
+		return false
+	}
+	message := fmt.Sprintf("%s is not valid: %s", d.jobName(), problem)
+	if d.in.begun() {
+		if !d.in.suspended() {
+			d.become(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
+			d.frozen = true
+		}
+		return false
+	}
+	d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
+	d.cleanUp()
+	return true
+}
+
+// FindsInvalid reports whether a plan is the first to say that a job is not valid.
+func FindsInvalid(in *Input, p *Plan) bool {
+	says := func(s *commonv1.JobStatus) bool {
+		for _, t := range []commonv1.JobConditionType{commonv1.JobFailed, commonv1.JobStalled} {
+			if c := s.Condition(t); c != nil && s.IsTrue(t) && c.Reason == in.Kind.Name+reasonFailedValidation {
+				return true
+			}
+		}
+		return false
+	}
+	return says(&p.Status) && !says(&in.Status)
+}
+
+// frozen leaves the replicas of a job alone whose specification cannot be trusted. Only
+// whether they run it goes on to say.
+func frozen(d *decision) bool {
+	if d.frozen {
+		running(d)
+	}
+	return d.frozen
+}
+
+// Validate finds the mistakes in a job that hold for every kind. Each error names
+// the field, the value and the mend.
+func Validate(in *Input) field.ErrorList {
+	specs := field.NewPath("spec", orDefault(in.Kind.ReplicaSpecsField, "replicaSpecs"))
+	errs := append(validateTypes(in, specs), validateRunPolicy(in, field.NewPath("spec", "runPolicy"))...)
+	for _, t := range in.types() {
+		errs = append(errs, validateReplicaSpec(in, t, specs.Key(string(t)))...)
+	}
+	return append(errs, validateName(in)...)
+}
+
+// validateTypes checks which replica types there are.
+func validateTypes(in *Input, path *field.Path) field.ErrorList {
+	known := make([]string, 0, len(in.Kind.Roles))
+	for _, t := range in.Kind.Types() {
+		known = append(known, string(t))
+	}
+	if len(in.Replicas) == 0 {
+		return field.ErrorList{field.Required(path, fmt.Sprintf(
+			"the job has no replicas: add at least one of %s", strings.Join(known, ", ")))}
+	}
+	var errs field.ErrorList
+	var total int64
+	for _, t := range sortedTypes(in.Replicas) {
+		switch spec := in.Replicas[t]; {
+		case in.Kind.Role(t) == nil:
+			errs = append(errs, unknownType(t, path, known))
+		case spec == nil:
+			errs = append(errs, field.Required(path.Key(string(t)), "the replica spec is null: give it a template, or remove the key"))
+		default:
+			total += int64(in.replicas(t))
+		}
+	}
+	for i := range in.Kind.Roles {
+		if t := in.Kind.Roles[i].Type; in.Kind.Roles[i].Required && !has(in.Replicas, t) {
+			errs = append(errs, field.Required(path.Key(string(t)), fmt.Sprintf("every %s needs the replica type %s: add it", in.Kind.Name, t)))
+		}
+	}
+	if len(errs) == 0 && total > jobkit.MaxReplicas && !tooMany(in) {
+		errs = append(errs, field.Invalid(path, fmt.Sprintf("%d replicas in total", total),
+			fmt.Sprintf("set replicas to %d or less in total", jobkit.MaxReplicas)))
+	}
+	if len(errs) == 0 && total == 0 && !in.begun() && !negative(in) {
+		errs = append(errs, field.Invalid(path, "0 replicas in total",
+			"set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"))
+	}
+	return errs
+}
+
+// unknownType is the error about a replica type that the kind does not have.
+func unknownType(t commonv1.ReplicaType, path *field.Path, known []string) *field.Error {
+	for _, k := range known {
+		if strings.EqualFold(string(t), k) {
+			return field.Invalid(path, string(t), "the letter case of replica types counts: write "+k)
+		}
+	}
+	return field.NotSupported(path, string(t), known)
+}
+
+// negative tells whether a negative replica count, which has its own error, makes
+// the total 0.
+func negative(in *Input) bool {
+	for _, spec := range in.Replicas {
+		if spec != nil && spec.Replicas != nil && *spec.Replicas < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tooMany reports whether one type alone has more replicas than a job may have, which has
+// its own error.
+func tooMany(in *Input) bool {
+	for _, spec := range in.Replicas {
+		if spec != nil && spec.Replicas != nil && *spec.Replicas > jobkit.MaxReplicas {
+			return true
+		}
+	}
+	return false
+}
+
+func has(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec, t commonv1.ReplicaType) bool {
+	_, ok := m[t]
+	return ok
+}
+
+func sortedTypes(m map[commonv1.ReplicaType]*commonv1.ReplicaSpec) []commonv1.ReplicaType {
+	out := make([]commonv1.ReplicaType, 0, len(m))
+	for t := range m {
+		out = append(out, t)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// validateReplicaSpec checks one replica type.
+func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	spec := in.Replicas[t]
+	least, most := in.Kind.Role(t).Bounds()
+	if n := spec.Replicas; n != nil && (*n < least || *n > most) {
+		mend := fmt.Sprintf("must be from %d to %d", least, most)
+		if least == most {
+			mend = fmt.Sprintf("must be %d", least)
+		}
+		errs = append(errs, field.Invalid(path.Child("replicas"), *n, mend))
+	}
+	if p := spec.RestartPolicy; p != "" {
+		errs = append(errs, oneOf(path.Child("restartPolicy"), &p, restartPolicies()...)...)
+	}
+	errs = append(errs, validateContainers(&in.Kind, &spec.Template, path.Child("template"))...)
+	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
+}
+
+// validateContainers checks that there is a main container.
+func validateContainers(kind *jobkit.Kind, template *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+	containers, wanted := path.Child("spec", "containers"), fmt.Sprintf("a container named %q", kind.ContainerName)
+	if kind.AnyContainer {
+		wanted = "a container"
+	}
+	switch {
+	case kind.MainContainer(&template.Spec) != nil:
+		return nil
+	case equality.Semantic.DeepEqual(template, &corev1.PodTemplateSpec{}):
+		return field.ErrorList{field.Required(path, fmt.Sprintf("there is no template: add one, with %s", wanted))}
+	case len(template.Spec.Containers) == 0:
+		return field.ErrorList{field.Required(containers, fmt.Sprintf("there is no container: add %s", wanted))}
+	}
+	names := make([]string, 0, len(template.Spec.Containers))
+	for i := range template.Spec.Containers {
+		names = append(names, template.Spec.Containers[i].Name)
+	}
+	return field.ErrorList{field.Invalid(containers, strings.Join(names, ", "),
+		fmt.Sprintf("no container is named %q: name the main container so", kind.ContainerName))}
+}
+
+// validateLabels refuses labels of the template that are the controller's own,
+// unless they say what the controller would say.
+func validateLabels(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	own := jobkit.TypeLabels(in.Kind, in.Job.Name, t)
+	labels := in.Replicas[t].Template.Labels
+	keys := make([]string, 0, len(labels))
+	for k := range labels {
+		if strings.HasPrefix(k, commonv1.LabelPrefix) && own[k] != labels[k] {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		errs = append(errs, field.Invalid(path.Key(k), labels[k], fmt.Sprintf(
+			"labels under %s are set by the controller: remove it", commonv1.LabelPrefix)))
+	}
+	return errs
+}
+
+// validateName checks that every pod and service can be named after the job.
+func validateName(in *Input) field.ErrorList {
+	name, path := in.Job.Name, field.NewPath("metadata", "name")
+	if errs := validation.IsDNS1035Label(name); len(errs) > 0 && len(name) <= validation.DNS1035LabelMaxLength {
+		return field.ErrorList{field.Invalid(path, name,
+			"must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name")}
+	}
+	longest := ""
+	for _, t := range in.types() {
+		suffix := in.Kind.PodName("", t, max(in.replicas(t)-1, 0))
+		if len(suffix) > len(longest) {
+			longest = suffix
+		}
+	}
+	if most := validation.DNS1035LabelMaxLength - len(longest); len(name) > most {
+		return field.ErrorList{field.Invalid(path, name, fmt.Sprintf(
+			"is too long: %s%s would be the name of a pod and a service and have %d characters, %d are allowed: use a name of at most %s characters",
+			name, longest, len(name)+len(longest), validation.DNS1035LabelMaxLength, strconv.Itoa(most)))}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+func TestBadInput(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		change func(*model)
+		want   string
+	}{
+		"WrongReplicaType": {
+			reason: "the error lists the types that the kind has",
+			change: func(m *model) { m.in.Replicas["Boss"] = m.in.Replicas[worker] },
+			want:   `spec.testReplicaSpecs: Unsupported value: "Boss": supported values: "Master", "Worker"`,
+		},
+		"LetterCase": {
+			reason: "row 129: who reads the job by its types would not find them, so the error says how to write it",
+			change: func(m *model) {
+				m.in.Replicas["WORKER"] = m.in.Replicas[worker]
+				delete(m.in.Replicas, worker)
+			},
+			want: `spec.testReplicaSpecs: Invalid value: "WORKER": the letter case of replica types counts: write Worker`,
+		},
+		"NoReplicas": {
+			reason: "an empty map is a mistake, not a job that is done",
+			change: func(m *model) { m.in.Replicas = nil },
+			want:   `spec.testReplicaSpecs: Required value: the job has no replicas: add at least one of Master, Worker`,
+		},
+		"NullReplicaSpec": {
+			reason: "a null spec must not be dereferenced",
+			change: func(m *model) { m.in.Replicas[worker] = nil },
+			want:   `spec.testReplicaSpecs[Worker]: Required value: the replica spec is null: give it a template, or remove the key`,
+		},
+		"NegativeReplicas": {
+			reason: "the error names the field and the value, once",
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(-1)) },
+			want:   `spec.testReplicaSpecs[Worker].replicas: Invalid value: -1: must be from 0 to 100000`,
+		},
+		"TooManyReplicas": {
+			reason: "a mistyped number must not exhaust the operator's memory",
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(2_000_000_000)) },
+			want:   `spec.testReplicaSpecs[Worker].replicas: Invalid value: 2000000000: must be from 0 to 100000`,
+		},
+		"ZeroReplicasInTotal": {
+			reason: "a new job without any replica would never end",
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(0)) },
+			want:   `spec.testReplicaSpecs: Invalid value: "0 replicas in total": set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend`,
+		},
+		"NameTooLong": {
+			reason: "the error says how long the name can be, for the longest pod name there is",
+			change: func(m *model) {
+				m.in.Job.Name = strings.Repeat("a", 54)
+				m.in.Replicas[worker].Replicas = new(int32(11))
+			},
+			want: `metadata.name: Invalid value: "` + strings.Repeat("a", 54) + `": is too long: ` + strings.Repeat("a", 54) +
+				`-worker-10 would be the name of a pod and a service and have 64 characters, 63 are allowed: use a name of at most 53 characters`,
+		},
+		"NameIsNoLabel": {
+			reason: "a service cannot have such a name",
+			change: func(m *model) { m.in.Job.Name = "1st.job" },
+			want:   `metadata.name: Invalid value: "1st.job": must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name`,
+		},
+		"NoDefaultContainer": {
+			reason: "the error names the containers that are there and the one that is missing",
+			change: func(m *model) {
+				m.in.Replicas[worker].Template.Spec.Containers = []corev1.Container{{Name: "app"}, {Name: "sidecar"}}
+			},
+			want: `spec.testReplicaSpecs[Worker].template.spec.containers: Invalid value: "app, sidecar": no container is named "main": name the main container so`,
+		},
+		"ControllersLabels": {
+			reason: "a template that could override the controller's labels is refused, not silently changed",
+			change: func(m *model) {
+				m.in.Replicas[worker].Template.Labels = map[string]string{commonv1.ReplicaIndexLabel: "7", "app": "fine"}
+			},
+			want: `spec.testReplicaSpecs[Worker].template.metadata.labels[training.kubeflow.org/replica-index]: Invalid value: "7": labels under training.kubeflow.org/ are set by the controller: remove it`,
+		},
+		"UnknownRestartPolicy": {
+			reason: "a misspelled policy must not mean Never",
+			change: func(m *model) { m.in.Replicas[worker].RestartPolicy = "onFailure" },
+			want:   `spec.testReplicaSpecs[Worker].restartPolicy: Unsupported value: "onFailure": supported values: "Always", "OnFailure", "Never", "ExitCode"`,
+		},
+		"NegativeLimits": {
+			reason: "kinds whose CRD has no minimum are protected too",
+			change: func(m *model) { m.in.RunPolicy.BackoffLimit = new(int32(-1)) },
+			want:   `spec.runPolicy.backoffLimit: Invalid value: -1: must be 0 or more`,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
+			tc.change(m)
+			p := m.decide()
+			want := "TestJob ns/" + m.in.Job.Name + " is not valid: " + tc.want
+			if diff := cmp.Diff(want, p.Status.Condition(commonv1.JobFailed).Message); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if p.Status.State != commonv1.JobFailed || p.Status.Condition(commonv1.JobFailed).Reason != "TestJobFailedValidation" {
+				t.Errorf("%s: the job is %s by %v", tc.reason, p.Status.State, p.Status.Conditions)
+			}
+			if len(p.Actions) > 0 || p.RequeueAfter > 0 {
+				t.Errorf("%s: nothing is to be done for a job that is not valid, got %v, again after %v", tc.reason, p.Actions, p.RequeueAfter)
+			}
+		})
+	}
+}
+
+func TestValidInput(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		change func(*model)
+	}{
+		"OneTypeAtZero": {
+			reason: "a type with 0 replicas is fine beside one that has some",
+			change: func(m *model) { m.in.Replicas[master].Replicas = new(int32(0)) },
+		},
+		"LabelsAsTheControllerSetsThem": {
+			reason: "a template made from a pod of the job is no mistake",
+			change: func(m *model) {
+				m.in.Replicas[worker].Template.Labels = map[string]string{commonv1.JobNameLabel: "job", commonv1.ReplicaTypeLabel: "worker"}
+			},
+		},
+		"ScaledToZeroWhileItRuns": {
+			reason: "a job that has started may be scaled to nothing",
+			change: func(m *model) {
+				m.settle()
+				m.in.Replicas[worker].Replicas, m.in.Replicas[master].Replicas = new(int32(0)), new(int32(0))
+			},
+		},
+		"LongestName": {
+			reason: "63 characters are allowed",
+			change: func(m *model) { m.in.Job.Name = strings.Repeat("a", 54) },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
+			tc.change(m)
+			if errs := plan.Validate(&m.in); len(errs) > 0 {
+				t.Errorf("%s: %v", tc.reason, errs)
+			}
+		})
+	}
+}
+
+func TestMistakeInARunningJob(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{worker: 2})
+	m.settle()
+	m.run()
+	m.settle()
+	m.in.Replicas[worker].Replicas = new(int32(-1))
+	p := m.reconcile()
+	if p.Status.State != commonv1.JobStalled || len(p.Actions) > 0 {
+		t.Errorf("a mistake in an edit stalls the job and touches nothing; it is %s and wants %v", p.Status.State, p.Actions)
+	}
+	m.in.Replicas[worker].Replicas = new(int32(2))
+	m.settle()
+	if m.in.Status.State != commonv1.JobRunning {
+		t.Errorf("the job goes on when the mistake is mended; it is %s", m.in.Status.State)
+	}
+
+	m.in.Problem = "a mistake"
+	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
+	m.in.Now = m.in.Now.Add(time.Hour)
+	m.settle()
+	if m.in.Status.State != commonv1.JobFailed {
+		t.Errorf("a mistake does not stop the clock; it is %s", m.in.Status.State)
+	}
+}
+
+func TestReplicaTypeRemoved(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
+	m.settle()
+	m.run()
+	m.settle()
+	delete(m.in.Replicas, worker)
+	m.settle()
+	m.in.Now = m.in.Now.Add(2 * time.Second)
+	m.settle()
+	if got := m.in.Status.ReplicaStatuses[worker].Active; len(m.in.Pods) != 1 || got != 0 {
+		t.Errorf("the workers go and are not counted any more: %d pods, %d workers active", len(m.in.Pods), got)
+	}
+}
+
+// TestSpellTypes: types are given the kind's spelling, unless both spellings are there.
+func TestSpellTypes(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
+	lower, upper, other := &commonv1.ReplicaSpec{}, &commonv1.ReplicaSpec{}, &commonv1.ReplicaSpec{}
+	replicas := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"worker": lower, "MASTER": upper, "other": other}
+	plan.SpellTypes(&m.in.Kind, replicas)
+	if replicas[worker] != lower || replicas[master] != upper || replicas["other"] != other || len(replicas) != 3 {
+		t.Errorf("want Worker, Master and other, got %v", replicas)
+	}
+	plan.SpellTypes(&m.in.Kind, replicas)
+	replicas["worker"] = other
+	plan.SpellTypes(&m.in.Kind, replicas)
+	if replicas[worker] != lower || replicas["worker"] != other {
+		t.Errorf("of two spellings both stay, got %v", replicas)
+	}
+}

@@ -1,0 +1,108 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// validateRunPolicy checks what the schema of a CRD checks too, for kinds whose
+// CRD does not.
+func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
+	p := &in.RunPolicy
+	var errs field.ErrorList
+	for _, number := range []struct {
+		name  string
+		value *int64
+	}{
+		{"ttlSecondsAfterFinished", widen(p.TTLSecondsAfterFinished)},
+		{"activeDeadlineSeconds", p.ActiveDeadlineSeconds},
+		{"backoffLimit", widen(p.BackoffLimit)},
+		{"backoffLimitPerReplica", widen(p.BackoffLimitPerReplica)},
+		{"forceDeleteAfterSeconds", p.ForceDeleteAfterSeconds},
+	} {
+		if number.value != nil && *number.value < 0 {
+			errs = append(errs, field.Invalid(path.Child(number.name), *number.value, "must be 0 or more"))
+		}
+	}
+	errs = append(errs, oneOf(path.Child("cleanPodPolicy"), p.CleanPodPolicy, commonv1.CleanPodPolicyUndefined,
+		commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone)...)
+	errs = append(errs, oneOf(path.Child("restartScope"), p.RestartScope, commonv1.RestartScopeReplica, commonv1.RestartScopeJob)...)
+	errs = append(errs, oneOf(path.Child("serviceMode"), p.ServiceMode,
+		commonv1.ServiceModePerReplica, commonv1.ServiceModePerJob, commonv1.ServiceModeNone)...)
+	errs = append(errs, validateGang(in, path.Child("schedulingPolicy"))...)
+	if p.PodFailurePolicy == nil {
+		return errs
+	}
+	rules := path.Child("podFailurePolicy", "rules")
+	if len(p.PodFailurePolicy.Rules) == 0 {
+		errs = append(errs, field.Required(rules, "a policy without rules says nothing: add a rule, or remove podFailurePolicy"))
+	}
+	for i := range p.PodFailurePolicy.Rules {
+		errs = append(errs, validateFailureRule(in, &p.PodFailurePolicy.Rules[i], rules.Index(i))...)
+	}
+	return errs
+}
+
+// validateGang checks the size of a gang: one that is too large would never start.
+func validateGang(in *Input, path *field.Path) field.ErrorList {
+	p := in.RunPolicy.SchedulingPolicy
+	if in.Gang == nil || p == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if n, total := p.MinAvailable, jobkit.Count(in.Replicas); n != nil && (*n < 1 || *n > total) && total > 0 {
+		errs = append(errs, field.Invalid(path.Child("minAvailable"), *n, fmt.Sprintf(
+			"must be from 1 to %d, the number of replicas of the job: change one of the two, or remove it to wait for all", total)))
+	}
+	if n := p.ScheduleTimeoutSeconds; n != nil && *n < 0 {
+		errs = append(errs, field.Invalid(path.Child("scheduleTimeoutSeconds"), *n, "must be 0 or more"))
+	}
+	return errs
+}
+
+// oneOf checks that a value, if there is one, is among those that are known.
+func oneOf[T ~string](path *field.Path, value *T, known ...T) field.ErrorList {
+	if value == nil || slices.Contains(known, *value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, *value, slices.DeleteFunc(known, func(k T) bool { return k == "" }))}
+}
+
+// validateFailureRule checks one rule of the pod failure policy.
+func validateFailureRule(in *Input, r *commonv1.PodFailurePolicyRule, path *field.Path) field.ErrorList {
+	errs := oneOf(path.Child("action"), &r.Action, commonv1.PodFailurePolicyActionFailJob, commonv1.PodFailurePolicyActionIgnore,
+		commonv1.PodFailurePolicyActionCount, commonv1.PodFailurePolicyActionRestartJob)
+	for i, t := range r.ReplicaTypes {
+		errs = append(errs, oneOf(path.Child("replicaTypes").Index(i), &t, in.Kind.Types()...)...)
+	}
+	if (r.OnExitCodes != nil) == (len(r.OnPodConditions) > 0) {
+		errs = append(errs, field.Invalid(path, r.Action, "needs exactly one of onExitCodes and onPodConditions: remove one, or add one"))
+	}
+	if codes := r.OnExitCodes; codes != nil {
+		errs = append(errs, oneOf(path.Child("onExitCodes", "operator"), &codes.Operator,
+			batchv1.PodFailurePolicyOnExitCodesOpIn, batchv1.PodFailurePolicyOnExitCodesOpNotIn)...)
+		values := path.Child("onExitCodes", "values")
+		switch {
+		case len(codes.Values) == 0:
+			errs = append(errs, field.Required(values, "add the exit codes that the rule is for"))
+		case codes.Operator != batchv1.PodFailurePolicyOnExitCodesOpNotIn && slices.Contains(codes.Values, 0):
+			// With NotIn it says nothing, as in batch/v1: a container that ended well meets no rule.
+			errs = append(errs, field.Invalid(values.Index(slices.Index(codes.Values, 0)), 0, "0 is no failure: remove it"))
+		}
+	}
+	return errs
+}
+
+func widen(v *int32) *int64 {
+	if v == nil {
+		return nil
+	}
+	w := int64(*v)
+	return &w
+}

@@ -1,0 +1,229 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Endings of the reasons of the condition Stalled of a job that waits, beside
+// reasonGangWaits.
+const (
+	// reasonTerminating: pods were deleted and do not go.
+	reasonTerminating = "PodStuckTerminating"
+	// reasonGated: pods have scheduling gates.
+	reasonGated = "SchedulingGated"
+	// reasonNotStarted: pods do not fit on any node.
+	reasonNotStarted = "PodsNotStarted"
+)
+
+const (
+	// waitPatience is how long a job may wait before it says so: a scheduler, for one, takes
+	// a moment to look at its pods.
+	waitPatience = 10 * time.Second
+	// roomPatience is the same for pods of a job that does not depend on them, or that has
+	// never run: a cluster that grows when it must takes a while.
+	roomPatience = time.Minute
+	// waitSteady is how long what a job says of that stays as it is. Schedulers say
+	// something else at every try.
+	waitSteady = time.Minute
+)
+
+// wait is something outside that the pods of a job wait for, which is nobody's mistake.
+// It has a reason of its own of the condition Stalled, which [waits] alone sets and
+// clears: what can or cannot be created has no say in it.
+type wait struct {
+	// reason is the ending of the reason; why is the message, or "" if the job does not
+	// wait for that.
+	reason, why string
+	// pod is the first of those that wait, if they are pods.
+	pod jobkit.PodRef
+	// since is when the wait began; patience is how long it may take.
+	since    time.Time
+	patience time.Duration
+}
+
+// waitsFor are all that a job may wait for. The first that takes too long is told.
+func (d *decision) waitsFor() []wait {
+	return []wait{d.leavingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits(), d.orderWaits()}
+}
+
+// waits has the job say what its pods wait for, if that takes long. Another reason to be
+// stalled goes first.
+func waits(d *decision) bool {
+	stalled, said := d.plan.Status.Condition(commonv1.JobStalled), d.saysItWaits()
+	if stalled != nil && !said {
+		return false
+	}
+	var next wait
+	steady := time.Time{}
+	for _, w := range d.waitsFor() {
+		says := said && stalled.Reason == d.reason(w.reason)
+		due := w.since.Add(w.patience)
+		switch {
+		case w.why == "":
+			continue
+		case says:
+			// What is said still holds.
+			steady = stalled.LastUpdateTime.Add(waitSteady)
+		case d.in.Now.Before(due):
+			d.wakeAt(due)
+			continue
+		}
+		if next.why == "" {
+			next = w
+		}
+	}
+	switch {
+	case next.why == "":
+		if said {
+			d.remove(commonv1.JobStalled)
+		}
+	case said && stalled.Reason == d.reason(next.reason) && stalled.Message == next.why:
+	case d.in.Now.Before(steady):
+		d.wakeAt(steady)
+	default:
+		n := len(d.plan.Events)
+		d.become(commonv1.JobStalled, d.reason(next.reason), next.why)
+		d.eventsAreAbout(n, next.pod)
+	}
+	return false
+}
+
+// saysItWaits reports whether the job is stalled because it waits.
+func (d *decision) saysItWaits() bool {
+	c := d.plan.Status.Condition(commonv1.JobStalled)
+	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains([]string{
+		d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarted), d.reason(reasonStartOrder),
+	}, c.Reason)
+}
+
+// gangWaits says why the gang waits.
+func (d *decision) gangWaits() wait {
+	why, since := d.gangWaitsFor()
+	return wait{reason: reasonGangWaits, why: why, since: since, patience: waitPatience}
+}
+
+// leavingWaits says which pods were deleted and do not go. As long as one is there, no
+// other of its name can be created, and nobody but its node knows whether it still runs.
+func (d *decision) leavingWaits() wait {
+	w := wait{reason: reasonTerminating, patience: stuckGrace}
+	var names []string
+	advice := ""
+	d.tally.each(func(s *slot) {
+		if s.pod == nil || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
+			return
+		}
+		what := d.adviceFor(s.pod)
+		if what == "" {
+			return
+		}
+		if overdue := s.pod.DeletionTimestamp.Add(w.patience); d.in.Now.Before(overdue) {
+			d.wakeAt(overdue)
+			return
+		}
+		name := s.pod.Name
+		if s.pod.Spec.NodeName != "" {
+			name += " on node " + s.pod.Spec.NodeName
+		}
+		if len(names) == 0 {
+			w.pod = refTo(s.pod)
+		}
+		names, advice = append(names, name), orDefault(advice, what)
+	})
+	if len(names) > 0 {
+		w.why = fmt.Sprintf("%s waits for pod %s, deleted and still terminating: %s", d.jobName(), andMore(names), advice)
+	}
+	return w
+}
+
+// adviceFor says what keeps a pod that should be gone, and what to do about it; "" if the
+// job itself deletes it in this look.
+func (d *decision) adviceFor(p *corev1.Pod) string {
+	if forced(p) {
+		if len(p.Finalizers) == 0 {
+			return ""
+		}
+		return fmt.Sprintf("it is kept by its finalizer %s; what set that must remove it.", strings.Join(p.Finalizers, ", "))
+	}
+	if why, _ := d.stuckBecause(p); why != "" {
+		return ""
+	}
+	if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {
+		return fmt.Sprintf("its node does not answer; it is deleted by force when runPolicy.forceDeleteAfterSeconds, %d, have passed.", *after)
+	}
+	return "its node does not answer. Bring the node back; if it is dead, delete the node or give it the taint " +
+		corev1.TaintNodeOutOfService + "; or set runPolicy.forceDeleteAfterSeconds."
+}
+
+// gatedWaits says which pods no scheduler looks at, because somebody, such as a queue,
+// holds them back by scheduling gates. A gang of which one is held back does not start.
+func (d *decision) gatedWaits() wait {
+	w := wait{reason: reasonGated, patience: waitPatience}
+	var names, gates []string
+	d.tally.each(func(s *slot) {
+		if s.pod == nil || !IsLive(s.pod) || s.state == jobkit.Superseded || len(s.pod.Spec.SchedulingGates) == 0 {
+			return
+		}
+		if len(names) == 0 {
+			w.pod = refTo(s.pod)
+		}
+		names = append(names, s.pod.Name)
+		w.since = earliest(w.since, s.pod.CreationTimestamp.Time)
+		for _, g := range s.pod.Spec.SchedulingGates {
+			if !slices.Contains(gates, g.Name) {
+				gates = append(gates, g.Name)
+			}
+		}
+	})
+	if len(names) > 0 {
+		slices.Sort(gates)
+		w.why = fmt.Sprintf("%s waits for pod %s, held back by scheduling gates: what set %s must remove them.", d.jobName(), andMore(names), andMore(gates))
+	}
+	return w
+}
+
+// roomWaits says which pods do not fit on any node, as the scheduler has it. Of a gang
+// the gang scheduler says that.
+func (d *decision) roomWaits() wait {
+	w := wait{reason: reasonNotStarted, patience: roomPatience}
+	if d.in.Gang != nil {
+		return w
+	}
+	if s := &d.plan.Status; s.IsTrue(commonv1.JobRestarting) && !s.IsTrue(commonv1.JobRunning) {
+		w.patience = waitPatience
+	}
+	var names []string
+	why := ""
+	d.tally.each(func(s *slot) {
+		if s.pod == nil || !IsLive(s.pod) || s.pod.Spec.NodeName != "" || s.state == jobkit.Superseded {
+			return
+		}
+		if c := unschedulable(s.pod); c != nil {
+			if len(names) == 0 {
+				w.pod = refTo(s.pod)
+			}
+			names, why = append(names, s.pod.Name), orDefault(why, c.Message)
+			w.since = earliest(w.since, c.LastTransitionTime.Time)
+		}
+	})
+	if len(names) > 0 {
+		w.why = fmt.Sprintf("%s waits for room for pod %s: %s", d.jobName(), andMore(names), why)
+	}
+	return w
+}
+
+// andMore lists the first few of many names.
+func andMore(names []string) string {
+	const few = 3
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+}

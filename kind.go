@@ -1,0 +1,142 @@
+package jobkit
+
+import (
+	"cmp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Kind says what is true of every job of a kind.
+type Kind struct {
+	// Name is the kind, for example "TestJob". It starts every condition reason.
+	// Default: the job's kind in the scheme.
+	Name string
+	// APIVersion is the group and version, for example "kubeflow.org/v1".
+	// Default: the job's in the scheme.
+	APIVersion string
+	// OperatorName is the value of the operator-name label. It must be unique in a
+	// cluster. Default: the kind in lower case and "-controller".
+	OperatorName string
+	// Roles are the replica types of the kind, in the order in which they are
+	// created and reported. Others are refused. Required.
+	Roles []Role
+	// Framework is the kind's name in metrics. Default: the kind in lower case,
+	// without "job".
+	Framework string
+	// ReplicaSpecsField is the JSON name of the replica specs below spec, for error
+	// messages. Default: "replicaSpecs".
+	ReplicaSpecsField string
+	// ContainerName is the container that every replica must have: its exit code
+	// is the replica's, and its ports are the services'. Required.
+	ContainerName string
+	// AnyContainer accepts replicas without a container of that name: their first
+	// container then takes its part. Default: false.
+	AnyContainer bool
+	// PortName and PortNumber are added to that container when it has no port of
+	// that name. Default: none is added.
+	PortName   string
+	PortNumber int32
+	// RestartPolicy is that of replicas which name none. Default: Never.
+	RestartPolicy commonv1.RestartPolicy
+	// CleanPodPolicy is that of jobs which name none. Default: None.
+	CleanPodPolicy commonv1.CleanPodPolicy
+	// ServiceMode is that of jobs which name none. Default: PerJob.
+	ServiceMode commonv1.ServiceMode
+}
+
+// Role is one replica type of a kind, and how many replicas of it a job may have.
+type Role struct {
+	Type commonv1.ReplicaType
+	// Required is true when no job of the kind can do without the type.
+	Required bool
+	// Default is how many replicas there are where the job does not say. Default: 1.
+	Default *int32
+	// Min and Max bound the number of replicas, where a job has the type at all.
+	// Default: 0, and no bound but MaxReplicas.
+	Min, Max int32
+	// Unnumbered leaves the index out of the pod's name, which is then
+	// <job>-<type>. Max must be 1.
+	Unnumbered bool
+}
+
+// Role returns the role of a replica type, or nil if the kind does not know it.
+func (k *Kind) Role(t commonv1.ReplicaType) *Role {
+	for i := range k.Roles {
+		if k.Roles[i].Type == t {
+			return &k.Roles[i]
+		}
+	}
+	return nil
+}
+
+// MainContainer returns the container of a replica that the kind looks at, to be
+// changed in place: the one named ContainerName. It returns nil if there is none.
+func (k *Kind) MainContainer(pod *corev1.PodSpec) *corev1.Container {
+	for i := range pod.Containers {
+		if pod.Containers[i].Name == k.ContainerName {
+			return &pod.Containers[i]
+		}
+	}
+	if k.AnyContainer && len(pod.Containers) > 0 {
+		return &pod.Containers[0]
+	}
+	return nil
+}
+
+// Bounds are the fewest and the most replicas that a job may ask for.
+func (r *Role) Bounds() (least, most int32) {
+	if r.Max > 0 {
+		return r.Min, r.Max
+	}
+	return r.Min, MaxReplicas
+}
+
+// PodName is the name of a replica's pod, and of its service where each replica
+// has one.
+func (k *Kind) PodName(job string, t commonv1.ReplicaType, index int32) string {
+	if role := k.Role(t); role != nil && role.Unnumbered {
+		return job + "-" + strings.ToLower(string(t))
+	}
+	return PodName(job, t, index)
+}
+
+// Types lists the replica types of the kind.
+func (k *Kind) Types() []commonv1.ReplicaType {
+	out := make([]commonv1.ReplicaType, 0, len(k.Roles))
+	for i := range k.Roles {
+		out = append(out, k.Roles[i].Type)
+	}
+	return out
+}
+
+// operatorName is the operator's name, "" if it has none and the kind's own is not known.
+func (k *Kind) operatorName() string {
+	if k.OperatorName != "" || k.Name == "" {
+		return k.OperatorName
+	}
+	return strings.ToLower(k.Name) + "-controller"
+}
+
+// SetDefaults fills in what a kind leaves open.
+func (k *Kind) SetDefaults() {
+	k.OperatorName = k.operatorName()
+	if k.Framework == "" {
+		lower := strings.ToLower(k.Name)
+		k.Framework = cmp.Or(strings.TrimSuffix(lower, "job"), lower)
+	}
+	if k.ReplicaSpecsField == "" {
+		k.ReplicaSpecsField = "replicaSpecs"
+	}
+	if k.RestartPolicy == "" {
+		k.RestartPolicy = commonv1.RestartPolicyNever
+	}
+	if k.CleanPodPolicy == "" {
+		k.CleanPodPolicy = commonv1.CleanPodPolicyNone
+	}
+	if k.ServiceMode == "" {
+		k.ServiceMode = commonv1.ServiceModePerJob
+	}
+}

@@ -1,0 +1,59 @@
+package jobkit
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// PodName is the name of a replica's pod, and of its service where each replica
+// has one: <job>-<type in lower case>-<index>.
+func PodName(job string, t commonv1.ReplicaType, index int32) string {
+	// A look asks for the name of every replica, so only the name itself is allocated.
+	name := make([]byte, 0, 64)
+	name = append(append(name, job...), '-')
+	for _, r := range t {
+		name = utf8.AppendRune(name, unicode.ToLower(r))
+	}
+	return string(strconv.AppendInt(append(name, '-'), int64(index), 10))
+}
+
+// Host is the host name at which a pod of a job is reached from its namespace:
+// <pod> where each replica has a service (or none has), <pod>.<job> where the job has
+// one. With ".<namespace>.svc" behind it, it is reached from everywhere in the cluster.
+func Host(p *commonv1.RunPolicy, job, pod string) string {
+	if p.ServiceMode != nil && *p.ServiceMode != commonv1.ServiceModePerJob {
+		return pod
+	}
+	return pod + "." + job
+}
+
+// JobLabels select all pods of a job. The operator's name is the kind's default where it
+// names none, as at set-up; without the kind's name either they select by the job's name
+// alone, and then also the pods of a job of that name of another kind.
+func JobLabels(kind Kind, job string) labels.Set {
+	set := labels.Set{commonv1.JobNameLabel: job}
+	if name := kind.operatorName(); name != "" {
+		set[commonv1.OperatorNameLabel] = name
+	}
+	return set
+}
+
+// TypeLabels select the pods of one replica type of a job.
+func TypeLabels(kind Kind, job string, t commonv1.ReplicaType) labels.Set {
+	set := JobLabels(kind, job)
+	set[commonv1.ReplicaTypeLabel] = strings.ToLower(string(t))
+	return set
+}
+
+// ReplicaLabels select the pod of one replica of a job.
+func ReplicaLabels(kind Kind, job string, t commonv1.ReplicaType, index int32) labels.Set {
+	set := TypeLabels(kind, job, t)
+	set[commonv1.ReplicaIndexLabel] = strconv.Itoa(int(index))
+	return set
+}

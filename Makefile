@@ -86,6 +86,12 @@ test-chart: ## Test the Helm chart, next to config/ (it needs neither Helm nor a
 	@echo '== tests of the chart'
 	@$(GOTESTSUM) --raw-command -- go -C charts/test test -json -count=1 $(TESTFLAGS) ./...
 
+# In namespaces of its own; docs/testing.md says what it needs. Not part of "make test": it needs root.
+.PHONY: test-nodes
+test-nodes: build-devcluster ## Run jobs on two real kubelets (root, Debian or Ubuntu; INSTALL=1 installs what is missing)
+	@echo '== tests on real nodes'
+	@JOBKIT_NODES_INSTALL=$(INSTALL) $(GOTESTSUM) --format=standard-verbose -- -tags=nodes -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./test/nodes/...
+
 # Without the race detector, which takes four fifths of the time: a simulated cluster does
 # one thing at a time. TESTFLAGS=-race has it all the same.
 .PHONY: sim
@@ -140,11 +146,12 @@ lint: ## Lint; FIX=1 mends what can be mended mechanically
 	@$(LINT) run $(if $(FIX),--fix) ./...
 	@# Linters that need types would load all of Kubernetes from source, which takes more than 8 GB.
 	@cd devcluster; go tool -modfile=../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
+	@cd test/nodes/coredns; go tool -modfile=../../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
 	@cd charts/test; go tool -modfile=../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) ./...
 
 .PHONY: vet
 vet: ## Run go vet on all modules
-	@go vet -tags=integration ./...
+	@go vet -tags=integration,nodes ./...
 	@CGO_ENABLED=0 go -C devcluster vet ./...
 	@go -C charts/test vet ./...
 
@@ -152,6 +159,8 @@ vet: ## Run go vet on all modules
 tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@go mod tidy
 	@go -C devcluster mod tidy
+	@go -C test/nodes/kubernetes mod tidy
+	@go -C test/nodes/coredns mod tidy
 	@go -C charts/test mod tidy
 	@hack/tidy-tools hack/tools hack/lint
 

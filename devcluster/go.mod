@@ -1,4 +1,4 @@
-// Written by hack/set-kubernetes.sh v1.37.1 v0.8.0
+// Written by devcluster/hack/set-kubernetes.sh v1.37.1 v0.8.0
 module github.com/jobkit/jobkit/devcluster
 
 go 1.26.0

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Moves this module to another Kubernetes release: writes go.mod and go.sum anew.
+# Moves this module, and that of the kubelet in test/nodes, to another Kubernetes release:
+# writes go.mod and go.sum anew.
 #
 #   hack/set-kubernetes.sh v1.38.0 [kwok version]
 #
@@ -9,8 +10,8 @@
 # that is published with the release, v0.38.0 for v1.38.0. etcd and Go follow what
 # that release uses. Only the Go module proxy is asked, only for exact versions.
 #
-# Afterwards: go test ./..., the integration tests of internal/devenv, and the
-# version that README.md names.
+# Afterwards: go test ./..., the integration tests of internal/devenv, make test-nodes,
+# and the version that README.md names.
 set -euo pipefail
 
 kubernetes=${1:?usage: $0 kubernetes-version [kwok-version], for example v1.38.0}
@@ -44,25 +45,41 @@ for part in $parts; do
 done
 
 cd - >/dev/null
-rm -f go.sum
-cat >go.mod <<MOD
-// Written by hack/set-kubernetes.sh $kubernetes $kwok
-module github.com/jobkit/jobkit/devcluster
+
+# module writes go.mod and go.sum of a module: folder, module path, its own lines.
+module() {
+  cat >"$1/go.mod" <<MOD
+// Written by devcluster/hack/set-kubernetes.sh $kubernetes $kwok
+module $2
 
 $(grep '^go ' "$upstream")
 
 // The runtime's defaults are those that Kubernetes is tested with.
 $(grep '^godebug ' "$upstream" || true)
 
-require (
-$requires
-)
+$3
 
 replace (
 $replaces)
 MOD
-if [ -n "$excludes" ]; then
-  printf '\nexclude (\n%s)\n' "$excludes" >>go.mod
-fi
-go mod tidy
+  if [ -n "$excludes" ]; then
+    printf '\nexclude (\n%s)\n' "$excludes" >>"$1/go.mod"
+  fi
+  rm -f "$1/go.sum"
+  go -C "$1" mod tidy
+}
+
+module . github.com/jobkit/jobkit/devcluster "require (
+$requires
+)"
+# What test/nodes builds of Kubernetes. A module of its own, so that the dev control plane
+# does not have to download what only a kubelet needs.
+module ../test/nodes/kubernetes github.com/jobkit/jobkit/test/nodes/kubernetes "tool (
+k8s.io/kubernetes/cmd/kubectl
+k8s.io/kubernetes/cmd/kubelet
+)
+
+require (
+k8s.io/kubernetes $kubernetes
+)"
 echo "Kubernetes $kubernetes, etcd $etcd, kwok $kwok"

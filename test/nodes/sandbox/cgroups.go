@@ -79,7 +79,7 @@ func delegate(dir string) error {
 	if err != nil {
 		return nil //nolint:nilerr // version 1
 	}
-	for _, controller := range strings.Fields(string(available)) {
+	for controller := range strings.FieldsSeq(string(available)) {
 		if err := os.WriteFile(filepath.Join(dir, v2Delegated), []byte("+"+controller), 0); err != nil {
 			return fmt.Errorf("cannot pass the controller %s on from %s: %w", controller, dir, err)
 		}
@@ -142,9 +142,9 @@ func removeGroup(dir string) error {
 	return nil
 }
 
-// removeStale removes the control groups of sandboxes that were killed before they could
+// RemoveStale removes the control groups of sandboxes that were killed before they could
 // do it themselves.
-func removeStale() {
+func RemoveStale() {
 	for _, root := range hierarchies() {
 		dirs, _ := filepath.Glob(filepath.Join(root, namePrefix+"*"))
 		for _, dir := range dirs {

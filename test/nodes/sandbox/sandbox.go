@@ -58,7 +58,7 @@ func Run(ctx context.Context, env ...string) (code int, err error) {
 	if os.Geteuid() != 0 {
 		return 1, errors.New("cannot make namespaces: this needs root")
 	}
-	removeStale()
+	RemoveStale()
 	name := namePrefix + strconv.Itoa(os.Getpid())
 	defer func() { err = errors.Join(err, removeGroups(name)) }()
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,8 +127,8 @@ func TestLeavesNothingBehind(t *testing.T) {
 				t.Errorf("it ends with %v, want code %d", err, tt.code)
 			}
 			if tt.killed {
-				awaitEnd(t, namePrefix+fmt.Sprint(cmd.Process.Pid))
-				removeStale()
+				awaitEnd(t, namePrefix+strconv.Itoa(cmd.Process.Pid))
+				RemoveStale()
 			}
 			if changes := Take().Changes(before); len(changes) > 0 {
 				t.Errorf("left behind:\n%s", strings.Join(changes, "\n"))
@@ -140,12 +141,12 @@ func TestLeavesNothingBehind(t *testing.T) {
 func awaitEnd(t *testing.T, name string) {
 	t.Helper()
 	for range 100 {
-		procs := ""
+		alive := 0
 		for _, root := range hierarchies() {
 			data, _ := os.ReadFile(filepath.Join(root, name, "node1", "pod", procsFile))
-			procs += string(data)
+			alive += len(data)
 		}
-		if procs == "" {
+		if alive == 0 {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)

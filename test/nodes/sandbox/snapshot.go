@@ -109,7 +109,8 @@ func (s Snapshot) groups() {
 // files looks at the places that the programs know by heart.
 func (s Snapshot) files() {
 	for _, dir := range []string{
-		"/run", "/run/netns", "/run/containerd", "/run/containerd/runc", "/run/containerd/s", "/var/lib", "/var/lib/cni", "/var/lib/cni/results",
+		"/run", "/run/netns", "/run/containerd", "/run/containerd/runc", "/run/containerd/s",
+		"/var/lib", "/var/lib/cni", "/var/lib/cni/results",
 		"/var/lib/kubelet", "/var/lib/containerd", "/var/log", "/var/log/pods", "/var/log/containers", "/etc/cni", "/etc/cni/net.d", "/etc/kubernetes",
 		"/opt", "/opt/cni", "/usr/libexec/kubernetes", "/usr/libexec/kubernetes/kubelet-plugins",
 	} {

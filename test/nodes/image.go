@@ -1,0 +1,165 @@
+//go:build linux
+
+package nodes
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+)
+
+// The images of the containers. No registry has them.
+const (
+	PauseImage   = "localhost/jobkit/pause:test"
+	ProgramImage = "localhost/jobkit/program:test"
+	KubectlImage = "localhost/jobkit/kubectl-delivery:test"
+)
+
+// image is a container image of one layer.
+type image struct {
+	name string
+	// files are paths in the image, and where each comes from.
+	files map[string]string
+	// links are paths in the image, and what each links to.
+	links      map[string]string
+	entrypoint []string
+}
+
+// images are those of a run.
+func images(b *Binaries) []image {
+	shell := map[string]string{}
+	for _, applet := range []string{"sh", "sleep", "cat", "cp", "nc", "seq", "grep", "nslookup"} {
+		shell["bin/"+applet] = "busybox"
+	}
+	return []image{
+		{name: PauseImage, files: map[string]string{"pause": b.Pause}, entrypoint: []string{"/pause"}},
+		{
+			name: ProgramImage, files: map[string]string{"bin/busybox": b.Busybox, "bin/program": b.Program}, links: shell,
+			entrypoint: []string{"/bin/program"},
+		},
+		{
+			name: KubectlImage, files: map[string]string{"bin/busybox": b.Busybox, "bin/kubectl": b.Kubectl}, links: shell,
+			entrypoint: []string{"/bin/sh", "-c", `cp /bin/kubectl "$TARGET_DIR/kubectl"`},
+		},
+	}
+}
+
+// descriptor, config, manifest and index are those of the OCI image format.
+type descriptor struct {
+	MediaType   string            `json:"mediaType"`
+	Digest      string            `json:"digest"`
+	Size        int               `json:"size"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+type manifest struct {
+	SchemaVersion int          `json:"schemaVersion"`
+	MediaType     string       `json:"mediaType,omitempty"`
+	Config        *descriptor  `json:"config,omitempty"`
+	Layers        []descriptor `json:"layers,omitempty"`
+	Manifests     []descriptor `json:"manifests,omitempty"`
+}
+
+const mediaTypes = "application/vnd.oci.image."
+
+// write writes the image as an OCI archive.
+func (i image) write(w io.Writer) error {
+	layer, err := i.layer()
+	if err != nil {
+		return err
+	}
+	config := map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux",
+		"config": map[string]any{"Entrypoint": i.entrypoint, "Env": []string{"PATH=/bin"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest(layer)}},
+	}
+	archive := archive{Writer: tar.NewWriter(w)}
+	layers := []descriptor{archive.blob("layer.v1.tar", layer)}
+	configured := archive.json("config.v1+json", config)
+	described := archive.json("manifest.v1+json", manifest{SchemaVersion: 2, MediaType: mediaTypes + "manifest.v1+json", Config: &configured, Layers: layers})
+	described.Annotations = map[string]string{"io.containerd.image.name": i.name, "org.opencontainers.image.ref.name": i.name}
+	index, err := json.Marshal(manifest{SchemaVersion: 2, Manifests: []descriptor{described}})
+	if err != nil {
+		return fmt.Errorf("cannot encode the index of %s: %w", i.name, err)
+	}
+	archive.file("index.json", 0o644, index)
+	archive.file("oci-layout", 0o644, []byte(`{"imageLayoutVersion":"1.0.0"}`))
+	if archive.err == nil {
+		archive.err = archive.Close()
+	}
+	if archive.err != nil {
+		return fmt.Errorf("cannot write the image %s: %w", i.name, archive.err)
+	}
+	return nil
+}
+
+// layer is the root file system.
+func (i image) layer() ([]byte, error) {
+	var layer bytes.Buffer
+	t := archive{Writer: tar.NewWriter(&layer)}
+	for _, dir := range []string{"bin/", "tmp/", "dev/", "proc/", "sys/", "etc/"} {
+		t.header(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755})
+	}
+	for name, source := range i.files {
+		data, err := os.ReadFile(source)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read what belongs into the image %s: %w", i.name, err)
+		}
+		t.file(name, 0o755, data)
+	}
+	for name, target := range i.links {
+		t.header(&tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: target, Mode: 0o777})
+	}
+	if t.err == nil {
+		t.err = t.Close()
+	}
+	if t.err != nil {
+		return nil, fmt.Errorf("cannot pack the image %s: %w", i.name, t.err)
+	}
+	return layer.Bytes(), nil
+}
+
+// archive is a tar file that remembers its first error.
+type archive struct {
+	*tar.Writer
+
+	err error
+}
+
+func (a *archive) header(h *tar.Header) {
+	if a.err == nil {
+		a.err = a.WriteHeader(h)
+	}
+}
+
+func (a *archive) file(name string, mode int64, data []byte) {
+	a.header(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: mode, Size: int64(len(data))})
+	if a.err == nil {
+		_, a.err = a.Write(data)
+	}
+}
+
+func (a *archive) blob(mediaType string, data []byte) descriptor {
+	sum := digest(data)
+	a.file("blobs/sha256/"+sum[len("sha256:"):], 0o644, data)
+	return descriptor{MediaType: mediaTypes + mediaType, Digest: sum, Size: len(data)}
+}
+
+func (a *archive) json(mediaType string, value any) descriptor {
+	data, err := json.Marshal(value)
+	if a.err == nil {
+		a.err = err
+	}
+	return a.blob(mediaType, data)
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

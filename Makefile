@@ -86,7 +86,7 @@ test-chart: ## Test the Helm chart, next to config/ (it needs neither Helm nor a
 	@echo '== tests of the chart'
 	@$(GOTESTSUM) --raw-command -- go -C charts/test test -json -count=1 $(TESTFLAGS) ./...
 
-# In namespaces of its own; docs/testing.md says what it needs. Not part of "make test": it needs root.
+# In namespaces of its own; test/nodes/README.md says what it needs. Not part of "make test": it needs root.
 .PHONY: test-nodes
 test-nodes: build-devcluster ## Run jobs on two real kubelets (root, Debian or Ubuntu; INSTALL=1 installs what is missing)
 	@echo '== tests on real nodes'

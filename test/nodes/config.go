@@ -3,7 +3,7 @@
 package nodes
 
 // containerdConfig: what begins with $ is replaced. Scores of the OOM killer are left alone,
-// which not every root may lower.
+// which not every root may lower, and no AppArmor profile is loaded, which would stay.
 const containerdConfig = `version = 2
 root = "$DIR/containerd/root"
 state = "$DIR/containerd/state"
@@ -14,6 +14,7 @@ oom_score = 0
   [plugins."io.containerd.grpc.v1.cri"]
     sandbox_image = "$PAUSE"
     restrict_oom_score_adj = true
+    disable_apparmor = true
     stream_server_address = "127.0.0.1"
     [plugins."io.containerd.grpc.v1.cri".cni]
       bin_dir = "$PLUGINS"
@@ -34,7 +35,7 @@ const cniConfig = `{"cniVersion": "1.0.0", "name": "pods", "plugins": [{
   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$PODS"}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": "$DIR/addresses"}}]}
 `
 
-// kubeletConfig: whoever reaches the kubelet may do everything, which only the sandbox can.
+// kubeletConfig: every client may do everything; only the sandbox reaches the kubelet.
 // Leases are renewed every second. What the disk of a node would need is switched off: it
 // has none.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1

@@ -2,6 +2,6 @@
 // and names of their own, joined to the dev control plane, and programs in the pods that
 // talk to each other. All of it runs in a sandbox (package sandbox) on this machine.
 //
-// The tests have the build tag "nodes"; "make test-nodes" runs them. docs/testing.md says
-// what they need.
+// The tests have the build tag "nodes"; "make test-nodes" runs them. README.md says what they
+// need.
 package nodes

@@ -356,8 +356,8 @@ func (j *job) recovery(what string, since time.Time) {
 		j.name, len(ranks), stepped.Sub(since).Seconds(), what, started.Sub(since).Seconds())
 }
 
-// tell has a process do something.
-func (j *job) tell(pod, command string) {
+// order has a process do something.
+func (j *job) order(pod, command string) {
 	j.t.Helper()
 	file := filepath.Join(j.dir, j.name+"-"+pod+".command")
 	if err := os.WriteFile(file+".tmp", []byte(command), 0o600); err != nil {

@@ -21,8 +21,8 @@ const (
 	always, exitCode = commonv1.RestartPolicyAlways, commonv1.RestartPolicyExitCode
 )
 
-// TestKinds runs a job of each kind to its end: its processes find each other by what the
-// kind tells them.
+// TestKinds runs a job of each kind to its end: its processes find each other by the
+// environment that the kind gives them.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	for _, k := range []kind{tfJob, pytorchJob, xgboostJob, paddleJob, jaxJob, mpiJob} {
@@ -158,7 +158,7 @@ func TestEnds(t *testing.T) {
 			t.Parallel()
 			j := submit(t, settings{kind: pytorchJob, policy: tt.policy, steps: 30, runPolicy: tt.runPolicy})
 			j.stepped(2)
-			j.tell("worker-0", tt.command)
+			j.order("worker-0", tt.command)
 			s := j.finish(tt.end)
 			if s.Restarts != tt.restarts {
 				t.Errorf("%s: %d restarts, want %d", tt.reason, s.Restarts, tt.restarts)

@@ -179,7 +179,8 @@ func (w *World) services(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := w.start("operator", w.bins.Operator, "--kubeconfig="+w.control.Kubeconfig(), "--metrics-bind-address=0", "--health-probe-bind-address=0",
+	_, err := w.start("operator", w.bins.Operator, "--kubeconfig="+w.control.Kubeconfig(),
+		"--metrics-bind-address=0", "--health-probe-bind-address=0",
 		"--pytorch-init-container-image="+ProgramImage, "--mpi-kubectl-delivery-image="+KubectlImage)
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func (b *leader) accept(l net.Listener) {
 					return
 				}
 			}
-			_ = conn.Close() // it is one that only looks whether somebody answers
+			_ = conn.Close() // a check whether the port answers
 		}()
 	}
 }

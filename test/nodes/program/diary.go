@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// diary is what a process tells the test, and what the test tells it.
+// diary is what a process reports to the test, and what the test orders.
 type diary struct {
 	settings
 
@@ -29,7 +29,7 @@ func (d *diary) note(rank int, word string, number int) {
 	_ = f.Close()
 }
 
-// obey does what the test asks for, once.
+// obey does what the test orders, once.
 func (d *diary) obey() {
 	file := filepath.Join(d.dir, d.host+".command")
 	text, err := os.ReadFile(file)

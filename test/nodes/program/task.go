@@ -92,7 +92,7 @@ func tensorflow(config string) (task, error) {
 	return t, nil
 }
 
-// taskOfArguments reads what mpirun tells a process: rank, number of processes, leader.
+// taskOfArguments reads what mpirun gives a process: rank, number of processes, leader.
 func taskOfArguments(args []string) (task, error) {
 	host, port, err := net.SplitHostPort(args[2])
 	if err != nil {

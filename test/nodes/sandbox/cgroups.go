@@ -77,11 +77,30 @@ func Group(name string) (string, error) {
 func delegate(dir string) error {
 	available, err := os.ReadFile(filepath.Join(dir, v2Controllers))
 	if err != nil {
-		return nil //nolint:nilerr // version 1
+		return nil // version 1
 	}
 	for controller := range strings.FieldsSeq(string(available)) {
 		if err := os.WriteFile(filepath.Join(dir, v2Delegated), []byte("+"+controller), 0); err != nil {
 			return fmt.Errorf("cannot pass the controller %s on from %s: %w", controller, dir, err)
+		}
+	}
+	return nil
+}
+
+// delegatedControllers are those that groups have at the top, in version 2.
+func delegatedControllers() []string {
+	text, _ := os.ReadFile(filepath.Join(cgroupRoot, v2Delegated)) // none in version 1
+	return strings.Fields(string(text))
+}
+
+// withdraw takes back what the sandbox had passed on at the top.
+func withdraw(before []string) error {
+	for _, controller := range delegatedControllers() {
+		if slices.Contains(before, controller) {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(cgroupRoot, v2Delegated), []byte("-"+controller), 0); err != nil {
+			return fmt.Errorf("cannot take back the controller %s: %w", controller, err)
 		}
 	}
 	return nil

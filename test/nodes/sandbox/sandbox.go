@@ -60,7 +60,8 @@ func Run(ctx context.Context, env ...string) (code int, err error) {
 	}
 	RemoveStale()
 	name := namePrefix + strconv.Itoa(os.Getpid())
-	defer func() { err = errors.Join(err, removeGroups(name)) }()
+	delegated := delegatedControllers()
+	defer func() { err = errors.Join(err, removeGroups(name), withdraw(delegated)) }()
 
 	self, err := os.Executable()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // state.
 type Snapshot map[string]string
 
-// Take looks at the machine.
+// Take records the state of the machine.
 func Take() Snapshot {
 	s := Snapshot{}
 	s.sysctls()
@@ -90,8 +90,9 @@ func (s Snapshot) network() {
 	}
 }
 
-// groups looks at the top of each hierarchy. What systemd makes comes and goes by itself.
+// groups are those at the top of each hierarchy. What systemd makes comes and goes by itself.
 func (s Snapshot) groups() {
+	s["control group controllers"] = strings.Join(delegatedControllers(), " ")
 	for _, root := range hierarchies() {
 		entries, _ := os.ReadDir(root)
 		for _, e := range entries {
@@ -106,12 +107,13 @@ func (s Snapshot) groups() {
 	}
 }
 
-// files looks at the places that the programs know by heart.
+// files are those in the places that are fixed in the programs.
 func (s Snapshot) files() {
 	for _, dir := range []string{
 		"/run", "/run/netns", "/run/containerd", "/run/containerd/runc", "/run/containerd/s",
 		"/var/lib", "/var/lib/cni", "/var/lib/cni/results",
-		"/var/lib/kubelet", "/var/lib/containerd", "/var/log", "/var/log/pods", "/var/log/containers", "/etc/cni", "/etc/cni/net.d", "/etc/kubernetes",
+		"/var/lib/kubelet", "/var/lib/containerd", "/var/log", "/var/log/pods", "/var/log/containers",
+		"/etc/cni", "/etc/cni/net.d", "/etc/kubernetes",
 		"/opt", "/opt/cni", "/usr/libexec/kubernetes", "/usr/libexec/kubernetes/kubelet-plugins",
 	} {
 		entries, _ := os.ReadDir(dir)

@@ -38,7 +38,7 @@ func (c *JobController[J]) adopt(
 	o.SetNamespace(there.Namespace)
 	o.SetName(there.Name)
 	err = c.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, body))
-	r := c.updated(job, kind, o, err)
+	r := c.classifyUpdate(job, kind, o, err)
 	if r.done {
 		// What it holds is compared in the next look.
 		return result{adopted: true, stale: true}

@@ -18,8 +18,8 @@ import (
 // condition, and no other. The functions here are the only ones that call that code
 // while jobs are looked at.
 
-// ask calls a method of the author, and notes down a panic in it.
-func (c *JobController[J]) ask(ctx context.Context, in *plan.Input, method string, f func()) {
+// callAuthor calls a method of the author, and notes down a panic in it.
+func (c *JobController[J]) callAuthor(ctx context.Context, in *plan.Input, method string, f func()) {
 	defer func() {
 		if p := recover(); p != nil && in.Broken == "" {
 			in.Broken = panicked(ctx, method, p).Error()
@@ -39,7 +39,7 @@ func panicked(ctx context.Context, method string, p any) error {
 func (c *JobController[J]) partsOf(ctx context.Context, job J) (jobkit.JobParts, string) {
 	var parts jobkit.JobParts
 	var asked plan.Input
-	c.ask(ctx, &asked, "Parts", func() { parts = c.Controller.Parts(job) })
+	c.callAuthor(ctx, &asked, "Parts", func() { parts = c.Controller.Parts(job) })
 	switch {
 	case asked.Broken != "":
 		return parts, asked.Broken
@@ -66,18 +66,18 @@ func (c *JobController[J]) halted(job J, broken string) (*plan.Input, error) {
 	return in, nil
 }
 
-// askAboutJob has the author say what depends on the job alone.
-func (c *JobController[J]) askAboutJob(ctx context.Context, job J, in *plan.Input) {
-	c.ask(ctx, in, "Rules", func() { in.Rules = c.Controller.Rules(job) })
+// callValidators has the author say what depends on the job alone.
+func (c *JobController[J]) callValidators(ctx context.Context, job J, in *plan.Input) {
+	c.callAuthor(ctx, in, "Rules", func() { in.Rules = c.Controller.Rules(job) })
 	if c.set.validator != nil {
-		c.ask(ctx, in, "Validate", func() {
+		c.callAuthor(ctx, in, "Validate", func() {
 			if errs := c.set.validator.Validate(job); len(errs) > 0 {
 				in.Problem = errs.ToAggregate().Error()
 			}
 		})
 	}
 	if c.set.warner != nil && in.Status.Condition(commonv1.JobCreated) == nil {
-		c.ask(ctx, in, "Warn", func() { in.Warnings = c.set.warner.Warn(job) })
+		c.callAuthor(ctx, in, "Warn", func() { in.Warnings = c.set.warner.Warn(job) })
 	}
 }
 
@@ -87,14 +87,14 @@ func (c *JobController[J]) judge(ctx context.Context, job J, in *plan.Input, tal
 		return nil
 	}
 	var verdict *jobkit.Outcome
-	c.ask(ctx, in, "EvaluateStatus", func() { verdict = c.set.judge.EvaluateStatus(job, &tally.Tally) })
+	c.callAuthor(ctx, in, "EvaluateStatus", func() { verdict = c.set.judge.EvaluateStatus(job, &tally.Tally) })
 	return verdict
 }
 
 // wantedObjects asks the author for the further objects of a job.
 func (c *JobController[J]) wantedObjects(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) []jobkit.Object {
 	var wanted []jobkit.Object
-	c.ask(ctx, in, "Objects", func() { wanted = c.set.keeper.Objects(job, &tally.Tally) })
+	c.callAuthor(ctx, in, "Objects", func() { wanted = c.set.keeper.Objects(job, &tally.Tally) })
 	return wanted
 }
 

@@ -19,10 +19,10 @@ import (
 // operator's own code.
 const notFromUser = "%s: the operator wrote that, not the job: please report it to the operator's author"
 
-// whoseMistake finds out who made a mistake that the API server found in an object: the
+// attributeMistake finds out who made a mistake that the API server found in an object: the
 // user's fails the job, the operator's only stalls it. Nothing is asked as long as no
 // object is invalid.
-func (c *JobController[J]) whoseMistake(ctx context.Context, job J, in *plan.Input, a plan.Action, r result) result {
+func (c *JobController[J]) attributeMistake(ctx context.Context, job J, in *plan.Input, a plan.Action, r result) result {
 	if r.obstacle != plan.Invalid || !apierrors.IsInvalid(r.invalid) {
 		return r
 	}
@@ -43,7 +43,7 @@ func (c *JobController[J]) whoseMistake(ctx context.Context, job J, in *plan.Inp
 	default:
 		return r
 	}
-	asWritten, current, err := c.asWritten(ctx, job, in)
+	asWritten, current, err := c.asSubmitted(ctx, job, in)
 	switch {
 	case err != nil:
 		return result{err: err}
@@ -56,14 +56,14 @@ func (c *JobController[J]) whoseMistake(ctx context.Context, job J, in *plan.Inp
 	}
 }
 
-// madeInvalid finds out whether a job that a plan finds invalid is so only because of the
+// markInvalid finds out whether a job that a plan finds invalid is so only because of the
 // author's own defaults, and notes that in the input. It asks nothing of a job that its
 // status calls invalid already.
-func (c *JobController[J]) madeInvalid(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
+func (c *JobController[J]) markInvalid(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
 	if c.set.defaulter == nil || in.Broken != "" || in.Problem != "" || !plan.FindsInvalid(in, p) {
 		return false, nil
 	}
-	asWritten, current, err := c.asWritten(ctx, job, in)
+	asWritten, current, err := c.asSubmitted(ctx, job, in)
 	if err != nil || !current || len(plan.Validate(asWritten)) > 0 {
 		return false, err
 	}
@@ -84,10 +84,10 @@ func (c *JobController[J]) operatorsMistake(kind string, r result) result {
 	return r
 }
 
-// asWritten is a job as its user wrote it, with the library's defaults, but without what
+// applyPending is a job as its user wrote it, with the library's defaults, but without what
 // the author's own code makes of it. It is read again, which only happens to a job that
 // cannot go on anyway. It reports whether that is still the job that was looked at.
-func (c *JobController[J]) asWritten(ctx context.Context, job J, in *plan.Input) (*plan.Input, bool, error) {
+func (c *JobController[J]) asSubmitted(ctx context.Context, job J, in *plan.Input) (*plan.Input, bool, error) {
 	fresh, err := newJob[J]()
 	if err != nil {
 		return nil, false, err

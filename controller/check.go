@@ -16,10 +16,10 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// nearly says why an author's type, which has methods of an optional interface, does
+// nearMiss says why an author's type, which has methods of an optional interface, does
 // not implement it; nil if it has none. Go takes such a method for one of the author's
 // own, and it would never be called.
-func nearly(author any, optional reflect.Type, name string) error {
+func nearMiss(author any, optional reflect.Type, name string) error {
 	name = path.Base(optional.PkgPath()) + "." + name
 	own := reflect.TypeOf(author)
 	pointer := own
@@ -91,7 +91,7 @@ func checkParts[J client.Object](author jobkit.ControllerInterface[J], s *settin
 		return err
 	}
 	var parts, again jobkit.JobParts
-	if !survives(func() { parts = author.Parts(job) }) {
+	if !returnsNormally(func() { parts = author.Parts(job) }) {
 		return nil // It may need what an empty job does not have.
 	}
 	if parts.Status == nil {
@@ -103,7 +103,7 @@ func checkParts[J client.Object](author jobkit.ControllerInterface[J], s *settin
 	if !ok {
 		return fmt.Errorf("the deep copy of a %T is no %T: generate DeepCopyObject anew", job, job)
 	}
-	if !survives(func() { again = author.Parts(other) }) {
+	if !returnsNormally(func() { again = author.Parts(other) }) {
 		return nil
 	}
 	if again.Status == nil || again.Status.Restarts != sentinel {
@@ -159,7 +159,7 @@ func checkRules[J client.Object](author jobkit.ControllerInterface[J], defaulter
 	sample(job, kind)
 	var parts jobkit.JobParts
 	var rules jobkit.Rules
-	asked := survives(func() {
+	asked := returnsNormally(func() {
 		if defaulter != nil {
 			defaulter.Default(job)
 		}
@@ -197,8 +197,8 @@ func sample(job client.Object, kind *jobkit.Kind) {
 	}
 }
 
-// survives reports whether a function ends without a panic.
-func survives(f func()) (ok bool) {
+// returnsNormally reports whether a function ends without a panic.
+func returnsNormally(f func()) (ok bool) {
 	defer func() { ok = recover() == nil && ok }()
 	f()
 	return true

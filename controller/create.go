@@ -29,33 +29,33 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 	}
 	c.joinGang(in, a, template)
 	pod := plan.NewPod(in, a, template)
-	return c.created(ctx, job, in, kindPod, pod, c.set.pods.CreatePod(ctx, job, pod))
+	return c.classifyCreate(ctx, job, in, kindPod, pod, c.set.pods.CreatePod(ctx, job, pod))
 }
 
-// created finds out what became of a create.
-func (c *JobController[J]) created(ctx context.Context, job J, in *plan.Input, kind string, o client.Object, err error) result {
+// classifyCreate finds out what became of a create.
+func (c *JobController[J]) classifyCreate(ctx context.Context, job J, in *plan.Input, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())
+		c.set.pending.recordWrite(job, kind, o, c.Clock.Now())
 		return result{done: true}
-	case namespaceEnds(err):
+	case isNamespaceTerminating(err):
 		return result{}
 	case apierrors.IsAlreadyExists(err) && !byWebhook(err):
-		return c.taken(ctx, job, in, kind, o)
+		return c.resolveNameConflict(ctx, job, in, kind, o)
 	}
-	return failed("create", kind, o, err)
+	return classifyFailure("create", kind, o, err)
 }
 
-// failed is the result of a write that the API server did not do.
-func failed(verb, kind string, o client.Object, err error) result {
-	if what, message := obstacle(err, o); what != "" {
+// classifyFailure is the result of a write that the API server did not do.
+func classifyFailure(verb, kind string, o client.Object, err error) result {
+	if what, message := obstacleOf(err, o); what != "" {
 		return result{obstacle: what, message: message, invalid: err, made: o}
 	}
 	return result{err: fmt.Errorf("cannot %s %s %s/%s: %w", verb, kind, o.GetNamespace(), o.GetName(), err)}
 }
 
-// taken finds out who has the name that a pod or service should get.
-func (c *JobController[J]) taken(ctx context.Context, job J, in *plan.Input, kind string, wanted client.Object) result {
+// resolveNameConflict finds out who has the name that a pod or service should get.
+func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *plan.Input, kind string, wanted client.Object) result {
 	there := &metav1.PartialObjectMetadata{}
 	key := client.ObjectKeyFromObject(wanted)
 	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
@@ -79,8 +79,8 @@ func (c *JobController[J]) taken(ctx context.Context, job J, in *plan.Input, kin
 			return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
 		}
 		return c.adopt(ctx, job, kind, gvk, wanted, there)
-	case there.DeletionTimestamp != nil && in.Now.Before(there.DeletionTimestamp.Add(remembered)),
-		owner != nil && owner.Kind == in.Kind.Name && owner.Name == job.GetName() && in.Now.Before(job.GetCreationTimestamp().Add(6*remembered)):
+	case there.DeletionTimestamp != nil && in.Now.Before(there.DeletionTimestamp.Add(pendingFor)),
+		owner != nil && owner.Kind == in.Kind.Name && owner.Name == job.GetName() && in.Now.Before(job.GetCreationTimestamp().Add(6*pendingFor)):
 		// Of an earlier job of the same name; it goes soon.
 		return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
 	case owner != nil:
@@ -92,25 +92,25 @@ func (c *JobController[J]) taken(ctx context.Context, job J, in *plan.Input, kin
 	}
 }
 
-// deleted finds out what became of a delete.
-func (c *JobController[J]) deleted(job J, kind string, o client.Object, err error) result {
+// classifyDelete finds out what became of a delete.
+func (c *JobController[J]) classifyDelete(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.memory.deletedChild(job, kind, o.GetUID(), c.Clock.Now())
+		c.set.pending.recordDelete(job, kind, o.GetUID(), c.Clock.Now())
 		return result{done: true}
 	case byWebhook(err):
-		return failed("delete", kind, o, err)
+		return classifyFailure("delete", kind, o, err)
 	case apierrors.IsConflict(err) && o.GetResourceVersion() != "":
 		// It is no more what it was when it was created, perhaps not even the job's.
-		c.set.memory.changedChild(job, kind, o, false)
+		c.set.pending.recordChangeByOthers(job, kind, o, false)
 		return result{}
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		// Gone already, or another object has the name now.
-		c.set.memory.changedChild(job, kind, o, true)
-		c.set.memory.deletedChild(job, kind, o.GetUID(), c.Clock.Now())
+		c.set.pending.recordChangeByOthers(job, kind, o, true)
+		c.set.pending.recordDelete(job, kind, o.GetUID(), c.Clock.Now())
 		return result{}
 	default:
-		return failed("delete", kind, o, err)
+		return classifyFailure("delete", kind, o, err)
 	}
 }
 

@@ -25,11 +25,11 @@ const (
 	defaultMaxParallelWrites = 64
 )
 
-// carryOut carries out the actions of a plan. The outcome holds what was done and
+// execute carries out the actions of a plan. The outcome holds what was done and
 // what met an obstacle; the error is the first that passes by itself. stale tells whether
 // an object was not what it was seen to be.
-func (c *JobController[J]) carryOut(
-	ctx context.Context, job J, in *plan.Input, actions []plan.Action, proof *proof,
+func (c *JobController[J]) execute(
+	ctx context.Context, job J, in *plan.Input, actions []plan.Action, proof *verification,
 ) (outcome plan.ExecutionResult, stale bool, err error) {
 	if len(actions) == 0 {
 		return outcome, false, nil
@@ -44,7 +44,7 @@ func (c *JobController[J]) carryOut(
 		}
 		group := actions[start:end]
 		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
-			return c.doProven(ctx, job, in, group[i], proof, logger)
+			return c.doVerified(ctx, job, in, group[i], proof, logger)
 		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
 		before := len(outcome.Failures)
@@ -61,16 +61,16 @@ func (c *JobController[J]) carryOut(
 	return outcome, stale, nil
 }
 
-// doProven carries out one action. A create makes sure of the job first, if that is due.
-func (c *JobController[J]) doProven(
-	ctx context.Context, job J, in *plan.Input, a plan.Action, proof *proof, logger logr.Logger,
+// doVerified carries out one action. A create makes sure of the job first, if that is due.
+func (c *JobController[J]) doVerified(
+	ctx context.Context, job J, in *plan.Input, a plan.Action, proof *verification, logger logr.Logger,
 ) result {
 	if plan.StepOf(a).Creates() {
-		if r := proof.holds(); r.general(false) {
+		if r := proof.check(); r.stopsBatch(false) {
 			return r
 		}
 	}
-	r := c.whoseMistake(ctx, job, in, a, c.do(ctx, job, in, a))
+	r := c.attributeMistake(ctx, job, in, a, c.do(ctx, job, in, a))
 	r.log(logger, a)
 	return r
 }
@@ -83,12 +83,12 @@ type result struct {
 	adopted bool
 	// stale is true when the object is not what it was seen to be: look again.
 	stale bool
-	// moot is true when the job is not what it was seen to be: nothing more is to be
+	// jobChanged is true when the job is not what it was seen to be: nothing more is to be
 	// created for it.
-	moot     bool
-	obstacle plan.Obstacle
-	message  string
-	err      error
+	jobChanged bool
+	obstacle   plan.Obstacle
+	message    string
+	err        error
 	// invalid is what the API server says of an object that is not valid, and made is
 	// that object as it was sent.
 	invalid error
@@ -115,11 +115,11 @@ func (r result) log(logger logr.Logger, a plan.Action) {
 	}
 }
 
-// general tells whether the action failed for a reason that others will meet too.
+// stopsBatch tells whether the action failed for a reason that others will meet too.
 // A name that is taken is no such reason, nor a delete that is refused: somebody may
 // protect this object.
-func (r result) general(deletes bool) bool {
-	return r.err != nil || r.moot || r.obstacle != "" && r.obstacle != plan.NameConflict && !deletes
+func (r result) stopsBatch(deletes bool) bool {
+	return r.err != nil || r.jobChanged || r.obstacle != "" && r.obstacle != plan.NameConflict && !deletes
 }
 
 // collect adds the results of a group of actions to the outcome, in order, and
@@ -164,10 +164,10 @@ func slowStart(n, width int, deletes bool, f func(int) result) []result {
 		batch, start := results[called:min(called+size, n)], called
 		called += parallel(len(batch), width, func(i int) bool {
 			batch[i] = f(start + i)
-			return batch[i].err == nil && !batch[i].moot && (batch[i].obstacle == "" || batch[i].obstacle == plan.NameConflict)
+			return batch[i].err == nil && !batch[i].jobChanged && (batch[i].obstacle == "" || batch[i].obstacle == plan.NameConflict)
 		})
 		for _, r := range results[start:called] {
-			if r.general(deletes) {
+			if r.stopsBatch(deletes) {
 				return results[:called]
 			}
 			if deletes && r.obstacle != "" {
@@ -208,7 +208,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 		return c.createPod(ctx, job, in, a)
 	case plan.CreateService:
 		service := plan.NewService(in, a)
-		return c.created(ctx, job, in, kindService, service, c.set.services.CreateService(ctx, job, service))
+		return c.classifyCreate(ctx, job, in, kindService, service, c.set.services.CreateService(ctx, job, service))
 	case plan.UpdateService:
 		return c.updateService(ctx, job, in, a)
 	case plan.CreateObject:
@@ -219,15 +219,15 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 		return c.deleteObject(ctx, job, in, a)
 	case plan.DeletePod:
 		pod := podRef(in, a)
-		pod.ResourceVersion = c.set.memory.unseen(job, kindPod, pod)
-		return c.deleted(job, kindPod, pod, c.set.pods.DeletePod(ctx, job, pod))
+		pod.ResourceVersion = c.set.pending.uncachedVersion(job, kindPod, pod)
+		return c.classifyDelete(job, kindPod, pod, c.set.pods.DeletePod(ctx, job, pod))
 	case plan.DeleteService:
 		service := serviceRef(in, a)
-		service.ResourceVersion = c.set.memory.unseen(job, kindService, service)
-		return c.deleted(job, kindService, service, c.set.services.DeleteService(ctx, job, service))
+		service.ResourceVersion = c.set.pending.uncachedVersion(job, kindService, service)
+		return c.classifyDelete(job, kindService, service, c.set.services.DeleteService(ctx, job, service))
 	case plan.DeleteJob:
 		if err := client.IgnoreNotFound(c.deleteJob(ctx, job)); err != nil {
-			return failed("delete", in.Kind.Name, job, err)
+			return classifyFailure("delete", in.Kind.Name, job, err)
 		}
 		return result{done: true}
 	default:
@@ -237,7 +237,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 
 // deleteJob deletes the job that was observed, if nobody changed it since.
 func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
-	uid, version := job.GetUID(), c.set.memory.newest(job).GetResourceVersion()
+	uid, version := job.GetUID(), c.set.pending.newest(job).GetResourceVersion()
 	err := c.Client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
 	if apierrors.IsConflict(err) && !byWebhook(err) {
 		return nil

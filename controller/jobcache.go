@@ -272,7 +272,7 @@ func (c *jobCache[J]) copyTo(into J, found any) error {
 	return nil
 }
 
-// holds tells whether a list is one of typed jobs.
+// holds reports whether a list is one of typed jobs.
 func (c *jobCache[J]) holds(list client.ObjectList) bool {
 	items, err := meta.GetItemsPtr(list)
 	return err == nil && reflect.TypeOf(items).Elem() == reflect.SliceOf(reflect.TypeFor[J]().Elem())

@@ -86,16 +86,16 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	}
 	began := c.Clock.Now()
 	defer func() {
-		c.set.metrics.looked(c.Clock.Since(began))
-		if c.set.memory.hasLeft(job.GetUID()) {
+		c.set.metrics.observeReconcile(c.Clock.Since(began))
+		if c.set.pending.isJobDeleted(job.GetUID()) {
 			c.forget(client.ObjectKeyFromObject(job), job.GetUID()) // It was deleted meanwhile.
 		}
 	}()
 	if after, held := c.set.gate.holds(job, c.finished(job)); held {
 		return reconcile.Result{RequeueAfter: after}, nil
 	}
-	c.lookForRivals(ctx, job)
-	job = c.set.memory.newest(job)
+	c.checkForRivals(ctx, job)
+	job = c.set.pending.newest(job)
 	if why := unreadable(job); why != "" {
 		return c.reconcileUnreadable(ctx, job, why)
 	}
@@ -103,7 +103,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	c.set.metrics.saw(in)
+	c.set.metrics.observeJob(in)
 	if in.Halted {
 		return c.halt(ctx, job, in)
 	}
@@ -116,25 +116,25 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	}
 	verdict := c.judge(ctx, job, in, tally)
 	p := plan.Decide(in, tally, verdict)
-	if made, err := c.madeInvalid(ctx, job, in, &p); err != nil {
+	if made, err := c.markInvalid(ctx, job, in, &p); err != nil {
 		return reconcile.Result{}, err
 	} else if made {
 		p = plan.Decide(in, tally, verdict)
 	}
 
-	proof, current, err := c.prove(ctx, job, in, &p)
+	proof, current, err := c.verifyCurrent(ctx, job, in, &p)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if !current {
-		return reconcile.Result{RequeueAfter: c.set.memory.again(job)}, nil
+		return reconcile.Result{RequeueAfter: c.set.pending.staleBackoff(job)}, nil
 	}
-	outcome, stale, err := c.carryOut(ctx, job, in, p.Actions, proof)
-	c.tell(job, outcome.Events())
-	c.set.metrics.didWith(&outcome)
+	outcome, stale, err := c.execute(ctx, job, in, p.Actions, proof)
+	c.recordEvents(job, outcome.Events())
+	c.set.metrics.recordChildren(&outcome)
 	settled := plan.Conclude(in, tally, p, outcome)
 	now := c.Clock.Now()
-	c.set.memory.remember(job, outcome.Failures, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
+	c.set.pending.recordObstacles(job, outcome.Failures, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
 	return c.conclude(ctx, job, in, &p, &settled, stale, err)
 }
 
@@ -152,15 +152,15 @@ func (c *JobController[J]) conclude(
 		stale = stale || !current
 	}
 	if !settled.WriteStatus {
-		c.tell(job, settled.Events)
+		c.recordEvents(job, settled.Events)
 	}
 	after := soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration)
-	if after = soonest(after, c.set.memory.pending(job, in.Now)); stale || settled.WriteStatus && p.WriteStatus {
-		after = soonest(after, c.set.memory.again(job))
+	if after = soonest(after, c.set.pending.nextExpiry(job, in.Now)); stale || settled.WriteStatus && p.WriteStatus {
+		after = soonest(after, c.set.pending.staleBackoff(job))
 	} else {
-		c.set.memory.upToDate(job)
+		c.set.pending.resetStale(job)
 	}
-	return nextLook(after, settled.StatusAfter), err
+	return requeueResult(after, settled.StatusAfter), err
 }
 
 // finished reports whether the status of a job says that it has ended.
@@ -169,9 +169,9 @@ func (c *JobController[J]) finished(job J) bool {
 	return status != nil && status.Finished()
 }
 
-// lookForRivals tells of another controller that runs the same job.
-func (c *JobController[J]) lookForRivals(ctx context.Context, job J) {
-	seen := c.set.rivals.see(job, c.Clock.Now())
+// checkForRivals tells of another controller that runs the same job.
+func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
+	seen := c.set.rivals.observe(job, c.Clock.Now())
 	if seen == nil {
 		return
 	}
@@ -182,28 +182,28 @@ func (c *JobController[J]) lookForRivals(ctx context.Context, job J) {
 	if seen.fresh {
 		log.FromContext(ctx).Error(nil, "Two controllers run the same jobs", "reason", rivalMessage(seen.manager))
 	}
-	if seen.tell {
-		c.tell(job, []jobkit.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
+	if seen.emit {
+		c.recordEvents(job, []jobkit.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
 	}
 }
 
 // halt has a job say that nothing more is known of it.
 func (c *JobController[J]) halt(ctx context.Context, job J, in *plan.Input) (reconcile.Result, error) {
 	p := plan.Halt(in)
-	_, current, err := c.prove(ctx, job, in, &p)
+	_, current, err := c.verifyCurrent(ctx, job, in, &p)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if !current {
-		return reconcile.Result{RequeueAfter: c.set.memory.again(job)}, nil
+		return reconcile.Result{RequeueAfter: c.set.pending.staleBackoff(job)}, nil
 	}
-	c.set.memory.upToDate(job)
-	return nextLook(p.RequeueAfter, 0), nil
+	c.set.pending.resetStale(job)
+	return requeueResult(p.RequeueAfter, 0), nil
 }
 
-// nextLook asks for the next look. One that is only there to write a status comes
+// requeueResult asks for the next look. One that is only there to write a status comes
 // after those of new jobs.
-func nextLook(after, status time.Duration) reconcile.Result {
+func requeueResult(after, status time.Duration) reconcile.Result {
 	result := reconcile.Result{RequeueAfter: soonest(after, status)}
 	if after == 0 && status > 0 {
 		result.Priority = new(childPriority)
@@ -219,7 +219,7 @@ func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Inpu
 }
 
 func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J], job J, in *plan.Input, p *plan.Plan) (bool, error) {
-	if c.set.memory.holdsStatus(job, c.Clock.Now()) {
+	if c.set.pending.isStatusHeld(job, c.Clock.Now()) {
 		return false, nil
 	}
 	err := w.WriteStatus(ctx, job, &p.Status)
@@ -228,32 +228,32 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 		return false, nil
 	}
 	if err != nil {
-		c.tellRefusedStatus(job, p, err)
+		c.recordRefusedStatus(job, p, err)
 		return false, fmt.Errorf("cannot write the status of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
-	c.set.memory.statusDone(job)
-	c.tell(job, p.Events)
-	c.set.metrics.wrote(in, p)
+	c.set.pending.releaseStatus(job)
+	c.recordEvents(job, p.Events)
+	c.set.metrics.recordStatus(in, p)
 	return true, nil
 }
 
-// tellRefusedStatus tells an event if a status was refused for good, for example for its
+// recordRefusedStatus tells an event if a status was refused for good, for example for its
 // size: the status itself cannot say so. It is held back for a while.
-func (c *JobController[J]) tellRefusedStatus(job J, p *plan.Plan, err error) {
-	what, _ := obstacle(err, job)
+func (c *JobController[J]) recordRefusedStatus(job J, p *plan.Plan, err error) {
+	what, _ := obstacleOf(err, job)
 	if what == "" {
 		return
 	}
-	c.set.memory.statusRefused(job, c.Clock.Now())
+	c.set.pending.holdStatus(job, c.Clock.Now())
 	message := "The status cannot be written: " + err.Error()
 	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
 		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)
 	}
-	c.tell(job, []jobkit.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
+	c.recordEvents(job, []jobkit.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
 }
 
-// tell records events.
-func (c *JobController[J]) tell(job J, list []jobkit.Event) {
+// recordEvent records events.
+func (c *JobController[J]) recordEvents(job J, list []jobkit.Event) {
 	for _, e := range list {
 		kind := corev1.EventTypeNormal
 		if e.Warning {

@@ -42,14 +42,14 @@ func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request)
 		return reconcile.Result{}, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, req.NamespacedName, err)
 	}
 	result, err := c.ReconcileJobs(ctx, job)
-	return c.onTime(ctx, req, result, err)
+	return c.keepRequeueTime(ctx, req, result, err)
 }
 
 // forget drops what is known of a job that is gone.
 func (c *JobController[J]) forget(key types.NamespacedName, uid types.UID) {
-	c.set.memory.forget(key, uid)
+	c.set.pending.forget(key, uid)
 	c.set.rivals.forget(key)
-	c.set.metrics.gone(key, uid)
+	c.set.metrics.jobDeleted(key, uid)
 }
 
 // forgetDeleted has jobs forgotten as soon as they are deleted: a loop of the author's own
@@ -60,7 +60,7 @@ func (c *JobController[J]) forgetDeleted(jobs cache.Informer) error {
 			o = last.Obj
 		}
 		if job, ok := o.(client.Object); ok {
-			c.set.memory.leave(job.GetUID(), c.Clock.Now())
+			c.set.pending.markJobDeleted(job.GetUID(), c.Clock.Now())
 			c.forget(client.ObjectKeyFromObject(job), job.GetUID())
 		}
 	}})
@@ -70,9 +70,9 @@ func (c *JobController[J]) forgetDeleted(jobs cache.Informer) error {
 	return nil
 }
 
-// onTime sees to it that a job is looked at again when its time comes, whatever
+// keepRequeueTime sees to it that a job is looked at again when its time comes, whatever
 // else is going on.
-func (c *JobController[J]) onTime(
+func (c *JobController[J]) keepRequeueTime(
 	ctx context.Context, req reconcile.Request, result reconcile.Result, err error,
 ) (reconcile.Result, error) {
 	// A job that was there when the operator started came with low priority, which

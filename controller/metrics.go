@@ -107,8 +107,8 @@ func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, e
 	return c, nil
 }
 
-// wrote counts what a status write, which has succeeded, says for the first time.
-func (m *metrics) wrote(in *plan.Input, p *plan.Plan) {
+// awaitsJob counts what a status write, which has succeeded, says for the first time.
+func (m *metrics) recordStatus(in *plan.Input, p *plan.Plan) {
 	was, is := &in.Status, &p.Status
 	became := func(t commonv1.JobConditionType) bool { return is.IsTrue(t) && !was.IsTrue(t) }
 	count := func(c *prometheus.CounterVec, n int32) {
@@ -133,8 +133,8 @@ func (m *metrics) wrote(in *plan.Input, p *plan.Plan) {
 	}
 }
 
-// didWith counts what was done to pods and services.
-func (m *metrics) didWith(o *plan.ExecutionResult) {
+// recordChildren counts what was done to pods and services.
+func (m *metrics) recordChildren(o *plan.ExecutionResult) {
 	for _, e := range []struct {
 		resource, verb string
 		n              int
@@ -150,14 +150,14 @@ func (m *metrics) didWith(o *plan.ExecutionResult) {
 	}
 }
 
-// looked measures a look at a job.
-func (m *metrics) looked(took time.Duration) {
+// observeReconcile measures a look at a job.
+func (m *metrics) observeReconcile(took time.Duration) {
 	m.reconcile.WithLabelValues(m.framework).Observe(took.Seconds())
 }
 
-// saw remembers a job that was counted as created. Of another one of its name nothing can
+// observeJob remembers a job that was counted as created. Of another one of its name nothing can
 // be left.
-func (m *metrics) saw(in *plan.Input) {
+func (m *metrics) observeJob(in *plan.Input) {
 	if in.Status.Condition(commonv1.JobCreated) == nil {
 		return
 	}
@@ -170,8 +170,8 @@ func (m *metrics) saw(in *plan.Input) {
 	m.known[key] = in.Job.UID
 }
 
-// gone counts a job that is not there any more; without a UID, whichever has the name.
-func (m *metrics) gone(key types.NamespacedName, uid types.UID) {
+// jobDeleted counts a job that is not there any more; without a UID, whichever has the name.
+func (m *metrics) jobDeleted(key types.NamespacedName, uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if was, ok := m.known[key]; ok && (uid == "" || uid == was) {
@@ -180,9 +180,9 @@ func (m *metrics) gone(key types.NamespacedName, uid types.UID) {
 	}
 }
 
-// claim notes in the metrics that a controller runs the jobs of a kind. Another of the
+// registerController notes in the metrics that a controller runs the jobs of a kind. Another of the
 // same process would undo what this one does.
-func claim(registry prometheus.Registerer, gvk schema.GroupVersionKind, operator string) error {
+func registerController(registry prometheus.Registerer, gvk schema.GroupVersionKind, operator string) error {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "jobkit_controller_info", Help: "The controllers of this process: 1 for each.",
 		ConstLabels: prometheus.Labels{"kind": gvk.GroupKind().String()},

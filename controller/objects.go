@@ -194,8 +194,8 @@ func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Inp
 			}
 		}
 		shown := len(seen)
-		seen = withOwnWrites(c.set.memory, job, gvk.Kind, seen, in.Now)
-		in.Unseen = in.Unseen || len(seen) > shown
+		seen = withPendingWrites(c.set.pending, job, gvk.Kind, seen, in.Now)
+		in.Uncached = in.Uncached || len(seen) > shown
 		for _, o := range seen {
 			found[childName{gvk.Kind, o.GetName()}] = o
 		}
@@ -265,7 +265,7 @@ func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Inp
 	if !ok {
 		return result{obstacle: plan.Broken, message: fmt.Sprintf("%T is no API object", a.Object)}
 	}
-	r := c.created(ctx, job, in, a.Kind, o, c.Client.Create(ctx, o))
+	r := c.classifyCreate(ctx, job, in, a.Kind, o, c.Client.Create(ctx, o))
 	if a.Shared && r.obstacle == plan.NameConflict {
 		return result{}
 	}
@@ -278,7 +278,7 @@ func (c *JobController[J]) updateObject(ctx context.Context, job J, in *plan.Inp
 	if err != nil {
 		return result{err: err}
 	}
-	return c.updated(job, a.Kind, o, c.Client.Patch(ctx, o, patch))
+	return c.classifyUpdate(job, a.Kind, o, c.Client.Patch(ctx, o, patch))
 }
 
 // patchFor puts a merge patch together, with its precondition.
@@ -310,19 +310,19 @@ func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client
 func (c *JobController[J]) updateService(ctx context.Context, job J, in *plan.Input, a plan.UpdateService) result {
 	service := plan.NewService(in, a.CreateService)
 	service.UID, service.ResourceVersion = a.UID, a.Version
-	return c.updated(job, kindService, service, c.set.services.UpdateService(ctx, job, service))
+	return c.classifyUpdate(job, kindService, service, c.set.services.UpdateService(ctx, job, service))
 }
 
-// updated finds out what became of an update.
-func (c *JobController[J]) updated(job J, kind string, o client.Object, err error) result {
+// classifyUpdate finds out what became of an update.
+func (c *JobController[J]) classifyUpdate(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.memory.wroteChild(job, kind, o, c.Clock.Now())
+		c.set.pending.recordWrite(job, kind, o, c.Clock.Now())
 		return result{done: true}
 	case (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err):
 		return result{stale: true} // The cache will show what it is like now.
 	default:
-		return failed("update", kind, o, err)
+		return classifyFailure("update", kind, o, err)
 	}
 }
 
@@ -334,8 +334,8 @@ func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Inp
 			o.SetGroupVersionKind(gvk)
 		}
 	}
-	o.ResourceVersion = c.set.memory.unseen(job, a.Kind, o)
-	return c.deleted(job, a.Kind, o, deleteAsSeen(ctx, c.Client, o))
+	o.ResourceVersion = c.set.pending.uncachedVersion(job, a.Kind, o)
+	return c.classifyDelete(job, a.Kind, o, deleteIfUnchanged(ctx, c.Client, o))
 }
 
 // unmarked returns an owned object without the mark of jobkit.UseExisting, and whether it had it.

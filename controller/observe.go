@@ -36,7 +36,7 @@ const (
 func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, error) {
 	in := &plan.Input{}
 	if c.set.defaulter != nil {
-		c.ask(ctx, in, "Default", func() { c.set.defaulter.Default(job) })
+		c.callAuthor(ctx, in, "Default", func() { c.set.defaulter.Default(job) })
 	}
 	parts, broken := c.partsOf(ctx, job)
 	if broken != "" {
@@ -61,8 +61,8 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		return in, nil
 	}
 	in.Job.Queued = plan.Queued(job, parts.ReplicaSpecs)
-	in.Tried = c.set.memory.tried(job)
-	c.askAboutJob(ctx, job, in)
+	in.Tried = c.set.pending.tried(job)
+	c.callValidators(ctx, job, in)
 	var err error
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
 		return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
@@ -71,9 +71,9 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		return nil, fmt.Errorf("cannot list the services of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
 	pods, services := len(in.Pods), len(in.Services)
-	in.Pods = withOwnWrites(c.set.memory, job, kindPod, in.Pods, in.Now)
-	in.Services = withOwnWrites(c.set.memory, job, kindService, in.Services, in.Now)
-	in.Unseen = len(in.Pods) > pods || len(in.Services) > services
+	in.Pods = withPendingWrites(c.set.pending, job, kindPod, in.Pods, in.Now)
+	in.Services = withPendingWrites(c.set.pending, job, kindService, in.Services, in.Now)
+	in.Uncached = len(in.Pods) > pods || len(in.Services) > services
 	in.DeadNodes = c.deadNodes(ctx, in)
 	return in, nil
 }

@@ -103,7 +103,7 @@ func TestEventsOfDifferentPodsStayApart(t *testing.T) {
 			Warning: true, Reason: "ExitedWithCode", Message: "Pod: ns." + pod + " exited with code " + code, Pod: jobkit.PodRef{Name: pod, UID: types.UID(uid)},
 		}
 	}
-	c.tell(job, []jobkit.Event{
+	c.recordEvents(job, []jobkit.Event{
 		exited("job-worker-0", "a", "1"), exited("job-worker-1", "b", "137"), exited("job-worker-0", "c", "2"),
 		{Reason: "TestJobRestarting", Message: "of no pod"},
 	})

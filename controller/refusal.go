@@ -15,11 +15,11 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// obstacle finds out what the API server means by an error: the obstacle that it is, or
+// obstacleOf finds out what the API server means by an error: the obstacle that it is, or
 // none if it passes by itself. Invalid is only an object that is invalid in itself, as
 // it was sent: with anything else, it is the cluster that has to change, or somebody's
 // policy, and the job must not fail for it. In doubt it is Refused.
-func obstacle(err error, sent client.Object) (plan.Obstacle, string) {
+func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
 	switch {
 	case tooLarge(err):
 		if words, large := largest(sent); large {
@@ -27,13 +27,13 @@ func obstacle(err error, sent client.Object) (plan.Obstacle, string) {
 		}
 		return plan.Refused, err.Error()
 	case byWebhook(err):
-		return plan.Refused, steady(err.Error())
-	case passes(err):
+		return plan.Refused, stableMessage(err.Error())
+	case isTransient(err):
 		return "", ""
 	case invalidInItself(err, sent):
 		return plan.Invalid, err.Error()
 	default:
-		return plan.Refused, steady(err.Error())
+		return plan.Refused, stableMessage(err.Error())
 	}
 }
 
@@ -41,8 +41,8 @@ func obstacle(err error, sent client.Object) (plan.Obstacle, string) {
 // code, reason and details; what the API server puts before its words tells it.
 func byWebhook(err error) bool { return strings.Contains(err.Error(), "admission webhook") }
 
-// passes tells whether an error passes by itself: nobody refused anything.
-func passes(err error) bool {
+// isTransient tells whether an error passes by itself: nobody refused anything.
+func isTransient(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return true // It never came to an answer.
@@ -192,15 +192,15 @@ func weigh(v any) int {
 	return n
 }
 
-// namespaceEnds tells whether an error says that the namespace is being deleted, and
+// isNamespaceTerminating tells whether an error says that the namespace is being deleted, and
 // the job with it.
-func namespaceEnds(err error) bool {
+func isNamespaceTerminating(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// steady cuts what changes from try to try off a message, so that the condition
+// stableMessage cuts what changes from try to try off a message, so that the condition
 // which holds it does not change either.
-func steady(message string) string {
+func stableMessage(message string) string {
 	message, _, _ = strings.Cut(message, ", used: ")
 	return message
 }

@@ -55,9 +55,9 @@ func newRivals(own string) *rivals {
 	return &rivals{own: own, report: func(error) {}, jobs: map[types.NamespacedName]*rivalry{}}
 }
 
-// wrote notes that this controller has written the status of a job, which is as the API
+// awaitsJob notes that this controller has written the status of a job, which is as the API
 // server returned it.
-func (r *rivals) wrote(job client.Object) {
+func (r *rivals) recordWrite(job client.Object) {
 	for _, f := range job.GetManagedFields() {
 		if f.Subresource != "status" || f.Manager != r.own || f.Time == nil {
 			continue
@@ -84,12 +84,12 @@ type sighting struct {
 	manager string
 	// rival is set if he does so again and again, fresh if that was not known, tell if
 	// the job has no event about it yet.
-	rival, fresh, tell bool
+	rival, fresh, emit bool
 }
 
-// see looks at who has written the status of a job, and returns nil if nobody else has
+// observe looks at who has written the status of a job, and returns nil if nobody else has
 // since the last look.
-func (r *rivals) see(job client.Object, now time.Time) *sighting {
+func (r *rivals) observe(job client.Object, now time.Time) *sighting {
 	fields := job.GetManagedFields()
 	if len(fields) == 0 {
 		return nil
@@ -113,7 +113,7 @@ func (r *rivals) see(job client.Object, now time.Time) *sighting {
 	}
 	known.times++
 	if seen.rival = known.times >= rivalTimes; seen.rival {
-		seen.fresh, seen.tell, known.told = !now.Before(r.until) || r.manager != seen.manager, !known.told, true
+		seen.fresh, seen.emit, known.told = !now.Before(r.until) || r.manager != seen.manager, !known.told, true
 		r.manager, r.job, r.until = seen.manager, key.String(), now.Add(rivalRemembered)
 	}
 	return seen

@@ -37,7 +37,7 @@ func TestRivals(t *testing.T) {
 			writes: []write{{ours, 1}, {v1, 2}, {ours, 3}, {v1, 4}, {ours, 5}, {v1, 6}},
 			want: []sighting{
 				{manager: v1},
-				{manager: v1, rival: true, fresh: true, tell: true},
+				{manager: v1, rival: true, fresh: true, emit: true},
 				{manager: v1, rival: true},
 			},
 			alarm: true,
@@ -87,10 +87,10 @@ func TestRivals(t *testing.T) {
 			for _, w := range tc.writes {
 				note(w)
 				if w.by == ours {
-					r.wrote(job)
+					r.recordWrite(job)
 				}
 				for range 2 { // The same write is seen in many looks.
-					if s := r.see(job, now); s != nil {
+					if s := r.observe(job, now); s != nil {
 						got = append(got, *s)
 					}
 				}
@@ -105,7 +105,7 @@ func TestRivals(t *testing.T) {
 				t.Errorf("a controller that writes no more is spoken of for ever: %v", why)
 			}
 			job.UID = "2"
-			if s := r.see(job, now); s != nil {
+			if s := r.observe(job, now); s != nil {
 				t.Errorf("a job of the same name that was never written is another one: %+v", s)
 			}
 			if r.forget(types.NamespacedName{Namespace: "ns", Name: "job"}); len(r.jobs) != 0 {

@@ -95,7 +95,7 @@ func (g *schemaGate) NeedLeaderElection() bool { return false }
 func (g *schemaGate) Start(ctx context.Context) error {
 	// A refused write is followed by a look some time later, so that many are followed by one.
 	for atOnce := true; ; atOnce = false {
-		look := func(ctx context.Context) (bool, error) { return g.look(ctx), nil }
+		look := func(ctx context.Context) (bool, error) { return g.check(ctx), nil }
 		if err := wait.PollUntilContextCancel(ctx, schemaRetry, atOnce, look); err != nil {
 			return nil //nolint:nilerr // the manager ends
 		}
@@ -107,9 +107,9 @@ func (g *schemaGate) Start(ctx context.Context) error {
 	}
 }
 
-// look looks at the schema, and reports whether all is well.
-func (g *schemaGate) look(ctx context.Context) bool {
-	why, served, err := g.wrong(ctx)
+// check looks at the schema, and reports whether all is well.
+func (g *schemaGate) check(ctx context.Context) bool {
+	why, served, err := g.findProblem(ctx)
 	switch {
 	case err != nil:
 		// Nobody may be kept from running jobs because this cannot be found out. What a
@@ -120,19 +120,19 @@ func (g *schemaGate) look(ctx context.Context) bool {
 		g.known = true
 		g.mu.Unlock()
 	case !served: // The CRD is not there yet.
-		g.settle("")
+		g.recordProblem("")
 	case why == "":
-		g.settle("")
+		g.recordProblem("")
 		return true
 	default:
-		g.settle(why)
+		g.recordProblem(why)
 	}
 	return false
 }
 
-// wrong says what is wrong with the CRD, or "", and reports whether the API server serves
+// findProblem says what is wrong with the CRD, or "", and reports whether the API server serves
 // the kind.
-func (g *schemaGate) wrong(ctx context.Context) (string, bool, error) {
+func (g *schemaGate) findProblem(ctx context.Context) (string, bool, error) {
 	paths, err := g.schemas.PathsWithContext(ctx)
 	if err != nil {
 		return "", false, fmt.Errorf("cannot list the schemas: %w", err)
@@ -191,8 +191,8 @@ func (g *schemaGate) refused() {
 	}
 }
 
-// settle opens the gate, or closes it for a reason, and tells what is new.
-func (g *schemaGate) settle(why string) {
+// recordProblem opens the gate, or closes it for a reason, and tells what is new.
+func (g *schemaGate) recordProblem(why string) {
 	g.mu.Lock()
 	was := g.why
 	g.known, g.why = true, why
@@ -211,7 +211,7 @@ func (g *schemaGate) settle(why string) {
 		crd := &metav1.PartialObjectMetadata{}
 		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 		crd.SetName(g.crd)
-		g.tell(crd, why)
+		g.recordEvent(crd, why)
 	}
 }
 
@@ -229,7 +229,7 @@ func (g *schemaGate) holds(job client.Object, finished bool) (time.Duration, boo
 	}
 	g.mu.Unlock()
 	if tell {
-		g.tell(job, why)
+		g.recordEvent(job, why)
 	}
 	switch {
 	case why != "":
@@ -245,7 +245,7 @@ type outdatedError string
 
 func (e outdatedError) Error() string { return string(e) }
 
-func (g *schemaGate) tell(about runtime.Object, why string) {
+func (g *schemaGate) recordEvent(about runtime.Object, why string) {
 	g.recorder.Eventf(about, nil, corev1.EventTypeWarning, reasonCRDOutdated, "Reconcile", "%s", strings.ToUpper(why[:1])+why[1:])
 }
 

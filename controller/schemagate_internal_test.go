@@ -210,7 +210,7 @@ func TestSchemaThatCannotBeRead(t *testing.T) {
 		"the job has no status":      {server: &served{fields: []string{}}, job: reflect.TypeFor[*corev1.Pod](), done: true},
 	} {
 		g := &schemaGate{gvk: gvk, job: tc.job, schemas: tc.server, log: logr.Discard(), recorder: &told{}}
-		if done := g.look(t.Context()); done != tc.done {
+		if done := g.check(t.Context()); done != tc.done {
 			t.Errorf("%s: no further look is needed: %t", reason, done)
 		}
 		if after, held := g.holds(&gateJob{}, false); held {
@@ -235,7 +235,7 @@ func TestKindWithoutStatus(t *testing.T) {
 		gvk: schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "GateJob"}, crd: "gatejobs.example.org", job: reflect.TypeFor[*gateJob](),
 		schemas: server, log: logr.Discard(), recorder: events, told: map[types.UID]bool{}, report: func(err error) { ready = append(ready, err) },
 	}
-	if done := g.look(t.Context()); done {
+	if done := g.check(t.Context()); done {
 		t.Error("it is looked at again until all is well")
 	}
 	const why = "the CustomResourceDefinition gatejobs.example.org has no subresource status, so the status of a job cannot be written. " +
@@ -247,7 +247,7 @@ func TestKindWithoutStatus(t *testing.T) {
 		t.Errorf("no job is run, and the probe says so: %t, %v", held, ready)
 	}
 	server.paths[status] = struct{}{}
-	if done := g.look(t.Context()); !done {
+	if done := g.check(t.Context()); !done {
 		t.Error("with the subresource all is well")
 	}
 	if _, held := g.holds(&gateJob{}, false); held {

@@ -45,7 +45,7 @@ const (
 type settings[J client.Object] struct {
 	gvk     schema.GroupVersionKind
 	kind    jobkit.Kind
-	memory  *memory[J]
+	pending *pendingWrites[J]
 	metrics *metrics
 	rivals  *rivals
 	// gate holds jobs back while the schema of the kind is not as it should be; nil if
@@ -178,7 +178,7 @@ func (c *JobController[J]) alone(mgr ctrl.Manager) error {
 	if skip := mgr.GetControllerOptions().SkipNameValidation; skip != nil && *skip {
 		return nil // Several managers of one process, as in tests.
 	}
-	return claim(c.Metrics, c.set.gvk, c.set.kind.OperatorName)
+	return registerController(c.Metrics, c.set.gvk, c.set.kind.OperatorName)
 }
 
 // forEver is how long a controller waits for what it watches. Giving up would end the
@@ -264,11 +264,11 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return err
 	}
 	s := &settings[J]{
-		gvk: gvk, kind: kind, parts: c.Controller.Parts, memory: newMemory[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
+		gvk: gvk, kind: kind, parts: c.Controller.Parts, pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
 		asWanted: lru.New(maxComparisons),
 		limiter:  workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
-	w := &writer[J]{client: c.Client, status: s.statusOf, memory: s.memory, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
+	w := &writer[J]{client: c.Client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
 		return err
 	}
@@ -326,7 +326,7 @@ func choose[J client.Object, I any](s *settings[J], author any, name string, int
 	if own, ok := author.(I); ok {
 		*into = own
 		s.custom = append(s.custom, name)
-	} else if err := nearly(author, reflect.TypeFor[I](), name); err != nil {
+	} else if err := nearMiss(author, reflect.TypeFor[I](), name); err != nil {
 		s.mistakes = append(s.mistakes, err)
 	}
 }
@@ -363,7 +363,7 @@ func kindOf[J client.Object](author jobkit.ControllerInterface[J], scheme *runti
 func (s *settings[J]) knownParts(job J) jobkit.JobParts {
 	parts := jobkit.JobParts{Status: fieldAt[commonv1.JobStatus](job, s.statusAt), RunPolicy: fieldAt[commonv1.RunPolicy](job, s.policyAt)}
 	if parts.Status == nil || parts.RunPolicy == nil {
-		survives(func() { parts = s.parts(job) })
+		returnsNormally(func() { parts = s.parts(job) })
 	}
 	return parts
 }

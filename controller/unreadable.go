@@ -33,19 +33,19 @@ func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why s
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
 		return reconcile.Result{}, fmt.Errorf("cannot list the pods of %s %s: %w", c.set.kind.Name, client.ObjectKeyFromObject(job), err)
 	}
-	c.set.metrics.saw(in)
+	c.set.metrics.observeJob(in)
 	p := plan.Decide(in, plan.TallyOf(in), nil)
 	if !p.WriteStatus {
-		return nextLook(p.RequeueAfter, p.StatusAfter), nil
+		return requeueResult(p.RequeueAfter, p.StatusAfter), nil
 	}
 	current, err := c.writeStatusWith(ctx, unreadableStatus[J]{c}, job, in, &p)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if !current {
-		return reconcile.Result{RequeueAfter: c.set.memory.again(job)}, nil
+		return reconcile.Result{RequeueAfter: c.set.pending.staleBackoff(job)}, nil
 	}
-	c.set.memory.upToDate(job)
+	c.set.pending.resetStale(job)
 	return reconcile.Result{}, nil
 }
 
@@ -75,7 +75,7 @@ func (w unreadableStatus[J]) WriteStatus(ctx context.Context, job J, status *com
 	}
 	changed.SetResourceVersion(raw.GetResourceVersion())
 	changed.SetManagedFields(raw.GetManagedFields())
-	w.c.set.memory.wroteJob(changed)
-	w.c.set.rivals.wrote(changed)
+	w.c.set.pending.recordStatusWrite(changed)
+	w.c.set.rivals.recordWrite(changed)
 	return nil
 }

@@ -20,10 +20,10 @@ const background = client.PropagationPolicy(metav1.DeletePropagationBackground)
 // writer is how the library creates, deletes and writes where the author has no
 // way of their own. It implements PodControl, ServiceControl and StatusWriter.
 type writer[J client.Object] struct {
-	client client.Client
-	status func(J) *commonv1.JobStatus
-	memory *memory[J]
-	rivals *rivals
+	client  client.Client
+	status  func(J) *commonv1.JobStatus
+	pending *pendingWrites[J]
+	rivals  *rivals
 	// name is that of the operator, by which others tell what it wrote.
 	name client.FieldOwner
 	// gate is asked to look at the schema of the jobs again; nil if nobody looks.
@@ -37,7 +37,7 @@ func (w *writer[J]) CreatePod(ctx context.Context, _ J, pod *corev1.Pod) error {
 
 // DeletePod implements PodControl.
 func (w *writer[J]) DeletePod(ctx context.Context, _ J, pod *corev1.Pod) error {
-	return deleteAsSeen(ctx, w.client, pod)
+	return deleteIfUnchanged(ctx, w.client, pod)
 }
 
 // CreateService implements ServiceControl.
@@ -60,12 +60,12 @@ func (w *writer[J]) UpdateService(ctx context.Context, _ J, service *corev1.Serv
 
 // DeleteService implements ServiceControl.
 func (w *writer[J]) DeleteService(ctx context.Context, _ J, service *corev1.Service) error {
-	return deleteAsSeen(ctx, w.client, service)
+	return deleteIfUnchanged(ctx, w.client, service)
 }
 
-// deleteAsSeen deletes an object on condition that it has the UID, and the resource
+// deleteIfUnchanged deletes an object on condition that it has the UID, and the resource
 // version if there is one.
-func deleteAsSeen(ctx context.Context, c client.Client, o client.Object) error {
+func deleteIfUnchanged(ctx context.Context, c client.Client, o client.Object) error {
 	uid := o.GetUID()
 	still := client.Preconditions{UID: &uid}
 	if version := o.GetResourceVersion(); version != "" {
@@ -103,7 +103,7 @@ func (w *writer[J]) WriteStatus(ctx context.Context, job J, status *commonv1.Job
 		}
 		return err //nolint:wrapcheck // its kind decides what follows
 	}
-	w.memory.wroteJob(changed)
-	w.rivals.wrote(changed)
+	w.pending.recordStatusWrite(changed)
+	w.rivals.recordWrite(changed)
 	return nil
 }

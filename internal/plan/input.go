@@ -45,9 +45,9 @@ type Input struct {
 	// services of anybody else must not be among them.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
-	// Unseen is true when some of them are there only because the shell remembers
-	// having created them: the cache does not show them yet.
-	Unseen bool
+	// Uncached is true when some of them are pending writes of the shell, which the cache
+	// does not show yet.
+	Uncached bool
 	// Objects are the further objects that the kind wants for the job, and those of
 	// their kinds that the job has.
 	Objects []Object

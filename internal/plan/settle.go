@@ -129,7 +129,7 @@ func (o *ExecutionResult) createdAll(actions []Action) bool {
 // process, which does not remember it, may know better.
 func clearStalled(d *decision) bool {
 	switch {
-	case d.in.Unseen || d.saysItWaits() || d.saysUndecided():
+	case d.in.Uncached || d.saysItWaits() || d.saysUndecided():
 	case len(d.plan.Actions) > 0:
 		d.plan.Open = true
 	default:

@@ -121,11 +121,11 @@ func TestStalledJobAndMemory(t *testing.T) {
 	m.in.Status = settled.Status
 	m.settle()
 
-	m.in.Status, m.in.Unseen = settled.Status, true
+	m.in.Status, m.in.Uncached = settled.Status, true
 	if p := m.decide(); !p.Status.IsTrue(commonv1.JobStalled) {
 		t.Errorf("the pod is only remembered, but the job is no longer stalled: %q", conditions(&p.Status))
 	}
-	m.in.Unseen = false
+	m.in.Uncached = false
 	if p := m.decide(); p.Status.IsTrue(commonv1.JobStalled) {
 		t.Errorf("the pod is there, but the job is still stalled: %q", conditions(&p.Status))
 	}

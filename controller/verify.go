@@ -16,15 +16,15 @@ import (
 // long to create, and may be suspended, edited, deleted or finished by another leader
 // meanwhile; and this process may be stopped for a while by its node.
 const (
-	// maxUnproven is how many creates one proof is good for at most. The first is good for
+	// maxUnverified is how many creates one proof is good for at most. The first is good for
 	// firstBatch, each next one for batchGrowth times as many.
-	maxUnproven = 512
-	// maxProofAge is how old a proof may be.
-	maxProofAge = time.Second
+	maxUnverified = 512
+	// maxVerificationAge is how old a proof may be.
+	maxVerificationAge = time.Second
 )
 
-// proof is what is known of the job while a plan is carried out.
-type proof struct {
+// verification is what is known of the job while a plan is carried out.
+type verification struct {
 	now func() time.Time
 	// verify makes sure anew that the job is the one that was observed.
 	verify func() (bool, error)
@@ -38,14 +38,14 @@ type proof struct {
 	failed  *result
 }
 
-func newProof(now func() time.Time, verify func() (bool, error)) *proof {
-	return &proof{now: now, verify: verify, at: now(), allowed: firstBatch}
+func newVerification(now func() time.Time, verify func() (bool, error)) *verification {
+	return &verification{now: now, verify: verify, at: now(), allowed: firstBatch}
 }
 
-// holds is asked before each create. The result is empty if it may go on. One caller
+// check is asked before each create. The result is empty if it may go on. One caller
 // verifies, and the others go on meanwhile, so that a large job does not stand still for
 // it; only when the proof is far too old, as after a pause of the process, they wait.
-func (p *proof) holds() result {
+func (p *verification) check() result {
 	p.mu.Lock()
 	for {
 		age := p.now().Sub(p.at)
@@ -53,7 +53,7 @@ func (p *proof) holds() result {
 		case p.failed != nil:
 			defer p.mu.Unlock()
 			return *p.failed
-		case p.used < p.allowed && age <= maxProofAge, p.pending != nil && age <= 2*maxProofAge:
+		case p.used < p.allowed && age <= maxVerificationAge, p.pending != nil && age <= 2*maxVerificationAge:
 			defer p.mu.Unlock()
 			p.used++
 			return result{}
@@ -68,7 +68,7 @@ func (p *proof) holds() result {
 }
 
 // renew verifies, for a caller who holds the lock, and releases it.
-func (p *proof) renew() result {
+func (p *verification) renew() result {
 	done := make(chan struct{})
 	p.pending = done
 	began := p.now()
@@ -78,24 +78,24 @@ func (p *proof) renew() result {
 	defer p.mu.Unlock()
 	close(done)
 	p.pending, p.at = nil, began
-	p.used, p.allowed = 1, min(p.allowed*batchGrowth, maxUnproven)
+	p.used, p.allowed = 1, min(p.allowed*batchGrowth, maxUnverified)
 	if err != nil || !current {
-		p.failed = &result{err: err, moot: !current, stale: err == nil}
+		p.failed = &result{err: err, jobChanged: !current, stale: err == nil}
 		return *p.failed
 	}
 	return result{}
 }
 
-// prove makes sure that a plan was made from the current job, which writing its
+// verifyCurrent makes sure that a plan was made from the current job, which writing its
 // status proves and reading it again proves too. It costs nothing when there is
 // nothing to do. What it returns renews itself while the plan is carried out.
-func (c *JobController[J]) prove(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (*proof, bool, error) {
+func (c *JobController[J]) verifyCurrent(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (*verification, bool, error) {
 	version := job.GetResourceVersion()
-	verify := func() (bool, error) { return c.isStill(ctx, job, in, &version) }
-	proof := newProof(c.Clock.Now, verify)
+	verify := func() (bool, error) { return c.isCurrent(ctx, job, in, &version) }
+	proof := newVerification(c.Clock.Now, verify)
 	if p.WriteStatus {
 		current, err := c.writeStatus(ctx, job, in, p)
-		version = c.set.memory.written(job)
+		version = c.set.pending.statusVersion(job)
 		return proof, current, err
 	}
 	if len(p.Actions) == 0 {
@@ -108,11 +108,11 @@ func (c *JobController[J]) prove(ctx context.Context, job J, in *plan.Input, p *
 	return proof, current, err
 }
 
-// isStill reports whether the job is the one of a resource version. Whoever changed it
+// isCurrent reports whether the job is the one of a resource version. Whoever changed it
 // since, and whatever: the plan may not hold any more, and another look costs little. An
 // author who writes the status in another way does not tell the version that the write
 // made: then the job itself is looked at, once, and that version is the one to compare with.
-func (c *JobController[J]) isStill(ctx context.Context, job J, in *plan.Input, version *string) (bool, error) {
+func (c *JobController[J]) isCurrent(ctx context.Context, job J, in *plan.Input, version *string) (bool, error) {
 	key := client.ObjectKeyFromObject(job)
 	var live client.Object = c.set.metadata()
 	if *version == "" {

@@ -15,7 +15,7 @@ func TestProof(t *testing.T) {
 		n      int
 		// tick is how much time each create takes.
 		tick time.Duration
-		// changed is after how many creates the job changes; 0 is never.
+		// changedByOthers is after how many creates the job changes; 0 is never.
 		changed int
 		// stopped is after how many creates the process stands still for a minute.
 		stopped        int
@@ -33,12 +33,12 @@ func TestProof(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := time.Unix(0, 0)
 			reads, created := 0, 0
-			p := newProof(func() time.Time { return now }, func() (bool, error) {
+			p := newVerification(func() time.Time { return now }, func() (bool, error) {
 				reads++
 				return tc.changed == 0 || created < tc.changed, nil
 			})
 			results := slowStart(tc.n, 1, false, func(int) result {
-				if r := p.holds(); r.general(false) {
+				if r := p.check(); r.stopsBatch(false) {
 					return r
 				}
 				created++
@@ -64,16 +64,16 @@ func TestProofOfMany(t *testing.T) {
 	for name, answer := range map[string]error{"Changed": nil, "Error": errors.New("busy")} {
 		t.Run(name, func(t *testing.T) {
 			now, reads, created := time.Unix(0, 0), 0, 0
-			p := newProof(func() time.Time { return now }, func() (bool, error) { reads++; return false, answer })
+			p := newVerification(func() time.Time { return now }, func() (bool, error) { reads++; return false, answer })
 			now = now.Add(time.Hour)
 			var wg sync.WaitGroup
 			var mu sync.Mutex
 			for range 50 {
 				wg.Go(func() {
-					r := p.holds()
+					r := p.check()
 					mu.Lock()
 					defer mu.Unlock()
-					if !r.general(false) {
+					if !r.stopsBatch(false) {
 						created++
 					}
 				})

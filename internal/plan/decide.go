@@ -124,6 +124,7 @@ func Decide(in *Input, tally *Tally, verdict *jobkit.Outcome) Plan {
 		}
 	}
 	if !in.Job.Deleted {
+		d.keepUncounted()
 		d.holdBack()
 		d.finishStatus()
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
 )
 
 // stuckGrace is how long after its grace period a pod must be gone. What ends pods
@@ -28,6 +30,24 @@ func stuck(d *decision) bool {
 		d.act(DeletePod{Name: p.Name, UID: p.UID, Force: true, Reason: why})
 	}
 	return false
+}
+
+// keepUncounted takes the pods off the plan that failed and of which nothing is concluded
+// in this pass, because the specification cannot be trusted, the operator's own code fails,
+// or it is too early: without the pod the failure could not be counted later. No pod of
+// its name is wanted before that.
+func (d *decision) keepUncounted() {
+	if !d.frozen && !d.tooEarly && d.in.Broken == "" || d.plan.Status.Finished() {
+		return
+	}
+	d.plan.Actions = slices.DeleteFunc(d.plan.Actions, func(a Action) bool {
+		pod, ok := a.(DeletePod)
+		if !ok || !pod.Force {
+			return false
+		}
+		s := d.tally.slotOf(pod.Name)
+		return s != nil && s.state == jobkit.Failed && !d.replaced(s)
+	})
 }
 
 // stuckBecause says why a pod that is being deleted will not go by itself, or else

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -64,6 +65,59 @@ func TestPodsOnDeadNodes(t *testing.T) {
 				if now := m.pod("worker-0"); now == nil || now.UID == "pod-3" || m.in.Status.Restarts != 0 {
 					t.Errorf("%s: the replica gets a new pod, and that is no restart", tc.reason)
 				}
+			}
+		})
+	}
+}
+
+// TestForceDoesNotHideAFailure: a pod that failed is not deleted by force before its
+// failure is counted: nothing would be left of it to count.
+func TestForceDoesNotHideAFailure(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		// waits keeps the job from counting failures, and goesOn ends that.
+		waits, goesOn func(*model)
+	}{
+		"Invalid": {
+			reason: "an edit made the job invalid",
+			waits:  func(m *model) { m.in.Replicas[worker].Template.Spec.Containers[0].Name = "x" },
+			goesOn: func(m *model) { m.in.Replicas[worker].Template.Spec.Containers[0].Name = "main" },
+		},
+		"Broken": {
+			reason: "the operator's own code fails",
+			waits:  func(m *model) { m.in.Broken = "panic" },
+			goesOn: func(m *model) { m.in.Broken = "" },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
+			m.bind()
+			m.in.DeadNodes = map[string]bool{"node-1": true}
+			tc.waits(m)
+			failed, stopped := m.pod("worker-0"), m.pod("worker-1")
+			m.disrupt(failed, "DeletionByTaintManager")
+			m.leave(failed)
+			m.leave(stopped)
+			m.in.Now = m.in.Now.Add(2 * time.Minute)
+			forced := func() (names []string) {
+				for _, a := range m.decide().Actions {
+					if pod, ok := a.(plan.DeletePod); ok && pod.Force {
+						names = append(names, pod.Name)
+					}
+				}
+				return names
+			}
+			if diff := cmp.Diff([]string{stopped.Name}, forced()); diff != "" {
+				t.Errorf("%s: what was only stopped goes (-want +got):\n%s", tc.reason, diff)
+			}
+			tc.goesOn(m)
+			if diff := cmp.Diff([]string{failed.Name, stopped.Name}, forced()); diff != "" {
+				t.Errorf("%s, and no longer (-want +got):\n%s", tc.reason, diff)
+			}
+			m.settle()
+			if m.in.Status.Restarts != 1 {
+				t.Errorf("%s: %d restarts are counted, want the one", tc.reason, m.in.Status.Restarts)
 			}
 		})
 	}

@@ -226,7 +226,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 		service.ResourceVersion = c.set.pending.uncachedVersion(job, kindService, service)
 		return c.classifyDelete(job, kindService, service, c.set.services.DeleteService(ctx, job, service))
 	case plan.DeleteJob:
-		if err := client.IgnoreNotFound(c.deleteJob(ctx, job)); err != nil {
+		if err := c.deleteJob(ctx, job); err != nil {
 			return classifyFailure("delete", in.Kind.Name, job, err)
 		}
 		return result{done: true}
@@ -235,11 +235,11 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 	}
 }
 
-// deleteJob deletes the job that was observed, if nobody changed it since.
+// deleteJob deletes the job that was observed, if nobody changed it since, or it is gone.
 func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
 	uid, version := job.GetUID(), c.set.pending.newest(job).GetResourceVersion()
 	err := c.Client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
-	if apierrors.IsConflict(err) && !byWebhook(err) {
+	if (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err) {
 		return nil
 	}
 	return err //nolint:wrapcheck // the API server's message names the object

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
@@ -140,6 +141,49 @@ func TestRefusedWrites(t *testing.T) {
 			b.looks(time.Second, "")
 			if diff := cmp.Diff(want[:2], b.conditions()); diff != "" {
 				t.Errorf("when it is done the job says nothing of it (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRefusedTimeToLive: a finished job whose deletion a webhook refuses, whatever code it
+// answers with, says so once, and is deleted when that is over.
+func TestRefusedTimeToLive(t *testing.T) {
+	cases := map[string]error{
+		"Denied":   answer(http.StatusForbidden, metav1.StatusReasonForbidden, `admission webhook "keep" denied the request: not yet`),
+		"NotFound": answer(http.StatusNotFound, metav1.StatusReasonNotFound, `admission webhook "keep" denied the request: no such team`),
+		"Conflict": answer(http.StatusConflict, metav1.StatusReasonConflict, `admission webhook "keep" denied the request: busy`),
+	}
+	for name, refusal := range cases {
+		t.Run(name, func(t *testing.T) {
+			job := testJob(1)
+			job.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32)
+			b := newBench(t, testjob.Controller{}, job)
+			mustReconcile(t, b)
+			b.setPhase(corev1.PodSucceeded)
+			b.fail = func(call string) error {
+				if call == "delete testjob job" {
+					return refusal
+				}
+				return nil
+			}
+			if at := b.looks(2*time.Minute, "delete testjob"); len(at) < 5 || len(at) > 9 {
+				t.Errorf("tried %d times in 2 minutes, at %v", len(at), at)
+			}
+			told := 0
+			for _, e := range b.recorder.events {
+				if strings.HasPrefix(e, "Warning TestJobDeleteRefused: ") {
+					told++
+				}
+			}
+			if told != 1 {
+				t.Errorf("want one warning, got %q", b.recorder.events)
+			}
+			b.fail = nil
+			b.clock.SetTime(b.clock.Now().Add(time.Minute))
+			mustReconcile(t, b)
+			if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(job), job); !apierrors.IsNotFound(err) {
+				t.Errorf("the job is still there: %v", err)
 			}
 		})
 	}

@@ -28,24 +28,24 @@ type Scenario func(*Chance) error
 const (
 	// EnvRuns is how many seeds to try.
 	EnvRuns = "JOBKIT_SIM_RUNS"
-	// EnvSeed is the one seed to try, with a transcript.
+	// EnvSeed is the one seed to try, or the first if EnvRuns is set too.
 	EnvSeed = "JOBKIT_SIM_SEED"
 )
 
 // progress is after how many runs a search says how far it is.
 const progress = 10_000
 
-// Search runs a scenario with the seeds 1 to runs. The first that fails ends the
-// test, with its seed and the transcript of the shortest run that breaks the same
-// promise.
+// Search runs a scenario with the seeds 1 to runs, unless the environment says otherwise.
+// The first that fails ends the test, with its seed and the transcript of the shortest run
+// that breaks the same promise.
 func Search(t TB, runs int, scenario Scenario) {
 	t.Helper()
 	first := uint64(1)
-	if s, err := strconv.Atoi(os.Getenv(EnvRuns)); err == nil {
-		runs = s
-	}
 	if s, err := strconv.ParseUint(os.Getenv(EnvSeed), 10, 64); err == nil {
 		first, runs = s, 1
+	}
+	if s, err := strconv.Atoi(os.Getenv(EnvRuns)); err == nil {
+		runs = s
 	}
 	begin := time.Now()
 	for done := 0; done < runs; {

@@ -50,13 +50,13 @@ func (c *careless) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, templat
 	return c.Controller.SetClusterSpec(job, r, template)
 }
 
-func (*careless) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
+func (*careless) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
 
-func (c *careless) Objects(*testv1.TestJob, *jobkit.Tally) []client.Object {
+func (c *careless) Objects(*testv1.TestJob, *jobkit.Tally) []jobkit.Object {
 	if c.object == nil {
 		return nil
 	}
-	return []client.Object{c.object.DeepCopy()}
+	return []jobkit.Object{c.object.DeepCopy()}
 }
 
 func (c *careless) EvaluateStatus(_ *testv1.TestJob, tally *jobkit.Tally) *jobkit.Outcome {

@@ -33,10 +33,10 @@ func (k keeper) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *
 	return k.Controller.SetClusterSpec(job, r, template)
 }
 
-func (keeper) ObjectKinds() []client.Object { return []client.Object{&corev1.ConfigMap{}} }
+func (keeper) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
 
-func (keeper) Objects(job *testv1.TestJob, _ *jobkit.Tally) []client.Object {
-	return []client.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-config"}}}
+func (keeper) Objects(job *testv1.TestJob, _ *jobkit.Tally) []jobkit.Object {
+	return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-config"}}}
 }
 
 func TestRender(t *testing.T) {
@@ -119,8 +119,8 @@ type strange struct {
 
 	parts   func(*testv1.TestJob) jobkit.JobParts
 	kind    func()
-	kinds   []client.Object
-	objects func() []client.Object
+	kinds   []jobkit.Object
+	objects func() []jobkit.Object
 }
 
 func (s strange) Kind() jobkit.Kind {
@@ -137,9 +137,9 @@ func (s strange) Parts(job *testv1.TestJob) jobkit.JobParts {
 	return s.parts(job)
 }
 
-func (s strange) ObjectKinds() []client.Object { return s.kinds }
+func (s strange) ObjectKinds() []jobkit.Object { return s.kinds }
 
-func (s strange) Objects(*testv1.TestJob, *jobkit.Tally) []client.Object {
+func (s strange) Objects(*testv1.TestJob, *jobkit.Tally) []jobkit.Object {
 	if s.objects == nil {
 		return nil
 	}
@@ -152,7 +152,7 @@ func TestRenderNeverPanics(t *testing.T) {
 	if err := errors.Join(scheme.AddToScheme(known), testv1.AddToScheme(known)); err != nil {
 		t.Fatal(err)
 	}
-	named := func(o client.Object, name string) client.Object { o.SetName(name); return o }
+	named := func(o jobkit.Object, name string) jobkit.Object { o.SetName(name); return o }
 	isTrain := func(job *testv1.TestJob) bool { return job.Name == "train" }
 	changes := 0
 	tests := map[string]struct {
@@ -190,32 +190,32 @@ func TestRenderNeverPanics(t *testing.T) {
 			}},
 			want: "panicked: oops",
 		},
-		"ServiceAmongTheKinds":   {reason: "the library keeps services", author: strange{kinds: []client.Object{&corev1.Service{}}}, want: "names Service, which the library keeps itself"},
-		"ServiceAmongTheObjects": {reason: "nor is one wanted", author: strange{objects: func() []client.Object { return []client.Object{named(&corev1.Service{}, "s")} }}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind`},
+		"ServiceAmongTheKinds":   {reason: "the library keeps services", author: strange{kinds: []jobkit.Object{&corev1.Service{}}}, want: "names Service, which the library keeps itself"},
+		"ServiceAmongTheObjects": {reason: "nor is one wanted", author: strange{objects: func() []jobkit.Object { return []jobkit.Object{named(&corev1.Service{}, "s")} }}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind`},
 		"OtherKind": {
 			reason: "an object that nobody would find again",
-			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object { return []client.Object{named(&corev1.Secret{}, "s")} }},
+			author: strange{kinds: []jobkit.Object{&corev1.ConfigMap{}}, objects: func() []jobkit.Object { return []jobkit.Object{named(&corev1.Secret{}, "s")} }},
 			want:   `wants the Secret "s" of v1, but ObjectKinds() does not name that kind`,
 		},
 		"NilObject": {
 			reason: "nil is no object",
-			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object { return []client.Object{nil} }},
+			author: strange{kinds: []jobkit.Object{&corev1.ConfigMap{}}, objects: func() []jobkit.Object { return []jobkit.Object{nil} }},
 			want:   "wants an object that is nil",
 		},
 		"ObjectThatChanges": {
 			reason: "what the first look created is what there is",
-			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object {
+			author: strange{kinds: []jobkit.Object{&corev1.ConfigMap{}}, objects: func() []jobkit.Object {
 				changes++
-				return []client.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Data: map[string]string{"n": strings.Repeat("x", changes)}}}
+				return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Data: map[string]string{"n": strings.Repeat("x", changes)}}}
 			}},
 		},
 		"ObjectThatGoes": {
 			reason: "and stays",
-			author: strange{kinds: []client.Object{&corev1.ConfigMap{}}, objects: func() []client.Object {
+			author: strange{kinds: []jobkit.Object{&corev1.ConfigMap{}}, objects: func() []jobkit.Object {
 				if changes++; changes%2 == 0 {
 					return nil
 				}
-				return []client.Object{named(&corev1.ConfigMap{}, "c")}
+				return []jobkit.Object{named(&corev1.ConfigMap{}, "c")}
 			}},
 		},
 	}

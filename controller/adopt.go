@@ -40,15 +40,15 @@ func (c *JobController[J]) adopt(
 	err = c.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, body))
 	r := c.classifyUpdate(job, kind, o, err)
 	if r.done {
-		// What it holds is compared in the next look.
+		// What it holds is compared in the next pass.
 		return result{adopted: true, stale: true}
 	}
 	return r
 }
 
-// adoptable completes what the cache shows of the further objects of a job that another
+// adoptable completes what the cache shows of the owned objects of a job that another
 // operator ran until now: it may have left some without our labels, also of a job that
-// is suspended or has finished and creates nothing any more. They are read once, by the
+// is suspended or has finished and no longer creates anything. They are read once, by the
 // names of those that the job has while it runs.
 func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input, found map[childName]client.Object) error {
 	if c.set.keeper == nil || !in.TakenOver() {
@@ -63,7 +63,7 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 	}
 	for _, w := range c.wantedObjects(ctx, asNew, in, plan.AllRun(in)) {
 		if w, _ = unmarked(w); isNil(w) {
-			continue // It is told of as the author's mistake.
+			continue // It is reported as the author's mistake.
 		}
 		gvk, err := apiutil.GVKForObject(w, c.Client.Scheme())
 		if err != nil || found[childName{gvk.Kind, w.GetName()}] != nil {

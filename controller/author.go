@@ -16,9 +16,9 @@ import (
 
 // A panic in the author's code stalls the job that causes it, which says so in a
 // condition, and no other. The functions here are the only ones that call that code
-// while jobs are looked at.
+// while jobs are reconciled.
 
-// callAuthor calls a method of the author, and notes down a panic in it.
+// callAuthor calls a method of the author, and records a panic in it.
 func (c *JobController[J]) callAuthor(ctx context.Context, in *plan.Input, method string, f func()) {
 	defer func() {
 		if p := recover(); p != nil && in.Broken == "" {
@@ -91,7 +91,7 @@ func (c *JobController[J]) judge(ctx context.Context, job J, in *plan.Input, tal
 	return verdict
 }
 
-// wantedObjects asks the author for the further objects of a job.
+// wantedObjects asks the author for the owned objects of a job.
 func (c *JobController[J]) wantedObjects(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) []jobkit.Object {
 	var wanted []jobkit.Object
 	c.callAuthor(ctx, in, "Objects", func() { wanted = c.set.keeper.Objects(job, &tally.Tally) })

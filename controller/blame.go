@@ -20,8 +20,8 @@ import (
 const notFromUser = "%s: the operator wrote that, not the job: please report it to the operator's author"
 
 // attributeMistake finds out who made a mistake that the API server found in an object: the
-// user's fails the job, the operator's only stalls it. Nothing is asked as long as no
-// object is invalid.
+// user's fails the job, the operator's only stalls it. It costs nothing as long as no object
+// is invalid.
 func (c *JobController[J]) attributeMistake(ctx context.Context, job J, in *plan.Input, a plan.Action, r result) result {
 	if r.obstacle != plan.Invalid || !apierrors.IsInvalid(r.invalid) {
 		return r
@@ -57,7 +57,7 @@ func (c *JobController[J]) attributeMistake(ctx context.Context, job J, in *plan
 }
 
 // markInvalid finds out whether a job that a plan finds invalid is so only because of the
-// author's own defaults, and notes that in the input. It asks nothing of a job that its
+// author's own defaults, and records that in the input. It does nothing for a job that its
 // status calls invalid already.
 func (c *JobController[J]) markInvalid(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
 	if c.set.defaulter == nil || in.Broken != "" || in.Problem != "" || !plan.FindsInvalid(in, p) {
@@ -84,9 +84,9 @@ func (c *JobController[J]) operatorsMistake(kind string, r result) result {
 	return r
 }
 
-// applyPending is a job as its user wrote it, with the library's defaults, but without what
-// the author's own code makes of it. It is read again, which only happens to a job that
-// cannot go on anyway. It reports whether that is still the job that was looked at.
+// asSubmitted returns a job as its user wrote it, with the library's defaults, but without
+// what the author's own code makes of it. The job is read again, which only happens if it
+// cannot go on anyway. The bool reports whether it is still the job that was observed.
 func (c *JobController[J]) asSubmitted(ctx context.Context, job J, in *plan.Input) (*plan.Input, bool, error) {
 	fresh, err := newJob[J]()
 	if err != nil {

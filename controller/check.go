@@ -83,7 +83,7 @@ func signature(t reflect.Type, first int) string {
 const sentinel = 7
 
 // checkParts makes sure that what is written into the status which the author points
-// at is in the job. With a copy no status would ever be written, and nobody told.
+// at is in the job. With a copy no status would ever be written, and nothing would say so.
 func checkParts[J client.Object](author jobkit.ControllerInterface[J], s *settings[J]) error {
 	kind := &s.kind
 	job, err := newJob[J]()
@@ -101,7 +101,7 @@ func checkParts[J client.Object](author jobkit.ControllerInterface[J], s *settin
 	parts.Status.Restarts = sentinel
 	other, ok := job.DeepCopyObject().(J)
 	if !ok {
-		return fmt.Errorf("the deep copy of a %T is no %T: generate DeepCopyObject anew", job, job)
+		return fmt.Errorf("the deep copy of a %T is no %T: generate DeepCopyObject again", job, job)
 	}
 	if !returnsNormally(func() { again = author.Parts(other) }) {
 		return nil

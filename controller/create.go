@@ -32,7 +32,7 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 	return c.classifyCreate(ctx, job, in, kindPod, pod, c.set.pods.CreatePod(ctx, job, pod))
 }
 
-// classifyCreate finds out what became of a create.
+// classifyCreate returns the result of a create, by its error.
 func (c *JobController[J]) classifyCreate(ctx context.Context, job J, in *plan.Input, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
@@ -46,7 +46,7 @@ func (c *JobController[J]) classifyCreate(ctx context.Context, job J, in *plan.I
 	return classifyFailure("create", kind, o, err)
 }
 
-// classifyFailure is the result of a write that the API server did not do.
+// classifyFailure returns the result of a write that the API server refused or did not do.
 func classifyFailure(verb, kind string, o client.Object, err error) result {
 	if what, message := obstacleOf(err, o); what != "" {
 		return result{obstacle: what, message: message, invalid: err, made: o}
@@ -81,7 +81,7 @@ func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *p
 		return c.adopt(ctx, job, kind, gvk, wanted, there)
 	case there.DeletionTimestamp != nil && in.Now.Before(there.DeletionTimestamp.Add(pendingFor)),
 		owner != nil && owner.Kind == in.Kind.Name && owner.Name == job.GetName() && in.Now.Before(job.GetCreationTimestamp().Add(6*pendingFor)):
-		// Of an earlier job of the same name; it goes soon.
+		// It belongs to an earlier job of the same name, and is deleted soon.
 		return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
 	case owner != nil:
 		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(
@@ -92,7 +92,7 @@ func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *p
 	}
 }
 
-// classifyDelete finds out what became of a delete.
+// classifyDelete returns the result of a delete, by its error.
 func (c *JobController[J]) classifyDelete(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
@@ -101,11 +101,11 @@ func (c *JobController[J]) classifyDelete(job J, kind string, o client.Object, e
 	case byWebhook(err):
 		return classifyFailure("delete", kind, o, err)
 	case apierrors.IsConflict(err) && o.GetResourceVersion() != "":
-		// It is no more what it was when it was created, perhaps not even the job's.
+		// It has changed since it was created, and may no longer belong to the job.
 		c.set.pending.recordChangeByOthers(job, kind, o, false)
 		return result{}
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-		// Gone already, or another object has the name now.
+		// It is gone already, or another object has its name now.
 		c.set.pending.recordChangeByOthers(job, kind, o, true)
 		c.set.pending.recordDelete(job, kind, o.GetUID(), c.Clock.Now())
 		return result{}

@@ -6,12 +6,12 @@
 //  3. calls [JobController.ReconcileJobs] in the reconcile loop, or lets
 //     [JobController.SetupWithManager] be the loop.
 //
-// # One look at a job
+// # One pass
 //
 // ReconcileJobs reads the job's pods and services from the cache (observe.go),
 // has a plan made, writes the status if there is news, on condition that the job is
-// the one that was read (jobcontroller.go), carries out the actions in parallel (execute.go,
-// create.go), and settles what they met. It knows no policy.
+// the one that was read (jobcontroller.go, verify.go), executes the actions in parallel
+// (execute.go, create.go), and concludes from their outcome. It knows no policy.
 //
 // # What an author can rely on
 //
@@ -20,7 +20,7 @@
 //   - Every write has a precondition: a create its fixed name, a delete the UID, a
 //     status write the resource version. A stale cache, a second leader or a lost
 //     reply wastes a request and does no harm.
-//   - Errors of the API server are tried again and never fail a job.
+//   - Errors of the API server are retried and never fail a job.
 //   - A panic in the author's code stalls the job that causes it, and no other.
 //
 // # Replacing what the library does

@@ -16,20 +16,20 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// How actions are carried out: neighbours of the same verb in batches of 8, 32, 128
-// and so on, so that a request which is bound to fail fails a few times, not a
-// thousand. Batches wait for each other, so a small job must not need several.
+// How actions are executed: consecutive ones of the same verb in batches of 8, 32, 128 and so
+// on (slow start), so that a request which cannot succeed fails a few times, not a thousand.
+// Batches wait for each other, so a small job must not need several.
 const (
 	firstBatch               = plan.OneTrip
 	batchGrowth              = 4
 	defaultMaxParallelWrites = 64
 )
 
-// execute carries out the actions of a plan. The outcome holds what was done and
-// what met an obstacle; the error is the first that passes by itself. stale tells whether
-// an object was not what it was seen to be.
+// execute executes the actions of a plan. The outcome holds what was done and what met an
+// obstacle; the error is the first transient one. stale reports whether an object was not as
+// observed.
 func (c *JobController[J]) execute(
-	ctx context.Context, job J, in *plan.Input, actions []plan.Action, proof *verification,
+	ctx context.Context, job J, in *plan.Input, actions []plan.Action, verified *verification,
 ) (outcome plan.ExecutionResult, stale bool, err error) {
 	if len(actions) == 0 {
 		return outcome, false, nil
@@ -44,7 +44,7 @@ func (c *JobController[J]) execute(
 		}
 		group := actions[start:end]
 		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
-			return c.doVerified(ctx, job, in, group[i], proof, logger)
+			return c.doVerified(ctx, job, in, group[i], verified, logger)
 		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
 		before := len(outcome.Failures)
@@ -61,12 +61,12 @@ func (c *JobController[J]) execute(
 	return outcome, stale, nil
 }
 
-// doVerified carries out one action. A create makes sure of the job first, if that is due.
+// doVerified executes one action. A create verifies the job first, if that is due.
 func (c *JobController[J]) doVerified(
-	ctx context.Context, job J, in *plan.Input, a plan.Action, proof *verification, logger logr.Logger,
+	ctx context.Context, job J, in *plan.Input, a plan.Action, verified *verification, logger logr.Logger,
 ) result {
 	if plan.StepOf(a).Creates() {
-		if r := proof.check(); r.stopsBatch(false) {
+		if r := verified.check(); r.stopsBatch(false) {
 			return r
 		}
 	}
@@ -75,16 +75,15 @@ func (c *JobController[J]) doVerified(
 	return r
 }
 
-// result is what became of one action.
+// result is the result of one action.
 type result struct {
 	done bool
-	// adopted is true when the object was there, without the labels of the job, and has
-	// them now.
+	// adopted is true when the object existed without the labels of the job, and has them
+	// now.
 	adopted bool
-	// stale is true when the object is not what it was seen to be: look again.
+	// stale is true when the object is not as observed: the job is requeued.
 	stale bool
-	// jobChanged is true when the job is not what it was seen to be: nothing more is to be
-	// created for it.
+	// jobChanged is true when the job is not as observed: nothing more is created for it.
 	jobChanged bool
 	obstacle   plan.Obstacle
 	message    string
@@ -95,7 +94,7 @@ type result struct {
 	made    client.Object
 }
 
-// log says what was done, and why, and what came of it.
+// log logs an action and its result.
 func (r result) log(logger logr.Logger, a plan.Action) {
 	if !logger.Enabled() {
 		return
@@ -107,17 +106,17 @@ func (r result) log(logger logr.Logger, a plan.Action) {
 	case r.err != nil:
 		logger.Info("Could not act; trying again", "says", r.err.Error())
 	case r.adopted:
-		logger.Info("Adopted what is there")
+		logger.Info("Adopted the existing object")
 	case r.done:
 		logger.Info("Acted")
 	default:
-		logger.Info("There was nothing to do any more")
+		logger.Info("There was nothing left to do")
 	}
 }
 
-// stopsBatch tells whether the action failed for a reason that others will meet too.
-// A name that is taken is no such reason, nor a delete that is refused: somebody may
-// protect this object.
+// stopsBatch reports whether the action failed for a reason that the next actions would meet,
+// too. A name conflict is not such a reason, nor is a refused delete: a policy may protect
+// this one object.
 func (r result) stopsBatch(deletes bool) bool {
 	return r.err != nil || r.jobChanged || r.obstacle != "" && r.obstacle != plan.NameConflict && !deletes
 }
@@ -155,7 +154,7 @@ func collect(o *plan.ExecutionResult, group []plan.Action, results []result) err
 }
 
 // slowStart calls f for 0 to n-1 in batches that grow, each in parallel, at most
-// width at a time. After a batch with a general failure it stops. It returns the
+// width at a time. After a batch with a result that stopsBatch it stops. It returns the
 // results of those that were called.
 func slowStart(n, width int, deletes bool, f func(int) result) []result {
 	results := make([]result, n)
@@ -179,8 +178,8 @@ func slowStart(n, width int, deletes bool, f func(int) result) []result {
 }
 
 // parallel calls f for 0 to n-1, at most width at a time. After width of them have
-// returned false it begins no more: then it is not one call or another that fails, and
-// to wait for each to time out would take long. It returns how many it called.
+// returned false it starts no more: then it is not single calls that fail, and waiting for
+// each to time out would take long. It returns how many it called.
 func parallel(n, width int, f func(int) bool) (called int) {
 	var wg sync.WaitGroup
 	var next, failed atomic.Int64
@@ -201,7 +200,7 @@ func parallel(n, width int, f func(int) bool) (called int) {
 	return min(int(next.Load()), n)
 }
 
-// do carries out one action.
+// do executes one action.
 func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan.Action) result {
 	switch a := a.(type) {
 	case plan.CreatePod:
@@ -235,7 +234,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 	}
 }
 
-// deleteJob deletes the job that was observed, if nobody changed it since, or it is gone.
+// deleteJob deletes the job that was observed, unless it has changed since, or is gone.
 func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
 	uid, version := job.GetUID(), c.set.pending.newest(job).GetResourceVersion()
 	err := c.Client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)

@@ -24,7 +24,7 @@ import (
 )
 
 // jobCache is the cache of a controller: that of the manager, but for the jobs, which it
-// reads by itself, so that one that cannot be decoded keeps nobody from anything. It is
+// reads by itself, so that one that cannot be decoded affects no other. It is
 // a runnable of the manager, with and without the lease, so that a standby is warm.
 //
 // The manager waits for all that its own cache watches when it starts: a list that is
@@ -49,7 +49,7 @@ type jobCache[J client.Object] struct {
 	indexed map[schema.GroupVersionKind]bool
 }
 
-// How often it is looked whether a watch has come up, and how often it is asked why not.
+// How often the controller checks whether a watch is up, and how often it asks why not.
 const (
 	lookForSync = 50 * time.Millisecond
 	askFirst    = time.Second
@@ -129,7 +129,7 @@ func (c *jobCache[J]) nameOf(o client.Object) string {
 	return fmt.Sprintf("%T", o)
 }
 
-// note takes down how a list or the start of a watch of the jobs ended. One that was
+// note records how a list or the start of a watch of the jobs ended. One that was
 // refused counts when all had been read, too: from then on nothing new is seen.
 func (c *jobCache[J]) note(ctx context.Context, namespace string, err error) {
 	synced := c.informers.HasSynced()
@@ -142,12 +142,12 @@ func (c *jobCache[J]) note(ctx context.Context, namespace string, err error) {
 	c.waits(ctx, c.jobsIn(namespace), err)
 }
 
-// waits says what the controller waits for, or no more.
+// waits reports what the controller waits for, or that it no longer does.
 func (c *jobCache[J]) waits(ctx context.Context, resource string, why error) {
 	if ctx.Err() != nil {
 		return // It is its own end that it meets.
 	}
-	why = withMend(why)
+	why = withFix(why)
 	news := c.ready.Waits(resource, why)
 	switch {
 	case !news:
@@ -184,7 +184,7 @@ func (c *jobCache[J]) watchChild(ctx context.Context, o client.Object) {
 }
 
 // why finds out why children cannot be watched: the cache, which tries again and again,
-// does not tell.
+// does not say.
 func (c *jobCache[J]) why(ctx context.Context, o client.Object) error {
 	gvk, err := apiutil.GVKForObject(o, c.reader.scheme)
 	if err != nil {

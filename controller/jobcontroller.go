@@ -50,14 +50,14 @@ type JobController[J client.Object] struct {
 	// and when a name is taken. Default: the manager's.
 	APIReader client.Reader
 
-	// Clock tells the time. Default: the real one.
+	// Clock is the source of the time. Default: the real one.
 	Clock clock.PassiveClock
 
 	// Namespaces are those whose jobs are run. Name the same ones as in the
 	// DefaultNamespaces of the manager's cache. Default: all.
 	Namespaces []string
 
-	// Readiness says whether the controller sees all that it needs. Default: a new one,
+	// Readiness reports whether the controller sees all that it needs. Default: a new one,
 	// which is added to the manager's readiness probe under the kind in lower case.
 	Readiness *Readiness
 
@@ -72,13 +72,13 @@ type JobController[J client.Object] struct {
 // The event that brings the news usually comes first.
 const retryStale = 100 * time.Millisecond
 
-// ReconcileJobs looks at one job and does what it needs next. It changes no field
-// of the job's specification on the API server. Call it in your reconcile loop
-// with a job of your own copy, read from the cache, and return what it returns.
+// ReconcileJobs reconciles one job: it does what the job needs next. It changes no field
+// of the job's specification on the API server. Call it in your reconcile loop with a
+// copy of the job that was read from the cache, and return what it returns.
 //
-// A stale job is no error: nothing is done, and the result asks for another look.
-// An error means that the API server did not do as asked and that it is to be
-// tried again; a user's mistake is no error but a condition of the job.
+// A stale job is not an error: nothing is done, and the job is requeued. An error means
+// that the API server did not do as asked, and that the request is to be retried. A user's
+// mistake is not an error but a condition of the job.
 func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.Result, error) {
 	if c.set == nil {
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf(
@@ -122,14 +122,14 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		p = plan.Decide(in, tally, verdict)
 	}
 
-	proof, current, err := c.verifyCurrent(ctx, job, in, &p)
+	verified, current, err := c.verifyCurrent(ctx, job, in, &p)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if !current {
 		return reconcile.Result{RequeueAfter: c.set.pending.staleBackoff(job)}, nil
 	}
-	outcome, stale, err := c.execute(ctx, job, in, p.Actions, proof)
+	outcome, stale, err := c.execute(ctx, job, in, p.Actions, verified)
 	c.recordEvents(job, outcome.Events())
 	c.set.metrics.recordChildren(&outcome)
 	settled := plan.Conclude(in, tally, p, outcome)
@@ -139,14 +139,14 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 }
 
 // conclude writes what was concluded from the outcome of a plan, unless the status was
-// written in this look already, and says when to look again.
+// written in this pass already, and returns when to requeue the job.
 func (c *JobController[J]) conclude(
 	ctx context.Context, job J, in *plan.Input, p, settled *plan.Plan, stale bool, err error,
 ) (reconcile.Result, error) {
 	if settled.WriteStatus && !p.WriteStatus {
 		current, werr := c.writeStatus(ctx, job, in, settled)
 		if werr != nil {
-			// What was concluded is lost: only what was planned before says when to look.
+			// What was concluded is lost: only the plan before it says when to requeue.
 			return reconcile.Result{RequeueAfter: p.RequeueAfter}, firstError(err, werr)
 		}
 		stale = stale || !current
@@ -163,13 +163,13 @@ func (c *JobController[J]) conclude(
 	return requeueResult(after, settled.StatusAfter), err
 }
 
-// finished reports whether the status of a job says that it has ended.
+// finished reports whether a job has ended, by its status.
 func (c *JobController[J]) finished(job J) bool {
 	status := c.set.statusOf(job)
 	return status != nil && status.Finished()
 }
 
-// checkForRivals tells of another controller that runs the same job.
+// checkForRivals reports another controller that runs the same job.
 func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
 	seen := c.set.rivals.observe(job, c.Clock.Now())
 	if seen == nil {
@@ -187,7 +187,7 @@ func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
 	}
 }
 
-// halt has a job say that nothing more is known of it.
+// halt writes the status of a job of which only the status is known.
 func (c *JobController[J]) halt(ctx context.Context, job J, in *plan.Input) (reconcile.Result, error) {
 	p := plan.Halt(in)
 	_, current, err := c.verifyCurrent(ctx, job, in, &p)
@@ -201,7 +201,7 @@ func (c *JobController[J]) halt(ctx context.Context, job J, in *plan.Input) (rec
 	return requeueResult(p.RequeueAfter, 0), nil
 }
 
-// requeueResult asks for the next look. One that is only there to write a status comes
+// requeueResult returns when to requeue a job. A reconcile that only writes a status comes
 // after those of new jobs.
 func requeueResult(after, status time.Duration) reconcile.Result {
 	result := reconcile.Result{RequeueAfter: soonest(after, status)}
@@ -211,9 +211,9 @@ func requeueResult(after, status time.Duration) reconcile.Result {
 	return result
 }
 
-// writeStatus writes the status of a plan on condition that the job is the one
-// that was observed, and then tells the plan's events. It returns false if the job
-// has changed or is gone, or its status was refused a moment ago.
+// writeStatus writes the status of a plan on condition that the job is the one that was
+// observed, and then records the plan's events. It returns false if the job has changed or
+// is gone, or its status was refused a moment ago.
 func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
 	return c.writeStatusWith(ctx, c.set.statusWriter, job, in, p)
 }
@@ -224,7 +224,7 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	}
 	err := w.WriteStatus(ctx, job, &p.Status)
 	if (apierrors.IsConflict(err) || apierrors.IsNotFound(err)) && !byWebhook(err) {
-		log.FromContext(ctx).V(1).Info("The job has changed since it was read; looking again")
+		log.FromContext(ctx).V(1).Info("The job has changed since it was read; it is requeued")
 		return false, nil
 	}
 	if err != nil {
@@ -237,8 +237,8 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	return true, nil
 }
 
-// recordRefusedStatus tells an event if a status was refused for good, for example for its
-// size: the status itself cannot say so. It is held back for a while.
+// recordRefusedStatus records an event if a status was refused permanently, for example for
+// its size: the status itself cannot say so. The status is held back for a while.
 func (c *JobController[J]) recordRefusedStatus(job J, p *plan.Plan, err error) {
 	what, _ := obstacleOf(err, job)
 	if what == "" {
@@ -252,7 +252,7 @@ func (c *JobController[J]) recordRefusedStatus(job J, p *plan.Plan, err error) {
 	c.recordEvents(job, []jobkit.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
 }
 
-// recordEvent records events.
+// recordEvents records events.
 func (c *JobController[J]) recordEvents(job J, list []jobkit.Event) {
 	for _, e := range list {
 		kind := corev1.EventTypeNormal
@@ -274,7 +274,7 @@ func related(job client.Object, pod jobkit.PodRef) runtime.Object {
 	}
 }
 
-// soonest is the earlier of two times to look again, where 0 is never.
+// soonest returns the shorter of two delays, where 0 is never.
 func soonest(a, b time.Duration) time.Duration {
 	if a == 0 || b != 0 && b < a {
 		return b

@@ -167,7 +167,7 @@ func (d *jobDecoder[J]) unreadable(raw []byte, readable J) (J, error) {
 	if err != nil {
 		return job, fmt.Errorf("cannot read the metadata of a job: %w", err)
 	}
-	_ = decode.Object(only, job) // The API server itself has decoded it, and annotations that are missing harm nobody.
+	_ = decode.Object(only, job) // The API server itself has decoded it, and missing annotations do no harm.
 	d.keepStatus(readable, job)
 	return job, nil
 }

@@ -52,8 +52,8 @@ func (r *jobReader[J]) request(ctx context.Context, namespace string, opts metav
 		SpecificallyVersionedParams(&opts, metav1.ParameterCodec, schema.GroupVersion{Version: "v1"}), nil
 }
 
-// listWatch lists and watches the jobs of a namespace, and tells each time how it went.
-func (r *jobReader[J]) listWatch(namespace string, tell func(context.Context, error)) toolscache.ListerWatcher {
+// listWatch lists and watches the jobs of a namespace, and reports each time how it went.
+func (r *jobReader[J]) listWatch(namespace string, report func(context.Context, error)) toolscache.ListerWatcher {
 	return &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			request, err := r.request(ctx, namespace, opts)
@@ -61,7 +61,7 @@ func (r *jobReader[J]) listWatch(namespace string, tell func(context.Context, er
 			if err == nil {
 				list, err = request.Do(ctx).Get()
 			}
-			tell(ctx, err)
+			report(ctx, err)
 			return list, err //nolint:wrapcheck // what kind of error it is decides what follows
 		},
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
@@ -71,19 +71,19 @@ func (r *jobReader[J]) listWatch(namespace string, tell func(context.Context, er
 			if err == nil {
 				w, err = request.Watch(ctx)
 			}
-			tell(ctx, err)
+			report(ctx, err)
 			return w, err //nolint:wrapcheck // what kind of error it is decides what follows
 		},
 	}
 }
 
-// lasting tells whether an error will not pass by itself.
+// lasting reports whether an error will not pass by itself.
 func lasting(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err) || meta.IsNoMatchError(err)
 }
 
-// withMend adds to an error how to mend it.
-func withMend(err error) error {
+// withFix adds to an error how to fix it.
+func withFix(err error) error {
 	switch {
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%w: grant it to the operator, or, if it is to see some namespaces only, name them", err)

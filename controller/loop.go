@@ -70,12 +70,12 @@ func (c *JobController[J]) forgetDeleted(jobs cache.Informer) error {
 	return nil
 }
 
-// keepRequeueTime sees to it that a job is looked at again when its time comes, whatever
-// else is going on.
+// keepRequeueTime ensures that a job is reconciled when its time comes, whatever else
+// happens.
 func (c *JobController[J]) keepRequeueTime(
 	ctx context.Context, req reconcile.Request, result reconcile.Result, err error,
 ) (reconcile.Result, error) {
-	// A job that was there when the operator started came with low priority, which
+	// A job that existed when the operator started came with low priority, which
 	// would stick to it as long as nothing but time passes for it.
 	if result.Priority == nil {
 		result.Priority = new(0)
@@ -84,7 +84,7 @@ func (c *JobController[J]) keepRequeueTime(
 	if err == nil || after == 0 {
 		return result, err
 	}
-	// Next to an error the time would not be looked at, only the delay of the retry.
+	// Beside an error the time would be ignored, and only the delay of the retry would count.
 	result.RequeueAfter = 0
 	if n := c.set.limiter.NumRequeues(req); min(minRetry<<min(n, 16), maxRetry) <= after || errors.Is(err, reconcile.TerminalError(nil)) {
 		return result, err

@@ -27,7 +27,7 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		in.Pods = pods
 		tally = plan.TallyOf(in)
 	}
-	anew := false
+	changed := false
 	for _, name := range plan.Suspects(in, tally) {
 		pod := &corev1.Pod{}
 		err := c.APIReader.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
@@ -47,10 +47,10 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 			}
 			in.There[name] = true
 		case in.Pods[at].UID != pod.UID:
-			in.Pods[at], anew = pod, true
+			in.Pods[at], changed = pod, true
 		}
 	}
-	if anew {
+	if changed {
 		tally = plan.TallyOf(in)
 	}
 	return tally, nil

@@ -15,7 +15,7 @@ import (
 )
 
 // metrics are what a controller counts and measures. All controllers of a process
-// share the collectors; the labels tell their kinds apart.
+// share the collectors; the labels distinguish their kinds.
 //
 // The counters of jobs have the names and labels of training-operator v1. They rise
 // when a status write that says so has succeeded, which happens once in the life of
@@ -29,7 +29,7 @@ type metrics struct {
 	children, restarts *prometheus.CounterVec
 	// rivals counts the writes of others to the status of jobs.
 	rivals *prometheus.CounterVec
-	// reconcile is how long a look at a job takes; launch is how long it takes from
+	// reconcile is how long a reconcile of a job takes; launch is how long it takes from
 	// the start of a job until it runs.
 	reconcile, launch *prometheus.HistogramVec
 
@@ -107,7 +107,7 @@ func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, e
 	return c, nil
 }
 
-// awaitsJob counts what a status write, which has succeeded, says for the first time.
+// recordStatus counts what a status write that has succeeded says for the first time.
 func (m *metrics) recordStatus(in *plan.Input, p *plan.Plan) {
 	was, is := &in.Status, &p.Status
 	became := func(t commonv1.JobConditionType) bool { return is.IsTrue(t) && !was.IsTrue(t) }
@@ -133,7 +133,7 @@ func (m *metrics) recordStatus(in *plan.Input, p *plan.Plan) {
 	}
 }
 
-// recordChildren counts what was done to pods and services.
+// recordChildren counts the pods and services that were created and deleted.
 func (m *metrics) recordChildren(o *plan.ExecutionResult) {
 	for _, e := range []struct {
 		resource, verb string
@@ -150,13 +150,13 @@ func (m *metrics) recordChildren(o *plan.ExecutionResult) {
 	}
 }
 
-// observeReconcile measures a look at a job.
+// observeReconcile records how long a reconcile took.
 func (m *metrics) observeReconcile(took time.Duration) {
 	m.reconcile.WithLabelValues(m.framework).Observe(took.Seconds())
 }
 
-// observeJob remembers a job that was counted as created. Of another one of its name nothing can
-// be left.
+// observeJob records a job that was counted as created. An earlier job of its name is gone
+// then.
 func (m *metrics) observeJob(in *plan.Input) {
 	if in.Status.Condition(commonv1.JobCreated) == nil {
 		return
@@ -170,7 +170,7 @@ func (m *metrics) observeJob(in *plan.Input) {
 	m.known[key] = in.Job.UID
 }
 
-// jobDeleted counts a job that is not there any more; without a UID, whichever has the name.
+// jobDeleted counts a job that no longer exists; without a UID, whichever has the name.
 func (m *metrics) jobDeleted(key types.NamespacedName, uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -180,7 +180,7 @@ func (m *metrics) jobDeleted(key types.NamespacedName, uid types.UID) {
 	}
 }
 
-// registerController notes in the metrics that a controller runs the jobs of a kind. Another of the
+// registerController records in the metrics that a controller runs the jobs of a kind. Another of the
 // same process would undo what this one does.
 func registerController(registry prometheus.Registerer, gvk schema.GroupVersionKind, operator string) error {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -78,7 +78,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	return in, nil
 }
 
-// identify says which job a job is.
+// identify returns the identity of a job.
 func identify(job client.Object) plan.Job {
 	return plan.Job{
 		Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
@@ -94,7 +94,7 @@ func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[st
 		var node corev1.Node
 		err := c.APIReader.Get(ctx, client.ObjectKey{Name: name}, &node)
 		if err != nil && !apierrors.IsNotFound(err) {
-			log.FromContext(ctx).Info("Cannot tell whether a node is dead; pods on it stay", "node", name, "reason", err.Error())
+			log.FromContext(ctx).Info("Cannot find out whether a node is dead; its pods stay", "node", name, "reason", err.Error())
 			continue
 		}
 		if err == nil && !slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService }) {

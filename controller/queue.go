@@ -12,14 +12,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// childPriority is that of a look that a pod or another object of a job asks for. Jobs
+// childPriority is that of a reconcile that a pod or another object of a job causes. Jobs
 // that are new or were changed, and times that have come, have 0: when many jobs start
 // at once, all get their pods before the status of each follows what its pods do.
 const childPriority = -1
 
-// childDelay is how long after a pod or another child did something its job is looked
-// at, so that what several of them do together is one look, and one write of the
-// status. The Job controller of Kubernetes waits for a second.
+// childDelay is how long after an event of a pod or another child its job is reconciled, so
+// that what several of them do together is one reconcile, and one write of the status. The Job controller of Kubernetes waits for a second.
 const childDelay = 100 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]

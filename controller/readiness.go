@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 )
 
-// Readiness says whether a controller sees all that it needs to run the jobs of its kind:
+// Readiness reports whether a controller sees all that it needs to run the jobs of its kind:
 // the jobs themselves, their pods, their services and so on. Each kind is ready for
 // itself, before it has the lease, too. Two metrics say the same.
 type Readiness struct {
@@ -46,8 +46,8 @@ func NewReadiness(registry prometheus.Registerer, framework string) (*Readiness,
 	return r, nil
 }
 
-// Waits says that the controller cannot see a resource, and why; nil that it does. It
-// returns true if that is news.
+// Waits records that the controller cannot see a resource, and why; nil means that it can.
+// It returns true if that is new.
 func (r *Readiness) Waits(resource string, why error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

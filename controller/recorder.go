@@ -15,14 +15,14 @@ import (
 // eventWriters is how many events a recorder writes at a time.
 const eventWriters = 2
 
-// lastEvents is how long a recorder goes on after its manager has ended, which gives
-// the looks under way that long, too.
+// lastEvents is how long a recorder goes on after its manager has ended. Reconciles that are
+// still running have as long.
 const lastEvents = 30 * time.Second
 
 // NewRecorder returns a recorder of events in the name of a controller, which writes
 // a few at a time: when many jobs start, the API server is kept free for their pods,
 // and the events come a little later. The manager's own recorder has no such limit;
-// 500 new jobs tell 1,000 events, all at once.
+// 500 new jobs would write 1,000 events at once.
 func NewRecorder(mgr ctrl.Manager, name string) events.EventRecorder {
 	client, err := eventsclient.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
@@ -49,7 +49,7 @@ func newRecorder(sink events.EventSink, scheme *runtime.Scheme, name string) *re
 	return &recorder{
 		EventRecorder: b.NewRecorder(scheme, name), broadcaster: b,
 		begin: sync.OnceFunc(func() {
-			//nolint:forbidigo // events outlive the look that tells them; Start ends this
+			//nolint:forbidigo // events outlive the reconcile that records them; Start ends this
 			_ = b.StartRecordingToSinkWithContext(context.Background()) // fails after Shutdown only
 		}),
 	}
@@ -82,17 +82,17 @@ func (s *pacedSink) turn() func() {
 // Create implements events.EventSink.
 func (s *pacedSink) Create(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
 	defer s.turn()()
-	return s.sink.Create(ctx, e) //nolint:wrapcheck // the caller looks at its type
+	return s.sink.Create(ctx, e) //nolint:wrapcheck // the caller checks its type
 }
 
 // Update implements events.EventSink.
 func (s *pacedSink) Update(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
 	defer s.turn()()
-	return s.sink.Update(ctx, e) //nolint:wrapcheck // the caller looks at its type
+	return s.sink.Update(ctx, e) //nolint:wrapcheck // the caller checks its type
 }
 
 // Patch implements events.EventSink.
 func (s *pacedSink) Patch(ctx context.Context, old *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
 	defer s.turn()()
-	return s.sink.Patch(ctx, old, data) //nolint:wrapcheck // the caller looks at its type
+	return s.sink.Patch(ctx, old, data) //nolint:wrapcheck // the caller checks its type
 }

@@ -17,8 +17,8 @@ import (
 
 // obstacleOf finds out what the API server means by an error: the obstacle that it is, or
 // none if it passes by itself. Invalid is only an object that is invalid in itself, as
-// it was sent: with anything else, it is the cluster that has to change, or somebody's
-// policy, and the job must not fail for it. In doubt it is Refused.
+// it was sent: with anything else, it is the cluster or a policy that has to change,
+// and the job must not fail for it. In doubt it is Refused.
 func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
 	switch {
 	case tooLarge(err):
@@ -37,11 +37,11 @@ func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
 	}
 }
 
-// byWebhook tells whether an admission webhook refused a write. It may do so with any
-// code, reason and details; what the API server puts before its words tells it.
+// byWebhook reports whether an admission webhook refused a write. It may do so with any
+// code, reason and details; what the API server puts before its message shows it.
 func byWebhook(err error) bool { return strings.Contains(err.Error(), "admission webhook") }
 
-// isTransient tells whether an error passes by itself: nobody refused anything.
+// isTransient reports whether an error passes by itself: nothing was refused.
 func isTransient(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -60,7 +60,7 @@ func isTransient(err error) bool {
 	}
 }
 
-// tooLarge tells whether an object is larger than the API server, or its store, takes.
+// tooLarge reports whether an object is larger than the API server, or its store, takes.
 // What the store says comes as an internal error.
 func tooLarge(err error) bool {
 	message := err.Error()
@@ -68,7 +68,7 @@ func tooLarge(err error) bool {
 		strings.Contains(message, "etcdserver: request is too large") || strings.Contains(message, "trying to send message larger than max")
 }
 
-// invalidInItself tells whether validation found an object invalid by fields that it
+// invalidInItself reports whether validation found an object invalid by fields that it
 // had when it was sent. Admission policies answer with the same code and reason, but
 // name no field; and a field that was not sent, some other admission put in.
 func invalidInItself(err error, sent client.Object) bool {
@@ -88,7 +88,7 @@ func invalidInItself(err error, sent client.Object) bool {
 	return true
 }
 
-// hasField tells whether an object has the element of a list that a path such as
+// hasField reports whether an object has the element of a list that a path such as
 // "spec.containers[1].image" leads through. A field that is missing is no reason to
 // say no: that it is may be the mistake.
 func hasField(in any, path string) bool {
@@ -192,13 +192,13 @@ func weigh(v any) int {
 	return n
 }
 
-// isNamespaceTerminating tells whether an error says that the namespace is being deleted, and
+// isNamespaceTerminating reports whether an error says that the namespace is being deleted, and
 // the job with it.
 func isNamespaceTerminating(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// stableMessage cuts what changes from try to try off a message, so that the condition
+// stableMessage removes from a message what changes from try to try, so that the condition
 // which holds it does not change either.
 func stableMessage(message string) string {
 	message, _, _ = strings.Cut(message, ", used: ")

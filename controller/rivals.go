@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// rivalTimes is how often somebody must have written over the status of one job for
-	// him to be a controller.
+	// rivalTimes is how often another client must have overwritten the status of one job to
+	// be taken for a controller.
 	rivalTimes = 2
-	// rivalRemembered is how long a controller that writes no more is spoken of.
+	// rivalRemembered is how long a controller that no longer writes is still reported.
 	rivalRemembered = 10 * time.Minute
 	// reasonRival is the reason of the events of jobs that two controllers run.
 	reasonRival = "TwoControllers"
 )
 
 // rivals finds other controllers that write the status of the same jobs. The API server
-// notes who wrote it last, and when (managedFields): who does so again and again after this
-// controller has, by the API server's clock, runs the job, too. Whoever wrote before was
-// its controller before, and whoever writes once mends something by hand.
+// records who wrote it last, and when (managedFields). A client that repeatedly writes after
+// this controller did, by the API server's clock, runs the job, too. One that wrote before was
+// its controller before, and one that writes once fixes something by hand.
 type rivals struct {
 	own string
-	// report tells the probe of the process about them, nil that there are none.
+	// report reports them to the probe of the process; nil means that there are none.
 	report func(error)
 
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]*rivalry
-	// manager is the last one found, in the job, and until when he is spoken of.
+	// manager is the last one found, in which job, and until when it is reported.
 	manager, job string
 	until        time.Time
 }
@@ -44,7 +44,7 @@ type rivals struct {
 // rivalry is what is known of one job that this process wrote the status of.
 type rivalry struct {
 	uid types.UID
-	// at is the time of the last write that was noted: of this controller, or of another
+	// at is the time of the last write that was recorded: of this controller, or of another
 	// one after it.
 	at    metav1.Time
 	times int
@@ -55,8 +55,8 @@ func newRivals(own string) *rivals {
 	return &rivals{own: own, report: func(error) {}, jobs: map[types.NamespacedName]*rivalry{}}
 }
 
-// awaitsJob notes that this controller has written the status of a job, which is as the API
-// server returned it.
+// recordWrite records that this controller has written the status of a job, which is as the
+// API server returned it.
 func (r *rivals) recordWrite(job client.Object) {
 	for _, f := range job.GetManagedFields() {
 		if f.Subresource != "status" || f.Manager != r.own || f.Time == nil {
@@ -79,16 +79,16 @@ func (r *rivals) forget(key types.NamespacedName) {
 	delete(r.jobs, key)
 }
 
-// A sighting is that somebody else has written the status of a job.
+// A sighting is that another client has written the status of a job.
 type sighting struct {
 	manager string
-	// rival is set if he does so again and again, fresh if that was not known, tell if
-	// the job has no event about it yet.
+	// rival is set if it does so repeatedly, fresh if that was not known, emit if the job has
+	// no event about it yet.
 	rival, fresh, emit bool
 }
 
-// observe looks at who has written the status of a job, and returns nil if nobody else has
-// since the last look.
+// observe finds out who has written the status of a job. It returns nil if no other client
+// has since the last reconcile.
 func (r *rivals) observe(job client.Object, now time.Time) *sighting {
 	fields := job.GetManagedFields()
 	if len(fields) == 0 {
@@ -122,7 +122,7 @@ func (r *rivals) observe(job client.Object, now time.Time) *sighting {
 // byHand reports whether the name of a field manager is that of a person's tool.
 func byHand(manager string) bool { return strings.HasPrefix(manager, "kubectl") }
 
-// reason says who runs the same jobs, or nothing.
+// reason returns who else runs the same jobs, nil if no one does.
 func (r *rivals) reason(now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,7 +135,7 @@ func (r *rivals) reason(now time.Time) error {
 // errRival is why a kind is not ready whose jobs another controller runs, too.
 var errRival = errors.New("two controllers run the same jobs")
 
-// rivalWatch is a manager.Runnable that tells the probe when a rival has gone.
+// rivalWatch is a manager.Runnable that reports to the probe when a rival has gone.
 type rivalWatch struct {
 	rivals *rivals
 	clock  clock.PassiveClock

@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	// schemaRetry is how often the schema of a kind is looked at while it is not known
-	// or not as it should be.
+	// schemaRetry is how often the schema of a kind is checked while it is unknown or not as
+	// it should be.
 	schemaRetry = 10 * time.Second
 	// namedFields is how many missing fields a message names.
 	namedFields = 4
@@ -39,9 +39,9 @@ const (
 // schemaGate keeps the jobs of a kind from being run while the API server would drop what
 // their status says, as it does without an error when the CustomResourceDefinition is older
 // than the operator: then no restart would be counted, and no limit reached. It needs no
-// permission, because everybody may read the schemas of what is served.
+// permission, because every client may read the schemas of what is served.
 //
-// It looks once when the operator starts, and until all is well. A CRD that is replaced
+// It checks when the operator starts, until all is well. A CRD that is replaced
 // later is noticed when a status is written: the write asks the API server to refuse what
 // it would drop (see writer.WriteStatus).
 type schemaGate struct {
@@ -51,11 +51,11 @@ type schemaGate struct {
 	schemas  openapi.ClientWithContext
 	log      logr.Logger
 	recorder events.EventRecorder
-	// report tells the probe of the process why the kind is not run, nil if it is.
+	// report reports to the probe of the process why the kind is not run, nil if it is.
 	report func(error)
 
 	mu sync.Mutex
-	// known is set when the schema was looked at; without it no job is run.
+	// known is set once the schema was checked; without it no job is run.
 	known bool
 	// why is the reason that no job is run, or empty.
 	why string
@@ -82,18 +82,18 @@ func newSchemaGate[J client.Object](mgr ctrl.Manager, s *settings[J], recorder e
 		report: func(error) {},
 	}
 	if err := mgr.Add(g); err != nil {
-		return nil, fmt.Errorf("cannot have the schema of %s looked at: %w", s.kind.Name, err)
+		return nil, fmt.Errorf("cannot check the schema of %s: %w", s.kind.Name, err)
 	}
 	return g, nil
 }
 
-// NeedLeaderElection has a standby look, too, so that its readiness says what would keep it
+// NeedLeaderElection has a standby check, too, so that its readiness says what would keep it
 // from taking over.
 func (g *schemaGate) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (g *schemaGate) Start(ctx context.Context) error {
-	// A refused write is followed by a look some time later, so that many are followed by one.
+	// A refused write is followed by a check some time later, so that many are followed by one.
 	for atOnce := true; ; atOnce = false {
 		look := func(ctx context.Context) (bool, error) { return g.check(ctx), nil }
 		if err := wait.PollUntilContextCancel(ctx, schemaRetry, atOnce, look); err != nil {
@@ -107,14 +107,14 @@ func (g *schemaGate) Start(ctx context.Context) error {
 	}
 }
 
-// check looks at the schema, and reports whether all is well.
+// check checks the schema, and reports whether all is well.
 func (g *schemaGate) check(ctx context.Context) bool {
 	why, served, err := g.findProblem(ctx)
 	switch {
 	case err != nil:
-		// Nobody may be kept from running jobs because this cannot be found out. What a
+		// That this cannot be found out is no reason not to run jobs. What a
 		// status write says of the schema still holds.
-		g.log.Info("Cannot tell whether the API server keeps all that the status of a job says; looking again",
+		g.log.Info("Cannot find out whether the API server keeps all that the status of a job says; checking again",
 			"after", schemaRetry.String(), "reason", err.Error())
 		g.mu.Lock()
 		g.known = true
@@ -179,8 +179,8 @@ func (g *schemaGate) outdated(lost []string) string {
 		g.crd, names, g.gvk.Kind, g.gvk.Group, g.plural())
 }
 
-// refused has the schema looked at again, because the API server refused to drop a part of
-// a status, or knows of no status to write. What it said decides nothing, for it quotes the job.
+// refused has the schema checked again, because the API server refused to drop a part of a
+// status, or knows of no status to write. Its message decides nothing, because it quotes the job.
 func (g *schemaGate) refused() {
 	if g == nil {
 		return
@@ -191,7 +191,7 @@ func (g *schemaGate) refused() {
 	}
 }
 
-// recordProblem opens the gate, or closes it for a reason, and tells what is new.
+// recordProblem opens the gate, or closes it for a reason, and reports what is new.
 func (g *schemaGate) recordProblem(why string) {
 	g.mu.Lock()
 	was := g.why
@@ -215,8 +215,8 @@ func (g *schemaGate) recordProblem(why string) {
 	}
 }
 
-// holds reports whether a job is not to be run now, and when to ask again. The job is told
-// why in an event, once.
+// holds reports whether a job is not to be run now, and when to ask again. An event of the
+// job says why, once.
 func (g *schemaGate) holds(job client.Object, finished bool) (time.Duration, bool) {
 	if g == nil {
 		return 0, false

@@ -13,12 +13,12 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// reconcileUnreadable looks at a job that cannot be decoded: it says so in its status,
-// and touches nothing. The author's code, which would expect a whole job, is not asked.
+// reconcileUnreadable reconciles a job that cannot be decoded: it says so in the status, and
+// touches nothing else. The author's code, which would expect a whole job, is not asked.
 func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why string) (reconcile.Result, error) {
 	parts := c.set.knownParts(job)
 	if parts.RunPolicy == nil || parts.Status == nil {
-		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("cannot tell in the status of %s %s that it cannot be decoded: %s",
+		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("cannot write into the status of %s %s that it cannot be decoded: %s",
 			c.set.kind.Name, client.ObjectKeyFromObject(job), why))
 	}
 	in := &plan.Input{

@@ -12,28 +12,28 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// How long a proof holds that the job is the one that was observed. A large job takes
-// long to create, and may be suspended, edited, deleted or finished by another leader
-// meanwhile; and this process may be stopped for a while by its node.
+// How long a verification is valid, which says that the job is the one that was observed. A
+// large job takes long to create, and may be suspended, edited, deleted or finished by another
+// leader meanwhile; and the node may stop this process for a while.
 const (
-	// maxUnverified is how many creates one proof is good for at most. The first is good for
-	// firstBatch, each next one for batchGrowth times as many.
+	// maxUnverified is the highest number of creates that one verification is valid for. The
+	// first is valid for firstBatch, each next one for batchGrowth times as many.
 	maxUnverified = 512
-	// maxVerificationAge is how old a proof may be.
+	// maxVerificationAge is how old a verification may be.
 	maxVerificationAge = time.Second
 )
 
-// verification is what is known of the job while a plan is carried out.
+// verification holds whether the job is still the one observed while a plan is executed.
 type verification struct {
 	now func() time.Time
-	// verify makes sure anew that the job is the one that was observed.
+	// verify checks again that the job is the one that was observed.
 	verify func() (bool, error)
 
 	mu      sync.Mutex
-	at      time.Time // of the last proof
+	at      time.Time // of the last verification
 	used    int       // creates since
-	allowed int       // creates that it is good for
-	// pending is closed when the verification that is under way has ended.
+	allowed int       // creates that it is valid for
+	// pending is closed when the call of verify that is running has ended.
 	pending chan struct{}
 	failed  *result
 }
@@ -42,76 +42,76 @@ func newVerification(now func() time.Time, verify func() (bool, error)) *verific
 	return &verification{now: now, verify: verify, at: now(), allowed: firstBatch}
 }
 
-// check is asked before each create. The result is empty if it may go on. One caller
-// verifies, and the others go on meanwhile, so that a large job does not stand still for
-// it; only when the proof is far too old, as after a pause of the process, they wait.
-func (p *verification) check() result {
-	p.mu.Lock()
+// check is called before each create. The result is empty if the create may go on. One
+// caller verifies, and the others go on meanwhile, so that a large job does not wait for it.
+// Only when the last verification is far too old, as after a pause of the process, they wait.
+func (v *verification) check() result {
+	v.mu.Lock()
 	for {
-		age := p.now().Sub(p.at)
+		age := v.now().Sub(v.at)
 		switch {
-		case p.failed != nil:
-			defer p.mu.Unlock()
-			return *p.failed
-		case p.used < p.allowed && age <= maxVerificationAge, p.pending != nil && age <= 2*maxVerificationAge:
-			defer p.mu.Unlock()
-			p.used++
+		case v.failed != nil:
+			defer v.mu.Unlock()
+			return *v.failed
+		case v.used < v.allowed && age <= maxVerificationAge, v.pending != nil && age <= 2*maxVerificationAge:
+			defer v.mu.Unlock()
+			v.used++
 			return result{}
-		case p.pending == nil:
-			return p.renew()
+		case v.pending == nil:
+			return v.renew()
 		}
-		pending := p.pending
-		p.mu.Unlock()
+		pending := v.pending
+		v.mu.Unlock()
 		<-pending
-		p.mu.Lock()
+		v.mu.Lock()
 	}
 }
 
-// renew verifies, for a caller who holds the lock, and releases it.
-func (p *verification) renew() result {
+// renew verifies. The caller holds the lock; renew releases it.
+func (v *verification) renew() result {
 	done := make(chan struct{})
-	p.pending = done
-	began := p.now()
-	p.mu.Unlock()
-	current, err := p.verify()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	v.pending = done
+	began := v.now()
+	v.mu.Unlock()
+	current, err := v.verify()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	close(done)
-	p.pending, p.at = nil, began
-	p.used, p.allowed = 1, min(p.allowed*batchGrowth, maxUnverified)
+	v.pending, v.at = nil, began
+	v.used, v.allowed = 1, min(v.allowed*batchGrowth, maxUnverified)
 	if err != nil || !current {
-		p.failed = &result{err: err, jobChanged: !current, stale: err == nil}
-		return *p.failed
+		v.failed = &result{err: err, jobChanged: !current, stale: err == nil}
+		return *v.failed
 	}
 	return result{}
 }
 
-// verifyCurrent makes sure that a plan was made from the current job, which writing its
-// status proves and reading it again proves too. It costs nothing when there is
-// nothing to do. What it returns renews itself while the plan is carried out.
+// verifyCurrent verifies that a plan was made from the current job: by writing its status,
+// which has a precondition, or by reading the job again. It costs nothing when there is
+// nothing to do. What it returns renews itself while the plan is executed.
 func (c *JobController[J]) verifyCurrent(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (*verification, bool, error) {
 	version := job.GetResourceVersion()
 	verify := func() (bool, error) { return c.isCurrent(ctx, job, in, &version) }
-	proof := newVerification(c.Clock.Now, verify)
+	verified := newVerification(c.Clock.Now, verify)
 	if p.WriteStatus {
 		current, err := c.writeStatus(ctx, job, in, p)
 		version = c.set.pending.statusVersion(job)
-		return proof, current, err
+		return verified, current, err
 	}
 	if len(p.Actions) == 0 {
-		return proof, true, nil
+		return verified, true, nil
 	}
 	if _, only := p.Actions[0].(plan.DeleteJob); only && len(p.Actions) == 1 {
-		return proof, true, nil // Its own precondition proves it (see deleteJob).
+		return verified, true, nil // Its own precondition verifies it (see deleteJob).
 	}
 	current, err := verify()
-	return proof, current, err
+	return verified, current, err
 }
 
-// isCurrent reports whether the job is the one of a resource version. Whoever changed it
-// since, and whatever: the plan may not hold any more, and another look costs little. An
-// author who writes the status in another way does not tell the version that the write
-// made: then the job itself is looked at, once, and that version is the one to compare with.
+// isCurrent reports whether the job still has a resource version. After any change the plan
+// may be outdated, and another pass costs little. A StatusWriter of the author does not return
+// the version that its write made: then the whole job is read, once, and its version is the
+// one to compare with.
 func (c *JobController[J]) isCurrent(ctx context.Context, job J, in *plan.Input, version *string) (bool, error) {
 	key := client.ObjectKeyFromObject(job)
 	var live client.Object = c.set.metadata()

@@ -24,9 +24,9 @@ type writer[J client.Object] struct {
 	status  func(J) *commonv1.JobStatus
 	pending *pendingWrites[J]
 	rivals  *rivals
-	// name is that of the operator, by which others tell what it wrote.
+	// name is that of the operator, by which others recognize what it wrote.
 	name client.FieldOwner
-	// gate is asked to look at the schema of the jobs again; nil if nobody looks.
+	// gate is asked to check the schema of the jobs again; nil if there is none.
 	gate *schemaGate
 }
 

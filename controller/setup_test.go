@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -9,7 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -295,3 +299,96 @@ func TestMistakenObjectKinds(t *testing.T) {
 		})
 	}
 }
+
+func TestSetUpMistakes(t *testing.T) {
+	scheme := runtime.NewScheme()
+	c := fake.NewClientBuilder().WithScheme(scheme).Build()
+	author := testjob.Controller{}
+	cases := map[string]struct {
+		controller controller.JobController[*testv1.TestJob]
+		want       string
+	}{
+		"NoController": {
+			want: "JobController.Controller is not set: give it a type that implements ControllerInterface",
+		},
+		"NoClient": {
+			controller: controller.JobController[*testv1.TestJob]{Controller: author},
+			want:       "JobController.Client is not set: set it, or use SetupWithManager",
+		},
+		"NoRecorder": {
+			controller: controller.JobController[*testv1.TestJob]{Controller: author, Client: c},
+			want:       "JobController.Recorder is not set: set it, or use SetupWithManager",
+		},
+		"Gang": {
+			controller: controller.JobController[*testv1.TestJob]{
+				Controller: author, Client: c, Recorder: &recorder{},
+				Config: commonv1.JobControllerConfiguration{EnableGangScheduling: true, GangSchedulerName: "none"},
+			},
+			want: `JobController.Config.EnableGangScheduling is true, but GangSchedulerName is "none": name a scheduler, or set EnableGangScheduling to false`,
+		},
+		"Scheme": {
+			controller: controller.JobController[*testv1.TestJob]{Controller: author, Client: c, Recorder: &recorder{}},
+			want:       `the scheme does not know *v1.TestJob: call its AddToScheme: no kind is registered for the type v1.TestJob in scheme`,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			err := tc.controller.Init(scheme)
+			if err == nil || !strings.HasPrefix(err.Error(), tc.want) {
+				t.Errorf("want %q, got %v", tc.want, err)
+			}
+		})
+	}
+	t.Run("NotSetUp", func(t *testing.T) {
+		jc := &controller.JobController[*testv1.TestJob]{Controller: author}
+		_, err := jc.ReconcileJobs(t.Context(), testJob(1))
+		if !errors.Is(err, reconcile.TerminalError(nil)) || !strings.Contains(err.Error(), "call SetupWithManager, Builder or Init before ReconcileJobs") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestOptionalInterfaces checks that what an author implements is used.
+func TestOptionalInterfaces(t *testing.T) {
+	author := &opinionated{}
+	b := newBench(t, author, testJob(1))
+	author.asked = nil // Set-up tries the defaults on a job that it makes up.
+	mustReconcile(t, b)
+	b.setPhase(corev1.PodRunning)
+	mustReconcile(t, b)
+	want := []string{"default", "validate", "judge", "create pod job-worker-0", "default", "validate", "judge"}
+	if diff := cmp.Diff(want, author.asked); diff != "" {
+		t.Errorf("the author's own ways are used (-want +got):\n%s", diff)
+	}
+	got := b.conditions()
+	if diff := cmp.Diff([]string{"TestJobCreated: TestJob job is created.", "TestJobSucceeded: enough."}, got); diff != "" {
+		t.Errorf("the author's verdict decides (-want +got):\n%s", diff)
+	}
+}
+
+type opinionated struct {
+	testjob.Controller
+	asked []string
+	pods  []*corev1.Pod
+}
+
+func (o *opinionated) Default(*testv1.TestJob) { o.asked = append(o.asked, "default") }
+
+func (o *opinionated) Validate(*testv1.TestJob) field.ErrorList {
+	o.asked = append(o.asked, "validate")
+	return nil
+}
+
+func (o *opinionated) EvaluateStatus(_ *testv1.TestJob, tally *jobkit.Tally) *jobkit.Outcome {
+	o.asked = append(o.asked, "judge")
+	return &jobkit.Outcome{Succeeded: tally.Count(jobkit.Pending) > 0, Message: "enough."}
+}
+
+func (o *opinionated) CreatePod(_ context.Context, _ *testv1.TestJob, pod *corev1.Pod) error {
+	o.asked = append(o.asked, "create pod "+pod.Name)
+	pod.UID = "own"
+	o.pods = append(o.pods, pod)
+	return nil
+}
+
+func (*opinionated) DeletePod(context.Context, *testv1.TestJob, *corev1.Pod) error { return nil }

@@ -211,6 +211,8 @@ func (m *monitor) anyLost(job client.Object, l *ledger, status *commonv1.JobStat
 		there := m.w.kubelet.pods.get(client.ObjectKeyFromObject(pod))
 		gone := there == nil || there.GetUID() != uid || !metav1.IsControlledBy(there, job)
 		typ, i, wanted := m.replica(job, pod)
+		// What an edit has just made unwanted was one of the gang.
+		wanted = wanted || typ != "" && status.ObservedGeneration != job.GetGeneration()
 		if wanted && attemptLabel(pod) == attemptOf(status, typ, i) && pod.Spec.NodeName != "" && (gone || pod.DeletionTimestamp != nil) {
 			return true
 		}

@@ -80,7 +80,7 @@ func (d *decision) causes(failed []failedReplica) []failedReplica {
 // with them too, and no limit counts that.
 func (d *decision) stopped() []failedReplica {
 	var out []failedReplica
-	for _, s := range lostReplicas(d.in, d.tally, (*typeTally).missing) {
+	for _, s := range lostReplicas(d.in, d.tally, (*Tally).missing) {
 		if s.pod == nil {
 			continue
 		}

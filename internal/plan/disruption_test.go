@@ -346,6 +346,35 @@ func TestLostReplicas(t *testing.T) {
 				m.in.Replicas[worker].Replicas = new(int32(3))
 			},
 		},
+		"ShrinksWithoutOne": {
+			reason: "what the status counts is what is no longer wanted, not what was never created",
+			happens: func(m *model) {
+				m.drop(m.pod("worker-0"))
+				m.in.Status.ReplicaStatuses[worker].Active = 2
+				m.in.Job.Generation++
+				m.in.Replicas[worker].Replicas = new(int32(2))
+			},
+		},
+		"ShrinksWithoutOneThatSucceeded": {
+			reason: "that may have succeeded, and be gone",
+			happens: func(m *model) {
+				m.end(m.pod("worker-2"), 0)
+				m.settle()
+				m.drop(m.pod("worker-2"))
+				m.drop(m.pod("worker-0"))
+				m.in.Status.ReplicaStatuses[worker].Active = 1
+				m.in.Job.Generation++
+				m.in.Replicas[worker].Replicas = new(int32(2))
+			},
+		},
+		"GoneWhileItShrinks": {
+			reason: "a pod goes that is wanted", attempt: 1, says: "pod job-worker-1 is gone",
+			happens: func(m *model) {
+				m.in.Job.Generation++
+				m.in.Replicas[worker].Replicas = new(int32(2))
+				m.drop(m.pod("worker-1"))
+			},
+		},
 		"NeverBound": {
 			reason: "a pod without a node did nothing yet",
 			happens: func(m *model) {
@@ -440,6 +469,13 @@ func TestSuspects(t *testing.T) {
 			m.in.Replicas[worker].Replicas = new(int32(24))
 			waits(m.pod("worker-1"))
 		}, "[job-worker-23]", true},
+		"ShrinksBesidePending": {"what is no longer wanted may be shown as pending, too", func(m *model) {
+			m.drop(m.pod("worker-0"))
+			m.in.Status.ReplicaStatuses[worker].Active = 22
+			waits(m.pod("worker-22"))
+			m.in.Job.Generation++
+			m.in.Replicas[worker].Replicas = new(int32(22))
+		}, "[job-worker-0]", true},
 		"GoneBesidePending": {"one more is missing than can be old news", func(m *model) {
 			waits(m.pod("worker-1"))
 			m.drop(m.pod("worker-2"))

@@ -13,7 +13,7 @@ import (
 // a failure: somebody deleted its pod. What would take its place could not join the
 // others. No limit counts that.
 func (d *decision) restartGang() {
-	lost := lostReplicas(d.in, d.tally, (*typeTally).missing)
+	lost := lostReplicas(d.in, d.tally, (*Tally).missing)
 	if len(lost) == 0 {
 		return
 	}
@@ -34,7 +34,7 @@ func Suspects(in *Input, tally *Tally) []string {
 	if !in.mayLose() {
 		return nil
 	}
-	lost := lostReplicas(in, tally, (*typeTally).missing)
+	lost := lostReplicas(in, tally, (*Tally).missing)
 	names := make([]string, 0, OneTrip)
 	for i := range min(len(lost), OneTrip) {
 		names = append(names, lost[i].name)
@@ -47,8 +47,8 @@ func Suspects(in *Input, tally *Tally) []string {
 // although they run, and are those that the status counts: then nothing is gone, but was
 // never created. The shell reads all pods of the job again, from the API server.
 func InDoubt(in *Input, tally *Tally) bool {
-	return in.mayLose() && len(lostReplicas(in, tally, (*typeTally).missing)) > 0 &&
-		len(lostReplicas(in, tally, (*typeTally).surelyMissing)) == 0
+	return in.mayLose() && len(lostReplicas(in, tally, (*Tally).missing)) > 0 &&
+		len(lostReplicas(in, tally, (*Tally).surelyMissing)) == 0
 }
 
 // mayLose reports whether a job wants to keep the replicas that it has.
@@ -59,8 +59,8 @@ func (in *Input) mayLose() bool {
 // lostReplicas are the replicas of a job with restart scope Job whose pods go, or are
 // gone, while others of the same attempt are there. A pod that never had a node is no
 // loss; and where no other is there, there is no gang to restart. isMissing reports
-// whether pods of a type are gone.
-func lostReplicas(in *Input, tally *Tally, isMissing func(*typeTally, *Input) bool) []*slot {
+// whether pods of the i-th type are gone.
+func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) bool) []*slot {
 	if in.restartScope() != commonv1.RestartScopeJob {
 		return nil
 	}
@@ -68,7 +68,7 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*typeTally, *Input) bo
 	others := false
 	missing := map[commonv1.ReplicaType]bool{}
 	for i := range tally.types {
-		missing[tally.types[i].Type] = isMissing(&tally.types[i], in)
+		missing[tally.types[i].Type] = isMissing(tally, in, i)
 	}
 	tally.each(func(s *slot) {
 		bound := s.pod != nil && s.pod.Spec.NodeName != ""
@@ -87,38 +87,65 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*typeTally, *Input) bo
 	return append(leaving, gone...)
 }
 
-// missing reports whether pods are gone that the status counts: it says that more
-// replicas of this attempt ran than are there. Replicas that were never created, because
-// the job grew or nothing admits them, are none of these.
-func (t *typeTally) missing(in *Input) bool {
-	short, _ := t.shortOf(in)
+// missing reports whether pods of the i-th type are gone that the status counts: it says
+// that more replicas of this attempt ran than are there. Replicas that were never created,
+// because the job grew or nothing admits them, are none of these.
+func (t *Tally) missing(in *Input, i int) bool {
+	short, _ := t.shortOf(in, i)
 	return short > 0
 }
 
 // surelyMissing reports whether pods are gone that the status counts, even if all those
 // that are shown as pending run.
-func (t *typeTally) surelyMissing(in *Input) bool {
-	short, pending := t.shortOf(in)
+func (t *Tally) surelyMissing(in *Input, i int) bool {
+	short, pending := t.shortOf(in, i)
 	return short > pending
 }
 
-// shortOf is how many replicas fewer have begun than the status counts, and how many pods
-// have not begun. While replicas are being restarted, what the status counts may be of an
-// earlier attempt, so it is 0.
-func (t *typeTally) shortOf(in *Input) (short, pending int) {
-	status := &in.Status
-	rs := status.ReplicaStatuses[t.Type]
+// shortOf is how many replicas of the i-th type fewer have begun than the status counts,
+// and how many pods have not begun. While replicas are being restarted, what the status
+// counts may be of an earlier attempt, so it is 0.
+func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
+	tt, status := &t.types[i], &in.Status
+	rs := status.ReplicaStatuses[tt.Type]
 	if rs == nil || !status.IsTrue(commonv1.JobRunning) || status.IsTrue(commonv1.JobRestarting) {
 		return 0, 0
 	}
 	begun := 0
-	for i := range t.slots {
-		switch s := &t.slots[i]; {
+	for j := range tt.slots {
+		switch s := &tt.slots[j]; {
 		case s.state == jobkit.Succeeded, in.There[s.name], s.pod != nil && s.pod.Status.Phase != corev1.PodPending:
 			begun++
 		case s.pod != nil:
 			pending++
 		}
 	}
-	return min(int(rs.Active)+int(rs.Succeeded), len(t.slots)) - begun, pending
+	former, waiting := t.formerReplicas(in, i)
+	counted := int(rs.Active) + int(rs.Succeeded) - former
+	return min(counted, len(tt.slots)) - begun, pending + waiting
+}
+
+// formerReplicas is how many replicas of the i-th type the status counts that an edit has
+// just made unwanted, and how many of their pods have not begun. The first status after
+// the edit counts them no more.
+func (t *Tally) formerReplicas(in *Input, i int) (begun, pending int) {
+	if in.Status.ObservedGeneration == in.Job.Generation {
+		return 0, 0
+	}
+	tt := &t.types[i]
+	ended := parseIndexes(in.Status.ReplicaStatuses[tt.Type].SucceededIndexes, jobkit.MaxReplicas)
+	for j := range tt.slots {
+		delete(ended, int32(j)) //nolint:gosec // at most MaxReplicas
+	}
+	for _, p := range t.strays {
+		index, ok := t.names[i].index(p.Name)
+		switch {
+		case !ok:
+		case p.Status.Phase == corev1.PodPending:
+			pending++
+		default:
+			ended[int32(index)] = true //nolint:gosec // a name holds no more
+		}
+	}
+	return len(ended), pending
 }

@@ -201,7 +201,8 @@ func (w *pendingWrites[J]) isStatusHeld(job J, now time.Time) bool {
 }
 
 // recordObstacles holds back the actions that met an obstacle until some time. If none did,
-// and none is held back, nothing is held back any longer.
+// and none is held back, those are forgotten whose time has come. The others are not: a
+// pass may not want them, because something else goes first, and the next may.
 func (w *pendingWrites[J]) recordObstacles(job J, failures []plan.Failure, held bool, now, until time.Time) {
 	if len(failures) == 0 && held {
 		return
@@ -210,7 +211,7 @@ func (w *pendingWrites[J]) recordObstacles(job J, failures []plan.Failure, held 
 	defer w.mu.Unlock()
 	if len(failures) == 0 {
 		if j := w.jobs[client.ObjectKeyFromObject(job)]; j != nil {
-			j.tried = nil
+			j.tried = slices.DeleteFunc(slices.Clone(j.tried), func(t plan.Tried) bool { return !now.Before(t.Again) })
 		}
 		return
 	}

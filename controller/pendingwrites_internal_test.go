@@ -1,0 +1,40 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// TestObstaclesAreRememberedForTheirTime: what was refused is held back until its time has
+// come, whether the passes in between want it or not, and forgotten when it is done.
+func TestObstaclesAreRememberedForTheirTime(t *testing.T) {
+	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job", UID: "uid", Generation: 1}}
+	refused := []plan.Failure{{Action: plan.CreatePod{Name: "job-worker-0"}, Obstacle: plan.Refused}}
+	began := time.Unix(1_800_000_000, 0)
+	cases := map[string]struct {
+		reason string
+		after  time.Duration // is when the next pass found no obstacle
+		held   bool
+		want   int
+	}{
+		"NotWanted":   {reason: "a pass in which something else goes first has not tried it", after: 200 * time.Millisecond, want: 1},
+		"HeldBack":    {reason: "a pass that would do it says so", after: 200 * time.Millisecond, held: true, want: 1},
+		"Done":        {reason: "it was tried when its time had come, and met no obstacle", after: time.Second},
+		"HeldForLong": {reason: "something else is still held back", after: time.Minute, held: true, want: 1},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newPendingWrites[*testv1.TestJob]()
+			w.recordObstacles(job, refused, false, began, began.Add(time.Second))
+			w.recordObstacles(job, nil, tc.held, began.Add(tc.after), began.Add(tc.after))
+			if got := w.tried(job); len(got) != tc.want {
+				t.Errorf("%s: want %d to be remembered, got %+v", tc.reason, tc.want, got)
+			}
+		})
+	}
+}

@@ -133,7 +133,7 @@ func TestPanicInParts(t *testing.T) {
 	author.method = "Parts"
 	writes, result, err := b.reconcile()
 	if diff := cmp.Diff([]string{"write status of testjob job"}, writes); diff != "" || err != nil || result.RequeueAfter != time.Second {
-		t.Errorf("it is looked at again later: after %v, %v (-want +got):\n%s", result.RequeueAfter, err, diff)
+		t.Errorf("it is requeued later: after %v, %v (-want +got):\n%s", result.RequeueAfter, err, diff)
 	}
 	if diff := cmp.Diff([]string{"TestJobCreated: TestJob job is created.", "TestJobRunning: TestJob ns/job is running.", says}, b.conditions()); diff != "" {
 		t.Errorf("the job says so (-want +got):\n%s", diff)
@@ -352,12 +352,12 @@ func TestMistakenObjects(t *testing.T) {
 		objects []jobkit.Object
 		want    string
 	}{
-		"NoName":    {reason: "one that the server names is created at each look", objects: []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a-"}}}, want: `wants a ConfigMap without a name, which would be created again and again: name it after the job`},
+		"NoName":    {reason: "one that the server names is created in each pass", objects: []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a-"}}}, want: `wants a ConfigMap without a name, which would be created again and again: name it after the job`},
 		"Nil":       {reason: "nil is no object", objects: []jobkit.Object{none}, want: `wants an object that is nil: leave it out`},
 		"OtherKind": {reason: "an object of another kind is never seen", objects: []jobkit.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Secret "s" of v1, but ObjectKinds() does not name that kind: add it there`},
 		"Service":   {reason: "nor is a service", objects: []jobkit.Object{&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind: add it there`},
 		"Unknown":   {reason: "the scheme must know it", objects: []jobkit.Object{&appsv1.Deployment{}}, want: `wants a *v1.Deployment, which the scheme does not know: call its AddToScheme`},
-		"Twice":     {reason: "the second would be created at each look", objects: []jobkit.Object{named("a"), named("b"), named("a")}, want: `wants the ConfigMap "a" twice: leave one out, or give it another name`},
+		"Twice":     {reason: "the second would be created in each pass", objects: []jobkit.Object{named("a"), named("b"), named("a")}, want: `wants the ConfigMap "a" twice: leave one out, or give it another name`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -20,17 +20,17 @@ import (
 
 // CacheOptions keeps the cache of a manager small: of all pods and services in the
 // cluster it holds those that some operator of this library made, and of those
-// pods only what the library looks at. Give it to the manager as Options.Cache:
+// pods only what the library reads. Give it to the manager as Options.Cache:
 //
 //	ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Cache: controller.CacheOptions()})
 //
 // An author's own code that reads pods through the manager's client sees the
 // shortened ones. Without these options everything works, with more memory.
 //
-// further are the kinds of further objects that operators keep (see
+// owned are the kinds of owned objects that operators keep (see
 // [jobkit.OwnedObjects]): of these, too, the cache then holds those that were made here, and of
 // those of more than 4 KiB a digest in place of what they hold.
-func CacheOptions(further ...jobkit.Object) cache.Options {
+func CacheOptions(owned ...jobkit.Object) cache.Options {
 	ours := labels.NewSelector()
 	if exists, err := labels.NewRequirement(commonv1.OperatorNameLabel, selection.Exists, nil); err == nil {
 		ours = ours.Add(*exists)
@@ -40,7 +40,7 @@ func CacheOptions(further ...jobkit.Object) cache.Options {
 		&corev1.Service{}: {Label: ours, Transform: shortService},
 	}
 	seen := map[any]bool{}
-	for _, o := range further {
+	for _, o := range owned {
 		var kind any = reflect.TypeOf(o)
 		if u, ok := o.(*unstructured.Unstructured); ok {
 			kind = u.GroupVersionKind()
@@ -65,7 +65,7 @@ type shortener struct{ words *lru.Cache }
 
 func newShortener() *shortener { return &shortener{words: lru.New(sharedWords)} }
 
-// pod is a cache.TransformFunc that drops what the library does not look at.
+// pod is a cache.TransformFunc that drops what the library does not read.
 func (s *shortener) pod(o any) (any, error) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
@@ -101,7 +101,7 @@ func (s *shortener) pod(o any) (any, error) {
 	return pod, nil
 }
 
-// shortService is a cache.TransformFunc that drops of services what the library does not look at.
+// shortService is a cache.TransformFunc that drops of services what the library does not read.
 func shortService(o any) (any, error) {
 	if service, ok := o.(*corev1.Service); ok {
 		service.ManagedFields = nil
@@ -110,7 +110,7 @@ func shortService(o any) (any, error) {
 	return o, nil
 }
 
-// sidecars keeps of the specification of a pod's native sidecars what tells them apart:
+// sidecars keeps of the specification of a pod's native sidecars what distinguishes them:
 // their statuses are among those of init containers.
 func (s *shortener) sidecars(pod *corev1.Pod) []corev1.Container {
 	var out []corev1.Container
@@ -120,7 +120,7 @@ func (s *shortener) sidecars(pod *corev1.Pod) []corev1.Container {
 	return out
 }
 
-// report keeps, of the managed fields of a pod that ends, the one entry that tells when
+// report keeps, of the managed fields of a pod that ends, the one entry that says when
 // that was reported: what the clock of its node says decides nothing.
 func report(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
 	if !plan.Ends(pod) {

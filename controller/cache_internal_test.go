@@ -26,32 +26,32 @@ func short(t *testing.T, s *shortener, pod *corev1.Pod) *corev1.Pod {
 	return got
 }
 
-// wholePod is a pod as the API server shows it. The strings are made anew each time,
+// wholePod is a pod as the API server shows it. The strings are made again each time,
 // as those of a pod that was read from the network are.
 func wholePod(name string) *corev1.Pod {
-	anew := func(s string) string { return string([]byte(s)) }
+	fresh := func(s string) string { return string([]byte(s)) }
 	at := metav1.NewTime(time.Unix(1_800_000_000, 0))
 	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", FinishedAt: at}}
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Namespace: anew("ns"), UID: types.UID(name), ResourceVersion: "7",
-			Labels:          map[string]string{anew(commonv1.JobNameLabel): anew("job"), anew(commonv1.AttemptLabel): anew("1")},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: anew("kubeflow.org/v1"), Kind: anew("TestJob"), Name: anew("job"), UID: types.UID(anew("job-uid"))}},
+			Name: name, Namespace: fresh("ns"), UID: types.UID(name), ResourceVersion: "7",
+			Labels:          map[string]string{fresh(commonv1.JobNameLabel): fresh("job"), fresh(commonv1.AttemptLabel): fresh("1")},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: fresh("kubeflow.org/v1"), Kind: fresh("TestJob"), Name: fresh("job"), UID: types.UID(fresh("job-uid"))}},
 			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "operator"}, {
 				Manager: "kubelet", Subresource: "status", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:phase":{}}}`),
 			}},
 		},
 		Spec: corev1.PodSpec{
-			NodeName: anew("node-1"), RestartPolicy: corev1.RestartPolicyNever, PriorityClassName: anew("high"),
+			NodeName: fresh("node-1"), RestartPolicy: corev1.RestartPolicyNever, PriorityClassName: fresh("high"),
 			SchedulingGates: []corev1.PodSchedulingGate{{Name: "example.com/quota"}},
 			Containers:      []corev1.Container{{Name: "main", Image: "image", Command: []string{"train"}}}, Hostname: name,
 		},
 		Status: corev1.PodStatus{
-			Phase: corev1.PodFailed, Reason: "Evicted", Message: "no room", StartTime: &at, HostIP: anew("10.0.0.1"), PodIP: "10.1.0.1",
+			Phase: corev1.PodFailed, Reason: "Evicted", Message: "no room", StartTime: &at, HostIP: fresh("10.0.0.1"), PodIP: "10.1.0.1",
 			QOSClass: corev1.PodQOSBestEffort, PodIPs: []corev1.PodIP{{IP: "10.1.0.1"}},
-			Conditions: []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: anew("Evicted"), LastTransitionTime: at}},
+			Conditions: []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: fresh("Evicted"), LastTransitionTime: at}},
 			ContainerStatuses: []corev1.ContainerStatus{{
-				Name: anew("main"), State: ended, RestartCount: 2, Image: "image", ImageID: "sha", ContainerID: "id", LastTerminationState: ended,
+				Name: fresh("main"), State: ended, RestartCount: 2, Image: "image", ImageID: "sha", ContainerID: "id", LastTerminationState: ended,
 			}},
 		},
 	}

@@ -41,7 +41,7 @@ func TestWhatStopsACreate(t *testing.T) {
 		err    string
 	}{
 		"ForeignPod": {
-			reason: "a pod of nobody with the wanted name is left alone, and the job says so",
+			reason: "a pod without an owner with the wanted name is left alone, and the job says so",
 			pod:    foreign(nil),
 			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: a pod of that name is there and belongs to no job: delete or rename it, or give the job another name",
 		},
@@ -56,7 +56,7 @@ func TestWhatStopsACreate(t *testing.T) {
 			err:    "cannot create pod ns/job-worker-1 yet: the one of that name is still being deleted",
 		},
 		"OwnPodWithoutItsLabel": {
-			reason: "a pod that somebody took out of the controller's sight is the job's all the same: it gets its labels back",
+			reason: "a pod that another client took out of the controller's sight is the job's all the same: it gets its labels back",
 			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "job", UID: "job-uid", Controller: new(true)}),
 		},
 		"Quota": {
@@ -102,7 +102,7 @@ func TestWhatStopsACreate(t *testing.T) {
 			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: Pod "job-worker-1" is invalid: spec.volumes[0].name: Required value`,
 		},
 		"NotServed": {
-			reason: "a 404 that is not of the namespace is reported: nothing else tells of it",
+			reason: "a 404 that is not of the namespace is reported: nothing else reports it",
 			fail:   answer(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource"),
 			want:   "TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: the server could not find the requested resource",
 		},
@@ -180,7 +180,7 @@ func TestWhatStopsACreate(t *testing.T) {
 				}
 				return nil
 			}
-			// The first look says at once why a pod is missing; the second has nothing new to say.
+			// The first pass says at once why a pod is missing; the second has nothing new to say.
 			var err error
 			for range 2 {
 				_, _, err = b.reconcile()

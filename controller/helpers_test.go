@@ -122,13 +122,13 @@ func (b *bench) job() *testv1.TestJob {
 	return job
 }
 
-// reconcile looks at the job once and returns the writes that followed.
+// reconcile reconciles the job once and returns the writes that followed.
 func (b *bench) reconcile() ([]string, reconcile.Result, error) {
 	b.t.Helper()
 	return b.reconcileStale(b.job())
 }
 
-// reconcileStale looks at the job as some cache shows it.
+// reconcileStale reconciles the job as some cache shows it.
 func (b *bench) reconcileStale(job *testv1.TestJob) ([]string, reconcile.Result, error) {
 	b.t.Helper()
 	b.calls = nil

@@ -251,7 +251,7 @@ func TestUndecodable(t *testing.T) {
 			for _, path := range []string{testPath + "ran", timedPath + "ran"} {
 				c.eventually(path+" is stalled", func() bool { return strings.Contains(c.condition(path, commonv1.JobStalled), "Invalid value") })
 				if c.condition(path, commonv1.JobRunning) == "" || c.condition(path, commonv1.JobFailed) != "" {
-					t.Errorf("%s says no more that it runs: %v", path, c.Get(path)["status"])
+					t.Errorf("%s no longer says that it runs: %v", path, c.Get(path)["status"])
 				}
 				if s := c.Get(path)["status"].(map[string]any); s["unknown"] != "stays" || s["startTime"] != "2026-01-01T00:00:00Z" {
 					t.Errorf("only what differs in the status is written: %v", s)
@@ -279,7 +279,7 @@ func TestUndecodable(t *testing.T) {
 			mended["spec"] = good["spec"]
 			c.Put(testPath+"ran", asJSON(t, mended))
 			c.eventually("the mended job goes on", c.created("ran-worker-0"))
-			c.eventually("it is stalled no more", func() bool { return c.condition(testPath+"ran", commonv1.JobStalled) == "" })
+			c.eventually("it is no longer stalled", func() bool { return c.condition(testPath+"ran", commonv1.JobStalled) == "" })
 
 			exponent := asJSON(t, c.Get(testPath+"exponent"))
 			if !strings.Contains(exponent, `"1e1.5"`) || !strings.Contains(exponent, `"mine":"x"`) || strings.Contains(exponent, "training.kubeflow.org/unreadable") {
@@ -319,7 +319,7 @@ func TestUndecodableIsQuiet(t *testing.T) {
 	}
 }
 
-// TestForgedMark checks that nobody can make a job look as if it could not be decoded.
+// TestForgedMark checks that no one can make a job look as if it could not be decoded.
 func TestForgedMark(t *testing.T) {
 	c := newCluster(t, fakeapi.New(append(fakeapi.Core(), testJobs, timedJobs)...), timedController{})
 	forged := strings.Replace(aTestJob("1", "{}"), `"mine":"x"`, `"training.kubeflow.org/unreadable":"forged"`, 1)

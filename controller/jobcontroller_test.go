@@ -28,7 +28,7 @@ func TestLifeOfAJob(t *testing.T) {
 			},
 		},
 		{
-			reason: "a second look writes nothing, because the pods may run in a moment",
+			reason: "a second pass writes nothing, because the pods may run in a moment",
 		},
 		{
 			reason: "a second later the job says that it was created",
@@ -75,7 +75,7 @@ func TestLifeOfAJob(t *testing.T) {
 		"Normal SuccessfulDeleteService: Deleted service: job",
 	}
 	if diff := cmp.Diff(want, b.recorder.events); diff != "" {
-		t.Errorf("events are told once, and together for all pods (-want +got):\n%s", diff)
+		t.Errorf("events are recorded once, and together for all pods (-want +got):\n%s", diff)
 	}
 }
 

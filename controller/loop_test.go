@@ -122,17 +122,17 @@ func TestOneControllerOfAKind(t *testing.T) {
 // TestActionsAreLogged: what the controller does it logs, with the reason and what came of
 // it, for those who want to know.
 func TestActionsAreLogged(t *testing.T) {
-	logged := func(verbosity int, looks ...func(*bench)) []string {
+	logged := func(verbosity int, passes ...func(*bench)) []string {
 		b := newBench(t, testjob.Controller{}, testJob(1))
-		var mu sync.Mutex // Actions are carried out, and logged, in parallel.
+		var mu sync.Mutex // Actions are executed, and logged, in parallel.
 		var lines []string
 		logger := funcr.New(func(_, args string) {
 			mu.Lock()
 			defer mu.Unlock()
 			lines = append(lines, args)
 		}, funcr.Options{Verbosity: verbosity})
-		for _, look := range looks {
-			look(b)
+		for _, pass := range passes {
+			pass(b)
 			job := b.job()
 			if _, err := b.controller.ReconcileJobs(log.IntoContext(t.Context(), logger), job); err != nil {
 				t.Log(err)

@@ -70,7 +70,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 	m.rivals = counter("jobkit_foreign_status_writes_total",
 		"Writes to the status of jobs by somebody else, after the operator had written it.", labelFramework)
 	m.reconcile = histogram("jobkit_reconcile_duration_seconds",
-		"How long a look at a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
+		"How long a reconcile of a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
 	m.launch = histogram("jobkit_job_launch_duration_seconds",
 		"How long it takes from the start of a job, or its resume, until it is running.", prometheus.ExponentialBuckets(0.5, 2, 14))
 	if err := errors.Join(errs...); err != nil {

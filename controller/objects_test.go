@@ -78,7 +78,7 @@ func TestFurtherObjects(t *testing.T) {
 	k.content = ""
 	mustReconcile(t, b)
 	if c := read(); c != nil {
-		t.Errorf("what is not wanted any more goes, got %+v", c)
+		t.Errorf("what is no longer wanted goes, got %+v", c)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestFurtherObjectOfSomebodyElse(t *testing.T) {
 	}
 	var after corev1.ConfigMap
 	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(foreign), &after); err != nil || len(after.Data) > 0 || len(after.OwnerReferences) > 0 {
-		t.Errorf("an object of somebody else is not touched, got %+v, %v", after, err)
+		t.Errorf("an object of another client is not touched, got %+v, %v", after, err)
 	}
 }
 

@@ -43,7 +43,7 @@ func ownLabels() []string {
 }
 
 // withoutPayload returns a cache.TransformFunc for owned objects: small ones lose their managed
-// fields, large ones all but what tells whose they are.
+// fields, large ones all but what says whose they are.
 func withoutPayload() toolscache.TransformFunc {
 	return func(in any) (any, error) {
 		o, ok := in.(client.Object)

@@ -100,7 +100,7 @@ func TestCacheHoldsNoPayload(t *testing.T) {
 	}
 }
 
-// TestCacheHoldsSmallObjects: a small object is held whole. A digest that somebody else has
+// TestCacheHoldsSmallObjects: a small object is held whole. A digest that another client has
 // written into it is not taken for the cache's.
 func TestCacheHoldsSmallObjects(t *testing.T) {
 	held, ok := cached(t, &corev1.ConfigMap{

@@ -24,10 +24,10 @@ func TestOwnWritesAreNotRepeated(t *testing.T) {
 			t.Fatalf("pods that the cache does not show yet must not be created again: %v, %v", writes, err)
 		}
 		if result.RequeueAfter == 0 {
-			t.Error("if the cache never shows them the job must be looked at again")
+			t.Error("if the cache never shows them the job must be requeued")
 		}
 	}
-	// Somebody took them away before the cache ever showed them.
+	// Another client took them away before the cache ever showed them.
 	if err := b.client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace("ns")); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestOwnWritesOfALongLookAreRemembered(t *testing.T) {
 	mustReconcile(t, b)
 	writes, _, err := b.reconcile()
 	if diff := cmp.Diff([]string{"write status of testjob job"}, writes); diff != "" || err != nil {
-		t.Errorf("what was created a moment ago, late in a long look, must not be created again (-want +got): %v\n%s", err, diff)
+		t.Errorf("what was created a moment ago, late in a long pass, must not be created again (-want +got): %v\n%s", err, diff)
 	}
 }
 

@@ -36,16 +36,16 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 		q.Add(jobOf(ctx, object("both"))[0])
 		q.Add(jobOf(ctx, object("new"))[0])
 
-		type look struct {
+		type request struct {
 			Job      string
 			Priority int
 		}
-		var got []look
+		var got []request
 		for range 6 {
 			r, priority, _ := q.GetWithPriority()
-			got = append(got, look{r.Name, priority})
+			got = append(got, request{r.Name, priority})
 		}
-		want := []look{
+		want := []request{
 			{"both", 0},
 			{"new", 0},
 			{"created", childPriority},
@@ -73,12 +73,12 @@ func TestWhatChildrenDoTogetherIsOneLook(t *testing.T) {
 			time.Sleep(childDelay / 4)
 		}
 		if _, _, _ = q.GetWithPriority(); time.Since(begun) != childDelay {
-			t.Errorf("the look came after %s, want %s: the first pod sets the time, later ones do not put it off", time.Since(begun), childDelay)
+			t.Errorf("the reconcile came after %s, want %s: the first pod sets the time, later ones do not put it off", time.Since(begun), childDelay)
 		}
 		q.Done(job)
 		synctest.Wait()
 		if n := q.Len(); n != 0 {
-			t.Errorf("three pods asked for %d looks more", n)
+			t.Errorf("three pods caused %d more reconciles", n)
 		}
 		children.Delete(t.Context(), event.DeleteEvent{Object: &corev1.Pod{}}, q)
 		begun = time.Now()

@@ -17,7 +17,7 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// gate is an API server that answers no event before it is told to.
+// gate is an API server that answers no event before it may.
 type gate struct {
 	events.EventSink
 
@@ -87,7 +87,7 @@ func (s *shelf) Patch(_ context.Context, e *eventsv1.Event, _ []byte) (*eventsv1
 }
 
 // TestEventsOfDifferentPodsStayApart: recorders count up the first of the events that
-// differ in their notes alone, so that the second pod's exit code would be told nowhere.
+// differ in their notes alone, so that the second pod's exit code would appear nowhere.
 func TestEventsOfDifferentPodsStayApart(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := testv1.AddToScheme(scheme); err != nil {

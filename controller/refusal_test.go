@@ -18,10 +18,10 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// looks at the job whenever it asks for that, and four times a second
+// requests at the job whenever it asks for that, and four times a second
 // besides, as if something happened to its pods all the time. It returns when each
 // call of a kind was made.
-func (b *bench) looks(d time.Duration, call string) []time.Duration {
+func (b *bench) reconcileFor(d time.Duration, call string) []time.Duration {
 	b.t.Helper()
 	var at []time.Duration
 	began := b.clock.Now()
@@ -114,7 +114,7 @@ func TestRefusedWrites(t *testing.T) {
 				}
 				return nil
 			}
-			at := b.looks(2*time.Minute, tc.call)
+			at := b.reconcileFor(2*time.Minute, tc.call)
 			if len(at) < 5 || len(at) > 9 {
 				t.Errorf("tried %d times in 2 minutes, at %v", len(at), at)
 			}
@@ -127,18 +127,18 @@ func TestRefusedWrites(t *testing.T) {
 			if diff := cmp.Diff(want, b.conditions()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			told := 0
+			recorded := 0
 			for _, e := range b.recorder.events {
 				if strings.HasPrefix(e, "Warning") {
-					told++
+					recorded++
 				}
 			}
-			if told != 1 {
+			if recorded != 1 {
 				t.Errorf("want one warning, got %q", b.recorder.events)
 			}
 			b.fail = nil
 			b.clock.SetTime(b.clock.Now().Add(time.Minute))
-			b.looks(time.Second, "")
+			b.reconcileFor(time.Second, "")
 			if diff := cmp.Diff(want[:2], b.conditions()); diff != "" {
 				t.Errorf("when it is done the job says nothing of it (-want +got):\n%s", diff)
 			}
@@ -167,16 +167,16 @@ func TestRefusedTimeToLive(t *testing.T) {
 				}
 				return nil
 			}
-			if at := b.looks(2*time.Minute, "delete testjob"); len(at) < 5 || len(at) > 9 {
+			if at := b.reconcileFor(2*time.Minute, "delete testjob"); len(at) < 5 || len(at) > 9 {
 				t.Errorf("tried %d times in 2 minutes, at %v", len(at), at)
 			}
-			told := 0
+			recorded := 0
 			for _, e := range b.recorder.events {
 				if strings.HasPrefix(e, "Warning TestJobDeleteRefused: ") {
-					told++
+					recorded++
 				}
 			}
-			if told != 1 {
+			if recorded != 1 {
 				t.Errorf("want one warning, got %q", b.recorder.events)
 			}
 			b.fail = nil
@@ -219,24 +219,24 @@ func TestRefusedStatus(t *testing.T) {
 				}
 				b.clock.SetTime(b.clock.Now().Add(time.Minute))
 				if err == nil || result.RequeueAfter > 0 && result.RequeueAfter < time.Second {
-					t.Errorf("want an error, which is tried again later and later, got %v and another look after %s", err, result.RequeueAfter)
+					t.Errorf("want an error, which is retried later and later, got %v and requeued after %s", err, result.RequeueAfter)
 				}
 			}
-			told := ""
+			recorded := ""
 			for _, e := range b.recorder.events {
 				if strings.Contains(e, "StatusRefused") {
-					told = e
+					recorded = e
 				}
 			}
-			if !strings.HasPrefix(told, tc.want) || (tc.want == "") != (told == "") {
-				t.Errorf("want the event %q, got %q", tc.want, told)
+			if !strings.HasPrefix(recorded, tc.want) || (tc.want == "") != (recorded == "") {
+				t.Errorf("want the event %q, got %q", tc.want, recorded)
 			}
 		})
 	}
 }
 
 // TestChangedAgainAndAgain: a job that is never what it was seen to be, for example
-// because its kind has no status to write, is looked at later and later.
+// because its kind has no status to write, is reconciled later and later.
 func TestChangedAgainAndAgain(t *testing.T) {
 	b := newBench(t, testjob.Controller{}, testJob(20))
 	b.fail = func(call string) error {

@@ -46,9 +46,9 @@ type rivalry struct {
 	uid types.UID
 	// at is the time of the last write that was recorded: of this controller, or of another
 	// one after it.
-	at    metav1.Time
-	times int
-	told  bool
+	at       metav1.Time
+	times    int
+	reported bool
 }
 
 func newRivals(own string) *rivals {
@@ -113,7 +113,7 @@ func (r *rivals) observe(job client.Object, now time.Time) *sighting {
 	}
 	known.times++
 	if seen.rival = known.times >= rivalTimes; seen.rival {
-		seen.fresh, seen.emit, known.told = !now.Before(r.until) || r.manager != seen.manager, !known.told, true
+		seen.fresh, seen.emit, known.reported = !now.Before(r.until) || r.manager != seen.manager, !known.reported, true
 		r.manager, r.job, r.until = seen.manager, key.String(), now.Add(rivalRemembered)
 	}
 	return seen

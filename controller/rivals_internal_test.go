@@ -17,7 +17,7 @@ import (
 )
 
 // TestRivals checks known-bugs row 111: another controller that writes the status of the
-// same jobs is found by the API server's notes of who wrote when, and nobody else is.
+// same jobs is found by the API server's notes of who wrote when, and no other client is.
 func TestRivals(t *testing.T) {
 	const ours, v1 = "job-controller", "training-operator.v1"
 	type write struct {
@@ -52,7 +52,7 @@ func TestRivals(t *testing.T) {
 			before: []write{{ours, 1}, {v1, 2}},
 			writes: []write{{ours, 3}, {ours, 9}},
 		},
-		"Once": {reason: "one write mends something", writes: []write{{ours, 1}, {"script", 2}, {ours, 3}, {ours, 4}}, want: []sighting{{manager: "script"}}},
+		"Once": {reason: "one write fixes something", writes: []write{{ours, 1}, {"script", 2}, {ours, 3}, {ours, 4}}, want: []sighting{{manager: "script"}}},
 		"ByHand": {
 			reason: "kubectl edit --subresource=status is a person's",
 			writes: []write{{ours, 1}, {"kubectl-edit", 2}, {ours, 3}, {"kubectl-patch", 4}, {ours, 5}, {"kubectl", 6}},
@@ -89,7 +89,7 @@ func TestRivals(t *testing.T) {
 				if w.by == ours {
 					r.recordWrite(job)
 				}
-				for range 2 { // The same write is seen in many looks.
+				for range 2 { // The same write is seen in many passes.
 					if s := r.observe(job, now); s != nil {
 						got = append(got, *s)
 					}
@@ -99,10 +99,10 @@ func TestRivals(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			if why := r.reason(now); (why != nil) != tc.alarm {
-				t.Errorf("%s: the probe is told %v", tc.reason, why)
+				t.Errorf("%s: the probe has %v", tc.reason, why)
 			}
 			if why := r.reason(now.Add(rivalRemembered)); why != nil {
-				t.Errorf("a controller that writes no more is spoken of for ever: %v", why)
+				t.Errorf("a controller that no longer writes is reported forever: %v", why)
 			}
 			job.UID = "2"
 			if s := r.observe(job, now); s != nil {
@@ -150,7 +150,7 @@ func TestReadinessOfRivals(t *testing.T) {
 		go func() { done <- rivalWatch{rivals: r, clock: clock.RealClock{}}.Start(ctx) }()
 		synctest.Wait()
 		if err := ready.Check(nil); err != nil {
-			t.Errorf("nobody else runs the jobs, and the probe says %v", err)
+			t.Errorf("no other controller runs the jobs, and the probe says %v", err)
 		}
 
 		r.mu.Lock()

@@ -59,8 +59,8 @@ type schemaGate struct {
 	known bool
 	// why is the reason that no job is run, or empty.
 	why string
-	// told are the jobs that have an event with the reason.
-	told map[types.UID]bool
+	// reported are the jobs that have an event with the reason.
+	reported map[types.UID]bool
 	// again wakes Start.
 	again chan struct{}
 }
@@ -78,7 +78,7 @@ func newSchemaGate[J client.Object](mgr ctrl.Manager, s *settings[J], recorder e
 	g := &schemaGate{
 		gvk: s.gvk, crd: plural + "." + s.gvk.Group, job: reflect.TypeFor[J](),
 		schemas: openapi.ToClientWithContext(c.OpenAPIV3()), log: mgr.GetLogger().WithValues("kind", s.gvk.Kind), recorder: recorder,
-		told: map[types.UID]bool{}, again: make(chan struct{}, 1),
+		reported: map[types.UID]bool{}, again: make(chan struct{}, 1),
 		report: func(error) {},
 	}
 	if err := mgr.Add(g); err != nil {
@@ -95,8 +95,8 @@ func (g *schemaGate) NeedLeaderElection() bool { return false }
 func (g *schemaGate) Start(ctx context.Context) error {
 	// A refused write is followed by a check some time later, so that many are followed by one.
 	for atOnce := true; ; atOnce = false {
-		look := func(ctx context.Context) (bool, error) { return g.check(ctx), nil }
-		if err := wait.PollUntilContextCancel(ctx, schemaRetry, atOnce, look); err != nil {
+		check := func(ctx context.Context) (bool, error) { return g.check(ctx), nil }
+		if err := wait.PollUntilContextCancel(ctx, schemaRetry, atOnce, check); err != nil {
 			return nil //nolint:nilerr // the manager ends
 		}
 		select {
@@ -197,7 +197,7 @@ func (g *schemaGate) recordProblem(why string) {
 	was := g.why
 	g.known, g.why = true, why
 	if why == "" {
-		clear(g.told)
+		clear(g.reported)
 	}
 	g.mu.Unlock()
 	switch why {
@@ -223,12 +223,12 @@ func (g *schemaGate) holds(job client.Object, finished bool) (time.Duration, boo
 	}
 	g.mu.Lock()
 	known, why := g.known, g.why
-	tell := why != "" && !finished && !g.told[job.GetUID()]
-	if tell {
-		g.told[job.GetUID()] = true
+	emit := why != "" && !finished && !g.reported[job.GetUID()]
+	if emit {
+		g.reported[job.GetUID()] = true
 	}
 	g.mu.Unlock()
-	if tell {
+	if emit {
 		g.recordEvent(job, why)
 	}
 	switch {

@@ -44,17 +44,17 @@ func (j *gateJob) DeepCopyObject() runtime.Object {
 
 // served is an API server that serves the schema of gateJobs.
 type served struct {
-	mu     sync.Mutex
-	fields []string // of the status; nil if the kind is not served
-	err    error
-	looks  int
-	paths  map[string]any
+	mu       sync.Mutex
+	fields   []string // of the status; nil if the kind is not served
+	err      error
+	requests int
+	paths    map[string]any
 }
 
 func (s *served) PathsWithContext(context.Context) (map[string]openapi.GroupVersionWithContext, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looks++
+	s.requests++
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -87,16 +87,16 @@ func (s *served) serve(fields []string) {
 	s.fields = fields
 }
 
-func (s *served) looked() int {
+func (s *served) requested() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.looks
+	return s.requests
 }
 
-// told are the events of a test.
-type told struct{ events []string }
+// eventLog are the events of a test.
+type eventLog struct{ events []string }
 
-func (r *told) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+func (r *eventLog) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	name := "?"
 	if o, ok := regarding.(client.Object); ok {
 		name = o.GetObjectKind().GroupVersionKind().Kind + " " + o.GetName()
@@ -119,19 +119,19 @@ func whole() []string {
 func TestKindWithOldCRD(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &served{fields: []string{"conditions", "replicaStatuses", "startTime", "completionTime", "lastReconcileTime"}}
-		events := &told{}
+		events := &eventLog{}
 		var lines []string
 		log := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{})
 		var ready []string
 		g := &schemaGate{
 			gvk: schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "GateJob"}, crd: "gatejobs.example.org", job: reflect.TypeFor[*gateJob](),
-			schemas: server, log: log, recorder: events, told: map[types.UID]bool{}, again: make(chan struct{}, 1),
+			schemas: server, log: log, recorder: events, reported: map[types.UID]bool{}, again: make(chan struct{}, 1),
 			report: func(why error) { ready = append(ready, fmt.Sprint(why)) },
 		}
 		job := &gateJob{TypeMeta: metav1.TypeMeta{Kind: "GateJob"}, ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1"}}
 		ended := &gateJob{ObjectMeta: metav1.ObjectMeta{Name: "b", UID: "2"}}
 		if after, held := g.holds(job, false); !held || after != retryStale {
-			t.Errorf("before the schema was looked at a job is held %t for %s", held, after)
+			t.Errorf("before the schema was checked a job is held %t for %s", held, after)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -140,7 +140,7 @@ func TestKindWithOldCRD(t *testing.T) {
 
 		for range 3 {
 			if after, held := g.holds(job, false); !held || after != schemaRetry {
-				t.Errorf("a job is held %t, and looked at again after %s", held, after)
+				t.Errorf("a job is held %t, and requeued after %s", held, after)
 			}
 			if _, held := g.holds(ended, true); !held {
 				t.Error("a job that has ended is run")
@@ -153,7 +153,7 @@ func TestKindWithOldCRD(t *testing.T) {
 			"kubectl apply --server-side --force-conflicts -f config/crd/example.org_gatejobs.yaml"
 		want := []string{"CustomResourceDefinition gatejobs.example.org: Warning CRDOutdated: T" + why, "GateJob a: Warning CRDOutdated: T" + why}
 		if diff := cmp.Diff(want, events.events); diff != "" {
-			t.Errorf("each is told once, and jobs that have ended are not (-want +got):\n%s", diff)
+			t.Errorf("each has one event, and jobs that have ended are not (-want +got):\n%s", diff)
 		}
 		if len(lines) != 1 || !strings.Contains(lines[0], why) {
 			t.Errorf("the log says it once: %q", lines)
@@ -165,9 +165,9 @@ func TestKindWithOldCRD(t *testing.T) {
 		if _, held := g.holds(job, false); held {
 			t.Error("the CRD was updated, and the job is still held")
 		}
-		looks := server.looked()
+		looks := server.requested()
 		time.Sleep(time.Hour)
-		if n := server.looked() - looks; n != 0 {
+		if n := server.requested() - looks; n != 0 {
 			t.Errorf("%d requests are made while all is well", n)
 		}
 
@@ -187,7 +187,7 @@ func TestKindWithOldCRD(t *testing.T) {
 			t.Error("the CRD was updated again, and the job is still held")
 		}
 		if len(ready) != 4 || ready[0] != "t"+why || ready[1] != "<nil>" || ready[3] != "<nil>" {
-			t.Errorf("what the probe is told is %q", ready)
+			t.Errorf("what the probe has is %q", ready)
 		}
 		cancel()
 		if err := <-done; err != nil {
@@ -196,7 +196,7 @@ func TestKindWithOldCRD(t *testing.T) {
 	})
 }
 
-// TestSchemaThatCannotBeRead checks that jobs are run when nobody can say what the API
+// TestSchemaThatCannotBeRead checks that jobs are run when no one can say what the API
 // server keeps: the writes of their status still do.
 func TestSchemaThatCannotBeRead(t *testing.T) {
 	gvk := schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "GateJob"}
@@ -209,9 +209,9 @@ func TestSchemaThatCannotBeRead(t *testing.T) {
 		"the CRD is not there yet":   {server: &served{}, job: reflect.TypeFor[*gateJob]()},
 		"the job has no status":      {server: &served{fields: []string{}}, job: reflect.TypeFor[*corev1.Pod](), done: true},
 	} {
-		g := &schemaGate{gvk: gvk, job: tc.job, schemas: tc.server, log: logr.Discard(), recorder: &told{}}
+		g := &schemaGate{gvk: gvk, job: tc.job, schemas: tc.server, log: logr.Discard(), recorder: &eventLog{}}
 		if done := g.check(t.Context()); done != tc.done {
-			t.Errorf("%s: no further look is needed: %t", reason, done)
+			t.Errorf("%s: no further check is needed: %t", reason, done)
 		}
 		if after, held := g.holds(&gateJob{}, false); held {
 			t.Errorf("%s: jobs are held for %s", reason, after)
@@ -220,7 +220,7 @@ func TestSchemaThatCannotBeRead(t *testing.T) {
 	var none *schemaGate
 	none.refused()
 	if _, held := none.holds(&gateJob{}, false); held {
-		t.Error("without a manager nobody looks at the schema, and jobs are run")
+		t.Error("without a manager the schema is not checked, and jobs are run")
 	}
 }
 
@@ -229,14 +229,14 @@ func TestSchemaThatCannotBeRead(t *testing.T) {
 func TestKindWithoutStatus(t *testing.T) {
 	const job, status = "/apis/example.org/v1/namespaces/{namespace}/gatejobs/{name}", "/apis/example.org/v1/namespaces/{namespace}/gatejobs/{name}/status"
 	server := &served{fields: whole(), paths: map[string]any{job: struct{}{}}}
-	events := &told{}
+	events := &eventLog{}
 	var ready []error
 	g := &schemaGate{
 		gvk: schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "GateJob"}, crd: "gatejobs.example.org", job: reflect.TypeFor[*gateJob](),
-		schemas: server, log: logr.Discard(), recorder: events, told: map[types.UID]bool{}, report: func(err error) { ready = append(ready, err) },
+		schemas: server, log: logr.Discard(), recorder: events, reported: map[types.UID]bool{}, report: func(err error) { ready = append(ready, err) },
 	}
 	if done := g.check(t.Context()); done {
-		t.Error("it is looked at again until all is well")
+		t.Error("it is checked again until all is well")
 	}
 	const why = "the CustomResourceDefinition gatejobs.example.org has no subresource status, so the status of a job cannot be written. " +
 		"No GateJob is run until it has: put +kubebuilder:subresource:status on the Go type, generate the CRD and apply it"

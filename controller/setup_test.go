@@ -161,8 +161,8 @@ func (p parted) Rules(job *testv1.TestJob) jobkit.Rules {
 	return p.rules(job)
 }
 
-// TestMistakenParts: a status that is written into a copy is never written, and nobody
-// would be told.
+// TestMistakenParts: a status that is written into a copy is never written, and no one
+// would know.
 func TestMistakenParts(t *testing.T) {
 	var shared commonv1.JobStatus
 	cases := map[string]struct {

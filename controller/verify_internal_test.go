@@ -24,7 +24,7 @@ func TestProof(t *testing.T) {
 		"Small":         {reason: "a small job pays nothing", n: 8, reads: 0, created: 8},
 		"Two":           {reason: "8 and 32", n: 40, reads: 1, created: 40},
 		"Large":         {reason: "8, 32, 128, and 512 each time", n: 8 + 32 + 128 + 3*512, reads: 5, created: 8 + 32 + 128 + 3*512},
-		"Slow":          {reason: "a proof is at most a second old", n: 100, tick: 200 * time.Millisecond, reads: 16, created: 100},
+		"Slow":          {reason: "a verification is at most a second old", n: 100, tick: 200 * time.Millisecond, reads: 16, created: 100},
 		"Changed":       {reason: "no more than one batch is created after a change", n: 2000, changed: 100, reads: 3, created: 168},
 		"ChangedAtOnce": {reason: "the first batch", n: 2000, changed: 1, reads: 1, created: 8},
 		"Stopped":       {reason: "after a pause of the process nothing is created", n: 2000, changed: 500, stopped: 500, reads: 4, created: 500},
@@ -52,7 +52,7 @@ func TestProof(t *testing.T) {
 				t.Errorf("%s: want %d reads and %d creates, got %d and %d", tc.reason, tc.reads, tc.created, reads, created)
 			}
 			if last := results[len(results)-1]; (tc.created < tc.n) != last.stale {
-				t.Errorf("the job is to be looked at again: %+v", last)
+				t.Errorf("the job is to be requeued: %+v", last)
 			}
 		})
 	}

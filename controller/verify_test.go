@@ -21,7 +21,7 @@ func TestStaleViews(t *testing.T) {
 		}
 		writes, result, err := b.reconcileStale(stale)
 		if err != nil || result.RequeueAfter == 0 || len(writes) > 0 {
-			t.Errorf("a stale view is no error, only another look, and nothing is created: %v, %v, %v", writes, result, err)
+			t.Errorf("a stale view is not an error, the job is requeued, and nothing is created: %v, %v, %v", writes, result, err)
 		}
 	})
 	t.Run("OfALargeJobThatChanged", func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestStaleViews(t *testing.T) {
 		}
 		writes, result, err := b.reconcileStale(stale)
 		if err != nil || result.RequeueAfter == 0 {
-			t.Errorf("a stale view is no error, only another look: %v, %v", result, err)
+			t.Errorf("a stale view is not an error, the job is requeued: %v, %v", result, err)
 		}
 		if diff := cmp.Diff([]string{"write status of testjob job"}, writes); diff != "" {
 			t.Errorf("the refused status write must stop everything else (-want +got):\n%s", diff)

@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jobkit/jobkit"
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
@@ -40,7 +39,7 @@ func Example() {
 
 	jobs := &controller.JobController[*testv1.TestJob]{
 		Controller: trainController{},
-		Config:     commonv1.JobControllerConfiguration{EnableGangScheduling: false},
+		Config:     controller.Config{},
 		Recorder:   &recorder{},
 		Client:     c,
 	}

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -22,8 +21,6 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/gang/group"
-	"github.com/jobkit/jobkit/gang/workload"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -47,36 +44,26 @@ type priority struct {
 	until time.Time
 }
 
-// gangName is the name of the gang scheduler, if one is wanted.
-func (c *JobController[J]) gangName() string {
-	return cmp.Or(c.Config.GangSchedulerName, workload.Name)
+// gangName is what messages call the gang scheduler.
+func gangName(s gang.Scheduler) string {
+	if named, ok := s.(fmt.Stringer); ok {
+		return named.String()
+	}
+	return fmt.Sprintf("%T", s)
 }
 
-// detectGang chooses the gang scheduler that is wanted in the version that the cluster
-// serves.
-func (c *JobController[J]) detectGang(mapper meta.RESTMapper) error {
-	if !c.Config.EnableGangScheduling || c.GangScheduler != nil {
-		return nil
-	}
-	options, err := gang.Detect(mapper, c.gangName(), gang.Options{})
-	if err != nil {
-		return fmt.Errorf("gang scheduler %s: %w", c.gangName(), err)
-	}
-	c.GangScheduler = gang.ByName(c.gangName(), options)
-	return nil
-}
-
-// newGangs finds the gang scheduler that is wanted, if one is.
-func (c *JobController[J]) newGangs(scheme *runtime.Scheme) (*gangs, error) {
-	if !c.Config.EnableGangScheduling {
+// newGangs prepares the gang scheduler of the configuration, if there is one. A mapper
+// finds the version of its API that the cluster serves; it may be nil.
+func (c *JobController[J]) newGangs(scheme *runtime.Scheme, mapper meta.RESTMapper) (*gangs, error) {
+	if c.Config.GangScheduler == nil {
 		return nil, nil //nolint:nilnil // no gang scheduling is no error
 	}
-	g := &gangs{name: c.gangName(), scheduler: c.GangScheduler, priorities: map[string]priority{}}
-	if g.scheduler == nil {
-		g.scheduler = gang.ByName(g.name, gang.Options{})
-	}
-	if g.scheduler == nil {
-		return nil, fmt.Errorf("JobController.Config.EnableGangScheduling is true, but GangSchedulerName is %q: name a scheduler, or set EnableGangScheduling to false", g.name)
+	g := &gangs{name: gangName(c.Config.GangScheduler), scheduler: c.Config.GangScheduler, priorities: map[string]priority{}}
+	if mapper != nil {
+		var err error
+		if g.scheduler, err = gang.Detect(mapper, g.scheduler); err != nil {
+			return nil, fmt.Errorf("gang scheduler %s: %w", g.name, err)
+		}
 	}
 	for _, o := range g.scheduler.Kinds() {
 		gvk, err := apiutil.GVKForObject(o, scheme)
@@ -194,7 +181,7 @@ func (c *JobController[J]) joinGang(in *plan.Input, a plan.CreatePod, template *
 	}
 	job := groupOf(in, in.Gang.Group)
 	if c.set.gang.scheduler.Join(job, a.Type, template) {
-		group.Label(template, commonv1.PodGroupLabel, job.GroupName())
+		gang.SetLabel(template, commonv1.PodGroupLabel, job.GroupName())
 	}
 }
 
@@ -214,7 +201,7 @@ func (g *gangs) adopted(in *plan.Input) string {
 
 // marked reports whether a pod has the labels and annotations by which the gang scheduler
 // knows the members of a group, and did not get them here.
-func (g *gangs) marked(job *group.Job, p *corev1.Pod) bool {
+func (g *gangs) marked(job *gang.Job, p *corev1.Pod) bool {
 	var bare corev1.PodTemplateSpec
 	if p.Labels[commonv1.PodGroupLabel] != "" || !g.scheduler.Join(job, replicaTypeOf(job, p), &bare) {
 		return false
@@ -231,7 +218,7 @@ func (g *gangs) marked(job *group.Job, p *corev1.Pod) bool {
 }
 
 // replicaTypeOf is the replica type that a pod's label names.
-func replicaTypeOf(job *group.Job, p *corev1.Pod) commonv1.ReplicaType {
+func replicaTypeOf(job *gang.Job, p *corev1.Pod) commonv1.ReplicaType {
 	for i := range job.Members {
 		if strings.EqualFold(string(job.Members[i].Type), p.Labels[commonv1.ReplicaTypeLabel]) {
 			return job.Members[i].Type
@@ -242,8 +229,8 @@ func replicaTypeOf(job *group.Job, p *corev1.Pod) commonv1.ReplicaType {
 
 // groupOf is what the gang scheduler is told of a job, without priorities. named is the
 // name of its group, or empty.
-func groupOf(in *plan.Input, named string) *group.Job {
-	job := &group.Job{
+func groupOf(in *plan.Input, named string) *gang.Job {
+	job := &gang.Job{
 		Group:      named,
 		APIVersion: in.Kind.APIVersion, Kind: in.Kind.Name, Namespace: in.Job.Namespace, Name: in.Job.Name,
 		Whole: in.RunPolicy.RestartScope != nil && *in.RunPolicy.RestartScope == commonv1.RestartScopeJob,
@@ -254,7 +241,7 @@ func groupOf(in *plan.Input, named string) *group.Job {
 	for i := range in.Kind.Roles {
 		t := in.Kind.Roles[i].Type
 		if spec := in.Replicas[t]; spec != nil {
-			job.Members = append(job.Members, group.Member{Type: t, Replicas: jobkit.Count(in.Replicas, t), Template: &spec.Template})
+			job.Members = append(job.Members, gang.Member{Type: t, Replicas: jobkit.Count(in.Replicas, t), Template: &spec.Template})
 		}
 	}
 	return job
@@ -262,7 +249,7 @@ func groupOf(in *plan.Input, named string) *group.Job {
 
 // gangJob is what the gang scheduler is told of a job. It asks for priorities only if
 // they matter: when not all pods count.
-func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input, named string) (*group.Job, error) {
+func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input, named string) (*gang.Job, error) {
 	job := groupOf(in, named)
 	for i := range job.Members {
 		m := &job.Members[i]
@@ -287,7 +274,7 @@ func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input,
 
 // completed is the template of a replica type with what the operator adds to it, as the
 // first replica gets it. What cannot be completed now is reported when a pod is created.
-func (c *JobController[J]) completed(ctx context.Context, job J, in *plan.Input, m *group.Member) *corev1.PodTemplateSpec {
+func (c *JobController[J]) completed(ctx context.Context, job J, in *plan.Input, m *gang.Member) *corev1.PodTemplateSpec {
 	template := m.Template.DeepCopy()
 	if err := c.setClusterSpec(ctx, job, jobkit.Replica{Type: m.Type, PodName: in.Kind.PodName(in.Job.Name, m.Type, 0)}, template); err != nil {
 		return m.Template
@@ -321,7 +308,7 @@ func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, 
 }
 
 // warnings tells of templates that name another scheduler, in one event.
-func (g *gangs) warnings(job *group.Job) []jobkit.Event {
+func (g *gangs) warnings(job *gang.Job) []jobkit.Event {
 	for i := range job.Members {
 		m := &job.Members[i]
 		if name := m.Template.Spec.SchedulerName; name != "" && !g.scheduler.Join(job, m.Type, m.Template.DeepCopy()) {

@@ -17,8 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -30,12 +28,7 @@ type JobController[J client.Object] struct {
 	Controller jobkit.ControllerInterface[J]
 
 	// Config configures the controller. The zero value is ready for use.
-	Config commonv1.JobControllerConfiguration
-
-	// GangScheduler schedules the pods of a job together, if
-	// Config.EnableGangScheduling is true. Default: the one that
-	// Config.GangSchedulerName names.
-	GangScheduler gang.Scheduler
+	Config Config
 
 	// Recorder takes the events. Default: a [NewRecorder], named after the kind's
 	// operator name.
@@ -154,7 +147,7 @@ func (c *JobController[J]) conclude(
 	if !settled.WriteStatus {
 		c.recordEvents(job, settled.Events)
 	}
-	after := soonest(settled.RequeueAfter, c.Config.ReconcilerSyncLoopPeriod.Duration)
+	after := soonest(settled.RequeueAfter, c.Config.ResyncPeriod)
 	if after = soonest(after, c.set.pending.nextExpiry(job, in.Now)); stale || settled.WriteStatus && p.WriteStatus {
 		after = soonest(after, c.set.pending.staleBackoff(job))
 	} else {

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
-	"github.com/jobkit/jobkit/gang/group"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -249,7 +248,9 @@ func (l *cacheLister[J]) typed(gvk schema.GroupVersionKind) bool {
 // newObject is an empty object of a kind.
 func (l *cacheLister[J]) newObject(gvk schema.GroupVersionKind) (client.Object, bool) {
 	if !l.typed(gvk) {
-		return group.Empty(gvk), true
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(gvk)
+		return u, true
 	}
 	empty, err := l.scheme.New(gvk)
 	if err != nil {

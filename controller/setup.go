@@ -122,10 +122,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		}
 		c.Recorder = NewRecorder(mgr, kind.OperatorName)
 	}
-	if err := c.detectGang(mgr.GetRESTMapper()); err != nil {
-		return nil, err
-	}
-	if err := c.Init(mgr.GetScheme()); err != nil {
+	if err := c.init(mgr.GetScheme(), mgr.GetRESTMapper()); err != nil {
 		return nil, err
 	}
 	name := c.set.kind.OperatorName
@@ -234,7 +231,10 @@ func (c *JobController[J]) watchSchema(mgr ctrl.Manager) error {
 // Init sets the controller up without a manager, for tests and loops of the
 // author's own: Client, APIReader and Recorder must be set. It finds pods and
 // services by their labels and checks the owner.
-func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
+func (c *JobController[J]) Init(scheme *runtime.Scheme) error { return c.init(scheme, nil) }
+
+// init is Init with the mapper of a manager, or nil.
+func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper) error {
 	switch {
 	case c.Controller == nil:
 		return errors.New("JobController.Controller is not set: give it a type that implements ControllerInterface")
@@ -246,7 +246,7 @@ func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
 		return fmt.Errorf("JobController.Config has a negative number: MaxParallelWrites %d, MaxConcurrentReconciles %d: use 0 for the default",
 			c.Config.MaxParallelWrites, c.Config.MaxConcurrentReconciles)
 	}
-	gangs, err := c.newGangs(scheme)
+	gangs, err := c.newGangs(scheme, mapper)
 	if err != nil {
 		return err
 	}

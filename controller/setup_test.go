@@ -319,13 +319,6 @@ func TestSetUpMistakes(t *testing.T) {
 			controller: controller.JobController[*testv1.TestJob]{Controller: author, Client: c},
 			want:       "JobController.Recorder is not set: set it, or use SetupWithManager",
 		},
-		"Gang": {
-			controller: controller.JobController[*testv1.TestJob]{
-				Controller: author, Client: c, Recorder: &recorder{},
-				Config: commonv1.JobControllerConfiguration{EnableGangScheduling: true, GangSchedulerName: "none"},
-			},
-			want: `JobController.Config.EnableGangScheduling is true, but GangSchedulerName is "none": name a scheduler, or set EnableGangScheduling to false`,
-		},
 		"Scheme": {
 			controller: controller.JobController[*testv1.TestJob]{Controller: author, Client: c, Recorder: &recorder{}},
 			want:       `the scheme does not know *v1.TestJob: call its AddToScheme: no kind is registered for the type v1.TestJob in scheme`,

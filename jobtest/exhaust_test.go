@@ -13,7 +13,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/schedulers"
 )
 
 // small is a job of at most three replicas, what becomes of its pods, and what its
@@ -197,7 +197,7 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 func (s *small) run(operators int) Scenario {
 	return func(c *Chance) error {
 		w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{
-			Chance: c, Fate: s.fate, Operators: operators, Gang: gang.ByName(s.gang, gang.Options{}),
+			Chance: c, Fate: s.fate, Operators: operators, Gang: schedulers.ByName(s.gang, schedulers.Options{}),
 		})
 		if err != nil {
 			return err

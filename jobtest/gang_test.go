@@ -22,7 +22,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang/schedulers"
 )
 
 // theirs marks what somebody else wrote into a group. The operator must leave it alone.
@@ -44,7 +44,7 @@ type gangs struct {
 
 // playGang plays the gang scheduler of a name in a World, if it is one.
 func playGang(w *World, name string) *gangs {
-	s := gang.ByName(name, gang.Options{})
+	s := schedulers.ByName(name, schedulers.Options{})
 	if s == nil {
 		return nil
 	}
@@ -250,7 +250,7 @@ func (g *gangs) asked(p *process, op call) {
 		}
 	}
 	owner := metav1.GetControllerOf(pod)
-	job := &group.Job{Kind: owner.Kind, Namespace: pod.Namespace, Name: owner.Name}
+	job := &gang.Job{Kind: owner.Kind, Namespace: pod.Namespace, Name: owner.Name}
 	for _, o := range known {
 		if !g.s.State(job, []jobkit.Object{o}).Hold {
 			return
@@ -487,7 +487,7 @@ func meddle(o client.Object) {
 // TestConflictOnAGroup: a change of a group that meets a conflict is tried again, even if
 // no news of the group comes.
 func TestConflictOnAGroup(t *testing.T) {
-	w := story(t, Options{Fate: forever, Gang: gang.ByName("coscheduling", gang.Options{})}, newJob("j", 2))
+	w := story(t, Options{Fate: forever, Gang: schedulers.ByName("coscheduling", schedulers.Options{})}, newJob("j", 2))
 	groups := playGang(w, "coscheduling").groups()
 	pass(t, w, time.Minute)
 	w.outages = []outage{{over: w.now.Add(20 * time.Millisecond), fault: Conflict, hits: func(op call) bool { return op.verb == "patch" }}}

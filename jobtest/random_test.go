@@ -15,7 +15,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/schedulers"
 )
 
 // oneOf chooses one of the values.
@@ -429,9 +429,9 @@ func actOutage(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 // randomRun is a run of which chance decides everything.
 func randomRun(c *Chance) error {
 	job := randomJob(c)
-	scheduler := []string{gang.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
+	scheduler := []string{schedulers.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
 	w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{
-		Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70), Gang: gang.ByName(scheduler, gang.Options{}),
+		Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),
 	})
 	if err != nil {
 		return err

@@ -285,7 +285,7 @@ func runner[J client.Object](author jobkit.ControllerInterface[J], scheme *runti
 	return func(c client.Client, live client.Reader, p *process) (lookFunc, error) {
 		jobs := &controller.JobController[J]{Controller: author, Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
 		jobs.Config.MaxParallelWrites = 1
-		jobs.Config.EnableGangScheduling, jobs.GangScheduler = scheduler != nil, scheduler
+		jobs.Config.GangScheduler = scheduler
 		if err := jobs.Init(scheme); err != nil {
 			return nil, fmt.Errorf("cannot set up the controller: %w", err)
 		}

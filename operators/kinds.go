@@ -10,7 +10,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/jobkit/jobkit"
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators/jaxjob"
@@ -26,7 +25,7 @@ import (
 type Options struct {
 	// Config configures the controller of each kind; MaxConcurrentReconciles is its
 	// number of workers.
-	Config commonv1.JobControllerConfiguration
+	Config controller.Config
 	// Namespaces are those whose jobs are run. Default: all.
 	Namespaces []string
 	// Readiness says whether the kind is ready; each kind has its own. Default: one that

@@ -23,7 +23,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/schedulers"
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/jaxjob"
@@ -229,7 +229,7 @@ func takeOver[T any, J interface {
 }](t *testing.T, author jobkit.ControllerInterface[J], manifest, kind, scheduler string, pods map[string]commonv1.ReplicaType) (*predecessor, J) {
 	t.Helper()
 	w, err := jobtest.NewWorld(author, optest.Scheme(t), jobtest.Options{
-		Gang: gang.ByName(scheduler, gang.Options{}),
+		Gang: schedulers.ByName(scheduler, schedulers.Options{}),
 		Fate: func(*corev1.Pod) jobtest.Fate { return jobtest.Fate{Forever: true} },
 	})
 	if err != nil {

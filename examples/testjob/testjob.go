@@ -64,7 +64,7 @@ func SetupWithManager(mgr ctrl.Manager) error {
 	}
 	jobs := &controller.JobController[*testv1.TestJob]{
 		Controller: Controller{},
-		Config:     commonv1.JobControllerConfiguration{EnableGangScheduling: false},
+		Config:     controller.Config{},
 		Recorder:   controller.NewRecorder(mgr, "testjob-controller"),
 	}
 	return jobs.SetupWithManager(mgr)

@@ -10,7 +10,8 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/internal/podgroup"
 )
 
 // Name is that of the back end.
@@ -34,13 +35,16 @@ type Scheduler struct {
 
 func (s Scheduler) name() string { return cmp.Or(s.SchedulerName, DefaultSchedulerName) }
 
-func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return group.Foreign(t, s.name()) }
+func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return gang.Foreign(t, s.name()) }
+
+// String is the name by which package schedulers chooses the back end.
+func (s Scheduler) String() string { return cmp.Or(s.SchedulerName, Name) }
 
 // Kinds implements gang.Scheduler.
-func (Scheduler) Kinds() []jobkit.Object { return []jobkit.Object{group.Empty(podGroup())} }
+func (Scheduler) Kinds() []jobkit.Object { return []jobkit.Object{podgroup.Empty(podGroup())} }
 
 // Objects implements gang.Scheduler.
-func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
+func (s Scheduler) Objects(job *gang.Job) []jobkit.Object {
 	job = job.Without(s.leaves)
 	if job.Total() == 0 {
 		return nil
@@ -49,24 +53,24 @@ func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
 	if seconds := job.Policy.ScheduleTimeoutSeconds; seconds != nil {
 		spec["scheduleTimeoutSeconds"] = int64(*seconds)
 	}
-	return []jobkit.Object{group.PodGroup(podGroup(), job, spec)}
+	return []jobkit.Object{podgroup.New(podGroup(), job, spec)}
 }
 
 // Patch implements gang.Scheduler.
 func (Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
-	return group.PatchSpec(wanted, found)
+	return podgroup.Patch(wanted, found)
 }
 
 // Join implements gang.Scheduler.
-func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
+func (s Scheduler) Join(job *gang.Job, _ commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
 	if s.leaves(template) {
 		return false
 	}
 	template.Spec.SchedulerName = s.name()
-	group.Label(template, groupLabel, job.GroupName())
+	gang.SetLabel(template, groupLabel, job.GroupName())
 	return true
 }
 
 // State implements gang.Scheduler. The plugin wants to see the pods before it decides,
 // and says on them why they wait.
-func (Scheduler) State(*group.Job, []jobkit.Object) group.State { return group.State{} }
+func (Scheduler) State(*gang.Job, []jobkit.Object) gang.State { return gang.State{} }

@@ -12,7 +12,8 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/internal/podgroup"
 )
 
 // Name is that of the back end, and of Volcano's scheduler by default.
@@ -42,19 +43,22 @@ type Scheduler struct {
 
 func (s Scheduler) name() string { return cmp.Or(s.SchedulerName, Name) }
 
-func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return group.Foreign(t, s.name()) }
+func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool { return gang.Foreign(t, s.name()) }
+
+// String is the name by which package schedulers chooses the back end.
+func (Scheduler) String() string { return Name }
 
 // Kinds implements gang.Scheduler.
-func (Scheduler) Kinds() []jobkit.Object { return []jobkit.Object{group.Empty(podGroup())} }
+func (Scheduler) Kinds() []jobkit.Object { return []jobkit.Object{podgroup.Empty(podGroup())} }
 
 // Objects implements gang.Scheduler.
-func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
+func (s Scheduler) Objects(job *gang.Job) []jobkit.Object {
 	job = job.Without(s.leaves)
 	if job.Total() == 0 {
 		return nil
 	}
 	job.Done = job.Gone // Volcano counts the pods that have ended well, as long as they are there.
-	return []jobkit.Object{group.PodGroup(podGroup(), job, map[string]any{
+	return []jobkit.Object{podgroup.New(podGroup(), job, map[string]any{
 		"queue":             job.Policy.Queue,
 		"priorityClassName": job.Policy.PriorityClass,
 	})}
@@ -62,31 +66,31 @@ func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
 
 // Patch implements gang.Scheduler.
 func (Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
-	return group.PatchSpec(wanted, found)
+	return podgroup.Patch(wanted, found)
 }
 
 // Join implements gang.Scheduler.
-func (s Scheduler) Join(job *group.Job, t commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
+func (s Scheduler) Join(job *gang.Job, t commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
 	if s.leaves(template) {
 		return false
 	}
 	template.Spec.SchedulerName = s.name()
-	group.Annotate(template, groupAnnotation, job.GroupName())
-	group.Annotate(template, taskAnnotation, strings.ToLower(string(t)))
+	gang.SetAnnotation(template, groupAnnotation, job.GroupName())
+	gang.SetAnnotation(template, taskAnnotation, strings.ToLower(string(t)))
 	return true
 }
 
 // State implements gang.Scheduler. Volcano admits a group to its queue before it wants
 // to see pods: the phase is then Inqueue.
-func (s Scheduler) State(job *group.Job, found []jobkit.Object) group.State {
-	g := group.Find(job, found)
+func (s Scheduler) State(job *gang.Job, found []jobkit.Object) gang.State {
+	g := podgroup.Find(job, found)
 	if g == nil {
-		return group.State{Hold: true}
+		return gang.State{Hold: true}
 	}
-	phase := group.Phase(g)
-	state := group.State{Hold: phase == phaseNew || phase == phasePending, Since: g.GetCreationTimestamp().Time}
-	message, since, unschedulable := group.Condition(g, "Unschedulable")
-	_, scheduled, isScheduled := group.Condition(g, "Scheduled")
+	phase := podgroup.Phase(g)
+	state := gang.State{Hold: phase == phaseNew || phase == phasePending, Since: g.GetCreationTimestamp().Time}
+	message, since, unschedulable := podgroup.Condition(g, "Unschedulable")
+	_, scheduled, isScheduled := podgroup.Condition(g, "Scheduled")
 	queue := cmp.Or(job.Policy.Queue, "default")
 	switch {
 	// Volcano leaves a condition True when the next one becomes so: the newer one counts.

@@ -152,7 +152,7 @@ func (o *options) detectGang(config *rest.Config) error {
 	if err != nil {
 		return fmt.Errorf("cannot make a client: %w", err)
 	}
-	if o.gangOptions, err = gang.Detect(mapper, o.gangScheduler, o.gangOptions); err != nil {
+	if o.detectedGang, err = gang.Detect(mapper, o.gang()); err != nil {
 		return fmt.Errorf("--gang-scheduler-name is %s: %w", o.gangScheduler, err)
 	}
 	return nil
@@ -226,7 +226,7 @@ func (o *options) announce(kinds []operators.Kind) {
 		names = append(names, k.Name)
 	}
 	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace,
-		"gangScheduler", o.gangScheduler, "gangSchedulerAPI", o.gangOptions.Version, "leaderElection", o.leaderElect)
+		"gangScheduler", o.gangScheduler, "gangSchedulerAPI", o.gangAPI(), "leaderElection", o.leaderElect)
 	if len(o.ignored) > 0 {
 		log.Info("There is no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
 	}

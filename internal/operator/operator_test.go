@@ -151,8 +151,8 @@ func TestFlags(t *testing.T) {
 				PyTorchImage: k.PyTorchInitContainer.Image, PyTorchTemplate: k.PyTorchInitContainer.Template, Tries: k.PyTorchInitContainer.MaxTries,
 				MPI: k.MPIKubectlDeliveryImage, Zone: k.ClusterDomain, Ignored: o.ignored,
 			}
-			if k.Config.EnableGangScheduling {
-				got.Gang = k.Config.GangSchedulerName
+			if k.Config.GangScheduler != nil {
+				got.Gang = fmt.Sprint(k.Config.GangScheduler)
 			}
 			for o := range m.Cache.ByObject {
 				if u, ok := o.(*unstructured.Unstructured); ok {

@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/kubernetes"
+	"github.com/jobkit/jobkit/gang/schedulers"
 	"github.com/jobkit/jobkit/operators"
 	"github.com/jobkit/jobkit/operators/mpijob"
 	"github.com/jobkit/jobkit/podtemplate"
@@ -34,8 +36,9 @@ type options struct {
 	namespace     string
 	workers       int
 	gangScheduler string
-	// gangOptions are found at the start: which version of its API the cluster serves.
-	gangOptions gang.Options
+	// detectedGang is the gang scheduler for the version of its API that the cluster
+	// serves, which is found at the start.
+	detectedGang gang.Scheduler
 
 	metricsAddress, probeAddress, pprofAddress string
 
@@ -183,7 +186,7 @@ func (o *options) forKinds() operators.Options {
 		k.Namespaces = []string{o.namespace}
 	}
 	k.Config.MaxConcurrentReconciles = o.workers
-	k.Config.EnableGangScheduling, k.Config.GangSchedulerName = o.gang() != nil, o.gangScheduler
+	k.Config.GangScheduler = o.gang()
 	return k
 }
 
@@ -225,5 +228,14 @@ func (o *options) selected() []operators.Kind {
 
 // gang is the gang scheduler, or nil.
 func (o *options) gang() gang.Scheduler { //nolint:ireturn // which one it is, the name decides
-	return gang.ByName(o.gangScheduler, o.gangOptions)
+	if o.detectedGang != nil {
+		return o.detectedGang
+	}
+	return schedulers.ByName(o.gangScheduler, schedulers.Options{})
+}
+
+// gangAPI is the version of the gang scheduler's API, if there are several.
+func (o *options) gangAPI() string {
+	s, _ := o.gang().(kubernetes.Scheduler)
+	return s.Version
 }

@@ -10,8 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang/schedulers"
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/mpijob"
@@ -20,7 +19,7 @@ import (
 // TestGangResources is row 131 of docs/known-bugs.md: what a gang needs counts the init
 // container that the operator gives its launcher.
 func TestGangResources(t *testing.T) {
-	scheduler := gang.ByName("coscheduling", gang.Options{})
+	scheduler := schedulers.ByName("coscheduling", schedulers.Options{})
 	w, err := jobtest.NewWorld[*kubeflowv1.MPIJob](mpijob.Controller{}, optest.Scheme(t), jobtest.Options{
 		Gang: scheduler,
 		Fate: func(*corev1.Pod) jobtest.Fate { return jobtest.Fate{Start: time.Second, Run: time.Hour} },
@@ -34,7 +33,8 @@ func TestGangResources(t *testing.T) {
 	if err := w.RunFor(t.Context(), 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	u := group.Empty(scheduler.Kinds()[0].GetObjectKind().GroupVersionKind())
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(scheduler.Kinds()[0].GetObjectKind().GroupVersionKind())
 	if err := w.Client().Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "pi-mpijob"}, u); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/schedulers"
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/mpijob"
@@ -187,7 +187,7 @@ func TestLauncherComesAfterTheWorkers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			job := newJob(2, tc.change...)
 			w, err := jobtest.NewWorld[*kubeflowv1.MPIJob](mpijob.Controller{}, optest.Scheme(t), jobtest.Options{
-				Gang: gang.ByName(tc.scheduler, gang.Options{}), Fate: fates(map[string]jobtest.Fate{"worker-1/0": tc.worker, "launcher/0": {Start: time.Second, Forever: true}}),
+				Gang: schedulers.ByName(tc.scheduler, schedulers.Options{}), Fate: fates(map[string]jobtest.Fate{"worker-1/0": tc.worker, "launcher/0": {Start: time.Second, Forever: true}}),
 			})
 			if err != nil {
 				t.Fatal(err)

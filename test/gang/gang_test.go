@@ -31,7 +31,7 @@ import (
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/schedulers"
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 
@@ -86,13 +86,13 @@ func run(m *testing.M) (int, error) {
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: known, Metrics: server.Options{BindAddress: "0"},
-		Cache: controller.CacheOptions(gang.ByName("kubernetes", gang.Options{}).Kinds()...),
+		Cache: controller.CacheOptions(schedulers.ByName("kubernetes", schedulers.Options{}).Kinds()...),
 	})
 	if err != nil {
 		return 1, err
 	}
 	jobs := &controller.JobController[*testv1.TestJob]{Controller: testjob.Controller{}}
-	jobs.Config.EnableGangScheduling = true
+	jobs.Config.GangScheduler = schedulers.ByName("kubernetes", schedulers.Options{})
 	if err := jobs.SetupWithManager(mgr); err != nil {
 		return 1, err
 	}

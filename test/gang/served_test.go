@@ -23,7 +23,7 @@ import (
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/schedulers"
 )
 
 // published is the CRD of another project, as one version of its Go module holds it. The
@@ -142,7 +142,7 @@ func TestPublishedCRDs(t *testing.T) {
 				if err := strict.Create(t.Context(), found); err != nil {
 					t.Fatalf("%s, %s: %v", tc.reason, variant, err)
 				}
-				if patch := gang.ByName(tc.scheduler, gang.Options{}).Patch(wanted, found); len(patch) > 0 {
+				if patch := schedulers.ByName(tc.scheduler, schedulers.Options{}).Patch(wanted, found); len(patch) > 0 {
 					t.Errorf("%s, %s: as it was created it says something else than is wanted: %v", tc.reason, variant, patch)
 				}
 				if diff := cmp.Diff(wanted.Object["spec"], found.Object["spec"]); diff != "" {

@@ -18,6 +18,7 @@ import (
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/schedulers"
 	"github.com/jobkit/jobkit/operators/xgboostjob"
 )
 
@@ -25,11 +26,11 @@ import (
 // scheduler of Kubernetes v1.37 wants v1beta1, so a cluster with nothing but v1alpha3 has
 // no gang scheduling, and both are served.
 func TestAnotherVersion(t *testing.T) {
-	detected, err := gang.Detect(cluster.RESTMapper(), "kubernetes", gang.Options{})
-	if err != nil || detected.Version != "v1beta1" {
-		t.Errorf("of two versions the better is chosen, got %q, %v", detected.Version, err)
+	detected, err := gang.Detect(cluster.RESTMapper(), schedulers.ByName("kubernetes", schedulers.Options{}))
+	if err != nil || detected != schedulers.ByName("kubernetes", schedulers.Options{Version: "v1beta1"}) {
+		t.Errorf("of two versions the better is chosen, got %#v, %v", detected, err)
 	}
-	operateXGBoost(t, gang.ByName("kubernetes", gang.Options{Version: "v1alpha3"}))
+	operateXGBoost(t, schedulers.ByName("kubernetes", schedulers.Options{Version: "v1alpha3"}))
 	ns := namespace(t)
 	filler := onePod(ns)
 	create(t, filler)
@@ -82,8 +83,7 @@ func operateXGBoost(t *testing.T, scheduler gang.Scheduler) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobs := &controller.JobController[*kubeflowv1.XGBoostJob]{Controller: xgboostjob.Controller{}, GangScheduler: scheduler}
-	jobs.Config.EnableGangScheduling = true
+	jobs := &controller.JobController[*kubeflowv1.XGBoostJob]{Controller: xgboostjob.Controller{}, Config: controller.Config{GangScheduler: scheduler}}
 	if err := jobs.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang/schedulers"
 	"github.com/jobkit/jobkit/jobtest"
 )
 
@@ -34,7 +33,7 @@ func inWorld(t *testing.T, change func(*testv1.TestJob), others ...jobkit.Object
 		}
 	}
 	w, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, known, jobtest.Options{
-		Gang: gang.ByName("coscheduling", gang.Options{}),
+		Gang: schedulers.ByName("coscheduling", schedulers.Options{}),
 		Fate: func(*corev1.Pod) jobtest.Fate { return jobtest.Fate{Start: time.Second, Run: time.Hour} },
 	})
 	if err != nil {
@@ -70,7 +69,8 @@ func runFor(t *testing.T, w *jobtest.World, d time.Duration) {
 // podGroup reads the group of the coscheduling plugin.
 func podGroup(t *testing.T, w *jobtest.World) *unstructured.Unstructured {
 	t.Helper()
-	u := group.Empty(gang.ByName("coscheduling", gang.Options{}).Kinds()[0].GetObjectKind().GroupVersionKind())
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(schedulers.ByName("coscheduling", schedulers.Options{}).Kinds()[0].GetObjectKind().GroupVersionKind())
 	if err := w.Client().Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job-testjob"}, u); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,6 @@ import (
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/gang/group"
 	"github.com/jobkit/jobkit/jobtest"
 )
 
@@ -66,15 +65,15 @@ func Exercise(t *testing.T, b Backend) {
 }
 
 // Job is a job as Exercise gives it to the back end: one Master and three Workers.
-func Job() *group.Job {
+func Job() *gang.Job {
 	pod := func(cpu string) *corev1.PodTemplateSpec {
 		c := corev1.Container{Name: testv1.ContainerName, Image: "test"}
 		c.Resources.Requests = quantities(cpu)
 		return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{c}}}
 	}
-	return &group.Job{
+	return &gang.Job{
 		APIVersion: "test.example.com/v1", Kind: "TestJob", Namespace: "ns", Name: "job",
-		Members: []group.Member{{Type: "Master", Replicas: 1, Template: pod("2")}, {Type: "Worker", Replicas: 3, Template: pod("1")}},
+		Members: []gang.Member{{Type: "Master", Replicas: 1, Template: pod("2")}, {Type: "Worker", Replicas: 3, Template: pod("1")}},
 	}
 }
 
@@ -486,7 +485,7 @@ func (w *theWorld) expect(when string, groups, pods int) {
 }
 
 // expectGroup checks that the group is what the back end wants for a job.
-func (w *theWorld) expectGroup(when string, job *group.Job) {
+func (w *theWorld) expectGroup(when string, job *gang.Job) {
 	w.t.Helper()
 	found := w.groups()
 	for i, o := range w.b.Scheduler.Objects(job) {

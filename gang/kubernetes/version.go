@@ -1,14 +1,18 @@
-package workload
+package kubernetes
 
 import (
+	"fmt"
+
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jobkit/jobkit"
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/internal/podgroup"
 )
 
 // All policies of this package are in terms of v1beta1, whose Go types Kubernetes' API
@@ -36,11 +40,33 @@ func kindsOf(version string) []schema.GroupVersionKind {
 	return []schema.GroupVersionKind{gv.WithKind("Workload"), gv.WithKind("PodGroup")}
 }
 
-// Served tells whether all kinds of a version are served, as the given function says of one.
-func Served(version string, served func(schema.GroupVersionKind) (bool, error)) (bool, error) {
+// Detect implements gang.Detector: it chooses the best version that the cluster serves.
+func (s Scheduler) Detect(mapper meta.RESTMapper) (gang.Scheduler, error) { //nolint:ireturn // the interface asks for it
+	if s.Version != "" {
+		return s, nil
+	}
+	for _, version := range Versions() {
+		ok, err := served(mapper, version)
+		if err != nil {
+			return s, fmt.Errorf("cannot find out which versions of %s the cluster serves: %w", schedulingv1beta1.GroupName, err)
+		}
+		if ok {
+			s.Version = version
+			return s, nil
+		}
+	}
+	return s, nil
+}
+
+// served reports whether all kinds of a version are served.
+func served(mapper meta.RESTMapper, version string) (bool, error) {
 	for _, kind := range kindsOf(version) {
-		if ok, err := served(kind); err != nil || !ok {
-			return false, err
+		_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if gang.NotServed(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err //nolint:wrapcheck // the caller wraps it
 		}
 	}
 	return true, nil
@@ -79,7 +105,7 @@ func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *sched
 
 // translate makes an object of a kind that has the same fields.
 func translate(kind schema.GroupVersionKind, o jobkit.Object) *unstructured.Unstructured {
-	u := group.Empty(kind)
+	u := podgroup.Empty(kind)
 	u.Object[fieldSpec] = specOf(o)
 	u.SetNamespace(o.GetNamespace())
 	u.SetName(o.GetName())

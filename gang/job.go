@@ -1,7 +1,4 @@
-// Package group holds what the back ends of package gang have in common: what they are
-// told of a job, what they say of its group, and how its size is computed. All of it
-// is pure.
-package group
+package gang
 
 import (
 	"fmt"
@@ -17,7 +14,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Job is what a gang scheduler is told of a job.
+// Job is what a gang scheduler gets to know of a job.
 type Job struct {
 	APIVersion, Kind, Namespace, Name string
 	// Group is the name of the job's group, if it is another than GroupName makes: that
@@ -128,19 +125,19 @@ func (j *Job) PriorityClass() string {
 	return common
 }
 
-// Foreign tells whether a template names a scheduler that is none of the given ones.
+// Foreign reports whether a template names a scheduler that is none of the given ones.
 func Foreign(template *corev1.PodTemplateSpec, own ...string) bool {
 	name := template.Spec.SchedulerName
 	return name != "" && !slices.Contains(own, name)
 }
 
-// Label sets a label of a template, whose map may be shared.
-func Label(template *corev1.PodTemplateSpec, key, value string) {
+// SetLabel sets a label of a template, whose map may be shared.
+func SetLabel(template *corev1.PodTemplateSpec, key, value string) {
 	template.Labels = with(template.Labels, key, value)
 }
 
-// Annotate sets an annotation of a template, whose map may be shared.
-func Annotate(template *corev1.PodTemplateSpec, key, value string) {
+// SetAnnotation sets an annotation of a template, whose map may be shared.
+func SetAnnotation(template *corev1.PodTemplateSpec, key, value string) {
 	template.Annotations = with(template.Annotations, key, value)
 }
 

@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/jobkit/jobkit"
-	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/gang/gangtest"
-	"github.com/jobkit/jobkit/gang/workload"
+	"github.com/jobkit/jobkit/gang/kubernetes"
+	"github.com/jobkit/jobkit/gang/schedulers"
+	"github.com/jobkit/jobkit/jobtest/gangtest"
 )
 
 func TestExercise(t *testing.T) {
@@ -26,17 +26,17 @@ func TestExercise(t *testing.T) {
 	}
 	for name, b := range backends {
 		t.Run(name, func(t *testing.T) {
-			b.Scheduler = gang.ByName(name, gang.Options{})
+			b.Scheduler = schedulers.ByName(name, schedulers.Options{})
 			gangtest.Exercise(t, b)
 		})
 	}
-	for _, version := range workload.Versions() {
+	for _, version := range kubernetes.Versions() {
 		b := gangtest.Backend{Refuse: refuseUntyped, Admit: admitUntyped, Says: "3 Insufficient nvidia.com/gpu", Fixed: version == "v1alpha2"}
 		if version == "v1beta1" {
 			b = backends["kubernetes"]
 		}
 		t.Run("kubernetes/"+version, func(t *testing.T) {
-			b.Scheduler = gang.ByName("kubernetes", gang.Options{Version: version})
+			b.Scheduler = schedulers.ByName("kubernetes", schedulers.Options{Version: version})
 			gangtest.Exercise(t, b)
 		})
 	}
@@ -54,7 +54,7 @@ func TestGroupThatCannotShrink(t *testing.T) {
 		{"it is too large, and stays so", "v1alpha2", 1, "PodGroup job-testjob needs 4 pods, the job has 3 left to schedule, and v1alpha2 of the API does not let a group change: suspend and resume the job"},
 		{"it will be mended", "v1alpha3", 1, ""},
 	} {
-		s := gang.ByName("kubernetes", gang.Options{Version: tc.version})
+		s := schedulers.ByName("kubernetes", schedulers.Options{Version: tc.version})
 		job := gangtest.Job()
 		found := s.Objects(job)
 		job.Done = tc.done

@@ -1,4 +1,4 @@
-package group_test
+package gang_test
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang"
 )
 
 func list(pairs ...string) corev1.ResourceList {
@@ -97,7 +97,7 @@ func TestPodRequests(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			before := tc.pod.DeepCopy()
-			if diff := cmp.Diff(strs(tc.want), strs(group.PodRequests(&tc.pod))); diff != "" {
+			if diff := cmp.Diff(strs(tc.want), strs(gang.PodRequests(&tc.pod))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			if diff := cmp.Diff(before, &tc.pod); diff != "" {
@@ -107,15 +107,15 @@ func TestPodRequests(t *testing.T) {
 	}
 }
 
-func job(minAvailable int32, priorities ...int32) *group.Job {
-	j := &group.Job{Kind: "TestJob", Name: "job"}
+func job(minAvailable int32, priorities ...int32) *gang.Job {
+	j := &gang.Job{Kind: "TestJob", Name: "job"}
 	if minAvailable > 0 {
 		j.Policy.MinAvailable = &minAvailable
 	}
 	for i, p := range priorities {
 		template := &corev1.PodTemplateSpec{}
 		template.Spec.Containers = []corev1.Container{container(list([]string{"cpu", "memory", "pods"}[i], "1"), nil)}
-		j.Members = append(j.Members, group.Member{Replicas: 2, Template: template, Priority: p})
+		j.Members = append(j.Members, gang.Member{Replicas: 2, Template: template, Priority: p})
 	}
 	return j
 }
@@ -124,7 +124,7 @@ func job(minAvailable int32, priorities ...int32) *group.Job {
 func TestMinResources(t *testing.T) {
 	cases := map[string]struct {
 		reason string
-		job    *group.Job
+		job    *gang.Job
 		want   corev1.ResourceList
 	}{
 		"All":      {reason: "all pods count", job: job(0, 0, 0), want: list("cpu", "2", "memory", "2")},
@@ -145,7 +145,7 @@ func TestMinResources(t *testing.T) {
 	}
 	cases["Completed"] = struct {
 		reason string
-		job    *group.Job
+		job    *gang.Job
 		want   corev1.ResourceList
 	}{"row 131: what the operator adds to the pods counts", completed, list("cpu", "2", "memory", "1", "ephemeral-storage", "15Gi")}
 	own := job(1, 0)
@@ -153,7 +153,7 @@ func TestMinResources(t *testing.T) {
 	own.Policy.MinResources = new(map[corev1.ResourceName]resource.Quantity(list("memory", "9")))
 	cases["Own"] = struct {
 		reason string
-		job    *group.Job
+		job    *gang.Job
 		want   corev1.ResourceList
 	}{"what the policy says goes first", own, list("memory", "9")}
 	for name, tc := range cases {
@@ -172,7 +172,7 @@ func TestMinMember(t *testing.T) {
 	done.Done = 3
 	cases := map[string]struct {
 		reason string
-		job    *group.Job
+		job    *gang.Job
 		want   int32
 	}{
 		"All":     {"by default all must fit", job(0, 0, 0), 4},
@@ -194,7 +194,7 @@ func TestMinMember(t *testing.T) {
 func TestGroupName(t *testing.T) {
 	long := strings.Repeat("x", 60)
 	names := map[string]bool{}
-	for _, j := range []group.Job{
+	for _, j := range []gang.Job{
 		{Kind: "TFJob", Name: "a"}, {Kind: "PyTorchJob", Name: "a"}, {Kind: "TFJob", Name: long}, {Kind: "PyTorchJob", Name: long}, {Kind: "TFJob", Name: long + "y"},
 	} {
 		name := j.GroupName()

@@ -1,4 +1,4 @@
-package group
+package podgroup
 
 import (
 	"maps"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/gang"
 )
 
 // Empty is an empty object of a kind whose Go types are another project's.
@@ -23,17 +24,17 @@ func Empty(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 	return u
 }
 
-// FieldsAnnotation of a PodGroup lists the fields of its specification that the job set,
+// fieldsAnnotation of a PodGroup lists the fields of its specification that the job set,
 // so that one which the job does not set any more can be told from one that somebody else
 // set. It is never empty.
-const FieldsAnnotation = commonv1.LabelPrefix + "pod-group-fields"
+const fieldsAnnotation = commonv1.LabelPrefix + "pod-group-fields"
 
 // fieldMinResources is the one field of a spec that is a map of quantities.
 const fieldMinResources = "minResources"
 
-// PodGroup is an object with the given specification. Fields whose value is nil, 0 or
+// New makes an object with the given specification. Fields whose value is nil, 0 or
 // empty are left out.
-func PodGroup(gvk schema.GroupVersionKind, j *Job, spec map[string]any) *unstructured.Unstructured {
+func New(gvk schema.GroupVersionKind, j *gang.Job, spec map[string]any) *unstructured.Unstructured {
 	u := Empty(gvk)
 	u.SetNamespace(j.Namespace)
 	u.SetName(j.GroupName())
@@ -47,7 +48,7 @@ func PodGroup(gvk schema.GroupVersionKind, j *Job, spec map[string]any) *unstruc
 		spec[fieldMinResources] = quantities(r)
 	}
 	u.Object["spec"] = spec
-	u.SetAnnotations(map[string]string{FieldsAnnotation: strings.Join(slices.Sorted(maps.Keys(spec)), ",")})
+	u.SetAnnotations(map[string]string{fieldsAnnotation: strings.Join(slices.Sorted(maps.Keys(spec)), ",")})
 	return u
 }
 
@@ -60,10 +61,10 @@ func quantities(list corev1.ResourceList) map[string]any {
 	return out
 }
 
-// PatchSpec is the merge patch that makes the specification of found say what wanted
+// Patch is the merge patch that makes the specification of found say what wanted
 // says. Fields that wanted does not have go if the job set them, and are somebody else's
 // if not. Resources are the job's as a whole.
-func PatchSpec(wanted, found jobkit.Object) map[string]any {
+func Patch(wanted, found jobkit.Object) map[string]any {
 	want, have := nested(wanted, "spec"), nested(found, "spec")
 	patch := map[string]any{}
 	for name, value := range want {
@@ -75,7 +76,7 @@ func PatchSpec(wanted, found jobkit.Object) map[string]any {
 			patch[name] = value
 		}
 	}
-	for name := range strings.SplitSeq(found.GetAnnotations()[FieldsAnnotation], ",") {
+	for name := range strings.SplitSeq(found.GetAnnotations()[fieldsAnnotation], ",") {
 		_, wanted := want[name]
 		if _, there := have[name]; there && !wanted {
 			patch[name] = nil
@@ -117,7 +118,7 @@ func sameQuantity(a, b any) bool {
 }
 
 // Find returns the object of the group's name, or nil.
-func Find(j *Job, found []jobkit.Object) *unstructured.Unstructured {
+func Find(j *gang.Job, found []jobkit.Object) *unstructured.Unstructured {
 	for _, o := range found {
 		if u, ok := o.(*unstructured.Unstructured); ok && u.GetName() == j.GroupName() {
 			return u

@@ -1,6 +1,6 @@
-// Package workload has pods scheduled by Kubernetes' own scheduler, by a Workload and a
+// Package kubernetes has pods scheduled by Kubernetes' own scheduler, by a Workload and a
 // PodGroup of scheduling.k8s.io. The cluster needs the feature gate GenericWorkload.
-package workload
+package kubernetes
 
 import (
 	"cmp"
@@ -14,7 +14,8 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/gang/group"
+	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/gang/internal/podgroup"
 )
 
 // Name is that of the back end.
@@ -31,11 +32,14 @@ type Scheduler struct {
 	Version string
 }
 
-// leaves tells whether a template is somebody else's affair: another scheduler's, or
+// leaves reports whether a template is not ours to change: another scheduler's, or
 // of a group that the user made.
 func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool {
-	return t.Spec.SchedulingGroup != nil || group.Foreign(t, cmp.Or(s.SchedulerName, corev1.DefaultSchedulerName))
+	return t.Spec.SchedulingGroup != nil || gang.Foreign(t, cmp.Or(s.SchedulerName, corev1.DefaultSchedulerName))
 }
+
+// String is the name by which package schedulers chooses the back end.
+func (Scheduler) String() string { return Name }
 
 // Kinds implements gang.Scheduler.
 func (s Scheduler) Kinds() []jobkit.Object {
@@ -44,13 +48,13 @@ func (s Scheduler) Kinds() []jobkit.Object {
 	}
 	var out []jobkit.Object
 	for _, kind := range kindsOf(s.Version) {
-		out = append(out, group.Empty(kind))
+		out = append(out, podgroup.Empty(kind))
 	}
 	return out
 }
 
 // Objects implements gang.Scheduler.
-func (s Scheduler) Objects(job *group.Job) []jobkit.Object {
+func (s Scheduler) Objects(job *gang.Job) []jobkit.Object {
 	job = job.Without(s.leaves)
 	if job.Total() == 0 {
 		return nil
@@ -93,7 +97,7 @@ func (s Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
 
 // Join implements gang.Scheduler. The scheduler wants all pods of a group to have the
 // group's priority, so a template that names no priority class gets the group's.
-func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
+func (s Scheduler) Join(job *gang.Job, _ commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
 	if s.leaves(template) {
 		return false
 	}
@@ -109,22 +113,22 @@ func (s Scheduler) Join(job *group.Job, _ commonv1.ReplicaType, template *corev1
 // State implements gang.Scheduler. The scheduler wants to see the pods before it
 // decides. What it says of the group it says until the group was scheduled once; from
 // then on the pods tell.
-func (s Scheduler) State(job *group.Job, found []jobkit.Object) group.State {
+func (s Scheduler) State(job *gang.Job, found []jobkit.Object) gang.State {
 	for _, o := range found {
 		conditions, size := stateOf(o)
 		if size == 0 || o.GetName() != job.GroupName() {
 			continue
 		}
 		if most := job.Without(s.leaves).MinMember(); s.fixed() && size > int64(most) {
-			return group.State{Since: o.GetCreationTimestamp().Time, Why: fmt.Sprintf(
+			return gang.State{Since: o.GetCreationTimestamp().Time, Why: fmt.Sprintf(
 				"PodGroup %s needs %d pods, the job has %d left to schedule, and %s of the API does not let a group change: suspend and resume the job",
 				o.GetName(), size, most, s.Version)}
 		}
 		c := meta.FindStatusCondition(conditions, s.initiallyScheduled())
 		if c == nil || c.Status != metav1.ConditionFalse {
-			return group.State{}
+			return gang.State{}
 		}
-		return group.State{Why: cmp.Or(c.Message, c.Reason), Since: c.LastTransitionTime.Time}
+		return gang.State{Why: cmp.Or(c.Message, c.Reason), Since: c.LastTransitionTime.Time}
 	}
-	return group.State{}
+	return gang.State{}
 }

@@ -23,16 +23,6 @@ func PodName(job string, t commonv1.ReplicaType, index int32) string {
 	return string(strconv.AppendInt(append(name, '-'), int64(index), 10))
 }
 
-// Host is the host name at which a pod of a job is reached from its namespace:
-// <pod> where each replica has a service (or none has), <pod>.<job> where the job has
-// one. With ".<namespace>.svc" behind it, it is reached from everywhere in the cluster.
-func Host(p *commonv1.RunPolicy, job, pod string) string {
-	if p.ServiceMode != nil && *p.ServiceMode != commonv1.ServiceModePerJob {
-		return pod
-	}
-	return pod + "." + job
-}
-
 // JobLabels select all pods of a job. The operator's name is the kind's default where it
 // names none, as at set-up; without the kind's name either they select by the job's name
 // alone, and then also the pods of a job of that name of another kind.

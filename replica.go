@@ -2,6 +2,7 @@ package jobkit
 
 import (
 	"slices"
+	"sync"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -13,16 +14,102 @@ type JobParts struct {
 	Status       *commonv1.JobStatus
 }
 
-// Replica is one replica of a job.
+// Replica is one replica of a job, in one reconcile. It answers what its pod has to know
+// of itself and of the others; [Shared] works out once what is the same for several.
 type Replica struct {
-	Type  commonv1.ReplicaType
-	Index int32
-	// PodName is the name of its pod. Where the job has one service for all
-	// replicas the pod is reached as PodName.<job name>; where each replica has its
-	// own, as PodName.
-	PodName string
-	// Attempt counts the restarts of this replica, from 0.
-	Attempt int32
+	typ     commonv1.ReplicaType
+	index   int32
+	attempt int32
+	job     *replicas
+}
+
+// replicas are those of a job in one reconcile.
+type replicas struct {
+	kind   Kind
+	name   string // of the job
+	policy *commonv1.RunPolicy
+	specs  map[commonv1.ReplicaType]*commonv1.ReplicaSpec
+
+	mu     sync.Mutex
+	shared map[any]any
+}
+
+// NewReplicas returns a function that makes the replicas of a job: what is [Shared] is
+// shared by those that one such function has made. The library calls it for each
+// reconcile; call it in tests, and where an operator asks for another replica than the
+// one that it was given.
+func NewReplicas(kind Kind, job string, parts JobParts) func(t commonv1.ReplicaType, index, attempt int32) Replica {
+	all := &replicas{kind: kind, name: job, policy: parts.RunPolicy, specs: parts.ReplicaSpecs, shared: map[any]any{}}
+	return func(t commonv1.ReplicaType, index, attempt int32) Replica {
+		return Replica{typ: t, index: index, attempt: attempt, job: all}
+	}
+}
+
+// Type is the replica's type.
+func (r Replica) Type() commonv1.ReplicaType { return r.typ }
+
+// Index is the replica's index among those of its type, from 0.
+func (r Replica) Index() int32 { return r.index }
+
+// Attempt is how often the replica was restarted, from 0.
+func (r Replica) Attempt() int32 { return r.attempt }
+
+// Name is the name of the replica's pod.
+func (r Replica) Name() string { return r.job.kind.PodName(r.job.name, r.typ, r.index) }
+
+// Host is the host name at which a replica of the job is reached from the job's namespace:
+// <pod> where each replica has a service (or none has), <pod>.<job> where the job has one.
+// With ".<namespace>.svc" behind it, it is reached from everywhere in the cluster.
+func (r Replica) Host(t commonv1.ReplicaType, index int32) string {
+	pod := r.job.kind.PodName(r.job.name, t, index)
+	if p := r.job.policy; p != nil && p.ServiceMode != nil && *p.ServiceMode != commonv1.ServiceModePerJob {
+		return pod
+	}
+	return pod + "." + r.job.name
+}
+
+// Port is the number of the kind's port in the replicas of a type: that which the
+// container named [Kind].ContainerName gives it, or else the kind's own.
+func (r Replica) Port(t commonv1.ReplicaType) int32 {
+	if spec := r.job.specs[t]; spec != nil {
+		for i := range spec.Template.Spec.Containers {
+			c := &spec.Template.Spec.Containers[i]
+			if c.Name != r.job.kind.ContainerName {
+				continue
+			}
+			for j := range c.Ports {
+				if c.Ports[j].Name == r.job.kind.PortName {
+					return c.Ports[j].ContainerPort
+				}
+			}
+			break
+		}
+	}
+	return r.job.kind.PortNumber
+}
+
+// Count is how many replicas of the given types the job has; of all types if none is
+// given.
+func (r Replica) Count(types ...commonv1.ReplicaType) int32 { return Count(r.job.specs, types...) }
+
+// sharedKey keeps values of different types apart.
+type sharedKey[T any] struct{ name string }
+
+// Shared returns what compute returns, which it calls once for all replicas of a job in a
+// reconcile: for what is the same for all of them, and grows with their number, such as a
+// list of hosts. The value must not be changed, and must not depend on which replica asks
+// for it. The name tells it from others of its type. It may be called from several
+// goroutines at once, compute from one.
+func Shared[T any](r Replica, name string, compute func() T) T {
+	key := sharedKey[T]{name}
+	r.job.mu.Lock()
+	once, ok := r.job.shared[key].(func() T)
+	if !ok {
+		once = sync.OnceValue(compute)
+		r.job.shared[key] = once
+	}
+	r.job.mu.Unlock()
+	return once()
 }
 
 // MaxReplicas is how many replicas a job may have, in all: as many as an

@@ -13,14 +13,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
+// newReplica makes the replicas of a job in one reconcile, which share what they work out.
+type newReplica func(t commonv1.ReplicaType, index, attempt int32) jobkit.Replica
+
+func replicasOf(in *plan.Input) newReplica {
+	return jobkit.NewReplicas(in.Kind, in.Job.Name, jobkit.JobParts{RunPolicy: &in.RunPolicy, ReplicaSpecs: in.Replicas, Status: &in.Status})
+}
+
 // createPod makes the pod of a replica and creates it.
-func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input, a plan.CreatePod) result {
+func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input, a plan.CreatePod, replicas newReplica) result {
 	template := in.Replicas[a.Type].Template.DeepCopy()
-	replica := jobkit.Replica{Type: a.Type, Index: a.Index, PodName: a.Name, Attempt: a.Attempt}
-	err := c.setClusterSpec(ctx, job, replica, template)
+	err := c.setClusterSpec(ctx, job, replicas(a.Type, a.Index, a.Attempt), template)
 	switch {
 	case errors.Is(err, reconcile.TerminalError(nil)):
 		return result{obstacle: plan.Invalid, message: err.Error()}

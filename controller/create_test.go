@@ -215,7 +215,7 @@ type broken struct {
 }
 
 func (c broken) SetClusterSpec(_ *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	if r.Index != 1 {
+	if r.Index() != 1 {
 		return nil
 	}
 	if c.size > 0 {

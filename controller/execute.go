@@ -36,6 +36,7 @@ func (c *JobController[J]) execute(
 	}
 	logger := log.FromContext(ctx).V(1)
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
+	replicas := replicasOf(in)
 	for start := 0; start < len(actions); {
 		end := start + 1
 		step := plan.StepOf(actions[start])
@@ -44,7 +45,7 @@ func (c *JobController[J]) execute(
 		}
 		group := actions[start:end]
 		results := slowStart(len(group), width, step.Deletes(), func(i int) result {
-			return c.doVerified(ctx, job, in, group[i], verified, logger)
+			return c.doVerified(ctx, job, in, group[i], replicas, verified, logger)
 		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
 		before := len(outcome.Failures)
@@ -63,14 +64,14 @@ func (c *JobController[J]) execute(
 
 // doVerified executes one action. A create verifies the job first, if that is due.
 func (c *JobController[J]) doVerified(
-	ctx context.Context, job J, in *plan.Input, a plan.Action, verified *verification, logger logr.Logger,
+	ctx context.Context, job J, in *plan.Input, a plan.Action, replicas newReplica, verified *verification, logger logr.Logger,
 ) result {
 	if plan.StepOf(a).Creates() {
 		if r := verified.check(); r.stopsBatch(false) {
 			return r
 		}
 	}
-	r := c.attributeMistake(ctx, job, in, a, c.do(ctx, job, in, a))
+	r := c.attributeMistake(ctx, job, in, a, c.do(ctx, job, in, a, replicas))
 	r.log(logger, a)
 	return r
 }
@@ -201,10 +202,10 @@ func parallel(n, width int, f func(int) bool) (called int) {
 }
 
 // do executes one action.
-func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan.Action) result {
+func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan.Action, replicas newReplica) result {
 	switch a := a.(type) {
 	case plan.CreatePod:
-		return c.createPod(ctx, job, in, a)
+		return c.createPod(ctx, job, in, a, replicas)
 	case plan.CreateService:
 		service := plan.NewService(in, a)
 		return c.classifyCreate(ctx, job, in, kindService, service, c.set.services.CreateService(ctx, job, service))

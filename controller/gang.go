@@ -276,7 +276,7 @@ func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input,
 // first replica gets it. What cannot be completed now is reported when a pod is created.
 func (c *JobController[J]) completed(ctx context.Context, job J, in *plan.Input, m *gang.Member) *corev1.PodTemplateSpec {
 	template := m.Template.DeepCopy()
-	if err := c.setClusterSpec(ctx, job, jobkit.Replica{Type: m.Type, PodName: in.Kind.PodName(in.Job.Name, m.Type, 0)}, template); err != nil {
+	if err := c.setClusterSpec(ctx, job, replicasOf(in)(m.Type, 0, 0), template); err != nil {
 		return m.Template
 	}
 	return template

@@ -27,7 +27,7 @@ type keeper struct {
 }
 
 func (k keeper) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	if r.Index > 0 && k.err != nil {
+	if r.Index() > 0 && k.err != nil {
 		return k.err
 	}
 	return k.Controller.SetClusterSpec(job, r, template)

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobkit/jobkit"
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // Env are the environment variables that an operator gives a container, in order.
@@ -31,12 +30,20 @@ type Value interface {
 
 // Fixed is a variable that the template cannot set.
 func Fixed[V Value](name string, value V) Var {
-	return Var{EnvVar: corev1.EnvVar{Name: name, Value: fmt.Sprint(value)}}
+	return Var{EnvVar: corev1.EnvVar{Name: name, Value: text(value)}}
 }
 
 // Preset is a variable that the template may set itself.
 func Preset[V Value](name string, value V) Var {
-	return Var{EnvVar: corev1.EnvVar{Name: name, Value: fmt.Sprint(value)}, Preset: true}
+	return Var{EnvVar: corev1.EnvVar{Name: name, Value: text(value)}, Preset: true}
+}
+
+// text is a value as a variable holds it. Long ones, such as lists of hosts, are not copied.
+func text[V Value](value V) string {
+	if s, ok := any(value).(string); ok {
+		return s
+	}
+	return fmt.Sprint(value)
 }
 
 // Apply sets the variables in a container, each once. One that the template sets too
@@ -140,14 +147,18 @@ func (e Env) named(name string) *Var {
 // EnvWarning returns the event that tells the user of variables which the templates
 // of a job set and the operator too, and whose values are used; or none. container
 // is the one that the operator sets variables in, "" if it is all of them; env
-// returns what it sets in a replica type.
-func EnvWarning(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container string, env func(commonv1.ReplicaType) Env) []jobkit.Event {
+// returns what it sets in a replica.
+func EnvWarning[J jobkit.Object](
+	c jobkit.ControllerInterface[J], job J, container string, env func(J, jobkit.Replica) Env,
+) []jobkit.Event {
 	var in, replaced, kept []string
+	specs := c.Parts(job).ReplicaSpecs
+	replica := jobkit.NewReplicas(c.Kind(), job.GetName(), c.Parts(job))
 	for t, spec := range specs {
 		if spec == nil {
 			continue
 		}
-		for _, v := range env(t).taken(&spec.Template, container) {
+		for _, v := range env(job, replica(t, 0, 0)).taken(&spec.Template, container) {
 			in = append(in, string(t))
 			if v.Preset {
 				kept = append(kept, v.Name)

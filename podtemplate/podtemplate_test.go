@@ -10,6 +10,8 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -80,7 +82,7 @@ func TestEnv(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			spec := workers(corev1.Container{Name: "main", Env: tc.has}, corev1.Container{Name: "sidecar"})
-			got := podtemplate.EnvWarning(spec, "", func(commonv1.ReplicaType) podtemplate.Env { return env })
+			got := envWarning(spec, "", func(commonv1.ReplicaType) podtemplate.Env { return env })
 			var want []jobkit.Event
 			if tc.warning != "" {
 				want = []jobkit.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: tc.warning}}
@@ -149,6 +151,16 @@ func workers(c ...corev1.Container) map[commonv1.ReplicaType]*commonv1.ReplicaSp
 	}
 }
 
+// envWarning warns of a TestJob with these replicas.
+func envWarning(
+	specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container string, env func(commonv1.ReplicaType) podtemplate.Env,
+) []jobkit.Event {
+	job := &testv1.TestJob{Spec: testv1.TestJobSpec{TestReplicaSpecs: specs}}
+	return podtemplate.EnvWarning(testjob.Controller{}, job, container, func(_ *testv1.TestJob, r jobkit.Replica) podtemplate.Env {
+		return env(r.Type())
+	})
+}
+
 func TestEnvWarning(t *testing.T) {
 	main := corev1.Container{Name: "main", Env: envVars("RANK", "9", "DEBUG", "1")}
 	sidecar := corev1.Container{Name: "sidecar", Env: envVars("RANK", "9")}
@@ -175,7 +187,7 @@ func TestEnvWarning(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := podtemplate.EnvWarning(tc.specs, tc.container, func(commonv1.ReplicaType) podtemplate.Env {
+			got := envWarning(tc.specs, tc.container, func(commonv1.ReplicaType) podtemplate.Env {
 				return podtemplate.Env{podtemplate.Fixed("RANK", "1")}
 			})
 			switch {
@@ -183,34 +195,6 @@ func TestEnvWarning(t *testing.T) {
 			case tc.warns != "" && len(got) == 1 && strings.HasPrefix(got[0].Message, tc.warns):
 			default:
 				t.Errorf("%s: got %v", tc.reason, got)
-			}
-		})
-	}
-}
-
-func TestPort(t *testing.T) {
-	specs := workers(
-		corev1.Container{Name: "sidecar", Ports: []corev1.ContainerPort{{Name: "job-port", ContainerPort: 1}}},
-		corev1.Container{Name: "main", Ports: []corev1.ContainerPort{{Name: "other", ContainerPort: 2}, {Name: "job-port", ContainerPort: 3}}},
-	)
-	specs["Empty"] = nil
-	tests := map[string]struct {
-		reason          string
-		container, port string
-		replicas        commonv1.ReplicaType
-		want            int32
-	}{
-		"There":       {reason: "the port of that name, of that container", container: "main", port: "job-port", replicas: "Worker", want: 3},
-		"NoPort":      {reason: "without such a port the kind's counts", container: "main", port: "none", replicas: "Worker", want: 9},
-		"NoContainer": {reason: "without such a container too", container: "none", port: "job-port", replicas: "Worker", want: 9},
-		"NoType":      {reason: "known-bugs row 76: without such replicas too", container: "main", port: "job-port", replicas: "Master", want: 9},
-		"Null":        {reason: "and where they are null", container: "main", port: "job-port", replicas: "Empty", want: 9},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			kind := jobkit.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
-			if diff := cmp.Diff(tc.want, podtemplate.Port(kind, specs, tc.replicas)); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/podtemplate"
 )
 
 // Controller is step 1: a type that implements jobkit.ControllerInterface.
@@ -41,11 +42,8 @@ func (Controller) Rules(job *testv1.TestJob) jobkit.Rules {
 
 // SetClusterSpec tells each replica its own name and where the first one is reached.
 func (Controller) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	first := jobkit.PodName(job.Name, firstType(job), 0) + "." + job.Name
-	for i := range template.Spec.Containers {
-		c := &template.Spec.Containers[i]
-		c.Env = append(c.Env, corev1.EnvVar{Name: "REPLICA", Value: r.PodName}, corev1.EnvVar{Name: "FIRST_REPLICA", Value: first})
-	}
+	env := podtemplate.Env{podtemplate.Fixed("REPLICA", r.Name()), podtemplate.Fixed("FIRST_REPLICA", r.Host(firstType(job), 0))}
+	env.ApplyToAll(template)
 	return nil
 }
 

@@ -9,13 +9,12 @@ import (
 const worker = kubeflowv1.JAXJobReplicaTypeWorker
 
 // environment is what the containers of a Worker are told.
-func environment(job *kubeflowv1.JAXJob, index int32) podtemplate.Env {
-	specs := job.Spec.JAXReplicaSpecs
+func environment(_ *kubeflowv1.JAXJob, r jobkit.Replica) podtemplate.Env {
 	return podtemplate.Env{
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
-		podtemplate.Fixed("COORDINATOR_PORT", podtemplate.Port(Controller{}.Kind(), specs, worker)),
-		podtemplate.Fixed("COORDINATOR_ADDRESS", jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, worker, 0))),
-		podtemplate.Fixed("NUM_PROCESSES", jobkit.Count(specs)),
-		podtemplate.Fixed("PROCESS_ID", index),
+		podtemplate.Fixed("COORDINATOR_PORT", r.Port(worker)),
+		podtemplate.Fixed("COORDINATOR_ADDRESS", r.Host(worker, 0)),
+		podtemplate.Fixed("NUM_PROCESSES", r.Count()),
+		podtemplate.Fixed("PROCESS_ID", r.Index()),
 	}
 }

@@ -53,7 +53,7 @@ func (Controller) Rules(job *kubeflowv1.JAXJob) jobkit.Rules {
 
 // SetClusterSpec implements jobkit.ControllerInterface.
 func (Controller) SetClusterSpec(job *kubeflowv1.JAXJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	environment(job, r.Index).ApplyToAll(template)
+	environment(job, r).ApplyToAll(template)
 	return nil
 }
 
@@ -63,6 +63,6 @@ func (Controller) Validate(job *kubeflowv1.JAXJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (Controller) Warn(job *kubeflowv1.JAXJob) []jobkit.Event {
-	return podtemplate.EnvWarning(job.Spec.JAXReplicaSpecs, "", func(commonv1.ReplicaType) podtemplate.Env { return environment(job, 0) })
+func (c Controller) Warn(job *kubeflowv1.JAXJob) []jobkit.Event {
+	return podtemplate.EnvWarning(c, job, "", environment)
 }

@@ -105,7 +105,7 @@ func waitsForWorkers(job *kubeflowv1.MPIJob) bool {
 
 // SetClusterSpec implements jobkit.ControllerInterface.
 func (c Controller) SetClusterSpec(job *kubeflowv1.MPIJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	if r.Type == launcher {
+	if r.Type() == launcher {
 		prepareLauncher(job, c.KubectlDeliveryImage, &template.Spec)
 	} else {
 		prepareWorker(job, &template.Spec)
@@ -124,9 +124,12 @@ func (Controller) Validate(job *kubeflowv1.MPIJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (Controller) Warn(job *kubeflowv1.MPIJob) []jobkit.Event {
-	only := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{launcher: job.Spec.MPIReplicaSpecs[launcher]}
-	return podtemplate.EnvWarning(only, mainContainer(job, pod(job, launcher)).Name, func(commonv1.ReplicaType) podtemplate.Env {
+func (c Controller) Warn(job *kubeflowv1.MPIJob) []jobkit.Event {
+	main := mainContainer(job, pod(job, launcher)).Name
+	return podtemplate.EnvWarning(c, job, main, func(job *kubeflowv1.MPIJob, r jobkit.Replica) podtemplate.Env {
+		if r.Type() != launcher {
+			return nil
+		}
 		return launcherEnv(job)
 	})
 }

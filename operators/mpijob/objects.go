@@ -11,12 +11,12 @@ import (
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 )
 
-// ObjectKinds implements controller.ObjectKeeper.
+// ObjectKinds implements jobkit.OwnedObjects.
 func (Controller) ObjectKinds() []jobkit.Object {
 	return []jobkit.Object{&corev1.ConfigMap{}, &corev1.ServiceAccount{}, &rbacv1.Role{}, &rbacv1.RoleBinding{}}
 }
 
-// Objects implements controller.ObjectKeeper.
+// Objects implements jobkit.OwnedObjects.
 func (Controller) Objects(job *kubeflowv1.MPIJob, tally *jobkit.Tally) []jobkit.Object {
 	objects := []jobkit.Object{configMap(job, tally.Of(worker))}
 	if reachable, all := reach(job, tally.Of(worker)); all || launched(tally.Of(launcher)) {

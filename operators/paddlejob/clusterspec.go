@@ -25,25 +25,24 @@ func leader(job *kubeflowv1.PaddleJob) commonv1.ReplicaType {
 }
 
 // environment is what the containers of a replica are told.
-func environment(job *kubeflowv1.PaddleJob, t commonv1.ReplicaType, index int32) podtemplate.Env {
-	specs, first := job.Spec.PaddleReplicaSpecs, leader(job)
-	port := podtemplate.Port(Controller{}.Kind(), specs, first)
+func environment(job *kubeflowv1.PaddleJob, r jobkit.Replica) podtemplate.Env {
+	first := leader(job)
+	port := r.Port(first)
 	env := podtemplate.Env{
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),
 		podtemplate.Fixed("PADDLE_JOB_ID", job.Name),
-		podtemplate.Fixed("PADDLE_NNODES", jobkit.Count(specs)),
+		podtemplate.Fixed("PADDLE_NNODES", r.Count()),
 	}
-	if t == first && index == 0 {
+	if r.Type() == first && r.Index() == 0 {
 		// The leader finds that it is the leader by its own address.
 		env = append(env, podtemplate.Var{EnvVar: corev1.EnvVar{Name: "POD_IP_DUMMY", ValueFrom: &corev1.EnvVarSource{
 			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"},
 		}}}, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("$(POD_IP_DUMMY):%d", port)))
 	} else {
-		host := jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, first, 0))
-		env = append(env, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("%s:%d", host, port)))
+		env = append(env, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("%s:%d", r.Host(first, 0), port)))
 	}
 	switch {
-	case t == master:
+	case r.Type() == master:
 		return append(env, podtemplate.Preset("PADDLE_SERVER_NUM", "1"))
 	case first == master:
 		return append(env, podtemplate.Preset("PADDLE_TRAINER_NUM", "1"))

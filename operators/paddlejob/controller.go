@@ -69,7 +69,7 @@ func (Controller) Rules(job *kubeflowv1.PaddleJob) jobkit.Rules {
 
 // SetClusterSpec implements jobkit.ControllerInterface.
 func (Controller) SetClusterSpec(job *kubeflowv1.PaddleJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	environment(job, r.Type, r.Index).ApplyToAll(template)
+	environment(job, r).ApplyToAll(template)
 	return nil
 }
 
@@ -82,16 +82,14 @@ func (Controller) Validate(job *kubeflowv1.PaddleJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (Controller) Warn(job *kubeflowv1.PaddleJob) []jobkit.Event {
-	return podtemplate.EnvWarning(job.Spec.PaddleReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
-		return environment(job, t, 0)
-	})
+func (c Controller) Warn(job *kubeflowv1.PaddleJob) []jobkit.Event {
+	return podtemplate.EnvWarning(c, job, "", environment)
 }
 
-// ObjectKinds implements controller.ObjectKeeper.
+// ObjectKinds implements jobkit.OwnedObjects.
 func (Controller) ObjectKinds() []jobkit.Object { return autoscale.ObjectKinds() }
 
-// Objects implements controller.ObjectKeeper.
+// Objects implements jobkit.OwnedObjects.
 func (Controller) Objects(job *kubeflowv1.PaddleJob, _ *jobkit.Tally) []jobkit.Object {
 	e := job.Spec.ElasticPolicy
 	if e == nil || job.Status.Finished() {

@@ -8,7 +8,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/jobkit/jobkit"
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/podtemplate"
 )
@@ -22,47 +21,38 @@ func hasMaster(job *kubeflowv1.PyTorchJob) bool {
 	return jobkit.Count(job.Spec.PyTorchReplicaSpecs, master) > 0
 }
 
-// host is where the first replica of a type is reached.
-func host(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) string {
-	return jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, t, 0))
-}
-
-func port(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType) int32 {
-	return podtemplate.Port(Controller{}.Kind(), job.Spec.PyTorchReplicaSpecs, t)
-}
-
 // environment is what the containers of a replica are told.
-func environment(job *kubeflowv1.PyTorchJob, t commonv1.ReplicaType, index int32) podtemplate.Env {
-	total, processes := jobkit.Count(job.Spec.PyTorchReplicaSpecs), 1
+func environment(job *kubeflowv1.PyTorchJob, r jobkit.Replica) podtemplate.Env {
+	total, processes := r.Count(), 1
 	env := podtemplate.Env{podtemplate.Preset("PYTHONUNBUFFERED", "1")}
 	if number, err := strconv.Atoi(ptr.Deref(job.Spec.NprocPerNode, "")); err == nil {
 		processes = number
 	}
 	if hasMaster(job) {
-		rank := index
-		if t == worker {
+		rank := r.Index()
+		if r.Type() == worker {
 			rank++
 		}
 		env = append(env,
-			podtemplate.Fixed("MASTER_PORT", port(job, master)), podtemplate.Fixed("PET_MASTER_PORT", port(job, master)),
-			podtemplate.Fixed("MASTER_ADDR", host(job, master)), podtemplate.Fixed("PET_MASTER_ADDR", host(job, master)),
+			podtemplate.Fixed("MASTER_PORT", r.Port(master)), podtemplate.Fixed("PET_MASTER_PORT", r.Port(master)),
+			podtemplate.Fixed("MASTER_ADDR", r.Host(master, 0)), podtemplate.Fixed("PET_MASTER_ADDR", r.Host(master, 0)),
 			podtemplate.Fixed("WORLD_SIZE", int(total)*processes), podtemplate.Fixed("RANK", rank), podtemplate.Fixed("PET_NODE_RANK", rank))
 	}
 	if n := job.Spec.NprocPerNode; n != nil {
 		env = append(env, podtemplate.Preset("PET_NPROC_PER_NODE", *n))
 	}
 	if e := job.Spec.ElasticPolicy; e != nil {
-		return append(env, elastic(job, e)...)
+		return append(env, elastic(r, e)...)
 	}
 	return append(env, podtemplate.Fixed("PET_NNODES", total))
 }
 
 // elastic is what torchrun is told of an elastic job.
-func elastic(job *kubeflowv1.PyTorchJob, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
-	workers := jobkit.Count(job.Spec.PyTorchReplicaSpecs, worker)
+func elastic(r jobkit.Replica, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
+	workers := r.Count(worker)
 	env := podtemplate.Env{
 		podtemplate.Fixed("PET_RDZV_ENDPOINT",
-			fmt.Sprintf("%s:%d", ptr.Deref(e.RDZVHost, host(job, worker)), ptr.Deref(e.RDZVPort, port(job, worker)))),
+			fmt.Sprintf("%s:%d", ptr.Deref(e.RDZVHost, r.Host(worker, 0)), ptr.Deref(e.RDZVPort, r.Port(worker)))),
 		podtemplate.Preset("PET_RDZV_BACKEND", ptr.Deref(e.RDZVBackend, kubeflowv1.BackendC10D)),
 		podtemplate.Fixed("PET_NNODES", fmt.Sprintf("%d:%d", ptr.Deref(e.MinReplicas, workers), ptr.Deref(e.MaxReplicas, workers))),
 	}

@@ -91,13 +91,13 @@ func (Controller) Rules(job *kubeflowv1.PyTorchJob) jobkit.Rules {
 
 // SetClusterSpec implements jobkit.ControllerInterface.
 func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	environment(job, r.Type, r.Index).ApplyToAll(template)
-	if r.Type != worker || !hasMaster(job) || job.Annotations[InitContainerAnnotation] == "none" {
+	environment(job, r).ApplyToAll(template)
+	if r.Type() != worker || !hasMaster(job) || job.Annotations[InitContainerAnnotation] == "none" {
 		return nil
 	}
 	wait := c.InitContainer
-	wait.Name, wait.Port = cmp.Or(wait.Name, "init-pytorch"), cmp.Or(wait.Port, port(job, master))
-	return wait.Apply(template, host(job, master))
+	wait.Name, wait.Port = cmp.Or(wait.Name, "init-pytorch"), cmp.Or(wait.Port, r.Port(master))
+	return wait.Apply(template, r.Host(master, 0))
 }
 
 // Default implements jobkit.Defaulter.
@@ -109,10 +109,8 @@ func (Controller) Validate(job *kubeflowv1.PyTorchJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (Controller) Warn(job *kubeflowv1.PyTorchJob) []jobkit.Event {
-	events := podtemplate.EnvWarning(job.Spec.PyTorchReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
-		return environment(job, t, 0)
-	})
+func (c Controller) Warn(job *kubeflowv1.PyTorchJob) []jobkit.Event {
+	events := podtemplate.EnvWarning(c, job, "", environment)
 	if e := job.Spec.ElasticPolicy; e != nil && e.NProcPerNode != nil {
 		events = append(events, jobkit.Event{Warning: true, Reason: "FieldDeprecated", Message: fmt.Sprintf(
 			"spec.elasticPolicy.nProcPerNode is deprecated, use spec.nprocPerNode instead: set that to %q, and remove this one.", strconv.Itoa(int(*e.NProcPerNode)))})
@@ -120,10 +118,10 @@ func (Controller) Warn(job *kubeflowv1.PyTorchJob) []jobkit.Event {
 	return events
 }
 
-// ObjectKinds implements controller.ObjectKeeper.
+// ObjectKinds implements jobkit.OwnedObjects.
 func (Controller) ObjectKinds() []jobkit.Object { return autoscale.ObjectKinds() }
 
-// Objects implements controller.ObjectKeeper.
+// Objects implements jobkit.OwnedObjects.
 func (Controller) Objects(job *kubeflowv1.PyTorchJob, _ *jobkit.Tally) []jobkit.Object {
 	e := job.Spec.ElasticPolicy
 	if e == nil || job.Status.Finished() {

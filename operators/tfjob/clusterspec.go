@@ -21,10 +21,8 @@ const (
 
 // config is the value of TF_CONFIG: who there is, and who the reader is.
 type config struct {
-	// Cluster is a map of the addresses by type, or a sparseCluster.
-	Cluster     any    `json:"cluster"`
-	Task        task   `json:"task"`
-	Environment string `json:"environment,omitempty"`
+	Cluster sparseCluster `json:"cluster"`
+	Task    task          `json:"task"`
 }
 
 type task struct {
@@ -44,32 +42,51 @@ type sparseCluster struct {
 
 // environment is what the main container of a replica is told. A replica that is
 // alone needs to find nobody, and TensorFlow trains locally without TF_CONFIG.
-func environment(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index int32) (podtemplate.Env, error) {
-	specs := job.Spec.TFReplicaSpecs
-	if jobkit.Count(specs) <= 1 {
+func (c Controller) environment(job *kubeflowv1.TFJob, r jobkit.Replica) (podtemplate.Env, error) {
+	if r.Count() <= 1 {
 		return nil, nil
 	}
-	c := config{Task: task{Type: lower(t), Index: index}}
+	value, err := addresses{job.Namespace, c.ClusterDomain}.config(job, r)
+	return podtemplate.Env{podtemplate.Fixed("TF_CONFIG", value)}, err
+}
+
+// addresses are where replicas are reached from everywhere in the cluster.
+type addresses struct{ namespace, domain string }
+
+// config is the value of TF_CONFIG. The addresses of a large job are most of it, and the
+// same for all replicas, so they are written down once.
+func (a addresses) config(job *kubeflowv1.TFJob, r jobkit.Replica) (string, error) {
+	self := task{Type: lower(r.Type()), Index: r.Index()}
 	if job.Spec.EnableDynamicWorker {
-		c.Cluster = sparse(job, domain, t, index)
-	} else {
-		cluster := map[string][]string{}
-		for t := range specs {
-			cluster[lower(t)] = addresses(job, domain, t)
-		}
-		c.Cluster, c.Environment = cluster, "cloud"
+		return text(config{Cluster: a.sparse(r), Task: self})
 	}
-	value, err := json.Marshal(c)
-	return podtemplate.Env{podtemplate.Fixed("TF_CONFIG", string(value))}, err //nolint:wrapcheck // cannot fail for strings and numbers
+	type result struct {
+		text string
+		err  error
+	}
+	cluster := jobkit.Shared(r, "cluster", func() result {
+		cluster := map[string][]string{}
+		for t := range job.Spec.TFReplicaSpecs {
+			cluster[lower(t)] = a.all(r, t)
+		}
+		text, err := text(cluster)
+		return result{text, err}
+	})
+	if cluster.err != nil {
+		return "", cluster.err
+	}
+	own, err := text(self)
+	return `{"cluster":` + cluster.text + `,"task":` + own + `,"environment":"cloud"}`, err
 }
 
 // sparse is the cluster as a replica of a job with dynamic Workers sees it. A
 // parameter server sees itself only; every other replica sees all parameter servers
 // and itself.
-func sparse(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index int32) sparseCluster {
-	s := sparseCluster{Worker: map[int32]string{}, PS: addresses(job, domain, ps)}
-	self := address(job, domain, t, index)
-	switch t {
+func (a addresses) sparse(r jobkit.Replica) sparseCluster {
+	servers := jobkit.Shared(r, "parameter servers", func() []string { return a.all(r, ps) })
+	s := sparseCluster{Worker: map[int32]string{}, PS: servers}
+	index, self := r.Index(), a.of(r, r.Type(), r.Index())
+	switch r.Type() {
 	case ps:
 		s.PS = []string{self}
 	case worker:
@@ -84,22 +101,27 @@ func sparse(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index 
 	return s
 }
 
-// addresses are those of all replicas of a type.
-func addresses(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType) []string {
-	out := make([]string, jobkit.Count(job.Spec.TFReplicaSpecs, t))
+// all are the addresses of all replicas of a type.
+func (a addresses) all(r jobkit.Replica, t commonv1.ReplicaType) []string {
+	out := make([]string, r.Count(t))
 	for i := range out {
-		out[i] = address(job, domain, t, int32(i))
+		out[i] = a.of(r, t, int32(i))
 	}
 	return out
 }
 
-// address is where a replica is reached from everywhere in the cluster.
-func address(job *kubeflowv1.TFJob, domain string, t commonv1.ReplicaType, index int32) string {
-	host := jobkit.Host(&job.Spec.RunPolicy, job.Name, jobkit.PodName(job.Name, t, index)) + "." + job.Namespace + ".svc"
-	if domain != "" {
-		host += "." + domain
+// of is the address of one replica.
+func (a addresses) of(r jobkit.Replica, t commonv1.ReplicaType, index int32) string {
+	host := r.Host(t, index) + "." + a.namespace + ".svc"
+	if a.domain != "" {
+		host += "." + a.domain
 	}
-	return fmt.Sprintf("%s:%d", host, podtemplate.Port(Controller{}.Kind(), job.Spec.TFReplicaSpecs, t))
+	return fmt.Sprintf("%s:%d", host, r.Port(t))
+}
+
+func text(v any) (string, error) {
+	data, err := json.Marshal(v)
+	return string(data), err
 }
 
 func lower(t commonv1.ReplicaType) string { return strings.ToLower(string(t)) }

@@ -82,7 +82,7 @@ func (Controller) Rules(job *kubeflowv1.TFJob) jobkit.Rules {
 
 // SetClusterSpec implements jobkit.ControllerInterface.
 func (c Controller) SetClusterSpec(job *kubeflowv1.TFJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	env, err := environment(job, c.ClusterDomain, r.Type, r.Index)
+	env, err := c.environment(job, r)
 	if main := podtemplate.Container(template, kubeflowv1.TFJobDefaultContainerName); main != nil {
 		env.Apply(main)
 	}
@@ -96,8 +96,8 @@ func (Controller) Validate(job *kubeflowv1.TFJob) field.ErrorList {
 
 // Warn implements jobkit.Warner.
 func (c Controller) Warn(job *kubeflowv1.TFJob) []jobkit.Event {
-	return podtemplate.EnvWarning(job.Spec.TFReplicaSpecs, kubeflowv1.TFJobDefaultContainerName, func(t commonv1.ReplicaType) podtemplate.Env {
-		env, _ := environment(job, c.ClusterDomain, t, 0) // SetClusterSpec returns the error
+	return podtemplate.EnvWarning(c, job, kubeflowv1.TFJobDefaultContainerName, func(job *kubeflowv1.TFJob, r jobkit.Replica) podtemplate.Env {
+		env, _ := c.environment(job, r) // SetClusterSpec returns the error
 		return env
 	})
 }

@@ -57,7 +57,7 @@ func (Controller) Rules(job *kubeflowv1.XGBoostJob) jobkit.Rules {
 
 // SetClusterSpec implements jobkit.ControllerInterface.
 func (Controller) SetClusterSpec(job *kubeflowv1.XGBoostJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	environment(job, r.Type, r.Index).ApplyToAll(template)
+	environment(job, r).ApplyToAll(template)
 	return nil
 }
 
@@ -67,8 +67,6 @@ func (Controller) Validate(job *kubeflowv1.XGBoostJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (Controller) Warn(job *kubeflowv1.XGBoostJob) []jobkit.Event {
-	return podtemplate.EnvWarning(job.Spec.XGBReplicaSpecs, "", func(t commonv1.ReplicaType) podtemplate.Env {
-		return environment(job, t, 0)
-	})
+func (c Controller) Warn(job *kubeflowv1.XGBoostJob) []jobkit.Event {
+	return podtemplate.EnvWarning(c, job, "", environment)
 }

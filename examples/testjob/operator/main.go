@@ -2,8 +2,6 @@
 package main
 
 import (
-	"os"
-
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -23,7 +21,6 @@ func main() {
 		err = mgr.Start(ctrl.SetupSignalHandler())
 	}
 	if err != nil {
-		klog.ErrorS(err, "The operator ended")
-		os.Exit(1)
+		klog.Exit("The operator ended: ", err)
 	}
 }

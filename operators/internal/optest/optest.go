@@ -41,11 +41,11 @@ func Scheme(t *testing.T) *runtime.Scheme {
 }
 
 // Job reads a job from a manifest.
-func Job[J any](t *testing.T, manifest string) *J {
-	t.Helper()
+func Job[J any](tb testing.TB, manifest string) *J {
+	tb.Helper()
 	job := new(J)
 	if err := yaml.UnmarshalStrict([]byte(manifest), job); err != nil {
-		t.Fatalf("the manifest is not a %T: %v\n%s", job, err, manifest)
+		tb.Fatalf("the manifest is not a %T: %v\n%s", job, err, manifest)
 	}
 	return job
 }

@@ -43,14 +43,18 @@ type finder struct {
 }
 
 // find lists the mutants of a file, in order. String methods are left out: they make
-// texts.
+// texts. So are the signatures of functions, which say no more than types.
 func find(file *source) []*mutant {
 	f := &finder{file: file}
 
 	for _, decl := range file.parsed.Decls {
 		f.function, _ = decl.(*ast.FuncDecl)
-		if !isString(f.function) {
+
+		switch {
+		case f.function == nil:
 			ast.Inspect(decl, f.visit)
+		case f.function.Body != nil && !isString(f.function):
+			ast.Inspect(f.function.Body, f.visit)
 		}
 	}
 

@@ -52,6 +52,11 @@ func TestFind(t *testing.T) {
 			code:   "func f() {\n\tx := 7 // seven\n}",
 			want:   []string{"x := 7  becomes  x := 8", "x := 7  becomes  x := (6)"},
 		},
+		"Signature": {
+			reason: "the length of an array in a signature is a type",
+			code:   "func f() [2]int { return g() }",
+			want:   []string{"removed: return g()", "g()  becomes  !g()"},
+		},
 		"Words": {
 			reason: "true and false, min and max",
 			code:   "func f() {\n\tx := min(a, true)\n}",

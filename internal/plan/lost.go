@@ -27,7 +27,7 @@ func (d *decision) restartGang() {
 	d.sayRestarting(fmt.Sprintf("pod %s %s", lost[0].name, why))
 }
 
-// Suspects names the pods of which a look concludes that they are lost, so that the
+// Suspects names the pods of which a pass concludes that they are lost, so that the
 // whole job must restart: the shell makes sure with the API server, because a cache may
 // be old. There are never more than OneTrip.
 func Suspects(in *Input, tally *Tally) []string {

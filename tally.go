@@ -20,9 +20,9 @@ const (
 	Failed ReplicaState = "Failed"
 	// Superseded: the pod belongs to an attempt that has been given up; the next one
 	// starts when it is gone.
-	Superseded ReplicaState = "Replaced"
+	Superseded ReplicaState = "Superseded"
 	// Terminating: somebody deletes the pod, and it did not end before by itself.
-	Terminating ReplicaState = "Leaving"
+	Terminating ReplicaState = "Terminating"
 )
 
 // Tally is the state of every replica of a job.

@@ -84,18 +84,6 @@ func ExampleValidate() {
 	// spec.replicaSpecs[Master].template.spec.containers: Invalid value: "app": no container is named "main": name the main container so
 }
 
-// A job like TFJob: the Chief decides if there is one; otherwise Worker 0 or all
-// Workers do.
-func ExampleRules() {
-	withChief := jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.All("Chief"))}}
-	without := jobkit.Rules{Success: []jobkit.SuccessRule{
-		jobkit.AllOf(jobkit.Index("Worker", 0)),
-		jobkit.AllOf(jobkit.All("Worker")),
-	}}
-	fmt.Println(len(withChief.Success), len(without.Success))
-	// Output: 1 2
-}
-
 // The exit codes that restart policy ExitCode retries.
 func ExampleRetryableExitCode() {
 	for _, code := range []int32{1, 127, 128, 137, 255} {

@@ -72,7 +72,7 @@ type Validator[J Object] interface {
 // example a variable that the template sets and that the operator sets too. Each is
 // told in a warning event, once, when the job is taken up.
 type Warner[J Object] interface {
-	Warn(job J) []Event
+	Warn(job J) []Warning
 }
 
 // OwnedObjects gives jobs further objects beside their pods and services:

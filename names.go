@@ -2,7 +2,6 @@ package jobkit
 
 import (
 	"strconv"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -31,19 +30,5 @@ func JobLabels(kind Kind, job string) labels.Set {
 	if name := kind.operatorName(); name != "" {
 		set[commonv1.OperatorNameLabel] = name
 	}
-	return set
-}
-
-// TypeLabels select the pods of one replica type of a job.
-func TypeLabels(kind Kind, job string, t commonv1.ReplicaType) labels.Set {
-	set := JobLabels(kind, job)
-	set[commonv1.ReplicaTypeLabel] = strings.ToLower(string(t))
-	return set
-}
-
-// ReplicaLabels select the pod of one replica of a job.
-func ReplicaLabels(kind Kind, job string, t commonv1.ReplicaType, index int32) labels.Set {
-	set := TypeLabels(kind, job, t)
-	set[commonv1.ReplicaIndexLabel] = strconv.Itoa(int(index))
 	return set
 }

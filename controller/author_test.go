@@ -49,7 +49,7 @@ func (f *fragile) Default(*testv1.TestJob) { f.at("Default") }
 
 func (f *fragile) Validate(*testv1.TestJob) field.ErrorList { f.at("Validate"); return nil }
 
-func (f *fragile) Warn(*testv1.TestJob) []jobkit.Event { f.at("Warn"); return nil }
+func (f *fragile) Warn(*testv1.TestJob) []jobkit.Warning { f.at("Warn"); return nil }
 
 func (f *fragile) EvaluateStatus(*testv1.TestJob, *jobkit.Tally) *jobkit.Outcome {
 	f.at("EvaluateStatus")

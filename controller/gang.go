@@ -308,11 +308,11 @@ func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, 
 }
 
 // warnings tells of templates that name another scheduler, in one event.
-func (g *gangs) warnings(job *gang.Job) []jobkit.Event {
+func (g *gangs) warnings(job *gang.Job) []jobkit.Warning {
 	for i := range job.Members {
 		m := &job.Members[i]
 		if name := m.Template.Spec.SchedulerName; name != "" && !g.scheduler.Join(job, m.Type, m.Template.DeepCopy()) {
-			return []jobkit.Event{{Warning: true, Reason: "SetPodTemplateSchedulerName", Message: fmt.Sprintf(
+			return []jobkit.Warning{{Reason: "SetPodTemplateSchedulerName", Message: fmt.Sprintf(
 				"The pod template of %s names the scheduler %s, so its pods are not scheduled together with the others: remove schedulerName to leave that to gang scheduler %s.",
 				m.Type, name, g.name)}}
 		}

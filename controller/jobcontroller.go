@@ -176,7 +176,7 @@ func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
 		log.FromContext(ctx).Error(nil, "Two controllers run the same jobs", "reason", rivalMessage(seen.manager))
 	}
 	if seen.emit {
-		c.recordEvents(job, []jobkit.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
+		c.recordEvents(job, []plan.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
 	}
 }
 
@@ -242,11 +242,11 @@ func (c *JobController[J]) recordRefusedStatus(job J, p *plan.Plan, err error) {
 	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
 		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)
 	}
-	c.recordEvents(job, []jobkit.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
+	c.recordEvents(job, []plan.Event{{Warning: true, Reason: "StatusRefused", Message: message}})
 }
 
 // recordEvents records events.
-func (c *JobController[J]) recordEvents(job J, list []jobkit.Event) {
+func (c *JobController[J]) recordEvents(job J, list []plan.Event) {
 	for _, e := range list {
 		kind := corev1.EventTypeNormal
 		if e.Warning {
@@ -258,7 +258,7 @@ func (c *JobController[J]) recordEvents(job J, list []jobkit.Event) {
 
 // related is the pod that an event is about. It keeps events of different pods apart: a
 // recorder counts up the first of those that differ in their notes alone.
-func related(job client.Object, pod jobkit.PodRef) runtime.Object {
+func related(job client.Object, pod plan.PodRef) runtime.Object {
 	if pod.Name == "" {
 		return nil
 	}

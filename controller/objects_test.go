@@ -130,8 +130,8 @@ func TestServiceFollowsTheJob(t *testing.T) {
 // warner is a TestJob operator that has something to say of every job.
 type warner struct{ testjob.Controller }
 
-func (warner) Warn(*testv1.TestJob) []jobkit.Event {
-	return []jobkit.Event{{Reason: "Careful", Message: "this is unusual"}}
+func (warner) Warn(*testv1.TestJob) []jobkit.Warning {
+	return []jobkit.Warning{{Reason: "Careful", Message: "this is unusual"}}
 }
 
 func TestWarningsAreToldOnce(t *testing.T) {

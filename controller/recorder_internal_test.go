@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 
-	"github.com/jobkit/jobkit"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // gate is an API server that answers no event before it may.
@@ -98,12 +98,12 @@ func TestEventsOfDifferentPodsStayApart(t *testing.T) {
 	defer r.broadcaster.Shutdown()
 	c := &JobController[*testv1.TestJob]{Recorder: r}
 	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Name: "job", Namespace: "ns", UID: "job-uid", ResourceVersion: "7"}}
-	exited := func(pod, uid, code string) jobkit.Event {
-		return jobkit.Event{
-			Warning: true, Reason: "ExitedWithCode", Message: "Pod: ns." + pod + " exited with code " + code, Pod: jobkit.PodRef{Name: pod, UID: types.UID(uid)},
+	exited := func(pod, uid, code string) plan.Event {
+		return plan.Event{
+			Warning: true, Reason: "ExitedWithCode", Message: "Pod: ns." + pod + " exited with code " + code, Pod: plan.PodRef{Name: pod, UID: types.UID(uid)},
 		}
 	}
-	c.recordEvents(job, []jobkit.Event{
+	c.recordEvents(job, []plan.Event{
 		exited("job-worker-0", "a", "1"), exited("job-worker-1", "b", "137"), exited("job-worker-0", "c", "2"),
 		{Reason: "TestJobRestarting", Message: "of no pod"},
 	})

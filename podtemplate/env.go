@@ -150,7 +150,7 @@ func (e Env) named(name string) *Var {
 // returns what it sets in a replica.
 func EnvWarning[J jobkit.Object](
 	c jobkit.ControllerInterface[J], job J, container string, env func(J, jobkit.Replica) Env,
-) []jobkit.Event {
+) []jobkit.Warning {
 	var in, replaced, kept []string
 	specs := c.Parts(job).ReplicaSpecs
 	replica := jobkit.NewReplicas(c.Kind(), job.GetName(), c.Parts(job))
@@ -177,7 +177,7 @@ func EnvWarning[J jobkit.Object](
 	if len(says) == 0 {
 		return nil
 	}
-	return []jobkit.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
+	return []jobkit.Warning{{Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
 		"The pod template of %s sets variables that the operator sets too: %s.", sortedOnce(in), strings.Join(says, "; "))}}
 }
 

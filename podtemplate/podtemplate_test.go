@@ -83,9 +83,9 @@ func TestEnv(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := workers(corev1.Container{Name: "main", Env: tc.has}, corev1.Container{Name: "sidecar"})
 			got := envWarning(spec, "", func(commonv1.ReplicaType) podtemplate.Env { return env })
-			var want []jobkit.Event
+			var want []jobkit.Warning
 			if tc.warning != "" {
-				want = []jobkit.Event{{Warning: true, Reason: "SetPodTemplateEnv", Message: tc.warning}}
+				want = []jobkit.Warning{{Reason: "SetPodTemplateEnv", Message: tc.warning}}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s: warning (-want +got):\n%s", tc.reason, diff)
@@ -154,7 +154,7 @@ func workers(c ...corev1.Container) map[commonv1.ReplicaType]*commonv1.ReplicaSp
 // envWarning warns of a TestJob with these replicas.
 func envWarning(
 	specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, container string, env func(commonv1.ReplicaType) podtemplate.Env,
-) []jobkit.Event {
+) []jobkit.Warning {
 	job := &testv1.TestJob{Spec: testv1.TestJobSpec{TestReplicaSpecs: specs}}
 	return podtemplate.EnvWarning(testjob.Controller{}, job, container, func(_ *testv1.TestJob, r jobkit.Replica) podtemplate.Env {
 		return env(r.Type())

@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -224,17 +223,17 @@ func ObjectOf(a Action) string {
 	}
 }
 
-func refTo(p *corev1.Pod) jobkit.PodRef { return jobkit.PodRef{Name: p.Name, UID: p.UID} }
+func refTo(p *corev1.Pod) PodRef { return PodRef{Name: p.Name, UID: p.UID} }
 
 // podOf is the pod that an action is about, or nothing.
-func podOf(a Action) jobkit.PodRef {
+func podOf(a Action) PodRef {
 	switch a := a.(type) {
 	case CreatePod:
-		return jobkit.PodRef{Name: a.Name}
+		return PodRef{Name: a.Name}
 	case DeletePod:
-		return jobkit.PodRef{Name: a.Name, UID: a.UID}
+		return PodRef{Name: a.Name, UID: a.UID}
 	default:
-		return jobkit.PodRef{}
+		return PodRef{}
 	}
 }
 

@@ -109,10 +109,10 @@ func TestStalledStaysLast(t *testing.T) {
 // job is taken up.
 func TestWarnings(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
-	m.in.Warnings = []jobkit.Event{{Reason: "OldField", Message: "use the new one."}}
+	m.in.Warnings = []jobkit.Warning{{Reason: "OldField", Message: "use the new one."}}
 	m.in.Replicas[master].Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	m.in.Replicas[worker].Template.Spec.RestartPolicy = corev1.RestartPolicyAlways
-	want := []jobkit.Event{
+	want := []plan.Event{
 		{Warning: true, Reason: "SetPodTemplateRestartPolicy", Message: "The restartPolicy Always in the pod template of Worker is not used: " +
 			"restartPolicy of the replica spec, Never, decides."},
 		{Warning: true, Reason: "OldField", Message: "use the new one."},

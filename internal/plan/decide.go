@@ -31,7 +31,7 @@ type Plan struct {
 	// what can wait. 0 is never.
 	StatusAfter time.Duration
 	// Events are to be told once the status is written.
-	Events []jobkit.Event
+	Events []Event
 	// Actions are to be carried out after that.
 	Actions []Action
 	// Open is true when the outcome of the actions decides whether the job is stalled.
@@ -138,11 +138,11 @@ const maxNote = 1000
 func (d *decision) act(a ...Action) { d.plan.Actions = append(d.plan.Actions, a...) }
 
 func (d *decision) event(warning bool, reason, message string) {
-	d.plan.Events = append(d.plan.Events, jobkit.Event{Warning: warning, Reason: reason, Message: Note(message)})
+	d.plan.Events = append(d.plan.Events, Event{Warning: warning, Reason: reason, Message: Note(message)})
 }
 
 // eventsAreAbout names the pod that the events from the n-th on are about.
-func (d *decision) eventsAreAbout(n int, pod jobkit.PodRef) {
+func (d *decision) eventsAreAbout(n int, pod PodRef) {
 	for i := range d.plan.Events[n:] {
 		d.plan.Events[n+i].Pod = pod
 	}

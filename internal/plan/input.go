@@ -38,7 +38,7 @@ type Input struct {
 	// own code could not spoil. Then only Halt has something to say of it.
 	Halted bool
 	// Warnings are what the kind has to say about the job when it is taken up.
-	Warnings []jobkit.Event
+	Warnings []jobkit.Warning
 	// Status is the job's status as it was read.
 	Status commonv1.JobStatus
 	// Pods and Services are those whose controller is the job, by UID. Pods and

@@ -397,7 +397,7 @@ func TestKnownBugs(t *testing.T) {
 	})
 	t.Run("Row82: each event is told once, and that a job failed is a warning", func(t *testing.T) {
 		m := newModel(workers(1))
-		var told []jobkit.Event
+		var told []plan.Event
 		look := func(change func()) {
 			change()
 			for range 3 {

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -33,4 +35,18 @@ func (n podNames) index(pod string) (int, bool) {
 	i, err := strconv.Atoi(digits)
 	// "007" and "+7" are numbers, but no name has them.
 	return i, err == nil && (digits[0] >= '1' && digits[0] <= '9' || digits == "0")
+}
+
+// typeLabels select the pods of one replica type of a job.
+func typeLabels(kind jobkit.Kind, job string, t commonv1.ReplicaType) labels.Set {
+	set := jobkit.JobLabels(kind, job)
+	set[commonv1.ReplicaTypeLabel] = strings.ToLower(string(t))
+	return set
+}
+
+// replicaLabels select the pod of one replica of a job.
+func replicaLabels(kind jobkit.Kind, job string, t commonv1.ReplicaType, index int32) labels.Set {
+	set := typeLabels(kind, job, t)
+	set[commonv1.ReplicaIndexLabel] = strconv.Itoa(int(index))
+	return set
 }

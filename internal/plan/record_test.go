@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -27,17 +26,17 @@ func TestExitsAreToldTogether(t *testing.T) {
 			for i := range tc.fail {
 				m.end(m.pod("worker-"+itoa(int(i))), 130+i%3)
 			}
-			want := jobkit.Event{
+			want := plan.Event{
 				Warning: true, Reason: "ExitedWithCode", Message: tc.want,
-				Pod: jobkit.PodRef{Name: "job-worker-0", UID: m.pod("worker-0").UID},
+				Pod: plan.PodRef{Name: "job-worker-0", UID: m.pod("worker-0").UID},
 			}
-			var got []jobkit.Event
+			var got []plan.Event
 			for _, e := range m.reconcile().Events {
 				if e.Reason == "ExitedWithCode" {
 					got = append(got, e)
 				}
 			}
-			if diff := cmp.Diff([]jobkit.Event{want}, got); diff != "" {
+			if diff := cmp.Diff([]plan.Event{want}, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

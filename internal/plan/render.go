@@ -25,7 +25,7 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	maps.Copy(labels, jobkit.ReplicaLabels(in.Kind, in.Job.Name, a.Type, a.Index))
+	maps.Copy(labels, replicaLabels(in.Kind, in.Job.Name, a.Type, a.Index))
 	labels[commonv1.AttemptLabel] = strconv.Itoa(int(a.Attempt))
 	if in.Rules.IsMaster(a.Type, a.Index) {
 		labels[commonv1.JobRoleLabel] = commonv1.JobRoleMaster
@@ -49,7 +49,7 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 	labels := jobkit.JobLabels(in.Kind, in.Job.Name)
 	ports := in.ports(in.types()...)
 	if a.Type != "" {
-		labels = jobkit.ReplicaLabels(in.Kind, in.Job.Name, a.Type, a.Index)
+		labels = replicaLabels(in.Kind, in.Job.Name, a.Type, a.Index)
 		ports = in.ports(a.Type)
 	}
 	return &corev1.Service{

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -245,8 +244,8 @@ func (d *decision) hadPodsLike(a Action) bool {
 const reasonAdopted = "SuccessfulAdopt"
 
 // Events tells what was done, one event per verb and kind.
-func (o *ExecutionResult) Events() []jobkit.Event {
-	var events []jobkit.Event
+func (o *ExecutionResult) Events() []Event {
+	var events []Event
 	for _, e := range []struct {
 		names              []string
 		reason, verb, kind string
@@ -259,12 +258,12 @@ func (o *ExecutionResult) Events() []jobkit.Event {
 		if len(e.names) == 0 {
 			continue
 		}
-		event := jobkit.Event{Reason: e.reason, Message: fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0])}
+		event := Event{Reason: e.reason, Message: fmt.Sprintf("%s %s: %s", e.verb, e.kind, e.names[0])}
 		if len(e.names) > 1 {
 			event.Message = fmt.Sprintf("%s %d %ss", e.verb, len(e.names), e.kind)
 		}
 		if e.kind == "pod" {
-			event.Pod = jobkit.PodRef{Name: e.names[0]}
+			event.Pod = PodRef{Name: e.names[0]}
 		}
 		events = append(events, event)
 	}
@@ -274,16 +273,16 @@ func (o *ExecutionResult) Events() []jobkit.Event {
 	switch len(o.Adopted) {
 	case 0:
 	case 1:
-		events = append(events, jobkit.Event{Reason: reasonAdopted, Message: "Adopted " + o.Adopted[0] + ", which lacked the labels of the job"})
+		events = append(events, Event{Reason: reasonAdopted, Message: "Adopted " + o.Adopted[0] + ", which lacked the labels of the job"})
 	default:
-		events = append(events, jobkit.Event{Reason: reasonAdopted, Message: fmt.Sprintf("Adopted %d objects of the job, which lacked its labels", len(o.Adopted))})
+		events = append(events, Event{Reason: reasonAdopted, Message: fmt.Sprintf("Adopted %d objects of the job, which lacked its labels", len(o.Adopted))})
 	}
 	return events
 }
 
 // forced tells of the pods that were deleted by force, and why: what ran in them may run
 // on, so people should know.
-func (o *ExecutionResult) forced() *jobkit.Event {
+func (o *ExecutionResult) forced() *Event {
 	if len(o.PodsForced) == 0 {
 		return nil
 	}
@@ -292,7 +291,7 @@ func (o *ExecutionResult) forced() *jobkit.Event {
 	if more := len(o.PodsForced) - 1; more > 0 {
 		message = fmt.Sprintf("Deleted %d pods by force, the first of them %s: %s", more+1, first.Name, first.Reason)
 	}
-	return &jobkit.Event{Warning: true, Reason: "ForcedDeletePod", Message: message, Pod: jobkit.PodRef{Name: first.Name, UID: first.UID}}
+	return &Event{Warning: true, Reason: "ForcedDeletePod", Message: message, Pod: PodRef{Name: first.Name, UID: first.UID}}
 }
 
 // sameConditions tells whether two statuses have the same conditions.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -136,10 +135,10 @@ func TestOutcomeEvents(t *testing.T) {
 		PodsCreated: []string{"a", "b", "c"}, ServicesCreated: []string{"s"},
 		PodsDeleted: []string{"d"}, ServicesDeleted: []string{"t", "u"},
 	}
-	want := []jobkit.Event{
+	want := []plan.Event{
 		{Reason: "SuccessfulCreateService", Message: "Created service: s"},
-		{Reason: "SuccessfulCreatePod", Message: "Created 3 pods", Pod: jobkit.PodRef{Name: "a"}},
-		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d", Pod: jobkit.PodRef{Name: "d"}},
+		{Reason: "SuccessfulCreatePod", Message: "Created 3 pods", Pod: plan.PodRef{Name: "a"}},
+		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d", Pod: plan.PodRef{Name: "d"}},
 		{Reason: "SuccessfulDeleteService", Message: "Deleted 2 services"},
 	}
 	if diff := cmp.Diff(want, o.Events()); diff != "" {
@@ -147,9 +146,9 @@ func TestOutcomeEvents(t *testing.T) {
 	}
 	forced := plan.DeletePod{Name: "f", UID: "u", Force: true, Reason: "its node n is gone or out of service"}
 	o = plan.ExecutionResult{PodsDeleted: []string{"d"}, PodsForced: []plan.DeletePod{forced}}
-	want = []jobkit.Event{
-		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d", Pod: jobkit.PodRef{Name: "d"}},
-		{Warning: true, Reason: "ForcedDeletePod", Message: "Deleted pod by force: f: its node n is gone or out of service", Pod: jobkit.PodRef{Name: "f", UID: "u"}},
+	want = []plan.Event{
+		{Reason: "SuccessfulDeletePod", Message: "Deleted pod: d", Pod: plan.PodRef{Name: "d"}},
+		{Warning: true, Reason: "ForcedDeletePod", Message: "Deleted pod by force: f: its node n is gone or out of service", Pod: plan.PodRef{Name: "f", UID: "u"}},
 	}
 	if diff := cmp.Diff(want, o.Events()); diff != "" {
 		t.Errorf("a pod that was deleted by force is told of by itself, with the reason (-want +got):\n%s", diff)

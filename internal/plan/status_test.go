@@ -84,7 +84,7 @@ func TestProgressWaits(t *testing.T) {
 		},
 		"NewWithWarning": {
 			reason: "a warning is told once, which its status proves", replicas: 4,
-			before: func(m *model) { m.in.Warnings = []jobkit.Event{{Warning: true, Reason: "Old", Message: "old"}} }, write: true,
+			before: func(m *model) { m.in.Warnings = []jobkit.Warning{{Reason: "Old", Message: "old"}} }, write: true,
 		},
 		"CreatedAndRunsInPart": {
 			reason: "at most one write a second", replicas: 4,

@@ -61,7 +61,7 @@ func TallyOf(in *Input) *Tally {
 			Type:   typ,
 			States: make([]jobkit.ReplicaState, n),
 			Pods:   make([]bool, n),
-			Counts: commonv1.ReplicaStatus{Selector: jobkit.TypeLabels(in.Kind, in.Job.Name, typ).String()},
+			Counts: commonv1.ReplicaStatus{Selector: typeLabels(in.Kind, in.Job.Name, typ).String()},
 		})
 		t.types = append(t.types, typeTally{slots: make([]slot, n)})
 		t.names = append(t.names, podNamesOf(&in.Kind, in.Job.Name, typ))

@@ -204,7 +204,7 @@ func validateContainers(kind *jobkit.Kind, template *corev1.PodTemplateSpec, pat
 // unless they say what the controller would say.
 func validateLabels(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	own := jobkit.TypeLabels(in.Kind, in.Job.Name, t)
+	own := typeLabels(in.Kind, in.Job.Name, t)
 	labels := in.Replicas[t].Template.Labels
 	keys := make([]string, 0, len(labels))
 	for k := range labels {

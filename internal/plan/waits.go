@@ -43,7 +43,7 @@ type wait struct {
 	// wait for that.
 	reason, why string
 	// pod is the first of those that wait, if they are pods.
-	pod jobkit.PodRef
+	pod PodRef
 	// since is when the wait began; patience is how long it may take.
 	since    time.Time
 	patience time.Duration

@@ -63,6 +63,6 @@ func (Controller) Validate(job *kubeflowv1.JAXJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (c Controller) Warn(job *kubeflowv1.JAXJob) []jobkit.Event {
+func (c Controller) Warn(job *kubeflowv1.JAXJob) []jobkit.Warning {
 	return podtemplate.EnvWarning(c, job, "", environment)
 }

@@ -124,7 +124,7 @@ func (Controller) Validate(job *kubeflowv1.MPIJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (c Controller) Warn(job *kubeflowv1.MPIJob) []jobkit.Event {
+func (c Controller) Warn(job *kubeflowv1.MPIJob) []jobkit.Warning {
 	main := mainContainer(job, pod(job, launcher)).Name
 	return podtemplate.EnvWarning(c, job, main, func(job *kubeflowv1.MPIJob, r jobkit.Replica) podtemplate.Env {
 		if r.Type() != launcher {

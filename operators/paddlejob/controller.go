@@ -82,7 +82,7 @@ func (Controller) Validate(job *kubeflowv1.PaddleJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (c Controller) Warn(job *kubeflowv1.PaddleJob) []jobkit.Event {
+func (c Controller) Warn(job *kubeflowv1.PaddleJob) []jobkit.Warning {
 	return podtemplate.EnvWarning(c, job, "", environment)
 }
 

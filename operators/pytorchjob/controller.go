@@ -109,10 +109,10 @@ func (Controller) Validate(job *kubeflowv1.PyTorchJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (c Controller) Warn(job *kubeflowv1.PyTorchJob) []jobkit.Event {
+func (c Controller) Warn(job *kubeflowv1.PyTorchJob) []jobkit.Warning {
 	events := podtemplate.EnvWarning(c, job, "", environment)
 	if e := job.Spec.ElasticPolicy; e != nil && e.NProcPerNode != nil {
-		events = append(events, jobkit.Event{Warning: true, Reason: "FieldDeprecated", Message: fmt.Sprintf(
+		events = append(events, jobkit.Warning{Reason: "FieldDeprecated", Message: fmt.Sprintf(
 			"spec.elasticPolicy.nProcPerNode is deprecated, use spec.nprocPerNode instead: set that to %q, and remove this one.", strconv.Itoa(int(*e.NProcPerNode)))})
 	}
 	return events

@@ -143,8 +143,8 @@ spec:
 // the webhook of training-operator v1.
 func TestDeprecated(t *testing.T) {
 	job := optest.Job[kubeflowv1.PyTorchJob](t, "metadata: {name: torch}\nspec: {elasticPolicy: {nProcPerNode: 4}, pytorchReplicaSpecs: {Worker: {"+container+"}}}")
-	want := []jobkit.Event{{
-		Warning: true, Reason: "FieldDeprecated",
+	want := []jobkit.Warning{{
+		Reason:  "FieldDeprecated",
 		Message: `spec.elasticPolicy.nProcPerNode is deprecated, use spec.nprocPerNode instead: set that to "4", and remove this one.`,
 	}}
 	if diff := cmp.Diff(want, pytorchjob.Controller{}.Warn(job)); diff != "" {

@@ -95,7 +95,7 @@ func (Controller) Validate(job *kubeflowv1.TFJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (c Controller) Warn(job *kubeflowv1.TFJob) []jobkit.Event {
+func (c Controller) Warn(job *kubeflowv1.TFJob) []jobkit.Warning {
 	return podtemplate.EnvWarning(c, job, kubeflowv1.TFJobDefaultContainerName, func(job *kubeflowv1.TFJob, r jobkit.Replica) podtemplate.Env {
 		env, _ := c.environment(job, r) // SetClusterSpec returns the error
 		return env

@@ -67,6 +67,6 @@ func (Controller) Validate(job *kubeflowv1.XGBoostJob) field.ErrorList {
 }
 
 // Warn implements jobkit.Warner.
-func (c Controller) Warn(job *kubeflowv1.XGBoostJob) []jobkit.Event {
+func (c Controller) Warn(job *kubeflowv1.XGBoostJob) []jobkit.Warning {
 	return podtemplate.EnvWarning(c, job, "", environment)
 }

@@ -21,8 +21,8 @@ import (
 // callAuthor calls a method of the author, and records a panic in it.
 func (c *JobController[J]) callAuthor(ctx context.Context, in *plan.Input, method string, f func()) {
 	defer func() {
-		if p := recover(); p != nil && in.Broken == "" {
-			in.Broken = panicked(ctx, method, p).Error()
+		if p := recover(); p != nil && in.OperatorError == "" {
+			in.OperatorError = panicked(ctx, method, p).Error()
 		}
 	}()
 	f()
@@ -41,8 +41,8 @@ func (c *JobController[J]) partsOf(ctx context.Context, job J) (jobkit.JobParts,
 	var asked plan.Input
 	c.callAuthor(ctx, &asked, "Parts", func() { parts = c.Controller.Parts(job) })
 	switch {
-	case asked.Broken != "":
-		return parts, asked.Broken
+	case asked.OperatorError != "":
+		return parts, asked.OperatorError
 	case parts.Status == nil:
 		return parts, "the operator's Parts() returned no Status: this is a bug of the operator, please report it"
 	case parts.RunPolicy == nil:
@@ -59,7 +59,7 @@ func (c *JobController[J]) halted(job J, broken string) (*plan.Input, error) {
 	if status == nil {
 		return nil, fmt.Errorf("%s %s cannot go on: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), broken)
 	}
-	in := &plan.Input{Kind: c.set.kind, Job: identify(job), Status: *status, Broken: broken, Halted: true, Now: c.Clock.Now()}
+	in := &plan.Input{Kind: c.set.kind, Job: identify(job), Status: *status, OperatorError: broken, Halted: true, Now: c.Clock.Now()}
 	if policy := fieldAt[commonv1.RunPolicy](job, c.set.policyAt); policy != nil {
 		in.RunPolicy = *policy
 	}

@@ -60,14 +60,14 @@ func (c *JobController[J]) attributeMistake(ctx context.Context, job J, in *plan
 // author's own defaults, and records that in the input. It does nothing for a job that its
 // status calls invalid already.
 func (c *JobController[J]) markInvalid(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
-	if c.set.defaulter == nil || in.Broken != "" || in.Problem != "" || !plan.FindsInvalid(in, p) {
+	if c.set.defaulter == nil || in.OperatorError != "" || in.Problem != "" || !plan.FindsInvalid(in, p) {
 		return false, nil
 	}
 	asWritten, current, err := c.asSubmitted(ctx, job, in)
 	if err != nil || !current || len(plan.Validate(asWritten)) > 0 {
 		return false, err
 	}
-	in.Broken = fmt.Sprintf("the operator's Default() makes the job invalid: %s: this is a bug of the operator, please report it",
+	in.OperatorError = fmt.Sprintf("the operator's Default() makes the job invalid: %s: this is a bug of the operator, please report it",
 		plan.Validate(in).ToAggregate())
 	return true, nil
 }
@@ -75,7 +75,7 @@ func (c *JobController[J]) markInvalid(ctx context.Context, job J, in *plan.Inpu
 // operatorsMistake is the result of a mistake that the operator made. What it makes for
 // a gang scheduler it makes of a few fields of the job, which may be what is wrong.
 func (c *JobController[J]) operatorsMistake(kind string, r result) result {
-	r.obstacle = plan.Broken
+	r.obstacle = plan.OperatorError
 	says := notFromUser
 	if g := c.set.gang; g != nil && slices.ContainsFunc(g.kinds, func(k schema.GroupVersionKind) bool { return k.Kind == kind }) {
 		says = "%s: the operator makes it of runPolicy.schedulingPolicy and the replicas of the job: correct these, or report it to the operator's author"

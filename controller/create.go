@@ -32,7 +32,7 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 	case errors.Is(err, reconcile.TerminalError(nil)):
 		return result{obstacle: plan.Invalid, message: err.Error()}
 	case err != nil:
-		return result{obstacle: plan.Broken, message: err.Error()}
+		return result{obstacle: plan.OperatorError, message: err.Error()}
 	}
 	c.joinGang(in, a, template)
 	pod := plan.NewPod(in, a, template)

@@ -129,7 +129,7 @@ func collect(o *plan.ExecutionResult, group []plan.Action, results []result) err
 	for i, r := range results {
 		switch {
 		case r.obstacle != "":
-			o.Failures = append(o.Failures, plan.Failure{Action: group[i], Obstacle: r.obstacle, Message: r.message})
+			o.Failures = append(o.Failures, plan.Obstruction{Action: group[i], Obstacle: r.obstacle, Message: r.message})
 		case r.err != nil:
 			first = firstError(first, r.err)
 		case r.adopted:

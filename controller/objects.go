@@ -41,9 +41,9 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	var wanted []jobkit.Object
 	if c.set.keeper != nil {
 		wanted = c.wantedObjects(ctx, job, in, tally)
-		in.Broken = cmp.Or(in.Broken, c.mistakeIn(wanted))
+		in.OperatorError = cmp.Or(in.OperatorError, c.mistakeIn(wanted))
 	}
-	if in.Broken != "" {
+	if in.OperatorError != "" {
 		return nil, nil // What is there stays as it is.
 	}
 	out := make([]plan.Object, 0, len(wanted)+len(found))
@@ -264,7 +264,7 @@ func (l *cacheLister[J]) newObject(gvk schema.GroupVersionKind) (client.Object, 
 func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Input, a plan.CreateObject) result {
 	o, ok := a.Object.(client.Object)
 	if !ok {
-		return result{obstacle: plan.Broken, message: fmt.Sprintf("%T is no API object", a.Object)}
+		return result{obstacle: plan.OperatorError, message: fmt.Sprintf("%T is no API object", a.Object)}
 	}
 	r := c.classifyCreate(ctx, job, in, a.Kind, o, c.Client.Create(ctx, o))
 	if a.Shared && r.obstacle == plan.NameConflict {

@@ -48,7 +48,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.ReplicaSpecs)
 	*in = plan.Input{
-		Broken:    in.Broken,
+		OperatorError:    in.OperatorError,
 		Kind:      c.set.kind,
 		Job:       identify(job),
 		RunPolicy: *parts.RunPolicy,

@@ -203,7 +203,7 @@ func (w *pendingWrites[J]) isStatusHeld(job J, now time.Time) bool {
 // recordObstacles holds back the actions that met an obstacle until some time. If none did,
 // and none is held back, those are forgotten whose time has come. The others are not: a
 // pass may not want them, because something else goes first, and the next may.
-func (w *pendingWrites[J]) recordObstacles(job J, failures []plan.Failure, held bool, now, until time.Time) {
+func (w *pendingWrites[J]) recordObstacles(job J, failures []plan.Obstruction, held bool, now, until time.Time) {
 	if len(failures) == 0 && held {
 		return
 	}
@@ -222,7 +222,7 @@ func (w *pendingWrites[J]) recordObstacles(job J, failures []plan.Failure, held 
 		at[actionKey(j.tried[i].Action)] = i
 	}
 	for _, f := range failures {
-		t := plan.Tried{Failure: f, Since: now, Again: until}
+		t := plan.Tried{Obstruction: f, Since: now, Again: until}
 		if i, again := at[actionKey(f.Action)]; again {
 			t.Since = j.tried[i].Since
 			j.tried[i] = t

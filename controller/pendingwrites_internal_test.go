@@ -14,7 +14,7 @@ import (
 // come, whether the passes in between want it or not, and forgotten when it is done.
 func TestObstaclesAreRememberedForTheirTime(t *testing.T) {
 	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job", UID: "uid", Generation: 1}}
-	refused := []plan.Failure{{Action: plan.CreatePod{Name: "job-worker-0"}, Obstacle: plan.Refused}}
+	refused := []plan.Obstruction{{Action: plan.CreatePod{Name: "job-worker-0"}, Obstacle: plan.Refused}}
 	began := time.Unix(1_800_000_000, 0)
 	cases := map[string]struct {
 		reason string

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,13 +31,13 @@ func (d *decision) jobName() string {
 
 // hasFailed is how the message of the condition Failed begins.
 func (d *decision) hasFailed() string {
-	return orDefault(d.in.Rules.Messages.Failed, d.jobName()+" has failed")
+	return cmp.Or(d.in.Rules.Messages.Failed, d.jobName()+" has failed")
 }
 
-// become makes a condition True, tells an event, and undoes the conditions that
+// setTrue makes a condition True, tells an event, and undoes the conditions that
 // cannot be true beside it. That a job was created, and that it runs, its conditions
 // tell alone: when many jobs start, these would be half of all events.
-func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
+func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) {
 	status := &d.plan.Status
 	was := status.IsTrue(t)
 	news := !was || t == commonv1.JobStalled && status.Condition(t).Reason != reason
@@ -46,14 +47,14 @@ func (d *decision) become(t commonv1.JobConditionType, reason, message string) {
 		if !was { // From then on it is stalled if something keeps its pods from going.
 			d.remove(commonv1.JobStalled)
 		}
-		d.deny(commonv1.JobRunning, reason, message)
+		d.setFalse(commonv1.JobRunning, reason, message)
 	case commonv1.JobSucceeded, commonv1.JobFailed:
-		d.deny(commonv1.JobSuspended, reason, message)
+		d.setFalse(commonv1.JobSuspended, reason, message)
 		d.remove(commonv1.JobRestarting)
 		d.remove(commonv1.JobStalled)
 		if c := status.Condition(commonv1.JobRunning); c != nil {
 			// Its reason and message stay, as in kubeflow.org/v1.
-			d.deny(commonv1.JobRunning, c.Reason, c.Message)
+			d.setFalse(commonv1.JobRunning, c.Reason, c.Message)
 		}
 		if status.CompletionTime == nil {
 			now := d.in.now()
@@ -73,11 +74,11 @@ func (d *decision) reason(ending string) string { return d.in.Kind.Name + ending
 
 // fail makes the job Failed.
 func (d *decision) fail(message string) {
-	d.become(commonv1.JobFailed, d.reason(string(commonv1.JobFailed)), message)
+	d.setTrue(commonv1.JobFailed, d.reason(string(commonv1.JobFailed)), message)
 }
 
-// deny makes a condition False if it is True.
-func (d *decision) deny(t commonv1.JobConditionType, reason, message string) {
+// setFalse makes a condition False if it is True.
+func (d *decision) setFalse(t commonv1.JobConditionType, reason, message string) {
 	if d.plan.Status.IsTrue(t) {
 		d.set(t, corev1.ConditionFalse, reason, message)
 	}

@@ -64,7 +64,7 @@ func TestStalledStaysLast(t *testing.T) {
 			}
 		}
 		m.in.Status = plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{
-			Failures: []plan.Failure{{Action: p.Actions[len(p.Actions)-1], Obstacle: plan.NameConflict, Message: "because."}},
+			Failures: []plan.Obstruction{{Action: p.Actions[len(p.Actions)-1], Obstacle: plan.NameConflict, Message: "because."}},
 		}).Status
 		return p
 	}

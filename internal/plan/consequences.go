@@ -38,7 +38,7 @@ func (d *decision) consequences(failed []failedReplica) bool {
 			continue
 		}
 		f.response, f.consequence = causes[at].response, true
-		f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].slot.pod.Name, causes[at].failure)
+		f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].replica.pod.Name, causes[at].failure)
 	}
 	// What fails the job by rule need not wait for anything.
 	return wait && !slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseFail && f.byRule })
@@ -85,7 +85,7 @@ func (d *decision) stopped() []failedReplica {
 			continue
 		}
 		if at := requestedAt(s.pod); !at.IsZero() {
-			out = append(out, failedReplica{slot: s, failure: failure{at: at, reason: "deleted"}, response: responseIgnore})
+			out = append(out, failedReplica{replica: s, failure: failure{at: at, reason: "deleted"}, response: responseIgnore})
 		}
 	}
 	return out
@@ -95,7 +95,7 @@ func (d *decision) stopped() []failedReplica {
 // the kubelet does not say yet that the pod has failed.
 func (d *decision) endedUnreported() []failedReplica {
 	var out []failedReplica
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if s.state != jobkit.Active && s.state != jobkit.Pending || s.pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
 			return
 		}
@@ -111,26 +111,26 @@ func (d *decision) endedUnreported() []failedReplica {
 // newsMayCome reports whether it is too early to say that a failure was the first, and
 // has the job looked at when it is not.
 func (d *decision) newsMayCome(f *failedReplica) bool {
-	if !d.peersMayRestart(f.slot) {
+	if !d.peersMayRestart(f.replica) {
 		return false
 	}
-	at := reportedAt(f.slot.pod)
+	at := reportedAt(f.replica.pod)
 	if at.IsZero() {
-		at = later(finishedAt(f.slot.pod), f.slot.pod.CreationTimestamp.Time)
+		at = later(finishedAt(f.replica.pod), f.replica.pod.CreationTimestamp.Time)
 	}
 	until := at.Add(newsAfter)
 	if !d.in.Now.Before(until) || at.After(d.in.Now.Add(slack)) { // a clock that is that far ahead tells nothing
 		return false
 	}
-	d.wakeAt(until)
+	d.requeueAt(until)
 	return true
 }
 
 // peersMayRestart reports whether a replica other than the given one runs whose failure
 // could restart the job.
-func (d *decision) peersMayRestart(but *slot) bool {
+func (d *decision) peersMayRestart(but *replica) bool {
 	rules, found := d.in.RunPolicy.PodFailurePolicy != nil, false
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		running := s.state == jobkit.Active || s.state == jobkit.Pending && s.pod.Spec.NodeName != ""
 		found = found || running && s != but && (rules || d.in.Replicas[s.typ].RestartPolicy != commonv1.RestartPolicyNever)
 	})

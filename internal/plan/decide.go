@@ -70,29 +70,29 @@ type policy func(*decision) bool
 // what goes before what.
 func chain() []policy {
 	return []policy{
-		deleted,       // the garbage collector's; nothing to do
-		unreadable,    // the user's mistake, and nothing else is known of the job
-		stuck,         // pods that nobody else will delete
-		finished,      // clean up, count the time to live
-		created,       // take up the job
-		invalid,       // the user's mistake
-		suspended,     // no pods until resumed
-		restarts,      // count restarts in place
-		broken,        // the operator's own code failed
-		succeeded,     // the rules are met
-		deadline,      // active for too long
-		frozen,        // the user's mistake came with an edit: touch nothing
-		failures,      // failed replicas: restart them or fail the job
-		running,       // conditions Running and Restarting
-		noVerdict,     // all has ended, and nobody says what that means
-		surplus,       // remove what the job no longer wants
-		objects,       // keep the kind's further objects
-		gang,          // no pods before the gang scheduler wants to see them
-		sharedObjects, // those that may be somebody else's, only together with pods
-		jobServices,   // create the services that are missing, before the pods that look them up
-		replicas,      // create the pods that are missing
-		clearStalled,  // nothing is in the way any more
-		waits,         // say what the pods wait for
+		skipDeleted,           // the garbage collector's; nothing to do
+		reportUnreadable,      // the user's mistake, and nothing else is known of the job
+		forceDeleteStuckPods,  // pods that nobody else will delete
+		cleanUpFinished,       // clean up, count the time to live
+		acceptJob,             // take up the job
+		failInvalid,           // the user's mistake
+		suspend,               // no pods until resumed
+		countInPlaceRestarts,  // count restarts in place
+		stallOnOperatorError,  // the operator's own code failed
+		succeed,               // the rules are met
+		failPastDeadline,      // active for too long
+		keepPodsOfInvalidEdit, // the user's mistake came with an edit: touch nothing
+		restartOrFail,         // failed replicas: restart them or fail the job
+		reportRunning,         // conditions Running and Restarting
+		stallUndecided,        // all has ended, and nobody says what that means
+		deleteSurplus,         // remove what the job no longer wants
+		syncObjects,           // keep the kind's further objects
+		waitForGang,           // no pods before the gang scheduler wants to see them
+		createSharedObjects,   // those that may be somebody else's, only together with pods
+		syncServices,          // create the services that are missing, before the pods that look them up
+		createPods,            // create the pods that are missing
+		clearStalled,          // nothing is in the way any more
+		reportWaits,           // say what the pods wait for
 	}
 }
 
@@ -102,8 +102,8 @@ type decision struct {
 	tally *Tally
 	// verdict is what an author's own code says of the job; nil leaves it to the rules.
 	verdict *jobkit.Outcome
-	// frozen is true when the replicas must be left as they are.
-	frozen bool
+	// keepPods is true when the replicas must be left as they are.
+	keepPods bool
 	// tooEarly is true when nobody can say yet what failures mean.
 	tooEarly bool
 	plan     Plan
@@ -148,13 +148,13 @@ func (d *decision) eventsAreAbout(n int, pod PodRef) {
 	}
 }
 
-// wakeAt asks for another look at a time, unless an earlier one is asked for.
-func (d *decision) wakeAt(at time.Time) {
+// requeueAt asks for another look at a time, unless an earlier one is asked for.
+func (d *decision) requeueAt(at time.Time) {
 	after := max(at.Sub(d.in.Now), time.Millisecond)
 	if d.plan.RequeueAfter == 0 || after < d.plan.RequeueAfter {
 		d.plan.RequeueAfter = after
 	}
 }
 
-// deleted leaves a job that is being deleted to the garbage collector.
-func deleted(d *decision) bool { return d.in.Job.Deleted }
+// skipDeleted leaves a job that is being deleted to the garbage collector.
+func skipDeleted(d *decision) bool { return d.in.Job.Deleted }

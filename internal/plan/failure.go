@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -40,12 +41,12 @@ func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
 	if c := disruption(pod); c != nil {
 		// How its containers end then says nothing of them.
 		f.infrastructure = true
-		f.reason, f.message = orDefault(f.reason, c.Reason), orDefault(f.message, c.Message)
+		f.reason, f.message = cmp.Or(f.reason, c.Reason), cmp.Or(f.message, c.Message)
 		return f
 	}
 	if c := culprit(pod, container); c != nil {
 		f.exitCode = c.State.Terminated.ExitCode
-		f.message = orDefault(f.message, c.State.Terminated.Message)
+		f.message = cmp.Or(f.message, c.State.Terminated.Message)
 		if f.reason == "" {
 			f.reason = c.State.Terminated.Reason
 		}

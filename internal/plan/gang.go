@@ -26,17 +26,17 @@ type Gang struct {
 // until they can start together.
 const reasonGangWaits = "WaitingForGang"
 
-// gang creates no pod before the gang scheduler wants to see pods. A gang of which pods
+// waitForGang creates no pod before the gang scheduler wants to see pods. A gang of which pods
 // are there is let alone: one that was preempted in part gets its missing pods, whatever
 // the scheduler makes of its group meanwhile.
-func gang(d *decision) bool {
+func waitForGang(d *decision) bool {
 	g := d.in.Gang
 	if g == nil || !g.Hold || d.started() {
 		return false
 	}
 	clearStalled(d)
 	if !wantsCreate(d.plan.Actions) {
-		waits(d)
+		reportWaits(d)
 	}
 	return true
 }
@@ -70,7 +70,7 @@ func (d *decision) gangWaitsFor() (string, time.Time) {
 // podsWaitFor says why pods that are there have no node.
 func (d *decision) podsWaitFor(g *Gang) (string, time.Time) {
 	unbound, total, why, since := 0, 0, "", g.Since
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		total++
 		if s.pod == nil || !IsLive(s.pod) || s.pod.Spec.NodeName != "" {
 			return

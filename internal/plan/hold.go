@@ -5,7 +5,7 @@ import "time"
 // Tried is an action that met an obstacle each time that it was tried, since when, and
 // until when it is to be held back.
 type Tried struct {
-	Failure
+	Obstruction
 
 	Since, Again time.Time
 }
@@ -43,7 +43,7 @@ func (d *decision) holdBack() {
 	if d.in.Status.Finished() {
 		return
 	}
-	d.obstructed(&first.Failure)
+	d.obstructed(&first.Obstruction)
 	if d.plan.Status.Finished() {
 		d.plan.Actions = nil // The next look cleans up.
 	}
@@ -83,7 +83,7 @@ func (d *decision) withoutTried(tried map[held]*Tried) (first *Tried, kept []Act
 		}
 		switch {
 		case t != nil:
-			d.wakeAt(t.Again)
+			d.requeueAt(t.Again)
 			if first == nil || StepOf(first.Action).Deletes() && !step.Deletes() {
 				first = t
 			}

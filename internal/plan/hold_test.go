@@ -12,7 +12,7 @@ import (
 )
 
 func tried(a plan.Action, o plan.Obstacle) plan.Tried {
-	return plan.Tried{Failure: plan.Failure{Action: a, Obstacle: o, Message: "because."}, Again: epoch.Add(8 * time.Second)}
+	return plan.Tried{Obstruction: plan.Obstruction{Action: a, Obstacle: o, Message: "because."}, Again: epoch.Add(8 * time.Second)}
 }
 
 func names(actions []plan.Action) []string {
@@ -115,7 +115,7 @@ func TestRefusedUpdateDoesNotFlap(t *testing.T) {
 	events, writes := 0, 0
 	for range 10 {
 		p := m.decide()
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
 		if s.RetryAfter < time.Second || s.RequeueAfter < time.Second {
 			t.Errorf("the next try follows after %s", s.RetryAfter)
 		}
@@ -151,7 +151,7 @@ func TestRefusedDeletes(t *testing.T) {
 		if len(p.Actions) == 0 {
 			t.Fatal("nothing to clean up")
 		}
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
 		for _, w := range []plan.Plan{p, s} {
 			if w.WriteStatus {
 				stalled++
@@ -182,8 +182,8 @@ func TestRefusedCleanUp(t *testing.T) {
 		if len(p.Actions) == 0 {
 			t.Fatal("nothing to clean up")
 		}
-		f := plan.Failure{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Failure{f}})
+		f := plan.Obstruction{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{f}})
 		if p.WriteStatus || s.WriteStatus {
 			t.Errorf("nothing is to be written: %q", conditions(&s.Status))
 		}
@@ -191,7 +191,7 @@ func TestRefusedCleanUp(t *testing.T) {
 			told = append(told, e.String())
 		}
 		waits = append(waits, s.RetryAfter)
-		m.in.Tried = []plan.Tried{{Failure: f, Since: epoch, Again: m.in.Now.Add(s.RetryAfter)}}
+		m.in.Tried = []plan.Tried{{Obstruction: f, Since: epoch, Again: m.in.Now.Add(s.RetryAfter)}}
 		if p := m.decide(); !p.Held || len(p.Actions) > 0 || p.WriteStatus {
 			t.Errorf("it is held back: %v", names(p.Actions))
 		}

@@ -10,12 +10,12 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// restarts counts the restarts of containers in place. The status keeps the count
+// countInPlaceRestarts counts the restarts of containers in place. The status keeps the count
 // of each replica's pod under the pod's UID, so that a pod is counted once however
 // often it is looked at; when another pod takes its place the count of the old one
 // is carried over, in the same write.
-func restarts(d *decision) bool {
-	d.tally.each(func(s *slot) {
+func countInPlaceRestarts(d *decision) bool {
+	d.tally.each(func(s *replica) {
 		if s.pod != nil && s.state != jobkit.Superseded {
 			d.countInPlace(s)
 		}
@@ -24,7 +24,7 @@ func restarts(d *decision) bool {
 }
 
 // countInPlace brings the count of a replica's restarts in place up to date.
-func (d *decision) countInPlace(s *slot) {
+func (d *decision) countInPlace(s *replica) {
 	n := restartsInPlace(s.pod)
 	if n == 0 {
 		return
@@ -56,7 +56,7 @@ func (d *decision) countInPlace(s *slot) {
 }
 
 // restartsOfReplica is how many restarts of a replica count against its limit.
-func (d *decision) restartsOfReplica(s *slot) int32 {
+func (d *decision) restartsOfReplica(s *replica) int32 {
 	rs, index := d.replicaStatus(s.typ), strconv.Itoa(int(s.index))
 	own := max(rs.Attempts[index]-rs.IgnoredAttempts[index], 0)
 	return addCounts(own, addCounts(rs.InPlaceRestarts[index].Earlier, rs.InPlaceRestarts[index].Count))

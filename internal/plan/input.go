@@ -27,9 +27,9 @@ type Input struct {
 	Rules jobkit.Rules
 	// Problem is a mistake in the job that the kind's own validation found, or "".
 	Problem string
-	// Broken says how the kind's own code failed, or is "": what depends on that code
+	// OperatorError says how the kind's own code failed, or is "": what depends on that code
 	// is then not known, and nothing must be concluded from it.
-	Broken string
+	OperatorError string
 	// Unreadable says why the job cannot be decoded, or is "". Of such a job nothing is
 	// known but its metadata, its status and who manages it: RunPolicy and Replicas say
 	// nothing.
@@ -125,7 +125,7 @@ func (in *Input) types() []commonv1.ReplicaType {
 	return out
 }
 
-// replicas is how many replicas of a type the job wants.
+// createPods is how many replicas of a type the job wants.
 func (in *Input) replicas(t commonv1.ReplicaType) int32 { return jobkit.Count(in.Replicas, t) }
 
 // mainContainer is the name of the main container of a replica type.
@@ -217,4 +217,10 @@ func (in *Input) suspended() bool {
 func (in *Input) foreignManager() bool {
 	m := in.RunPolicy.ManagedBy
 	return m != nil && *m != "" && *m != commonv1.ManagedByTrainingOperator
+}
+
+// seconds is a number of seconds as a duration, without overflow.
+func seconds(n int64) time.Duration {
+	const most = int64(1<<63-1) / int64(time.Second)
+	return time.Duration(min(n, most)) * time.Second
 }

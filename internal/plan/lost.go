@@ -18,7 +18,7 @@ func (d *decision) restartGang() {
 		return
 	}
 	d.plan.Status.Attempt++
-	d.tally.each(d.leaveBehind)
+	d.tally.each(d.supersede)
 	d.plan.Restarts.Ignored++
 	why := "is gone"
 	if lost[0].pod != nil {
@@ -60,17 +60,17 @@ func (in *Input) mayLose() bool {
 // gone, while others of the same attempt are there. A pod that never had a node is no
 // loss; and where no other is there, there is no gang to restart. isMissing reports
 // whether pods of the i-th type are gone.
-func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) bool) []*slot {
+func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) bool) []*replica {
 	if in.restartScope() != commonv1.RestartScopeJob {
 		return nil
 	}
-	var leaving, gone []*slot
+	var leaving, gone []*replica
 	others := false
 	missing := map[commonv1.ReplicaType]bool{}
 	for i := range tally.types {
 		missing[tally.types[i].Type] = isMissing(tally, in, i)
 	}
-	tally.each(func(s *slot) {
+	tally.each(func(s *replica) {
 		bound := s.pod != nil && s.pod.Spec.NodeName != ""
 		switch {
 		case s.state == jobkit.Terminating && bound:
@@ -112,8 +112,8 @@ func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
 		return 0, 0
 	}
 	begun := 0
-	for j := range tt.slots {
-		switch s := &tt.slots[j]; {
+	for j := range tt.replicas {
+		switch s := &tt.replicas[j]; {
 		case s.state == jobkit.Succeeded, in.There[s.name], s.pod != nil && s.pod.Status.Phase != corev1.PodPending:
 			begun++
 		case s.pod != nil:
@@ -122,7 +122,7 @@ func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
 	}
 	former, waiting := t.formerReplicas(in, i)
 	counted := int(rs.Active) + int(rs.Succeeded) - former
-	return min(counted, len(tt.slots)) - begun, pending + waiting
+	return min(counted, len(tt.replicas)) - begun, pending + waiting
 }
 
 // formerReplicas is how many replicas of the i-th type the status counts that an edit has
@@ -134,10 +134,10 @@ func (t *Tally) formerReplicas(in *Input, i int) (begun, pending int) {
 	}
 	tt := &t.types[i]
 	ended := parseIndexes(in.Status.ReplicaStatuses[tt.Type].SucceededIndexes, jobkit.MaxReplicas)
-	for j := range tt.slots {
+	for j := range tt.replicas {
 		delete(ended, int32(j)) //nolint:gosec // at most MaxReplicas
 	}
-	for _, p := range t.strays {
+	for _, p := range t.unexpectedPods {
 		index, ok := t.names[i].index(p.Name)
 		switch {
 		case !ok:

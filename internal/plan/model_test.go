@@ -200,3 +200,24 @@ func conditions(s *commonv1.JobStatus) []string {
 	}
 	return out
 }
+
+// actions writes actions in one line each.
+func actions(p plan.Plan) []string {
+	out := []string{}
+	for _, a := range p.Actions {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// masterRuns lets two replicas decide of which one runs on, so that only the
+// deadline can end the job.
+func masterRuns(m *model) {
+	m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master), jobkit.All(worker))}
+}
+
+// markFailed makes the job one that ended in an earlier look, without clean-up.
+func markFailed(m *model) {
+	m.in.Status.CompletionTime = new(metav1.NewTime(m.in.Now))
+	m.in.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobFailed, Status: corev1.ConditionTrue}}
+}

@@ -54,11 +54,11 @@ func Difference(wanted, found map[string]any) map[string]any {
 	return patch
 }
 
-// objects creates and mends the further objects of the job, before the pods that
+// syncObjects creates and mends the further objects of the job, before the pods that
 // need them, and removes those that the kind does not want any more. They are created one
 // after the other, in the kind's order, but a RoleBinding never before its Role: what comes
 // later may give away what comes before, so none of it is created if that is not the job's.
-func objects(d *decision) bool {
+func syncObjects(d *decision) bool {
 	d.unbind()
 	var bindings []Action
 	for i := range d.in.Objects {
@@ -71,7 +71,7 @@ func objects(d *decision) bool {
 		case role != nil && o.UID == "":
 			bindings = append(bindings, CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Reason: "the job needs it"})
 		case o.Shared && o.UID == "":
-			// It is created together with pods (see sharedObjects).
+			// It is created together with pods (see createSharedObjects).
 		case o.Wanted == nil:
 			d.act(DeleteObject{Kind: o.Kind, Name: o.Name, UID: o.UID, Reason: "the job does not want it"})
 		case o.UID == "":
@@ -109,10 +109,10 @@ func (d *decision) roleOf(o *Object) *Object {
 	return nil
 }
 
-// sharedObjects creates the objects that are used whoever made them, if they are not the
+// createSharedObjects creates the objects that are used whoever made them, if they are not the
 // job's already. The cache does not show those of others, so they are asked for only when
 // pods are created that need them: at rest nothing is.
-func sharedObjects(d *decision) bool {
+func createSharedObjects(d *decision) bool {
 	shared := slices.ContainsFunc(d.in.Objects, func(o Object) bool { return o.Shared && o.Wanted != nil && o.UID == "" })
 	if !shared || len(d.missing()) == 0 {
 		return false

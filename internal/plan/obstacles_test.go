@@ -15,7 +15,7 @@ import (
 // settleWith settles a plan of which one action met an obstacle.
 func settleWith(m *model, action plan.Action, o plan.Obstacle) plan.Plan {
 	return plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{
-		Failures: []plan.Failure{{Action: action, Obstacle: o, Message: "because."}},
+		Failures: []plan.Obstruction{{Action: action, Obstacle: o, Message: "because."}},
 	})
 }
 
@@ -149,21 +149,21 @@ func TestOutcomeChangesTheConditions(t *testing.T) {
 	}{
 		"Same": {
 			reason:  "the same again is not news",
-			outcome: plan.ExecutionResult{Failures: []plan.Failure{{Action: pod, Obstacle: plan.NameConflict, Message: "because."}}},
+			outcome: plan.ExecutionResult{Failures: []plan.Obstruction{{Action: pod, Obstacle: plan.NameConflict, Message: "because."}}},
 		},
 		"First": {
 			reason: "the first obstacle is the one to tell of",
-			outcome: plan.ExecutionResult{Failures: []plan.Failure{
+			outcome: plan.ExecutionResult{Failures: []plan.Obstruction{
 				{Action: pod, Obstacle: plan.NameConflict, Message: "because."}, {Action: pod, Obstacle: plan.Refused, Message: "of that."},
 			}},
 		},
 		"Reason": {
 			reason:  "another obstacle is news",
-			outcome: plan.ExecutionResult{Failures: []plan.Failure{{Action: pod, Obstacle: plan.Refused, Message: "because."}}}, write: true,
+			outcome: plan.ExecutionResult{Failures: []plan.Obstruction{{Action: pod, Obstacle: plan.Refused, Message: "because."}}}, write: true,
 		},
 		"Message": {
 			reason:  "another message is news",
-			outcome: plan.ExecutionResult{Failures: []plan.Failure{{Action: pod, Obstacle: plan.NameConflict, Message: "of that."}}}, write: true,
+			outcome: plan.ExecutionResult{Failures: []plan.Obstruction{{Action: pod, Obstacle: plan.NameConflict, Message: "of that."}}}, write: true,
 		},
 		"None": {reason: "that nothing is in the way any more is news", write: true},
 	}

@@ -61,7 +61,7 @@ func TestLargestStatus(t *testing.T) {
 	}
 	p := m.decide()
 	s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{
-		Failures: []plan.Failure{{Action: plan.CreatePod{Name: "job-worker-1", Type: worker}, Obstacle: plan.Refused, Message: long}},
+		Failures: []plan.Obstruction{{Action: plan.CreatePod{Name: "job-worker-1", Type: worker}, Obstacle: plan.Refused, Message: long}},
 	})
 	data, err := json.Marshal(&s.Status)
 	if err != nil {
@@ -180,9 +180,9 @@ func TestNoRestartsInPlaceInVeryLargeJobs(t *testing.T) {
 func TestLongTexts(t *testing.T) {
 	m := newModel(workers(1))
 	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
-	f := plan.Failure{Action: plan.CreatePod{Name: "job-worker-0", Type: worker}, Obstacle: plan.Refused, Message: "a" + strings.Repeat("\u00e4\xff", 5000)}
+	f := plan.Obstruction{Action: plan.CreatePod{Name: "job-worker-0", Type: worker}, Obstacle: plan.Refused, Message: "a" + strings.Repeat("\u00e4\xff", 5000)}
 	for i := range 2 {
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{Failures: []plan.Failure{f}})
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{Failures: []plan.Obstruction{f}})
 		texts := []string{s.Status.Condition(commonv1.JobStalled).Message}
 		for _, e := range s.Events {
 			texts = append(texts, e.Message)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func (d *decision) record(failed []failedReplica) {
 	status := &d.plan.Status
 	var exits []*failedReplica
 	for i := range failed {
-		slot, f := failed[i].slot, &failed[i].failure
+		slot, f := failed[i].replica, &failed[i].failure
 		entry := commonv1.ReplicaFailure{
 			Time: metav1.NewTime(f.at.Truncate(time.Second)), Type: slot.typ, Index: slot.index, Attempt: slot.podAttempt(slot.attempt),
 			Node: slot.pod.Spec.NodeName, Reason: cutText(f.reason, maxMessage), Message: cutText(f.message, maxMessage),
@@ -46,7 +47,7 @@ func (d *decision) keepLastFailures() {
 
 // recordInPlace writes down why the last run of a container ended that the node restarted
 // in place. What it ended with is gone at its next restart.
-func (d *decision) recordInPlace(s *slot) {
+func (d *decision) recordInPlace(s *replica) {
 	c := lastCulprit(s.pod, d.in.mainContainer(s.typ))
 	if c == nil {
 		return
@@ -74,23 +75,23 @@ func (d *decision) tellExits(exits []*failedReplica) {
 		return
 	}
 	first := exits[0]
-	message := fmt.Sprintf("Pod: %s.%s exited with code %d", d.in.Job.Namespace, first.slot.pod.Name, first.failure.exitCode)
+	message := fmt.Sprintf("Pod: %s.%s exited with code %d", d.in.Job.Namespace, first.replica.pod.Name, first.failure.exitCode)
 	if len(exits) > 1 {
 		list := make([]string, 0, len(exits))
 		for _, f := range exits {
-			list = append(list, fmt.Sprintf("%s with code %d", f.slot.pod.Name, f.failure.exitCode))
+			list = append(list, fmt.Sprintf("%s with code %d", f.replica.pod.Name, f.failure.exitCode))
 		}
 		message = fmt.Sprintf("%d pods exited with an error: %s", len(exits), andMore(list))
 	}
 	d.event(true, "ExitedWithCode", message)
-	d.eventsAreAbout(len(d.plan.Events)-1, refTo(first.slot.pod))
+	d.eventsAreAbout(len(d.plan.Events)-1, refTo(first.replica.pod))
 }
 
 // failedMessage says why the job failed: what ended it, and the replica to look at.
 func (d *decision) failedMessage(why string, first *failedReplica) string {
 	message := fmt.Sprintf("%s because %s.", d.hasFailed(), why)
 	if first != nil {
-		message += fmt.Sprintf(" First failure: pod %s, %s, %s.", first.slot.pod.Name, first.failure, first.because)
+		message += fmt.Sprintf(" First failure: pod %s, %s, %s.", first.replica.pod.Name, first.failure, first.because)
 	}
 	return message
 }
@@ -101,7 +102,7 @@ func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
 	var types []commonv1.ReplicaType
 	count := map[commonv1.ReplicaType]int{}
 	for i := range failed {
-		if t := failed[i].slot.typ; only == "" || t == only {
+		if t := failed[i].replica.typ; only == "" || t == only {
 			if count[t]++; count[t] == 1 {
 				types = append(types, t)
 			}
@@ -119,7 +120,7 @@ func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
 func (d *decision) failedReason(first *failedReplica) string {
 	reason := d.reason(string(commonv1.JobFailed))
 	if first != nil && (first.response == responseFail || first.response == responseLeave) {
-		return orDefault(d.in.Rules.Messages.FailedReason, reason)
+		return cmp.Or(d.in.Rules.Messages.FailedReason, reason)
 	}
 	return reason
 }

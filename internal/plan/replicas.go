@@ -9,11 +9,11 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// surplus removes pods and services that the job does not want any more: those of
+// deleteSurplus removes pods and services that the job does not want any more: those of
 // replicas beyond the number wanted or of a type that is gone, and those that
 // carry a name which the job never gave.
-func surplus(d *decision) bool {
-	for _, p := range d.tally.strays {
+func deleteSurplus(d *decision) bool {
+	for _, p := range d.tally.unexpectedPods {
 		if p.DeletionTimestamp == nil {
 			d.act(DeletePod{Name: p.Name, UID: p.UID, Reason: "the job does not want this replica"})
 		}
@@ -26,10 +26,10 @@ func surplus(d *decision) bool {
 	return false
 }
 
-// replicas creates the pods that are missing. A job that restarts as a whole waits
+// createPods creates the pods that are missing. A job that restarts as a whole waits
 // until every pod of the earlier attempt is gone, and every pod that is being stopped,
 // so that no replica of the new one meets a replica of the old.
-func replicas(d *decision) bool {
+func createPods(d *decision) bool {
 	for _, s := range d.missing() {
 		d.act(CreatePod{
 			Name: s.name, Type: s.typ, Index: s.index, Attempt: s.attempt,
@@ -44,7 +44,7 @@ func replicas(d *decision) bool {
 // job that always restarts as a whole there is none, and what is being stopped counts too.
 func (d *decision) oldGangIsThere() bool {
 	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		switch {
 		case found || s.pod == nil:
 		case d.replaced(s):
@@ -58,6 +58,6 @@ func (d *decision) oldGangIsThere() bool {
 
 // leavesAlone reports whether a pod that was replaced is one that is disrupted, of a job
 // whose replicas are restarted one by one: it stops for a while, and keeps no other waiting.
-func (d *decision) leavesAlone(s *slot) bool {
+func (d *decision) leavesAlone(s *replica) bool {
 	return !d.restartsTogether() && disruption(s.pod) != nil
 }

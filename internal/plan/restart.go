@@ -12,20 +12,20 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// failures deals with replicas that failed: the job fails, or they are restarted.
+// restartOrFail deals with replicas that failed: the job fails, or they are restarted.
 //
 // A restart takes two looks. The first counts it, by raising the attempt that the
 // status records for the replica. From then on the failed pod is one of an earlier
 // attempt: it is Replaced, and no later look can count it again. Looks that follow
 // delete it when its delay has passed, and create the next attempt when it is gone.
-func failures(d *decision) bool {
+func restartOrFail(d *decision) bool {
 	all := d.failedReplicas()
 	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
 	if d.tooEarly = d.consequences(failed); d.tooEarly {
 		d.deleteReplaced()
 		return false
 	}
-	why, first := d.fatal(failed)
+	why, first := d.limitExceeded(failed)
 	if why == "" && len(all) > len(failed) && d.allEnded() {
 		// Those that were left alone are all there is.
 		why, first = replicasFailed(all, ""), &all[0]
@@ -38,7 +38,7 @@ func failures(d *decision) bool {
 		d.deleteReplaced()
 		return false
 	}
-	d.become(commonv1.JobFailed, d.failedReason(first), d.failedMessage(why, first))
+	d.setTrue(commonv1.JobFailed, d.failedReason(first), d.failedMessage(why, first))
 	d.record(failed)
 	d.cleanUp()
 	return true
@@ -46,7 +46,7 @@ func failures(d *decision) bool {
 
 // failedReplica is a replica that failed, why, and what is to be done about it.
 type failedReplica struct {
-	slot     *slot
+	replica  *replica
 	failure  failure
 	response response
 	// because names what asks for the response; byRule is true if that is a rule.
@@ -57,8 +57,8 @@ type failedReplica struct {
 }
 
 // failedReplica says why a replica failed, and what is to be done about it.
-func (d *decision) failedReplica(s *slot) failedReplica {
-	f := failedReplica{slot: s, failure: d.failureOf(s)}
+func (d *decision) failedReplica(s *replica) failedReplica {
+	f := failedReplica{replica: s, failure: d.failureOf(s)}
 	f.response, f.because, f.byRule = d.respond(s, &f.failure)
 	return f
 }
@@ -66,7 +66,7 @@ func (d *decision) failedReplica(s *slot) failedReplica {
 // failedReplicas are the replicas that failed, in the order of time.
 func (d *decision) failedReplicas() []failedReplica {
 	var out []failedReplica
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if s.state == jobkit.Failed {
 			out = append(out, d.failedReplica(s))
 		}
@@ -77,7 +77,7 @@ func (d *decision) failedReplicas() []failedReplica {
 // allEnded tells whether nothing is left that could make the job a success.
 func (d *decision) allEnded() bool {
 	ended := true
-	d.tally.each(func(s *slot) { ended = ended && (s.state == jobkit.Failed || s.state == jobkit.Succeeded) })
+	d.tally.each(func(s *replica) { ended = ended && (s.state == jobkit.Failed || s.state == jobkit.Succeeded) })
 	return ended
 }
 
@@ -95,19 +95,19 @@ func (d *decision) restart(failed []failedReplica) {
 		return
 	}
 	status := &d.plan.Status
-	status.Restarts = addCounts(status.Restarts, d.wanted(failed))
+	status.Restarts = addCounts(status.Restarts, d.countedRestarts(failed))
 	if d.restartsWhole(failed) {
 		// Those that are about to be reported will be gone by then.
 		d.record(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
 		status.Attempt++
-		d.tally.each(d.leaveBehind)
+		d.tally.each(d.supersede)
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
-		d.tellCause(&failed[cause])
+		d.countByCause(&failed[cause])
 	} else {
 		d.record(failed)
 		for i := range failed {
 			d.raiseAttempt(&failed[i])
-			d.tellCause(&failed[i])
+			d.countByCause(&failed[i])
 		}
 	}
 	d.sayRestarting(replicasFailed(failed, ""))
@@ -115,11 +115,11 @@ func (d *decision) restart(failed []failedReplica) {
 
 // sayRestarting says why the job restarts replicas.
 func (d *decision) sayRestarting(why string) {
-	d.become(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)), fmt.Sprintf("%s because %s.", d.isRestarting(), why))
+	d.setTrue(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)), fmt.Sprintf("%s because %s.", d.isRestarting(), why))
 }
 
-// tellCause counts a restart under its cause.
-func (d *decision) tellCause(f *failedReplica) {
+// countByCause counts a restart under its cause.
+func (d *decision) countByCause(f *failedReplica) {
 	by := &d.plan.Restarts
 	switch {
 	case f.response == responseIgnore:
@@ -137,14 +137,14 @@ func (d *decision) raiseAttempt(f *failedReplica) {
 	if f.response == responseIgnore {
 		ignored = 1
 	}
-	d.addAttempts(f.slot, 1, ignored)
-	d.leaveBehind(f.slot)
+	d.addAttempts(f.replica, 1, ignored)
+	d.supersede(f.replica)
 }
 
-// leaveBehind makes sure that the pod of a replica which is being restarted counts
+// supersede makes sure that the pod of a replica which is being restarted counts
 // as one of an earlier attempt from now on, whatever somebody made of its label. The
 // attempts that are skipped for that count against no limit.
-func (d *decision) leaveBehind(s *slot) {
+func (d *decision) supersede(s *replica) {
 	if s.pod == nil {
 		return
 	}
@@ -156,7 +156,7 @@ func (d *decision) leaveBehind(s *slot) {
 
 // addAttempts raises the attempt that a replica is at. Those that are ignored count
 // against no limit.
-func (d *decision) addAttempts(s *slot, n, ignored int32) {
+func (d *decision) addAttempts(s *replica, n, ignored int32) {
 	rs, index := d.replicaStatus(s.typ), strconv.Itoa(int(s.index))
 	if rs.Attempts == nil {
 		rs.Attempts = map[string]int32{}
@@ -175,14 +175,14 @@ func (d *decision) addAttempts(s *slot, n, ignored int32) {
 // their delay has passed, so that a replica which keeps failing is not a busy
 // loop; the others at once.
 func (d *decision) deleteReplaced() {
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if !d.replaced(s) || s.pod.DeletionTimestamp != nil {
 			return
 		}
 		attempt := d.attempt(s)
 		if s.pod.Status.Phase == corev1.PodFailed {
 			if due := d.failedSince(s).Add(d.in.Backoff.delay(attempt, d.failureOf(s).ran)); d.in.Now.Before(due) {
-				d.wakeAt(due)
+				d.requeueAt(due)
 				return
 			}
 		}
@@ -191,14 +191,14 @@ func (d *decision) deleteReplaced() {
 }
 
 // failureOf reads the cause out of the failed pod of a replica.
-func (d *decision) failureOf(s *slot) failure {
+func (d *decision) failureOf(s *replica) failure {
 	return failureOf(s.pod, d.in.mainContainer(s.typ), d.in.Now)
 }
 
 // failedSince is when the delay of a replica's restart began: a time that is the same at
 // every look, and not in the future, whatever the clocks of the node and of the API
 // server say. What the status says of the failure is such a time.
-func (d *decision) failedSince(s *slot) time.Time {
+func (d *decision) failedSince(s *replica) time.Time {
 	pod := s.pod
 	if at := reportedAt(pod); !at.IsZero() && !at.After(d.in.Now) {
 		return at
@@ -215,13 +215,13 @@ func (d *decision) failedSince(s *slot) time.Time {
 }
 
 // attempt is the attempt that a replica is at by the planned status.
-func (d *decision) attempt(s *slot) int32 {
+func (d *decision) attempt(s *replica) int32 {
 	return attemptOf(&d.plan.Status, s.typ, s.index)
 }
 
 // replaced tells whether the pod of a replica is of an earlier attempt than the
 // planned status says.
-func (d *decision) replaced(s *slot) bool {
+func (d *decision) replaced(s *replica) bool {
 	if s.pod == nil {
 		return false
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,25 +10,25 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// running keeps the conditions Running and Restarting. Queues (PodsReady of Kueue) and
+// reportRunning keeps the conditions Running and Restarting. Queues (PodsReady of Kueue) and
 // SDKs take a job for running if Running is True, wherever in the list it stands: so it is
 // True while replicas run that decide it by the rules, and no longer. Restarting stands
 // behind it, and names the state, until all replicas that were restarted run again, so
 // that the state does not flicker. A job whose replicas that decide are being replaced is
 // Restarting too, whatever they are replaced for.
-func running(d *decision) bool {
+func reportRunning(d *decision) bool {
 	status, r := &d.plan.Status, d.deciding()
-	runs, message := r.runs(), orDefault(d.in.Rules.Messages.Running, fmt.Sprintf("%s is running.", d.jobName()))
+	runs, message := r.runs(), cmp.Or(d.in.Rules.Messages.Running, fmt.Sprintf("%s is running.", d.jobName()))
 	if v := d.verdict; v != nil {
-		runs, message = v.Running, orDefault(v.Message, message)
+		runs, message = v.Running, cmp.Or(v.Message, message)
 	}
 	switch {
 	case runs:
 		if !d.restarting() {
 			d.remove(commonv1.JobRestarting)
 		}
-		d.become(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message)
-	case d.verdict == nil && r.total == 0 && d.frozen:
+		d.setTrue(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message)
+	case d.verdict == nil && r.total == 0 && d.keepPods:
 		// Which replicas decide, the specification does not say for the moment.
 	case d.verdict == nil && r.total == 0:
 		// The job was scaled to 0.
@@ -40,7 +41,7 @@ func running(d *decision) bool {
 	case status.IsTrue(commonv1.JobRunning):
 		d.remove(commonv1.JobRunning)
 		if len(r.open) > 0 && !status.IsTrue(commonv1.JobRestarting) {
-			d.become(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)),
+			d.setTrue(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)),
 				fmt.Sprintf("%s because no replica of %s runs any more.", d.isRestarting(), strings.Join(r.open, ", ")))
 		}
 	}
@@ -67,7 +68,7 @@ func (r *deciders) runs() bool {
 // runs no more.
 func (d *decision) deciding() *deciders {
 	r := &deciders{}
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		active := s.state == jobkit.Active && !d.replaced(s)
 		switch {
 		case !d.in.Rules.Decides(s.typ, s.index):
@@ -90,7 +91,7 @@ func (d *decision) deciding() *deciders {
 // restarting reports whether a replica that was restarted does not run yet.
 func (d *decision) restarting() bool {
 	found := false
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		found = found || d.attempt(s) > 0 && (s.state != jobkit.Active && s.state != jobkit.Succeeded || d.replaced(s))
 	})
 	return found
@@ -98,5 +99,5 @@ func (d *decision) restarting() bool {
 
 // isRestarting is how the message of the condition Restarting begins.
 func (d *decision) isRestarting() string {
-	return orDefault(d.in.Rules.Messages.Restarting, fmt.Sprintf("%s %s is restarting", d.in.Kind.Name, d.in.Job.Name))
+	return cmp.Or(d.in.Rules.Messages.Restarting, fmt.Sprintf("%s %s is restarting", d.in.Kind.Name, d.in.Job.Name))
 }

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	isCreated = "Created=True TestJobCreated: TestJob job is created."
-	isRunning = "Running=True TestJobRunning: TestJob ns/job is running."
-	restarts  = "Restarting=True TestJobRestarting: TestJob job is restarting because "
+	isCreated            = "Created=True TestJobCreated: TestJob job is created."
+	isRunning            = "Running=True TestJobRunning: TestJob ns/job is running."
+	countInPlaceRestarts = "Restarting=True TestJobRestarting: TestJob job is restarting because "
 )
 
 // ranByMaster is the rule of kinds with a master: it decides whether the job runs.
@@ -48,27 +48,27 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 		"OneOfMany": {
 			reason: "the others run while one is replaced: Kueue must not evict the job for that", set: retry,
 			happens: func(m *model) { m.end(m.pod("worker-1"), 137) },
-			want:    []string{isCreated, isRunning, restarts + "1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+			want:    []string{isCreated, isRunning, countInPlaceRestarts + "1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 		"WorkerOfAMaster": {
 			reason: "the master runs", set: func(m *model) { retry(m); ranByMaster(m) },
 			happens: func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("worker-1"), 137) },
-			want:    []string{isCreated, isRunning, restarts + "2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+			want:    []string{isCreated, isRunning, countInPlaceRestarts + "2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 		"Master": {
 			reason: "workers without their master do not make the job run", set: func(m *model) { retry(m); ranByMaster(m) },
 			happens: func(m *model) { m.evict(m.pod("master-0")) },
-			want:    []string{isCreated, restarts + "1 Master replica(s) failed."}, state: commonv1.JobRestarting,
+			want:    []string{isCreated, countInPlaceRestarts + "1 Master replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 		"MasterLeaves": {
 			reason: "a drained master is being replaced, which is counted nowhere", set: ranByMaster,
 			happens: func(m *model) { m.leave(m.pod("master-0")) },
-			want:    []string{isCreated, restarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
+			want:    []string{isCreated, countInPlaceRestarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
 		},
 		"MasterIsGone": {
 			reason: "its successor is pending", set: ranByMaster,
 			happens: func(m *model) { m.drop(m.pod("master-0")); m.settle() },
-			want:    []string{isCreated, restarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
+			want:    []string{isCreated, countInPlaceRestarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
 		},
 		"WorkerLeaves": {
 			reason: "a worker that somebody deleted changes nothing", set: ranByMaster,
@@ -82,7 +82,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 					m.end(p, 137)
 				}
 			},
-			want: []string{isCreated, restarts + "1 Master, 2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+			want: []string{isCreated, countInPlaceRestarts + "1 Master, 2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 		"Gang": {
 			reason: "a job that restarts as a whole does not run, although its pods still do",
@@ -94,7 +94,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 				m.in.Pods[0].DeletionTimestamp = nil
 				m.end(m.in.Pods[0], 137)
 			},
-			want: []string{isCreated, restarts + "1 Master replica(s) failed."}, state: commonv1.JobRestarting,
+			want: []string{isCreated, countInPlaceRestarts + "1 Master replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 		"MasterIsBackFirst": {
 			reason: "the job runs again before all that restarted do", set: func(m *model) { retry(m); ranByMaster(m) },
@@ -104,7 +104,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 				m.settle()
 				m.pod("master-0").Status.Phase = corev1.PodRunning
 			},
-			want: []string{isCreated, isRunning, restarts + "1 Master, 1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+			want: []string{isCreated, isRunning, countInPlaceRestarts + "1 Master, 1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 		"ScaledToZero": {
 			reason: "nothing of it is there, and nothing is missing", set: func(*model) {},
@@ -139,7 +139,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 				m.end(m.pod("worker-0"), 137)
 				m.end(m.pod("worker-1"), 137)
 			},
-			want: []string{isCreated, isRunning, restarts + "2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
+			want: []string{isCreated, isRunning, countInPlaceRestarts + "2 Worker replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +206,7 @@ func TestRunningOfAFrozenJob(t *testing.T) {
 	m.in.Problem = "a mistake"
 	m.drop(m.pod("master-0"))
 	m.settle()
-	want := []string{isCreated, restarts + "no replica of Master runs any more.", "Stalled=True TestJobFailedValidation: TestJob ns/job is not valid: a mistake"}
+	want := []string{isCreated, countInPlaceRestarts + "no replica of Master runs any more.", "Stalled=True TestJobFailedValidation: TestJob ns/job is not valid: a mistake"}
 	if diff := cmp.Diff(want, conditions(&m.in.Status)); diff != "" {
 		t.Errorf("without its master it does not run (-want +got):\n%s", diff)
 	}

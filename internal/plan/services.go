@@ -9,9 +9,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// jobServices creates the services that are missing, and keeps the others in step
+// syncServices creates the services that are missing, and keeps the others in step
 // with the job.
-func jobServices(d *decision) bool {
+func syncServices(d *decision) bool {
 	have := make(map[string]*corev1.Service, len(d.in.Services))
 	for _, s := range d.in.Services {
 		have[s.Name] = s
@@ -33,8 +33,8 @@ func jobServices(d *decision) bool {
 // in their index alone, so that a look need not make all of them to compare them.
 func (d *decision) replicaServices(t *typeTally, have map[string]*corev1.Service) {
 	model := NewService(d.in, CreateService{Type: t.Type})
-	for i := range t.slots {
-		s := &t.slots[i]
+	for i := range t.replicas {
+		s := &t.replicas[i]
 		d.keepService(have[s.name], CreateService{Name: s.name, Type: s.typ, Index: s.index, Reason: "each replica has one"}, model)
 	}
 }
@@ -77,7 +77,7 @@ func sameSelector(selector, model map[string]string, index int32) bool {
 func (d *decision) wantsService(name string) bool {
 	switch d.in.serviceMode() {
 	case commonv1.ServiceModePerReplica:
-		return d.tally.slotOf(name) != nil
+		return d.tally.replicaOf(name) != nil
 	case commonv1.ServiceModePerJob:
 		return name == d.in.Job.Name
 	case commonv1.ServiceModeNone:

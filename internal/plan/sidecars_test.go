@@ -32,7 +32,7 @@ func TestSidecars(t *testing.T) {
 		reason  string
 		happens func(*model)
 		state   commonv1.JobConditionType
-		// restarts are those that are counted, exit the exit code that the job fails with.
+		// countInPlaceRestarts are those that are counted, exit the exit code that the job fails with.
 		restarts, exit int32
 	}{
 		"Sidecar":       {"a sidecar that is restarted", restarted("proxy"), commonv1.JobRunning, 0, 0},

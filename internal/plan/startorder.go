@@ -24,13 +24,13 @@ const (
 
 // missing are the replicas whose pods are to be created now: all that have none, but for
 // those that start after others, and if nothing is left of an earlier attempt of the job.
-func (d *decision) missing() []*slot {
+func (d *decision) missing() []*replica {
 	if d.tooEarly || d.oldGangIsThere() {
 		return nil
 	}
-	var out []*slot
+	var out []*replica
 	held := map[commonv1.ReplicaType]bool{}
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if s.state != jobkit.Missing {
 			return
 		}
@@ -47,15 +47,15 @@ func (d *decision) missing() []*slot {
 }
 
 // startsAfter are the replicas that those of a type still wait for.
-func (d *decision) startsAfter(t commonv1.ReplicaType) []*slot {
-	var created, ready []*slot
+func (d *decision) startsAfter(t commonv1.ReplicaType) []*replica {
+	var created, ready []*replica
 	together := false
 	for i := range d.in.Rules.StartAfter {
 		r := &d.in.Rules.StartAfter[i]
 		if r.Type != t {
 			continue
 		}
-		d.tally.each(func(s *slot) {
+		d.tally.each(func(s *replica) {
 			switch {
 			case !slices.Contains(r.After, s.typ), s.state == jobkit.Succeeded:
 			case !s.hasPod():
@@ -73,12 +73,12 @@ func (d *decision) startsAfter(t commonv1.ReplicaType) []*slot {
 }
 
 // hasPod reports whether the pod of a replica's attempt is there, to stay.
-func (s *slot) hasPod() bool {
+func (s *replica) hasPod() bool {
 	return s.pod != nil && s.pod.DeletionTimestamp == nil && s.state != jobkit.Superseded
 }
 
 // ready reports whether a replica runs, and is ready if a probe of it says when it is.
-func (d *decision) ready(s *slot) bool {
+func (d *decision) ready(s *replica) bool {
 	if s.state != jobkit.Active || !saysReady(&d.in.Replicas[s.typ].Template.Spec) {
 		return s.state == jobkit.Active
 	}
@@ -98,7 +98,7 @@ func saysReady(pod *corev1.PodSpec) bool {
 
 // mayWaitForAll reports whether a replica has no node, and whoever gives it one may want to
 // see the pods of the whole job first.
-func (d *decision) mayWaitForAll(s *slot) bool {
+func (d *decision) mayWaitForAll(s *replica) bool {
 	if s.pod.Spec.NodeName != "" {
 		return false
 	}
@@ -114,7 +114,7 @@ func (d *decision) mayWaitForAll(s *slot) bool {
 	}
 	due := s.pod.CreationTimestamp.Add(schedulerPatience)
 	if d.in.Now.Before(due) {
-		d.wakeAt(due)
+		d.requeueAt(due)
 		return false
 	}
 	return true

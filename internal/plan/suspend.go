@@ -8,8 +8,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// suspended keeps a suspended job without pods, services and further objects, and resumes it.
-func suspended(d *decision) bool {
+// suspend keeps a suspended job without pods, services and further objects, and resumes it.
+func suspend(d *decision) bool {
 	status, in := &d.plan.Status, d.in
 	if !in.suspended() {
 		if status.IsTrue(commonv1.JobSuspended) {
@@ -23,7 +23,7 @@ func suspended(d *decision) bool {
 		}
 		return false
 	}
-	d.become(commonv1.JobSuspended, d.reason(string(commonv1.JobSuspended)),
+	d.setTrue(commonv1.JobSuspended, d.reason(string(commonv1.JobSuspended)),
 		fmt.Sprintf("%s %s is suspended.", in.Kind.Name, in.Job.Name))
 	for _, p := range in.Pods {
 		if p.DeletionTimestamp == nil {

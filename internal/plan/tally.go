@@ -18,19 +18,19 @@ type Tally struct {
 	types []typeTally
 	// names are those of the pods, by type.
 	names []podNames
-	// strays are the pods that are no replica which the job wants.
-	strays []*corev1.Pod
+	// unexpectedPods are the pods that are no replica which the job wants.
+	unexpectedPods []*corev1.Pod
 }
 
 // typeTally is the state of the replicas of one type, and the pods behind it.
 type typeTally struct {
 	*jobkit.TypeTally
 
-	slots []slot
+	replicas []replica
 }
 
-// slot is a replica that the job wants, and the pod that it has.
-type slot struct {
+// replica is a replica that the job wants, and the pod that it has.
+type replica struct {
 	typ     commonv1.ReplicaType
 	index   int32
 	name    string // of its pod
@@ -41,10 +41,10 @@ type slot struct {
 }
 
 // each calls f for every replica, in order.
-func (t *Tally) each(f func(*slot)) {
+func (t *Tally) each(f func(*replica)) {
 	for i := range t.types {
-		for j := range t.types[i].slots {
-			f(&t.types[i].slots[j])
+		for j := range t.types[i].replicas {
+			f(&t.types[i].replicas[j])
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TallyOf(in *Input) *Tally {
 			Pods:   make([]bool, n),
 			Counts: commonv1.ReplicaStatus{Selector: typeLabels(in.Kind, in.Job.Name, typ).String()},
 		})
-		t.types = append(t.types, typeTally{slots: make([]slot, n)})
+		t.types = append(t.types, typeTally{replicas: make([]replica, n)})
 		t.names = append(t.names, podNamesOf(&in.Kind, in.Job.Name, typ))
 	}
 	for i := range t.types {
@@ -95,19 +95,19 @@ func AllRun(in *Input) *Tally {
 // assign gives each pod to the replica whose name it has.
 func (t *Tally) assign(in *Input) {
 	for _, p := range in.Pods {
-		if s := t.slotOf(p.Name); s != nil {
+		if s := t.replicaOf(p.Name); s != nil {
 			s.pod = p
 		} else {
-			t.strays = append(t.strays, p)
+			t.unexpectedPods = append(t.unexpectedPods, p)
 		}
 	}
 }
 
-// slotOf finds the replica whose pod has a name, or nil.
-func (t *Tally) slotOf(pod string) *slot {
+// replicaOf finds the replica whose pod has a name, or nil.
+func (t *Tally) replicaOf(pod string) *replica {
 	for i := range t.types {
-		if index, ok := t.names[i].index(pod); ok && index < len(t.types[i].slots) {
-			return &t.types[i].slots[index]
+		if index, ok := t.names[i].index(pod); ok && index < len(t.types[i].replicas) {
+			return &t.types[i].replicas[index]
 		}
 	}
 	return nil
@@ -116,8 +116,8 @@ func (t *Tally) slotOf(pod string) *slot {
 // fill says of each replica of a type where its pod stands.
 func (t *typeTally) fill(in *Input) {
 	done := in.remembered(t.Type)
-	for i := range t.slots {
-		s := &t.slots[i]
+	for i := range t.replicas {
+		s := &t.replicas[i]
 		s.typ, s.index = t.Type, int32(i)
 		s.attempt = attemptOf(&in.Status, t.Type, s.index)
 		if s.pod != nil {
@@ -150,7 +150,7 @@ func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) 
 }
 
 // classify names the state of a replica. The first case that fits decides.
-func (s *slot) classify(done indexes) jobkit.ReplicaState {
+func (s *replica) classify(done indexes) jobkit.ReplicaState {
 	switch {
 	case s.pod == nil && done[s.index]:
 		return jobkit.Succeeded
@@ -193,7 +193,7 @@ const maxAttempt = 1 << 30
 
 // podAttempt is the attempt that the replica's pod is, by its label; at is the one that
 // the replica is at. A label that makes no sense stands for the first attempt.
-func (s *slot) podAttempt(at int32) int32 {
+func (s *replica) podAttempt(at int32) int32 {
 	if s.label > max(at, maxAttempt) {
 		return 0
 	}

@@ -20,7 +20,7 @@ func (d *decision) undecided() bool {
 // can or cannot be created has no say in that.
 func (d *decision) saysUndecided() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
-	return c != nil && c.Reason == d.reason(string(Broken)) && d.undecided()
+	return c != nil && c.Reason == d.reason(string(OperatorError)) && d.undecided()
 }
 
 // size is how many replicas the job wants.
@@ -32,14 +32,14 @@ func (t *Tally) size() int {
 	return n
 }
 
-// noVerdict stalls a job whose replicas have all ended well, but of which neither its
+// stallUndecided stalls a job whose replicas have all ended well, but of which neither its
 // rules nor the author's own verdict say that it has succeeded or failed. That is a
 // mistake of the operator: what runs for ever without running is for nobody to notice.
-func noVerdict(d *decision) bool {
+func stallUndecided(d *decision) bool {
 	if v := d.verdict; !d.undecided() || v != nil && v.Running {
 		return false
 	}
-	d.become(commonv1.JobStalled, d.reason(string(Broken)), fmt.Sprintf("%s cannot end: all its replicas have succeeded, but %s: "+
+	d.setTrue(commonv1.JobStalled, d.reason(string(OperatorError)), fmt.Sprintf("%s cannot end: all its replicas have succeeded, but %s: "+
 		"this is a bug of the operator, please report it", d.jobName(), d.whyUndecided()))
 	return false
 }

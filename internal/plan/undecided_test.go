@@ -99,7 +99,7 @@ func TestUndecidedEnds(t *testing.T) {
 		if len(p.Actions) == 0 {
 			t.Fatal("want the service to be created again")
 		}
-		refused := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no"}}})
+		refused := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no"}}})
 		done := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{ServicesCreated: []string{"job"}})
 		if refused.WriteStatus || done.WriteStatus {
 			t.Errorf("the condition would flip at each look: %q, %q", conditions(&refused.Status), conditions(&done.Status))

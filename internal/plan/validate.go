@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,11 +16,11 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// invalid deals with mistakes in the job. One that was there from the start fails
+// failInvalid deals with mistakes in the job. One that was there from the start fails
 // the job. One that came with a later edit stalls it: what runs goes on running,
 // may succeed and may run out of time; the rest goes on when the mistake is mended.
-func invalid(d *decision) bool {
-	if d.in.Broken != "" {
+func failInvalid(d *decision) bool {
+	if d.in.OperatorError != "" {
 		return false // Then the mistake may be the operator's.
 	}
 	problem := d.in.Problem
@@ -32,12 +33,12 @@ func invalid(d *decision) bool {
 	message := fmt.Sprintf("%s is not valid: %s", d.jobName(), problem)
 	if d.in.begun() {
 		if !d.in.suspended() {
-			d.become(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
-			d.frozen = true
+			d.setTrue(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
+			d.keepPods = true
 		}
 		return false
 	}
-	d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
+	d.setTrue(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 	d.cleanUp()
 	return true
 }
@@ -55,19 +56,19 @@ func FindsInvalid(in *Input, p *Plan) bool {
 	return says(&p.Status) && !says(&in.Status)
 }
 
-// frozen leaves the replicas of a job alone whose specification cannot be trusted. Only
+// keepPods leaves the replicas of a job alone whose specification cannot be trusted. Only
 // whether they run it goes on to say.
-func frozen(d *decision) bool {
-	if d.frozen {
-		running(d)
+func keepPodsOfInvalidEdit(d *decision) bool {
+	if d.keepPods {
+		reportRunning(d)
 	}
-	return d.frozen
+	return d.keepPods
 }
 
 // Validate finds the mistakes in a job that hold for every kind. Each error names
 // the field, the value and the mend.
 func Validate(in *Input) field.ErrorList {
-	specs := field.NewPath("spec", orDefault(in.Kind.ReplicaSpecsField, "replicaSpecs"))
+	specs := field.NewPath("spec", cmp.Or(in.Kind.ReplicaSpecsField, "replicaSpecs"))
 	errs := append(validateTypes(in, specs), validateRunPolicy(in, field.NewPath("spec", "runPolicy"))...)
 	for _, t := range in.types() {
 		errs = append(errs, validateReplicaSpec(in, t, specs.Key(string(t)))...)

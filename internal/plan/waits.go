@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,9 +55,9 @@ func (d *decision) waitsFor() []wait {
 	return []wait{d.leavingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits(), d.orderWaits()}
 }
 
-// waits has the job say what its pods wait for, if that takes long. Another reason to be
+// reportWaits has the job say what its pods wait for, if that takes long. Another reason to be
 // stalled goes first.
-func waits(d *decision) bool {
+func reportWaits(d *decision) bool {
 	stalled, said := d.plan.Status.Condition(commonv1.JobStalled), d.saysItWaits()
 	if stalled != nil && !said {
 		return false
@@ -73,7 +74,7 @@ func waits(d *decision) bool {
 			// What is said still holds.
 			steady = stalled.LastUpdateTime.Add(waitSteady)
 		case d.in.Now.Before(due):
-			d.wakeAt(due)
+			d.requeueAt(due)
 			continue
 		}
 		if next.why == "" {
@@ -87,10 +88,10 @@ func waits(d *decision) bool {
 		}
 	case said && stalled.Reason == d.reason(next.reason) && stalled.Message == next.why:
 	case d.in.Now.Before(steady):
-		d.wakeAt(steady)
+		d.requeueAt(steady)
 	default:
 		n := len(d.plan.Events)
-		d.become(commonv1.JobStalled, d.reason(next.reason), next.why)
+		d.setTrue(commonv1.JobStalled, d.reason(next.reason), next.why)
 		d.eventsAreAbout(n, next.pod)
 	}
 	return false
@@ -116,7 +117,7 @@ func (d *decision) leavingWaits() wait {
 	w := wait{reason: reasonTerminating, patience: stuckGrace}
 	var names []string
 	advice := ""
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if s.pod == nil || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
 			return
 		}
@@ -125,7 +126,7 @@ func (d *decision) leavingWaits() wait {
 			return
 		}
 		if overdue := s.pod.DeletionTimestamp.Add(w.patience); d.in.Now.Before(overdue) {
-			d.wakeAt(overdue)
+			d.requeueAt(overdue)
 			return
 		}
 		name := s.pod.Name
@@ -135,7 +136,7 @@ func (d *decision) leavingWaits() wait {
 		if len(names) == 0 {
 			w.pod = refTo(s.pod)
 		}
-		names, advice = append(names, name), orDefault(advice, what)
+		names, advice = append(names, name), cmp.Or(advice, what)
 	})
 	if len(names) > 0 {
 		w.why = fmt.Sprintf("%s waits for pod %s, deleted and still terminating: %s", d.jobName(), andMore(names), advice)
@@ -167,7 +168,7 @@ func (d *decision) adviceFor(p *corev1.Pod) string {
 func (d *decision) gatedWaits() wait {
 	w := wait{reason: reasonGated, patience: waitPatience}
 	var names, gates []string
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if s.pod == nil || !IsLive(s.pod) || s.state == jobkit.Superseded || len(s.pod.Spec.SchedulingGates) == 0 {
 			return
 		}
@@ -201,7 +202,7 @@ func (d *decision) roomWaits() wait {
 	}
 	var names []string
 	why := ""
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if s.pod == nil || !IsLive(s.pod) || s.pod.Spec.NodeName != "" || s.state == jobkit.Superseded {
 			return
 		}
@@ -209,7 +210,7 @@ func (d *decision) roomWaits() wait {
 			if len(names) == 0 {
 				w.pod = refTo(s.pod)
 			}
-			names, why = append(names, s.pod.Name), orDefault(why, c.Message)
+			names, why = append(names, s.pod.Name), cmp.Or(why, c.Message)
 			w.since = earliest(w.since, c.LastTransitionTime.Time)
 		}
 	})

@@ -29,7 +29,7 @@ const (
 
 // respond says what to do about a failed replica, and what asks for that: the first
 // rule of the pod failure policy that it meets, or else its restart policy.
-func (d *decision) respond(s *slot, f *failure) (what response, because string, byRule bool) {
+func (d *decision) respond(s *replica, f *failure) (what response, because string, byRule bool) {
 	if p := d.in.RunPolicy.PodFailurePolicy; p != nil {
 		for i := range p.Rules {
 			if r := &p.Rules[i]; ruleMet(r, s) {
@@ -66,7 +66,7 @@ func responseTo(a commonv1.PodFailurePolicyAction) response {
 }
 
 // ruleMet tells whether a failed replica meets a rule.
-func ruleMet(r *commonv1.PodFailurePolicyRule, s *slot) bool {
+func ruleMet(r *commonv1.PodFailurePolicyRule, s *replica) bool {
 	if len(r.ReplicaTypes) > 0 && !slices.Contains(r.ReplicaTypes, s.typ) {
 		return false
 	}

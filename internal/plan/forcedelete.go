@@ -14,17 +14,17 @@ import (
 // on a node that works takes no longer.
 const stuckGrace = 30 * time.Second
 
-// stuck deletes by force the pods that nobody else will delete: their node is
+// forceDeleteStuckPods deletes by force the pods that nobody else will delete: their node is
 // dead, so no kubelet ends them, and as long as they are there no pod of their name
 // can be created. It applies in whatever state the job is.
-func stuck(d *decision) bool {
+func forceDeleteStuckPods(d *decision) bool {
 	for _, p := range d.in.Pods {
 		if p.DeletionTimestamp == nil || forced(p) {
 			continue
 		}
 		why, next := d.stuckBecause(p)
 		if why == "" {
-			d.wakeAt(next)
+			d.requeueAt(next)
 			continue
 		}
 		d.act(DeletePod{Name: p.Name, UID: p.UID, Force: true, Reason: why})
@@ -37,7 +37,7 @@ func stuck(d *decision) bool {
 // or it is too early: without the pod the failure could not be counted later. No pod of
 // its name is wanted before that.
 func (d *decision) keepUncounted() {
-	if !d.frozen && !d.tooEarly && d.in.Broken == "" || d.plan.Status.Finished() {
+	if !d.keepPods && !d.tooEarly && d.in.OperatorError == "" || d.plan.Status.Finished() {
 		return
 	}
 	d.plan.Actions = slices.DeleteFunc(d.plan.Actions, func(a Action) bool {
@@ -45,7 +45,7 @@ func (d *decision) keepUncounted() {
 		if !ok || !pod.Force {
 			return false
 		}
-		s := d.tally.slotOf(pod.Name)
+		s := d.tally.replicaOf(pod.Name)
 		return s != nil && s.state == jobkit.Failed && !d.replaced(s)
 	})
 }

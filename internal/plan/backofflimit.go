@@ -2,14 +2,14 @@ package plan
 
 import "fmt"
 
-// fatal says why failures end the job, and which came first, or "" if they do not.
-func (d *decision) fatal(failed []failedReplica) (string, *failedReplica) {
+// limitExceeded says why failures end the job, and which came first, or "" if they do not.
+func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica) {
 	for i := range failed {
 		if failed[i].response == responseFail {
-			return replicasFailed(failed, failed[i].slot.typ), &failed[i]
+			return replicasFailed(failed, failed[i].replica.typ), &failed[i]
 		}
 	}
-	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && int64(d.plan.Status.Restarts)+int64(d.wanted(failed)) > int64(*limit) {
+	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && int64(d.plan.Status.Restarts)+int64(d.countedRestarts(failed)) > int64(*limit) {
 		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d", *limit), firstOf(failed)
 	}
 	return d.fatalForReplica(failed)
@@ -23,13 +23,13 @@ func (d *decision) fatalForReplica(failed []failedReplica) (string, *failedRepli
 	}
 	if !d.restartsWhole(failed) {
 		for i := range failed {
-			if failed[i].response == responseRestart && d.restartsOfReplica(failed[i].slot) >= *limit {
-				return replicaLimitReached(failed[i].slot, *limit), &failed[i]
+			if failed[i].response == responseRestart && d.restartsOfReplica(failed[i].replica) >= *limit {
+				return replicaLimitReached(failed[i].replica, *limit), &failed[i]
 			}
 		}
 	}
 	why := ""
-	d.tally.each(func(s *slot) {
+	d.tally.each(func(s *replica) {
 		if why == "" && d.restartsOfReplica(s) > *limit {
 			why = replicaLimitReached(s, *limit)
 		}
@@ -37,7 +37,7 @@ func (d *decision) fatalForReplica(failed []failedReplica) (string, *failedRepli
 	return why, firstOf(failed)
 }
 
-func replicaLimitReached(s *slot, limit int32) string {
+func replicaLimitReached(s *replica, limit int32) string {
 	return fmt.Sprintf("replica %d of %s has reached its backoff limit: runPolicy.backoffLimitPerReplica is %d", s.index, s.typ, limit)
 }
 
@@ -48,8 +48,8 @@ func firstOf(failed []failedReplica) *failedReplica {
 	return &failed[0]
 }
 
-// wanted is how many restarts failures ask for that count against the limit.
-func (d *decision) wanted(failed []failedReplica) int32 {
+// countedRestarts is how many restarts failures ask for that count against the limit.
+func (d *decision) countedRestarts(failed []failedReplica) int32 {
 	n := int32(0)
 	for i := range failed {
 		if failed[i].response != responseIgnore {

@@ -21,12 +21,12 @@ const (
 	// Invalid: the API server finds the object invalid in itself, or the kind's own
 	// code cannot make it from this job. A mistake of the user.
 	Invalid Obstacle = "Invalid"
-	// Broken: the kind's own code failed. A mistake of the operator's author.
-	Broken Obstacle = "OperatorError"
+	// OperatorError: the kind's own code failed. A mistake of the operator's author.
+	OperatorError Obstacle = "OperatorError"
 )
 
-// Failure is an action that met an obstacle.
-type Failure struct {
+// Obstruction is an action that met an obstacle.
+type Obstruction struct {
 	Action   Action
 	Obstacle Obstacle
 	// Message says what is wrong and how to mend it.
@@ -43,7 +43,7 @@ type ExecutionResult struct {
 	// Adopted are those that were the job's but lacked its labels, with their kinds.
 	Adopted []string
 	// Failures are in the order of the plan's actions.
-	Failures []Failure
+	Failures []Obstruction
 	// Undone is true when actions were left undone for a reason that passes by itself.
 	Undone bool
 }
@@ -64,14 +64,14 @@ func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
 	switch {
 	case len(o.Failures) > 0 && p.Status.Finished():
-		d.plan.RetryAfter = d.cannotCleanUp(toTell(o.Failures))
-		d.wakeAt(in.Now.Add(d.plan.RetryAfter))
+		d.plan.RetryAfter = d.cannotCleanUp(firstObstruction(o.Failures))
+		d.requeueAt(in.Now.Add(d.plan.RetryAfter))
 	case len(o.Failures) > 0:
 		if !p.Held { // What is held back was met first, and the job says it.
-			d.obstructed(toTell(o.Failures))
+			d.obstructed(firstObstruction(o.Failures))
 		}
 		d.plan.RetryAfter = d.retryAfter()
-		d.wakeAt(in.Now.Add(d.plan.RetryAfter))
+		d.requeueAt(in.Now.Add(d.plan.RetryAfter))
 	case p.Open && !p.Held && !o.Undone && !d.saysItWaits():
 		d.remove(commonv1.JobStalled)
 	}
@@ -86,19 +86,19 @@ func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 
 // cannotCleanUp tells once what a job that has ended cannot delete, in an event, because
 // its conditions are final, and says when to try again.
-func (d *decision) cannotCleanUp(f *Failure) time.Duration {
+func (d *decision) cannotCleanUp(f *Obstruction) time.Duration {
 	since := d.in.triedSince(f.Action)
 	if since.IsZero() {
 		since = d.in.Now
-		ending, message := d.wordsOf(f)
+		ending, message := d.reasonAndMessage(f)
 		d.event(true, d.reason(ending), message)
 	}
 	return min(max(d.in.Now.Sub(since), minStalledRetry), maxStalledRetry)
 }
 
-// toTell is the failure that the job says: the first, but what cannot be deleted comes
+// firstObstruction is the failure that the job says: the first, but what cannot be deleted comes
 // after what cannot be created.
-func toTell(list []Failure) *Failure {
+func firstObstruction(list []Obstruction) *Obstruction {
 	for i := range list {
 		if !StepOf(list[i].Action).Deletes() {
 			return &list[i]
@@ -121,102 +121,30 @@ func (o *ExecutionResult) createdAll(actions []Action) bool {
 	return len(o.PodsCreated) == pods && len(o.ServicesCreated) == services
 }
 
-// clearStalled ends the condition Stalled when nothing is left to do. While there is,
-// whatever it is, the outcome decides: if one policy took the condition away before
-// an update is tried, and another put it back after, the job would be written twice in
-// each look, without end. What is only remembered to be there is no reason: another
-// process, which does not remember it, may know better.
-func clearStalled(d *decision) bool {
-	switch {
-	case d.in.Uncached || d.saysItWaits() || d.saysUndecided():
-	case len(d.plan.Actions) > 0:
-		d.plan.Open = true
-	default:
-		d.remove(commonv1.JobStalled)
-	}
-	return false
-}
-
-func wantsCreate(actions []Action) bool {
-	for _, a := range actions {
-		switch a.(type) {
-		case CreatePod, CreateService, CreateObject:
-			return true
-		}
-	}
-	return false
-}
-
 // obstructed reports the first obstacle. An object that is invalid in itself fails
 // the job, unless the job had such objects before: then something else has changed,
 // and what runs goes on running.
-func (d *decision) obstructed(f *Failure) {
+func (d *decision) obstructed(f *Obstruction) {
 	defer d.eventsAreAbout(len(d.plan.Events), podOf(f.Action))
 	if d.saysUndecided() {
 		return // That goes first, or the two would take turns.
 	}
-	ending, message := d.wordsOf(f)
+	ending, message := d.reasonAndMessage(f)
 	if f.Obstacle == Invalid && StepOf(f.Action).Creates() && !d.hadPodsLike(f.Action) {
-		d.become(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
+		d.setTrue(commonv1.JobFailed, d.reason(reasonFailedValidation), message)
 		return
 	}
-	d.become(commonv1.JobStalled, d.reason(ending), message)
+	d.setTrue(commonv1.JobStalled, d.reason(ending), message)
 }
 
-// wordsOf are the ending of the reason and the message of an obstacle.
-func (d *decision) wordsOf(f *Failure) (string, string) {
+// reasonAndMessage are the ending of the reason and the message of an obstacle.
+func (d *decision) reasonAndMessage(f *Obstruction) (string, string) {
 	verb := verbOf(f.Action)
 	ending := string(f.Obstacle)
 	if f.Obstacle == Refused {
 		ending = map[string]string{verbCreate: reasonCreateRefused, verbUpdate: reasonUpdateRefused, verbDelete: reasonDeleteRefused}[verb]
 	}
 	return ending, fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
-}
-
-// broken stalls a job whose operator's own code failed: nobody can tell whether it
-// has succeeded or what its pods should be like. Its time runs on.
-func broken(d *decision) bool {
-	if d.in.Broken == "" {
-		return false
-	}
-	if !deadline(d) {
-		d.stall(Broken, fmt.Sprintf("%s cannot go on: %s", d.jobName(), d.in.Broken))
-	}
-	return true
-}
-
-// Halt plans what a job says whose specification cannot be read, because the kind's own
-// code fails on it: that it is stalled. All else stays as it is.
-func Halt(in *Input) Plan {
-	d := &decision{in: in, tally: &Tally{}}
-	d.plan.Status = *in.Status.DeepCopy()
-	if in.Job.Deleted || in.foreignManager() || in.Status.Finished() {
-		return d.plan
-	}
-	d.stall(Broken, fmt.Sprintf("%s cannot go on: %s", d.jobName(), in.Broken))
-	d.plan.Status.State = stateOf(&d.plan.Status)
-	if now := in.now(); !sameConditions(&d.plan.Status, &in.Status) {
-		d.plan.Status.LastReconcileTime = &now
-		d.plan.WriteStatus = true
-	}
-	return d.plan
-}
-
-// stall makes the job Stalled, and has it looked at again after the time that it has
-// been so, within bounds.
-func (d *decision) stall(o Obstacle, message string) {
-	d.become(commonv1.JobStalled, d.reason(string(o)), message)
-	d.wakeAt(d.in.Now.Add(d.retryAfter()))
-}
-
-// retryAfter is how long after a refusal to try again: the time that the job has been
-// stalled, within bounds.
-func (d *decision) retryAfter() time.Duration {
-	c := d.plan.Status.Condition(commonv1.JobStalled)
-	if c == nil {
-		return minStalledRetry
-	}
-	return min(max(d.in.Now.Sub(c.LastTransitionTime.Time), minStalledRetry), maxStalledRetry)
 }
 
 // hadPodsLike tells whether the job has, or ever had, pods of the kind that an action
@@ -235,7 +163,7 @@ func (d *decision) hadPodsLike(a Action) bool {
 		}
 	}
 	found := false
-	d.tally.each(func(s *slot) { found = found || s.pod != nil && (!isPod || s.typ == pod.Type) })
+	d.tally.each(func(s *replica) { found = found || s.pod != nil && (!isPod || s.typ == pod.Type) })
 	return found
 }
 

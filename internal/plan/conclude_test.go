@@ -14,7 +14,7 @@ import (
 func outcome(m *model, o plan.Obstacle) (plan.Plan, plan.Plan) {
 	p := m.decide()
 	return p, plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{
-		Failures: []plan.Failure{{Action: p.Actions[0], Obstacle: o, Message: "because."}},
+		Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: o, Message: "because."}},
 	})
 }
 
@@ -55,7 +55,7 @@ func TestObstacles(t *testing.T) {
 			},
 		},
 		"Broken": {
-			reason: "a bug of the operator never fails the job", obstacle: plan.Broken,
+			reason: "a bug of the operator never fails the job", obstacle: plan.OperatorError,
 			want: []string{
 				"Created=True TestJobCreated: TestJob job is created.",
 				"Stalled=True TestJobOperatorError: TestJob ns/job cannot create pod job-worker-0: because.",
@@ -166,7 +166,7 @@ func TestOutcomeEvents(t *testing.T) {
 func TestBrokenOperator(t *testing.T) {
 	m := started(workers(1), func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60)) })
 	m.drop(m.pod("worker-0"))
-	m.in.Broken = "it panicked"
+	m.in.OperatorError = "it panicked"
 	if p := m.reconcile(); p.Status.State != commonv1.JobStalled || len(p.Actions) > 0 || p.RequeueAfter == 0 {
 		t.Errorf("want it stalled, looked at again and left alone, it is %s, again after %s, and is to %v", p.Status.State, p.RequeueAfter, p.Actions)
 	}

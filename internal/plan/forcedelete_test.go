@@ -75,7 +75,7 @@ func TestPodsOnDeadNodes(t *testing.T) {
 func TestForceDoesNotHideAFailure(t *testing.T) {
 	cases := map[string]struct {
 		reason string
-		// waits keeps the job from counting failures, and goesOn ends that.
+		// reportWaits keeps the job from counting failures, and goesOn ends that.
 		waits, goesOn func(*model)
 	}{
 		"Invalid": {
@@ -85,8 +85,8 @@ func TestForceDoesNotHideAFailure(t *testing.T) {
 		},
 		"Broken": {
 			reason: "the operator's own code fails",
-			waits:  func(m *model) { m.in.Broken = "panic" },
-			goesOn: func(m *model) { m.in.Broken = "" },
+			waits:  func(m *model) { m.in.OperatorError = "panic" },
+			goesOn: func(m *model) { m.in.OperatorError = "" },
 		},
 	}
 	for name, tc := range cases {

@@ -1,27 +1,14 @@
 package plan_test
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/plan"
 )
-
-// actions writes actions in one line each.
-func actions(p plan.Plan) []string {
-	out := []string{}
-	for _, a := range p.Actions {
-		out = append(out, a.String())
-	}
-	return out
-}
 
 // TestCleanUp: what a job that ends deletes, by its clean-up policy. It does so
 // whatever ended it, in the same look.
@@ -72,18 +59,6 @@ func TestCleanUp(t *testing.T) {
 	}
 }
 
-// masterRuns lets two replicas decide of which one runs on, so that only the
-// deadline can end the job.
-func masterRuns(m *model) {
-	m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master), jobkit.All(worker))}
-}
-
-// markFailed makes the job one that ended in an earlier look, without clean-up.
-func markFailed(m *model) {
-	m.in.Status.CompletionTime = new(metav1.NewTime(m.in.Now))
-	m.in.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobFailed, Status: corev1.ConditionTrue}}
-}
-
 // TestFailedPodThatMayRunAgain: a failed pod whose containers are restarted in place
 // has not ended, so it is not kept under Running.
 func TestFailedPodThatMayRunAgain(t *testing.T) {
@@ -97,44 +72,6 @@ func TestFailedPodThatMayRunAgain(t *testing.T) {
 	m.settle()
 	if m.pod("worker-0") != nil || m.pod("master-0") == nil {
 		t.Errorf("the Master's pod is to be left, and no other: %d are", len(m.in.Pods))
-	}
-}
-
-// TestEndlessTimes: times that nobody lives to see neither overflow nor end a job.
-func TestEndlessTimes(t *testing.T) {
-	m := started(workers(1), func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(math.MaxInt64)) })
-	if p := m.decide(); m.in.Status.State != commonv1.JobRunning || p.RequeueAfter < 292*365*24*time.Hour {
-		t.Errorf("the job is %s, and is looked at again after %s", m.in.Status.State, p.RequeueAfter)
-	}
-	m = started(workers(1), func(m *model) { m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(math.MaxInt32)) })
-	m.end(m.pod("worker-0"), 0)
-	m.settle()
-	if p := m.decide(); len(p.Actions) > 0 || p.RequeueAfter != math.MaxInt32*time.Second {
-		t.Errorf("want another look after %d s, got %v, again after %s", math.MaxInt32, p.Actions, p.RequeueAfter)
-	}
-}
-
-// TestNearestDeadline: of several times the nearest is when to look again.
-func TestNearestDeadline(t *testing.T) {
-	m := started(workers(2), func(m *model) {
-		restartPolicy(commonv1.RestartPolicyExitCode)(m)
-		m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(3600))
-	})
-	if p := m.decide(); p.RequeueAfter != time.Hour {
-		t.Errorf("the deadline is in an hour, got %s", p.RequeueAfter)
-	}
-	rs := m.in.Status.ReplicaStatuses[worker]
-	rs.Attempts = map[string]int32{"0": 1, "1": 4} // the next attempts wait for 10 s and 80 s
-	for _, name := range []string{"worker-0", "worker-1"} {
-		m.pod(name).Labels[commonv1.AttemptLabel] = itoa(int(rs.Attempts[name[len("worker-"):]]))
-		m.end(m.pod(name), 137)
-	}
-	if p := m.reconcile(); p.RequeueAfter != 10*time.Second || len(p.Actions) > 0 {
-		t.Errorf("the restart of worker 0 is in 10 s, got %s, %v", p.RequeueAfter, p.Actions)
-	}
-	m.in.Now = m.in.Now.Add(10*time.Second - time.Nanosecond)
-	if p := m.decide(); p.RequeueAfter != time.Millisecond {
-		t.Errorf("no look follows at once, which would be a busy loop: got %s", p.RequeueAfter)
 	}
 }
 

@@ -1,0 +1,43 @@
+package plan
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// warnOfRestartPolicy tells once that the restart policy of a pod template does
+// not count.
+func (d *decision) warnOfRestartPolicy() {
+	for _, t := range d.in.types() {
+		spec := d.in.Replicas[t]
+		if p := spec.Template.Spec.RestartPolicy; p != "" && p != d.in.podRestartPolicy(t) {
+			d.event(true, "SetPodTemplateRestartPolicy", fmt.Sprintf(
+				"The restartPolicy %s in the pod template of %s is not used: restartPolicy of the replica spec, %s, decides.",
+				p, t, spec.RestartPolicy))
+		}
+	}
+}
+
+// podRestartPolicy is the restart policy of the pods of a replica type. In a job that
+// restarts as a whole the node restarts nothing: one container that begins anew could not
+// join the others, which go on or hang, and nobody would be told. Nor does it in a very
+// large job: there is no room in the status to count such restarts exactly.
+func (in *Input) podRestartPolicy(t commonv1.ReplicaType) corev1.RestartPolicy {
+	if in.restartScope() == commonv1.RestartScopeJob || jobkit.Count(in.Replicas) > MaxInPlace {
+		return corev1.RestartPolicyNever
+	}
+	switch in.Replicas[t].RestartPolicy {
+	case commonv1.RestartPolicyAlways:
+		return corev1.RestartPolicyAlways
+	case commonv1.RestartPolicyOnFailure:
+		return corev1.RestartPolicyOnFailure
+	case commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode:
+		return corev1.RestartPolicyNever
+	default:
+		return corev1.RestartPolicyNever
+	}
+}

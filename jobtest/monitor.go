@@ -317,7 +317,7 @@ func (m *monitor) refused(p *process, op call, err error) {
 		return
 	}
 	now := lastRefusal{at: m.w.now}
-	if job := m.w.jobs.get(p.look.key); job != nil {
+	if job := p.look.proof; job != nil { // An edit that it does not know of yet changes nothing.
 		now.generation = job.GetGeneration()
 	}
 	what := op.String()

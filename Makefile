@@ -108,7 +108,7 @@ mutate: ## Change plan in 1,500 small ways and see whether its tests notice; SAM
 
 # SCALE=1 is what the performance budget speaks of, and takes half an hour; see docs/performance.md.
 SCALE ?= 0.2
-# Further flags of the bench, such as BENCHFLAGS='--scenarios=a,b --operator=batch-job'; "go run ./bench --help" lists them.
+# Further flags of the bench, such as BENCHFLAGS='--scenarios=one-large-job,many-small-jobs --operator=batch-job'; "go run ./bench --help" lists them.
 BENCHFLAGS ?=
 
 .PHONY: bench

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -119,7 +118,7 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 		b.lines = append(b.lines, l)
 	}
 	b.report.begin(ctx, b)
-	if err := errors.Join(b.scenarios(ctx), b.leave(context.WithoutCancel(ctx))); err != nil {
+	if err := errors.Join(b.runScenarios(ctx), b.leave(context.WithoutCancel(ctx))); err != nil {
 		return errors.Join(err, b.report.finish(stdout, "")) // what was found until then
 	}
 	return b.report.finish(stdout, o.save)
@@ -211,17 +210,17 @@ func (b *bench) distance(ctx context.Context, rtt time.Duration) (*line, func(),
 	return l, p.stop, nil
 }
 
-// scenarios runs those that were asked for, in the order of the alphabet.
-func (b *bench) scenarios(ctx context.Context) error {
+// runScenarios runs those that were asked for.
+func (b *bench) runScenarios(ctx context.Context) error {
 	if err := b.wakeControlPlane(ctx); err != nil {
 		return fmt.Errorf("before the first measurement: %w", err)
 	}
-	for _, name := range slices.Sorted(maps.Keys(scenarioNames())) {
-		if !slices.Contains(b.options.scenarios, name) {
+	for _, s := range scenarios() {
+		if !slices.Contains(b.options.scenarios, s.name) {
 			continue
 		}
-		if err := scenarioNames()[name].run(b, ctx); err != nil {
-			return fmt.Errorf("scenario %s: %w", name, err)
+		if err := s.run(b, ctx); err != nil {
+			return fmt.Errorf("scenario %s: %w", s.name, err)
 		}
 	}
 	return nil
@@ -232,7 +231,7 @@ func (b *bench) scenarios(ctx context.Context) error {
 // room, and ends those that do not keep up; scheduler, nodes and operator then list
 // everything anew. Whoever is measured first would pay for it.
 func (b *bench) wakeControlPlane(ctx context.Context) error {
-	if len(b.options.scenarios) == 1 && b.options.scenarios[0] == "p" {
+	if len(b.options.scenarios) == 1 && b.options.scenarios[0] == nameDecide {
 		return nil // without a control plane
 	}
 	p := b.smallJobs()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// churnLife is how long the pods of scenario e run.
+// churnLife is how long the pods of scenario churn run.
 const churnLife = "2s"
 
 // churn measures jobs that come, run for a short time and end, at a steady rate.
@@ -17,7 +17,7 @@ func (b *bench) churn(ctx context.Context) error {
 	p := batch{prefix: "churn", jobs: max(int(duration.Seconds()*b.options.churnRate), 2), replicas: 4, services: b.modes()[0]}
 	r, err := b.inRounds(func() (*figures, error) {
 		b.logf("e: %d jobs of %d replicas, %s a second, %s", p.jobs, p.replicas, number(b.options.churnRate), l)
-		return b.churnOnce(ctx, &figures{scenario: "e", who: b.options.describe(), line: l, batch: p})
+		return b.churnOnce(ctx, &figures{scenario: nameChurn, who: b.options.describe(), line: l, batch: p})
 	})
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (b *bench) heldPods(ctx context.Context) error {
 	return clean()
 }
 
-// held is scenario d.
+// held is scenario held.
 type held struct {
 	b     *bench
 	line  *line
@@ -68,7 +68,7 @@ func (h *held) fill(ctx context.Context, from, to int) error {
 // probe runs some small jobs one after the other.
 func (h *held) probe(ctx context.Context, name string) (*figures, error) {
 	f := &figures{
-		scenario: "d", who: h.b.options.describe(), line: h.line,
+		scenario: nameHeld, who: h.b.options.describe(), line: h.line,
 		batch: batch{prefix: name, jobs: probes, replicas: 4, services: h.batch.services},
 		note:  fmt.Sprintf("one more job of 4 replicas, mean of %d, with %d pods held", probes, h.pods),
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"time"
 
@@ -47,15 +46,15 @@ func parse(args []string, help io.Writer) (options, error) {
 	fs := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.SetOutput(help)
-	names := slices.Sorted(maps.Keys(scenarioNames()))
+	names := scenarioNames()
 	fs.StringSliceVar(&o.scenarios, "scenarios", names, "scenarios to run")
 	fs.Float64Var(&o.scale, "scale", 1, "size of everything; 0.1 is a quick look")
-	fs.IntVar(&o.rounds, "rounds", 1, "how often all but d and p are measured, operator and floor in turn; the median of the ratios counts")
-	fs.DurationSliceVar(&o.distances, "distances", []time.Duration{0, 10 * time.Millisecond}, "round trips to the API server; d and e use the first")
-	fs.StringSliceVar(&o.services, "services", []string{perJob, perReplica}, "service modes; all but a use the first")
+	fs.IntVar(&o.rounds, "rounds", 1, "how often all but held and decide are measured, operator and floor in turn; the median of the ratios counts")
+	fs.DurationSliceVar(&o.distances, "distances", []time.Duration{0, 10 * time.Millisecond}, "round trips to the API server; held and churn use the first")
+	fs.StringSliceVar(&o.services, "services", []string{perJob, perReplica}, "service modes; all but one-large-job use the first")
 	fs.IntSliceVar(&o.writers, "writers", []int{16, 32, 64}, "how many requests at a time the floor tries")
-	fs.DurationVar(&o.idle, "idle", time.Minute, "how long the idle minute of d lasts")
-	fs.Float64Var(&o.churnRate, "churn-rate", 5, "jobs a second in e")
+	fs.DurationVar(&o.idle, "idle", time.Minute, "how long the idle minute of held lasts")
+	fs.Float64Var(&o.churnRate, "churn-rate", 5, "jobs a second in churn")
 	fs.StringVar(&o.save, "save", "", "`folder` in which the results are appended to <date>.txt")
 	fs.StringVar(&o.operator, "operator", operatorTestJob, "who is measured: testjob (the example operator), external, or batch-job (Jobs of Kubernetes itself)")
 	fs.StringVar(&o.operatorCommand, "operator-command", "", "with external: starts the operator, which finds the API server by $KUBECONFIG. Without, it runs already on --kubeconfig")

@@ -12,21 +12,41 @@ import (
 
 // scenario is one thing that the bench measures.
 type scenario struct {
-	what string
-	run  func(*bench, context.Context) error
+	name, what string
+	run        func(*bench, context.Context) error
 }
 
-// scenarioNames are those that --scenarios chooses from.
-func scenarioNames() map[string]scenario {
-	return map[string]scenario{
-		"a": {"one job with 2,000 replicas", (*bench).oneLargeJob},
-		"b": {"500 jobs of 4 replicas", (*bench).manySmallJobs},
-		"c": {"restart of a job with 1,000 replicas as a whole", (*bench).gangRestart},
-		"d": {"10,000 pods held by running jobs: one more job, an idle minute, a restart of the operator", (*bench).heldPods},
-		"p": {"a look at a job with 100 and with 10,000 replicas, without a control plane", (*bench).planGrows},
-		"w": {"what each request of an operator costs the control plane", (*bench).requestCosts},
-		"e": {"jobs created and finished at a steady rate for a minute", (*bench).churn},
+// Names of scenarios, as flags and results have them.
+const (
+	nameOneLargeJob   = "one-large-job"
+	nameManySmallJobs = "many-small-jobs"
+	nameGangRestart   = "gang-restart"
+	nameHeld          = "held"
+	nameChurn         = "churn"
+	nameDecide        = "decide"
+	nameWriteCost     = "write-cost"
+)
+
+// scenarios are those that --scenarios chooses from, in the order in which they run.
+func scenarios() []scenario {
+	return []scenario{
+		{nameOneLargeJob, "one job with 2,000 replicas", (*bench).oneLargeJob},
+		{nameManySmallJobs, "500 jobs of 4 replicas", (*bench).manySmallJobs},
+		{nameGangRestart, "restart of a job with 1,000 replicas as a whole", (*bench).gangRestart},
+		{nameHeld, "10,000 pods held by running jobs: one more job, an idle minute, a restart of the operator", (*bench).heldPods},
+		{nameChurn, "jobs created and finished at a steady rate for a minute", (*bench).churn},
+		{nameDecide, "a pass over a job with 100 and with 10,000 replicas, without a control plane", (*bench).planGrows},
+		{nameWriteCost, "what each request of an operator costs the control plane", (*bench).requestCosts},
 	}
+}
+
+// scenarioNames are the names of all scenarios.
+func scenarioNames() []string {
+	var names []string
+	for _, s := range scenarios() {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // scaled is a number at the scale of this run, at least a few.
@@ -62,7 +82,7 @@ func (b *bench) oneLargeJob(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
 		for _, mode := range b.modes() {
 			p := batch{prefix: "large", jobs: 1, replicas: b.scaled(2000, 8), services: mode}
-			r, err := b.inRounds(func() (*figures, error) { return b.creation(ctx, "a", l, p) })
+			r, err := b.inRounds(func() (*figures, error) { return b.creation(ctx, nameOneLargeJob, l, p) })
 			if err != nil {
 				return err
 			}
@@ -78,14 +98,14 @@ func (b *bench) oneLargeJob(ctx context.Context) error {
 	})
 }
 
-// smallJobs are the many small jobs of b.
+// smallJobs are the jobs of many-small-jobs.
 func (b *bench) smallJobs() batch {
 	return batch{prefix: "small", jobs: b.scaled(500, 3), replicas: 4, services: b.modes()[0]}
 }
 
 func (b *bench) manySmallJobs(ctx context.Context) error {
 	return b.everywhere(func(l *line) error {
-		r, err := b.inRounds(func() (*figures, error) { return b.creation(ctx, "b", l, b.smallJobs()) })
+		r, err := b.inRounds(func() (*figures, error) { return b.creation(ctx, nameManySmallJobs, l, b.smallJobs()) })
 		if err != nil {
 			return err
 		}
@@ -185,7 +205,7 @@ func (b *bench) gangRestart(ctx context.Context) error {
 
 func (b *bench) restart(ctx context.Context, l *line, p batch) (*figures, error) {
 	b.logf("c: restart of a job of %d replicas, %s", p.replicas, l)
-	f := &figures{scenario: "c", who: b.options.describe(), line: l, batch: p}
+	f := &figures{scenario: nameGangRestart, who: b.options.describe(), line: l, batch: p}
 	w, clean, err := b.namespace(ctx)
 	if err != nil {
 		return nil, err

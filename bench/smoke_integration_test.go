@@ -13,7 +13,7 @@ import (
 // TestSmoke runs the bench as small as it goes, without the scenarios that take long.
 // What it measures there means nothing, but for what is counted.
 func TestSmoke(t *testing.T) {
-	o, err := parse([]string{"--scenarios=a,p,w", "--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
+	o, err := parse([]string{"--scenarios=one-large-job,decide,write-cost", "--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestSmoke(t *testing.T) {
 
 // TestBatchJob runs the reference of the field.
 func TestBatchJob(t *testing.T) {
-	o, err := parse([]string{"--operator=batch-job", "--scenarios=a", "--scale=0.005", "--writers=16"}, t.Output())
+	o, err := parse([]string{"--operator=batch-job", "--scenarios=one-large-job", "--scale=0.005", "--writers=16"}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

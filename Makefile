@@ -64,7 +64,7 @@ image: ## Build the operator's image; IMAGE=name:tag IMAGE_TOOL=podman IMAGE_ARC
 test: test-unit test-integration test-devcluster test-chart ## Run all tests
 
 .PHONY: test-unit
-test-unit: race-detector ## Run the tests that need only Go (seconds)
+test-unit: race-detector ## Run the tests that need only Go (2 to 3 minutes)
 	@echo '== unit and property tests'
 	@$(GOTESTSUM) -- $(RACE) $(TESTFLAGS) ./...
 

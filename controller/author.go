@@ -105,5 +105,5 @@ func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r jobkit.R
 			err = panicked(ctx, "SetClusterSpec", p)
 		}
 	}()
-	return c.Controller.SetClusterSpec(job, r, template) //nolint:wrapcheck // the message is the author's
+	return c.Controller.SetClusterSpec(job, r, template)
 }

@@ -48,14 +48,14 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.ReplicaSpecs)
 	*in = plan.Input{
-		OperatorError:    in.OperatorError,
-		Kind:      c.set.kind,
-		Job:       identify(job),
-		RunPolicy: *parts.RunPolicy,
-		Replicas:  parts.ReplicaSpecs,
-		Status:    plan.Unpacked(*parts.Status),
-		Backoff:   plan.DefaultBackoff(),
-		Now:       c.Clock.Now(),
+		OperatorError: in.OperatorError,
+		Kind:          c.set.kind,
+		Job:           identify(job),
+		RunPolicy:     *parts.RunPolicy,
+		Replicas:      parts.ReplicaSpecs,
+		Status:        plan.Unpacked(*parts.Status),
+		Backoff:       plan.DefaultBackoff(),
+		Now:           c.Clock.Now(),
 	}
 	if in.Job.Deleted {
 		return in, nil

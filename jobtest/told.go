@@ -63,8 +63,23 @@ func (m *monitor) checkWritten(job client.Object, status *commonv1.JobStatus) {
 // checkRunning checks that a status says that the job runs while one of these pods runs
 // which decides that by the rules, and no longer.
 func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, pods knownPods) {
-	runs, mayRun, over := false, false, true
-	ended := map[string]bool{}
+	runs, mayRun, ended := m.deciding(job, status, pods)
+	over := true
+	for t, spec := range m.w.parts(job).ReplicaSpecs {
+		for i := range wantedReplicas(spec) {
+			over = over && (!m.decides(job, t, i) || saysSucceeded(status, t, i) || m.mayFail(job, t, i) ||
+				ended[m.kind.PodName(job.GetName(), t, i)])
+		}
+	}
+	if is := status.IsTrue(commonv1.JobRunning); !over && (is && !mayRun || !is && runs) {
+		m.w.violatef("conditions", "job %s: that a replica runs which decides it is %t, but that it is Running is %t", job.GetName(), mayRun, is)
+	}
+}
+
+// deciding reports whether a replica surely runs, and whether one may run, that decides whether
+// the job does; and which pods have succeeded.
+func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods knownPods) (runs, mayRun bool, ended map[string]bool) {
+	ended = map[string]bool{}
 	for _, candidates := range pods {
 		all := true
 		for _, pod := range candidates {
@@ -80,15 +95,7 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 		}
 		runs = runs || all
 	}
-	for t, spec := range m.w.parts(job).ReplicaSpecs {
-		for i := range wantedReplicas(spec) {
-			over = over && (!m.decides(job, t, i) || saysSucceeded(status, t, i) || m.mayFail(job, t, i) ||
-				ended[m.kind.PodName(job.GetName(), t, i)])
-		}
-	}
-	if is := status.IsTrue(commonv1.JobRunning); !over && (is && !mayRun || !is && runs) {
-		m.w.violatef("conditions", "job %s: that a replica runs which decides it is %t, but that it is Running is %t", job.GetName(), mayRun, is)
-	}
+	return runs, mayRun, ended
 }
 
 // decides reports whether a replica is one of which one must run for the job to run.

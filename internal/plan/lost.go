@@ -135,7 +135,7 @@ func (t *Tally) formerReplicas(in *Input, i int) (begun, pending int) {
 	tt := &t.types[i]
 	ended := parseIndexes(in.Status.ReplicaStatuses[tt.Type].SucceededIndexes, jobkit.MaxReplicas)
 	for j := range tt.replicas {
-		delete(ended, int32(j)) //nolint:gosec // at most MaxReplicas
+		delete(ended, int32(j))
 	}
 	for _, p := range t.unexpectedPods {
 		index, ok := t.names[i].index(p.Name)

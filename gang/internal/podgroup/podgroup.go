@@ -1,3 +1,4 @@
+// Package podgroup has what the back ends share that speak to a PodGroup without its Go type.
 package podgroup
 
 import (

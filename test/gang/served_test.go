@@ -164,7 +164,7 @@ func TestPublishedCRDs(t *testing.T) {
 // golden is the group in a golden file: the first of its documents.
 func golden(t *testing.T, name string) *unstructured.Unstructured {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "gang", "testdata", name+".yaml"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "gang", "schedulers", "testdata", name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

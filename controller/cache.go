@@ -74,6 +74,7 @@ func (s *shortener) pod(o any) (any, error) {
 	pod.ManagedFields = report(pod)
 	pod.Namespace = s.word(pod.Namespace)
 	pod.Labels, pod.Annotations = s.dictionary(bounded(pod.Labels)), s.dictionary(bounded(pod.Annotations))
+	pod.Finalizers, pod.OwnerReferences = leading(pod.Finalizers), owners(pod)
 	for i := range pod.OwnerReferences {
 		r := &pod.OwnerReferences[i]
 		r.APIVersion, r.Kind, r.Name, r.UID = s.word(r.APIVersion), s.word(r.Kind), s.word(r.Name), types.UID(s.word(string(r.UID)))
@@ -83,7 +84,7 @@ func (s *shortener) pod(o any) (any, error) {
 		RestartPolicy:     pod.Spec.RestartPolicy,
 		PriorityClassName: s.word(pod.Spec.PriorityClassName),
 		InitContainers:    s.sidecars(pod),
-		SchedulingGates:   pod.Spec.SchedulingGates,
+		SchedulingGates:   leading(pod.Spec.SchedulingGates),
 	}
 	st := &pod.Status
 	pod.Status = corev1.PodStatus{
@@ -106,8 +107,24 @@ func shortService(o any) (any, error) {
 	if service, ok := o.(*corev1.Service); ok {
 		service.ManagedFields = nil
 		service.Labels, service.Annotations = bounded(service.Labels), bounded(service.Annotations)
+		service.Finalizers, service.OwnerReferences = leading(service.Finalizers), owners(service)
+		if service.Size() > maxWhole {
+			service.Spec, service.Status = shortServiceSpec(&service.Spec), corev1.ServiceStatus{}
+		}
 	}
 	return o, nil
+}
+
+// shortServiceSpec keeps of the specification of a large service what is compared with the one
+// that is wanted. A large selector is dropped: it is not the one that is wanted, nor is none.
+func shortServiceSpec(spec *corev1.ServiceSpec) corev1.ServiceSpec {
+	out := corev1.ServiceSpec{
+		Type: spec.Type, ClusterIP: spec.ClusterIP, Ports: spec.Ports, PublishNotReadyAddresses: spec.PublishNotReadyAddresses,
+	}
+	if bytesIn(spec.Selector) <= maxMetadata {
+		out.Selector = spec.Selector
+	}
+	return out
 }
 
 // sidecars keeps of the specification of a pod's native sidecars what distinguishes them:

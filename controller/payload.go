@@ -1,16 +1,20 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,15 +34,22 @@ const (
 	// maxMetadata is how many bytes the labels or annotations of a pod or service have at most
 	// that the cache holds.
 	maxMetadata = 4 << 10
+	// maxOthers is how many bytes of larger labels or annotations it holds beside the operator's own.
+	maxOthers = 256
+	// maxListed is how many finalizers, owners and scheduling gates of a pod or service the cache
+	// holds at most.
+	maxListed = 16
 	// digestAnnotation has the digest of an object that the cache does not hold whole. It is
 	// set in the cache only; whatever an object itself has under this name is overwritten.
 	digestAnnotation = commonv1.LabelPrefix + "content-digest"
 )
 
-// ownLabels are the labels that say what an object is to a job.
+// ownLabels are the labels that say what an object is to a job: all those that the library reads.
+// Without its attempt a pod would be one that was replaced, and be deleted.
 func ownLabels() []string {
 	return []string{
 		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel, commonv1.JobRoleLabel,
+		commonv1.AttemptLabel, commonv1.PodGroupLabel,
 	}
 }
 
@@ -134,16 +145,53 @@ func pick(m map[string]string, keys []string) map[string]string {
 	return out
 }
 
-// bounded returns a map of labels or annotations, or what says whose the object is if it is
-// large.
+// bounded returns a map of labels or annotations. Of a large one it keeps what says whose the
+// object is, and the shortest others: a gang scheduler's marks are among them.
 func bounded(m map[string]string) map[string]string {
+	if bytesIn(m) <= maxMetadata {
+		return m
+	}
+	out := pick(m, ownLabels())
+	maps.DeleteFunc(out, func(_, value string) bool { return len(value) > validation.LabelValueMaxLength }) // an annotation of that name
+	left := maxOthers
+	for _, key := range slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a)+len(m[a]), len(b)+len(m[b])), cmp.Compare(a, b))
+	}) {
+		if left -= len(key) + len(m[key]); left < 0 {
+			break
+		}
+		out[key] = m[key]
+	}
+	return out
+}
+
+// bytesIn is how many bytes the keys and values of a map have.
+func bytesIn(m map[string]string) int {
 	n := 0
 	for key, value := range m {
-		if n += len(key) + len(value); n > maxMetadata {
-			return pick(m, ownLabels())
-		}
+		n += len(key) + len(value)
 	}
-	return m
+	return n
+}
+
+// leading returns the first entries of a list, up to [maxListed].
+func leading[T any](list []T) []T {
+	if len(list) <= maxListed {
+		return list
+	}
+	return slices.Clone(list[:maxListed]) // not a part of the long list, which would stay in memory
+}
+
+// owners are the owners of an object that the cache holds: of many only the controller, which is
+// the only one that the library asks for.
+func owners(o client.Object) []metav1.OwnerReference {
+	if all := o.GetOwnerReferences(); len(all) <= maxListed {
+		return all
+	}
+	if controller := metav1.GetControllerOf(o); controller != nil {
+		return []metav1.OwnerReference{*controller}
+	}
+	return nil
 }
 
 // maxComparisons is how many comparisons are remembered: one for each large object of a job.

@@ -3,10 +3,12 @@ package controller_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,6 +52,11 @@ func TestCacheHoldsNoPayload(t *testing.T) {
 		return m
 	}
 	nothing := func(*metav1.ObjectMeta) {}
+	finalizers := func(m *metav1.ObjectMeta) {
+		m.Finalizers = strings.Split(strings.Repeat("example.com/f ", 10_000), " ")
+	}
+	owners := func(m *metav1.ObjectMeta) { m.OwnerReferences = make([]metav1.OwnerReference, 10_000) }
+	gates := make([]corev1.PodSchedulingGate, 10_000)
 	for name, tc := range map[string]struct {
 		reason string
 		object client.Object
@@ -80,6 +87,20 @@ func TestCacheHoldsNoPayload(t *testing.T) {
 				m.Labels[fmt.Sprintf("label-%d", i)] = "x"
 			}
 		})}},
+		"PodFinalizers":     {"a pod with many finalizers", &corev1.Pod{ObjectMeta: meta(finalizers)}},
+		"PodOwners":         {"a pod with many owners", &corev1.Pod{ObjectMeta: meta(owners)}},
+		"PodGates":          {"a pod with many scheduling gates", &corev1.Pod{ObjectMeta: meta(nothing), Spec: corev1.PodSpec{SchedulingGates: gates}}},
+		"ServiceFinalizers": {"a service with many finalizers", &corev1.Service{ObjectMeta: meta(finalizers)}},
+		"ServiceOwners":     {"a service with many owners", &corev1.Service{ObjectMeta: meta(owners)}},
+		"ServiceAddresses": {"a service with many addresses", &corev1.Service{
+			ObjectMeta: meta(nothing), Spec: corev1.ServiceSpec{ExternalIPs: strings.Split(strings.Repeat("192.0.2.1 ", 10_000), " ")},
+		}},
+		"ServiceSelector": {"a service with a large selector", &corev1.Service{
+			ObjectMeta: meta(nothing), Spec: corev1.ServiceSpec{Selector: map[string]string{"a": long}},
+		}},
+		"PodOwnKey": {"a pod with a large annotation of a label's name", &corev1.Pod{ObjectMeta: meta(func(m *metav1.ObjectMeta) {
+			m.Annotations = map[string]string{commonv1.JobNameLabel: long}
+		})}},
 		"Service": {"a service with large annotations", &corev1.Service{ObjectMeta: meta(func(m *metav1.ObjectMeta) {
 			m.Annotations = map[string]string{"a": long}
 		})}},
@@ -97,6 +118,31 @@ func TestCacheHoldsNoPayload(t *testing.T) {
 				t.Errorf("%s: the cache does not know the object again: %.300s", tc.reason, data)
 			}
 		})
+	}
+}
+
+// TestCacheHoldsWhatIsRead: of pods with many labels and large annotations the cache holds those that the
+// library and gang schedulers read.
+func TestCacheHoldsWhatIsRead(t *testing.T) {
+	want := map[string]string{
+		commonv1.OperatorNameLabel: "o", commonv1.JobNameLabel: "j", commonv1.ReplicaTypeLabel: "worker", commonv1.ReplicaIndexLabel: "0",
+		commonv1.JobRoleLabel: "master", commonv1.AttemptLabel: "3", commonv1.PodGroupLabel: "j", "scheduling.x-k8s.io/pod-group": "j",
+	}
+	labels := maps.Clone(want)
+	for i := range 200 {
+		labels[fmt.Sprintf("example.com/label-%d", i)] = strings.Repeat("x", 60)
+	}
+	marks := map[string]string{"scheduling.k8s.io/group-name": "j", "volcano.sh/task-spec": "worker"}
+	annotations := maps.Clone(marks)
+	annotations["example.com/large"] = strings.Repeat("x", 200<<10)
+	held := cached(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "j-worker-0", Labels: labels, Annotations: annotations}})
+	for key, value := range want {
+		if got := held.GetLabels()[key]; got != value {
+			t.Errorf("the label %s is %q, want %q", key, got, value)
+		}
+	}
+	if diff := cmp.Diff(marks, held.GetAnnotations()); diff != "" {
+		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
 }
 

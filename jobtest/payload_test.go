@@ -7,10 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
 // TestLargeObjects: the caches hold of a large object of a job a digest only. It is as wanted all the same,
@@ -119,4 +125,56 @@ func TestRandomLargeObjects(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestManyLabels: the caches do not hold the many labels that a user gives to pods, and still hold which
+// attempt a pod is. Restarts are counted all the same, and the limit is kept.
+func TestManyLabels(t *testing.T) {
+	t.Parallel()
+	w := storyOf(t, testjob.Controller{}, Options{Fate: failsFirst(137, 137, 137, 137, 137, 137)}, newJob("j", 1, exitCode, func(j *testv1.TestJob) {
+		j.Spec.RunPolicy.BackoffLimit = new(int32(2))
+		many := map[string]string{} // each shorter than the operator's own
+		for i := range 1000 {
+			many[fmt.Sprintf("l%d", i)] = "x"
+		}
+		j.Spec.TestReplicaSpecs[testv1.Worker].Template.Labels = many
+	}))
+	pass(t, w, time.Hour)
+	if got := read(t, w, "j").Status; got.State != commonv1.JobFailed || got.Restarts != 2 {
+		t.Errorf("the job is %s after %d restarts, want Failed after 2\n%.3000s", got.State, got.Restarts, w.Transcript())
+	}
+}
+
+// TestP8LargeObjectDisownedBeforeTheCacheShowsIt: a large object that was changed and then taken away from the
+// job is not changed back, although the cache still shows it as the job's.
+func TestP8LargeObjectDisownedBeforeTheCacheShowsIt(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 100<<10)
+	author := careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "j-config"}, Data: map[string]string{"file": large}}}
+	h := &byHand{World: storyOf(t, &author, Options{}, newJob("j", 1)), t: t}
+	h.ctx = log.IntoContext(t.Context(), logr.Discard())
+	h.startProcess(0)
+	config := &corev1.ConfigMap{}
+	change := func(f func()) {
+		h.user(func(ctx context.Context, c client.Client) error {
+			if err := c.Get(ctx, client.ObjectKey{Namespace: jobKey.Namespace, Name: author.object.Name}, config); err != nil {
+				return err
+			}
+			f()
+			return c.Update(ctx, config)
+		})
+	}
+	for range 3 {
+		h.look(0)
+		h.showAll(0)
+	}
+	change(func() { config.Data["file"] = large + "y" })
+	h.showAll(0)
+	change(func() { config.OwnerReferences = nil })
+	want := config.ResourceVersion
+	h.look(0)
+	h.must(h.Client().Get(h.ctx, client.ObjectKeyFromObject(config), config))
+	if config.ResourceVersion != want {
+		t.Errorf("the object that was taken away from the job was changed:\n%.3000s", h.Transcript())
+	}
 }

@@ -96,7 +96,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	c.set.metrics.observeJob(in)
+	c.set.metrics.observeJob(in, c.set.pending.isJobDeleted)
 	if in.Halted {
 		return c.halt(ctx, job, in)
 	}

@@ -156,14 +156,18 @@ func (m *metrics) observeReconcile(took time.Duration) {
 }
 
 // observeJob records a job that was counted as created. An earlier job of its name is gone
-// then.
-func (m *metrics) observeJob(in *plan.Input) {
+// then. A job that is known to be deleted is left out: a pass with what the cache had shown
+// before would count it a second time.
+func (m *metrics) observeJob(in *plan.Input, isDeleted func(types.UID) bool) {
 	if in.Status.Condition(commonv1.JobCreated) == nil {
 		return
 	}
 	key := types.NamespacedName{Namespace: in.Job.Namespace, Name: in.Job.Name}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if isDeleted(in.Job.UID) {
+		return
+	}
 	if was, ok := m.known[key]; ok && was != in.Job.UID {
 		m.deleted.WithLabelValues(key.Namespace, m.framework).Inc()
 	}

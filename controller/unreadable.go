@@ -33,7 +33,7 @@ func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why s
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
 		return reconcile.Result{}, fmt.Errorf("cannot list the pods of %s %s: %w", c.set.kind.Name, client.ObjectKeyFromObject(job), err)
 	}
-	c.set.metrics.observeJob(in)
+	c.set.metrics.observeJob(in, c.set.pending.isJobDeleted)
 	p := plan.Decide(in, plan.TallyOf(in), nil)
 	if !p.WriteStatus {
 		return requeueResult(p.RequeueAfter, p.StatusAfter), nil

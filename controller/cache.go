@@ -49,7 +49,7 @@ func CacheOptions(owned ...jobkit.Object) cache.Options {
 			continue // Two operators may keep objects of one kind.
 		}
 		seen[kind] = true
-		byObject[o] = cache.ByObject{Label: ours, Transform: withoutPayload()}
+		byObject[o] = cache.ByObject{Label: ours, Transform: withoutPayload}
 	}
 	return cache.Options{DefaultTransform: keepStatusManagers, ByObject: byObject}
 }

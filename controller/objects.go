@@ -188,7 +188,7 @@ func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Inp
 			return nil, fmt.Errorf("cannot list the %s objects of %s %s/%s: %w", gvk.Kind, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 		}
 		if c.set.gang != nil && slices.Contains(c.set.gang.kinds, gvk) {
-			if seen, err = c.whole(ctx, job, gvk, seen); err != nil {
+			if seen, err = c.allWhole(ctx, job, gvk, seen); err != nil {
 				return nil, err
 			}
 		}

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
-	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -53,28 +52,22 @@ func ownLabels() []string {
 	}
 }
 
-// withoutPayload returns a cache.TransformFunc for owned objects: small ones lose their managed
+// withoutPayload is a cache.TransformFunc for owned objects: small ones lose their managed
 // fields, large ones all but what says whose they are.
-func withoutPayload() toolscache.TransformFunc {
-	return func(in any) (any, error) {
-		o, ok := in.(client.Object)
-		if !ok {
-			return in, nil // a tombstone
-		}
-		o.SetManagedFields(nil)
-		if size(o) <= maxWhole {
-			if annotations := o.GetAnnotations(); annotations[digestAnnotation] != "" {
-				delete(annotations, digestAnnotation)
-				o.SetAnnotations(annotations)
-			}
-			return o, nil
-		}
-		digest, err := digestOf(o)
-		if err != nil {
-			return nil, err
-		}
-		return outline(o, digest), nil
+func withoutPayload(in any) (any, error) {
+	o, ok := in.(client.Object)
+	if !ok {
+		return in, nil // a tombstone
 	}
+	o.SetManagedFields(nil)
+	if size(o) > maxWhole {
+		return outline(o)
+	}
+	if annotations := o.GetAnnotations(); annotations[digestAnnotation] != "" {
+		delete(annotations, digestAnnotation)
+		o.SetAnnotations(annotations)
+	}
+	return o, nil
 }
 
 // size is how many bytes an object takes on the wire, more or less.
@@ -89,17 +82,9 @@ func size(o client.Object) int {
 	return len(data)
 }
 
-// digestOf is the digest of what an object says. Its status and what the API server counts are
-// no part of it.
-func digestOf(o client.Object) (string, error) {
-	m, err := content(o)
-	if err != nil {
-		return "", err
-	}
-	return digestOfContent(m)
-}
-
-func digestOfContent(content map[string]any) (string, error) {
+// digestOf is the digest of what an object says: of its [content], so that its status and what
+// the API server counts are no part of it.
+func digestOf(content map[string]any) (string, error) {
 	data, err := json.Marshal(content) // keys are sorted
 	if err != nil {
 		return "", fmt.Errorf("cannot encode an object: %w", err)
@@ -109,7 +94,15 @@ func digestOfContent(content map[string]any) (string, error) {
 }
 
 // outline is an object without its payload.
-func outline(o client.Object, digest string) client.Object {
+func outline(o client.Object) (client.Object, error) {
+	says, err := content(o)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := digestOf(says)
+	if err != nil {
+		return nil, err
+	}
 	var out client.Object
 	if u, ok := o.(*unstructured.Unstructured); ok {
 		empty := &unstructured.Unstructured{}
@@ -126,12 +119,10 @@ func outline(o client.Object, digest string) client.Object {
 	out.SetGeneration(o.GetGeneration())
 	out.SetCreationTimestamp(o.GetCreationTimestamp())
 	out.SetDeletionTimestamp(o.GetDeletionTimestamp())
-	if owner := metav1.GetControllerOf(o); owner != nil {
-		out.SetOwnerReferences([]metav1.OwnerReference{*owner})
-	}
+	out.SetOwnerReferences(controllerOnly(o))
 	out.SetLabels(pick(o.GetLabels(), ownLabels()))
 	out.SetAnnotations(map[string]string{digestAnnotation: digest})
-	return out
+	return out, nil
 }
 
 // pick returns the entries of a map with one of the keys.
@@ -188,6 +179,10 @@ func owners(o client.Object) []metav1.OwnerReference {
 	if all := o.GetOwnerReferences(); len(all) <= maxListed {
 		return all
 	}
+	return controllerOnly(o)
+}
+
+func controllerOnly(o client.Object) []metav1.OwnerReference {
 	if controller := metav1.GetControllerOf(o); controller != nil {
 		return []metav1.OwnerReference{*controller}
 	}
@@ -209,55 +204,68 @@ func (c *JobController[J]) compareContent(ctx context.Context, job J, o *plan.Ob
 	if err != nil {
 		return err
 	}
-	digest := found.GetAnnotations()[digestAnnotation]
-	if digest == "" && size(found) <= maxWhole {
-		have, err := content(found)
-		o.Patch = plan.Difference(w, have)
-		return err
-	}
-	asked, err := digestOfContent(w)
-	if err != nil {
-		return err
-	}
-	if digest != "" {
+	if digest := found.GetAnnotations()[digestAnnotation]; digest != "" {
+		asked, err := digestOf(w)
+		if err != nil {
+			return err
+		}
 		if _, same := c.set.asWanted.Get(comparison{asked, digest}); same {
 			return nil
 		}
-		live, err := c.ownLive(ctx, job, wanted.GetObjectKind().GroupVersionKind(), o.Name)
-		if err != nil {
-			return fmt.Errorf("cannot read %s %s/%s: %w", o.Kind, job.GetNamespace(), o.Name, err)
+		if found, err = c.whole(ctx, job, wanted.GetObjectKind().GroupVersionKind(), found); err != nil {
+			return err
 		}
-		if live == nil || live.GetUID() != o.UID {
+		if found == nil || found.GetUID() != o.UID {
 			return nil // The cache will show what became of it.
 		}
-		o.Version, found = live.GetResourceVersion(), live
+		o.Version = found.GetResourceVersion()
 	}
 	have, err := content(found)
 	if err != nil {
 		return err
 	}
-	if o.Patch = plan.Difference(w, have); o.Patch != nil {
+	if o.Patch = plan.Difference(w, have); o.Patch != nil || size(found) <= maxWhole {
 		return nil
 	}
-	if digest, err = digestOfContent(have); err != nil {
+	return c.rememberAsWanted(w, have)
+}
+
+// rememberAsWanted remembers that a large object is as wanted.
+func (c *JobController[J]) rememberAsWanted(wanted, found map[string]any) error {
+	w, err := digestOf(wanted)
+	if err != nil {
 		return err
 	}
-	c.set.asWanted.Add(comparison{asked, digest}, struct{}{})
+	f, err := digestOf(found)
+	if err != nil {
+		return err
+	}
+	c.set.asWanted.Add(comparison{w, f}, struct{}{})
 	return nil
 }
 
-// whole reads those large objects from the API server whose content the library needs: what a
-// gang scheduler says of a group.
-func (c *JobController[J]) whole(ctx context.Context, job J, gvk schema.GroupVersionKind, seen []client.Object) ([]client.Object, error) {
+// whole is an object with what it says: one of which the cache has an outline is read from the
+// API server. It is nil if that has none, or it is not the job's.
+func (c *JobController[J]) whole(ctx context.Context, job J, gvk schema.GroupVersionKind, o client.Object) (client.Object, error) {
+	if o.GetAnnotations()[digestAnnotation] == "" {
+		return o, nil
+	}
+	live, err := c.ownLive(ctx, job, gvk, o.GetName())
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s %s/%s: %w", gvk.Kind, job.GetNamespace(), o.GetName(), err)
+	}
+	return live, nil
+}
+
+// allWhole are objects with what they say, but for those that exist no longer.
+func (c *JobController[J]) allWhole(
+	ctx context.Context, job J, gvk schema.GroupVersionKind, seen []client.Object,
+) ([]client.Object, error) {
 	out := make([]client.Object, 0, len(seen))
 	for _, o := range seen {
-		if o.GetAnnotations()[digestAnnotation] == "" {
-			out = append(out, o)
-			continue
-		}
-		live, err := c.ownLive(ctx, job, gvk, o.GetName())
+		live, err := c.whole(ctx, job, gvk, o)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s %s/%s: %w", gvk.Kind, job.GetNamespace(), o.GetName(), err)
+			return nil, err
 		}
 		if live != nil {
 			out = append(out, live)

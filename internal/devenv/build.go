@@ -120,7 +120,7 @@ func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the Go version: %w", withStderr(err))
 	}
-	if b.version, err = kubernetesVersion(b.source); err != nil {
+	if b.version, err = KubernetesVersion(b.source); err != nil {
 		return nil, err
 	}
 	hash, err := hashSource(b.source, string(toolchain))
@@ -174,7 +174,7 @@ func (b *builder) build(ctx context.Context) error {
 	b.progress.begin("compiling", packages)
 	tmp := b.binary + fmt.Sprintf(".%d.tmp", os.Getpid())
 	defer os.Remove(tmp)
-	err = b.run(ctx, b.command(ctx, "build", "-v", "-buildvcs=false", "-ldflags", ldflags(b.version), "-o", tmp, "."))
+	err = b.run(ctx, b.command(ctx, "build", "-v", "-buildvcs=false", "-ldflags", LinkFlags(b.version), "-o", tmp, "."))
 	if err != nil {
 		return fmt.Errorf("building the dev cluster in %s: %w", b.source, err)
 	}
@@ -185,9 +185,9 @@ func (b *builder) build(ctx context.Context) error {
 	return nil
 }
 
-// ldflags stamps the Kubernetes version, without which much of Kubernetes does
-// not start, and strips what only debuggers need.
-func ldflags(version string) string {
+// LinkFlags stamp the Kubernetes version, without which much of Kubernetes does
+// not start, and strip what only debuggers need.
+func LinkFlags(version string) string {
 	const pkg = "k8s.io/component-base/version"
 	major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ := strings.Cut(rest, ".")

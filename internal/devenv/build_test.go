@@ -132,7 +132,7 @@ func TestCounts(t *testing.T) {
 
 func TestLdflags(t *testing.T) {
 	const want = "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.1 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-	if diff := cmp.Diff(want, ldflags("v1.37.1")); diff != "" {
+	if diff := cmp.Diff(want, LinkFlags("v1.37.1")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -40,8 +40,8 @@ func findSource(dir string) (string, error) {
 	}
 }
 
-// kubernetesVersion reads the version from the module's go.mod, for example "v1.37.1".
-func kubernetesVersion(source string) (string, error) {
+// KubernetesVersion reads the version from a module's go.mod, for example "v1.37.1".
+func KubernetesVersion(source string) (string, error) {
 	mod, err := os.ReadFile(filepath.Join(source, "go.mod"))
 	if err != nil {
 		return "", fmt.Errorf("reading the Kubernetes version: %w", err)

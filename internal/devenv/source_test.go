@@ -63,7 +63,7 @@ func TestKubernetesVersion(t *testing.T) {
 		{"not required", "module m\n", ""},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			got, err := kubernetesVersion(write(t, map[string]string{"go.mod": tt.mod}))
+			got, err := KubernetesVersion(write(t, map[string]string{"go.mod": tt.mod}))
 			if got != tt.want || (err == nil) != (tt.want != "") {
 				t.Errorf("got %q, %v", got, err)
 			}

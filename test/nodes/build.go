@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -169,27 +168,20 @@ func (b *builder) busybox(ctx context.Context) (string, error) {
 	return path, output(exec.CommandContext(ctx, "dpkg-deb", "-x", files[0], filepath.Join(b.cache, name)))
 }
 
-// kubernetesFlags stamps the version, which must be the dev control plane's.
+// kubernetesFlags stamp the version, which must be the dev control plane's.
 func kubernetesFlags(root string) (string, error) {
-	line := regexp.MustCompile(`(?m)^\s*(?:require )?k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)`)
-	var versions [][]string
-	for _, module := range []string{"devcluster", "test/nodes/kubernetes"} {
-		data, err := os.ReadFile(filepath.Join(root, module, "go.mod"))
-		if err != nil {
-			return "", fmt.Errorf("cannot read the version of Kubernetes: %w", err)
-		}
-		match := line.FindStringSubmatch(string(data))
-		if match == nil {
-			return "", fmt.Errorf("cannot read the version of Kubernetes from %s/go.mod", module)
-		}
-		versions = append(versions, match)
+	own, err := devenv.KubernetesVersion(filepath.Join(root, "test/nodes/kubernetes"))
+	if err != nil {
+		return "", err
 	}
-	v := versions[0]
-	if v[1] != versions[1][1] {
-		return "", fmt.Errorf("test/nodes/kubernetes is %s, devcluster is %s: run devcluster/hack/set-kubernetes.sh", versions[1][1], v[1])
+	version, err := devenv.KubernetesVersion(filepath.Join(root, "devcluster"))
+	if err != nil {
+		return "", err
 	}
-	const pkg = "k8s.io/component-base/version"
-	return fmt.Sprintf(stripped+" -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s", pkg, v[1], v[2], v[3]), nil
+	if own != version {
+		return "", fmt.Errorf("test/nodes/kubernetes is %s, devcluster is %s: run devcluster/hack/set-kubernetes.sh", own, version)
+	}
+	return devenv.LinkFlags(version), nil
 }
 
 // output runs a command and shows what it says if it fails.

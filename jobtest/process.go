@@ -149,12 +149,20 @@ func (p *process) cached(t *table, read func(*view) error) error {
 	if p.dead {
 		return errDead
 	}
-	for _, v := range p.views {
-		if v.table == t {
-			return read(v)
-		}
+	if v := p.viewOf(t); v != nil {
+		return read(v)
 	}
 	return fmt.Errorf("kind %s is not cached by the operator: %w", t.gvk.Kind, errNotSimulated)
+}
+
+// viewOf is the cache of a kind, nil if there is none.
+func (p *process) viewOf(t *table) *view {
+	for _, v := range p.views {
+		if v.table == t {
+			return v
+		}
+	}
+	return nil
 }
 
 // call makes a call to the API server, in which anything may go wrong.
@@ -279,13 +287,11 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 
 // hasOutline reports whether the cache holds of an object the digest in place of what it says.
 func (p *process) hasOutline(op call) bool {
-	for _, v := range p.views {
-		if v.table == op.table {
-			o := v.objects[op.key]
-			return o != nil && o.GetAnnotations()[commonv1.LabelPrefix+"content-digest"] != ""
-		}
+	v := p.viewOf(op.table)
+	if v == nil || v.objects[op.key] == nil {
+		return false
 	}
-	return false
+	return v.objects[op.key].GetAnnotations()[commonv1.LabelPrefix+"content-digest"] != ""
 }
 
 // answer has the server do a call, unless it refuses calls like it.

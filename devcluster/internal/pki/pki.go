@@ -156,15 +156,11 @@ func (s Store) authority() (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(s.Key(CA))
+	data, err := readPEM(s.Key(CA))
 	if err != nil {
 		return nil, fmt.Errorf("reading the key of %s: %w", CA, err)
 	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("reading the key of %s: it is not in PEM form", CA)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key of %s: %w", CA, err)
 	}
@@ -175,17 +171,26 @@ func (s Store) authority() (*signer, error) {
 	return &signer{cert: cert, key: key}, nil
 }
 
-// read reads a certificate.
-func (s Store) read(name string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(s.Cert(name))
+// readPEM reads the first block of a PEM file.
+func readPEM(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
+		return nil, err //nolint:wrapcheck // the caller says whose it is
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return nil, fmt.Errorf("reading the certificate of %s: it is not in PEM form", name)
+		return nil, errors.New("it is not in PEM form")
 	}
-	cert, err := x509.ParseCertificate(block.Bytes)
+	return block.Bytes, nil
+}
+
+// read reads a certificate.
+func (s Store) read(name string) (*x509.Certificate, error) {
+	data, err := readPEM(s.Cert(name))
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
+	}
+	cert, err := x509.ParseCertificate(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
 	}

@@ -115,24 +115,30 @@ func plain(t *testing.T, o object) object {
 	return out
 }
 
-func drop(value any) {
+// visit calls f for each object inside of a value, the outer one first.
+func visit(value any, f func(object)) {
 	switch value := value.(type) {
 	case object:
-		for _, label := range []string{"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"} {
-			delete(value, label)
-		}
-		for k, child := range value {
-			if labels, isMap := child.(object); isMap && k == "labels" && onlyName(labels) {
-				delete(value, k) // config/ does not label roles
-				continue
-			}
-			drop(child)
+		f(value)
+		for _, child := range value {
+			visit(child, f)
 		}
 	case []any:
 		for _, child := range value {
-			drop(child)
+			visit(child, f)
 		}
 	}
+}
+
+func drop(value any) {
+	visit(value, func(o object) {
+		for _, label := range []string{"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"} {
+			delete(o, label)
+		}
+		if labels, isMap := o["labels"].(object); isMap && onlyName(labels) {
+			delete(o, "labels") // config/ does not label roles
+		}
+	})
 }
 
 // onlyName drops Helm's labels, and reports whether at most the name is left.
@@ -218,19 +224,11 @@ func TestCRDs(t *testing.T) {
 
 // forget removes descriptions of schemas.
 func forget(value any) {
-	switch value := value.(type) {
-	case object:
-		if _, isText := value["description"].(string); isText {
-			delete(value, "description")
+	visit(value, func(o object) {
+		if _, isText := o["description"].(string); isText {
+			delete(o, "description")
 		}
-		for _, child := range value {
-			forget(child)
-		}
-	case []any:
-		for _, child := range value {
-			forget(child)
-		}
-	}
+	})
 }
 
 // TestReleaseFits: Helm keeps a release, chart included, in a Secret of at most 1 MiB, and "kubectl

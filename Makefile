@@ -27,8 +27,8 @@ INTEGRATION = $(sort $(dir $(shell grep -rl --include='*_test.go' --exclude-dir=
 
 # How many simulated lives of a job "make sim" tries.
 RUNS ?= 100000
-# Markdown files whose code is taken from the code.
-DOCS := $(wildcard README.md docs/*.md docs/*/*.md)
+# All Markdown files: code in them is taken from the code.
+DOCS = $(wildcard $(shell git ls-files --cached --others --exclude-standard '*.md'))
 
 ##@ Try it
 
@@ -106,7 +106,7 @@ mutate: ## Change plan in 1,500 small ways and see whether its tests notice; SAM
 	@go run ./hack/mutate -ignore hack/mutate/plan-ignored.txt $(if $(SAMPLE),-sample $(SAMPLE)) $(if $(SEED),-seed $(SEED)) \
 		$(if $(FILES),-files '$(FILES)') internal/plan -rapid.checks=30 -rapid.seed=1 -rapid.shrinktime=1ms -rapid.nofailfile
 
-# SCALE=1 is what the performance budget speaks of, and takes half an hour; see docs/performance.md.
+# SCALE=1 is what the performance budget speaks of, and takes half an hour; see docs/maintainers/performance.md.
 SCALE ?= 0.2
 # Further flags of the bench, such as BENCHFLAGS='--scenarios=one-large-job,many-small-jobs --operator=batch-job'; "go run ./bench --help" lists them.
 BENCHFLAGS ?=

@@ -38,7 +38,7 @@ func sidecar(requests corev1.ResourceList) corev1.Container {
 	return c
 }
 
-// TestPodRequests is row 65 of docs/known-bugs.md.
+// TestPodRequests is row 65 of docs/maintainers/known-bugs.md.
 func TestPodRequests(t *testing.T) {
 	cases := map[string]struct {
 		reason string

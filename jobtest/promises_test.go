@@ -25,7 +25,7 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// The promises of docs/promises.md, one by one. Each test here is a story without
+// The promises of docs/maintainers/promises.md, one by one. Each test here is a story without
 // chance; the monitor checks all promises in all of them, and in the random runs.
 
 // forever is the fate of pods that run until they are deleted.
@@ -539,7 +539,7 @@ func TestP9NoLeaks(t *testing.T) {
 }
 
 // TestP10CallsPerTransition counts the calls to the API server, for a job of n
-// replicas and s services. docs/promises.md states the formulas.
+// replicas and s services. docs/maintainers/promises.md states the formulas.
 func TestP10CallsPerTransition(t *testing.T) {
 	type calls = map[string]int
 	const (

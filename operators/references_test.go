@@ -31,7 +31,7 @@ type references struct {
 	render func(t *testing.T, container string) []client.Object
 }
 
-// TestReferences is row 105 of docs/known-bugs.md: a variable, a command or an argument
+// TestReferences is row 105 of docs/maintainers/known-bugs.md: a variable, a command or an argument
 // of a template can refer to any variable of the operator, as $(NAME), whether the
 // template sets that variable too or not.
 func TestReferences(t *testing.T) {

@@ -22,7 +22,7 @@ const (
 	musl         = `case "$*" in *-vvz*) echo "nc: unrecognized option: v" >&2; exit 1;; esac`
 )
 
-// TestHostWaitScript is row 124 of docs/known-bugs.md: what the init container does with
+// TestHostWaitScript is row 124 of docs/maintainers/known-bugs.md: what the init container does with
 // what it is told, whatever the image.
 func TestHostWaitScript(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,7 @@
 // MPIJob, XGBoostJob, PaddleJob and JAXJob. It takes the place of training-operator v1
 // and understands its flags.
 //
-// What it does is in internal/operator; "operator --help" and docs/operator.md
+// What it does is in internal/operator; "operator --help" and docs/operators/running.md
 // describe it.
 package main
 

@@ -158,7 +158,7 @@ func TestWebhooksWithoutService(t *testing.T) {
 // TestPage checks that the page about training-operator v1 has the commands and words that
 // the operator tells its users.
 func TestPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/from-training-operator-v1.md")
+	page, err := os.ReadFile("../../docs/operators/from-training-operator-v1.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestPage(t *testing.T) {
 		"`" + reasonWebhooksLeft + "`", "`CRDOutdated`", "`TwoControllers`", "--enable-scheme",
 	} {
 		if !strings.Contains(string(page), want) {
-			t.Errorf("docs/from-training-operator-v1.md does not have %s", want)
+			t.Errorf("docs/operators/from-training-operator-v1.md does not have %s", want)
 		}
 	}
 }

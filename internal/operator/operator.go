@@ -163,7 +163,7 @@ func (o *options) detectGang(config *rest.Config) error {
 func (o *options) noManager(err error) error {
 	if o.gang() != nil && gang.NotServed(err) {
 		return fmt.Errorf("--gang-scheduler-name is %s, but the cluster does not serve its objects: "+
-			"install that scheduler, for kubernetes switch its feature gate and API on, or choose another one (see docs/gang-scheduling.md): %w",
+			"install that scheduler, for kubernetes switch its feature gate and API on, or choose another one (see docs/users/gang-scheduling.md): %w",
 			o.gangScheduler, err)
 	}
 	return fmt.Errorf("cannot make the manager: %w", err)

@@ -223,7 +223,7 @@ func TestMainWithoutCluster(t *testing.T) {
 
 // TestUsage checks that help explains every flag, and that the documentation does.
 func TestUsage(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/operator.md")
+	doc, err := os.ReadFile("../../docs/operators/running.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("--help does not explain --%s", f.Name)
 		}
 		if !strings.Contains(string(doc), "`--"+f.Name+"`") {
-			t.Errorf("docs/operator.md does not have --%s", f.Name)
+			t.Errorf("docs/operators/running.md does not have --%s", f.Name)
 		}
 	})
 }

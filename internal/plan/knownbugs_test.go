@@ -36,7 +36,7 @@ func restartPolicy(p commonv1.RestartPolicy) func(*model) {
 }
 
 // TestKnownBugs shows, row by row, that bugs of this library's predecessors are
-// not here. docs/known-bugs.md lists the rows and where each is dealt with.
+// not here. docs/maintainers/known-bugs.md lists the rows and where each is dealt with.
 func TestKnownBugs(t *testing.T) {
 	t.Run("Row1: a finished job without completion time and with a TTL is no crash", func(t *testing.T) {
 		m := newModel(workers(1))

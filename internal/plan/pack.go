@@ -21,7 +21,7 @@ import (
 
 // A status is one object of the store, which takes 1.5 MiB, and is sent with each write.
 // What it says of single replicas is plain as long as it is little; of a large job it is
-// packed (see docs/decisions/0011-large-statuses.md).
+// packed (see docs/maintainers/decisions/0011-large-statuses.md).
 const (
 	// maxPlain is how many entries, and maxPlainIndexes how many bytes of
 	// succeededIndexes, of one replica type stay plain.

@@ -122,7 +122,7 @@ func objects(t *testing.T, b *Backend) {
 	}
 }
 
-// oneGroupAKind is row 67 of docs/known-bugs.md.
+// oneGroupAKind is row 67 of docs/maintainers/known-bugs.md.
 func oneGroupAKind(t *testing.T, b *Backend) {
 	t.Helper()
 	other := Job()

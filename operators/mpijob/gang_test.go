@@ -16,7 +16,7 @@ import (
 	"github.com/jobkit/jobkit/operators/mpijob"
 )
 
-// TestGangResources is row 131 of docs/known-bugs.md: what a gang needs counts the init
+// TestGangResources is row 131 of docs/maintainers/known-bugs.md: what a gang needs counts the init
 // container that the operator gives its launcher.
 func TestGangResources(t *testing.T) {
 	scheduler := schedulers.ByName("coscheduling", schedulers.Options{})

@@ -45,7 +45,7 @@ func TestDisruptionBudgets(t *testing.T) {
 					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1},
 				},
 				// One over all pods of a job counts the Workers alone as expected, so that
-				// more may go than it says. docs/concepts.md tells to have one for each type.
+				// more may go than it says. docs/users/concepts.md tells to have one for each type.
 				"all": {
 					map[string]string{commonv1.JobNameLabel: "job"},
 					policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},

@@ -37,7 +37,7 @@ func (c *JobController[J]) adopt(
 	}
 	o.SetNamespace(there.Namespace)
 	o.SetName(there.Name)
-	err = c.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, body))
+	err = c.set.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, body))
 	r := c.classifyUpdate(job, kind, o, err)
 	if r.done {
 		// What it holds is compared in the next pass.
@@ -65,7 +65,7 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 		if w, _ = unmarked(w); isNil(w) {
 			continue // It is reported as the author's mistake.
 		}
-		gvk, err := apiutil.GVKForObject(w, c.Client.Scheme())
+		gvk, err := apiutil.GVKForObject(w, c.set.client.Scheme())
 		if err != nil || found[childName{gvk.Kind, w.GetName()}] != nil {
 			continue
 		}
@@ -87,7 +87,7 @@ func (c *JobController[J]) ownLive(ctx context.Context, job J, gvk schema.GroupV
 	if !ok {
 		return nil, nil //nolint:nilnil // what the scheme does not know is not there
 	}
-	err := c.APIReader.Get(ctx, client.ObjectKey{Namespace: job.GetNamespace(), Name: name}, o)
+	err := c.set.live.Get(ctx, client.ObjectKey{Namespace: job.GetNamespace(), Name: name}, o)
 	if apierrors.IsNotFound(err) || err == nil && !metav1.IsControlledBy(o, job) {
 		return nil, nil //nolint:nilnil // see above
 	}

@@ -92,7 +92,7 @@ func (c *JobController[J]) asSubmitted(ctx context.Context, job J, in *plan.Inpu
 	if err != nil {
 		return nil, false, err
 	}
-	if err := c.APIReader.Get(ctx, client.ObjectKeyFromObject(job), fresh); err != nil {
+	if err := c.set.live.Get(ctx, client.ObjectKeyFromObject(job), fresh); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, false, nil
 		}

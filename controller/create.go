@@ -43,7 +43,7 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 func (c *JobController[J]) classifyCreate(ctx context.Context, job J, in *plan.Input, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.pending.recordWrite(job, kind, o, c.Clock.Now())
+		c.set.pending.recordWrite(job, kind, o, c.set.clock.Now())
 		return result{done: true}
 	case isNamespaceTerminating(err):
 		return result{}
@@ -65,12 +65,12 @@ func classifyFailure(verb, kind string, o client.Object, err error) result {
 func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *plan.Input, kind string, wanted client.Object) result {
 	there := &metav1.PartialObjectMetadata{}
 	key := client.ObjectKeyFromObject(wanted)
-	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
+	gvk, err := apiutil.GVKForObject(wanted, c.set.client.Scheme())
 	if err != nil {
 		return result{err: fmt.Errorf("cannot create %s %s: %w", kind, key, err)}
 	}
 	there.SetGroupVersionKind(gvk)
-	if err := c.APIReader.Get(ctx, key, there); err != nil {
+	if err := c.set.live.Get(ctx, key, there); err != nil {
 		if apierrors.IsNotFound(err) {
 			err = errors.New("it has just gone")
 		}
@@ -103,7 +103,7 @@ func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *p
 func (c *JobController[J]) classifyDelete(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.pending.recordDelete(job, kind, o.GetUID(), c.Clock.Now())
+		c.set.pending.recordDelete(job, kind, o.GetUID(), c.set.clock.Now())
 		return result{done: true}
 	case byWebhook(err):
 		return classifyFailure("delete", kind, o, err)
@@ -114,7 +114,7 @@ func (c *JobController[J]) classifyDelete(job J, kind string, o client.Object, e
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		// It is gone already, or another object has its name now.
 		c.set.pending.recordChangeByOthers(job, kind, o, true)
-		c.set.pending.recordDelete(job, kind, o.GetUID(), c.Clock.Now())
+		c.set.pending.recordDelete(job, kind, o.GetUID(), c.set.clock.Now())
 		return result{}
 	default:
 		return classifyFailure("delete", kind, o, err)

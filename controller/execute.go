@@ -238,7 +238,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 // deleteJob deletes the job that was observed, unless it has changed since, or is gone.
 func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
 	uid, version := job.GetUID(), c.set.pending.newest(job).GetResourceVersion()
-	err := c.Client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
+	err := c.set.client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
 	if (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err) {
 		return nil
 	}

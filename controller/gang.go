@@ -290,7 +290,7 @@ func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, 
 	if name == "" {
 		return 0, nil
 	}
-	g, now := c.set.gang, c.Clock.Now()
+	g, now := c.set.gang, c.set.clock.Now()
 	g.mu.Lock()
 	known, ok := g.priorities[name]
 	g.mu.Unlock()
@@ -298,7 +298,7 @@ func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, 
 		return known.value, nil
 	}
 	var class schedulingv1.PriorityClass
-	if err := c.APIReader.Get(ctx, client.ObjectKey{Name: name}, &class); err != nil && !apierrors.IsNotFound(err) {
+	if err := c.set.live.Get(ctx, client.ObjectKey{Name: name}, &class); err != nil && !apierrors.IsNotFound(err) {
 		return 0, fmt.Errorf("cannot read priority class %s: %w", name, err)
 	}
 	g.mu.Lock()

@@ -65,8 +65,8 @@ func newJobCache[J client.Object](mgr ctrl.Manager, c *JobController[J], childre
 		return nil, err
 	}
 	out := &jobCache[J]{
-		Cache: mgr.GetCache(), gvk: c.set.gvk, operator: c.set.kind.OperatorName, reader: reader, live: c.APIReader,
-		ready: c.Readiness, log: mgr.GetLogger().WithValues("kind", c.set.gvk.Kind), children: children,
+		Cache: mgr.GetCache(), gvk: c.set.gvk, operator: c.set.kind.OperatorName, reader: reader, live: c.set.live,
+		ready: c.set.readiness, log: mgr.GetLogger().WithValues("kind", c.set.gvk.Kind), children: children,
 		namespaces: c.Namespaces, indexed: map[schema.GroupVersionKind]bool{},
 	}
 	if len(out.namespaces) == 0 {

@@ -428,9 +428,9 @@ func TestKindsStartEachForItself(t *testing.T) {
 			c.Put(timedPath+"waits", aTimedJob("1s", "{}"))
 			c.start()
 			c.eventually("the other kind runs", c.created("good-worker-0"))
-			c.eventually("it is ready", func() bool { return c.test.Readiness.Check(nil) == nil && c.gauge("jobkit_kind_ready", "test") == 1 })
+			c.eventually("it is ready", func() bool { return c.test.Ready(nil) == nil && c.gauge("jobkit_kind_ready", "test") == 1 })
 			for _, want := range tc.says {
-				c.eventually("the probe of the kind says "+want, func() bool { return strings.Contains(fmt.Sprint(c.timed.Readiness.Check(nil)), want) })
+				c.eventually("the probe of the kind says "+want, func() bool { return strings.Contains(fmt.Sprint(c.timed.Ready(nil)), want) })
 			}
 			c.eventually("the metrics say so", func() bool {
 				return c.gauge("jobkit_kind_ready", "timed") == 0 && c.gauge("jobkit_kind_waits", "timed", tc.why, tc.resource) == 1
@@ -442,7 +442,7 @@ func TestKindsStartEachForItself(t *testing.T) {
 				c.Rule(nil)
 				c.eventually("the kind begins when it can", c.created("waits-worker-0"))
 				c.eventually("it is ready", func() bool {
-					return c.timed.Readiness.Check(nil) == nil && c.gauge("jobkit_kind_ready", "timed") == 1 && c.gauge("jobkit_kind_waits", "timed", tc.why, tc.resource) == -1
+					return c.timed.Ready(nil) == nil && c.gauge("jobkit_kind_ready", "timed") == 1 && c.gauge("jobkit_kind_waits", "timed", tc.why, tc.resource) == -1
 				})
 			}
 			c.mustStop()
@@ -460,15 +460,15 @@ func TestNamespaces(t *testing.T) {
 	c.start()
 	c.eventually("a job runs", c.created("a-worker-0"))
 	c.eventually("another one has failed", func() bool { return c.condition(inTeam+"b", commonv1.JobFailed) != "" })
-	c.eventually("all is ready", func() bool { return c.timed.Readiness.Check(nil) == nil })
+	c.eventually("all is ready", func() bool { return c.timed.Ready(nil) == nil })
 	if asked := c.Asked(); slices.Contains(asked, "GET /apis/example.com/v1/timedjobs") {
 		t.Error("jobs of all namespaces were asked for")
 	}
 	var list timedJobList
-	if err := c.timed.Client.List(t.Context(), &list); err != nil || len(list.Items) != 2 {
+	if err := c.timed.Reader().List(t.Context(), &list); err != nil || len(list.Items) != 2 {
 		t.Errorf("the client lists %d jobs of its namespaces, want 2: %v", len(list.Items), err)
 	}
-	if err := c.timed.Client.List(t.Context(), &list, client.InNamespace("team")); err != nil || len(list.Items) != 1 {
+	if err := c.timed.Reader().List(t.Context(), &list, client.InNamespace("team")); err != nil || len(list.Items) != 1 {
 		t.Errorf("the client lists %d jobs of one namespace, want 1: %v", len(list.Items), err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 // JobController runs the jobs of one kind. Only Controller is required. Set it up
 // with SetupWithManager, or with Builder or Init if the reconcile loop is your own.
-// It must not be copied after that.
+// It must not be copied after that. Set-up changes no field: defaults are resolved apart.
 type JobController[J client.Object] struct {
 	// Controller is what is special about the kind. Required.
 	Controller jobkit.ControllerInterface[J]
@@ -35,7 +35,7 @@ type JobController[J client.Object] struct {
 	Recorder events.EventRecorder
 
 	// Client reads from a cache and writes to the API server. Default: the manager's,
-	// which reads the jobs of this kind from the controller's own cache.
+	// which reads the jobs of this kind from the controller's own cache (see Reader).
 	Client client.Client
 
 	// APIReader reads from the API server itself. It is asked before pods are
@@ -50,8 +50,8 @@ type JobController[J client.Object] struct {
 	// DefaultNamespaces of the manager's cache. Default: all.
 	Namespaces []string
 
-	// Readiness reports whether the controller sees all that it needs. Default: a new one,
-	// which is added to the manager's readiness probe under the kind in lower case.
+	// Readiness reports whether the controller sees all that it needs. Default: a new one (see
+	// Ready), which is added to the manager's readiness probe under the kind in lower case.
 	Readiness *Readiness
 
 	// Metrics takes the controller's metrics. Default: the registry that the
@@ -77,9 +77,9 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf(
 			"the JobController of %T is not set up: call SetupWithManager, Builder or Init before ReconcileJobs", job))
 	}
-	began := c.Clock.Now()
+	began := c.set.clock.Now()
 	defer func() {
-		c.set.metrics.observeReconcile(c.Clock.Since(began))
+		c.set.metrics.observeReconcile(c.set.clock.Since(began))
 		if c.set.pending.isJobDeleted(job.GetUID()) {
 			c.forget(client.ObjectKeyFromObject(job), job.GetUID()) // It was deleted meanwhile.
 		}
@@ -126,7 +126,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	c.recordEvents(job, outcome.Events())
 	c.set.metrics.recordChildren(&outcome)
 	settled := plan.Conclude(in, tally, p, outcome)
-	now := c.Clock.Now()
+	now := c.set.clock.Now()
 	c.set.pending.recordObstacles(job, outcome.Failures, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
 	return c.conclude(ctx, job, in, &p, &settled, stale, err)
 }
@@ -164,13 +164,13 @@ func (c *JobController[J]) finished(job J) bool {
 
 // checkForRivals reports another controller that runs the same job.
 func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
-	seen := c.set.rivals.observe(job, c.Clock.Now())
+	seen := c.set.rivals.observe(job, c.set.clock.Now())
 	if seen == nil {
 		return
 	}
 	c.set.metrics.rivals.WithLabelValues(c.set.metrics.framework).Inc()
 	if seen.rival {
-		c.set.rivals.report(c.set.rivals.reason(c.Clock.Now()))
+		c.set.rivals.report(c.set.rivals.reason(c.set.clock.Now()))
 	}
 	if seen.fresh {
 		log.FromContext(ctx).Error(nil, "Two controllers run the same jobs", "reason", rivalMessage(seen.manager))
@@ -212,7 +212,7 @@ func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Inpu
 }
 
 func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J], job J, in *plan.Input, p *plan.Plan) (bool, error) {
-	if c.set.pending.isStatusHeld(job, c.Clock.Now()) {
+	if c.set.pending.isStatusHeld(job, c.set.clock.Now()) {
 		return false, nil
 	}
 	err := w.WriteStatus(ctx, job, &p.Status)
@@ -237,7 +237,7 @@ func (c *JobController[J]) recordRefusedStatus(job J, p *plan.Plan, err error) {
 	if what == "" {
 		return
 	}
-	c.set.pending.holdStatus(job, c.Clock.Now())
+	c.set.pending.holdStatus(job, c.set.clock.Now())
 	message := "The status cannot be written: " + err.Error()
 	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
 		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)
@@ -252,7 +252,7 @@ func (c *JobController[J]) recordEvents(job J, list []plan.Event) {
 		if e.Warning {
 			kind = corev1.EventTypeWarning
 		}
-		c.Recorder.Eventf(job, related(job, e.Pod), kind, e.Reason, "Reconcile", "%s", plan.Note(e.Message))
+		c.set.recorder.Eventf(job, related(job, e.Pod), kind, e.Reason, "Reconcile", "%s", plan.Note(e.Message))
 	}
 }
 

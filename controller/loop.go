@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,6 +27,30 @@ func (c *JobController[J]) SetupWithManager(mgr ctrl.Manager) error {
 		return fmt.Errorf("cannot add the controller of %s to the manager: %w", c.set.kind.Name, err)
 	}
 	return nil
+}
+
+// Reader reads the jobs of this kind for a reconcile loop of the author's own. It shows a job
+// that cannot be decoded, too, and ReconcileJobs then says so in that job's status. After
+// SetupWithManager or Builder it reads from the controller's own cache, and other kinds from
+// the manager's. After Init it is the Client. Before set-up it is nil.
+func (c *JobController[J]) Reader() client.Reader {
+	if c.set == nil {
+		return nil
+	}
+	return c.set.jobs
+}
+
+// Ready is a healthz.Checker: its error says what the controller waits for, and why. Without a
+// manager there is nothing to wait for.
+func (c *JobController[J]) Ready(req *http.Request) error {
+	switch {
+	case c.set == nil:
+		return errStarting
+	case c.set.readiness == nil:
+		return nil
+	default:
+		return c.set.readiness.Check(req)
+	}
 }
 
 // reconcile is the loop of SetupWithManager.
@@ -60,7 +85,7 @@ func (c *JobController[J]) forgetDeleted(jobs cache.Informer) error {
 			o = last.Obj
 		}
 		if job, ok := o.(client.Object); ok {
-			c.set.pending.markJobDeleted(job.GetUID(), c.Clock.Now())
+			c.set.pending.markJobDeleted(job.GetUID(), c.set.clock.Now())
 			c.forget(client.ObjectKeyFromObject(job), job.GetUID())
 		}
 	}})

@@ -60,7 +60,7 @@ func TestAuthorsLoopForgets(t *testing.T) {
 	}
 	err = b.Complete(reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		job := &testv1.TestJob{}
-		if err := c.test.Client.Get(ctx, req.NamespacedName, job); err != nil {
+		if err := c.test.Reader().Get(ctx, req.NamespacedName, job); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
 		return c.test.ReconcileJobs(ctx, job)

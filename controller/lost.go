@@ -30,7 +30,7 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 	changed := false
 	for _, name := range plan.Suspects(in, tally) {
 		pod := &corev1.Pod{}
-		err := c.APIReader.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
+		err := c.set.live.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
 		if apierrors.IsNotFound(err) {
 			continue
 		}
@@ -58,6 +58,6 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 
 // livePods lists the pods of a job, from the API server.
 func (c *JobController[J]) livePods(ctx context.Context, job J) ([]*corev1.Pod, error) {
-	live := cacheLister[J]{reader: c.APIReader, kind: &c.set.kind}
+	live := cacheLister[J]{reader: c.set.live, kind: &c.set.kind}
 	return live.ListPods(ctx, job)
 }

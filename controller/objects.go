@@ -78,7 +78,7 @@ func (c *JobController[J]) mistakeIn(wanted []jobkit.Object) string {
 		if isNil(o) {
 			return "the operator's Objects() wants an object that is nil: leave it out"
 		}
-		gvk, err := apiutil.GVKForObject(o, c.Client.Scheme())
+		gvk, err := apiutil.GVKForObject(o, c.set.client.Scheme())
 		if err != nil {
 			return fmt.Sprintf("the operator's Objects() wants a %T, which the scheme does not know: call its AddToScheme", o)
 		}
@@ -123,7 +123,7 @@ func (c *JobController[J]) match(
 	in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, client.Object, error) {
 	wanted, shared := unmarked(wanted)
-	gvk, err := apiutil.GVKForObject(wanted, c.Client.Scheme())
+	gvk, err := apiutil.GVKForObject(wanted, c.set.client.Scheme())
 	if err != nil {
 		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)
 	}
@@ -266,7 +266,7 @@ func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Inp
 	if !ok {
 		return result{obstacle: plan.OperatorError, message: fmt.Sprintf("%T is no API object", a.Object)}
 	}
-	r := c.classifyCreate(ctx, job, in, a.Kind, o, c.Client.Create(ctx, o))
+	r := c.classifyCreate(ctx, job, in, a.Kind, o, c.set.client.Create(ctx, o))
 	if a.Shared && r.obstacle == plan.NameConflict {
 		return result{}
 	}
@@ -279,7 +279,7 @@ func (c *JobController[J]) updateObject(ctx context.Context, job J, in *plan.Inp
 	if err != nil {
 		return result{err: err}
 	}
-	return c.classifyUpdate(job, a.Kind, o, c.Client.Patch(ctx, o, patch))
+	return c.classifyUpdate(job, a.Kind, o, c.set.client.Patch(ctx, o, patch))
 }
 
 // patchFor puts a merge patch together, with its precondition.
@@ -318,7 +318,7 @@ func (c *JobController[J]) updateService(ctx context.Context, job J, in *plan.In
 func (c *JobController[J]) classifyUpdate(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
-		c.set.pending.recordWrite(job, kind, o, c.Clock.Now())
+		c.set.pending.recordWrite(job, kind, o, c.set.clock.Now())
 		return result{done: true}
 	case (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err):
 		return result{stale: true} // The cache will show what it is like now.
@@ -336,7 +336,7 @@ func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Inp
 		}
 	}
 	o.ResourceVersion = c.set.pending.uncachedVersion(job, a.Kind, o)
-	return c.classifyDelete(job, a.Kind, o, deleteIfUnchanged(ctx, c.Client, o))
+	return c.classifyDelete(job, a.Kind, o, deleteIfUnchanged(ctx, c.set.client, o))
 }
 
 // unmarked returns an owned object without the mark of jobkit.UseExisting, and whether it had it.

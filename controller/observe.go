@@ -55,7 +55,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		Replicas:      parts.ReplicaSpecs,
 		Status:        plan.Unpacked(*parts.Status),
 		Backoff:       plan.DefaultBackoff(),
-		Now:           c.Clock.Now(),
+		Now:           c.set.clock.Now(),
 	}
 	if in.Job.Deleted {
 		return in, nil
@@ -92,7 +92,7 @@ func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[st
 	var dead map[string]bool
 	for _, name := range plan.SuspectNodes(in.Pods, in.Now) {
 		var node corev1.Node
-		err := c.APIReader.Get(ctx, client.ObjectKey{Name: name}, &node)
+		err := c.set.live.Get(ctx, client.ObjectKey{Name: name}, &node)
 		if err != nil && !apierrors.IsNotFound(err) {
 			log.FromContext(ctx).Info("Cannot find out whether a node is dead; its pods stay", "node", name, "reason", err.Error())
 			continue

@@ -96,7 +96,7 @@ func TestEventsOfDifferentPodsStayApart(t *testing.T) {
 	s := &shelf{created: make(chan *eventsv1.Event, 10)}
 	r := newRecorder(s, scheme, "test")
 	defer r.broadcaster.Shutdown()
-	c := &JobController[*testv1.TestJob]{Recorder: r}
+	c := &JobController[*testv1.TestJob]{set: &settings[*testv1.TestJob]{dependencies: dependencies{recorder: r}}}
 	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Name: "job", Namespace: "ns", UID: "job-uid", ResourceVersion: "7"}}
 	exited := func(pod, uid, code string) plan.Event {
 		return plan.Event{

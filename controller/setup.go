@@ -9,11 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/lru"
@@ -41,8 +43,36 @@ const (
 	maxRetry = time.Minute
 )
 
+// dependencies are those of the fields of a JobController that have a default, resolved. What
+// the author set in the fields themselves stays there.
+type dependencies struct {
+	client client.Client
+	// live reads from the API server itself.
+	live      client.Reader
+	recorder  events.EventRecorder
+	clock     clock.PassiveClock
+	readiness *Readiness
+	registry  prometheus.Registerer
+}
+
+// dependencies returns those that need no manager. What is left nil has no default without one.
+func (c *JobController[J]) dependencies() dependencies {
+	d := dependencies{
+		client: c.Client, live: c.APIReader, recorder: c.Recorder, clock: c.Clock, readiness: c.Readiness, registry: c.Metrics,
+	}
+	if d.clock == nil {
+		d.clock = clock.RealClock{}
+	}
+	if d.registry == nil {
+		d.registry = metricsregistry.Registry
+	}
+	return d
+}
+
 // settings are what a JobController found out at set-up.
 type settings[J client.Object] struct {
+	dependencies
+
 	gvk     schema.GroupVersionKind
 	kind    jobkit.Kind
 	pending *pendingWrites[J]
@@ -101,28 +131,18 @@ func (c *JobController[J]) childKinds(mgr ctrl.Manager) ([]jobkit.Object, error)
 
 // Builder sets the controller up for a reconcile loop of the author's own, and
 // returns a builder that watches the jobs, their pods and their services. Complete
-// it with a reconciler that reads the job with the controller's Client, which knows jobs
-// that cannot be decoded, too, and calls ReconcileJobs.
+// it with a reconciler that reads the job with [JobController.Reader], which also knows jobs
+// that cannot be decoded, and calls ReconcileJobs.
 func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
-	own := c.Client == nil
-	if own {
-		c.Client = mgr.GetClient()
-	}
-	if c.APIReader == nil {
-		c.APIReader = mgr.GetAPIReader()
-	}
 	job, err := newJob[J]()
 	if err != nil {
 		return nil, err
 	}
-	if c.Recorder == nil && c.Controller != nil {
-		kind, _, err := kindOf(c.Controller, mgr.GetScheme())
-		if err != nil {
-			return nil, err
-		}
-		c.Recorder = NewRecorder(mgr, kind.OperatorName)
+	d, err := c.managed(mgr)
+	if err != nil {
+		return nil, err
 	}
-	if err := c.init(mgr.GetScheme(), mgr.GetRESTMapper()); err != nil {
+	if err := c.init(mgr.GetScheme(), mgr.GetRESTMapper(), d); err != nil {
 		return nil, err
 	}
 	name := c.set.kind.OperatorName
@@ -141,8 +161,8 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	if err := errors.Join(c.forgetDeleted(jobs.informers), c.watchSchema(mgr)); err != nil {
 		return nil, err
 	}
-	if own {
-		c.Client = readsJobs[J]{Client: c.Client, jobs: jobs}
+	if c.Client == nil {
+		c.set.client = readsJobs[J]{Client: c.set.client, jobs: jobs}
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
@@ -157,6 +177,25 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 			RateLimiter:             c.set.limiter,
 			CacheSyncTimeout:        forEver,
 		}), nil
+}
+
+// managed returns the dependencies, with the defaults that a manager provides.
+func (c *JobController[J]) managed(mgr ctrl.Manager) (dependencies, error) {
+	d := c.dependencies()
+	if d.client == nil {
+		d.client = mgr.GetClient()
+	}
+	if d.live == nil {
+		d.live = mgr.GetAPIReader()
+	}
+	if d.recorder == nil && c.Controller != nil {
+		kind, _, err := kindOf(c.Controller, mgr.GetScheme())
+		if err != nil {
+			return d, err
+		}
+		d.recorder = NewRecorder(mgr, kind.OperatorName)
+	}
+	return d, nil
 }
 
 // alone makes sure that no other controller of the process runs the jobs of the kind, and
@@ -175,7 +214,7 @@ func (c *JobController[J]) alone(mgr ctrl.Manager) error {
 	if skip := mgr.GetControllerOptions().SkipNameValidation; skip != nil && *skip {
 		return nil // Several managers of one process, as in tests.
 	}
-	return registerController(c.Metrics, c.set.gvk, c.set.kind.OperatorName)
+	return registerController(c.set.registry, c.set.gvk, c.set.kind.OperatorName)
 }
 
 // forEver is how long a controller waits for what it watches. Giving up would end the
@@ -187,12 +226,12 @@ const forEver = 100 * 365 * 24 * time.Hour
 // controller-runtime would also queue all that happens meanwhile, for as long as the
 // standby stands by.)
 func (c *JobController[J]) watch(mgr ctrl.Manager, children []jobkit.Object) (*jobCache[J], error) {
-	if c.Readiness == nil {
-		ready, err := NewReadiness(c.Metrics, c.set.kind.Framework)
+	if c.set.readiness == nil {
+		ready, err := NewReadiness(c.set.registry, c.set.kind.Framework)
 		if err != nil {
 			return nil, err
 		}
-		c.Readiness = ready
+		c.set.readiness = ready
 		if err := mgr.AddReadyzCheck(strings.ToLower(c.set.gvk.Kind), ready.Check); err != nil {
 			mgr.GetLogger().Info("The probe does not say whether this kind is ready: set JobController.Readiness, and add its check before the manager starts",
 				"kind", c.set.gvk.Kind, "reason", err.Error())
@@ -215,14 +254,14 @@ func (c *JobController[J]) watchSchema(mgr ctrl.Manager) error {
 	if !ok {
 		return nil
 	}
-	gate, err := newSchemaGate(mgr, c.set, c.Recorder)
+	gate, err := newSchemaGate(mgr, c.set, c.set.recorder)
 	if err != nil {
 		return err
 	}
-	gate.report = func(why error) { c.Readiness.Waits(waitsForSchema, why) }
+	gate.report = func(why error) { c.set.readiness.Waits(waitsForSchema, why) }
 	c.set.gate, w.gate = gate, gate
-	c.set.rivals.report = func(why error) { c.Readiness.Waits(waitsForRival, why) }
-	if err := mgr.Add(rivalWatch{rivals: c.set.rivals, clock: c.Clock}); err != nil {
+	c.set.rivals.report = func(why error) { c.set.readiness.Waits(waitsForRival, why) }
+	if err := mgr.Add(rivalWatch{rivals: c.set.rivals, clock: c.set.clock}); err != nil {
 		return fmt.Errorf("cannot watch who writes the status of %s: %w", c.set.kind.Name, err)
 	}
 	return nil
@@ -231,16 +270,22 @@ func (c *JobController[J]) watchSchema(mgr ctrl.Manager) error {
 // Init sets the controller up without a manager, for tests and loops of the
 // author's own: Client, APIReader and Recorder must be set. It finds pods and
 // services by their labels and checks the owner.
-func (c *JobController[J]) Init(scheme *runtime.Scheme) error { return c.init(scheme, nil) }
+func (c *JobController[J]) Init(scheme *runtime.Scheme) error {
+	d := c.dependencies()
+	if d.live == nil {
+		d.live = d.client
+	}
+	return c.init(scheme, nil, d)
+}
 
 // init is Init with the mapper of a manager, or nil.
-func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper) error {
+func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, d dependencies) error {
 	switch {
 	case c.Controller == nil:
 		return errors.New("JobController.Controller is not set: give it a type that implements ControllerInterface")
-	case c.Client == nil:
+	case d.client == nil:
 		return errors.New("JobController.Client is not set: set it, or use SetupWithManager")
-	case c.Recorder == nil:
+	case d.recorder == nil:
 		return errors.New("JobController.Recorder is not set: set it, or use SetupWithManager")
 	case c.Config.MaxParallelWrites < 0 || c.Config.MaxConcurrentReconciles < 0:
 		return fmt.Errorf("JobController.Config has a negative number: MaxParallelWrites %d, MaxConcurrentReconciles %d: use 0 for the default",
@@ -250,29 +295,21 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper) 
 	if err != nil {
 		return err
 	}
-	if c.APIReader == nil {
-		c.APIReader = c.Client
-	}
-	if c.Clock == nil {
-		c.Clock = clock.RealClock{}
-	}
-	if c.Metrics == nil {
-		c.Metrics = metricsregistry.Registry
-	}
 	kind, gvk, err := kindOf(c.Controller, scheme)
 	if err != nil {
 		return err
 	}
 	s := &settings[J]{
-		gvk: gvk, kind: kind, parts: c.Controller.Parts, pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName), jobs: c.Client,
+		dependencies: d,
+		gvk:          gvk, kind: kind, parts: c.Controller.Parts, pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName), jobs: d.client,
 		asWanted: lru.New(maxComparisons),
 		limiter:  workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
-	w := &writer[J]{client: c.Client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
-	if s.metrics, err = newMetrics(c.Metrics, kind.Framework); err != nil {
+	w := &writer[J]{client: d.client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
+	if s.metrics, err = newMetrics(d.registry, kind.Framework); err != nil {
 		return err
 	}
-	s.cache = &cacheLister[J]{reader: c.Client, foreign: c.Client, scheme: scheme, kind: &s.kind}
+	s.cache = &cacheLister[J]{reader: d.client, foreign: d.client, scheme: scheme, kind: &s.kind}
 	s.lister, s.pods, s.services, s.statusWriter = s.cache, w, w, w
 	choose(s, c.Controller, "Defaulter", &s.defaulter)
 	choose(s, c.Controller, "Validator", &s.validator)

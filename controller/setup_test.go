@@ -3,8 +3,10 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	clienttesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -20,6 +23,7 @@ import (
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/internal/fakeapi"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -339,6 +343,67 @@ func TestSetUpMistakes(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// exportedFields are the values of the exported fields of a controller.
+func exportedFields(jobs *controller.JobController[*testv1.TestJob]) map[string]any {
+	out := map[string]any{}
+	for field, value := range reflect.ValueOf(jobs).Elem().Fields() {
+		if field.IsExported() {
+			out[field.Name] = value.Interface()
+		}
+	}
+	return out
+}
+
+func TestSetUpKeepsFields(t *testing.T) {
+	ready, err := controller.NewReadiness(prometheus.NewRegistry(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).Build()
+	given := controller.JobController[*testv1.TestJob]{
+		Client: c, APIReader: c, Recorder: &recorder{}, Clock: clienttesting.NewFakePassiveClock(time.Now()),
+		Readiness: ready, Metrics: prometheus.NewRegistry(),
+	}
+	withManager := func(t *testing.T, jobs *controller.JobController[*testv1.TestJob]) error {
+		return jobs.SetupWithManager(newCluster(t, fakeapi.New(append(fakeapi.Core(), testJobs)...), timedController{}).mgr)
+	}
+	alone := func(_ *testing.T, jobs *controller.JobController[*testv1.TestJob]) error {
+		scheme := runtime.NewScheme()
+		return errors.Join(testv1.AddToScheme(scheme), jobs.Init(scheme))
+	}
+	cases := map[string]struct {
+		reason string
+		fields controller.JobController[*testv1.TestJob]
+		setUp  func(*testing.T, *controller.JobController[*testv1.TestJob]) error
+	}{
+		"DefaultsWithManager": {reason: "defaults are resolved apart, so that the same value can be set up with another manager", setUp: withManager},
+		"GivenWithManager":    {reason: "what the author set stays", fields: given, setUp: withManager},
+		"DefaultsAlone": {
+			reason: "without a manager only two dependencies are required",
+			fields: controller.JobController[*testv1.TestJob]{Client: c, Recorder: &recorder{}}, setUp: alone,
+		},
+		"GivenAlone": {reason: "what the author set stays", fields: given, setUp: alone},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			jobs := tc.fields
+			jobs.Controller = testjob.Controller{}
+			want := exportedFields(&jobs)
+			if err := tc.setUp(t, &jobs); err != nil {
+				t.Fatal(err)
+			}
+			for name, got := range exportedFields(&jobs) {
+				if !reflect.DeepEqual(want[name], got) {
+					t.Errorf("%s: set-up changed %s from %v to %v", tc.reason, name, want[name], got)
+				}
+			}
+			if jobs.Reader() == nil {
+				t.Error("after set-up there is a reader of jobs")
+			}
+		})
+	}
 }
 
 // TestOptionalInterfaces checks that what an author implements is used.

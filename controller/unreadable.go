@@ -27,7 +27,7 @@ func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why s
 		RunPolicy:  commonv1.RunPolicy{ManagedBy: parts.RunPolicy.ManagedBy},
 		Status:     *parts.Status,
 		Unreadable: why,
-		Now:        c.Clock.Now(),
+		Now:        c.set.clock.Now(),
 	}
 	var err error
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
@@ -70,7 +70,7 @@ func (w unreadableStatus[J]) WriteStatus(ctx context.Context, job J, status *com
 	raw.SetNamespace(job.GetNamespace())
 	raw.SetName(job.GetName())
 	owner := client.FieldOwner(w.c.set.kind.OperatorName)
-	if err := w.c.Client.Status().Patch(ctx, raw, client.RawPatch(types.MergePatchType, patch), owner); err != nil {
+	if err := w.c.set.client.Status().Patch(ctx, raw, client.RawPatch(types.MergePatchType, patch), owner); err != nil {
 		return err //nolint:wrapcheck // its kind decides what follows
 	}
 	changed.SetResourceVersion(raw.GetResourceVersion())

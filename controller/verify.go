@@ -92,7 +92,7 @@ func (v *verification) renew() result {
 func (c *JobController[J]) verifyCurrent(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (*verification, bool, error) {
 	version := job.GetResourceVersion()
 	verify := func() (bool, error) { return c.isCurrent(ctx, job, in, &version) }
-	verified := newVerification(c.Clock.Now, verify)
+	verified := newVerification(c.set.clock.Now, verify)
 	if p.WriteStatus {
 		current, err := c.writeStatus(ctx, job, in, p)
 		version = c.set.pending.statusVersion(job)
@@ -122,7 +122,7 @@ func (c *JobController[J]) isCurrent(ctx context.Context, job J, in *plan.Input,
 		}
 		live = empty
 	}
-	err := c.APIReader.Get(ctx, key, live)
+	err := c.set.live.Get(ctx, key, live)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

@@ -82,7 +82,7 @@ func TestStandby(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	eventually(t, "the standby holds its jobs and their children", func(context.Context) string {
-		if err := jobs.Readiness.Check(nil); err != nil {
+		if err := jobs.Ready(nil); err != nil {
 			return err.Error()
 		}
 		return ""

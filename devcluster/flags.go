@@ -38,7 +38,7 @@ func parseUp(args []string) (upOptions, error) {
 	fs.BoolVar(&c.KeepData, "keep-data", false, "keep the temporary folder")
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "write the administrator's kubeconfig here (default: kubeconfig in the data folder)")
 	fs.StringVar(&c.LogFile, "log-file", "", "append the log of all components here (default: log in the data folder)")
-	fs.IntVarP(&c.Verbosity, "verbosity", "v", 0, "verbosity of the log; 2 tells what happens, 4 is for debugging")
+	fs.IntVarP(&c.Verbosity, "verbosity", "v", 0, "verbosity of the log; 2 logs what happens, 4 is for debugging")
 	fs.StringVar(&listen, "listen", "127.0.0.1", "IP address of this machine on which kube-apiserver listens; a client still needs a certificate or a token")
 	fs.IntVar(&c.Port, "port", 0, "port of kube-apiserver; 0 takes a free one")
 	fs.IntVar(&c.Nodes.Count, "nodes", 20, "number of fake nodes; those that exist already are left as they are")

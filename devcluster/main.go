@@ -75,7 +75,7 @@ func up(args []string, start time.Time) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	// Listen before anything is made that must be removed: a signal that nobody
+	// Listen before anything is made that must be removed: a signal that no one
 	// listens for kills at once.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -85,7 +85,7 @@ func up(args []string, start time.Time) int {
 	}
 	reporter := cluster.NewReporter(streams.Out, options.json, start)
 	if err := cluster.Run(ctx, options.cluster, reporter, streams.Err); err != nil {
-		return 1 // the reporter has told why
+		return 1 // the reporter has said why
 	}
 	return 0
 }

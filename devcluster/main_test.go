@@ -51,7 +51,7 @@ func TestParseUp(t *testing.T) {
 		t.Errorf("resources %v", o.cluster.Nodes.Resources)
 	}
 	for _, tt := range []struct{ reason, arg, want string }{
-		{"an argument that is no flag", "now", "unexpected argument"},
+		{"an argument that is not a flag", "now", "unexpected argument"},
 		{"a negative number of nodes", "--nodes=-1", "--nodes"},
 		{"a port that is none", "--port=70000", "--port"},
 		{"an unknown way to show progress", "--progress=xml", "xml"},

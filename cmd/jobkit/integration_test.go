@@ -53,31 +53,25 @@ type workplace struct {
 
 func newWorkplace(t *testing.T) workplace {
 	t.Helper()
-
 	binary, err := devenv.Build(t.Context(), devenv.BuildOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	w := workplace{mark: fmt.Sprintf("JOBKIT_TEST_MARK=%s-%d", t.Name(), time.Now().UnixNano()), temp: t.TempDir()}
 	w.environment = []string{
 		w.mark, "JOBKIT_DEVCLUSTER=" + binary, "XDG_CACHE_HOME=" + t.TempDir(), "TMPDIR=" + w.temp, "KUBECONFIG=", "HOME=" + w.temp,
 	}
-
 	return w
 }
 
 // processes are those that carry the mark.
 func (w workplace) processes(t *testing.T) []string {
 	t.Helper()
-
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	var found []string
-
 	for _, file := range files {
 		environment, err := os.ReadFile(file)
 		if err == nil && bytes.Contains(environment, []byte(w.mark)) {
@@ -85,14 +79,12 @@ func (w workplace) processes(t *testing.T) []string {
 			found = append(found, string(bytes.ReplaceAll(command, []byte{0}, []byte{' '})))
 		}
 	}
-
 	return found
 }
 
 // nothingLeft fails the test if a process or a file is left.
 func (w workplace) nothingLeft(t *testing.T) {
 	t.Helper()
-
 	// A process that is killed takes a moment to be gone.
 	for deadline := time.Now().Add(20 * time.Second); len(w.processes(t)) > 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -104,31 +96,24 @@ func (w workplace) nothingLeft(t *testing.T) {
 // run runs jobkit to its end.
 func (w workplace) run(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
-
 	var stdout, stderr bytes.Buffer
-
 	cmd := runJobkit(t.Context(), t, w.environment, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	code = exitCode(t, cmd.Run())
 	t.Logf("jobkit %s: exit code %d\n%s%s", strings.Join(args, " "), code, &stdout, &stderr)
-
 	return code, stdout.String(), stderr.String()
 }
 
 func TestDemo(t *testing.T) {
 	w := newWorkplace(t)
 	code, out, _ := w.run(t, "demo")
-
 	if code != 0 || !strings.Contains(out, "\n20 of 20 jobs ended as expected, ") {
 		t.Errorf("the demo should succeed: exit code %d", code)
 	}
-
 	if strings.Contains(out, "\x1b") {
 		t.Error("a pipe must get no control sequences")
 	}
-
 	w.nothingLeft(t)
-
 	if left, _ := os.ReadDir(w.temp); len(left) > 0 {
 		t.Errorf("files are left: %v", left)
 	}
@@ -147,11 +132,9 @@ func TestDemoEndedEarly(t *testing.T) {
 			w := newWorkplace(t)
 			cmd := runJobkit(t.Context(), t, w.environment, "demo")
 			code := endOn(t, cmd, c.signal, "Running")
-
 			if code != c.code {
 				t.Errorf("%s: exit code %d, want %d", c.reason, code, c.code)
 			}
-
 			w.nothingLeft(t)
 		})
 	}
@@ -161,17 +144,14 @@ func TestDemoEndedEarly(t *testing.T) {
 // exit code.
 func endOn(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, text string) int {
 	t.Helper()
-
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	err = cmd.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), text) {
@@ -179,13 +159,10 @@ func endOn(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, text string) int 
 			if err != nil {
 				t.Fatal(err)
 			}
-
 			break
 		}
 	}
-
 	_, _ = io.Copy(io.Discard, out)
-
 	return exitCode(t, cmd.Wait())
 }
 
@@ -198,25 +175,19 @@ func TestOnRunningControlPlane(t *testing.T) {
 		if text, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("dev down: %v: %s", err, text)
 		}
-
 		w.nothingLeft(t)
 	})
-
 	if code, _, _ := w.run(t, "dev", "up", "--nodes=3"); code != 0 {
 		t.Fatal("dev up failed")
 	}
-
 	if code, out, _ := w.run(t, "dev", "up"); code != 0 || !strings.Contains(out, "was up already") {
 		t.Error("dev up again should be fine")
 	}
-
 	_, out, _ := w.run(t, "dev", "kubeconfig")
 	kubeconfig := strings.TrimSpace(out)
-
 	if code, out, _ := w.run(t, "dev", "status"); code != 0 || !strings.Contains(out, kubeconfig) {
 		t.Error("dev status should name the kubeconfig")
 	}
-
 	t.Run("demo", func(t *testing.T) { demoOnShared(t, w, kubeconfig) })
 	t.Run("no operator", func(t *testing.T) {
 		code, out, _ := w.run(t, "run", "--kubeconfig", kubeconfig, "-f", examples+"all-workers.yaml", "--timeout", "11s")
@@ -224,7 +195,6 @@ func TestOnRunningControlPlane(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	})
-
 	startOperator(t, kubeconfig)
 	t.Run("run", func(t *testing.T) { runJobs(t, w, kubeconfig) })
 }
@@ -232,25 +202,20 @@ func TestOnRunningControlPlane(t *testing.T) {
 // demoOnShared runs demos on a control plane that runs: nothing of them is left.
 func demoOnShared(t *testing.T, w workplace, kubeconfig string) {
 	t.Helper()
-
 	if code, _, errs := w.run(t, "demo", "all-workers"); code != 0 || !strings.Contains(errs, "using the control plane that is running") {
 		t.Errorf("demo: exit code %d", code)
 	}
-
 	if code := endOn(t, runJobkit(t.Context(), t, w.environment, "demo"), syscall.SIGINT, "Running"); code != 3 {
 		t.Errorf("demo, interrupted: exit code %d", code)
 	}
-
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	namespaces, err := kubernetes.NewForConfigOrDie(config).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	for _, namespace := range namespaces.Items {
 		if strings.HasPrefix(namespace.Name, "demo-") {
 			t.Errorf("namespace %s is left", namespace.Name)
@@ -261,54 +226,42 @@ func demoOnShared(t *testing.T, w workplace, kubeconfig string) {
 // startOperator runs the operators of all kinds until the end of the test.
 func startOperator(t *testing.T, kubeconfig string) {
 	t.Helper()
-
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	kinds := append(operators.Kinds(), operators.Kind{
 		AddToScheme:      testv1.AddToScheme,
 		SetupWithManager: func(manager ctrl.Manager, _ operators.Options) error { return testjob.SetupWithManager(manager) },
 	})
 	scheme := runtime.NewScheme()
 	errs := []error{clientgoscheme.AddToScheme(scheme)}
-
 	var objects []jobkit.Object
-
 	for _, k := range kinds {
 		errs = append(errs, k.AddToScheme(scheme))
 		objects = append(objects, k.ObjectKinds...)
 	}
-
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-
 	ctrl.SetLogger(logr.Discard())
-
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Cache: controller.CacheOptions(objects...), Metrics: server.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	for _, k := range kinds {
 		err := k.SetupWithManager(manager, operators.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-
 	go func() { ended <- manager.Start(ctx) }()
-
 	t.Cleanup(func() {
 		cancel()
-
 		if err := <-ended; err != nil {
 			t.Errorf("the operator: %v", err)
 		}
@@ -318,22 +271,17 @@ func startOperator(t *testing.T, kubeconfig string) {
 // runJobs runs good and bad jobs.
 func runJobs(t *testing.T, w workplace, kubeconfig string) {
 	t.Helper()
-
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
-
 	text, err := os.ReadFile(examples + "all-workers.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	text = bytes.ReplaceAll(text, []byte("Worker:"), []byte("Slave:"))
 	text = bytes.ReplaceAll(text, []byte("name: all-workers"), []byte("name: bad"))
-
 	err = os.WriteFile(bad, text, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	for _, c := range []struct {
 		name, reason string
 		args         []string
@@ -356,7 +304,7 @@ func runJobs(t *testing.T, w workplace, kubeconfig string) {
 			errs: "all-workers.yaml:5: TestJob all-workers: exists in namespace default already: delete it before (--replace does)",
 		},
 		{
-			name: "fails", reason: "the cause is told", args: []string{"-f", examples + "worker-fails.yaml", "--delete"}, code: 1,
+			name: "fails", reason: "the cause is reported", args: []string{"-f", examples + "worker-fails.yaml", "--delete"}, code: 1,
 			out: "TestJob default/worker-fails: Failed after ", errs: "First failure: pod worker-fails-worker-0, exit code 1",
 		},
 		{
@@ -364,7 +312,7 @@ func runJobs(t *testing.T, w workplace, kubeconfig string) {
 			out: "TestJob default/worker-fails submitted\n",
 		},
 		{
-			name: "refused", reason: "the server's reason is told with its field", args: []string{"-f", bad}, code: 2,
+			name: "refused", reason: "the server's reason is reported with its field", args: []string{"-f", bad}, code: 2,
 			errs: "bad.yaml:5: TestJob bad: the server refused it: spec.testReplicaSpecs: Invalid value: " +
 				"the replica types of a TestJob are Master and Worker, spelled so: remove or rename the others",
 		},

@@ -21,12 +21,9 @@ func run() int {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signals = append(signals, syscall.SIGHUP)
 	}
-
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
-
 	// A second signal ends the process at once: the first one may wait for clean-up.
 	context.AfterFunc(ctx, stop)
-
 	return cli.Main(ctx, os.Args[1:], console.New(os.Stdin, os.Stdout, os.Stderr))
 }

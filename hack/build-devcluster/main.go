@@ -15,7 +15,6 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-
 	if _, err := devenv.Build(ctx, devenv.BuildOptions{}); err != nil {
 		fmt.Fprintln(os.Stderr, "build-devcluster:", err)
 		os.Exit(1) //nolint:gocritic // nothing is left to stop

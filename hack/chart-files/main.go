@@ -92,7 +92,7 @@ func short(text []byte) ([]byte, error) {
 }
 
 // strip removes the descriptions of schemas inside of a pod template. A property named
-// "description" is no description: it is a schema, not a text.
+// "description" is not a description: it is a schema, not a text.
 func strip(value any, inside bool) {
 	switch value := value.(type) {
 	case map[string]any:

@@ -46,7 +46,6 @@ type finder struct {
 // texts. So are the signatures of functions, which say no more than types.
 func find(file *source) []*mutant {
 	f := &finder{file: file}
-
 	for _, decl := range file.parsed.Decls {
 		f.function, _ = decl.(*ast.FuncDecl)
 
@@ -57,21 +56,17 @@ func find(file *source) []*mutant {
 			ast.Inspect(f.function.Body, f.visit)
 		}
 	}
-
 	seen := map[string]int{}
-
 	for _, m := range f.found {
 		where := "outside of functions"
 		if m.function != nil {
 			where = m.function.Name.Name
 		}
-
 		m.name = fmt.Sprintf("%s %s: %s", file.name, where, m.change)
 		if seen[m.name]++; seen[m.name] > 1 {
 			m.name += fmt.Sprintf(" (%d)", seen[m.name])
 		}
 	}
-
 	return f.found
 }
 
@@ -84,7 +79,6 @@ func (f *finder) visit(node ast.Node) bool {
 	switch n := node.(type) {
 	case *ast.BinaryExpr:
 		f.operator(n, n.OpPos, n.Op)
-
 		if n.Op == token.LAND || n.Op == token.LOR {
 			f.negate(n.X, n.Y)
 		}
@@ -105,7 +99,6 @@ func (f *finder) visit(node ast.Node) bool {
 	case ast.Stmt:
 		f.statement(n)
 	}
-
 	return true
 }
 
@@ -187,7 +180,6 @@ func (f *finder) elements(n *ast.CompositeLit) {
 		if i+1 < len(n.Elts) {
 			next = n.Elts[i+1].Pos()
 		}
-
 		f.remove(e, e.Pos(), next)
 	}
 }
@@ -207,25 +199,21 @@ func (f *finder) removeStatements(list []ast.Stmt) {
 }
 
 // cases leaves out each case of a switch, and each value of a case. A case of a switch
-// over a value that does the same as the default is there for the reader only.
+// over a value that does the same as the default is for the reader only.
 func (f *finder) cases(body *ast.BlockStmt, over ast.Node) {
 	usual := ""
-
 	for _, stmt := range body.List {
 		if c, ok := stmt.(*ast.CaseClause); ok && c.List == nil {
 			usual = f.body(c)
 		}
 	}
-
 	for _, stmt := range body.List {
 		c, ok := stmt.(*ast.CaseClause)
 		if !ok || over != nil && f.body(c) == usual {
 			continue
 		}
-
 		f.remove(c, c.Pos(), c.End())
 		f.values(c.List)
-
 		if over == nil {
 			f.negate(c.List...)
 		}
@@ -282,11 +270,9 @@ func (f *finder) text(from, to token.Pos) string { return f.file.text[f.offset(f
 // brief puts code on one line.
 func brief(code string) string {
 	const most = 140
-
 	code = strings.Join(strings.Fields(code), " ")
 	if len(code) > most {
 		code = strings.ToValidUTF8(code[:most], "") + " ..."
 	}
-
 	return code
 }

@@ -46,7 +46,6 @@ type options struct {
 
 func main() {
 	var o options
-
 	flag.StringVar(&o.files, "files", "", "mutate only files whose name matches this regular expression")
 	flag.StringVar(&o.ignore, "ignore", "", "file with the mutations that change nothing, each below its reason; one that a test notices is an error")
 	flag.IntVar(&o.sample, "sample", 0, "try only this many mutations, picked by -seed")
@@ -58,19 +57,14 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-
 	if flag.NArg() == 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-
 	o.dir, o.args = flag.Arg(0), flag.Args()[1:]
-
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Stdout, &o)
-
 	stop()
-
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
@@ -81,32 +75,26 @@ func main() {
 func run(ctx context.Context, out io.Writer, o *options) error {
 	folder, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
-		return fmt.Errorf("making a folder for the mutants: %w", err)
+		return fmt.Errorf("cannot make a folder for the mutants: %w", err)
 	}
 	defer os.RemoveAll(folder)
-
 	t, err := load(ctx, o.dir)
 	if err != nil {
 		return err
 	}
-
 	all, err := t.mutants()
 	if err != nil {
 		return err
 	}
-
 	mutants, ignored, err := o.pick(all)
 	if err != nil {
 		return err
 	}
-
 	fmt.Fprintf(out, "%d mutations, %d of them ignored\n", len(mutants)+len(ignored), len(ignored))
-
 	survived, err := t.try(ctx, folder, slices.Concat(mutants, ignored), o)
 	if err != nil {
 		return err
 	}
-
 	return report(out, mutants, ignored, survived, o.least)
 }
 
@@ -117,9 +105,7 @@ func report(out io.Writer, mutants, ignored, survived []*mutant, least float64) 
 	for _, m := range survived {
 		alive[m] = true
 	}
-
 	caught := 0
-
 	for _, m := range mutants {
 		if alive[m] {
 			fmt.Fprintln(out, m)
@@ -127,22 +113,17 @@ func report(out io.Writer, mutants, ignored, survived []*mutant, least float64) 
 			caught++
 		}
 	}
-
 	var noticed []error
-
 	for _, m := range ignored {
 		if !alive[m] {
 			noticed = append(noticed, fmt.Errorf("a test notices this mutation, take it off the list of ignored ones: %s", m.name))
 		}
 	}
-
 	score := 100 * float64(caught) / float64(max(len(mutants), 1))
 	fmt.Fprintf(out, "mutation score: %.1f %% (%d of %d caught)\n", score, caught, len(mutants))
-
 	if score < least {
 		noticed = append(noticed, fmt.Errorf("the score is to be at least %.0f %%", least))
 	}
-
 	return errors.Join(noticed...)
 }
 
@@ -152,11 +133,9 @@ func (t *target) mutants() ([]*mutant, error) {
 	for _, file := range t.files {
 		all = append(all, find(file)...)
 	}
-
 	for i, m := range all {
 		m.id = i + 1
 	}
-
 	return t.compiling(all)
 }
 
@@ -167,20 +146,16 @@ func (o *options) pick(all []*mutant) (mutants, ignored []*mutant, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("-files: %w", err)
 	}
-
 	ignore := map[string]bool{}
-
 	if o.ignore != "" {
 		text, err := os.ReadFile(o.ignore)
 		if err != nil {
 			return nil, nil, fmt.Errorf("-ignore: %w", err)
 		}
-
 		if ignore, err = parseIgnored(string(text), all); err != nil {
 			return nil, nil, fmt.Errorf("%s:%w", o.ignore, err)
 		}
 	}
-
 	for _, m := range all {
 		switch {
 		case !files.MatchString(m.file.name):
@@ -190,13 +165,11 @@ func (o *options) pick(all []*mutant) (mutants, ignored []*mutant, err error) {
 			mutants = append(mutants, m)
 		}
 	}
-
 	if o.sample > 0 && o.sample < len(mutants) {
 		random := rand.New(rand.NewPCG(o.seed, 0)) //nolint:gosec // a sample that can be drawn again
 		random.Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
 		mutants = mutants[:o.sample]
 	}
-
 	return mutants, ignored, nil
 }
 
@@ -204,10 +177,8 @@ func (o *options) pick(all []*mutant) (mutants, ignored []*mutant, err error) {
 // the reason. One that there is not any more must go.
 func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 	ignored, reason, number := map[string]bool{}, false, 0
-
 	for line := range strings.Lines(text) {
 		number++
-
 		switch line = strings.TrimSpace(line); {
 		case line == "":
 			reason = false
@@ -216,12 +187,11 @@ func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 		case !reason:
 			return nil, fmt.Errorf("%d: give the reason in a comment above: %s", number, line)
 		case !slices.ContainsFunc(all, func(m *mutant) bool { return m.name == line }):
-			return nil, fmt.Errorf("%d: there is no such mutation any more: %s", number, line)
+			return nil, fmt.Errorf("%d: no such mutation exists any longer: %s", number, line)
 		default:
 			ignored[line] = true
 		}
 	}
-
 	return ignored, nil
 }
 
@@ -229,29 +199,22 @@ func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 // returns the mutants that survive.
 func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *options) ([]*mutant, error) {
 	texts, _ := t.together(mutants)
-
 	binary, err := t.build(ctx, folder, texts)
 	if err != nil {
 		return nil, err
 	}
-
 	start := time.Now()
-
 	pass, err := t.passes(ctx, time.Minute, binary, 0, o.args)
 	if err != nil {
 		return nil, err
 	}
-
 	if !pass {
 		return nil, errors.New("the tests fail without any mutation, or take more than a minute: run them with go test first")
 	}
-
 	limit := max(10*time.Since(start), o.patience)
 	survived := make([]bool, len(mutants))
 	problems := make([]error, len(mutants)+1)
-
 	var next atomic.Int64
-
 	var workers sync.WaitGroup
 	for range runtime.NumCPU() {
 		workers.Go(func() {
@@ -260,19 +223,14 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *o
 			}
 		})
 	}
-
 	workers.Wait()
-
 	var list []*mutant
-
 	for i, m := range mutants {
 		if survived[i] {
 			list = append(list, m)
 		}
 	}
-
 	problems[len(mutants)] = ctx.Err()
-
 	return list, errors.Join(problems...)
 }
 
@@ -281,33 +239,27 @@ func (t *target) survives(ctx context.Context, limit time.Duration, folder, bina
 	if m.function == nil {
 		own := filepath.Join(folder, strconv.Itoa(m.id))
 		if err := os.Mkdir(own, 0o700); err != nil {
-			return false, fmt.Errorf("making a folder for a mutant: %w", err)
+			return false, fmt.Errorf("cannot make a folder for a mutant: %w", err)
 		}
-
 		var err error
 		if binary, err = t.build(ctx, own, m.alone()); err != nil {
 			return false, err
 		}
 	}
-
 	return t.passes(ctx, limit, binary, m.id, args)
 }
 
-// passes runs a test binary as a mutant and tells whether it passes, in time.
+// passes runs a test binary as a mutant and reports whether it passes, in time.
 func (t *target) passes(ctx context.Context, limit time.Duration, binary string, id int, args []string) (bool, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-
 	cmd := exec.CommandContext(limited, binary, append([]string{"-test.failfast"}, args...)...)
 	cmd.Dir = t.dir
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", chosen, id))
-
 	err := cmd.Run()
-
 	var failed *exec.ExitError
 	if err == nil || errors.As(err, &failed) {
 		return err == nil, ctx.Err()
 	}
-
-	return false, fmt.Errorf("running the tests: %w", err)
+	return false, fmt.Errorf("cannot run the tests: %w", err)
 }

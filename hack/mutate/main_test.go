@@ -15,19 +15,15 @@ import (
 // changes lists what can be changed in the body of a function.
 func changes(t *testing.T, function string) []string {
 	t.Helper()
-
 	file := &source{name: "f.go", text: "package p\n" + function, fset: token.NewFileSet()}
-
 	var err error
 	if file.parsed, err = parser.ParseFile(file.fset, file.name, file.text, parser.ParseComments); err != nil {
 		t.Fatal(err)
 	}
-
 	var out []string
 	for _, m := range find(file) {
 		out = append(out, m.change)
 	}
-
 	return out
 }
 
@@ -99,12 +95,10 @@ func TestFind(t *testing.T) {
 func TestNamesAreUnique(t *testing.T) {
 	file := &source{name: "f.go", text: "package p\nfunc f() { f(); f() }\nfunc g() { f() }\nvar x = 1", fset: token.NewFileSet()}
 	file.parsed, _ = parser.ParseFile(file.fset, file.name, file.text, 0)
-
 	var got []string
 	for _, m := range find(file) {
 		got = append(got, m.name)
 	}
-
 	want := []string{
 		"f.go f: removed: f()", "f.go f: removed: f() (2)", "f.go g: removed: f()",
 		"f.go outside of functions: var x = 1  becomes  var x = 2", "f.go outside of functions: var x = 1  becomes  var x = (0)",
@@ -123,7 +117,7 @@ func TestParseIgnored(t *testing.T) {
 	}{
 		"Reason":   {reason: "one reason may stand for several", text: "# Because.\nf.go f: a\nf.go f: b\n", want: map[string]bool{"f.go f: a": true, "f.go f: b": true}},
 		"NoReason": {reason: "each needs a reason", text: "# Because.\n\nf.go f: a\n", wantErr: "3: give the reason in a comment above: f.go f: a"},
-		"Stale":    {reason: "what is no more must go", text: "# Because.\nf.go f: c\n", wantErr: "2: there is no such mutation any more: f.go f: c"},
+		"Stale":    {reason: "what no longer exists must go", text: "# Because.\nf.go f: c\n", wantErr: "2: no such mutation exists any longer: f.go f: c"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -179,19 +173,15 @@ func TestAdd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-
 	var out strings.Builder
-
 	err := run(t.Context(), &out, &options{dir: dir, least: 95})
 	want := `14 mutations, 0 of them ignored
 p.go:18: a * b  becomes  a / b
 mutation score: 92.9 % (13 of 14 caught)
 `
-
 	if diff := cmp.Diff(want, strings.ReplaceAll(out.String(), dir+string(filepath.Separator), "")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-
 	if err == nil || err.Error() != "the score is to be at least 95 %" {
 		t.Errorf("a score below the least is an error, got %v", err)
 	}
@@ -224,11 +214,9 @@ func TestReport(t *testing.T) {
 func TestPick(t *testing.T) {
 	a, b := &source{name: "a.go"}, &source{name: "b.go"}
 	ignored := filepath.Join(t.TempDir(), "ignored.txt")
-
 	if err := os.WriteFile(ignored, []byte("# Because.\na2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-
 	tests := map[string]struct {
 		reason      string
 		options     options
@@ -238,14 +226,13 @@ func TestPick(t *testing.T) {
 		"All":     {reason: "all of them", want: 4},
 		"Files":   {reason: "those of a file", options: options{files: "^a"}, want: 3},
 		"Ignored": {reason: "less those that are ignored", options: options{files: "^a", ignore: ignored}, want: 2, wantIgnored: 1},
-		"Others":  {reason: "those of other files are no mistake", options: options{files: "^b", ignore: ignored}, want: 1},
+		"Others":  {reason: "those of other files are valid", options: options{files: "^b", ignore: ignored}, want: 1},
 		"Sample":  {reason: "a sample", options: options{sample: 2}, want: 2},
 		"Large":   {reason: "a sample of more than there are", options: options{sample: 9}, want: 4},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			all := []*mutant{{name: "a1", file: a}, {name: "a2", file: a}, {name: "a3", file: a}, {name: "b1", file: b}}
-
 			got, n, err := tc.options.pick(all)
 			if err != nil || len(got) != tc.want || len(n) != tc.wantIgnored {
 				t.Errorf("%s: want %d and %d ignored, got %d and %d, %v", tc.reason, tc.want, tc.wantIgnored, len(got), len(n), err)

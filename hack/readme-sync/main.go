@@ -26,7 +26,6 @@ import (
 func main() {
 	check := flag.Bool("check", false, "write nothing; fail if a file is not up to date")
 	flag.Parse()
-
 	if err := run(os.DirFS("."), flag.Args(), *check); err != nil {
 		fmt.Fprintln(os.Stderr, "readme-sync:", err)
 		os.Exit(1)
@@ -38,9 +37,8 @@ func run(repository fs.FS, files []string, check bool) error {
 	for _, name := range files {
 		old, err := fs.ReadFile(repository, name)
 		if err != nil {
-			return fmt.Errorf("reading the document: %w", err)
+			return fmt.Errorf("cannot read the document: %w", err)
 		}
-
 		text, err := sync(repository, string(old))
 		switch {
 		case err != nil:
@@ -50,12 +48,10 @@ func run(repository fs.FS, files []string, check bool) error {
 		case check:
 			return fmt.Errorf("%s shows code that has changed since: run make generate", name)
 		}
-
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil { //nolint:gosec // a document is for all to read
-			return fmt.Errorf("writing the document: %w", err)
+			return fmt.Errorf("cannot write the document: %w", err)
 		}
 	}
-
 	return nil
 }
 
@@ -65,18 +61,16 @@ const (
 	endMark   = "<!-- /code -->"
 )
 
-// sync returns a document with the code between its marks made anew. Its errors begin
+// sync returns a document with the code between its marks replaced. Its errors begin
 // with the line number.
 func sync(repository fs.FS, text string) (string, error) {
 	var (
 		out  strings.Builder
-		open int // line of the mark whose end is being looked for
+		open int // line of the mark whose end is missing so far
 	)
-
 	for i, line := range strings.SplitAfter(text, "\n") {
 		bare := strings.TrimRight(line, "\r\n")
 		spec, begins := strings.CutPrefix(bare, beginMark)
-
 		switch {
 		case begins && open != 0:
 			return "", fmt.Errorf("%d: this begins before %s ended the one of line %d", i+1, endMark, open)
@@ -85,7 +79,6 @@ func sync(repository fs.FS, text string) (string, error) {
 			if err != nil {
 				return "", fmt.Errorf("%d: %w", i+1, err)
 			}
-
 			open = i + 1
 			fmt.Fprintf(&out, "%s\n%s%s\n", bare, code, endMark)
 		case bare == endMark && open == 0:
@@ -96,11 +89,9 @@ func sync(repository fs.FS, text string) (string, error) {
 			out.WriteString(line)
 		}
 	}
-
 	if open != 0 {
 		return "", fmt.Errorf("%d: this never ends: write %s", open, endMark)
 	}
-
 	return out.String(), nil
 }
 
@@ -110,55 +101,44 @@ func block(repository fs.FS, spec string) (string, error) {
 	if len(fields) == 0 {
 		return "", errors.New("name a file")
 	}
-
 	source, err := fs.ReadFile(repository, fields[0])
 	if err != nil {
-		return "", fmt.Errorf("reading the code: %w", err)
+		return "", fmt.Errorf("cannot read the code: %w", err)
 	}
-
 	if names := fields[1:]; len(names) > 0 {
 		if source, err = declarations(fields[0], source, names); err != nil {
 			return "", err
 		}
 	}
-
 	return fmt.Sprintf("```%s\n%s\n```\n", strings.TrimPrefix(path.Ext(fields[0]), "."), bytes.TrimSpace(source)), nil
 }
 
 // declarations cuts the named ones out of a Go file.
 func declarations(file string, source []byte, names []string) ([]byte, error) {
 	positions := token.NewFileSet()
-
 	parsed, err := parser.ParseFile(positions, file, source, parser.ParseComments)
 	if err != nil {
-		return nil, fmt.Errorf("reading the code: %w", err)
+		return nil, fmt.Errorf("cannot read the code: %w", err)
 	}
-
 	found := map[string][]byte{}
-
 	for _, d := range parsed.Decls {
 		begin := d.Pos()
 		if comment := commentOf(d); comment != nil {
 			begin = comment.Pos()
 		}
-
 		text := source[positions.Position(begin).Offset:positions.Position(d.End()).Offset]
 		for _, name := range namesOf(d) {
 			found[name] = text
 		}
 	}
-
 	var parts [][]byte
-
 	for _, name := range names {
 		text, ok := found[name]
 		if !ok {
 			return nil, fmt.Errorf("%s declares no %s", file, name)
 		}
-
 		parts = append(parts, text)
 	}
-
 	return bytes.Join(parts, []byte("\n\n")), nil
 }
 
@@ -181,11 +161,9 @@ func namesOf(d ast.Decl) []string {
 		if d.Recv == nil {
 			return []string{d.Name.Name}
 		}
-
 		return []string{receiver(d.Recv.List[0].Type) + "." + d.Name.Name}
 	case *ast.GenDecl:
 		var names []string
-
 		for _, spec := range d.Specs {
 			switch spec := spec.(type) {
 			case *ast.TypeSpec:
@@ -196,7 +174,6 @@ func namesOf(d ast.Decl) []string {
 				}
 			}
 		}
-
 		return names
 	default:
 		return nil

@@ -69,12 +69,12 @@ func TestSync(t *testing.T) {
 				"<!-- code: p/p.go -->\n```go\n" + code + "```\n<!-- /code -->\n",
 		},
 		"no file":  {reason: "a mark names a file", text: "<!-- code:  -->\n<!-- /code -->", wantErr: "1: name a file"},
-		"bad file": {reason: "the file is there", text: "x\n<!-- code: q.go -->\n<!-- /code -->", wantErr: "2: reading the code: open q.go"},
+		"bad file": {reason: "the file must exist", text: "x\n<!-- code: q.go -->\n<!-- /code -->", wantErr: "2: cannot read the code: open q.go"},
 		"bad name": {reason: "the name is in the file", text: "<!-- code: p/p.go G -->\n<!-- /code -->", wantErr: "1: p/p.go declares no G"},
 		"no end":   {reason: "a forgotten end does not eat the rest", text: "\n<!-- code: p/p.go -->\nrest", wantErr: "2: this never ends"},
 		"nested":   {reason: "nor does it reach the next", text: "<!-- code: job.yaml -->\n<!-- code: job.yaml -->\n", wantErr: "2: this begins"},
 		"only end": {reason: "an end has a beginning", text: "<!-- /code -->", wantErr: "1: <!-- /code --> without a beginning"},
-		"not Go":   {reason: "names are for Go", text: "<!-- code: job.yaml kind -->\n<!-- /code -->", wantErr: "1: reading the code: job.yaml"},
+		"not Go":   {reason: "names are for Go", text: "<!-- code: job.yaml kind -->\n<!-- /code -->", wantErr: "1: cannot read the code: job.yaml"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -83,18 +83,14 @@ func TestSync(t *testing.T) {
 				if err == nil || !strings.HasPrefix(err.Error(), c.wantErr) {
 					t.Fatalf("%s: got error %v, want %q", c.reason, err, c.wantErr)
 				}
-
 				return
 			}
-
 			if err != nil {
 				t.Fatalf("%s: %v", c.reason, err)
 			}
-
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
-
 			if again, err := sync(repository(), got); err != nil || again != got {
 				t.Errorf("done twice it is the same: %v\n%s", err, cmp.Diff(got, again))
 			}
@@ -104,22 +100,17 @@ func TestSync(t *testing.T) {
 
 func TestRun(t *testing.T) {
 	t.Chdir(t.TempDir())
-
 	for name, file := range repository() {
 		write(t, name, string(file.Data))
 	}
-
 	write(t, "README.md", "<!-- code: job.yaml -->\n<!-- /code -->\n")
-
 	files := []string{"README.md"}
 	if err := run(os.DirFS("."), files, true); err == nil || !strings.Contains(err.Error(), "README.md shows code that has changed") {
 		t.Fatalf("-check fails on drift: %v", err)
 	}
-
 	if err := run(os.DirFS("."), files, false); err != nil {
 		t.Fatal(err)
 	}
-
 	if err := run(os.DirFS("."), files, true); err != nil {
 		t.Fatalf("-check is content with what a run wrote: %v", err)
 	}
@@ -127,11 +118,9 @@ func TestRun(t *testing.T) {
 
 func write(t *testing.T, name, text string) {
 	t.Helper()
-
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		t.Fatal(err)
 	}
-
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ const (
 	// exitRefused: the command line or the input is wrong, or the cluster refused it;
 	// no job was submitted.
 	exitRefused = 2
-	// exitUnknown: jobs were submitted, and it is not known how they end: the time was
+	// exitUnknown: jobs were submitted, and how they end is not known: the time was
 	// up, the command was interrupted, or a job was deleted.
 	exitUnknown = 3
 )
@@ -42,12 +42,11 @@ func (e *codedError) Error() string { return e.err.Error() }
 
 func (e *codedError) Unwrap() error { return e.err }
 
-// withCode gives an error an exit code; nil stays nil.
+// withCode attaches an exit code to an error; nil stays nil.
 func withCode(code int, err error) error {
 	if err == nil {
 		return nil
 	}
-
 	return &codedError{code: code, err: err}
 }
 
@@ -65,20 +64,16 @@ func run(ctx context.Context, args []string, streams console.Streams, dev devEnv
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
-
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-
 	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' })
 	fmt.Fprintf(streams.Err, "jobkit: %s\n", strings.Join(lines, "\n  "))
-
 	if coded, ok := errors.AsType[*codedError](err); ok {
 		return coded.code
 	}
-
-	// What has no code comes from cobra: a command or a flag that there is not.
+	// An error without a code comes from cobra: an unknown command or flag.
 	return exitRefused
 }
 
@@ -112,7 +107,6 @@ func (a *app) rootCommand() *cobra.Command {
 			if a.verbose {
 				a.streams.Size = nil // a log would run through a table that is redrawn
 			}
-
 			setLogger(a.logger(io.Discard))
 		},
 	}
@@ -123,7 +117,6 @@ func (a *app) rootCommand() *cobra.Command {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(a.demoCommand(), a.devCommand(), a.runCommand(), a.installCommand(), a.versionCommand())
-
 	return root
 }
 
@@ -133,7 +126,6 @@ func (a *app) logger(file io.Writer) logr.Logger {
 	if a.verbose {
 		out = io.MultiWriter(file, a.streams.Err)
 	}
-
 	return funcr.New(func(prefix, args string) {
 		fmt.Fprintln(out, strings.TrimSpace(prefix+" "+args))
 	}, funcr.Options{LogTimestamp: true})

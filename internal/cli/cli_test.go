@@ -21,7 +21,7 @@ import (
 // fakeDev is a devEnvironment whose control planes are at the given address.
 type fakeDev struct {
 	host string
-	// running tells that one is up.
+	// running means that one is up.
 	running bool
 	// err is the answer to all.
 	err error
@@ -31,13 +31,11 @@ type fakeDev struct {
 
 func (d *fakeDev) start(context.Context, devenv.Options) (devCluster, error) {
 	d.done = append(d.done, "start")
-
 	return d, d.err
 }
 
 func (d *fakeDev) up(context.Context, devenv.Options) (devCluster, bool, error) {
 	d.done = append(d.done, "up")
-
 	return d, !d.running, d.err
 }
 
@@ -45,13 +43,11 @@ func (d *fakeDev) find() (devCluster, error) {
 	if d.err == nil && !d.running {
 		return nil, errNotRunning
 	}
-
 	return d, d.err
 }
 
 func (d *fakeDev) down(context.Context) error {
 	d.done = append(d.done, "down")
-
 	return d.err
 }
 
@@ -63,7 +59,6 @@ func (d *fakeDev) LogFile() string { return "/state/log" }
 
 func (d *fakeDev) Stop() error {
 	d.done = append(d.done, "stop")
-
 	return nil
 }
 
@@ -76,21 +71,17 @@ type answer struct {
 // call runs a command line.
 func call(ctx context.Context, dev *fakeDev, in string, args ...string) answer {
 	var out, errs bytes.Buffer
-
 	code := run(ctx, args, console.Streams{In: strings.NewReader(in), Out: &out, Err: &errs}, dev)
-
 	return answer{code, out.String(), errs.String()}
 }
 
 // server is an API server that refuses everything.
 func server(t *testing.T) string {
 	t.Helper()
-
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "it is on fire", http.StatusInternalServerError)
 	}))
 	t.Cleanup(s.Close)
-
 	return s.URL
 }
 
@@ -100,7 +91,6 @@ func TestRefused(t *testing.T) {
 	t.Chdir(dir)
 	t.Setenv("KUBECONFIG", filepath.Join(dir, "nosuch"))
 	t.Setenv("HOME", dir)
-
 	for name, text := range map[string]string{
 		"good.yaml":  "apiVersion: kubeflow.org/v1\nkind: TestJob\nmetadata: {name: a}\n",
 		"empty.yaml": "# nothing\n",
@@ -114,7 +104,6 @@ func TestRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-
 	for _, c := range []struct {
 		reason, args, in, want string
 		code                   int
@@ -135,14 +124,14 @@ func TestRefused(t *testing.T) {
 		{reason: "a file without -f", args: "run a.yaml", code: 2, want: "jobkit: unexpected argument \"a.yaml\": write -f a.yaml\n"},
 		{
 			reason: "a file that there is not", args: "run -f nosuch.yaml", code: 2,
-			want: "jobkit: read the manifest: open nosuch.yaml: no such file or directory\n",
+			want: "jobkit: cannot read the manifest: open nosuch.yaml: no such file or directory\n",
 		},
 		{
 			reason: "an empty file", args: "run -f empty.yaml", code: 2,
 			want: "jobkit: empty.yaml: it holds no object: write a job manifest in it\n",
 		},
 		{
-			reason: "all that is wrong in all files is told at once", args: "run -f bad.yaml -f empty.yaml", code: 2,
+			reason: "all mistakes in all files are reported at once", args: "run -f bad.yaml -f empty.yaml", code: 2,
 			want: "jobkit: bad.yaml:1: apiVersion is missing: write for example \"apiVersion: kubeflow.org/v1\"\n" +
 				"  bad.yaml:3: not valid YAML: line 3: did not find expected node content\n" +
 				"  empty.yaml: it holds no object: write a job manifest in it\n",
@@ -158,16 +147,16 @@ func TestRefused(t *testing.T) {
 		},
 		{
 			reason: "no cluster", args: "run -f good.yaml", code: 2,
-			want: "jobkit: there is no cluster to speak to: name a kubeconfig with --kubeconfig or $KUBECONFIG, " +
+			want: "jobkit: no cluster is configured: name a kubeconfig with --kubeconfig or $KUBECONFIG, " +
 				"or start a control plane on this machine:\n  jobkit dev up && export KUBECONFIG=$(jobkit dev kubeconfig)\n",
 		},
 		{
 			reason: "a kubeconfig that there is not", args: "run -f good.yaml --kubeconfig nosuch", code: 2,
-			want: "jobkit: read the kubeconfig: stat nosuch: no such file or directory\n",
+			want: "jobkit: cannot read the kubeconfig: stat nosuch: no such file or directory\n",
 		},
 		{
 			reason: "a context that there is not", args: "run -f good.yaml --kubeconfig config --context d", code: 2,
-			want: "jobkit: read the kubeconfig: context \"d\" does not exist\n",
+			want: "jobkit: cannot read the kubeconfig: context \"d\" does not exist\n",
 		},
 		{
 			reason: "a cluster that is not there", args: "run -f good.yaml --kubeconfig config", code: 2,
@@ -181,7 +170,7 @@ func TestRefused(t *testing.T) {
 		},
 		{
 			reason: "an example that there is not", args: "demo nosuch", code: 2,
-			want: "jobkit: there is no example \"nosuch\": choose from " +
+			want: "jobkit: unknown example \"nosuch\": choose from " +
 				"jax-gang, jax-train, mpi-allreduce, mpi-retry, paddle-backoff, paddle-train, torch-ddp, torch-elastic, torch-evicted, " +
 				"all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails, " +
 				"tf-all-types, tf-suspend, tf-workers, xgb-killed, xgb-train\n",
@@ -198,11 +187,9 @@ func TestRefused(t *testing.T) {
 		t.Run(c.args, func(t *testing.T) {
 			dev := &fakeDev{}
 			got := call(t.Context(), dev, c.in, strings.Fields(c.args)...)
-
 			if diff := cmp.Diff(answer{c.code, "", c.want}, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
-
 			if len(dev.done) > 0 {
 				t.Errorf("%s: it did %v", c.reason, dev.done)
 			}
@@ -213,7 +200,6 @@ func TestRefused(t *testing.T) {
 func TestDev(t *testing.T) {
 	host := server(t)
 	broken := errors.New("the disk is full")
-
 	for _, c := range []struct {
 		name, reason, args string
 		dev                fakeDev
@@ -233,11 +219,11 @@ func TestDev(t *testing.T) {
 			done: []string{"down"}, want: answer{0, "no control plane is running\n", ""},
 		},
 		{
-			name: "broken", reason: "what is in the way is told", args: "dev down",
+			name: "broken", reason: "what is in the way is reported", args: "dev down",
 			dev: fakeDev{err: broken}, done: []string{"down"}, want: answer{1, "", "jobkit: the disk is full\n"},
 		},
 		{
-			name: "up", reason: "the next steps are told", args: "dev up --bare", done: []string{"up"},
+			name: "up", reason: "the next steps are reported", args: "dev up --bare", done: []string{"up"},
 			want: answer{0, `The control plane is up, and stays so until "jobkit dev down".
 
   export KUBECONFIG=/state/kubeconfig
@@ -262,11 +248,11 @@ Next, each in its own terminal:
 		{
 			name: "up, but", reason: "a control plane without the job kinds is not what was asked for", args: "dev up",
 			dev: fakeDev{host: host}, done: []string{"up"},
-			want: answer{1, "", "jobkit: the control plane is up, but: install the job kinds: apply CRD jaxjobs.kubeflow.org: " +
+			want: answer{1, "", "jobkit: the control plane is up, but: cannot install the job kinds: cannot apply CRD jaxjobs.kubeflow.org: " +
 				"an error on the server (\"it is on fire\") has prevented the request from succeeding\n"},
 		},
 		{
-			name: "status", reason: "one that does not answer is told from one that is not there", args: "dev status",
+			name: "status", reason: "one that does not answer is distinguished from one that does not run", args: "dev status",
 			dev: fakeDev{running: true, host: host},
 			want: answer{1, "", "jobkit: the control plane runs but does not answer: " +
 				"an error on the server (\"it is on fire\") has prevented the request from succeeding; its log is /state/log\n"},
@@ -274,7 +260,6 @@ Next, each in its own terminal:
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := call(t.Context(), &c.dev, "", strings.Fields(c.args)...)
-
 			if diff := cmp.Diff([]any{c.want, c.done}, []any{got, c.dev.done}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
@@ -286,11 +271,9 @@ Next, each in its own terminal:
 // never outlives it, and one that it has found is never stopped.
 func TestDemoCleansUp(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-
 	host := server(t)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-
 	for _, c := range []struct {
 		name, reason string
 		ctx          context.Context //nolint:containedctx // one for each case
@@ -307,11 +290,9 @@ func TestDemoCleansUp(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.dev.host = host
 			got := call(c.ctx, &c.dev, "", append([]string{"demo"}, c.args...)...)
-
 			if got.Code != c.code {
 				t.Errorf("%s: exit code %d, want %d: %+v", c.reason, got.Code, c.code, got)
 			}
-
 			if diff := cmp.Diff(c.done, c.dev.done); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
@@ -322,12 +303,10 @@ func TestDemoCleansUp(t *testing.T) {
 func TestDemoDoesNotStart(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-
 	got := call(t.Context(), &fakeDev{err: errors.New("the disk is full")}, "", "demo")
 	if diff := cmp.Diff(answer{1, "", "jobkit: the disk is full\n"}, got); diff != "" {
-		t.Errorf("why it does not start is told once (-want +got):\n%s", diff)
+		t.Errorf("why it does not start is reported once (-want +got):\n%s", diff)
 	}
-
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("it left %v behind", left)
 	}
@@ -336,7 +315,6 @@ func TestDemoDoesNotStart(t *testing.T) {
 func TestDemoList(t *testing.T) {
 	got := call(t.Context(), &fakeDev{}, "", "demo", "--list", "suspended")
 	want := answer{0, "suspended        TestJob    created suspended, it runs once it is resumed\n", ""}
-
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

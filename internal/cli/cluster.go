@@ -26,7 +26,6 @@ func (f *clusterFlags) addTo(cmd *cobra.Command, namespaced bool) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` (default $KUBECONFIG, then ~/.kube/config)")
 	flags.StringVar(&f.context, "context", "", "`context` of the kubeconfig (default its current one)")
-
 	if namespaced {
 		flags.StringVarP(&f.namespace, "namespace", "n", "", "`namespace` of the jobs (default their own, then the context's)")
 	}
@@ -47,36 +46,29 @@ func (a *app) connect(ctx context.Context, f clusterFlags) (*clusterClient, erro
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: f.context}
 	overrides.Context.Namespace = f.namespace
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
-
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, errors.New("there is no cluster to speak to: name a kubeconfig with --kubeconfig or $KUBECONFIG, " +
+		return nil, errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or $KUBECONFIG, " +
 			"or start a control plane on this machine:\n" +
 			"jobkit dev up && export KUBECONFIG=$(jobkit dev kubeconfig)")
 	}
-
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return nil, fmt.Errorf("cannot read the kubeconfig: %w", err)
 	}
-
 	namespace, _, err := loader.Namespace()
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return nil, fmt.Errorf("cannot read the kubeconfig: %w", err)
 	}
-
 	client, err := a.clientFor(config)
 	if err != nil {
 		return nil, err
 	}
-
 	client.namespace = namespace
-
 	_, err = client.discovery.ServerVersionWithContext(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the cluster at %s does not answer: %w: check that it runs, and that the kubeconfig is the right one",
 			config.Host, withoutURL(err))
 	}
-
 	return client, nil
 }
 
@@ -86,17 +78,14 @@ func (a *app) clientFor(config *rest.Config) (*clusterClient, error) {
 	config.UserAgent = "jobkit/" + version.String()
 	config.QPS = -1 // the API server knows better how much it can bear
 	config.WarningHandler = rest.NewWarningWriter(a.streams.Err, rest.WarningWriterOptions{Deduplicate: true})
-
 	dynamicClient, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+		return nil, fmt.Errorf("cannot make a client for %s: %w", config.Host, err)
 	}
-
 	discoveryClient, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+		return nil, fmt.Errorf("cannot make a client for %s: %w", config.Host, err)
 	}
-
 	return &clusterClient{dynamic: dynamicClient, discovery: discoveryClient}, nil
 }
 
@@ -105,7 +94,6 @@ func withoutURL(err error) error {
 	if request, ok := errors.AsType[*url.Error](err); ok {
 		return request.Err
 	}
-
 	return err
 }
 
@@ -115,10 +103,8 @@ func (f *clusterFlags) kubectl() string {
 	if f.kubeconfig != "" {
 		words = append(words, "--kubeconfig="+f.kubeconfig)
 	}
-
 	if f.context != "" {
 		words = append(words, "--context="+f.context)
 	}
-
 	return strings.Join(words, " ")
 }

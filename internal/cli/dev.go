@@ -50,7 +50,6 @@ func (a *app) devCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.devUpCommand(), a.devDownCommand(), a.devKubeconfigCommand(), a.devStatusCommand())
-
 	return cmd
 }
 
@@ -60,7 +59,6 @@ func (a *app) devUpCommand() *cobra.Command {
 		f    devFlags
 		bare bool
 	)
-
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "start the control plane, which runs until jobkit dev down",
@@ -72,38 +70,31 @@ func (a *app) devUpCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-
 			o.Progress = a.streams.Err
-
 			return withCode(exitFailed, a.devUp(cmd.Context(), o, bare))
 		},
 	}
-
 	f.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&bare, "bare", false, "do not install the job kinds")
-
 	return cmd
 }
 
-// devUp carries out jobkit dev up.
+// devUp executes jobkit dev up.
 func (a *app) devUp(ctx context.Context, o devenv.Options, bare bool) error {
 	cluster, started, err := a.dev.up(ctx, o)
 	if err != nil {
 		return err
 	}
-
 	if !bare {
 		err := a.installOn(ctx, cluster)
 		if err != nil {
 			return fmt.Errorf("the control plane is up, but: %w", err)
 		}
 	}
-
 	how := "is up"
 	if !started {
 		how = "was up already, as it was started then"
 	}
-
 	fmt.Fprintf(a.streams.Out, `The control plane %s, and stays so until "jobkit dev down".
 
   export KUBECONFIG=%s
@@ -112,7 +103,6 @@ Next, each in its own terminal:
   go run ./cmd/operator
   jobkit run -f examples/jobs/pytorchjob/torch-ddp.yaml
 `, how, cluster.Kubeconfig())
-
 	return nil
 }
 
@@ -120,24 +110,20 @@ Next, each in its own terminal:
 func (a *app) installOn(ctx context.Context, cluster devCluster) error {
 	config, err := cluster.RESTConfig()
 	if err != nil {
-		return fmt.Errorf("reach the control plane: %w", err)
+		return fmt.Errorf("cannot reach the control plane: %w", err)
 	}
-
 	client, err := a.clientFor(config)
 	if err != nil {
 		return err
 	}
-
 	definitions, err := crds.All()
 	if err != nil {
-		return fmt.Errorf("read the job kinds: %w", err)
+		return fmt.Errorf("cannot read the job kinds: %w", err)
 	}
-
 	err = crds.Install(ctx, client.dynamic, client.discovery, definitions)
 	if err != nil {
-		return fmt.Errorf("install the job kinds: %w", err)
+		return fmt.Errorf("cannot install the job kinds: %w", err)
 	}
-
 	return nil
 }
 
@@ -149,19 +135,16 @@ func (a *app) devDownCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, found := a.dev.find()
-
 			// Also if none is found: one that ended uncleanly leaves files behind.
 			err := a.dev.down(cmd.Context())
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-
 			if errors.Is(found, errNotRunning) {
 				fmt.Fprintln(a.streams.Out, "no control plane is running")
 			} else {
 				fmt.Fprintln(a.streams.Out, "the control plane is stopped")
 			}
-
 			return nil
 		},
 	}
@@ -179,9 +162,7 @@ func (a *app) devKubeconfigCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-
 			fmt.Fprintln(a.streams.Out, cluster.Kubeconfig())
-
 			return nil
 		},
 	}
@@ -198,26 +179,21 @@ func (a *app) devStatusCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-
 			config, err := cluster.RESTConfig()
 			if err != nil {
-				return withCode(exitFailed, fmt.Errorf("reach the control plane: %w", err))
+				return withCode(exitFailed, fmt.Errorf("cannot reach the control plane: %w", err))
 			}
-
 			client, err := a.clientFor(config)
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-
 			info, err := client.discovery.ServerVersionWithContext(cmd.Context())
 			if err != nil {
 				return withCode(exitFailed, fmt.Errorf("the control plane runs but does not answer: %w; its log is %s",
 					withoutURL(err), cluster.LogFile()))
 			}
-
 			fmt.Fprintf(a.streams.Out, "running      Kubernetes %s\nserver       %s\nkubeconfig   %s\nlog          %s\n",
 				info.GitVersion, config.Host, cluster.Kubeconfig(), cluster.LogFile())
-
 			return nil
 		},
 	}
@@ -229,10 +205,8 @@ func (a *app) running() (devCluster, error) {
 	if errors.Is(err, errNotRunning) {
 		return nil, fmt.Errorf("%w: start it with: jobkit dev up", errNotRunning)
 	}
-
 	if err != nil {
 		return nil, err
 	}
-
 	return cluster, nil
 }

@@ -23,7 +23,6 @@ func (onThisMachine) start(ctx context.Context, o devenv.Options) (devCluster, e
 	if err != nil {
 		return nil, err
 	}
-
 	return cluster, nil
 }
 
@@ -31,14 +30,11 @@ func (e onThisMachine) up(ctx context.Context, o devenv.Options) (devCluster, bo
 	cluster, err := devenv.Up(ctx, o)
 	if errors.Is(err, devenv.ErrRunning) {
 		running, err := e.find()
-
 		return running, false, err
 	}
-
 	if err != nil {
 		return nil, false, err
 	}
-
 	return cluster, true, nil
 }
 
@@ -47,11 +43,9 @@ func (onThisMachine) find() (devCluster, error) {
 	if err != nil {
 		return nil, err
 	}
-
 	if cluster == nil {
 		return nil, errNotRunning
 	}
-
 	return cluster, nil
 }
 
@@ -68,7 +62,6 @@ type devFlags struct {
 // addTo adds the flags to a command's.
 func (f *devFlags) addTo(flags *pflag.FlagSet) {
 	const nodes = 20
-
 	flags.IntVar(&f.options.Nodes, "nodes", nodes, "how many nodes")
 	flags.StringVar(&f.options.NodeCPU, "node-cpu", "", "CPU of each node (default 64)")
 	flags.StringVar(&f.options.NodeMemory, "node-memory", "", "memory of each node (default 256Gi)")
@@ -86,35 +79,27 @@ func (f *devFlags) read() (devenv.Options, error) {
 	if f.options.Nodes < 0 {
 		return f.options, fmt.Errorf("--nodes is %d: it must not be negative", f.options.Nodes)
 	}
-
 	if f.options.Nodes == 0 {
 		f.options.Nodes = -1 // what package devenv calls none
 	}
-
 	var err error
-
 	f.options.FeatureGates, err = switches("--feature-gates", f.featureGates)
 	if err != nil {
 		return f.options, err
 	}
-
 	f.options.RuntimeConfig, err = switches("--runtime-config", f.runtimeConfig)
-
 	return f.options, err
 }
 
 // switches reads names that are set to true or false.
 func switches(flag string, values map[string]string) (map[string]bool, error) {
 	read := make(map[string]bool, len(values))
-
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value, err := strconv.ParseBool(values[name])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s is %q: it must be true or false", flag, name, values[name])
 		}
-
 		read[name] = value
 	}
-
 	return read, nil
 }

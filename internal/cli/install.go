@@ -15,7 +15,6 @@ func (a *app) installCommand() *cobra.Command {
 		f          clusterFlags
 		printsOnly bool
 	)
-
 	cmd := &cobra.Command{
 		Use:   "install-crds",
 		Short: "install the job kinds of this version on a cluster",
@@ -27,35 +26,28 @@ func (a *app) installCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-
 			if printsOnly {
 				for _, d := range definitions {
 					fmt.Fprintf(a.streams.Out, "---\n%s", strings.TrimPrefix(string(d.YAML), "---\n"))
 				}
-
 				return nil
 			}
-
 			client, err := a.connect(cmd.Context(), f)
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-
 			err = crds.Install(cmd.Context(), client.dynamic, client.discovery, definitions)
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-
 			for _, d := range definitions {
 				fmt.Fprintf(a.streams.Out, "%s installed\n", d.Object.GetName())
 			}
-
 			return nil
 		},
 	}
 	f.addTo(cmd, false)
 	cmd.Flags().BoolVar(&printsOnly, "print", false, "print the definitions and install nothing")
-
 	return cmd
 }
 

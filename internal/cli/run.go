@@ -45,7 +45,6 @@ type runFlags struct {
 // runCommand is jobkit run.
 func (a *app) runCommand() *cobra.Command {
 	var f runFlags
-
 	cmd := &cobra.Command{
 		Use:     "run -f FILE",
 		Short:   "run jobs on a cluster and exit with their outcome",
@@ -55,24 +54,21 @@ func (a *app) runCommand() *cobra.Command {
 			if len(args) > 0 {
 				return fmt.Errorf("unexpected argument %q: write -f %s", args[0], args[0])
 			}
-
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd, f) },
 	}
 	f.addTo(cmd, true)
-
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&f.files, "filename", "f", nil, "`file` of jobs, YAML or JSON; - is standard input; can be repeated")
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait for the jobs to end (default no limit)")
 	flags.BoolVar(&f.detach, "detach", false, "do not wait for the jobs to end")
 	flags.BoolVar(&f.replace, "replace", false, "delete jobs of the same names before")
 	flags.BoolVar(&f.delete, "delete", false, "delete the jobs once all have ended")
-
 	return cmd
 }
 
-// run carries out jobkit run.
+// run executes jobkit run.
 func (a *app) run(cmd *cobra.Command, f runFlags) error {
 	switch {
 	case len(f.files) == 0:
@@ -82,22 +78,18 @@ func (a *app) run(cmd *cobra.Command, f runFlags) error {
 	case f.detach && (f.delete || f.timeout > 0):
 		return withCode(exitRefused, errors.New("--detach does not wait, so it cannot go with --delete or --timeout: leave one out"))
 	}
-
 	documents, err := a.read(f.files)
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-
 	client, err := a.connect(cmd.Context(), f.clusterFlags)
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-
 	definitions, err := crds.All()
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-
 	err = jobrun.Run(cmd.Context(), a.streams, jobrun.Options{
 		Client: client.dynamic, Discovery: client.discovery,
 		Documents: documents,
@@ -106,13 +98,11 @@ func (a *app) run(cmd *cobra.Command, f runFlags) error {
 			if crds.Serves(definitions, kind) {
 				return f.command("install-crds")
 			}
-
 			return ""
 		},
 		Replace: f.replace, Detach: f.detach, Delete: f.delete, Timeout: f.timeout,
 		Kubectl: f.kubectl(),
 	})
-
 	return withCode(runCode(err), err)
 }
 
@@ -136,13 +126,11 @@ func (a *app) read(files []string) ([]manifest.Document, error) {
 		documents []manifest.Document
 		errs      []error
 	)
-
 	for _, file := range files {
 		found, err := a.readOne(file)
 		errs = append(errs, err)
 		documents = append(documents, found...)
 	}
-
 	return documents, errors.Join(errs...)
 }
 
@@ -151,16 +139,13 @@ func (a *app) readOne(file string) ([]manifest.Document, error) {
 	if file == "-" {
 		text, err := io.ReadAll(a.streams.In)
 		if err != nil {
-			return nil, fmt.Errorf("read the manifest on standard input: %w", err)
+			return nil, fmt.Errorf("cannot read the manifest on standard input: %w", err)
 		}
-
 		return manifest.Parse("standard input", text)
 	}
-
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the manifest: %w", err)
+		return nil, fmt.Errorf("cannot read the manifest: %w", err)
 	}
-
 	return manifest.Parse(file, text)
 }

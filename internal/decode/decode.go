@@ -44,7 +44,7 @@ func Object(raw []byte, into any) error {
 
 // slow matches what might be a quantity that takes very long to read: of the exponent
 // 2147483648 a number of so many digits is made. Most objects have no such text, and are
-// read without a closer look.
+// read without further checks.
 var slow = regexp.MustCompile(`[0-9.][eE][+-]?[0-9]{4}|[0-9.]{65}|\\u00`)
 
 // The longest quantity, and the digits of its exponent, that are read.
@@ -55,7 +55,7 @@ const (
 
 var errSlow = fmt.Errorf("a quantity has at most %d characters, and an exponent of at most %d digits", maxQuantity, maxExponent)
 
-// bounded tells whether it is known beforehand that a quantity is read at once.
+// bounded reports whether a quantity is known to be cheap to read.
 func bounded(quantity string) error {
 	if len(quantity) > maxQuantity {
 		return errSlow
@@ -66,7 +66,7 @@ func bounded(quantity string) error {
 	return nil
 }
 
-// find looks for what cannot be read into an object's type, and returns it together with
+// find finds what cannot be read into an object's type, and returns it together with
 // the JSON of the rest. If only what is slow is of interest, nothing else is tried.
 func find(raw []byte, into any, onlySlow bool) (field.ErrorList, []byte) {
 	decoder := json.NewDecoder(strings.NewReader(string(raw)))
@@ -86,7 +86,7 @@ func find(raw []byte, into any, onlySlow bool) (field.ErrorList, []byte) {
 	return f.mistakes, rest
 }
 
-// maxMistakes is how many mistakes are told.
+// maxMistakes is how many mistakes are reported.
 const maxMistakes = 5
 
 type finder struct {
@@ -122,7 +122,7 @@ func inShort(value any) any {
 	}
 }
 
-// fits tells whether a value can be read as a type. It takes out of the value what cannot,
+// fits reports whether a value can be read as a type. It takes out of the value what cannot,
 // if the rest can be read without it.
 func (f *finder) fits(t reflect.Type, value any, path *field.Path) bool {
 	quantity, unmarshaler := reflect.TypeFor[resource.Quantity](), reflect.TypeFor[json.Unmarshaler]()
@@ -144,7 +144,7 @@ func (f *finder) fits(t reflect.Type, value any, path *field.Path) bool {
 	}
 }
 
-// partsFit looks at the parts of a value, if it has some.
+// partsFit checks the parts of a value, if it has some.
 func (f *finder) partsFit(t reflect.Type, value any, path *field.Path) bool {
 	object, isObject := value.(map[string]any)
 	list, isList := value.([]any)
@@ -170,7 +170,7 @@ func (f *finder) partsFit(t reflect.Type, value any, path *field.Path) bool {
 	}
 }
 
-// structFits looks at the fields of a struct.
+// structFits checks the fields of a struct.
 func (f *finder) structFits(t reflect.Type, value map[string]any, path *field.Path) bool {
 	for sf := range t.Fields() {
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")

@@ -61,7 +61,7 @@ func TestObject(t *testing.T) {
 			want: []string{`limits[cpu]: Invalid value: "` + strings.Repeat("1", 80) + `...": a quantity has at most 64 characters`},
 		},
 		"NoQuantity": {
-			reason: "text that only looks so is none of this", count: 3,
+			reason: "similar text is left alone", count: 3,
 			json: pod(`"env":[{"name":"A","value":"1e2147483648"},{"name":"B","value":"` + strings.Repeat("1", 1000) + `"}]`),
 		},
 		"Port": {
@@ -75,13 +75,13 @@ func TestObject(t *testing.T) {
 		"Time":   {reason: "times have a format", json: `{"since":"yesterday","count":3}`, count: 3, want: []string{`since: Invalid value: "yesterday"`}},
 		"Base64": {reason: "bytes have one", json: `{"key":"%%%","count":3}`, count: 3, want: []string{`key: Invalid value: "%%%"`}},
 		"Int":    {reason: "numbers have a size", json: `{"count":99999999999}`, want: []string{`count: Invalid value: "99999999999"`}},
-		"Type":   {reason: "a list is no map", json: `{"pods":[],"count":3}`, count: 3, want: []string{`pods: Invalid value: a array cannot be read as`}},
+		"Type":   {reason: "a list is not a map", json: `{"pods":[],"count":3}`, count: 3, want: []string{`pods: Invalid value: a array cannot be read as`}},
 		"Several": {
-			reason: "all are told", json: `{"every":"abc","settings":{"a":"x","b":2},"count":3}`, count: 3,
+			reason: "all are reported", json: `{"every":"abc","settings":{"a":"x","b":2},"count":3}`, count: 3,
 			want: []string{`every: Invalid value: "abc"`, `settings[a]: Invalid value: "x"`},
 		},
-		"NoJSON":   {reason: "what is no JSON at all is refused", json: `{"count":`, want: []string{"unexpected"}},
-		"NoObject": {reason: "so is what is no object", json: `[1]`, want: []string{"cannot be read"}},
+		"NoJSON":   {reason: "what is not JSON at all is refused", json: `{"count":`, want: []string{"unexpected"}},
+		"NoObject": {reason: "so is what is not an object", json: `[1]`, want: []string{"cannot be read"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

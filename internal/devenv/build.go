@@ -59,7 +59,7 @@ func Build(ctx context.Context, o BuildOptions) (string, error) {
 		b.progress.linef("another process is building; waiting for it")
 	})
 	if err != nil {
-		return "", fmt.Errorf("waiting for another build: %w", err)
+		return "", fmt.Errorf("cannot wait for another build: %w", err)
 	}
 	defer unlock()
 	if b.cached() {
@@ -76,9 +76,9 @@ func checkBinary(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("using the binary of %s: %w", binaryEnv, err)
+		return fmt.Errorf("cannot use the binary of %s: %w", binaryEnv, err)
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
-		return fmt.Errorf("using the binary of %s: %s is not an executable file", binaryEnv, path)
+		return fmt.Errorf("cannot use the binary of %s: %s is not an executable file", binaryEnv, path)
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 	if b.source == "" {
 		wd, err := os.Getwd()
 		if err != nil {
-			return nil, fmt.Errorf("finding the source of the dev cluster: %w", err)
+			return nil, fmt.Errorf("cannot find the source of the dev cluster: %w", err)
 		}
 		if b.source, err = findSource(wd); err != nil {
 			return nil, err
@@ -110,7 +110,7 @@ func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 		}
 	}
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
-		return nil, fmt.Errorf("creating the cache folder: %w", err)
+		return nil, fmt.Errorf("cannot create the cache folder: %w", err)
 	}
 	if b.goCommand, err = exec.LookPath("go"); err != nil {
 		return nil, fmt.Errorf("building the dev cluster needs the go command: install Go and put it into PATH, "+
@@ -118,7 +118,7 @@ func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 	}
 	toolchain, err := b.command(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
-		return nil, fmt.Errorf("asking for the Go version: %w", withStderr(err))
+		return nil, fmt.Errorf("cannot get the Go version: %w", withStderr(err))
 	}
 	if b.version, err = KubernetesVersion(b.source); err != nil {
 		return nil, err
@@ -135,12 +135,12 @@ func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 func cacheDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("finding the user's cache folder: %w", err)
+		return "", fmt.Errorf("cannot find the user's cache folder: %w", err)
 	}
 	return filepath.Join(dir, "jobkit"), nil
 }
 
-// cached tells whether the binary exists, and marks it as used for prune.
+// cached reports whether the binary exists, and marks it as used for prune.
 func (b *builder) cached() bool {
 	now := time.Now()
 	return os.Chtimes(b.binary, now, now) == nil
@@ -176,10 +176,10 @@ func (b *builder) build(ctx context.Context) error {
 	defer os.Remove(tmp)
 	err = b.run(ctx, b.command(ctx, "build", "-v", "-buildvcs=false", "-ldflags", LinkFlags(b.version), "-o", tmp, "."))
 	if err != nil {
-		return fmt.Errorf("building the dev cluster in %s: %w", b.source, err)
+		return fmt.Errorf("cannot build the dev cluster in %s: %w", b.source, err)
 	}
 	if err := os.Rename(tmp, b.binary); err != nil {
-		return fmt.Errorf("moving the dev cluster binary into place: %w", err)
+		return fmt.Errorf("cannot move the dev cluster binary into place: %w", err)
 	}
 	b.progress.end()
 	return nil
@@ -201,7 +201,7 @@ func (b *builder) stale(ctx context.Context) (int, error) {
 	var out bytes.Buffer
 	c.Stdout = &out
 	if err := b.run(ctx, c); err != nil {
-		return 0, fmt.Errorf("fetching the modules of the dev cluster (the Go module proxy must be reachable the first time): %w", err)
+		return 0, fmt.Errorf("cannot fetch the modules of the dev cluster (the Go module proxy must be reachable the first time): %w", err)
 	}
 	return len(bytes.Fields(out.Bytes())), nil
 }
@@ -211,10 +211,10 @@ func (b *builder) stale(ctx context.Context) (int, error) {
 func (b *builder) run(ctx context.Context, c *exec.Cmd) error {
 	stderr, err := c.StderrPipe()
 	if err != nil {
-		return fmt.Errorf("reading what go reports: %w", err)
+		return fmt.Errorf("cannot read what go reports: %w", err)
 	}
 	if err := c.Start(); err != nil {
-		return fmt.Errorf("running go: %w", err)
+		return fmt.Errorf("cannot run go: %w", err)
 	}
 	stop := b.progress.watch()
 	var tail []string
@@ -242,7 +242,7 @@ func (b *builder) run(ctx context.Context, c *exec.Cmd) error {
 	return err
 }
 
-// counts tells the lines that stand for one step done: the import path of a
+// counts recognizes the lines that stand for one finished step: the import path of a
 // package from "go build -v", or a module that is downloaded.
 func counts(line string) bool {
 	return strings.HasPrefix(line, "go: downloading ") ||
@@ -253,7 +253,7 @@ func counts(line string) bool {
 func (b *builder) prune() error {
 	paths, err := filepath.Glob(filepath.Join(b.cache, binaryPrefix+"*"))
 	if err != nil {
-		return fmt.Errorf("listing old dev cluster binaries: %w", err)
+		return fmt.Errorf("cannot list old dev cluster binaries: %w", err)
 	}
 	type binary struct {
 		path string
@@ -270,7 +270,7 @@ func (b *builder) prune() error {
 	slices.SortFunc(others, func(x, y binary) int { return y.used.Compare(x.used) })
 	for _, old := range others[min(keepOthers, len(others)):] {
 		if err := os.Remove(old.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing an old dev cluster binary: %w", err)
+			return fmt.Errorf("cannot remove an old dev cluster binary: %w", err)
 		}
 	}
 	return nil

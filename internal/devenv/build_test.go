@@ -153,7 +153,7 @@ func TestLock(t *testing.T) {
 		}
 		second <- err
 	}()
-	<-busy // it has been told that it has to wait
+	<-busy // it has reported that it has to wait
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := lock(ctx, path, cancel); !errors.Is(err, context.Canceled) {
 		t.Errorf("giving up: %v", err)

@@ -44,14 +44,14 @@ func (c *Cluster) Server() string { return c.info.Server }
 func (c *Cluster) RESTConfig() (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", c.info.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig of the dev cluster: %w", err)
+		return nil, fmt.Errorf("cannot read the kubeconfig of the dev cluster: %w", err)
 	}
 	config.QPS = -1
 	return config, nil
 }
 
 // Stop ends the cluster and removes its data if it is temporary. The error also
-// tells if it had died by itself before. Further calls return what the first one
+// reports whether it had died by itself before. Further calls return what the first one
 // did.
 func (c *Cluster) Stop() error { return c.stop() }
 
@@ -69,7 +69,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	// and the child sees the end of its standard input.
 	lifeline, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting the dev cluster: %w", err)
+		return nil, fmt.Errorf("cannot start the dev cluster: %w", err)
 	}
 	c, err := launch(ctx, cmd, o.progress())
 	if err != nil {
@@ -117,7 +117,7 @@ func launch(ctx context.Context, cmd *exec.Cmd, progress io.Writer) (*launched, 
 		select {
 		case e, ok := <-child.events:
 			if !ok {
-				return nil, fmt.Errorf("starting the dev cluster: %w", child.failure(seen.LogFile))
+				return nil, fmt.Errorf("cannot start the dev cluster: %w", child.failure(seen.LogFile))
 			}
 			last = e
 			if e.Info != nil {
@@ -128,7 +128,7 @@ func launch(ctx context.Context, cmd *exec.Cmd, progress io.Writer) (*launched, 
 				return &launched{info: seen, child: child}, nil
 			}
 		case <-ctx.Done():
-			err := fmt.Errorf("starting the dev cluster: %w (the last thing it did: %s)", context.Cause(ctx), orDefault(last.Event, "nothing"))
+			err := fmt.Errorf("cannot start the dev cluster: %w (the last thing it did: %s)", context.Cause(ctx), orDefault(last.Event, "nothing"))
 			return nil, errors.Join(err, child.terminate(stopGrace))
 		}
 	}
@@ -151,19 +151,19 @@ type child struct {
 }
 
 // eventBuffer holds more events than there are, so that reading goes on when
-// nobody takes them any more.
+// no one takes them any more.
 const eventBuffer = 64
 
 func startChild(cmd *exec.Cmd) (*child, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting the dev cluster: %w", err)
+		return nil, fmt.Errorf("cannot start the dev cluster: %w", err)
 	}
 	cmd.Stdout, cmd.Stderr = w, w
 	err = cmd.Start()
 	_ = w.Close() // the child has its own
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the dev cluster: %w", err), r.Close())
+		return nil, errors.Join(fmt.Errorf("cannot start the dev cluster: %w", err), r.Close())
 	}
 	c := &child{cmd: cmd, events: make(chan event, eventBuffer), output: r, read: make(chan struct{}), exited: make(chan struct{})}
 	go c.sort()
@@ -229,11 +229,11 @@ func (c *child) terminate(grace time.Duration) error {
 	defer c.output.Close()
 	select {
 	case <-c.exited:
-		return fmt.Errorf("stopping the dev cluster: it had died: %w", c.failure(""))
+		return fmt.Errorf("cannot stop the dev cluster: it had died: %w", c.failure(""))
 	default:
 	}
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stopping the dev cluster: %w", err)
+		return fmt.Errorf("cannot stop the dev cluster: %w", err)
 	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
@@ -242,10 +242,10 @@ func (c *child) terminate(grace time.Duration) error {
 		if c.exitErr == nil {
 			return nil
 		}
-		return fmt.Errorf("stopping the dev cluster: %w", c.failure(""))
+		return fmt.Errorf("cannot stop the dev cluster: %w", c.failure(""))
 	case <-timer.C:
 	}
-	err := fmt.Errorf("stopping the dev cluster: it did not end within %s and was killed", grace)
+	err := fmt.Errorf("cannot stop the dev cluster: it did not end within %s and was killed", grace)
 	if killErr := c.cmd.Process.Kill(); killErr != nil && !errors.Is(killErr, os.ErrProcessDone) {
 		return errors.Join(err, killErr)
 	}

@@ -109,8 +109,8 @@ func TestStartErrors(t *testing.T) {
 		how  string
 		want []string
 	}{
-		{"fails", []string{"starting the dev cluster: etcd died: no disk", "| line 1", "| line 2"}},
-		{"crashes", []string{"starting the dev cluster: exit status 2", "| panic: oops", "log is "}},
+		{"fails", []string{"cannot start the dev cluster: etcd died: no disk", "| line 1", "| line 2"}},
+		{"crashes", []string{"cannot start the dev cluster: exit status 2", "| panic: oops", "log is "}},
 	} {
 		t.Run(tt.how, func(t *testing.T) {
 			fake(t, tt.how)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// stopPoll is how often Down looks whether the cluster is gone.
+// stopPoll is how often Down checks whether the cluster has ended.
 const stopPoll = 50 * time.Millisecond
 
 // ErrRunning says that there is a detached cluster already.
@@ -22,7 +22,7 @@ var ErrRunning = errors.New("a dev cluster is running already")
 // current is the content of the state file: where the detached cluster is.
 type current struct {
 	DataDir string `json:"dataDir"`
-	// Temporary tells Down to remove the data.
+	// Temporary makes Down remove the data.
 	Temporary bool `json:"temporary"`
 }
 
@@ -44,7 +44,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(state, 0o700); err != nil {
-		return nil, fmt.Errorf("creating the state folder: %w", err)
+		return nil, fmt.Errorf("cannot create the state folder: %w", err)
 	}
 	unlock, err := lock(ctx, filepath.Join(state, "up.lock"), func() {
 		newProgress(o.progress()).linef("another process is starting a cluster; waiting for it")
@@ -62,11 +62,11 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if cur.Temporary {
 		cur.DataDir = filepath.Join(state, "data")
 		if err := os.RemoveAll(cur.DataDir); err != nil {
-			return nil, fmt.Errorf("removing the data of the last cluster: %w", err)
+			return nil, fmt.Errorf("cannot remove the data of the last cluster: %w", err)
 		}
 	}
 	if cur.DataDir, err = filepath.Abs(cur.DataDir); err != nil {
-		return nil, fmt.Errorf("resolving the data folder: %w", err)
+		return nil, fmt.Errorf("cannot resolve the data folder: %w", err)
 	}
 	o.Dir = cur.DataDir
 	binary, err := build(ctx, o)
@@ -110,7 +110,7 @@ func Find() (*Cluster, error) {
 		err = json.Unmarshal(data, &i)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the state of the dev cluster: %w", err)
+		return nil, fmt.Errorf("cannot read the state of the dev cluster: %w", err)
 	}
 	i.PID = pid
 	return detached(i, cur), nil
@@ -131,7 +131,7 @@ func Down(ctx context.Context) error {
 		return errors.Join(err, context.Cause(ctx))
 	}
 	if err := os.Remove(filepath.Join(state, currentFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the state of the dev cluster: %w", err)
+		return fmt.Errorf("cannot remove the state of the dev cluster: %w", err)
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func stopDetached(quit <-chan struct{}, cur current) error {
 	signal := syscall.SIGTERM
 	signalled := false
 	for {
-		// Ask anew each time: only who holds the lock now may get a signal.
+		// Ask again each time: only who holds the lock now may get a signal.
 		pid, err := holder(cur.DataDir)
 		if err != nil {
 			return err
@@ -169,26 +169,26 @@ func stopDetached(quit <-chan struct{}, cur current) error {
 		case <-grace.C:
 			signal, signalled = syscall.SIGKILL, false
 		case <-quit:
-			return fmt.Errorf("stopping the dev cluster: process %d has not ended yet", pid)
+			return fmt.Errorf("cannot stop the dev cluster: process %d has not ended yet", pid)
 		}
 	}
 	if !cur.Temporary {
 		return nil
 	}
 	if err := os.RemoveAll(cur.DataDir); err != nil {
-		return fmt.Errorf("removing the data of the dev cluster: %w", err)
+		return fmt.Errorf("cannot remove the data of the dev cluster: %w", err)
 	}
 	return nil
 }
 
-// kill signals a process; that it is gone is no error.
+// kill signals a process; that it is gone is not an error.
 func kill(pid int, signal syscall.Signal) error {
 	p, err := os.FindProcess(pid)
 	if err == nil {
 		err = p.Signal(signal)
 	}
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stopping the dev cluster, process %d: %w", pid, err)
+		return fmt.Errorf("cannot stop the dev cluster, process %d: %w", pid, err)
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func readCurrent(state string) (current, error) {
 		err = json.Unmarshal(data, &cur)
 	}
 	if err != nil {
-		return cur, fmt.Errorf("reading the state of the dev cluster: %w", err)
+		return cur, fmt.Errorf("cannot read the state of the dev cluster: %w", err)
 	}
 	return cur, nil
 }
@@ -220,7 +220,7 @@ func writeCurrent(state string, cur current) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("writing the state of the dev cluster: %w", err)
+		return fmt.Errorf("cannot write the state of the dev cluster: %w", err)
 	}
 	return nil
 }

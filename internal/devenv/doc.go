@@ -3,7 +3,7 @@
 //
 // The control plane is the program in the folder devcluster of this repository:
 // etcd, kube-apiserver, kube-controller-manager, kube-scheduler and fake nodes
-// in one process (its README.md tells how pods live there). This package
+// in one process (its README.md describes how pods behave there). This package
 //
 //   - builds it ([Build]): minutes the first time, then from a cache in the
 //     user's cache folder. The environment variable JOBKIT_DEVCLUSTER names a

@@ -36,7 +36,7 @@ type info struct {
 	Version    string `json:"version"`
 }
 
-// parseEvent tells events from other output.
+// parseEvent distinguishes events from other output.
 func parseEvent(line string) (event, bool) {
 	var e event
 	if !strings.HasPrefix(line, "{") || json.Unmarshal([]byte(line), &e) != nil || e.Event == "" {

@@ -112,7 +112,7 @@ func await(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, ok
 		return false, nil
 	})
 	if err != nil {
-		return last, fmt.Errorf("waiting for pod %s, now %s: %w", pod.Name, last.Status.Phase, err)
+		return last, fmt.Errorf("cannot wait for pod %s, now %s: %w", pod.Name, last.Status.Phase, err)
 	}
 	return last, nil
 }

@@ -46,7 +46,7 @@ func TestKilledParent(t *testing.T) {
 	var dir string
 	var pid int
 	if _, err := fmt.Fscanln(bufio.NewReader(out), &dir, &pid); err != nil {
-		t.Fatalf("reading what the parent says: %v", err)
+		t.Fatalf("cannot read what the parent says: %v", err)
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ const lockPoll = 100 * time.Millisecond
 func lock(ctx context.Context, path string, busy func()) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("opening lock file: %w", err)
+		return nil, fmt.Errorf("cannot open lock file: %w", err)
 	}
 	ticker := time.NewTicker(lockPoll)
 	defer ticker.Stop()
@@ -32,7 +32,7 @@ func lock(ctx context.Context, path string, busy func()) (unlock func(), err err
 			return func() { _ = f.Close() }, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), f.Close())
+			return nil, errors.Join(fmt.Errorf("cannot lock %s: %w", path, err), f.Close())
 		}
 		if !waited {
 			busy()
@@ -46,7 +46,7 @@ func lock(ctx context.Context, path string, busy func()) (unlock func(), err err
 }
 
 // holder returns the id of the process that runs a cluster in a data folder, 0 if
-// none does. The kernel tells, by the lock that devcluster holds there, so it is
+// none does. The kernel knows, by the lock that devcluster holds there, so it is
 // never a process that merely got the same id.
 func holder(dataDir string) (int, error) {
 	f, err := os.OpenFile(filepath.Join(dataDir, lockFile), os.O_RDWR, 0)
@@ -54,12 +54,12 @@ func holder(dataDir string) (int, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("looking for a running cluster: %w", err)
+		return 0, fmt.Errorf("cannot find out whether a cluster is running: %w", err)
 	}
 	defer f.Close()
 	l := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}
 	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &l); err != nil {
-		return 0, fmt.Errorf("asking who runs the cluster in %s: %w", dataDir, err)
+		return 0, fmt.Errorf("cannot find out who runs the cluster in %s: %w", dataDir, err)
 	}
 	if l.Type == syscall.F_UNLCK {
 		return 0, nil

@@ -127,7 +127,7 @@ func TestPodRuns(t *testing.T) {
 	_, client := start(t, devenv.Options{})
 	pods := client.CoreV1().Pods("default")
 
-	t.Run("a pod without annotations runs for ever and looks like a kubelet's", func(t *testing.T) {
+	t.Run("a pod without annotations runs forever and looks like a kubelet's", func(t *testing.T) {
 		t.Parallel()
 		p := newPod("plain", corev1.RestartPolicyAlways, nil, nil)
 		p.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "example/init"}}

@@ -138,7 +138,7 @@ func (p *progress) state() string {
 }
 
 // write writes a whole line; the caller holds the mutex. Errors are ignored:
-// nobody can be told that progress cannot be shown.
+// a failure to show progress cannot be reported anywhere.
 func (p *progress) write(line string) {
 	if p.terminal {
 		line = eraseLine + line

@@ -74,6 +74,6 @@ func TestIsTerminal(t *testing.T) {
 	}
 	defer f.Close()
 	if isTerminal(f) || isTerminal(&bytes.Buffer{}) {
-		t.Error("a file is no terminal")
+		t.Error("a file is not a terminal")
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 
-// TestManyPods tells how fast pods come, run and go, and what that costs. It
+// TestManyPods measures how fast pods are created, run and are deleted, and the cost. It
 // fails only if they do not.
 func TestManyPods(t *testing.T) {
 	const count, writers = 1000, 16
@@ -60,7 +60,7 @@ func TestManyPods(t *testing.T) {
 	t.Logf("deleted in %s: %s", time.Since(begun).Round(time.Millisecond), cost(cluster.PID()))
 }
 
-// cost is the CPU time and the resident memory of a process, where /proc tells.
+// cost is the CPU time and the resident memory of a process, where /proc has them.
 func cost(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -33,7 +33,7 @@ func findSource(dir string) (string, error) {
 			return candidate, nil
 		}
 		if d == filepath.Dir(d) {
-			return "", fmt.Errorf("finding the source of the dev cluster: neither %s nor a folder above it holds %s/go.mod; "+
+			return "", fmt.Errorf("cannot find the source of the dev cluster: neither %s nor a folder above it holds %s/go.mod; "+
 				"run this inside a checkout of jobkit, or name a ready binary in the environment variable %s",
 				dir, sourceFolder, binaryEnv)
 		}
@@ -44,11 +44,11 @@ func findSource(dir string) (string, error) {
 func KubernetesVersion(source string) (string, error) {
 	mod, err := os.ReadFile(filepath.Join(source, "go.mod"))
 	if err != nil {
-		return "", fmt.Errorf("reading the Kubernetes version: %w", err)
+		return "", fmt.Errorf("cannot read the Kubernetes version: %w", err)
 	}
 	m := kubernetesLine.FindSubmatch(mod)
 	if m == nil {
-		return "", fmt.Errorf("reading the Kubernetes version: %s/go.mod does not require k8s.io/kubernetes", source)
+		return "", fmt.Errorf("cannot read the Kubernetes version: %s/go.mod does not require k8s.io/kubernetes", source)
 	}
 	return string(m[1]), nil
 }
@@ -60,14 +60,14 @@ func hashSource(source, toolchain string) (string, error) {
 		return "", err
 	}
 	if len(files) == 0 {
-		return "", errors.New("hashing the source of the dev cluster: " + source + " holds no Go files")
+		return "", errors.New("cannot hash the source of the dev cluster: " + source + " holds no Go files")
 	}
 	all := sha256.New()
 	fmt.Fprintln(all, toolchain)
 	for _, name := range files {
 		data, err := os.ReadFile(filepath.Join(source, filepath.FromSlash(name)))
 		if err != nil {
-			return "", fmt.Errorf("hashing the source of the dev cluster: %w", err)
+			return "", fmt.Errorf("cannot hash the source of the dev cluster: %w", err)
 		}
 		fmt.Fprintf(all, "%x %s\n", sha256.Sum256(data), name)
 	}
@@ -89,12 +89,12 @@ func sourceFiles(source string) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing the source of the dev cluster: %w", err)
+		return nil, fmt.Errorf("cannot list the source of the dev cluster: %w", err)
 	}
 	return files, nil
 }
 
-// compiled tells whether a file is part of the binary.
+// compiled reports whether a file is part of the binary.
 func compiled(name string) bool {
 	switch {
 	case strings.HasSuffix(name, "_test.go"):

@@ -43,7 +43,7 @@ type Object = map[string]any
 
 // Server is an http.Handler.
 type Server struct {
-	// WatchList makes it send what is there at the beginning of a watch, if it is asked
+	// WatchList makes it send what exists at the beginning of a watch, if it is asked
 	// to; otherwise it refuses, and is asked for a list.
 	WatchList bool
 
@@ -79,7 +79,7 @@ func New(resources ...Resource) *Server {
 	}
 }
 
-// Wait returns true as soon as a condition holds, which is looked at after each request,
+// Wait returns true as soon as a condition holds, which is checked after each request,
 // and false when the context ends before that.
 func (s *Server) Wait(ctx context.Context, holds func() bool) bool {
 	for {
@@ -91,7 +91,7 @@ func (s *Server) Wait(ctx context.Context, holds func() bool) bool {
 		}
 		select {
 		case <-news:
-		case <-time.After(100 * time.Millisecond): // What the client does with an answer is no request.
+		case <-time.After(100 * time.Millisecond): // What the client does with an answer is not a request.
 		case <-ctx.Done():
 			return false
 		}
@@ -120,18 +120,18 @@ func (s *Server) Asked() []string {
 }
 
 // Put stores an object, given as JSON, under a path such as
-// /apis/kubeflow.org/v1/namespaces/default/tfjobs/a, and tells the watchers.
+// /apis/kubeflow.org/v1/namespaces/default/tfjobs/a, and notifies the watchers.
 func (s *Server) Put(path, object string) {
 	var o Object
 	if err := json.Unmarshal([]byte(object), &o); err != nil {
-		panic(fmt.Sprintf("%s is no JSON: %v", path, err))
+		panic(fmt.Sprintf("%s is not JSON: %v", path, err))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store(path, o)
 }
 
-// Delete removes an object, if it is there, and tells the watchers.
+// Delete removes an object, if it exists, and notifies the watchers.
 func (s *Server) Delete(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,7 @@ func (s *Server) remove(path string) {
 	delete(s.objects, path)
 	s.version++
 	meta(there)["resourceVersion"] = strconv.Itoa(s.version)
-	s.tell(path, "DELETED", there)
+	s.notify(path, "DELETED", there)
 }
 
 // Get returns a copy of the object at a path, nil if there is none.
@@ -192,11 +192,11 @@ func (s *Server) store(path string, o Object) {
 		m["creationTimestamp"] = "2026-01-01T00:00:00Z"
 	}
 	s.objects[path] = o
-	s.tell(path, verb, o)
+	s.notify(path, verb, o)
 }
 
-// tell sends an event to those who watch.
-func (s *Server) tell(path, verb string, o Object) {
+// notify sends an event to the watchers.
+func (s *Server) notify(path, verb string, o Object) {
 	for w := range s.watchers {
 		if under(path, w.prefix) {
 			w.events <- event(verb, o)
@@ -244,7 +244,7 @@ func split(path string) (gv, namespace, resource string, rest []string) {
 	return gv, namespace, parts[0], parts[1:]
 }
 
-// under tells whether an object is among those of a list.
+// under reports whether an object is among those of a list.
 func under(path string, list []string) bool {
 	gv, ns, resource, rest := split(path)
 	return gv == list[0] && (list[1] == "" || ns == list[1]) && resource == list[2] && len(rest) == 1

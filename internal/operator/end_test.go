@@ -114,7 +114,7 @@ func (o *operator) eventually(what string, holds func() bool) {
 	if !o.Wait(ctx, holds) {
 		_ = o.cmd.Process.Kill()
 		_ = o.cmd.Wait()
-		o.t.Fatalf("after 30 s it is not so that %s; requests:\n%s\nlog:\n%s", what, strings.Join(o.Asked(), "\n"), o.out.String())
+		o.t.Fatalf("after 30 s it is not true that %s; requests:\n%s\nlog:\n%s", what, strings.Join(o.Asked(), "\n"), o.out.String())
 	}
 }
 
@@ -243,7 +243,7 @@ func TestEnd(t *testing.T) {
 			until: func(o *operator) func() bool { return o.asked("POST /api/v1/namespaces/default/pods") },
 		},
 		"AwayHanging": {
-			reason: "the API server does not answer any more: nobody is there to give the lease to", then: all(fakeapi.Hang), kept: true,
+			reason: "the API server no longer answers: the lease cannot be given back", then: all(fakeapi.Hang), kept: true,
 			until: func(o *operator) func() bool { return o.leads },
 		},
 		"AwayFailing": {

@@ -18,14 +18,14 @@ import (
 	"github.com/jobkit/jobkit/operators"
 )
 
-// lookAgain is how often the operator looks for a CRD that is missing.
-const lookAgain = 10 * time.Second
+// crdPollPeriod is how often the operator checks for a missing CRD.
+const crdPollPeriod = 10 * time.Second
 
-// start sets up the controllers of the kinds. Those whose CRD is not there would keep
+// start sets up the controllers of the kinds. Those whose CRD is missing would keep
 // the manager from starting any, and end it after two minutes; they are set up when
 // the CRD is.
 func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error {
-	s := &starter{log: mgr.GetLogger().WithName("operator"), wait: lookAgain}
+	s := &starter{log: mgr.GetLogger().WithName("operator"), wait: crdPollPeriod}
 	s.served = func(gvk schema.GroupVersionKind) (bool, error) { return served(mgr.GetRESTMapper(), gvk) }
 	s.setUp = func(m missing) error {
 		m.ready.Waits(waitsForCRD, nil)
@@ -41,17 +41,17 @@ func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error 
 		// The probe takes no check once the manager has started, and a CRD may come later.
 		ready, err := controller.NewReadiness(metrics.Registry, k.Framework)
 		if err != nil {
-			return fmt.Errorf("cannot tell whether the kind %s is ready: %w", k.Name, err)
+			return fmt.Errorf("cannot report whether the kind %s is ready: %w", k.Name, err)
 		}
 		if err := mgr.AddReadyzCheck(k.Name, ready.Check); err != nil {
 			return fmt.Errorf("cannot add the probe of the kind %s: %w", k.Name, err)
 		}
 		s.missing = append(s.missing, missing{kind: k, gvk: gvk, ready: ready})
 	}
-	if err := s.look(); err != nil || len(s.missing) == 0 {
+	if err := s.setUpServed(); err != nil || len(s.missing) == 0 {
 		return err
 	}
-	s.complain()
+	s.report()
 	if err := mgr.Add(s); err != nil {
 		return fmt.Errorf("cannot wait for the CRDs that are missing: %w", err)
 	}
@@ -60,7 +60,7 @@ func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error 
 
 // starter sets up the controllers of kinds as their CRDs appear.
 type starter struct {
-	// served tells whether the API server serves a kind, setUp sets its controller up.
+	// served reports whether the API server serves a kind, setUp sets its controller up.
 	served  func(schema.GroupVersionKind) (bool, error)
 	setUp   func(missing) error
 	log     logr.Logger
@@ -81,12 +81,12 @@ const waitsForCRD = "crd"
 // crd is the name of the kind's CRD.
 func (m missing) crd() string { return strings.ToLower(m.gvk.Kind) + "s." + m.gvk.Group }
 
-func (m missing) mend() string {
+func (m missing) fix() string {
 	return fmt.Sprintf("run \"jobkit install-crds\" (or kubectl apply --server-side -f config/crd/%s_%ss.yaml), or leave %s out of --kinds",
 		m.gvk.Group, strings.ToLower(m.gvk.Kind), m.kind.Name)
 }
 
-// served tells whether the API server serves a kind.
+// served reports whether the API server serves a kind.
 func served(mapper meta.RESTMapper, gvk schema.GroupVersionKind) (bool, error) {
 	_, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 	if meta.IsNoMatchError(err) {
@@ -98,8 +98,8 @@ func served(mapper meta.RESTMapper, gvk schema.GroupVersionKind) (bool, error) {
 	return true, nil
 }
 
-// look sets up the kinds that are served now.
-func (s *starter) look() error {
+// check sets up the kinds that are served now.
+func (s *starter) setUpServed() error {
 	for i := 0; i < len(s.missing); {
 		m := s.missing[i]
 		there, err := s.served(m.gvk)
@@ -118,13 +118,13 @@ func (s *starter) look() error {
 	return nil
 }
 
-// complain tells of each kind that is missing, and how to mend that.
-func (s *starter) complain() {
+// report logs each missing kind, and how to fix that.
+func (s *starter) report() {
 	for _, m := range s.missing {
-		m.ready.Waits(waitsForCRD, fmt.Errorf("%s is missing: %s: %w", m.crd(), m.mend(),
+		m.ready.Waits(waitsForCRD, fmt.Errorf("%s is missing: %s: %w", m.crd(), m.fix(),
 			&meta.NoKindMatchError{GroupKind: m.gvk.GroupKind(), SearchedVersions: []string{m.gvk.Version}}))
-		s.log.Error(nil, "The CRD of a job kind is missing, so its jobs are not run; the operator runs the other kinds, and looks again every "+s.wait.String(),
-			"kind", m.gvk.Kind, "version", m.gvk.GroupVersion().String(), "crd", m.crd(), "mend", m.mend())
+		s.log.Error(nil, "The CRD of a job kind is missing, so its jobs are not run; the operator runs the other kinds, and checks again every "+s.wait.String(),
+			"kind", m.gvk.Kind, "version", m.gvk.GroupVersion().String(), "crd", m.crd(), "fix", m.fix())
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *starter) complain() {
 // the lease by themselves.
 func (s *starter) NeedLeaderElection() bool { return false }
 
-// Start implements manager.Runnable: it looks for the CRDs until all are there.
+// Start implements manager.Runnable: it polls for the CRDs until all exist.
 func (s *starter) Start(ctx context.Context) error {
 	ticker := time.NewTicker(s.wait)
 	defer ticker.Stop()
@@ -143,8 +143,8 @@ func (s *starter) Start(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		before := len(s.missing)
-		if err := s.look(); err != nil {
-			s.log.Error(err, "Looking for missing CRDs failed; trying again")
+		if err := s.setUpServed(); err != nil {
+			s.log.Error(err, "Cannot check for missing CRDs; trying again")
 		}
 		if len(s.missing) < before {
 			s.log.Info("CRDs have appeared; their jobs are run now", "stillMissing", len(s.missing))

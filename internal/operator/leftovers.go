@@ -26,16 +26,16 @@ import (
 const (
 	// v1Webhooks is the ValidatingWebhookConfiguration that training-operator v1 installs.
 	v1Webhooks = "validator.training-operator.kubeflow.org"
-	// lookForLeftovers is how often the operator looks for it, which is one request, and
+	// leftoversPeriod is how often the operator checks for it, which is one request, and
 	// leftoversRetry how often while jobs are refused.
-	lookForLeftovers = time.Minute
-	leftoversRetry   = 10 * time.Second
+	leftoversPeriod = time.Minute
+	leftoversRetry  = 10 * time.Second
 	// reasonWebhooksLeft is the reason of the event about it.
 	reasonWebhooksLeft = "WebhooksWithoutService"
 )
 
-// leftovers looks for what training-operator v1 leaves in a cluster when its deployment is
-// deleted, or stopped: webhooks that nobody answers, so that the API server refuses every
+// leftovers watches for what training-operator v1 leaves in a cluster when its deployment is
+// deleted, or stopped: webhooks that no one answers, so that the API server refuses every
 // job.
 type leftovers struct {
 	reader   client.Reader
@@ -46,11 +46,11 @@ type leftovers struct {
 
 	mu  sync.Mutex
 	why string
-	// said is what was logged last beside why.
-	said string
+	// note is what was logged last beside why.
+	note string
 }
 
-// watchLeftovers has the manager look for leftovers.
+// watchLeftovers adds the check for leftovers to the manager.
 func watchLeftovers(mgr ctrl.Manager, kinds []operators.Kind) error {
 	l := &leftovers{
 		reader: mgr.GetAPIReader(), recorder: controller.NewRecorder(mgr, "jobkit-operator"), log: mgr.GetLogger().WithName("operator"),
@@ -66,19 +66,19 @@ func watchLeftovers(mgr ctrl.Manager, kinds []operators.Kind) error {
 		return fmt.Errorf("cannot add a probe: %w", err)
 	}
 	if err := mgr.Add(l); err != nil {
-		return fmt.Errorf("cannot look for what training-operator v1 has left: %w", err)
+		return fmt.Errorf("cannot watch for what training-operator v1 has left: %w", err)
 	}
 	return nil
 }
 
-// NeedLeaderElection has a standby look, too.
+// NeedLeaderElection makes a standby check, too.
 func (l *leftovers) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (l *leftovers) Start(ctx context.Context) error {
 	for ctx.Err() == nil {
-		next := lookForLeftovers
-		if l.look(ctx); l.ready(nil) != nil {
+		next := leftoversPeriod
+		if l.check(ctx); l.ready(nil) != nil {
 			next = leftoversRetry
 		}
 		select {
@@ -99,22 +99,22 @@ func (l *leftovers) ready(*http.Request) error {
 	return nil
 }
 
-// look looks once, and tells what is new.
-func (l *leftovers) look(ctx context.Context) {
+// check checks once, and reports what is new.
+func (l *leftovers) check(ctx context.Context) {
 	var webhooks admissionregistrationv1.ValidatingWebhookConfiguration
 	err := l.reader.Get(ctx, client.ObjectKey{Name: v1Webhooks}, &webhooks)
 	var why, said string
 	if err == nil {
-		why, said, err = l.judge(ctx, &webhooks)
+		why, said, err = l.examine(ctx, &webhooks)
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		// With a Role for one namespace it may not look. That is no reason not to run.
-		l.log.V(1).Info("Cannot tell whether training-operator v1 has left webhooks behind", "name", v1Webhooks, "reason", err.Error())
+		// With a Role for one namespace it may not read this. The operator runs all the same.
+		l.log.V(1).Info("Cannot check whether training-operator v1 has left webhooks behind", "name", v1Webhooks, "reason", err.Error())
 		return
 	}
 	l.mu.Lock()
-	was, before := l.why, l.said
-	l.why, l.said = why, said
+	was, before := l.why, l.note
+	l.why, l.note = why, said
 	l.mu.Unlock()
 	switch {
 	case why != "" && why != was:
@@ -129,8 +129,8 @@ func (l *leftovers) look(ctx context.Context) {
 	}
 }
 
-// judge says why the webhooks refuse every job, if they do, or that v1 runs.
-func (l *leftovers) judge(
+// examine says why the webhooks refuse every job, if they do, or that v1 runs.
+func (l *leftovers) examine(
 	ctx context.Context, webhooks *admissionregistrationv1.ValidatingWebhookConfiguration,
 ) (why, said string, err error) {
 	var plurals []string
@@ -189,7 +189,7 @@ func (l *leftovers) answers(ctx context.Context, ref *admissionregistrationv1.Se
 		return "", fmt.Errorf("cannot read service %s/%s: %w", ref.Namespace, ref.Name, err)
 	}
 	if len(service.Spec.Selector) == 0 {
-		return "", nil // Somebody else keeps its addresses.
+		return "", nil // Someone else keeps its addresses.
 	}
 	var pods corev1.PodList
 	if err := l.reader.List(ctx, &pods, client.InNamespace(ref.Namespace), client.MatchingLabels(service.Spec.Selector)); err != nil {

@@ -50,7 +50,7 @@ func webhooks(change func(*admissionregistrationv1.ValidatingWebhook)) *admissio
 }
 
 // TestWebhooksWithoutService checks known-bugs row 111: webhooks of training-operator v1
-// that nobody answers are told of, with the command that removes them.
+// that no one answers are reported, with the command that removes them.
 func TestWebhooksWithoutService(t *testing.T) {
 	selector := map[string]string{"control-plane": "kubeflow-training-operator"}
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "kubeflow", Name: "training-operator"}, Spec: corev1.ServiceSpec{Selector: selector}}
@@ -71,7 +71,7 @@ func TestWebhooksWithoutService(t *testing.T) {
 		log     string
 	}{
 		"Never":     {reason: "there was no v1"},
-		"Forbidden": {reason: "with a Role for one namespace it may not look", err: apierrors.NewForbidden(schema.GroupResource{}, v1Webhooks, nil)},
+		"Forbidden": {reason: "with a Role for one namespace it may not read them", err: apierrors.NewForbidden(schema.GroupResource{}, v1Webhooks, nil)},
 		"Deleted":   {reason: "its deployment and service were deleted", objects: []client.Object{webhooks(nil)}, why: refused + "is not there" + command},
 		"Stopped":   {reason: "its deployment has 0 replicas", objects: []client.Object{webhooks(nil), service}, why: refused + "has no pod that is ready" + command},
 		"Crashing":  {reason: "its pod does not answer", objects: []client.Object{webhooks(nil), service, pod(corev1.ConditionFalse)}, why: refused + "has no pod that is ready" + command},
@@ -92,7 +92,7 @@ func TestWebhooksWithoutService(t *testing.T) {
 			})},
 		},
 		"URL": {
-			reason: "where an address outside of the cluster answers cannot be told",
+			reason: "whether an address outside of the cluster answers is not known",
 			objects: []client.Object{webhooks(func(w *admissionregistrationv1.ValidatingWebhook) {
 				w.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: new("https://example.com")}
 			})},
@@ -113,13 +113,13 @@ func TestWebhooksWithoutService(t *testing.T) {
 				},
 			}).Build()
 			var lines []string
-			var told eventLog
+			var recorded eventLog
 			l := &leftovers{
-				reader: c, recorder: &told, plurals: []string{"mpijobs", "pytorchjobs", "tfjobs"},
+				reader: c, recorder: &recorded, plurals: []string{"mpijobs", "pytorchjobs", "tfjobs"},
 				log: funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}),
 			}
 			for range 3 {
-				l.look(t.Context())
+				l.check(t.Context())
 			}
 			var wantEvents []string
 			why := ""
@@ -133,7 +133,7 @@ func TestWebhooksWithoutService(t *testing.T) {
 			if diff := cmp.Diff(tc.why, why); diff != "" {
 				t.Errorf("%s: what the probe says (-want +got):\n%s", tc.reason, diff)
 			}
-			if diff := cmp.Diff(wantEvents, []string(told)); diff != "" {
+			if diff := cmp.Diff(wantEvents, []string(recorded)); diff != "" {
 				t.Errorf("%s: events (-want +got):\n%s", tc.reason, diff)
 			}
 			if tc.log == "" && len(lines) > 0 || tc.log != "" && (len(lines) != 1 || !strings.Contains(lines[0], tc.log)) {
@@ -145,7 +145,7 @@ func TestWebhooksWithoutService(t *testing.T) {
 			if err := c.Delete(t.Context(), webhooks(nil)); err != nil {
 				t.Fatal(err)
 			}
-			if l.look(t.Context()); l.ready(nil) != nil {
+			if l.check(t.Context()); l.ready(nil) != nil {
 				t.Errorf("the webhooks are gone, and the probe says %v", l.ready(nil))
 			}
 		})
@@ -156,7 +156,7 @@ func TestWebhooksWithoutService(t *testing.T) {
 }
 
 // TestPage checks that the page about training-operator v1 has the commands and words that
-// the operator tells its users.
+// the operator reports to its users.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operators/from-training-operator-v1.md")
 	if err != nil {

@@ -62,7 +62,7 @@ func (l *logLevel) Set(value string) error {
 	if !ok {
 		var err error
 		if n, err = strconv.Atoi(value); err != nil || n < 0 {
-			return fmt.Errorf("%q is no level: use error, info, debug, or a number from 0", value)
+			return fmt.Errorf("%q is not a level: use error, info, debug, or a number from 0", value)
 		}
 	}
 	l.set, l.logr = true, n

@@ -77,7 +77,7 @@ const (
 	longest  = 4500 * time.Millisecond
 )
 
-// errLate is told when something hangs.
+// errLate is reported when something hangs.
 var errLate = fmt.Errorf("it was asked to end and could not within %s, so something was left behind; "+
 	"if the API server does not answer, the lease is not given back, and another operator waits until it has run out", longest)
 
@@ -159,7 +159,7 @@ func (o *options) detectGang(config *rest.Config) error {
 }
 
 // noManager says why there is no manager. The cache asks for the scope of each kind that
-// it is told of; the one kind that may not be there is the gang scheduler's.
+// it watches; the one kind that may be missing is the gang scheduler's.
 func (o *options) noManager(err error) error {
 	if o.gang() != nil && gang.NotServed(err) {
 		return fmt.Errorf("--gang-scheduler-name is %s, but the cluster does not serve its objects: "+
@@ -212,7 +212,7 @@ func (o *options) manager(known *runtime.Scheme, kinds []operators.Kind) ctrl.Op
 	}
 }
 
-// inCluster tells whether the process is in a pod with a service account.
+// inCluster reports whether the process is in a pod with a service account.
 func inCluster() bool {
 	_, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 	return err == nil

@@ -40,7 +40,7 @@ func names(kinds []operators.Kind) string {
 	return strings.Join(s, ",")
 }
 
-// said is what of the options a test compares.
+// note is what of the options a test compares.
 type said struct {
 	Kinds, Namespace, Lease, LeaseNamespace  string
 	Workers                                  int
@@ -89,11 +89,11 @@ func TestFlags(t *testing.T) {
 			reason: "the error names the value and those that are known", args: []string{"--kinds=mxjob"},
 			err: `invalid value "mxjob" for flag -kinds: no kind is named "mxjob": known are ` + strings.ReplaceAll(all, ",", ", ") + `; --help lists all flags`,
 		},
-		"NoKind":     {reason: "an empty name is no kind", args: []string{"--kinds="}, err: `no kind is named ""`},
+		"NoKind":     {reason: "an empty name is not a kind", args: []string{"--kinds="}, err: `no kind is named ""`},
 		"NoFlag":     {reason: "an unknown flag is an error", args: []string{"--wrokers=3"}, err: "flag provided but not defined: -wrokers; --help lists all flags"},
 		"NoArgument": {reason: "an argument is one too", args: []string{"tfjob"}, err: `unexpected argument "tfjob"`},
 		"Namespace": {
-			reason: "v1's environment variable names the namespace; outside of a cluster the lease is there too",
+			reason: "v1's environment variable names the namespace; outside of a cluster the lease exists too",
 			env:    map[string]string{"KUBEFLOW_NAMESPACE": "team"}, want: with(func(s *said) { s.Namespace, s.LeaseNamespace = "team", "team" }),
 		},
 		"NamespaceFlag": {
@@ -201,7 +201,7 @@ func TestMainWithoutCluster(t *testing.T) {
 		out, err  string
 		noCluster bool
 	}{
-		"Help":    {reason: "help is no error", args: []string{"--help"}, out: "--enable-scheme"},
+		"Help":    {reason: "help is not an error", args: []string{"--help"}, out: "--enable-scheme"},
 		"Version": {reason: "the version is one line", args: []string{"--version"}, out: "operator devel"},
 		"Wrong":   {reason: "a mistake ends it with a code of its own", args: []string{"--kinds=x"}, code: exitUsage, err: "operator: invalid value"},
 		"Encoder": {reason: "so does a wrong format", args: []string{"--zap-encoder=xml"}, code: exitUsage, err: `--zap-encoder is "xml": use json or console`},
@@ -283,32 +283,32 @@ func TestLogger(t *testing.T) {
 	}
 	var l logLevel
 	if err := l.Set("loud"); err == nil || !strings.Contains(err.Error(), "use error, info, debug, or a number") {
-		t.Errorf("an unknown level is refused with the mend, got %v", err)
+		t.Errorf("an unknown level is refused with the fix, got %v", err)
 	}
 	if got := l.slog(false); got != slog.LevelInfo {
 		t.Errorf("the default level is %v", got)
 	}
 }
 
-// TestMissingCRD checks that kinds without a CRD are told of, once, with the mend, and
+// TestMissingCRD checks that kinds without a CRD are reported once, with the fix, and
 // set up when it appears, and that errors on the way end nothing.
 func TestMissingCRD(t *testing.T) {
 	known := runtime.NewScheme()
 	if err := kubeflowv1.AddToScheme(known); err != nil {
 		t.Fatal(err)
 	}
-	var told strings.Builder
-	log := funcr.New(func(_, args string) { _, _ = told.WriteString(args + "\n") }, funcr.Options{})
-	looks, setUp := 0, []string(nil)
+	var logged strings.Builder
+	log := funcr.New(func(_, args string) { _, _ = logged.WriteString(args + "\n") }, funcr.Options{})
+	polls, setUp := 0, []string(nil)
 	s := &starter{
 		log: log, wait: time.Millisecond,
 		served: func(gvk schema.GroupVersionKind) (bool, error) {
-			looks++
+			polls++
 			switch {
-			case looks > 12 && looks < 15:
+			case polls > 12 && polls < 15:
 				return false, errors.New("the server is busy")
 			default:
-				return gvk.Kind == "TFJob" || looks > 20, nil
+				return gvk.Kind == "TFJob" || polls > 20, nil
 			}
 		},
 		setUp: func(m missing) error {
@@ -327,13 +327,13 @@ func TestMissingCRD(t *testing.T) {
 		}
 		s.missing = append(s.missing, missing{kind: k, gvk: gvk, ready: ready})
 	}
-	if err := s.look(); err != nil {
+	if err := s.setUpServed(); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"tfjob"}, setUp); diff != "" {
 		t.Errorf("only what is served is set up (-want +got):\n%s", diff)
 	}
-	s.complain()
+	s.report()
 	for _, m := range s.missing {
 		if err := m.ready.Check(nil); err == nil || !strings.Contains(err.Error(), m.crd()+" is missing: run \"jobkit install-crds\"") {
 			t.Errorf("the probe of %s says %v", m.kind.Name, err)
@@ -342,8 +342,8 @@ func TestMissingCRD(t *testing.T) {
 	for _, want := range []string{
 		`"crd"="mpijobs.kubeflow.org"`, `"version"="kubeflow.org/v1"`, `jobkit install-crds`, `config/crd/kubeflow.org_mpijobs.yaml`, `leave mpijob out of --kinds`,
 	} {
-		if !strings.Contains(strings.ReplaceAll(told.String(), `\"`, ""), want) {
-			t.Errorf("the log does not say %s:\n%s", want, told.String())
+		if !strings.Contains(strings.ReplaceAll(logged.String(), `\"`, ""), want) {
+			t.Errorf("the log does not say %s:\n%s", want, logged.String())
 		}
 	}
 	if err := s.Start(t.Context()); err != nil {
@@ -388,10 +388,10 @@ func TestServedOnServer(t *testing.T) {
 		want    bool
 		fails   bool
 	}{
-		"Kind":   {reason: "the kind is there", answers: all, status: http.StatusNotFound, kind: "TFJob", want: true},
-		"Other":  {reason: "another kind of the group is", answers: all, status: http.StatusNotFound, kind: "MPIJob"},
-		"Nobody": {reason: "nothing of the group is: no CRD of ours is installed", answers: none, status: http.StatusNotFound, kind: "MPIJob"},
-		"Errors": {reason: "nobody knows", status: http.StatusServiceUnavailable, kind: "MPIJob", fails: true},
+		"Kind":    {reason: "the kind is served", answers: all, status: http.StatusNotFound, kind: "TFJob", want: true},
+		"Other":   {reason: "another kind of the group is", answers: all, status: http.StatusNotFound, kind: "MPIJob"},
+		"Nothing": {reason: "nothing of the group is: no CRD of ours is installed", answers: none, status: http.StatusNotFound, kind: "MPIJob"},
+		"Errors":  {reason: "it is not known", status: http.StatusServiceUnavailable, kind: "MPIJob", fails: true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

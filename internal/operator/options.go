@@ -26,7 +26,7 @@ const (
 	envClusterDomain = "CUSTOM_CLUSTER_DOMAIN"
 )
 
-// defaultTemplateFile is where training-operator v1 looks for the template of
+// defaultTemplateFile is where training-operator v1 reads the template of
 // PyTorchJob's init container. It need not be there.
 const defaultTemplateFile = "/etc/config/initContainer.yaml"
 
@@ -113,7 +113,7 @@ func (o *options) complete(given map[string]bool) error {
 // training-operator v1 are: one dash does as well as two.
 func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 	f := flag.NewFlagSet("operator", flag.ContinueOnError)
-	f.SetOutput(io.Discard) // the caller tells the error
+	f.SetOutput(io.Discard) // the caller reports the error
 	f.Usage = func() {}
 	f.Var(&o.kinds, "kinds", "the job `kinds` to run, separated by commas; others are left alone (default all: "+strings.Join(kindNames(), ",")+")")
 	f.Var(&o.kinds, "enable-scheme", "a job `kind` to run; can be repeated; the older form of --kinds")
@@ -134,7 +134,7 @@ func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 	f.StringVar(&o.pytorchImage, "pytorch-init-container-image", "alpine:3.10", "the `image` of the init container in which Workers of PyTorchJobs wait for their Master; it needs sh and nc")
 	f.StringVar(&o.pytorchTemplateFile, "pytorch-init-container-template-file", defaultTemplateFile,
 		"a `file` with a Go template that makes a YAML list of containers in place of that init container, with .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries; the default need not be there")
-	f.IntVar(&o.pytorchMaxTries, "pytorch-init-container-max-tries", 100, "how often that init container looks for the Master, every two seconds")
+	f.IntVar(&o.pytorchMaxTries, "pytorch-init-container-max-tries", 100, "how often that init container tries to reach the Master, every two seconds")
 	f.StringVar(&o.mpiImage, "mpi-kubectl-delivery-image", mpijob.DefaultKubectlDeliveryImage, "the `image` of the init container that brings kubectl to the launchers of MPIJobs")
 	o.log.flags(f)
 	f.BoolVar(&o.version, "version", false, "print the version and end")
@@ -158,7 +158,7 @@ says so and runs the others.
 
 Environment:
   ` + envNamespace + `    the default of --namespace
-  ` + envClusterDomain + `  the domain that ends the addresses which TFJobs are told
+  ` + envClusterDomain + `  the domain that ends the addresses which TFJobs get
 
 Flags:
 `)

@@ -156,7 +156,7 @@ func droppedFields(s *spec.Schema, path string, t reflect.Type) []string {
 }
 
 // keeps reports whether an API server keeps fields that the schema does not name, or
-// whether that cannot be told.
+// whether that is unknown.
 func keeps(s *spec.Schema) bool {
 	kept, _ := s.Extensions.GetBool(preserve)
 	return kept || s.Ref.String() != "" || len(s.AllOf) > 0

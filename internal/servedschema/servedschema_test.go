@@ -72,7 +72,7 @@ func TestDropped(t *testing.T) {
 		want   []string
 	}{
 		"All": {
-			reason: "nothing is lost when every field is there, further ones do no harm",
+			reason: "nothing is lost when every field exists; other fields do no harm",
 			job: `{properties: {name: {}, plain: {}, other: {}, ptr: ` + counted + `, list: {items: ` + counted + `}, map: {additionalProperties: ` + counted + `},
 				words: {additionalProperties: {type: string}}}}`,
 		},
@@ -89,7 +89,7 @@ func TestDropped(t *testing.T) {
 		},
 		"Preserve": {reason: "a schema can keep what it does not know", job: `{x-kubernetes-preserve-unknown-fields: true}`},
 		"Any":      {reason: "so can one whose further properties are any", job: `{additionalProperties: true}`},
-		"Ref":      {reason: "what is no structural schema cannot be judged", job: `{$ref: "#/components/schemas/x"}`},
+		"Ref":      {reason: "what is not a structural schema cannot be judged", job: `{$ref: "#/components/schemas/x"}`},
 		"None":     {reason: "a field on the way that is not there", job: ``, want: []string{"status.job"}},
 	}
 	for name, tc := range tests {

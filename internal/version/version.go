@@ -1,4 +1,4 @@
-// Package version tells what a program of this module was built from.
+// Package version reports what a program of this module was built from.
 package version
 
 import (

@@ -49,19 +49,19 @@ func New(o Options) (*Server, error) {
 		flags.AddFlagSet(set)
 	}
 	if err := flags.Parse(args(o)); err != nil {
-		return nil, fmt.Errorf("parsing kube-apiserver flags: %w", err)
+		return nil, fmt.Errorf("cannot parse kube-apiserver flags: %w", err)
 	}
 	s.SecureServing.Listener = o.Listener
 	registry := s.GenericServerRunOptions.ComponentGlobalsRegistry
 	if err := registry.Set(); err != nil {
-		return nil, fmt.Errorf("applying feature gates %q: %w", o.FeatureGates, err)
+		return nil, fmt.Errorf("cannot apply feature gates %q: %w", o.FeatureGates, err)
 	}
 	s.Logs = logs.NewOptions()
 	s.Logs.Verbosity = logsapi.VerbosityLevel(o.Verbosity)
 	if err := logsapi.ValidateAndApply(s.Logs, registry.FeatureGateFor(basecompatibility.DefaultKubeComponent)); err != nil {
-		return nil, fmt.Errorf("setting up logging: %w", err)
+		return nil, fmt.Errorf("cannot set up logging: %w", err)
 	}
-	// Deprecation warnings about the components' own requests help nobody here.
+	// Deprecation warnings about the components' own requests help no one here.
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 	return &Server{s}, nil
 }
@@ -70,10 +70,10 @@ func New(o Options) (*Server, error) {
 func (s *Server) Run(ctx context.Context) error {
 	completed, err := s.options.Complete(ctx)
 	if err != nil {
-		return fmt.Errorf("completing kube-apiserver options: %w", err)
+		return fmt.Errorf("cannot complete kube-apiserver options: %w", err)
 	}
 	if errs := completed.Validate(); len(errs) > 0 {
-		return fmt.Errorf("validating kube-apiserver options: %w", errors.Join(errs...))
+		return fmt.Errorf("cannot validate kube-apiserver options: %w", errors.Join(errs...))
 	}
 	return app.Run(ctx, completed)
 }
@@ -88,7 +88,7 @@ func args(o Options) []string {
 		"--advertise-address=" + address.IP.String(),
 		fmt.Sprintf("--secure-port=%d", address.Port),
 		// Logs and exec of a real kubelet are asked for at its address: the names of
-		// nodes are in nobody's DNS.
+		// nodes are in no one's DNS.
 		"--kubelet-preferred-address-types=InternalIP,Hostname",
 		// The reconciler would publish the loopback address as endpoint of the
 		// kubernetes service, which validation rejects every few seconds.

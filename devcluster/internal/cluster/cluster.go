@@ -108,7 +108,7 @@ type runner struct {
 	stages   fakenodes.Stages
 }
 
-// Run runs a cluster until ctx is done; its cause tells an orderly end (ErrStop)
+// Run runs a cluster until ctx is done; its cause distinguishes an orderly end (ErrStop)
 // from a failure. From the start on, the log gets what the process writes to its
 // standard output and error, and crash gets the report of a crash. The reporter
 // gets everything else, the returned error included.
@@ -176,7 +176,7 @@ func (r *runner) open(crash *os.File) (err error) {
 		return err
 	}
 	if err := os.Remove(r.dir.in(stateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the state of the last run: %w", err)
+		return fmt.Errorf("cannot remove the state of the last run: %w", err)
 	}
 	if r.Listen == nil {
 		r.Listen = net.IPv4(127, 0, 0, 1)
@@ -204,7 +204,7 @@ func (r *runner) open(crash *os.File) (err error) {
 	}
 	log, err := os.OpenFile(r.info.LogFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("opening the log: %w", err)
+		return fmt.Errorf("cannot open the log: %w", err)
 	}
 	defer log.Close()
 	if err := stdio.Redirect(log, crash); err != nil {
@@ -235,7 +235,7 @@ func (r *runner) kubeconfigs() error {
 			return err
 		}
 		if err := writeFile(path, data); err != nil {
-			return fmt.Errorf("writing the kubeconfig of %s: %w", user, err)
+			return fmt.Errorf("cannot write the kubeconfig of %s: %w", user, err)
 		}
 	}
 	return nil
@@ -288,10 +288,10 @@ func (r *runner) up(ctx context.Context) error {
 	}
 	state, err := json.Marshal(r.info)
 	if err != nil {
-		return fmt.Errorf("encoding the state: %w", err)
+		return fmt.Errorf("cannot encode the state: %w", err)
 	}
 	if err := writeFile(r.dir.in(stateFile), state); err != nil {
-		return fmt.Errorf("writing the state: %w", err)
+		return fmt.Errorf("cannot write the state: %w", err)
 	}
 	r.reporter.Report(Event{Event: Ready, Info: &info})
 	return nil
@@ -331,11 +331,11 @@ func (r *runner) storage(ctx context.Context) error {
 func (r *runner) awaitAPI(ctx context.Context) error {
 	var err error
 	if r.rest, err = clientcmd.BuildConfigFromFlags("", r.info.Kubeconfig); err != nil {
-		return fmt.Errorf("reading the kubeconfig: %w", err)
+		return fmt.Errorf("cannot read the kubeconfig: %w", err)
 	}
 	r.rest.QPS = -1 // no limit
 	if r.client, err = kubernetes.NewForConfig(r.rest); err != nil {
-		return fmt.Errorf("building a client: %w", err)
+		return fmt.Errorf("cannot build a client: %w", err)
 	}
 	var last error
 	err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
@@ -349,7 +349,7 @@ func (r *runner) awaitAPI(ctx context.Context) error {
 	if errors.Is(cause, ErrStop) {
 		return cause
 	}
-	return fmt.Errorf("waiting for kube-apiserver: %w (last answer: %w)", cause, last)
+	return fmt.Errorf("cannot reach kube-apiserver: %w (last answer: %w)", cause, last)
 }
 
 // controllers starts everything that is a client of the API server.
@@ -398,7 +398,7 @@ func (r *runner) awaitServiceAccount(ctx context.Context) error {
 		return err == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for the default service account: %w", context.Cause(ctx))
+		return fmt.Errorf("cannot find the default service account: %w", context.Cause(ctx))
 	}
 	return nil
 }

@@ -190,7 +190,7 @@ func TestSupervisorStopsInReverse(t *testing.T) {
 			})
 		}
 		err := s.stop(10 * time.Second)
-		if err == nil || !strings.Contains(err.Error(), "no end of stubborn within 10s") {
+		if err == nil || !strings.Contains(err.Error(), "cannot stop stubborn within 10s") {
 			t.Errorf("error %v", err)
 		}
 		if !slices.Equal(order, []string{"nodes", "api", "etcd"}) {

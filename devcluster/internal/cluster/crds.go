@@ -30,22 +30,22 @@ func readCRDs(paths []string) ([]*crd, error) {
 	for _, path := range paths {
 		files, err := yamlFiles(path)
 		if err != nil {
-			return nil, fmt.Errorf("reading CRDs: %w", err)
+			return nil, fmt.Errorf("cannot read CRDs: %w", err)
 		}
 		before := len(all)
 		for _, file := range files {
 			data, err := os.ReadFile(file)
 			if err != nil {
-				return nil, fmt.Errorf("reading CRDs: %w", err)
+				return nil, fmt.Errorf("cannot read CRDs: %w", err)
 			}
 			found, err := parseCRDs(data)
 			if err != nil {
-				return nil, fmt.Errorf("reading CRDs of %s: %w", file, err)
+				return nil, fmt.Errorf("cannot read CRDs of %s: %w", file, err)
 			}
 			all = append(all, found...)
 		}
 		if len(all) == before {
-			return nil, fmt.Errorf("reading CRDs: %s holds none", path)
+			return nil, fmt.Errorf("cannot read CRDs: %s holds none", path)
 		}
 	}
 	return all, nil
@@ -72,18 +72,18 @@ func parseCRDs(data []byte) ([]*crd, error) {
 			return found, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("splitting documents: %w", err)
+			return nil, fmt.Errorf("cannot split documents: %w", err)
 		}
 		var kind metav1.TypeMeta
 		if err := yaml.Unmarshal(doc, &kind); err != nil {
-			return nil, fmt.Errorf("decoding a document: %w", err)
+			return nil, fmt.Errorf("cannot decode a document: %w", err)
 		}
 		if kind.Kind != "CustomResourceDefinition" || kind.APIVersion != apiextensionsv1.SchemeGroupVersion.String() {
 			continue
 		}
 		c := &crd{}
 		if err := yaml.UnmarshalStrict(doc, c); err != nil {
-			return nil, fmt.Errorf("decoding a CustomResourceDefinition: %w", err)
+			return nil, fmt.Errorf("cannot decode a CustomResourceDefinition: %w", err)
 		}
 		found = append(found, c)
 	}
@@ -97,7 +97,7 @@ func installCRDs(ctx context.Context, config *rest.Config, crds []*crd) error {
 	}
 	set, err := clientset.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("building the CRD client: %w", err)
+		return fmt.Errorf("cannot build the CRD client: %w", err)
 	}
 	client := set.ApiextensionsV1().CustomResourceDefinitions()
 	for _, c := range crds {
@@ -111,7 +111,7 @@ func installCRDs(ctx context.Context, config *rest.Config, crds []*crd) error {
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("installing CRD %s: %w", c.Name, err)
+			return fmt.Errorf("cannot install CRD %s: %w", c.Name, err)
 		}
 	}
 	for _, c := range crds {
@@ -120,7 +120,7 @@ func installCRDs(ctx context.Context, config *rest.Config, crds []*crd) error {
 			return err == nil && established(got), nil
 		})
 		if err != nil {
-			return fmt.Errorf("waiting for CRD %s to be served: %w", c.Name, context.Cause(ctx))
+			return fmt.Errorf("CRD %s is not served: %w", c.Name, context.Cause(ctx))
 		}
 	}
 	return nil

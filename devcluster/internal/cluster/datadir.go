@@ -15,7 +15,7 @@ const (
 	// tempPattern names the data folders that a cluster removes when it ends.
 	tempPattern = "jobkit-devcluster-*"
 	// lockFile is locked (fcntl) by the process that uses the folder. The kernel
-	// knows its process id and unlocks it however that process ends, so it tells
+	// knows its process id and unlocks it however that process ends, so it shows
 	// others reliably who runs. The name is a contract with internal/devenv.
 	lockFile = "lock"
 	// orphanAge protects a folder that another process has just created and is
@@ -41,20 +41,20 @@ func openDataDir(path string, keep bool) (*dataDir, error) {
 		removeOrphans(os.TempDir(), time.Now())
 		tmp, err := os.MkdirTemp("", tempPattern)
 		if err != nil {
-			return nil, fmt.Errorf("creating a data folder: %w", err)
+			return nil, fmt.Errorf("cannot create a data folder: %w", err)
 		}
 		d.path, d.temporary = tmp, !keep
 	}
 	abs, err := filepath.Abs(d.path)
 	if err != nil {
-		return nil, fmt.Errorf("resolving data folder %s: %w", d.path, err)
+		return nil, fmt.Errorf("cannot resolve data folder %s: %w", d.path, err)
 	}
 	d.path = abs
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return nil, fmt.Errorf("creating data folder: %w", err)
+		return nil, fmt.Errorf("cannot create data folder: %w", err)
 	}
 	if d.lock, err = lockDir(d.path); err != nil {
-		return nil, fmt.Errorf("locking data folder %s: %w", d.path, err)
+		return nil, fmt.Errorf("cannot lock data folder %s: %w", d.path, err)
 	}
 	return d, nil
 }

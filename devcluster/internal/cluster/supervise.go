@@ -26,7 +26,7 @@ type run struct {
 	stop context.CancelFunc
 	done <-chan struct{}
 	// patience, unless 0, is how long the end is waited for before the component
-	// is left to the end of the process, which is no failure.
+	// is left to the end of the process, which is not a failure.
 	patience time.Duration
 }
 
@@ -73,7 +73,7 @@ func (s *supervisor) stop(timeout time.Duration) error {
 	}
 	s.runs = nil
 	if len(late) > 0 {
-		return fmt.Errorf("stopping: no end of %s within %s", strings.Join(late, ", "), timeout)
+		return fmt.Errorf("cannot stop %s within %s", strings.Join(late, ", "), timeout)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	s, err := options.NewKubeControllerManagerOptions()
 	if err != nil {
-		return fmt.Errorf("preparing kube-controller-manager options: %w", err)
+		return fmt.Errorf("cannot prepare kube-controller-manager options: %w", err)
 	}
 	known, disabled, aliases := app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()
 	sets := s.Flags(known, disabled, aliases)
@@ -39,11 +39,11 @@ func Run(ctx context.Context, o Options) error {
 		flags.AddFlagSet(set)
 	}
 	if err := flags.Parse(args(o)); err != nil {
-		return fmt.Errorf("parsing kube-controller-manager flags: %w", err)
+		return fmt.Errorf("cannot parse kube-controller-manager flags: %w", err)
 	}
 	config, err := s.Config(ctx, known, disabled, aliases)
 	if err != nil {
-		return fmt.Errorf("configuring kube-controller-manager: %w", err)
+		return fmt.Errorf("cannot configure kube-controller-manager: %w", err)
 	}
 	return app.Run(ctx, config.Complete())
 }
@@ -61,7 +61,7 @@ func args(o Options) []string {
 		"--cluster-signing-key-file=" + o.PKI.Key(pki.CA),
 		// RBAC's default roles are bound to one account per controller. Without
 		// this every controller acts as the manager itself and is denied; the
-		// nodes then keep their not-ready taint for ever.
+		// nodes then keep their not-ready taint forever.
 		"--use-service-account-credentials=true",
 		// The default of 20 requests a second is for production; here it would
 		// make garbage collection the slowest part of a test.

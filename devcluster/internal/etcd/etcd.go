@@ -38,7 +38,7 @@ type Server struct{ etcd *embed.Etcd }
 func Start(ctx context.Context, o Options) (*Server, error) {
 	e, err := embed.StartEtcd(config(o))
 	if err != nil {
-		return nil, fmt.Errorf("starting etcd in %s: %w", o.Dir, err)
+		return nil, fmt.Errorf("cannot start etcd in %s: %w", o.Dir, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -52,7 +52,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		err = context.Cause(ctx)
 	}
 	e.Close()
-	return nil, fmt.Errorf("waiting for etcd to answer: %w", err)
+	return nil, fmt.Errorf("etcd does not answer: %w", err)
 }
 
 // Endpoint returns the URL that clients connect to.

@@ -42,20 +42,20 @@ type Kubelets struct{ controller *controllers.Controller }
 func New(kubeconfig string, stages Stages) (*Kubelets, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig of the fake nodes: %w", err)
+		return nil, fmt.Errorf("cannot read the kubeconfig of the fake nodes: %w", err)
 	}
 	// -1 takes the limit away: the API server's priority and fairness governs.
 	config.QPS = -1
 	config.UserAgent = "devcluster-fake-nodes"
 	dyn, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("building the dynamic client of the fake nodes: %w", err)
+		return nil, fmt.Errorf("cannot build the dynamic client of the fake nodes: %w", err)
 	}
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("building the client of the fake nodes: %w", err)
+		return nil, fmt.Errorf("cannot build the client of the fake nodes: %w", err)
 	}
 	c, err := controllers.NewController(controllers.Config{
 		ID:                                identity,
@@ -77,7 +77,7 @@ func New(kubeconfig string, stages Stages) (*Kubelets, error) {
 		EnablePodsOnNodeSyncListPager: true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("configuring kwok: %w", err)
+		return nil, fmt.Errorf("cannot configure kwok: %w", err)
 	}
 	return &Kubelets{c}, nil
 }
@@ -86,7 +86,7 @@ func New(kubeconfig string, stages Stages) (*Kubelets, error) {
 // tried again.
 func (k *Kubelets) Start(ctx context.Context) error {
 	if err := k.controller.Start(log.NewContext(ctx, log.NewLogger(os.Stderr, log.LevelWarn))); err != nil {
-		return fmt.Errorf("starting kwok: %w", err)
+		return fmt.Errorf("cannot start kwok: %w", err)
 	}
 	return nil
 }

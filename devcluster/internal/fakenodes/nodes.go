@@ -29,7 +29,7 @@ func ParseResources(quantities map[string]string) (corev1.ResourceList, error) {
 	for name, text := range quantities {
 		q, err := resource.ParseQuantity(text)
 		if err != nil {
-			return nil, fmt.Errorf("parsing node resource %s=%s: %w", name, text, err)
+			return nil, fmt.Errorf("cannot parse node resource %s=%s: %w", name, text, err)
 		}
 		list[corev1.ResourceName(name)] = q
 	}
@@ -42,7 +42,7 @@ func Create(ctx context.Context, client kubernetes.Interface, s Shape) error {
 	workqueue.ParallelizeUntil(ctx, parallelism, s.Count, func(i int) {
 		_, err := client.CoreV1().Nodes().Create(ctx, node(i, s.Resources), metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
-			errs[i] = fmt.Errorf("creating node %s: %w", nodeName(i), err)
+			errs[i] = fmt.Errorf("cannot create node %s: %w", nodeName(i), err)
 		}
 	})
 	if err := ctx.Err(); err != nil {
@@ -69,12 +69,12 @@ func (k *Kubelets) AwaitReady(ctx context.Context, client kubernetes.Interface, 
 		return takesPods(nodes.Items, s.Count), nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for %d nodes to be ready: %w", s.Count, context.Cause(ctx))
+		return fmt.Errorf("cannot get %d nodes ready: %w", s.Count, context.Cause(ctx))
 	}
 	return nil
 }
 
-// takesPods tells whether the first count fake nodes are Ready and free of
+// takesPods reports whether the first count fake nodes are Ready and free of
 // taints, such as the one that every new node has until a controller removes it.
 func takesPods(nodes []corev1.Node, count int) bool {
 	ready := map[string]bool{}

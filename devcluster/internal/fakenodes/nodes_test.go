@@ -57,7 +57,7 @@ func TestDeleteOnlyOwn(t *testing.T) {
 	}{
 		{"a pod that is being deleted goes, by UID", terminating, []string{"old"}},
 		{"a pod that is not stays", alive, nil},
-		{"a pod that is gone is no error", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "n"}}, nil},
+		{"a pod that is gone is not an error", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "n"}}, nil},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			client := fake.NewClientset(tt.pod)

@@ -28,7 +28,7 @@ func LoadStages(files []string) (Stages, error) {
 	var all []*internalversion.Stage
 	builtin, err := fs.Glob(stages.Files, "*.yaml")
 	if err != nil {
-		return nil, fmt.Errorf("listing built-in stages: %w", err)
+		return nil, fmt.Errorf("cannot list built-in stages: %w", err)
 	}
 	for _, name := range builtin {
 		if all, err = add(all, name, stages.Files.ReadFile); err != nil {
@@ -51,11 +51,11 @@ func LoadStages(files []string) (Stages, error) {
 func add(all []*internalversion.Stage, file string, read func(string) ([]byte, error)) ([]*internalversion.Stage, error) {
 	data, err := read(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading stages: %w", err)
+		return nil, fmt.Errorf("cannot read stages: %w", err)
 	}
 	parsed, err := parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading stages of %s: %w", file, err)
+		return nil, fmt.Errorf("cannot read stages of %s: %w", file, err)
 	}
 	for _, s := range parsed {
 		i := slices.IndexFunc(all, func(old *internalversion.Stage) bool { return old.Name == s.Name })
@@ -78,17 +78,17 @@ func parse(data []byte) ([]*internalversion.Stage, error) {
 			return out, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("splitting documents: %w", err)
+			return nil, fmt.Errorf("cannot split documents: %w", err)
 		}
 		// kwok ignores fields it does not know, which turns a typing error into
 		// a stage that silently does something else.
 		var strict v1alpha1.Stage
 		if err := yaml.UnmarshalStrict(doc, &strict); err != nil {
-			return nil, fmt.Errorf("decoding a Stage: %w", err)
+			return nil, fmt.Errorf("cannot decode a Stage: %w", err)
 		}
 		s, err := config.UnmarshalWithType[*internalversion.Stage](doc)
 		if err != nil {
-			return nil, fmt.Errorf("decoding a Stage: %w", err)
+			return nil, fmt.Errorf("cannot decode a Stage: %w", err)
 		}
 		if s.Name == "" {
 			return nil, errors.New("a Stage has no metadata.name")

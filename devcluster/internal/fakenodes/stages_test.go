@@ -92,7 +92,7 @@ func TestWhatComesNext(t *testing.T) {
 		{"start-delay", pod(all(pending, note("start-delay", "3s"))), "pod-start", 3 * time.Second},
 		{"waiting-reason", pod(all(pending, note("waiting-reason", "ErrImagePull"))), "pod-waiting", 0},
 		{"a pod that waits, waits on", pod(all(exited, note("waiting-reason", "ErrImagePull"), func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending })), "", 0},
-		{"without annotations a pod runs for ever", pod(all()), "", 0},
+		{"without annotations a pod runs forever", pod(all()), "", 0},
 		{"nor do foreign annotations end it", pod(func(p *corev1.Pod) { p.Annotations["x"] = "y" }), "", 0},
 		{"run-for counts from the start", pod(all(started(2*time.Second), note("run-for", "1m5s"))), "pod-end", 63 * time.Second},
 		{"run-for takes fractions", pod(all(started(0), note("run-for", "1.5s"))), "pod-end", 1500 * time.Millisecond},

@@ -46,7 +46,7 @@ const (
 // FrontProxyCommonName is the name the API server presents to aggregated API servers.
 const FrontProxyCommonName = "front-proxy-client"
 
-// validity is generous because nobody renews a dev cluster's certificates.
+// validity is generous because no one renews a dev cluster's certificates.
 const validity = 10 * 365 * 24 * time.Hour
 
 // serviceAddress is the address of the service "kubernetes", the first one of the
@@ -75,20 +75,20 @@ func Ensure(dir string, listen net.IP, now time.Time) (Store, error) {
 		s := Store{dir}
 		return s, s.ensureServing(listen, now)
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return Store{}, fmt.Errorf("looking for certificates: %w", err)
+		return Store{}, fmt.Errorf("cannot check the certificate folder: %w", err)
 	}
 	tmp := dir + ".tmp"
 	if err := os.RemoveAll(tmp); err != nil {
-		return Store{}, fmt.Errorf("removing half-written certificates: %w", err)
+		return Store{}, fmt.Errorf("cannot remove half-written certificates: %w", err)
 	}
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
-		return Store{}, fmt.Errorf("creating the certificate folder: %w", err)
+		return Store{}, fmt.Errorf("cannot create the certificate folder: %w", err)
 	}
 	if err := fill(Store{tmp}, listen, now); err != nil {
 		return Store{}, err
 	}
 	if err := os.Rename(tmp, dir); err != nil {
-		return Store{}, fmt.Errorf("moving the certificates into place: %w", err)
+		return Store{}, fmt.Errorf("cannot move the certificates into place: %w", err)
 	}
 	return Store{dir}, nil
 }
@@ -101,7 +101,7 @@ func (s Store) Kubeconfig(user, server string) ([]byte, error) {
 	for _, path := range []string{s.Cert(CA), s.Cert(user), s.Key(user)} {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("reading credentials of %s: %w", user, err)
+			return nil, fmt.Errorf("cannot read credentials of %s: %w", user, err)
 		}
 		data[path] = b
 	}
@@ -112,7 +112,7 @@ func (s Store) Kubeconfig(user, server string) ([]byte, error) {
 	cfg.CurrentContext = name
 	b, err := clientcmd.Write(*cfg)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the kubeconfig of %s: %w", user, err)
+		return nil, fmt.Errorf("cannot encode the kubeconfig of %s: %w", user, err)
 	}
 	return b, nil
 }
@@ -158,15 +158,15 @@ func (s Store) authority() (*signer, error) {
 	}
 	data, err := readPEM(s.Key(CA))
 	if err != nil {
-		return nil, fmt.Errorf("reading the key of %s: %w", CA, err)
+		return nil, fmt.Errorf("cannot read the key of %s: %w", CA, err)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the key of %s: %w", CA, err)
+		return nil, fmt.Errorf("cannot read the key of %s: %w", CA, err)
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("reading the key of %s: it is of type %T", CA, parsed)
+		return nil, fmt.Errorf("cannot read the key of %s: it is of type %T", CA, parsed)
 	}
 	return &signer{cert: cert, key: key}, nil
 }
@@ -188,11 +188,11 @@ func readPEM(path string) ([]byte, error) {
 func (s Store) read(name string) (*x509.Certificate, error) {
 	data, err := readPEM(s.Cert(name))
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
+		return nil, fmt.Errorf("cannot read the certificate of %s: %w", name, err)
 	}
 	cert, err := x509.ParseCertificate(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate of %s: %w", name, err)
+		return nil, fmt.Errorf("cannot read the certificate of %s: %w", name, err)
 	}
 	return cert, nil
 }
@@ -269,11 +269,11 @@ type signer struct {
 func (s Store) issue(by *signer, name string, tmpl *x509.Certificate, now time.Time) (*signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("generating the key of %s: %w", name, err)
+		return nil, fmt.Errorf("cannot generate the key of %s: %w", name, err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("choosing the serial number of %s: %w", name, err)
+		return nil, fmt.Errorf("cannot choose the serial number of %s: %w", name, err)
 	}
 	tmpl.SerialNumber = serial
 	// An hour back, for clocks that are set back a little between runs.
@@ -283,11 +283,11 @@ func (s Store) issue(by *signer, name string, tmpl *x509.Certificate, now time.T
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, by.cert, &key.PublicKey, by.key)
 	if err != nil {
-		return nil, fmt.Errorf("signing the certificate of %s: %w", name, err)
+		return nil, fmt.Errorf("cannot sign the certificate of %s: %w", name, err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("parsing the certificate of %s: %w", name, err)
+		return nil, fmt.Errorf("cannot parse the certificate of %s: %w", name, err)
 	}
 	if err := writePEM(s.Cert(name), "CERTIFICATE", der); err != nil {
 		return nil, err
@@ -299,11 +299,11 @@ func (s Store) issue(by *signer, name string, tmpl *x509.Certificate, now time.T
 func (s Store) serviceAccountKeys() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("generating the service account key: %w", err)
+		return fmt.Errorf("cannot generate the service account key: %w", err)
 	}
 	pub, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
-		return fmt.Errorf("encoding the service account key: %w", err)
+		return fmt.Errorf("cannot encode the service account key: %w", err)
 	}
 	if err := writePEM(s.PublicKey(ServiceAccount), "PUBLIC KEY", pub); err != nil {
 		return err
@@ -314,14 +314,14 @@ func (s Store) serviceAccountKeys() error {
 func writeKey(path string, key *ecdsa.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return fmt.Errorf("encoding %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("cannot encode %s: %w", filepath.Base(path), err)
 	}
 	return writePEM(path, "PRIVATE KEY", der)
 }
 
 func writePEM(path, kind string, der []byte) error {
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("cannot write %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }

@@ -27,11 +27,11 @@ func Run(ctx context.Context, o Options) error {
 		flags.AddFlagSet(set)
 	}
 	if err := flags.Parse(args(o)); err != nil {
-		return fmt.Errorf("parsing kube-scheduler flags: %w", err)
+		return fmt.Errorf("cannot parse kube-scheduler flags: %w", err)
 	}
 	config, sched, err := app.Setup(ctx, opts)
 	if err != nil {
-		return fmt.Errorf("setting up kube-scheduler: %w", err)
+		return fmt.Errorf("cannot set up kube-scheduler: %w", err)
 	}
 	return app.Run(ctx, config, sched)
 }

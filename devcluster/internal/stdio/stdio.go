@@ -36,11 +36,11 @@ func Save() (Streams, error) {
 func Redirect(log, crash *os.File) error {
 	for _, fd := range []int{unix.Stdout, unix.Stderr} {
 		if err := unix.Dup2(int(log.Fd()), fd); err != nil {
-			return fmt.Errorf("sending file descriptor %d to %s: %w", fd, log.Name(), err)
+			return fmt.Errorf("cannot redirect file descriptor %d to %s: %w", fd, log.Name(), err)
 		}
 	}
 	if err := debug.SetCrashOutput(crash, debug.CrashOptions{}); err != nil {
-		return fmt.Errorf("keeping crash reports on the terminal: %w", err)
+		return fmt.Errorf("cannot keep crash reports on the terminal: %w", err)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func Redirect(log, crash *os.File) error {
 func duplicate(fd int, name string) (*os.File, error) {
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return nil, fmt.Errorf("duplicating %s: %w", name, err)
+		return nil, fmt.Errorf("cannot duplicate %s: %w", name, err)
 	}
 	return os.NewFile(uintptr(dup), name), nil
 }

@@ -21,13 +21,11 @@ func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 // snapshot has jobs of the given names, all in the same state.
 func snapshot(state commonv1.JobConditionType, names ...string) jobview.Snapshot {
 	s := jobview.Snapshot{At: noon()}
-
 	for _, name := range names {
 		job := jobview.Job{Kind: "TestJob", Name: name, Created: noon(), Pods: []jobview.Pod{}}
 		job.Status.Conditions = []commonv1.JobCondition{{Type: state, Status: corev1.ConditionTrue}}
 		s.Jobs = append(s.Jobs, job)
 	}
-
 	return s
 }
 
@@ -45,25 +43,20 @@ type terminal struct {
 
 func (m *terminal) Write(p []byte) (int, error) {
 	m.writes++
-
 	for text := string(p); text != ""; {
 		if rest, found := strings.CutPrefix(text, "\x1b["); found {
 			end := strings.IndexAny(rest, "ABCDHJKhlm")
 			if end < 0 {
 				m.t.Fatalf("unfinished control sequence %q", text)
 			}
-
 			m.control(rest[:end], rest[end])
 			text = rest[end+1:]
-
 			continue
 		}
-
 		r := []rune(text)[0]
 		m.put(r)
 		text = text[len(string(r)):]
 	}
-
 	return len(p), nil
 }
 
@@ -74,7 +67,6 @@ func (m *terminal) control(argument string, command byte) {
 		for _, digit := range argument {
 			up = up*10 + int(digit-'0')
 		}
-
 		m.row -= up
 		if m.row < 0 {
 			m.t.Fatalf("cursor above the top")
@@ -103,19 +95,16 @@ func (m *terminal) put(r rune) {
 		if m.column == m.width {
 			m.row, m.column = m.row+1, 0
 		}
-
 		m.line(m.row)
-
 		for len(m.rows[m.row]) <= m.column {
 			m.rows[m.row] = append(m.rows[m.row], ' ')
 		}
-
 		m.rows[m.row][m.column] = r
 		m.column++
 	}
 }
 
-// line makes sure that a row is there.
+// line checks that a row exists.
 func (m *terminal) line(n int) {
 	for len(m.rows) <= n {
 		m.rows = append(m.rows, nil)
@@ -128,13 +117,11 @@ func (m *terminal) screen() string {
 	for _, row := range m.rows {
 		b.WriteString(strings.TrimRight(string(row), " ") + "\n")
 	}
-
 	return b.String()
 }
 
 func TestLive(t *testing.T) {
 	t.Parallel()
-
 	for _, c := range []struct {
 		name, reason string
 		do           func(m *terminal, r *console.Reporter)
@@ -151,7 +138,7 @@ func TestLive(t *testing.T) {
 			writes: 2,
 		},
 		{
-			name: "same", reason: "what looks the same is not written again",
+			name: "same", reason: "unchanged output is not written again",
 			do: func(_ *terminal, r *console.Reporter) {
 				r.Show(snapshot(commonv1.JobRunning, "a"))
 				r.Show(snapshot(commonv1.JobRunning, "a"))
@@ -199,11 +186,9 @@ func TestLive(t *testing.T) {
 				r.Show(snapshot(commonv1.JobRunning, "a"))
 				r.Close()
 				r.Close()
-
 				if m.hidden {
 					m.t.Error("the cursor is hidden")
 				}
-
 				_, _ = m.Write([]byte("done\n"))
 			},
 			want:   "JOB  STATE       PEND  RUN  DONE  FAIL\na    Running        -    -     -     -\ndone\n",
@@ -212,15 +197,12 @@ func TestLive(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			m := &terminal{t: t, width: 40}
 			r := console.NewReporter(console.Streams{Out: m, Size: func() (int, int) { return m.width, 20 }, Color: true})
 			c.do(m, r)
-
 			if diff := cmp.Diff(c.want, m.screen()); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
-
 			if m.writes != c.writes {
 				t.Errorf("%s: %d writes, want %d", c.reason, m.writes, c.writes)
 			}
@@ -230,16 +212,13 @@ func TestLive(t *testing.T) {
 
 func TestPlain(t *testing.T) {
 	t.Parallel()
-
 	var out bytes.Buffer
-
 	r := console.NewReporter(console.Streams{Out: &out})
 	r.Show(snapshot(commonv1.JobCreated, "a", "b"))
 	r.Say(noon(), "something happened")
 	r.Show(snapshot(commonv1.JobCreated, "a", "b"))
 	r.Show(snapshot(commonv1.JobRunning, "a", "b"))
 	r.Close()
-
 	want := `12:00:00  a  Created
 12:00:00  b  Created
 12:00:00  something happened
@@ -253,14 +232,12 @@ func TestPlain(t *testing.T) {
 
 func TestNewKnowsFiles(t *testing.T) {
 	t.Setenv("TERM", "xterm")
-
 	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-
 	if s := console.New(os.Stdin, file, os.Stderr); s.Size != nil || s.Color {
-		t.Error("a file is no terminal")
+		t.Error("a file is not a terminal")
 	}
 }

@@ -35,7 +35,6 @@ func (l *live) draw(lines []string) {
 	if l.open && slices.Equal(lines, l.drawn) {
 		return
 	}
-
 	l.write(nil, lines)
 }
 
@@ -47,32 +46,25 @@ func (l *live) close() {
 	if !l.open {
 		return
 	}
-
 	l.open, l.drawn = false, nil
 	_, _ = io.WriteString(l.out, showCursor)
 }
 
-// write writes lines that stay and then the block, over the block that is there.
-// An error is not reported: there is nobody to report it to but the same terminal.
+// write writes lines that stay and then the block, over the existing block.
+// An error is not reported: there is no one to report it to but the same terminal.
 func (l *live) write(over, block []string) {
 	var b strings.Builder
-
 	b.WriteString(beginUpdate)
-
 	if !l.open {
 		b.WriteString(hideCursor)
 	}
-
 	if up := l.rows(); up > 0 {
 		fmt.Fprintf(&b, "\r"+cursorUp, up)
 	}
-
 	for _, line := range slices.Concat(over, block) {
 		b.WriteString(line + eraseLineEnd + "\n")
 	}
-
 	b.WriteString(eraseBelow + endUpdate)
-
 	_, _ = io.WriteString(l.out, b.String())
 	l.drawn, l.open = block, true
 }
@@ -82,11 +74,9 @@ func (l *live) write(over, block []string) {
 func (l *live) rows() int {
 	width, _ := l.size()
 	rows := 0
-
 	for _, line := range l.drawn {
 		rows += max(1, (visibleLength(line)+width-1)/max(1, width))
 	}
-
 	return rows
 }
 
@@ -94,19 +84,15 @@ func (l *live) rows() int {
 // take none.
 func visibleLength(line string) int {
 	length := 0
-
 	for len(line) > 0 {
 		if strings.HasPrefix(line, "\x1b[") {
 			end := strings.IndexByte(line, 'm')
 			line = line[end+1:]
-
 			continue
 		}
-
 		_, size := utf8.DecodeRuneInString(line)
 		line = line[size:]
 		length++
 	}
-
 	return length
 }

@@ -22,25 +22,19 @@ type plainWriter struct {
 func (w *plainWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-
 	text := append(w.rest, p...) //nolint:gocritic // it goes on from there
 	end := len(text)
-
 	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
 		if last := text[len(text)-i:]; utf8.RuneStart(last[0]) {
 			if !utf8.FullRune(last) {
 				end -= i
 			}
-
 			break
 		}
 	}
-
 	w.rest = append([]byte(nil), text[end:]...)
-
 	if _, err := io.WriteString(w.to, jobview.CleanLines(string(text[:end]))); err != nil {
 		return 0, err //nolint:wrapcheck // as the writer says it
 	}
-
 	return len(p), nil
 }

@@ -24,7 +24,6 @@ func NewReporter(s Streams) *Reporter {
 			r.live.out = s.terminal
 		}
 	}
-
 	return r
 }
 
@@ -42,14 +41,11 @@ func (r *Reporter) Show(s jobview.Snapshot) {
 			// empty line above the table and for the cursor below it.
 			Width: width - 1, Height: height - 2, Color: r.streams.Color,
 		})
-
 		if r.said {
 			table = append([]string{""}, table...)
 		}
-
 		r.live.draw(table)
 	}
-
 	r.last = s
 }
 
@@ -60,14 +56,11 @@ func (r *Reporter) Say(at time.Time, lines ...string) {
 	for i, line := range lines {
 		cleaned[i] = jobview.Clean(line)
 	}
-
 	if r.live != nil {
 		r.said = true
 		r.live.above(cleaned)
-
 		return
 	}
-
 	for _, line := range cleaned {
 		fmt.Fprintf(r.streams.Out, "%s  %s\n", at.Format(time.TimeOnly), line)
 	}

@@ -27,22 +27,18 @@ type Streams struct {
 // are colours on a terminal unless NO_COLOR is set to anything.
 func New(in io.Reader, out, errors *os.File) Streams {
 	s := Streams{In: in, Out: &plainWriter{to: out}, Err: &plainWriter{to: errors}, terminal: out}
-
 	fd := int(out.Fd())
 	if name := os.Getenv("TERM"); name == "" || name == "dumb" || !term.IsTerminal(fd) {
 		return s
 	}
-
 	s.Size = func() (int, int) {
 		width, height, err := term.GetSize(fd)
 		if err != nil || width <= 0 || height <= 0 {
 			return defaultWidth, defaultHeight
 		}
-
 		return width, height
 	}
 	s.Color = os.Getenv("NO_COLOR") == ""
-
 	return s
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/jobkit/jobkit/config/crd"
 )
 
-// Discovery tells which kinds a cluster serves; client-go's discovery client does.
+// Discovery lists the kinds that a cluster serves; client-go's discovery client implements it.
 type Discovery interface {
 	// ServerResourcesForGroupVersionWithContext lists the resources of an API version.
 	ServerResourcesForGroupVersionWithContext(ctx context.Context, groupVersion string) (*metav1.APIResourceList, error)
@@ -38,19 +38,17 @@ type Definition struct {
 	Kinds []schema.GroupVersionKind
 }
 
-// All returns the definitions of this module, by name. An error tells that the
+// All returns the definitions of this module, by name. An error means that the
 // program was built from a broken file.
 func All() ([]Definition, error) {
 	shared, err := parsed()
 	if err != nil {
 		return nil, err
 	}
-
 	own := slices.Clone(shared)
 	for i := range own {
 		own[i].Object = own[i].Object.DeepCopy()
 	}
-
 	return own, nil
 }
 
@@ -62,29 +60,24 @@ var parsed = sync.OnceValues(parse)
 func parse() ([]Definition, error) {
 	names, err := fs.Glob(crd.Files, "*.yaml")
 	if err != nil {
-		return nil, fmt.Errorf("list the CRDs: %w", err)
+		return nil, fmt.Errorf("cannot list the CRDs: %w", err)
 	}
-
 	definitions := make([]Definition, 0, len(names))
-
 	for _, name := range names {
 		text, err := crd.Files.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("read CRD %s: %w", path.Base(name), err)
+			return nil, fmt.Errorf("cannot read CRD %s: %w", path.Base(name), err)
 		}
-
 		definition, err := read(text)
 		if err != nil {
 			return nil, fmt.Errorf("CRD %s: %w", path.Base(name), err)
 		}
-
 		definitions = append(definitions, definition)
 	}
-
 	return definitions, nil
 }
 
-// Serves tells whether one of the definitions serves a kind.
+// Serves reports whether one of the definitions serves a kind.
 func Serves(definitions []Definition, kind schema.GroupVersionKind) bool {
 	return slices.ContainsFunc(definitions, func(d Definition) bool { return slices.Contains(d.Kinds, kind) })
 }
@@ -95,14 +88,12 @@ func Install(ctx context.Context, client dynamic.Interface, discovery Discovery,
 	crds := client.Resource(schema.GroupVersionResource{
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 	})
-
 	for _, d := range definitions {
 		_, err := crds.Apply(ctx, d.Object.GetName(), d.Object, metav1.ApplyOptions{FieldManager: "jobkit", Force: true})
 		if err != nil {
-			return fmt.Errorf("apply CRD %s: %w", d.Object.GetName(), err)
+			return fmt.Errorf("cannot apply CRD %s: %w", d.Object.GetName(), err)
 		}
 	}
-
 	for _, d := range definitions {
 		for _, kind := range d.Kinds {
 			err := awaitKind(ctx, discovery, kind)
@@ -112,39 +103,32 @@ func Install(ctx context.Context, client dynamic.Interface, discovery Discovery,
 			}
 		}
 	}
-
 	return nil
 }
 
 // read reads one definition.
 func read(text []byte) (Definition, error) {
 	object := map[string]any{}
-
 	err := yaml.Unmarshal(text, &object)
 	if err != nil {
 		return Definition{}, fmt.Errorf("not valid YAML: %w", err)
 	}
-
 	u := &unstructured.Unstructured{Object: object}
 	group, _, _ := unstructured.NestedString(object, "spec", "group")
 	kind, _, _ := unstructured.NestedString(object, "spec", "names", "kind")
 	versions, _, _ := unstructured.NestedSlice(object, "spec", "versions")
 	d := Definition{Object: u, YAML: text}
-
 	for _, v := range versions {
 		version, ok := v.(map[string]any)
 		if served, _ := version["served"].(bool); !ok || !served {
 			continue
 		}
-
 		name, _ := version["name"].(string)
 		d.Kinds = append(d.Kinds, schema.GroupVersionKind{Group: group, Version: name, Kind: kind})
 	}
-
 	if u.GetName() == "" || len(d.Kinds) == 0 {
-		return Definition{}, errors.New("it has no name or serves no version: generate it anew (make generate)")
+		return Definition{}, errors.New("it has no name or serves no version: generate it again (make generate)")
 	}
-
 	return d, nil
 }
 
@@ -154,23 +138,19 @@ func awaitKind(ctx context.Context, discovery Discovery, kind schema.GroupVersio
 		interval = 50 * time.Millisecond
 		longest  = 20 * time.Second
 	)
-
 	err := wait.PollUntilContextTimeout(ctx, interval, longest, true, func(ctx context.Context) (bool, error) {
 		list, err := discovery.ServerResourcesForGroupVersionWithContext(ctx, kind.GroupVersion().String())
 		if apierrors.IsNotFound(err) {
 			return false, nil // the first kind of its API version
 		}
-
 		if err != nil {
-			return false, fmt.Errorf("ask for the kinds of %s: %w", kind.GroupVersion(), err)
+			return false, fmt.Errorf("cannot read the kinds of %s: %w", kind.GroupVersion(), err)
 		}
-
 		return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Kind == kind.Kind }), nil
 	})
 	if err != nil {
 		return fmt.Errorf("the cluster does not serve %s: %w", kind, err)
 	}
-
 	return nil
 }
 
@@ -179,18 +159,15 @@ func awaitKind(ctx context.Context, discovery Discovery, kind schema.GroupVersio
 func whyNot(ctx context.Context, crds dynamic.ResourceInterface, name string) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-
 	object, err := crds.Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return ""
 	}
-
 	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
 	for _, c := range conditions {
 		if condition, ok := c.(map[string]any); ok && condition["status"] == "False" {
 			return fmt.Sprintf(" (%v: %v)", condition["type"], condition["message"])
 		}
 	}
-
 	return ""
 }

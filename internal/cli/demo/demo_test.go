@@ -21,62 +21,49 @@ import (
 // TestExamples holds the examples of this module to what the demo needs of them.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-
 	examples, err := demo.Examples()
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	kinds := map[string]bool{}
 	for _, e := range examples {
 		kinds[strings.ToLower(e.Object.GetKind())] = true
 	}
-
 	for _, kind := range append(operators.Kinds(), operators.Kind{Name: "testjob"}) {
 		if !kinds[kind.Name] {
 			t.Errorf("no example shows a %s", kind.Name)
 		}
 	}
-
 	definitions, err := crds.All()
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	seen := map[string]bool{}
-
 	for _, e := range examples {
 		want := path.Join("examples/jobs", strings.ToLower(e.Object.GetKind()), e.Object.GetName()+".yaml")
 		if e.Source != want {
 			t.Errorf("%s: a file is found by its job: it should be %s", e.Place(), want)
 		}
-
 		const fits = 61 // with the longest name, in 80 columns
 		if len(e.Shows) > fits {
 			t.Errorf("%s: what it shows has %d letters, and would wrap: at most %d", e.Place(), len(e.Shows), fits)
 		}
-
 		if !crds.Serves(definitions, e.Object.GroupVersionKind()) {
 			t.Errorf("%s: no CRD of this module serves its kind", e.Place())
 		}
-
 		if e.Object.GetNamespace() != "" {
 			t.Errorf("%s: an example must go to any namespace", e.Place())
 		}
-
 		if seen[e.Object.GetName()] {
 			t.Errorf("%s: another example has the name", e.Place())
 		}
-
 		seen[e.Object.GetName()] = true
 	}
 }
 
 func TestReadExamples(t *testing.T) {
 	t.Parallel()
-
 	const head = "apiVersion: kubeflow.org/v1\nkind: TestJob\nmetadata:\n  name: a\n  annotations:\n"
-
 	for _, c := range []struct {
 		name, reason, text, want string
 	}{
@@ -100,7 +87,7 @@ func TestReadExamples(t *testing.T) {
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-restarts is "many", and must be a whole number from 0` + "\n" +
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-ignored is "x", and must be a whole number from 0` + "\n" +
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-pods is "-1", and must be a whole number from 0` + "\n" +
-				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-steps: "resume soon" is no step: ` +
+				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-steps: "resume soon" is not a step: ` +
 				`it must be like "suspend after 2s", "resume after 2s" or "autoscale to 3 after 2s"`,
 		},
 		{
@@ -112,14 +99,11 @@ func TestReadExamples(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			_, err := demo.ReadExamples(fstest.MapFS{"k/a.yaml": {Data: []byte(c.text)}})
-
 			got := ""
 			if err != nil {
 				got = err.Error()
 			}
-
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
@@ -129,14 +113,11 @@ func TestReadExamples(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	t.Parallel()
-
 	every, err := demo.Examples()
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	all := slices.DeleteFunc(slices.Clone(every), func(e demo.Example) bool { return e.Object.GetKind() != "TestJob" })
-
 	for _, c := range []struct {
 		reason string
 		names  []string
@@ -149,26 +130,22 @@ func TestSelect(t *testing.T) {
 			"a name that there is not",
 			[]string{"nosuch"},
 			nil,
-			`there is no example "nosuch": choose from all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails`,
+			`unknown example "nosuch": choose from all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails`,
 		},
 	} {
 		selected, err := demo.Select(all, c.names)
-
 		var got []string
 		for _, e := range selected {
 			got = append(got, e.Object.GetName())
 		}
-
 		message := ""
 		if err != nil {
 			message = err.Error()
 		}
-
 		if diff := cmp.Diff([]any{c.want, c.err}, []any{got, message}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
 	}
-
 	for _, c := range []struct {
 		reason string
 		names  []string
@@ -185,13 +162,11 @@ func job(state commonv1.JobConditionType, pods int, restarts int32) jobview.Job 
 	j := jobview.Job{Name: "a", Pods: make([]jobview.Pod, pods)}
 	j.Status.Conditions = []commonv1.JobCondition{{Type: state, Status: corev1.ConditionTrue}}
 	j.Status.Restarts = restarts
-
 	return j
 }
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
-
 	one := 1
 	strict := demo.Example{Outcome: jobview.Succeeded, Restarts: &one, Pods: &one}
 	gone := job(commonv1.JobRunning, 0, 0)
@@ -200,12 +175,11 @@ func TestJudge(t *testing.T) {
 	ignored.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{
 		"Worker": {IgnoredAttempts: map[string]int32{"0": 1, "3": 1}},
 	}
-
 	for _, c := range []struct {
 		name, reason string
 		example      demo.Example
 		job          jobview.Job
-		verdict      demo.Verdict
+		verdict      demo.Result
 		why          string
 	}{
 		{"good", "all is as expected", strict, job(commonv1.JobSucceeded, 1, 1), demo.AsExpected, ""},
@@ -215,8 +189,8 @@ func TestJudge(t *testing.T) {
 			job(commonv1.JobFailed, 7, 7), demo.AsExpected, "",
 		},
 		{"running", "it can still end well", strict, job(commonv1.JobRunning, 1, 0), demo.Waiting, "it is Running, expected Succeeded"},
-		{"other end", "an end is for ever", strict, job(commonv1.JobFailed, 1, 1), demo.Otherwise, "it ended Failed, expected Succeeded"},
-		{"deleted", "somebody deleted it", strict, gone, demo.Otherwise, "it ended Deleted, expected Succeeded"},
+		{"other end", "an end is forever", strict, job(commonv1.JobFailed, 1, 1), demo.Otherwise, "it ended Failed, expected Succeeded"},
+		{"deleted", "it was deleted", strict, gone, demo.Otherwise, "it ended Deleted, expected Succeeded"},
 		{
 			"restarts", "the number of restarts is exact", strict, job(commonv1.JobSucceeded, 1, 2), demo.Otherwise,
 			"it ended Succeeded with 2 restarts, expected 1",
@@ -238,8 +212,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
-			verdict, why := c.example.Judge(c.job, 0)
+			verdict, why := c.example.Check(c.job, 0)
 			if diff := cmp.Diff([]any{c.verdict, c.why}, []any{verdict, why}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
@@ -249,13 +222,11 @@ func TestJudge(t *testing.T) {
 
 func TestDue(t *testing.T) {
 	t.Parallel()
-
 	suspended, running := job(commonv1.JobSuspended, 0, 0), job(commonv1.JobRunning, 0, 0)
 	never, both := demo.Example{}, demo.Example{Steps: []demo.Step{
 		{Action: demo.Suspend, After: 2 * time.Second}, {Action: demo.Resume, After: 4 * time.Second},
 	}}
 	scaled := demo.Example{Steps: []demo.Step{{Action: demo.Autoscale, Replicas: 3, After: time.Second}}}
-
 	for _, c := range []struct {
 		reason   string
 		examples []demo.Example

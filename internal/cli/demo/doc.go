@@ -1,5 +1,5 @@
 // Package demo runs the example jobs from end to end: a cluster, the CRDs, the
-// operators, the jobs, and a look at how each of them ends.
+// operators, the jobs, and a check of how each of them ends.
 //
 //   - [Examples] reads the examples and what each says of its end.
 //   - [Example.Judge] compares a job with that; it is pure.

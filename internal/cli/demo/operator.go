@@ -32,48 +32,39 @@ func kinds() []operators.Kind {
 // It returns nil then, and otherwise what stopped them.
 func runOperators(ctx context.Context, config *rest.Config, namespace string, log logr.Logger) error {
 	scheme := runtime.NewScheme()
-
 	err := clientgoscheme.AddToScheme(scheme)
 	if err != nil {
-		return fmt.Errorf("make the scheme: %w", err)
+		return fmt.Errorf("cannot make the scheme: %w", err)
 	}
-
 	var objectKinds []jobkit.Object
-
 	for _, k := range kinds() {
 		err := k.AddToScheme(scheme)
 		if err != nil {
-			return fmt.Errorf("make the scheme for %s: %w", k.Name, err)
+			return fmt.Errorf("cannot make the scheme for %s: %w", k.Name, err)
 		}
-
 		objectKinds = append(objectKinds, k.ObjectKinds...)
 	}
-
 	caches := controller.CacheOptions(objectKinds...)
 	caches.DefaultNamespaces = map[string]cache.Config{namespace: {}}
-
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Cache:  caches,
 		Logger: log,
-		// Nobody reads metrics here, and a port could be taken.
+		// No one reads metrics here, and a port could be taken.
 		Metrics: server.Options{BindAddress: "0"},
 	})
 	if err != nil {
-		return fmt.Errorf("make the operators' manager: %w", err)
+		return fmt.Errorf("cannot make the operators' manager: %w", err)
 	}
-
 	for _, k := range kinds() {
 		err := k.SetupWithManager(manager, operators.Options{})
 		if err != nil {
-			return fmt.Errorf("set up the operator of %s: %w", k.Name, err)
+			return fmt.Errorf("cannot set up the operator of %s: %w", k.Name, err)
 		}
 	}
-
 	err = manager.Start(ctx)
 	if ctx.Err() == nil {
 		return fmt.Errorf("the operators stopped: %w", errors.Join(err))
 	}
-
 	return nil
 }

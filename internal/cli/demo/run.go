@@ -26,7 +26,7 @@ type Options struct {
 	Examples []Example
 	// Config reaches the cluster.
 	Config *rest.Config
-	// Shared tells that the cluster outlives the demo, which then removes what it
+	// Shared means that the cluster outlives the demo, which then removes what it
 	// made there. Default: false, the caller stops the cluster.
 	Shared bool
 	// Keep leaves the jobs there. Default: false.
@@ -40,7 +40,7 @@ type Options struct {
 	Operators func(ctx context.Context, config *rest.Config, namespace string, log logr.Logger) error
 }
 
-// Errors of Run, to be told apart by errors.Is.
+// Errors of Run, to be distinguished with errors.Is.
 var (
 	// ErrNotAsExpected means that a job ended in another way than its example says.
 	ErrNotAsExpected = errors.New("not every job ended as expected")
@@ -71,45 +71,35 @@ func Run(ctx context.Context, streams console.Streams, o Options) (namespace str
 	if o.Operators == nil {
 		o.Operators = runOperators
 	}
-
 	r := &runner{Options: o, streams: streams}
-
 	parent := ctx
 	if o.Timeout > 0 {
 		var cancel context.CancelFunc
-
 		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, ErrTimeout)
 		defer cancel()
 	}
-
 	err = r.prepare(ctx)
 	if err != nil {
 		return "", causeOf(ctx, err)
 	}
-
 	defer func() {
 		if cleanErr := r.clean(context.WithoutCancel(parent)); cleanErr != nil {
 			err = errors.Join(err, cleanErr)
 		}
 	}()
-
 	ctx, stop := context.WithCancelCause(ctx)
 	stopped := make(chan struct{})
-
 	go func() {
 		defer close(stopped)
-
 		err := o.Operators(ctx, o.Config, r.namespace, o.Log)
 		if err != nil {
 			stop(err)
 		}
 	}()
-
 	defer func() {
 		stop(nil)
 		<-stopped
 	}()
-
 	return r.namespace, causeOf(ctx, r.run(ctx))
 }
 
@@ -118,36 +108,29 @@ func causeOf(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Canceled)) {
 		return context.Cause(ctx)
 	}
-
 	return err
 }
 
 // prepare makes ready what the jobs need: clients, CRDs and a namespace.
 func (r *runner) prepare(ctx context.Context) error {
 	var err error
-
 	r.client, err = dynamic.NewForConfig(r.Config)
 	if err != nil {
-		return fmt.Errorf("make a client for the cluster: %w", err)
+		return fmt.Errorf("cannot make a client for the cluster: %w", err)
 	}
-
 	r.discovery, err = discovery.NewDiscoveryClientForConfig(r.Config)
 	if err != nil {
-		return fmt.Errorf("make a client for the cluster: %w", err)
+		return fmt.Errorf("cannot make a client for the cluster: %w", err)
 	}
-
 	definitions, err := crds.All()
 	if err != nil {
-		return fmt.Errorf("read the CRDs: %w", err)
+		return fmt.Errorf("cannot read the CRDs: %w", err)
 	}
-
 	err = crds.Install(ctx, r.client, r.discovery, definitions)
 	if err != nil {
-		return fmt.Errorf("install the CRDs: %w", err)
+		return fmt.Errorf("cannot install the CRDs: %w", err)
 	}
-
 	r.namespace, err = makeNamespace(ctx, r.client)
-
 	return err
 }
 
@@ -157,39 +140,30 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-
 	err = r.submit(ctx)
 	if err != nil {
 		return err
 	}
-
 	targets := make([]jobwatch.Target, 0, len(r.jobs))
 	for _, job := range r.jobs {
 		targets = append(targets, jobwatch.Target{
 			Resource: job.Resource, Namespace: r.namespace, Name: job.Object.GetName(), Object: job.Object,
 		})
 	}
-
 	watching, end := context.WithCancel(ctx)
 	defer end()
-
 	watcher, err := jobwatch.Start(watching, r.client, targets)
 	if err != nil {
-		return fmt.Errorf("watch the jobs: %w", err)
+		return fmt.Errorf("cannot watch the jobs: %w", err)
 	}
-
 	defer watcher.Wait()
 	defer end()
-
 	reporter := console.NewReporter(r.streams)
 	defer reporter.Close()
-
 	last, err := progress.Follow(ctx, watcher, reporter, func(s *jobview.Snapshot) (bool, error) {
 		return r.step(ctx, s, reporter)
 	})
-
 	reporter.Close()
-
 	return r.finish(context.WithoutCancel(ctx), last, err)
 }
 
@@ -199,93 +173,73 @@ func (r *runner) submit(ctx context.Context) error {
 	for _, e := range r.Examples {
 		width = max(width, len(e.Object.GetName()))
 	}
-
 	kinds := map[string]bool{}
 	for _, e := range r.Examples {
 		kinds[e.Object.GetKind()] = true
 	}
-
 	fmt.Fprintf(r.streams.Out, "%s of %s in namespace %s, each to show one thing:\n",
 		jobview.Plural(len(r.Examples), "job"), jobview.Plural(len(kinds), "kind"), r.namespace)
-
 	documents := make([]manifest.Document, 0, len(r.Examples))
-
 	for _, e := range r.Examples {
 		fmt.Fprintf(r.streams.Out, "  %-*s  %s\n", width, e.Object.GetName(), e.Shows)
-
 		document := e.Document
 		document.Object = document.Object.DeepCopy()
 		documents = append(documents, document)
 	}
-
 	fmt.Fprintln(r.streams.Out)
-
 	submitter := manifest.Submitter{Client: r.client, Discovery: r.discovery, Namespace: r.namespace, Forced: true}
-
 	jobs, err := submitter.Submit(ctx, documents)
 	if err != nil {
-		return fmt.Errorf("submit the examples: %w", err)
+		return fmt.Errorf("cannot submit the examples: %w", err)
 	}
-
 	r.jobs, r.submitted, r.steps = jobs, time.Now(), make([]int, len(jobs))
-
 	return nil
 }
 
-// step looks at the jobs once: it does the steps whose time has come, and says
-// whether all jobs have their verdict.
+// step is called with each snapshot: it runs the steps that are due, and reports
+// whether every job has a result.
 func (r *runner) step(ctx context.Context, s *jobview.Snapshot, reporter *console.Reporter) (bool, error) {
 	for i := range s.Jobs {
 		s.Jobs[i].Expect = string(r.Examples[i].Outcome)
 	}
-
 	for _, i := range Due(r.Examples, s.Jobs, s.At.Sub(r.submitted), r.steps) {
 		said, err := r.do(ctx, i, r.Examples[i].Steps[r.steps[i]])
 		if err != nil {
 			return false, err
 		}
-
 		if said != "" {
 			r.steps[i]++
 			reporter.Say(s.At, said)
 		}
 	}
-
 	return decided(r.Examples, s.Jobs, r.steps), nil
 }
 
 // finish sums up, and says of each job that did not end as expected what is known.
-// cause is why the look at the jobs ended too early, or nil.
+// cause is why the watch ended too early, or nil.
 func (r *runner) finish(ctx context.Context, last jobview.Snapshot, cause error) error {
 	if cause != nil && !errors.Is(cause, ErrTimeout) {
 		return cause // the jobs are not to blame
 	}
-
 	if r.streams.Size == nil {
 		fmt.Fprintln(r.streams.Out)
-
 		for _, line := range jobview.Table(last, jobview.TableOptions{HideNotes: true}) {
 			fmt.Fprintln(r.streams.Out, line)
 		}
 	}
-
-	wrong := bad(r.Examples, last.Jobs, r.steps)
+	wrong := unexpected(r.Examples, last.Jobs, r.steps)
 	fmt.Fprintf(r.streams.Out, "\n%d of %s ended as expected, %s after the start.\n",
 		len(last.Jobs)-len(wrong), jobview.Plural(len(last.Jobs), "job"), jobview.Duration(last.At.Sub(r.submitted)))
-
 	for _, i := range wrong {
-		_, why := r.Examples[i].Judge(last.Jobs[i], r.steps[i])
+		_, why := r.Examples[i].Check(last.Jobs[i], r.steps[i])
 		fmt.Fprintf(r.streams.Err, "\n%s: %s\n", last.Jobs[i].Name, why)
-
 		for _, line := range diagnose.Job(ctx, r.client, last.Jobs[i], last.At) {
 			fmt.Fprintln(r.streams.Err, line)
 		}
 	}
-
 	if cause == nil && len(wrong) > 0 {
 		return ErrNotAsExpected
 	}
-
 	return cause
 }
 
@@ -294,13 +248,10 @@ func (r *runner) clean(ctx context.Context) error {
 	if !r.Shared || r.Keep {
 		return nil
 	}
-
 	fmt.Fprintf(r.streams.Err, "removing namespace %s\n", r.namespace)
-
 	err := removeNamespace(ctx, r.client, r.namespace)
 	if err != nil {
-		return fmt.Errorf("remove what the demo made: %w", err)
+		return fmt.Errorf("cannot remove what the demo made: %w", err)
 	}
-
 	return nil
 }

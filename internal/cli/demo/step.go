@@ -42,43 +42,34 @@ func (s Step) state() commonv1.JobConditionType {
 	if s.Action == Resume {
 		return commonv1.JobSuspended
 	}
-
 	return commonv1.JobRunning
 }
 
 // readSteps reads the annotation of that name.
 func readSteps(text string) ([]Step, error) {
 	form := regexp.MustCompile(`^(suspend|resume|autoscale to ([0-9]+)) after ([0-9a-z.]+)$`)
-
 	var steps []Step
-
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		match := form.FindStringSubmatch(part)
-
 		if match == nil {
 			return nil, fmt.Errorf(
-				"%q is no step: it must be like \"suspend after 2s\", \"resume after 2s\" or \"autoscale to 3 after 2s\"", part)
+				"%q is not a step: it must be like \"suspend after 2s\", \"resume after 2s\" or \"autoscale to 3 after 2s\"", part)
 		}
-
 		after, err := time.ParseDuration(match[3])
 		if err != nil || after <= 0 {
 			return nil, fmt.Errorf("step %q has %q, and must have a duration above 0 such as 2s", part, match[3])
 		}
-
 		step := Step{Action: Action(match[1]), After: after}
 		if match[2] != "" {
 			step.Action = Autoscale
-
 			step.Replicas, err = strconv.Atoi(match[2])
 			if err != nil {
 				return nil, fmt.Errorf("step %q: %w", part, err)
 			}
 		}
-
 		steps = append(steps, step)
 	}
-
 	return steps, nil
 }
 
@@ -87,17 +78,14 @@ func readSteps(text string) ([]Step, error) {
 // that were done, for each job.
 func Due(examples []Example, jobs []jobview.Job, sinceSubmit time.Duration, done []int) []int {
 	var found []int
-
 	for i, e := range examples {
 		if done[i] == len(e.Steps) {
 			continue
 		}
-
 		if next := e.Steps[done[i]]; sinceSubmit >= next.After && jobs[i].State() == string(next.state()) {
 			found = append(found, i)
 		}
 	}
-
 	return found
 }
 
@@ -105,21 +93,16 @@ func Due(examples []Example, jobs []jobview.Job, sinceSubmit time.Duration, done
 func (r *runner) do(ctx context.Context, i int, step Step) (string, error) {
 	job := r.jobs[i]
 	jobs, name := r.client.Resource(job.Resource).Namespace(r.namespace), job.Object.GetName()
-
 	if step.Action == Autoscale {
 		return r.autoscale(ctx, i, step.Replicas)
 	}
-
 	suspended := step.Action == Suspend
 	patch := fmt.Sprintf(`{"spec":{"runPolicy":{"suspend":%t}}}`, suspended)
-
 	_, err := jobs.Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", step.Action, name, err)
+		return "", fmt.Errorf("cannot %s %s: %w", step.Action, name, err)
 	}
-
 	word := map[Action]string{Suspend: "suspended", Resume: "resumed"}[step.Action]
-
 	return fmt.Sprintf("%s is %s by the demo: spec.runPolicy.suspend is now %t", name, word, suspended), nil
 }
 
@@ -129,28 +112,22 @@ func (r *runner) autoscale(ctx context.Context, i, replicas int) (string, error)
 	job := r.jobs[i]
 	name := job.Object.GetName()
 	scalers := r.client.Resource(schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"})
-
 	scaler, err := scalers.Namespace(r.namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return "", nil // the operator will make it
 	}
-
 	if err != nil {
-		return "", fmt.Errorf("read the HorizontalPodAutoscaler of %s: %w", name, err)
+		return "", fmt.Errorf("cannot read the HorizontalPodAutoscaler of %s: %w", name, err)
 	}
-
 	least, _, _ := unstructured.NestedInt64(scaler.Object, "spec", "minReplicas")
 	most, _, _ := unstructured.NestedInt64(scaler.Object, "spec", "maxReplicas")
-
 	if int64(replicas) < least || int64(replicas) > most {
 		return "", fmt.Errorf("scale %s to %d: its HorizontalPodAutoscaler allows %d to %d", name, replicas, least, most)
 	}
-
 	_, err = r.client.Resource(job.Resource).Namespace(r.namespace).Patch(ctx, name, types.MergePatchType,
 		fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas), metav1.PatchOptions{}, "scale")
 	if err != nil {
-		return "", fmt.Errorf("scale %s: %w", name, err)
+		return "", fmt.Errorf("cannot scale %s: %w", name, err)
 	}
-
 	return fmt.Sprintf("%s is scaled to %d workers, as its autoscaler (%d to %d) would", name, replicas, least, most), nil
 }

@@ -45,12 +45,10 @@ func event(name, kind, object, reason string, ago time.Duration) corev1.Event {
 
 func TestReport(t *testing.T) {
 	t.Parallel()
-
 	many := failed()
 	for range 10 {
 		many.Pods = append(many.Pods, jobview.Pod{Name: "a-worker-x", Phase: corev1.PodRunning})
 	}
-
 	for _, c := range []struct {
 		name, reason string
 		job          jobview.Job
@@ -73,7 +71,7 @@ func TestReport(t *testing.T) {
 `,
 		},
 		{
-			name: "nothing", reason: "what is not there is said, because it tells something",
+			name: "nothing", reason: "what is missing is reported, because that is information",
 			job: jobview.Job{Name: "a", Pods: []jobview.Pod{}},
 			want: `  conditions:
     none: no operator has taken up the job
@@ -104,7 +102,6 @@ func TestReport(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			got := strings.Join(diagnose.Report(c.job, c.events, noon()), "\n") + "\n"
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
@@ -115,9 +112,7 @@ func TestReport(t *testing.T) {
 
 func TestJob(t *testing.T) {
 	t.Parallel()
-
 	var objects []runtime.Object
-
 	for _, e := range []corev1.Event{
 		event("1", "TestJob", "a", "OfTheJob", 50*time.Second),
 		event("2", "Pod", "a-worker-0", "OfItsPod", 40*time.Second),
@@ -129,28 +124,22 @@ func TestJob(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-
 		objects = append(objects, &unstructured.Unstructured{Object: content})
 	}
-
 	events := corev1.SchemeGroupVersion.WithResource("events")
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
 		map[schema.GroupVersionResource]string{events: "EventList"}, objects...)
 	job := failed()
-
 	lines := diagnose.Job(t.Context(), client, job, noon())
 	want := []string{"  last events:", "     50s ago  Normal   TestJob/a  OfTheJob: m", "     40s ago  Normal   Pod/a-worker-0  OfItsPod: m"}
-
 	if diff := cmp.Diff(want, lines[len(lines)-3:]); diff != "" {
 		t.Errorf("only the events of this job are shown (-want +got):\n%s", diff)
 	}
-
 	client.PrependReactor("list", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("forbidden")
 	})
-
 	lines = diagnose.Job(t.Context(), client, job, noon())
-	if got, want := lines[len(lines)-1], "  events: read the events: forbidden"; got != want {
+	if got, want := lines[len(lines)-1], "  events: cannot read the events: forbidden"; got != want {
 		t.Errorf("events that may not be read: got %q, want %q", got, want)
 	}
 }

@@ -16,7 +16,6 @@ import (
 
 func TestHints(t *testing.T) {
 	t.Parallel()
-
 	begun := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	submitted := func(manager string) manifest.Job {
 		return manifest.Job{
@@ -29,7 +28,6 @@ func TestHints(t *testing.T) {
 	quiet := jobview.Job{Kind: "TestJob", Namespace: "n", Name: "a"}
 	taken := quiet
 	taken.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobCreated, Status: corev1.ConditionTrue}}
-
 	for _, c := range []struct {
 		name, reason string
 		job          jobview.Job
@@ -55,14 +53,11 @@ func TestHints(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			h := hinter{jobs: []manifest.Job{submitted(c.manager)}, since: begun}
-
 			var got []string
 			for _, after := range c.after {
 				got = append(got, h.hints(&jobview.Snapshot{At: begun.Add(after), Jobs: []jobview.Job{c.job}})...)
 			}
-
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}

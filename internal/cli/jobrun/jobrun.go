@@ -46,7 +46,7 @@ type Options struct {
 	Kubectl string
 }
 
-// Errors of Run, to be told apart by errors.Is.
+// Errors of Run, to be distinguished with errors.Is.
 var (
 	// ErrNotSubmitted means that no job was submitted.
 	ErrNotSubmitted = errors.New("no job was submitted")
@@ -59,7 +59,7 @@ var (
 // errTimeout is the cause of the end of a wait that took too long.
 var errTimeout = errors.New("the time was up")
 
-// notTakenUp is how long an operator may take to react before the user is told.
+// notTakenUp is how long an operator may take to react before the user is informed.
 const notTakenUp = 10 * time.Second
 
 // Run submits the jobs, shows how they get on, and returns nil if all succeeded,
@@ -69,44 +69,36 @@ func Run(ctx context.Context, streams console.Streams, o Options) error {
 	if o.Kubectl == "" {
 		o.Kubectl = "kubectl"
 	}
-
 	submitter := manifest.Submitter{
 		Client: o.Client, Discovery: o.Discovery, Namespace: o.Namespace, Forced: o.Forced, Replace: o.Replace,
 		HowToInstall: o.HowToInstall,
 	}
-
 	jobs, err := submitter.Submit(ctx, o.Documents)
 	if err != nil {
 		return fmt.Errorf("%w:\n%w", ErrNotSubmitted, err)
 	}
-
 	if o.Detach {
 		for _, job := range jobs {
 			fmt.Fprintf(streams.Out, "%s %s/%s submitted\n", job.Object.GetKind(), job.Object.GetNamespace(), job.Object.GetName())
 		}
-
 		return nil
 	}
-
 	last, err := follow(ctx, streams, o, jobs)
 	conclude(context.WithoutCancel(ctx), streams, o, last)
-
 	if err != nil {
 		return leave(streams.Err, o, jobs, last, err)
 	}
-
 	if o.Delete {
 		err := submitter.Delete(ctx, jobs)
 		if err != nil {
 			fmt.Fprintf(streams.Err, "the jobs have ended, but are not all deleted: %v\n", err)
 		}
 	}
-
-	return Verdict(last.Jobs)
+	return Outcome(last.Jobs)
 }
 
-// Verdict is nil if all jobs succeeded, and otherwise the error that says how not.
-func Verdict(jobs []jobview.Job) error {
+// Outcome is nil if all jobs succeeded, and otherwise the error that says how not.
+func Outcome(jobs []jobview.Job) error {
 	switch jobview.OutcomeOf(jobs) {
 	case jobview.Succeeded:
 		return nil
@@ -115,7 +107,6 @@ func Verdict(jobs []jobview.Job) error {
 	case jobview.Lost, jobview.Unfinished:
 		return ErrUnknown
 	}
-
 	return ErrUnknown
 }
 
@@ -123,44 +114,35 @@ func Verdict(jobs []jobview.Job) error {
 func follow(ctx context.Context, streams console.Streams, o Options, jobs []manifest.Job) (jobview.Snapshot, error) {
 	if o.Timeout > 0 {
 		var cancel context.CancelFunc
-
 		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, errTimeout)
 		defer cancel()
 	}
-
 	targets := make([]jobwatch.Target, 0, len(jobs))
 	for _, job := range jobs {
 		targets = append(targets, jobwatch.Target{
 			Resource: job.Resource, Namespace: job.Object.GetNamespace(), Name: job.Object.GetName(), Object: job.Object,
 		})
 	}
-
 	watching, end := context.WithCancel(ctx)
 	defer end()
-
 	watcher, err := jobwatch.Start(watching, o.Client, targets)
 	if err != nil {
-		return jobview.Snapshot{}, fmt.Errorf("watch the jobs: %w", err)
+		return jobview.Snapshot{}, fmt.Errorf("cannot watch the jobs: %w", err)
 	}
-
 	defer watcher.Wait()
 	defer end()
-
 	reporter := console.NewReporter(streams)
 	defer reporter.Close()
-
 	hinter := hinter{jobs: jobs, since: time.Now()}
-
 	return progress.Follow(ctx, watcher, reporter, func(s *jobview.Snapshot) (bool, error) {
 		if hints := hinter.hints(s); len(hints) > 0 {
 			reporter.Say(s.At, hints...)
 		}
-
 		return jobview.OutcomeOf(s.Jobs) != jobview.Unfinished, nil
 	})
 }
 
-// hinter tells the user, once for each job, that nobody seems to run it.
+// hinter reports, once for each job, that no operator seems to run it.
 type hinter struct {
 	jobs  []manifest.Job
 	since time.Time
@@ -172,19 +154,15 @@ func (h *hinter) hints(s *jobview.Snapshot) []string {
 	if s.At.Sub(h.since) < notTakenUp {
 		return nil
 	}
-
 	var lines []string
-
 	for i, job := range s.Jobs {
 		if job.TakenUp() || job.Gone || slices.Contains(h.given, i) {
 			continue
 		}
-
 		h.given = append(h.given, i)
 		lines = append(lines, fmt.Sprintf("no operator has taken up %s %s/%s within %s: is the operator of %s running?%s",
 			job.Kind, job.Namespace, job.Name, notTakenUp, h.jobs[i].Resource.GroupResource(), managedBy(h.jobs[i])))
 	}
-
 	return lines
 }
 
@@ -192,11 +170,9 @@ func (h *hinter) hints(s *jobview.Snapshot) []string {
 func managedBy(job manifest.Job) string {
 	spec, _ := job.Object.Object["spec"].(map[string]any)
 	policy, _ := spec["runPolicy"].(map[string]any)
-
 	if manager, _ := policy["managedBy"].(string); manager != "" && manager != "kubeflow.org/training-operator" {
 		return fmt.Sprintf(" Its spec.runPolicy.managedBy leaves it to %q.", manager)
 	}
-
 	return ""
 }
 
@@ -206,26 +182,20 @@ func conclude(ctx context.Context, streams console.Streams, o Options, last jobv
 		if job.Outcome() != jobview.Failed {
 			continue
 		}
-
 		fmt.Fprintf(streams.Err, "\n%s %s/%s failed:\n", job.Kind, job.Namespace, job.Name)
-
 		for _, line := range diagnose.Job(ctx, o.Client, job, last.At) {
 			fmt.Fprintln(streams.Err, line)
 		}
-
 		fmt.Fprintf(streams.Err, "  for its logs: %s logs -n %s -l training.kubeflow.org/job-name=%s --prefix\n",
 			o.Kubectl, job.Namespace, job.Name)
 	}
-
 	fmt.Fprintln(streams.Out)
-
 	for _, job := range last.Jobs {
 		line := fmt.Sprintf("%s %s/%s: %s after %s", job.Kind, job.Namespace, job.Name,
 			job.State(), jobview.Duration(job.Age(last.At)))
 		if restarts := job.Restarts(); restarts > 0 {
 			line += fmt.Sprintf(", restarts: %d", restarts)
 		}
-
 		fmt.Fprintln(streams.Out, line)
 	}
 }
@@ -233,25 +203,20 @@ func conclude(ctx context.Context, streams console.Streams, o Options, last jobv
 // leave says that the jobs go on without being watched, and why.
 func leave(out io.Writer, o Options, jobs []manifest.Job, last jobview.Snapshot, cause error) error {
 	what := "the watch ended: " + cause.Error()
-
 	switch {
 	case errors.Is(cause, errTimeout):
 		what = fmt.Sprintf("timed out after %s", o.Timeout)
 	case errors.Is(cause, context.Canceled):
 		what = "interrupted"
 	}
-
 	var commands []string
-
 	for i, job := range last.Jobs {
 		if job.Outcome() == jobview.Unfinished {
 			commands = append(commands, fmt.Sprintf("  %s delete %s", o.Kubectl, jobs[i].Target()))
 		}
 	}
-
 	if len(commands) > 0 {
 		fmt.Fprintf(out, "\n%s. What has not ended goes on running; to delete it:\n%s\n", what, strings.Join(commands, "\n"))
 	}
-
 	return fmt.Errorf("%w: %s", ErrUnknown, what)
 }

@@ -42,7 +42,6 @@ func (known) ServerGroupsWithContext(context.Context) (*metav1.APIGroupList, err
 // begins with from the moment of its creation, or none.
 func newClient(t *testing.T) *fake.FakeDynamicClient {
 	t.Helper()
-
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
 		jobs(): "TestJobList", {Version: "v1", Resource: "pods"}: "PodList", {Version: "v1", Resource: "events"}: "EventList",
 	})
@@ -51,22 +50,17 @@ func newClient(t *testing.T) *fake.FakeDynamicClient {
 		if !ok {
 			return true, nil, errors.New("not a create")
 		}
-
 		if len(create.CreateOptions.DryRun) > 0 {
 			return true, create.GetObject(), nil
 		}
-
 		job, ok := create.GetObject().(*unstructured.Unstructured)
 		if !ok {
 			return true, nil, errors.New("not an object")
 		}
-
 		job = job.DeepCopy()
 		job.SetUID(types.UID(job.GetName()))
 		job.SetCreationTimestamp(metav1.Now())
-
 		stored := job.DeepCopy()
-
 		for name, state := range map[string]string{"good": "Succeeded", "bad": "Failed", "endless": "Running"} {
 			if strings.HasPrefix(job.GetName(), name) {
 				stored.Object["status"] = map[string]any{"conditions": []any{
@@ -74,26 +68,21 @@ func newClient(t *testing.T) *fake.FakeDynamicClient {
 				}}
 			}
 		}
-
 		if job.GetName() == "lost" { // deleted before anybody saw it
 			return true, job, nil
 		}
-
 		return true, job, client.Tracker().Create(jobs(), stored, job.GetNamespace())
 	})
-
 	return client
 }
 
 func documents(names ...string) []manifest.Document {
 	var found []manifest.Document
-
 	for _, name := range names {
 		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "kubeflow.org/v1", "kind": "TestJob"}}
 		u.SetName(name)
 		found = append(found, manifest.Document{Source: "f.yaml", Line: 1, Object: u})
 	}
-
 	return found
 }
 
@@ -102,7 +91,6 @@ var clock = regexp.MustCompile(`\d\d:\d\d:\d\d|after \d+s`)
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-
 	for _, c := range []struct {
 		name, reason string
 		jobs         []string
@@ -113,7 +101,7 @@ func TestRun(t *testing.T) {
 		left         int
 	}{
 		{
-			name: "good", reason: "each job's end is told on standard output, nothing on standard error", jobs: []string{"good", "good-2"}, left: 2,
+			name: "good", reason: "each job's end is reported on standard output, nothing on standard error", jobs: []string{"good", "good-2"}, left: 2,
 			out: "TIME  good    Succeeded\nTIME  good-2  Succeeded\n\nTestJob default/good: Succeeded TIME\nTestJob default/good-2: Succeeded TIME\n",
 		},
 		{
@@ -137,12 +125,12 @@ func TestRun(t *testing.T) {
 			is: jobrun.ErrFailed, message: "not every job succeeded",
 		},
 		{
-			name: "detach", reason: "nobody waits", jobs: []string{"endless"}, left: 1,
+			name: "detach", reason: "the command does not wait", jobs: []string{"endless"}, left: 1,
 			change: func(o *jobrun.Options) { o.Detach = true },
 			out:    "TestJob default/endless submitted\n",
 		},
 		{
-			name: "timeout", reason: "a job that goes on is left alone, even with --delete, and the user is told how to delete it",
+			name: "timeout", reason: "a job that goes on is left alone, even with --delete, and the user is informed how to delete it",
 			jobs: []string{"good", "endless"}, left: 2,
 			change: func(o *jobrun.Options) {
 				o.Timeout, o.Delete, o.Kubectl = 700*time.Millisecond, true, "kubectl --context=x"
@@ -162,32 +150,24 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			var out, errs bytes.Buffer
-
 			client := newClient(t)
 			o := jobrun.Options{Client: client, Discovery: known{}, Documents: documents(c.jobs...), Namespace: "default"}
-
 			if c.change != nil {
 				c.change(&o)
 			}
-
 			err := jobrun.Run(t.Context(), console.Streams{Out: &out, Err: &errs}, o)
-
 			message := ""
 			if err != nil {
 				message = err.Error()
 			}
-
 			if !errors.Is(err, c.is) {
 				t.Errorf("%s: error %v, want %v", c.reason, err, c.is)
 			}
-
 			got := []string{clock.ReplaceAllString(out.String(), "TIME"), errs.String(), message}
 			if diff := cmp.Diff([]string{c.out, c.err, c.message}, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
-
 			list, err := client.Resource(jobs()).List(context.WithoutCancel(t.Context()), metav1.ListOptions{})
 			if err != nil || len(list.Items) != c.left {
 				t.Errorf("%s: %d jobs are left, want %d (%v)", c.reason, len(list.Items), c.left, err)
@@ -198,20 +178,15 @@ func TestRun(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-
 	var out, errs bytes.Buffer
-
 	err := jobrun.Run(ctx, console.Streams{Out: &out, Err: &errs},
 		jobrun.Options{Client: newClient(t), Discovery: known{}, Documents: documents("endless"), Namespace: "default"})
-
 	want := "it is not known how every job ended: interrupted"
 	if !errors.Is(err, jobrun.ErrUnknown) || err.Error() != want {
 		t.Errorf("got error %v, want %q", err, want)
 	}
-
 	want = "\ninterrupted. What has not ended goes on running; to delete it:\n  kubectl delete testjobs.kubeflow.org/endless -n default\n"
 	if diff := cmp.Diff(want, errs.String()); diff != "" {
 		t.Errorf("the user must know that the job goes on (-want +got):\n%s", diff)

@@ -19,7 +19,7 @@ func cleanRune(r rune) rune {
 	case unicode.Is(unicode.Cf, r):
 		return -1
 	default:
-		return r // what is no UTF-8 comes as the replacement character
+		return r // what is not UTF-8 comes as the replacement character
 	}
 }
 
@@ -29,7 +29,6 @@ func CleanLines(text string) string {
 		if r == '\n' || r == '\t' {
 			return r
 		}
-
 		return cleanRune(r)
 	}, text)
 }

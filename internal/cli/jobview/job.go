@@ -35,7 +35,7 @@ type Job struct {
 	StatusError string
 	// Pods are the job's pods, by name; nil if they may not be read.
 	Pods []Pod
-	// Gone tells that the job does not exist any more. The other fields are then
+	// Gone means that the job no longer exists. The other fields are then
 	// the last that was seen.
 	Gone bool
 	// Replicas are how many replicas of each type the job wants; nil if its form is not
@@ -81,7 +81,6 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 		Created:   object.GetCreationTimestamp().Time,
 		Replicas:  replicasOf(object),
 	}
-
 	if status, ok := object.Object["status"].(map[string]any); ok {
 		err := runtime.DefaultUnstructuredConverter.FromUnstructured(status, &job.Status)
 		if err != nil {
@@ -89,17 +88,13 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 			job.StatusError = fmt.Sprintf("%s does not have the status of a job: %v", job.Kind, err)
 		}
 	}
-
 	if pods != nil {
 		job.Pods = make([]Pod, 0, len(pods))
 	}
-
 	for _, pod := range pods {
 		job.Pods = append(job.Pods, fromPod(pod, job.Replicas))
 	}
-
 	slices.SortFunc(job.Pods, func(a, b Pod) int { return cmp.Compare(a.Name, b.Name) })
-
 	return job
 }
 
@@ -112,21 +107,16 @@ func replicasOf(object *unstructured.Unstructured) map[commonv1.ReplicaType]int 
 		if !ok || !strings.HasSuffix(strings.ToLower(field), "replicaspecs") {
 			continue
 		}
-
 		wanted := map[commonv1.ReplicaType]int{}
-
 		for name := range specs {
 			n, given, err := unstructured.NestedInt64(specs, name, "replicas")
 			if err != nil || !given {
 				n = 1
 			}
-
 			wanted[commonv1.ReplicaType(name)] = int(n)
 		}
-
 		return wanted
 	}
-
 	return nil
 }
 
@@ -141,11 +131,9 @@ func fromPod(pod *corev1.Pod, types map[commonv1.ReplicaType]int) Pod {
 			shown.Type = t // the label is in lower case
 		}
 	}
-
 	for _, container := range pod.Status.ContainerStatuses {
 		shown.Restarts += container.RestartCount
 	}
-
 	return shown
 }
 
@@ -157,21 +145,18 @@ func podProblem(pod *corev1.Pod) string {
 			return "not scheduled: " + condition.Message
 		}
 	}
-
 	all := slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 	for _, container := range all {
 		waiting := container.State.Waiting
 		if waiting == nil {
 			continue
 		}
-
 		switch waiting.Reason {
 		case "", "ContainerCreating", "PodInitializing":
 		default:
 			return withMessage(waiting.Reason, waiting.Message)
 		}
 	}
-
 	return ""
 }
 
@@ -180,7 +165,6 @@ func withMessage(reason, message string) string {
 	if message == "" {
 		return reason
 	}
-
 	return reason + ": " + message
 }
 
@@ -188,7 +172,6 @@ func withMessage(reason, message string) string {
 // StateDeleted if it cannot say it.
 func (j Job) State() string {
 	outcome := j.Outcome()
-
 	switch {
 	case outcome == Succeeded, outcome == Failed:
 		return string(outcome)
@@ -197,35 +180,31 @@ func (j Job) State() string {
 	case j.Status.State != "":
 		return string(j.Status.State)
 	}
-
 	// kubeflow.org/v1 has no status.state; the last condition that is True names it.
 	for _, condition := range slices.Backward(j.Status.Conditions) {
 		if condition.Status == corev1.ConditionTrue {
 			return string(condition.Type)
 		}
 	}
-
 	return StateSubmitted
 }
 
-// TakenUp tells whether an operator has reacted to the job.
+// TakenUp reports whether an operator has reacted to the job.
 func (j Job) TakenUp() bool { return len(j.Status.Conditions) > 0 }
 
 // Tally counts the job's replicas, of all types together.
 func (j Job) Tally() Tally {
 	var sum Tally
-
 	for _, t := range j.Tallies() {
 		sum.Pending += t.Pending
 		sum.Running += t.Running
 		sum.Succeeded += t.Succeeded
 		sum.Failed += t.Failed
 	}
-
 	return sum
 }
 
-// Tallies counts the job's replicas, by type. Pods tell what is so now. Of a job that
+// Tallies counts the job's replicas, by type. Pods show the current state. Of a job that
 // has finished the status knows better what ended how: it remembers pods that are gone,
 // and those that were stopped did not fail, although their exit codes say so.
 func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
@@ -233,12 +212,9 @@ func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 	if j.Pods == nil {
 		return reported
 	}
-
 	tallies := map[commonv1.ReplicaType]Tally{}
-
 	for _, pod := range j.Pods {
 		t := tallies[pod.Type]
-
 		switch pod.Phase {
 		case corev1.PodRunning:
 			t.Running++
@@ -251,41 +227,34 @@ func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 		default:
 			t.Pending++
 		}
-
 		tallies[pod.Type] = t
 	}
-
 	if j.Outcome() != Unfinished && len(reported) > 0 {
 		for t, live := range tallies {
 			live.Failed = 0
 			tallies[t] = live
 		}
-
 		for t, ended := range reported {
 			live := tallies[t]
 			live.Succeeded, live.Failed = max(live.Succeeded, ended.Succeeded), ended.Failed
 			tallies[t] = live
 		}
 	}
-
 	return tallies
 }
 
 // reported are the counts in the status, types without any left out.
 func (j Job) reported() map[commonv1.ReplicaType]Tally {
 	tallies := map[commonv1.ReplicaType]Tally{}
-
 	for replicaType, replicas := range j.Status.ReplicaStatuses {
 		if replicas == nil {
 			continue
 		}
-
 		t := Tally{Running: int(replicas.Active), Succeeded: int(replicas.Succeeded), Failed: int(replicas.Failed)}
 		if t != (Tally{}) {
 			tallies[replicaType] = t
 		}
 	}
-
 	return tallies
 }
 
@@ -293,32 +262,27 @@ func (j Job) reported() map[commonv1.ReplicaType]Tally {
 // podFailurePolicy says so: restarts that Restarts leaves out.
 func (j Job) Ignored() int {
 	total := 0
-
 	for _, replicas := range plan.Unpacked(j.Status).ReplicaStatuses {
 		if replicas == nil {
 			continue
 		}
-
 		for _, n := range replicas.IgnoredAttempts {
 			total += int(n)
 		}
 	}
-
 	return total
 }
 
 // Restarts is how often replicas of the job were restarted: what the status says
-// or, where the kind does not count, the restarts of the containers that are there.
+// or, where the kind does not count, the restarts of the existing containers.
 func (j Job) Restarts() int {
 	if j.Status.Restarts > 0 {
 		return int(j.Status.Restarts)
 	}
-
 	total := 0
 	for _, pod := range j.Pods {
 		total += int(pod.Restarts)
 	}
-
 	return total
 }
 
@@ -328,7 +292,6 @@ func (j Job) Age(now time.Time) time.Duration {
 	if j.Status.CompletionTime != nil {
 		end = j.Status.CompletionTime.Time
 	}
-
 	return max(0, end.Sub(j.Created))
 }
 
@@ -344,25 +307,20 @@ func (j Job) Note() string {
 		return ""
 	case Unfinished:
 	}
-
 	if j.StatusError != "" {
 		return j.StatusError
 	}
-
 	if j.Status.IsTrue(commonv1.JobStalled) {
 		return j.message(commonv1.JobStalled)
 	}
-
 	for _, pod := range j.Pods {
 		if pod.Problem != "" {
 			return pod.Name + ": " + pod.Problem
 		}
 	}
-
 	if j.Status.IsTrue(commonv1.JobRestarting) {
 		return j.message(commonv1.JobRestarting)
 	}
-
 	return ""
 }
 
@@ -373,7 +331,6 @@ func (j Job) message(t commonv1.JobConditionType) string {
 	if condition == nil {
 		return ""
 	}
-
 	text := cmp.Or(condition.Message, condition.Reason)
 	for _, known := range []string{
 		j.Kind + " " + j.Namespace + "/" + j.Name + " ", j.Kind + " " + j.Name + " ", "job " + j.Name + " ",
@@ -381,6 +338,5 @@ func (j Job) message(t commonv1.JobConditionType) string {
 	} {
 		text = strings.TrimPrefix(text, known)
 	}
-
 	return text
 }

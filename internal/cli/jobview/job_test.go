@@ -15,13 +15,11 @@ import (
 
 func TestOutcome(t *testing.T) {
 	t.Parallel()
-
 	gone := func(j *jobview.Job) { j.Gone = true }
 	unstated := func(j *jobview.Job) {
 		j.Status.Conditions = append(j.Status.Conditions,
 			commonv1.JobCondition{Type: commonv1.JobRestarting, Status: corev1.ConditionFalse})
 	}
-
 	for _, c := range []struct {
 		name, reason string
 		job          jobview.Job
@@ -29,8 +27,8 @@ func TestOutcome(t *testing.T) {
 		state        string
 		takenUp      bool
 	}{
-		{"new", "without a status nobody has taken up the job", job("a"), jobview.Unfinished, "Submitted", false},
-		{"created", "a condition shows that somebody has", job("a", is(commonv1.JobCreated)), jobview.Unfinished, "Created", true},
+		{"new", "without a status no one has taken up the job", job("a"), jobview.Unfinished, "Submitted", false},
+		{"created", "a condition shows that someone has", job("a", is(commonv1.JobCreated)), jobview.Unfinished, "Created", true},
 		{
 			"last", "the last condition that is True names the state, as kubeflow.org/v1 has no status.state",
 			job("a", is(commonv1.JobCreated, commonv1.JobRunning), unstated), jobview.Unfinished, "Running", true,
@@ -46,7 +44,6 @@ func TestOutcome(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			got := []any{c.job.Outcome(), c.job.State(), c.job.TakenUp()}
 			if diff := cmp.Diff([]any{c.outcome, c.state, c.takenUp}, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
@@ -57,10 +54,8 @@ func TestOutcome(t *testing.T) {
 
 func TestOutcomeOf(t *testing.T) {
 	t.Parallel()
-
 	good, bad, open := job("a", is(commonv1.JobSucceeded)), job("b", is(commonv1.JobFailed)), job("c")
 	lost := job("d", func(j *jobview.Job) { j.Gone = true })
-
 	for _, c := range []struct {
 		reason string
 		jobs   []jobview.Job
@@ -80,7 +75,6 @@ func TestOutcomeOf(t *testing.T) {
 
 func TestFromObject(t *testing.T) {
 	t.Parallel()
-
 	created := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	object := func(status any) *unstructured.Unstructured {
 		return &unstructured.Unstructured{Object: map[string]any{
@@ -96,10 +90,8 @@ func TestFromObject(t *testing.T) {
 		if change != nil {
 			change(p)
 		}
-
 		return p
 	}
-
 	for _, c := range []struct {
 		name, reason string
 		object       *unstructured.Unstructured
@@ -119,7 +111,7 @@ func TestFromObject(t *testing.T) {
 			state: "Running", tally: jobview.Tally{Running: 3, Failed: 1},
 		},
 		{
-			name: "pods", reason: "pods tell what runs now; their restarts count where the status has no count",
+			name: "pods", reason: "pods show what runs now; their restarts count where the status has no count",
 			object: object(map[string]any{
 				"conditions":      []any{map[string]any{"type": "Running", "status": "True"}},
 				"replicaStatuses": map[string]any{"Worker": map[string]any{"active": int64(7)}},
@@ -153,7 +145,7 @@ func TestFromObject(t *testing.T) {
 			state: "Succeeded", tally: jobview.Tally{Succeeded: 1},
 		},
 		{
-			name: "no counts", reason: "where the status counts nothing, pods tell it",
+			name: "no counts", reason: "where the status counts nothing, pods are counted",
 			object: object(map[string]any{"conditions": []any{map[string]any{"type": "Succeeded", "status": "True"}}}),
 			pods:   []*corev1.Pod{pod("x-worker-0", corev1.PodSucceeded, nil)},
 			state:  "Succeeded", tally: jobview.Tally{Succeeded: 1},
@@ -171,7 +163,7 @@ func TestFromObject(t *testing.T) {
 			note: "x-worker-0: not scheduled: 0/2 nodes are available: 2 Insufficient cpu.",
 		},
 		{
-			name: "on its way", reason: "a container that is being created is no problem",
+			name: "on its way", reason: "a container that is being created is not a problem",
 			object: object(nil),
 			pods: []*corev1.Pod{pod("x-worker-0", corev1.PodPending, func(p *corev1.Pod) {
 				p.Status.ContainerStatuses = []corev1.ContainerStatus{{
@@ -183,9 +175,9 @@ func TestFromObject(t *testing.T) {
 		{
 			name: "stalled", reason: "what stalls the job comes before what a pod waits for",
 			object: object(map[string]any{"conditions": []any{
-				map[string]any{"type": "Stalled", "status": "True", "message": "pod x-worker-0 belongs to somebody else"},
+				map[string]any{"type": "Stalled", "status": "True", "message": "pod x-worker-0 belongs to someone else"},
 			}}),
-			state: "Stalled", note: "pod x-worker-0 belongs to somebody else",
+			state: "Stalled", note: "pod x-worker-0 belongs to someone else",
 		},
 		{
 			name: "other status", reason: "a status of another form is said, not hidden, and not fatal",
@@ -196,12 +188,10 @@ func TestFromObject(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			got := jobview.FromObject(c.object, c.pods)
 			if !got.Created.Equal(created.Time) || got.Kind != "FooJob" || got.Namespace != "y" || got.Name != "x" {
 				t.Errorf("who and when: got %+v", got)
 			}
-
 			want := []any{c.state, c.note, c.tally, c.restarts}
 			if diff := cmp.Diff(want, []any{got.State(), got.Note(), got.Tally(), got.Restarts()}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
@@ -213,12 +203,10 @@ func TestFromObject(t *testing.T) {
 // TestTypes reads the replica types of jobs, whatever their kind.
 func TestTypes(t *testing.T) {
 	t.Parallel()
-
 	pods := []*corev1.Pod{
 		{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: map[string]string{commonv1.ReplicaTypeLabel: "ps"}}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "b", Labels: map[string]string{commonv1.ReplicaTypeLabel: "other"}}},
 	}
-
 	for _, c := range []struct {
 		reason string
 		spec   any
@@ -235,7 +223,6 @@ func TestTypes(t *testing.T) {
 		{"no specification", nil, nil, "ps"},
 	} {
 		got := jobview.FromObject(&unstructured.Unstructured{Object: map[string]any{"spec": c.spec}}, pods)
-
 		want := []any{c.want, []commonv1.ReplicaType{c.first, "other"}}
 		if diff := cmp.Diff(want, []any{got.Replicas, []commonv1.ReplicaType{got.Pods[0].Type, got.Pods[1].Type}}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
@@ -245,7 +232,6 @@ func TestTypes(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	t.Parallel()
-
 	for _, c := range []struct {
 		reason string
 		job    jobview.Job

@@ -23,53 +23,42 @@ func Lines(previous, next Snapshot) []string {
 	for _, job := range previous.Jobs {
 		before[identity(job)] = job
 	}
-
 	name := nameIn(next.Jobs)
-
 	width := 0
 	for _, job := range next.Jobs {
 		width = max(width, utf8.RuneCountInString(name(job)))
 	}
-
 	var lines []string
-
 	for _, job := range next.Jobs {
 		was, known := before[identity(job)]
 		news, note := change(job), OneLine(job.Note())
-
 		if known && note == OneLine(was.Note()) {
 			if news == change(was) {
 				continue
 			}
-
 			note = "" // a long one need not be read twice
 		}
-
 		line := fmt.Sprintf("%s  %s  %s  %s", next.At.Format(time.TimeOnly), pad(name(job), width, false), news, note)
 		lines = append(lines, trimRight(Clean(line)))
 	}
-
 	return lines
 }
 
-// identity tells jobs apart.
+// identity distinguishes jobs.
 func identity(j Job) string { return j.Kind + "/" + j.Namespace + "/" + j.Name }
 
-// change is what the reader is told of a job. Nothing in it changes with time alone.
+// change is what is reported of a job. Nothing in it changes with time alone.
 func change(j Job) string {
 	text := pad(j.State(), stateWidth, false)
 	if replicas := tallies(j); replicas != "" {
 		text += "  " + replicas
 	}
-
 	if restarts := j.Restarts(); restarts > 0 {
 		text += fmt.Sprintf("  (%s)", Plural(restarts, "restart"))
 	}
-
 	if ignored := j.Ignored(); ignored > 0 {
 		text += fmt.Sprintf("  (%s ignored)", Plural(ignored, "failure"))
 	}
-
 	return text
 }
 
@@ -80,28 +69,23 @@ func tallies(j Job) string {
 	if len(counts) < 2 && len(j.Replicas) < 2 {
 		return j.Tally().String()
 	}
-
 	var parts []string
-
 	for _, phase := range phases() {
 		if of := typesIn(counts, phase.count); of != "" {
 			parts = append(parts, of+" "+phase.name)
 		}
 	}
-
 	return strings.Join(parts, "; ")
 }
 
 // typesIn lists how many replicas of each type there are, types without any left out.
 func typesIn[T any](of map[commonv1.ReplicaType]T, count func(T) int) string {
 	var parts []string
-
 	for _, t := range slices.Sorted(maps.Keys(of)) {
 		if n := count(of[t]); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, cmp.Or(t, "other")))
 		}
 	}
-
 	return strings.Join(parts, ", ")
 }
 
@@ -124,13 +108,11 @@ func phases() []phase {
 // String lists the counts that are not zero, for example "1 running, 2 succeeded".
 func (t Tally) String() string {
 	var parts []string
-
 	for _, phase := range phases() {
 		if n := phase.count(t); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, phase.name))
 		}
 	}
-
 	return strings.Join(parts, ", ")
 }
 
@@ -139,6 +121,5 @@ func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-
 	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -39,12 +39,10 @@ func OutcomeOf(jobs []Job) Outcome {
 	for _, job := range jobs {
 		count[job.Outcome()]++
 	}
-
 	for _, outcome := range []Outcome{Unfinished, Failed, Lost} {
 		if count[outcome] > 0 {
 			return outcome
 		}
 	}
-
 	return Succeeded
 }

@@ -28,7 +28,6 @@ func paint(text string, s style, color bool) string {
 	if !color || s == plain || text == "" {
 		return text
 	}
-
 	return string(s) + text + reset
 }
 
@@ -56,7 +55,6 @@ func pad(text string, width int, right bool) string {
 	if right {
 		return spaces + text
 	}
-
 	return text + spaces
 }
 
@@ -65,11 +63,9 @@ func clip(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
 		return text
 	}
-
 	if width < 1 {
 		return ""
 	}
-
 	return string([]rune(text)[:width-1]) + "…"
 }
 

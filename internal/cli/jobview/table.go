@@ -24,7 +24,7 @@ type TableOptions struct {
 
 const (
 	gap          = 2  // spaces between columns
-	minNoteWidth = 40 // a narrower note tells too little
+	minNoteWidth = 40 // a narrower note says too little
 	minNameWidth = 8  // a job's name is never cut shorter
 	lastDrop     = 6  // highest dropAt
 	minHeight    = 3  // heading, a job, and how many more there are
@@ -58,40 +58,31 @@ func Table(s Snapshot, o TableOptions) []string {
 	if o.HideNotes {
 		columns = columns[:len(columns)-1]
 	}
-
 	return render(s, fit(columns, s.Jobs, o.Width), o)
 }
 
 // render renders a table whose columns have their widths.
 func render(s Snapshot, columns []sized, o TableOptions) []string {
 	shown, hidden := choose(s.Jobs, o.Height)
-
 	heading := make([]string, len(columns))
 	for i, c := range columns {
 		heading[i] = paint(cell(c.heading, c, i == len(columns)-1), dim, o.Color)
 	}
-
 	lines := []string{trimRight(strings.Join(heading, spaces(gap)))}
-
 	for _, job := range shown {
 		cells := make([]string, len(columns))
-
 		for i, c := range columns {
 			text := cell(c.text(job), c, i == len(columns)-1)
 			cells[i] = paint(text, c.style(job), o.Color)
 		}
-
 		lines = append(lines, trimRight(strings.Join(cells, spaces(gap))))
 	}
-
 	if hidden > 0 {
 		lines = append(lines, paint(clip(fmt.Sprintf("and %d more", hidden), limit(o.Width)), dim, o.Color))
 	}
-
 	if o.Width > 0 && !o.HideNotes && !columns[len(columns)-1].grows {
 		lines = append(lines, footnotes(shown, o, o.Height-len(lines))...)
 	}
-
 	return lines
 }
 
@@ -99,15 +90,12 @@ func render(s Snapshot, columns []sized, o TableOptions) []string {
 // line for each, as far as there is room, which is without limit if the table is.
 func footnotes(jobs []Job, o TableOptions, room int) []string {
 	var lines []string
-
 	name := nameIn(jobs)
-
 	for _, job := range jobs {
 		if note := OneLine(job.Note()); note != "" && (o.Height <= 0 || len(lines) < room) {
 			lines = append(lines, paint(clip(Clean(name(job))+": "+note, o.Width), dim, o.Color))
 		}
 	}
-
 	return lines
 }
 
@@ -117,7 +105,6 @@ func cell(text string, c sized, last bool) string {
 	if last && !c.right {
 		return text
 	}
-
 	return pad(text, c.width, c.right)
 }
 
@@ -131,12 +118,10 @@ func columnsOf(s Snapshot) []column {
 				if of(j.Tally()) == 0 {
 					return dim
 				}
-
 				return strong
 			},
 		}
 	}
-
 	columns := []column{
 		{heading: "JOB", text: nameIn(s.Jobs), style: always(bold)},
 		{heading: "KIND", dropAt: 4, text: func(j Job) string { return j.Kind }, style: always(plain)},
@@ -152,7 +137,6 @@ func columnsOf(s Snapshot) []column {
 				if j.Restarts() == 0 && j.Ignored() == 0 {
 					return dim
 				}
-
 				return yellow
 			},
 		},
@@ -162,18 +146,15 @@ func columnsOf(s Snapshot) []column {
 			style: always(plain),
 		},
 	}
-
 	if slices.ContainsFunc(s.Jobs, func(j Job) bool { return j.Expect != "" }) {
 		columns = append(columns, column{
 			heading: "EXPECTED", dropAt: 5,
 			text: func(j Job) string { return j.Expect }, style: always(dim),
 		})
 	}
-
 	if slices.ContainsFunc(s.Jobs, func(j Job) bool { return len(j.Replicas) > 0 }) {
 		columns = append(columns, column{heading: "REPLICAS", dropAt: 1, text: wanted, style: always(plain)})
 	}
-
 	columns = append(columns, column{
 		heading: "NOTE", dropAt: 2, grows: true,
 		text: func(j Job) string { return OneLine(j.Note()) }, style: always(dim),
@@ -183,7 +164,6 @@ func columnsOf(s Snapshot) []column {
 	for i, c := range columns {
 		columns[i].text = func(j Job) string { return Clean(c.text(j)) }
 	}
-
 	return columns
 }
 
@@ -202,34 +182,26 @@ func fit(columns []column, jobs []Job, width int) []sized {
 	if width <= 0 {
 		return unlimited(laid, jobs)
 	}
-
 	if total(laid) > width {
 		for i := range columns {
 			columns[i].heading = cmp.Or(columns[i].short, columns[i].heading)
 		}
-
 		laid = measure(columns, jobs)
 	}
-
 	for drop := 1; total(laid) > width && drop <= lastDrop; drop++ {
 		laid = slices.DeleteFunc(laid, func(c sized) bool { return c.dropAt == drop })
 	}
-
 	if over := total(laid) - width; over > 0 {
 		laid[0].width = max(minNameWidth, laid[0].width-over)
 	}
-
 	// A terminal that is narrower than all that is left still gets whole lines.
 	for len(laid) > 1 && total(laid) > width {
 		laid = laid[:len(laid)-1]
 	}
-
 	laid[0].width = min(laid[0].width, max(1, width))
-
 	if last := &laid[len(laid)-1]; last.grows {
 		last.width += width - total(laid)
 	}
-
 	return laid
 }
 
@@ -240,36 +212,29 @@ func unlimited(laid []sized, jobs []Job) []sized {
 	if !last.grows {
 		return laid
 	}
-
 	if !slices.ContainsFunc(jobs, func(j Job) bool { return last.text(j) != "" }) {
 		return laid[:len(laid)-1]
 	}
-
 	last.width = 0
 	for _, job := range jobs {
 		last.width = max(last.width, utf8.RuneCountInString(last.text(job)))
 	}
-
 	return laid
 }
 
 // measure gives each column the width of its widest cell; one that grows, its least.
 func measure(columns []column, jobs []Job) []sized {
 	laid := make([]sized, 0, len(columns))
-
 	for _, c := range columns {
 		width := max(c.least, utf8.RuneCountInString(c.heading))
 		for _, job := range jobs {
 			width = max(width, utf8.RuneCountInString(c.text(job)))
 		}
-
 		if c.grows {
 			width = minNoteWidth // whatever there is to say now
 		}
-
 		laid = append(laid, sized{column: c, width: width})
 	}
-
 	return laid
 }
 
@@ -279,7 +244,6 @@ func total(columns []sized) int {
 	for _, c := range columns {
 		sum += c.width
 	}
-
 	return sum
 }
 
@@ -289,11 +253,9 @@ func choose(jobs []Job, height int) ([]Job, int) {
 	if height <= 0 || len(jobs)+1 <= height {
 		return jobs, 0
 	}
-
 	keep := max(minHeight, height) - 2 // heading and last line
 	rank := slices.Clone(jobs)
 	slices.SortStableFunc(rank, func(a, b Job) int { return finishedRank(a) - finishedRank(b) })
-
 	return rank[:keep], len(jobs) - keep
 }
 
@@ -302,19 +264,16 @@ func finishedRank(j Job) int {
 	if j.Outcome() == Unfinished {
 		return 0
 	}
-
 	return 1
 }
 
 // nameIn names a job: with its namespace only where the jobs are in several.
 func nameIn(jobs []Job) func(Job) string {
 	several := slices.ContainsFunc(jobs, func(j Job) bool { return j.Namespace != jobs[0].Namespace })
-
 	return func(j Job) string {
 		if several {
 			return j.Namespace + "/" + j.Name
 		}
-
 		return j.Name
 	}
 }
@@ -322,7 +281,6 @@ func nameIn(jobs []Job) func(Job) string {
 // Duration writes a duration as people say it: "8s", "2m05s", "3h10m", "4d02h".
 func Duration(d time.Duration) string {
 	const day = 24 * time.Hour
-
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))
@@ -341,14 +299,12 @@ func wanted(j Job) string { return typesIn(j.Replicas, func(n int) int { return 
 // restarts are the restarts of a job, and in brackets those that do not count.
 func restarts(j Job) string {
 	ignored := j.Ignored()
-
 	switch {
 	case ignored == 0:
 		return number(j.Restarts())
 	case j.Restarts() == 0:
 		return fmt.Sprintf("(%d)", ignored)
 	}
-
 	return fmt.Sprintf("%d (%d)", j.Restarts(), ignored)
 }
 
@@ -357,7 +313,6 @@ func number(n int) string {
 	if n == 0 {
 		return "-"
 	}
-
 	return strconv.Itoa(n)
 }
 
@@ -372,6 +327,5 @@ func limit(width int) int {
 	if width <= 0 {
 		return 1 << 16
 	}
-
 	return width
 }

@@ -23,7 +23,6 @@ func job(name string, options ...func(*jobview.Job)) jobview.Job {
 	for _, option := range options {
 		option(&j)
 	}
-
 	return j
 }
 
@@ -103,7 +102,6 @@ func several() []jobview.Job {
 
 func TestTable(t *testing.T) {
 	t.Parallel()
-
 	for _, c := range []struct {
 		name, reason string
 		jobs         []jobview.Job
@@ -242,7 +240,6 @@ other/a  TestJob  Submitted         -        -          -       -         -  10s
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			got := "\n" + strings.Join(jobview.Table(jobview.Snapshot{At: noon(), Jobs: c.jobs}, c.options), "\n") + "\n"
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
@@ -255,7 +252,6 @@ other/a  TestJob  Submitted         -        -          -       -         -  10s
 // line too many, would destroy the live table.
 func TestTableFits(t *testing.T) {
 	t.Parallel()
-
 	s := jobview.Snapshot{At: noon(), Jobs: several()}
 	for width := 1; width <= 150; width++ {
 		for height := 3; height <= 8; height++ {
@@ -263,7 +259,6 @@ func TestTableFits(t *testing.T) {
 			if len(lines) > height {
 				t.Errorf("width %d, height %d: %d lines", width, height, len(lines))
 			}
-
 			for _, line := range lines {
 				if n := utf8.RuneCountInString(line); n > width {
 					t.Errorf("width %d, height %d: a line has %d columns: %q", width, height, n, line)
@@ -275,10 +270,8 @@ func TestTableFits(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	t.Parallel()
-
 	running := job("a", is(commonv1.JobCreated, commonv1.JobRunning), pods(corev1.PodRunning, corev1.PodRunning))
 	bb := job("bb")
-
 	for _, c := range []struct {
 		name, reason   string
 		previous, next []jobview.Job
@@ -294,7 +287,7 @@ func TestLines(t *testing.T) {
 			previous: []jobview.Job{running, bb}, next: []jobview.Job{running, bb},
 		},
 		{
-			name: "age", reason: "time alone is no change",
+			name: "age", reason: "time alone is not a change",
 			previous: []jobview.Job{bb},
 			next:     []jobview.Job{job("bb", func(j *jobview.Job) { j.Created = noon() })},
 		},
@@ -305,12 +298,12 @@ func TestLines(t *testing.T) {
 			want:     []string{"12:00:00  a   Running     1 running, 1 succeeded"},
 		},
 		{
-			name: "types", reason: "replicas of several types are told apart",
+			name: "types", reason: "replicas of several types are distinguished",
 			next: []jobview.Job{typed()},
 			want: []string{"12:00:00  a  Running     1 Worker pending; 1 Chief running  (3 failures ignored)"},
 		},
 		{
-			name: "restart", reason: "restarts are told with the reason",
+			name: "restart", reason: "restarts are reported with the reason",
 			previous: []jobview.Job{running},
 			next: []jobview.Job{job("a", is(commonv1.JobRestarting), message("job a is restarting because Worker replica(s) failed."),
 				pods(corev1.PodPending), restarts(1))},
@@ -323,13 +316,13 @@ func TestLines(t *testing.T) {
 			want:     []string{"12:00:00  a  Failed"},
 		},
 		{
-			name: "new note", reason: "a new note is told, though nothing else is new",
+			name: "new note", reason: "a new note is reported, though nothing else is new",
 			previous: []jobview.Job{job("a", pods(corev1.PodPending))},
 			next:     []jobview.Job{job("a", pods(corev1.PodPending), problem("not scheduled: full"))},
 			want:     []string{"12:00:00  a  Submitted   1 pending  a-worker-0: not scheduled: full"},
 		},
 		{
-			name: "gone", reason: "a job that somebody deleted is not passed over",
+			name: "gone", reason: "a job that someone deleted is not passed over",
 			previous: []jobview.Job{running},
 			next:     []jobview.Job{job("a", is(commonv1.JobRunning), func(j *jobview.Job) { j.Gone = true })},
 			want:     []string{"12:00:00  a  Deleted     it was deleted before it finished"},
@@ -342,7 +335,6 @@ func TestLines(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			got := jobview.Lines(jobview.Snapshot{At: noon(), Jobs: c.previous}, jobview.Snapshot{At: noon(), Jobs: c.next})
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
@@ -353,7 +345,6 @@ func TestLines(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	t.Parallel()
-
 	for want, d := range map[string]time.Duration{
 		"0s": 0, "59s": 59*time.Second + 900*time.Millisecond, "1m00s": time.Minute, "2m05s": 125 * time.Second,
 		"1h00m": time.Hour, "23h59m": 24*time.Hour - time.Second, "4d02h": 98 * time.Hour,

@@ -49,8 +49,8 @@ type Watcher struct {
 	mu sync.Mutex
 	// last is each job as it was last seen, or submitted.
 	last map[types.UID]*unstructured.Unstructured
-	// there tells of each job that was seen whether it still exists.
-	there map[types.UID]bool
+	// exists reports, for each job that was seen, whether it still exists.
+	exists map[types.UID]bool
 	// listed holds the scopes of which all jobs that exist have been seen.
 	listed map[scope]bool
 	// noPods holds the namespaces whose pods may not be read.
@@ -68,7 +68,7 @@ type scope struct {
 // byOwner indexes pods by the UID of the job that controls them.
 const byOwner = "owner"
 
-// Start follows jobs until ctx ends. It returns at once, and Changes tells when
+// Start follows jobs until ctx ends. It returns at once, and Changes reports when
 // there is something to see. A user who may not read pods sees less, without error.
 func Start(ctx context.Context, client dynamic.Interface, targets []Target) (*Watcher, error) {
 	w := &Watcher{
@@ -77,40 +77,34 @@ func Start(ctx context.Context, client dynamic.Interface, targets []Target) (*Wa
 		jobs:    map[scope]cache.SharedIndexInformer{},
 		pods:    map[string]cache.SharedIndexInformer{},
 		last:    map[types.UID]*unstructured.Unstructured{},
-		there:   map[types.UID]bool{},
+		exists:  map[types.UID]bool{},
 		listed:  map[scope]bool{},
 		noPods:  map[string]bool{},
 	}
-
 	for _, t := range targets {
 		w.last[t.Object.GetUID()] = t.Object
-
 		s := scope{t.Resource, t.Namespace}
 		if w.jobs[s] == nil {
 			w.jobs[s] = dynamicinformer.NewFilteredDynamicInformer(client, s.resource, s.namespace, 0,
 				cache.Indexers{}, w.only(s)).Informer()
 		}
-
 		if w.pods[t.Namespace] == nil {
 			w.pods[t.Namespace] = dynamicinformer.NewFilteredDynamicInformer(client, corev1.SchemeGroupVersion.WithResource("pods"),
 				t.Namespace, 0, cache.Indexers{byOwner: ownerIndex}, w.onlyPods(t.Namespace)).Informer()
 		}
 	}
-
 	for s, informer := range w.jobs {
 		err := w.run(ctx, informer, func(err error) { w.failed(err) }, func() { w.listed[s] = true })
 		if err != nil {
-			return nil, fmt.Errorf("watch %s: %w", s.resource.Resource, err)
+			return nil, fmt.Errorf("cannot watch %s: %w", s.resource.Resource, err)
 		}
 	}
-
 	for namespace, informer := range w.pods {
 		err := w.run(ctx, informer, func(err error) { w.failedPods(err, namespace) }, func() {})
 		if err != nil {
-			return nil, fmt.Errorf("watch pods: %w", err)
+			return nil, fmt.Errorf("cannot watch pods: %w", err)
 		}
 	}
-
 	return w, nil
 }
 
@@ -123,7 +117,6 @@ func (w *Watcher) Changes() <-chan struct{} { return w.changed }
 func (w *Watcher) Trouble() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-
 	return w.trouble
 }
 
@@ -134,66 +127,54 @@ func (w *Watcher) Wait() { w.done.Wait() }
 // targets.
 func (w *Watcher) Snapshot(at time.Time) jobview.Snapshot {
 	s := jobview.Snapshot{At: at, Jobs: make([]jobview.Job, 0, len(w.targets))}
-
 	for _, t := range w.targets {
-		object, gone := w.look(t)
+		object, gone := w.lastSeen(t)
 		job := jobview.FromObject(object, w.podsOf(t))
 		job.Gone = gone
 		s.Jobs = append(s.Jobs, job)
 	}
-
 	return s
 }
 
-// look returns a job as it was last seen, and whether it is gone. It goes by what
+// lastSeen returns a job as it was last seen, and whether it is gone. It goes by what
 // the event handlers saw, not by the informer's store: a job leaves the store some
 // time before its last state comes by.
-func (w *Watcher) look(t Target) (*unstructured.Unstructured, bool) {
+func (w *Watcher) lastSeen(t Target) (*unstructured.Unstructured, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-
 	id := t.Object.GetUID()
-	there, seen := w.there[id]
-
+	there, seen := w.exists[id]
 	if !seen {
 		// It was deleted before it was seen, if all that exist have been seen.
 		return w.last[id], w.listed[scope{t.Resource, t.Namespace}]
 	}
-
 	return w.last[id], !there
 }
 
 // podsOf returns the pods that a job controls; nil if they may not be read.
 func (w *Watcher) podsOf(t Target) []*corev1.Pod {
 	informer := w.pods[t.Namespace]
-
 	w.mu.Lock()
 	unknown := w.noPods[t.Namespace] || !informer.HasSynced()
 	w.mu.Unlock()
-
 	if unknown {
 		return nil
 	}
-
 	items, err := informer.GetIndexer().ByIndex(byOwner, string(t.Object.GetUID()))
 	if err != nil {
 		return nil
 	}
-
 	pods := make([]*corev1.Pod, 0, len(items))
-
 	for _, item := range items {
 		object, ok := item.(*unstructured.Unstructured)
 		if !ok {
 			continue
 		}
-
 		pod := &corev1.Pod{}
 		if runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, pod) == nil {
 			pods = append(pods, pod)
 		}
 	}
-
 	return pods
 }
 
@@ -201,18 +182,15 @@ func (w *Watcher) podsOf(t Target) []*corev1.Pod {
 // rights may end there.
 func (w *Watcher) only(s scope) dynamicinformer.TweakListOptionsFunc {
 	var names []string
-
 	for _, t := range w.targets {
 		if (scope{t.Resource, t.Namespace}) == s {
 			names = append(names, t.Name)
 		}
 	}
-
 	return func(o *metav1.ListOptions) {
 		if len(names) == 1 {
 			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, names[0]).String()
 		}
-
 		fresh(o)
 	}
 }
@@ -221,29 +199,23 @@ func (w *Watcher) only(s scope) dynamicinformer.TweakListOptionsFunc {
 // selector can bear it.
 func (w *Watcher) onlyPods(namespace string) dynamicinformer.TweakListOptionsFunc {
 	const most = 100 // names in a selector
-
 	var names []string
-
 	for _, t := range w.targets {
 		if t.Namespace == namespace {
 			names = append(names, t.Name)
 		}
 	}
-
 	operator := selection.Exists
 	if len(names) <= most {
 		operator = selection.In
 	} else {
 		names = nil
 	}
-
 	requirement, err := labels.NewRequirement(commonv1.JobNameLabel, operator, names)
 	if err != nil { // a name that no label can have: such a job has no pods
 		requirement, _ = labels.NewRequirement(commonv1.JobNameLabel, selection.Exists, nil)
 	}
-
 	selector := requirement.String()
-
 	return func(o *metav1.ListOptions) {
 		o.LabelSelector = selector
 		fresh(o)
@@ -263,37 +235,33 @@ func fresh(o *metav1.ListOptions) {
 // under the lock, when all that existed at first has been seen.
 func (w *Watcher) run(ctx context.Context, informer cache.SharedIndexInformer, failed func(error), listed func()) error {
 	err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-		// An expired watch is the normal end of one, and is begun anew.
+		// An expired watch is the normal end of one, and is begun again.
 		if err != nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) && !errors.Is(err, context.Canceled) {
 			failed(err)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("set the error handler: %w", err)
+		return fmt.Errorf("cannot set the error handler: %w", err)
 	}
-
 	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(item any) { w.saw(item, true) },
+		AddFunc: func(item any) { w.record(item, true) },
 		UpdateFunc: func(before, item any) {
 			// A job that took the name of another one between two lists comes as a change.
 			if uid(before) != uid(item) {
-				w.saw(before, false)
+				w.record(before, false)
 			}
-
-			w.saw(item, true)
+			w.record(item, true)
 		},
 		DeleteFunc: func(item any) {
 			if tombstone, ok := item.(cache.DeletedFinalStateUnknown); ok {
 				item = tombstone.Obj
 			}
-
-			w.saw(item, false)
+			w.record(item, false)
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("set the event handler: %w", err)
+		return fmt.Errorf("cannot set the event handler: %w", err)
 	}
-
 	w.done.Go(func() { informer.RunWithContext(ctx) })
 	w.done.Go(func() {
 		select {
@@ -301,29 +269,25 @@ func (w *Watcher) run(ctx context.Context, informer cache.SharedIndexInformer, f
 		case <-ctx.Done():
 			return
 		}
-
 		w.mu.Lock()
 		listed()
 		w.mu.Unlock()
 		w.notify()
 	})
-
 	return nil
 }
 
-// saw notes an object that came by, and whether it is there. The last state of a
-// job that is deleted tells its outcome.
-func (w *Watcher) saw(item any, there bool) {
+// record stores an object from the watch, and whether it exists. The last state of a
+// deleted job shows its outcome.
+func (w *Watcher) record(item any, there bool) {
 	w.mu.Lock()
 	w.trouble = nil
-
 	if object, ok := item.(*unstructured.Unstructured); ok {
 		if _, wanted := w.last[uid(item)]; wanted {
-			w.last[uid(item)], w.there[uid(item)] = object, there
+			w.last[uid(item)], w.exists[uid(item)] = object, there
 		}
 	}
 	w.mu.Unlock()
-
 	w.notify()
 }
 
@@ -332,7 +296,6 @@ func (w *Watcher) failed(err error) {
 	w.mu.Lock()
 	w.trouble = err
 	w.mu.Unlock()
-
 	w.notify()
 }
 
@@ -340,14 +303,11 @@ func (w *Watcher) failed(err error) {
 func (w *Watcher) failedPods(err error, namespace string) {
 	if !apierrors.IsForbidden(err) {
 		w.failed(err)
-
 		return
 	}
-
 	w.mu.Lock()
 	w.noPods[namespace] = true
 	w.mu.Unlock()
-
 	w.notify()
 }
 
@@ -365,7 +325,6 @@ func uid(item any) types.UID {
 	if !ok {
 		return ""
 	}
-
 	return object.GetUID()
 }
 
@@ -375,11 +334,9 @@ func ownerIndex(item any) ([]string, error) {
 	if !ok {
 		return nil, nil
 	}
-
 	owner := metav1.GetControllerOf(object)
 	if owner == nil {
 		return nil, nil
 	}
-
 	return []string{string(owner.UID)}, nil
 }

@@ -41,7 +41,6 @@ func job(name, uid, state string) *unstructured.Unstructured {
 			},
 		}
 	}
-
 	return u
 }
 
@@ -53,10 +52,8 @@ func pod(name, jobName string, owner types.UID) *unstructured.Unstructured {
 	u.SetName(name)
 	u.SetNamespace("default")
 	u.SetLabels(map[string]string{"training.kubeflow.org/job-name": jobName})
-
 	yes := true
 	u.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: jobName, UID: owner, Controller: &yes}})
-
 	return u
 }
 
@@ -74,21 +71,17 @@ type seen struct {
 // await waits until the watcher sees what is wanted.
 func await(t *testing.T, w *jobwatch.Watcher, reason string, want ...seen) {
 	t.Helper()
-
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-
 	for {
 		var got []seen
 		for _, j := range w.Snapshot(time.Time{}).Jobs {
 			got = append(got, seen{j.Name, j.State(), j.Tally()})
 		}
-
 		diff := cmp.Diff(want, got)
 		if diff == "" {
 			return
 		}
-
 		select {
 		case <-w.Changes():
 		case <-ctx.Done():
@@ -99,24 +92,19 @@ func await(t *testing.T, w *jobwatch.Watcher, reason string, want ...seen) {
 
 func start(t *testing.T, client *fake.FakeDynamicClient, objects ...*unstructured.Unstructured) *jobwatch.Watcher {
 	t.Helper()
-
 	var targets []jobwatch.Target
 	for _, o := range objects {
 		targets = append(targets, jobwatch.Target{Resource: jobs(), Namespace: "default", Name: o.GetName(), Object: o})
 	}
-
 	ctx, cancel := context.WithCancel(t.Context())
-
 	w, err := jobwatch.Start(ctx, client, targets)
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	t.Cleanup(func() {
 		cancel()
 		w.Wait()
 	})
-
 	return w
 }
 
@@ -127,42 +115,33 @@ func TestWatch(t *testing.T) {
 		pod("a-worker-2", "a", "uid-of-another-a"), // a leftover of an older job of this name
 	)
 	w := start(t, client, a, b)
-
 	await(t, w, "pods are found by the UID of their owner", seen{"a", "Submitted", jobview.Tally{Running: 2}}, seen{"b", "Submitted", jobview.Tally{}})
-
 	resource := client.Resource(jobs()).Namespace("default")
-
 	_, err := resource.Update(t.Context(), job("a", "uid-a", "Succeeded"), metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	await(t, w, "a change is seen", seen{"a", "Succeeded", jobview.Tally{Running: 2}}, seen{"b", "Submitted", jobview.Tally{}})
-
 	for _, name := range []string{"a", "b"} {
 		err = resource.Delete(t.Context(), name, metav1.DeleteOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-
 	await(t, w, "a job that finished before it was deleted keeps its end; the other is lost",
 		seen{"a", "Succeeded", jobview.Tally{Running: 2}}, seen{"b", "Deleted", jobview.Tally{}})
-
 	_, err = resource.Create(t.Context(), job("b", "uid-of-another-b", "Succeeded"), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	await(t, w, "another job of the same name is not mistaken for it",
 		seen{"a", "Succeeded", jobview.Tally{Running: 2}}, seen{"b", "Deleted", jobview.Tally{}})
 }
 
 // TestWatchJobThatIsNotThere has a job that was deleted before the watch
-// began: nothing will ever come by that tells it.
+// began: no watch event will ever report it.
 func TestWatchJobThatIsNotThere(t *testing.T) {
 	w := start(t, newClient(), job("a", "uid-a", ""))
-
 	await(t, w, "a job that is not there at all is gone", seen{"a", "Deleted", jobview.Tally{}})
 }
 
@@ -173,11 +152,9 @@ func TestWatchWithoutRightToPods(t *testing.T) {
 		return true, nil, apierrors.NewForbidden(podResource().GroupResource(), "", errors.New("no"))
 	})
 	w := start(t, client, a)
-
-	await(t, w, "without the right to see pods, the status tells what runs", seen{"a", "Running", jobview.Tally{Running: 9}})
-
+	await(t, w, "without the right to see pods, the status says what runs", seen{"a", "Running", jobview.Tally{Running: 9}})
 	if err := w.Trouble(); err != nil {
-		t.Errorf("it is no trouble to see less: %v", err)
+		t.Errorf("seeing less is not an error: %v", err)
 	}
 }
 
@@ -188,15 +165,13 @@ func TestWatchTrouble(t *testing.T) {
 		return true, nil, errors.New("connection refused")
 	})
 	w := start(t, client, a)
-
 	for w.Trouble() == nil {
 		select {
 		case <-w.Changes():
 		case <-time.After(10 * time.Second):
-			t.Fatal("a cluster that is out of reach is not told")
+			t.Fatal("an unreachable cluster is not reported")
 		}
 	}
-
 	if got := w.Snapshot(time.Time{}).Jobs[0]; got.Gone {
 		t.Error("a job that cannot be seen is not gone")
 	}

@@ -11,9 +11,7 @@ import (
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-
 	const head = "apiVersion: kubeflow.org/v1\nkind: TestJob\n"
-
 	for _, c := range []struct {
 		name, reason, text string
 		want               []string
@@ -25,7 +23,7 @@ func TestParse(t *testing.T) {
 			want: []string{"f.yaml:3: TestJob a"},
 		},
 		{
-			name: "several", reason: "documents are told apart by their lines; empty ones do not count",
+			name: "several", reason: "documents are distinguished by their lines; empty ones do not count",
 			text: "---\n" + head + "metadata: {name: a}\n---\n# nothing\n---  \n" + head + "metadata: {generateName: b-}\n---\n",
 			want: []string{"f.yaml:2: TestJob a", "f.yaml:8: TestJob b-*"},
 		},
@@ -62,17 +60,17 @@ func TestParse(t *testing.T) {
 			wantErr: "f.yaml:5: not valid YAML: line 8: did not find expected key",
 		},
 		{
-			name: "twice", reason: "of a key that is there twice one would be ignored",
+			name: "twice", reason: "one of two values for the same key would be ignored",
 			text:    head + "metadata: {name: a}\nkind: Other\n",
 			wantErr: `f.yaml:1: not valid YAML: line 4: key "kind" already set in map`,
 		},
 		{
-			name: "not an object", reason: "a text is no job",
+			name: "not an object", reason: "a text is not a job",
 			text:    "hello\n",
-			wantErr: "f.yaml:1: it is no object: write apiVersion, kind, metadata and spec",
+			wantErr: "f.yaml:1: it is not an object: write apiVersion, kind, metadata and spec",
 		},
 		{
-			name: "all that is missing", reason: "all mistakes are told at once, each with its mend",
+			name: "all that is missing", reason: "all mistakes are reported at once, each with its fix",
 			text: "kind: TestJob\n---\napiVersion: kubeflow.org/v1\n---\n" + head,
 			want: []string{"f.yaml:1: TestJob *", "f.yaml:3:  *", "f.yaml:5: TestJob *"},
 			wantErr: "f.yaml:1: apiVersion is missing: write for example \"apiVersion: kubeflow.org/v1\"\n" +
@@ -82,19 +80,15 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			documents, err := manifest.Parse("f.yaml", []byte(c.text))
-
 			var got []string
 			for _, d := range documents {
 				got = append(got, d.Place())
 			}
-
 			message := ""
 			if err != nil {
 				message = err.Error()
 			}
-
 			if diff := cmp.Diff([]any{c.want, c.wantErr}, []any{got, message}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}

@@ -17,7 +17,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Discovery tells which kinds a cluster knows; client-go's discovery client does.
+// Discovery lists the kinds that a cluster serves; client-go's discovery client implements it.
 type Discovery interface {
 	// ServerResourcesForGroupVersionWithContext lists the resources of an API version.
 	ServerResourcesForGroupVersionWithContext(ctx context.Context, groupVersion string) (*metav1.APIResourceList, error)
@@ -32,7 +32,7 @@ type Submitter struct {
 	Discovery Discovery
 	// Namespace is where jobs go that name none.
 	Namespace string
-	// Forced tells that Namespace was asked for, so that a job which names another
+	// Forced means that Namespace was asked for, so that a job which names another
 	// one is an error. Default: false, the job's own namespace is used.
 	Forced bool
 	// Replace deletes a job of the same name before. Default: false, it is an error.
@@ -59,39 +59,31 @@ func (j Job) Target() string {
 
 // Submit creates the jobs, or none of them: it has the API server check all of
 // them first, and should one be refused after that it deletes those that it has
-// created. Its error tells, for each job that is wrong, what and how to mend it.
+// created. Its error says, for each invalid job, what is wrong and how to fix it.
 func (s *Submitter) Submit(ctx context.Context, documents []Document) ([]Job, error) {
 	jobs := make([]Job, 0, len(documents))
-
 	var errs []error
-
 	for _, document := range documents {
 		job, err := s.resolve(ctx, document)
 		if err != nil {
 			errs = append(errs, err)
-
 			continue
 		}
-
 		jobs = append(jobs, job)
-
 		err = s.create(ctx, &job, metav1.DryRunAll)
 		if err != nil && (!s.Replace || !apierrors.IsAlreadyExists(err)) {
 			errs = append(errs, err)
 		}
 	}
-
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-
 	for i := range jobs {
-		err := s.createAnew(ctx, &jobs[i])
+		err := s.createOrReplace(ctx, &jobs[i])
 		if err != nil {
 			return nil, errors.Join(err, s.Delete(context.WithoutCancel(ctx), jobs[:i]))
 		}
 	}
-
 	return jobs, nil
 }
 
@@ -99,51 +91,42 @@ func (s *Submitter) Submit(ctx context.Context, documents []Document) ([]Job, er
 // another of its name, is not an error.
 func (s *Submitter) Delete(ctx context.Context, jobs []Job) error {
 	var errs []error
-
 	for _, job := range jobs {
 		options := metav1.DeleteOptions{
 			PropagationPolicy: ptr.To(metav1.DeletePropagationBackground),
 			Preconditions:     &metav1.Preconditions{UID: &job.UID},
 		}
-
 		err := s.Client.Resource(job.Resource).Namespace(job.Object.GetNamespace()).
 			Delete(ctx, job.Object.GetName(), options)
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			errs = append(errs, fmt.Errorf("delete %s: %w", job.Target(), err))
+			errs = append(errs, fmt.Errorf("cannot delete %s: %w", job.Target(), err))
 		}
 	}
-
 	return errors.Join(errs...)
 }
 
-// createAnew creates a job, after the deletion of one of its name if Replace is set.
-func (s *Submitter) createAnew(ctx context.Context, job *Job) error {
+// createOrReplace creates a job, after the deletion of one of its name if Replace is set.
+func (s *Submitter) createOrReplace(ctx context.Context, job *Job) error {
 	err := s.create(ctx, job)
 	if err == nil || !s.Replace || !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-
 	jobs := s.Client.Resource(job.Resource).Namespace(job.Object.GetNamespace())
-
 	err = jobs.Delete(ctx, job.Object.GetName(), metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s: delete the one that is there: %w", job.Place(), Refused(err))
+		return fmt.Errorf("%s: cannot delete the existing job: %w", job.Place(), Refused(err))
 	}
-
 	const interval = 50 * time.Millisecond
-
 	err = wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
 		_, err := jobs.Get(ctx, job.Object.GetName(), metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return true, nil
 		}
-
 		return false, err //nolint:wrapcheck // it is wrapped below
 	})
 	if err != nil {
-		return fmt.Errorf("%s: wait until the one that is there is gone: %w", job.Place(), err)
+		return fmt.Errorf("%s: cannot replace the existing job, which is still being deleted: %w", job.Place(), err)
 	}
-
 	return s.create(ctx, job)
 }
 
@@ -155,7 +138,6 @@ func (s *Submitter) create(ctx context.Context, job *Job, dryRun ...string) erro
 			FieldManager:    "jobkit",
 			FieldValidation: metav1.FieldValidationStrict,
 		})
-
 	switch {
 	case apierrors.IsAlreadyExists(err):
 		return &refusal{cause: err, message: fmt.Sprintf("%s: exists in namespace %s already: delete it before (--replace does), "+
@@ -164,26 +146,21 @@ func (s *Submitter) create(ctx context.Context, job *Job, dryRun ...string) erro
 	case err != nil:
 		return fmt.Errorf("%s: %w", job.Place(), Refused(err))
 	}
-
 	if len(dryRun) == 0 {
 		job.Object, job.UID = created, created.GetUID()
 	}
-
 	return nil
 }
 
 // resolve finds the resource and the namespace of a document.
 func (s *Submitter) resolve(ctx context.Context, d Document) (Job, error) {
 	kind := d.Object.GroupVersionKind()
-
 	if builtIn(kind.Group) {
 		return Job{}, fmt.Errorf("%s: %s (%s) is not a job kind: jobkit runs the kinds that jobkit operators and "+
 			"training-operator bring, such as TestJob; apply this object with kubectl before",
 			d.Place(), kind.Kind, kind.GroupVersion())
 	}
-
 	namespace := d.Object.GetNamespace()
-
 	switch {
 	case namespace == "":
 		d.Object.SetNamespace(s.Namespace)
@@ -191,12 +168,10 @@ func (s *Submitter) resolve(ctx context.Context, d Document) (Job, error) {
 		return Job{}, fmt.Errorf("%s: its metadata.namespace is %q, but --namespace is %q: make them the same, or leave one out",
 			d.Place(), namespace, s.Namespace)
 	}
-
 	list, err := s.Discovery.ServerResourcesForGroupVersionWithContext(ctx, kind.GroupVersion().String())
 	if err != nil && !apierrors.IsNotFound(err) {
-		return Job{}, fmt.Errorf("%s: ask the cluster which kinds it knows: %w", d.Place(), err)
+		return Job{}, fmt.Errorf("%s: cannot read the kinds of the cluster: %w", d.Place(), err)
 	}
-
 	if err == nil {
 		for _, resource := range list.APIResources {
 			if resource.Kind == kind.Kind && !strings.Contains(resource.Name, "/") {
@@ -204,7 +179,6 @@ func (s *Submitter) resolve(ctx context.Context, d Document) (Job, error) {
 			}
 		}
 	}
-
 	return Job{}, s.unknown(ctx, d)
 }
 
@@ -212,17 +186,14 @@ func (s *Submitter) resolve(ctx context.Context, d Document) (Job, error) {
 func (s *Submitter) unknown(ctx context.Context, d Document) error {
 	kind := d.Object.GroupVersionKind()
 	problem := fmt.Sprintf("%s: the cluster does not know the kind %s in %s", d.Place(), kind.Kind, kind.GroupVersion())
-
 	if other := s.otherVersions(ctx, kind); len(other) > 0 {
 		return fmt.Errorf("%s, only in %s: change apiVersion", problem, strings.Join(other, ", "))
 	}
-
 	if s.HowToInstall != nil {
 		if how := s.HowToInstall(kind); how != "" {
 			return fmt.Errorf("%s: its CRD is not installed: install it with %q", problem, how)
 		}
 	}
-
 	return fmt.Errorf("%s: check the spelling, or install the CRD of the operator that brings this kind", problem)
 }
 
@@ -232,14 +203,11 @@ func (s *Submitter) otherVersions(ctx context.Context, kind schema.GroupVersionK
 	if err != nil {
 		return nil // it only adds to an error that is reported anyway
 	}
-
 	var found []string
-
 	for _, group := range groups.Groups {
 		if group.Name != kind.Group {
 			continue
 		}
-
 		for _, version := range group.Versions {
 			list, err := s.Discovery.ServerResourcesForGroupVersionWithContext(ctx, version.GroupVersion)
 			if err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Kind == kind.Kind }) {
@@ -247,11 +215,10 @@ func (s *Submitter) otherVersions(ctx context.Context, kind schema.GroupVersionK
 			}
 		}
 	}
-
 	return found
 }
 
-// builtIn tells whether an API group is Kubernetes' own. None of its kinds has the
+// builtIn reports whether an API group is Kubernetes' own. None of its kinds has the
 // status of a job.
 func builtIn(group string) bool {
 	return !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")
@@ -264,29 +231,23 @@ func Refused(err error) error {
 	if !errors.As(err, &status) {
 		return err
 	}
-
 	details := status.Status().Details
 	if details == nil || len(details.Causes) == 0 {
 		return fmt.Errorf("the server refused it: %w", err)
 	}
-
 	var causes []string
-
 	for _, cause := range details.Causes {
 		text := cause.Message
 		if cause.Field != "" && cause.Field != "<nil>" {
 			text = cause.Field + ": " + text
 		}
-
 		if !slices.Contains(causes, text) {
 			causes = append(causes, text)
 		}
 	}
-
 	if len(causes) == 1 {
 		return &refusal{message: "the server refused it: " + causes[0], cause: err}
 	}
-
 	return &refusal{message: "the server refused it:\n  - " + strings.Join(causes, "\n  - "), cause: err}
 }
 

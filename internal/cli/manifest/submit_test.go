@@ -29,11 +29,9 @@ func (k known) ServerResourcesForGroupVersionWithContext(_ context.Context, gv s
 	if k.err != nil {
 		return nil, k.err
 	}
-
 	if gv != "kubeflow.org/v1" {
 		return nil, apierrors.NewNotFound(schema.GroupResource{}, gv)
 	}
-
 	return &metav1.APIResourceList{APIResources: []metav1.APIResource{
 		{Name: "testjobs/status", Kind: "TestJob"}, {Name: "testjobs", Kind: "TestJob"},
 	}}, nil
@@ -60,23 +58,19 @@ type cluster struct {
 func newCluster(existing ...string) *cluster {
 	c := &cluster{FakeDynamicClient: fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
 		map[schema.GroupVersionResource]string{jobs(): "TestJobList"})}
-
 	for _, name := range existing {
 		err := c.Tracker().Create(jobs(), object(name, "default"), "default")
 		if err != nil {
 			panic(err)
 		}
 	}
-
 	c.PrependReactor("create", "testjobs", c.create)
 	c.PrependReactor("delete", "testjobs", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		if a, ok := a.(clienttesting.DeleteAction); ok {
 			c.done = append(c.done, "delete "+a.GetName())
 		}
-
 		return false, nil, nil
 	})
-
 	return c
 }
 
@@ -85,14 +79,11 @@ func (c *cluster) create(action clienttesting.Action) (bool, runtime.Object, err
 	if !ok {
 		return true, nil, errors.New("not a create")
 	}
-
 	job, ok := create.GetObject().(*unstructured.Unstructured)
 	if !ok {
 		return true, nil, errors.New("not an object")
 	}
-
 	dry := slices.Contains(create.CreateOptions.DryRun, metav1.DryRunAll)
-
 	if strings.HasPrefix(job.GetName(), "bad") || (!dry && job.GetName() == c.refuseReal) {
 		return true, nil, apierrors.NewInvalid(schema.GroupKind{Group: "kubeflow.org", Kind: "TestJob"}, job.GetName(), field.ErrorList{
 			field.Invalid(field.NewPath("spec", "a"), -1, "must not be negative"),
@@ -100,23 +91,18 @@ func (c *cluster) create(action clienttesting.Action) (bool, runtime.Object, err
 			field.Required(field.NewPath("spec", "b"), "is required"),
 		})
 	}
-
 	if create.CreateOptions.FieldValidation != metav1.FieldValidationStrict {
 		return true, nil, errors.New("unknown fields would be dropped silently")
 	}
-
 	if _, err := c.Tracker().Get(jobs(), job.GetNamespace(), job.GetName()); err == nil {
 		return true, nil, apierrors.NewAlreadyExists(jobs().GroupResource(), job.GetName())
 	}
-
 	if dry {
 		return true, job, nil
 	}
-
 	c.done = append(c.done, "create "+job.GetName())
 	job = job.DeepCopy()
 	job.SetUID(types.UID("uid-of-" + job.GetName()))
-
 	return true, job, c.Tracker().Create(jobs(), job, job.GetNamespace())
 }
 
@@ -128,7 +114,6 @@ func object(name, namespace string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "kubeflow.org/v1", "kind": "TestJob"}}
 	u.SetName(name)
 	u.SetNamespace(namespace)
-
 	return u
 }
 
@@ -136,13 +121,11 @@ func object(name, namespace string) *unstructured.Unstructured {
 func of(apiVersion, kind string, u *unstructured.Unstructured) *unstructured.Unstructured {
 	u.SetAPIVersion(apiVersion)
 	u.SetKind(kind)
-
 	return u
 }
 
 func TestSubmit(t *testing.T) {
 	t.Parallel()
-
 	for _, c := range []struct {
 		name, reason string
 		cluster      *cluster
@@ -158,7 +141,7 @@ func TestSubmit(t *testing.T) {
 			want:    []string{"create a", "create b"},
 		},
 		{
-			name: "bad", reason: "nothing is created if one job is refused; each cause is told once, with its field",
+			name: "bad", reason: "nothing is created if one job is refused; each cause is reported once, with its field",
 			cluster: newCluster(),
 			objects: []*unstructured.Unstructured{object("a", ""), object("bad", "")},
 			wantErr: []string{
@@ -242,42 +225,35 @@ func TestSubmit(t *testing.T) {
 			cluster: newCluster(),
 			change:  func(s *manifest.Submitter) { s.Discovery = known{errors.New("connection refused")} },
 			objects: []*unstructured.Unstructured{object("a", "")},
-			wantErr: []string{"f.yaml:1: TestJob a: ask the cluster which kinds it knows: connection refused"},
+			wantErr: []string{"f.yaml:1: TestJob a: cannot read the kinds of the cluster: connection refused"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-
 			s := &manifest.Submitter{
 				Client: c.cluster, Discovery: known{}, Namespace: "default",
 				HowToInstall: func(kind schema.GroupVersionKind) string {
 					if kind.Kind == "OurJob" {
 						return "how-to-install"
 					}
-
 					return ""
 				},
 			}
 			if c.change != nil {
 				c.change(s)
 			}
-
 			var documents []manifest.Document
 			for i, o := range c.objects {
 				documents = append(documents, manifest.Document{Source: "f.yaml", Line: i + 1, Object: o})
 			}
-
 			submitted, err := s.Submit(t.Context(), documents)
-
 			var gotErr []string
 			if err != nil {
 				gotErr = strings.Split(err.Error(), "\n")
 			}
-
 			if diff := cmp.Diff([]any{c.want, c.wantErr}, []any{c.cluster.done, gotErr}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
-
 			for i, job := range submitted {
 				want := fmt.Sprintf("uid-of-%s testjobs.kubeflow.org/%[1]s -n %s", c.objects[i].GetName(), job.Object.GetNamespace())
 				if got := string(job.UID) + " " + job.Target(); got != want {
@@ -290,24 +266,20 @@ func TestSubmit(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	t.Parallel()
-
 	c := newCluster()
 	s := &manifest.Submitter{Client: c, Discovery: known{}, Namespace: "default"}
 	submitted, err := s.Submit(t.Context(), []manifest.Document{{Source: "f.yaml", Line: 1, Object: object("a", "")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	for range 2 { // the second time it is gone, which is what was wanted
 		err = s.Delete(t.Context(), submitted)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-
 	actions := c.Actions()
 	last, ok := actions[len(actions)-1].(clienttesting.DeleteActionImpl)
-
 	if !ok || last.DeleteOptions.Preconditions == nil || *last.DeleteOptions.Preconditions.UID != "uid-of-a" {
 		t.Errorf("the deletion is not bound to the job's UID, and could hit another job of its name: %+v", last)
 	}

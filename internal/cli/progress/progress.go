@@ -1,5 +1,5 @@
 // Package progress shows jobs while they run: it takes snapshots from a watcher and
-// hands them to a reporter, until somebody has seen enough.
+// hands them to a reporter, until someone has seen enough.
 package progress
 
 import (
@@ -28,13 +28,13 @@ type Reporter interface {
 }
 
 const (
-	// settle is how long changes are gathered before they are shown: one change on
+	// gatherPeriod is how long changes are collected before they are shown: one change on
 	// the cluster is often several on its objects.
-	settle = 100 * time.Millisecond
-	// beat is how often the ages are shown anew though nothing changed.
-	beat = time.Second
-	// patience is how long the cluster may be out of reach before it is said.
-	patience = 3 * time.Second
+	gatherPeriod = 100 * time.Millisecond
+	// agePeriod is how often the ages are updated when nothing else changed.
+	agePeriod = time.Second
+	// troubleDelay is how long the cluster may be out of reach before that is reported.
+	troubleDelay = 3 * time.Second
 )
 
 // Follow shows the jobs until step, which sees each snapshot before it is shown and
@@ -43,44 +43,36 @@ const (
 func Follow(ctx context.Context, w Watcher, r Reporter,
 	step func(s *jobview.Snapshot) (done bool, err error),
 ) (jobview.Snapshot, error) {
-	ticker := time.NewTicker(settle)
+	ticker := time.NewTicker(gatherPeriod)
 	defer ticker.Stop()
-
 	var (
 		shown     time.Time
 		changed   = true
 		complaint complaint
 	)
-
 	for {
 		select {
 		case <-w.Changes():
 			changed = true
-
 			continue
 		case <-ctx.Done():
 			s := w.Snapshot(time.Now())
 			_, _ = step(&s) // only for what it adds
 			r.Show(s)
-
 			return s, context.Cause(ctx)
 		case <-ticker.C:
 		}
-
 		now := time.Now()
 		if text := complaint.about(w.Trouble(), now); text != "" {
 			r.Say(now, text)
 		}
-
-		if !changed && now.Sub(shown) < beat {
+		if !changed && now.Sub(shown) < agePeriod {
 			continue
 		}
-
 		changed, shown = false, now
 		s := w.Snapshot(now)
 		done, err := step(&s)
 		r.Show(s)
-
 		if done || err != nil {
 			return s, err
 		}
@@ -98,17 +90,14 @@ func (c *complaint) about(trouble error, now time.Time) string {
 	switch {
 	case trouble == nil && c.said:
 		*c = complaint{}
-
 		return "the cluster can be watched again"
 	case trouble == nil:
 		*c = complaint{}
 	case c.since.IsZero():
 		c.since = now
-	case !c.said && now.Sub(c.since) >= patience:
+	case !c.said && now.Sub(c.since) >= troubleDelay:
 		c.said = true
-
 		return "the cluster cannot be watched, trying again: " + trouble.Error()
 	}
-
 	return ""
 }

@@ -26,7 +26,7 @@ func (s *script) Snapshot(at time.Time) jobview.Snapshot { return jobview.Snapsh
 
 func (s *script) Trouble() error { return s.trouble(time.Since(s.begun)) }
 
-// log is a reporter that notes what it is told, and when.
+// log is a reporter that notes what it receives, and when.
 type log struct {
 	begun time.Time
 	lines []string
@@ -53,7 +53,7 @@ func TestFollow(t *testing.T) {
 		wantErr      error
 	}{
 		{
-			name: "settle", reason: "changes within a tenth of a second are shown together; without any, the ages are once a second",
+			name: "gather", reason: "changes within a tenth of a second are shown together; without any, the ages are once a second",
 			changes: []time.Duration{310 * time.Millisecond, 330 * time.Millisecond, 350 * time.Millisecond},
 			step:    func(at time.Duration) (bool, error) { return at >= 2*time.Second, nil },
 			want:    []string{"100ms", "400ms", "1.4s", "2.4s"},
@@ -72,13 +72,12 @@ func TestFollow(t *testing.T) {
 			wantErr:     errStop,
 		},
 		{
-			name: "trouble", reason: "a short loss of the cluster is not worth a word; a longer one is told once, and its end",
+			name: "trouble", reason: "a short loss of the cluster is not worth a word; a longer one is reported once, and its end",
 			step: func(at time.Duration) (bool, error) { return at >= 10*time.Second, nil },
 			trouble: func(since time.Duration) error {
 				if since > 1050*time.Millisecond && since < 2*time.Second || since > 3050*time.Millisecond && since < 8*time.Second {
 					return errors.New("connection refused")
 				}
-
 				return nil
 			},
 			want: []string{
@@ -93,27 +92,21 @@ func TestFollow(t *testing.T) {
 				begun := time.Now()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-
 				w := &script{begun: begun, changes: make(chan struct{}, 1), trouble: c.trouble}
 				if w.trouble == nil {
 					w.trouble = func(time.Duration) error { return nil }
 				}
-
 				for _, after := range c.changes {
 					time.AfterFunc(after, func() { w.changes <- struct{}{} })
 				}
-
 				if c.cancelAfter > 0 {
 					time.AfterFunc(c.cancelAfter, func() { cancel(errStop) })
 				}
-
 				l := &log{begun: begun}
 				_, err := progress.Follow(ctx, w, l, func(s *jobview.Snapshot) (bool, error) { return c.step(s.At.Sub(begun)) })
-
 				if !errors.Is(err, c.wantErr) {
 					t.Errorf("%s: error %v, want %v", c.reason, err, c.wantErr)
 				}
-
 				if diff := cmp.Diff(c.want, l.lines); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 				}

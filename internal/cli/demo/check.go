@@ -6,24 +6,23 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
-// Verdict says how far a job is from what its example says.
-type Verdict string
+// Result says whether a job ended as its example says.
+type Result string
 
-// The verdicts.
+// The results.
 const (
-	// Waiting is the verdict while the job can still end as its example says.
-	Waiting Verdict = "waiting"
-	// AsExpected is the verdict when it has.
-	AsExpected Verdict = "as expected"
-	// Otherwise is the verdict when it has ended in another way.
-	Otherwise Verdict = "otherwise"
+	// Waiting is the result while the job can still end as its example says.
+	Waiting Result = "waiting"
+	// AsExpected is the result when it has.
+	AsExpected Result = "as expected"
+	// Otherwise is the result when it has ended in another way.
+	Otherwise Result = "otherwise"
 )
 
-// Judge compares a job with its example, and says why unless it ended as expected.
+// Check compares a job with its example, and says why unless it ended as expected.
 // steps is how many of its steps were done.
-func (e Example) Judge(job jobview.Job, steps int) (Verdict, string) {
+func (e Example) Check(job jobview.Job, steps int) (Result, string) {
 	outcome := job.Outcome()
-
 	switch {
 	case outcome == jobview.Unfinished:
 		return Waiting, fmt.Sprintf("it is %s, expected %s", job.State(), e.Outcome)
@@ -39,30 +38,26 @@ func (e Example) Judge(job jobview.Job, steps int) (Verdict, string) {
 		// Pods are deleted, and take their time to go, after the job has finished.
 		return Waiting, fmt.Sprintf("it ended %s, but %d of its pods are left, expected %d", outcome, len(job.Pods), *e.Pods)
 	}
-
 	return AsExpected, ""
 }
 
-// decided tells whether every job has its verdict, as expected or otherwise.
+// decided reports whether every job has a result, as expected or otherwise.
 func decided(examples []Example, jobs []jobview.Job, steps []int) bool {
 	for i, e := range examples {
-		if verdict, _ := e.Judge(jobs[i], steps[i]); verdict == Waiting {
+		if verdict, _ := e.Check(jobs[i], steps[i]); verdict == Waiting {
 			return false
 		}
 	}
-
 	return true
 }
 
-// bad are the indices of the jobs that did not end as expected.
-func bad(examples []Example, jobs []jobview.Job, steps []int) []int {
+// unexpected returns the indices of the jobs that did not end as expected.
+func unexpected(examples []Example, jobs []jobview.Job, steps []int) []int {
 	var found []int
-
 	for i, e := range examples {
-		if verdict, _ := e.Judge(jobs[i], steps[i]); verdict != AsExpected {
+		if verdict, _ := e.Check(jobs[i], steps[i]); verdict != AsExpected {
 			found = append(found, i)
 		}
 	}
-
 	return found
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/autoscale"
+	"github.com/jobkit/jobkit/operators/internal/autoscale"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jobkit/jobkit"
-	"github.com/jobkit/jobkit/autoscale"
+	"github.com/jobkit/jobkit/operators/internal/autoscale"
 )
 
 func TestObjects(t *testing.T) {

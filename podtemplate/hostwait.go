@@ -82,7 +82,7 @@ const hostWait = `
 func (w HostWait) Containers(host string) ([]corev1.Container, error) {
 	t, err := template.New("init container template").Option("missingkey=error").Parse(cmp.Or(w.Template, hostWait))
 	if err != nil {
-		return nil, fmt.Errorf("it is no Go template, mend it: %w", err)
+		return nil, fmt.Errorf("it is not a valid Go template: %w", err)
 	}
 	var list strings.Builder
 	err = t.Execute(&list, map[string]any{

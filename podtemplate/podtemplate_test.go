@@ -232,7 +232,7 @@ func TestHostWait(t *testing.T) {
 		"NoTemplate": {
 			reason: "a template that cannot be read is an error that shows it",
 			wait:   podtemplate.HostWait{Template: "{{"},
-			fails:  `reads "{{": it is no Go template`,
+			fails:  `reads "{{": it is not a valid Go template`,
 		},
 		"Unknown": {
 			reason: "and so is one that wants more than there is",

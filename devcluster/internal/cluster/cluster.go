@@ -182,7 +182,7 @@ func (r *runner) open(crash *os.File) (err error) {
 		r.Listen = net.IPv4(127, 0, 0, 1)
 	}
 	if r.listener, err = net.ListenTCP("tcp", &net.TCPAddr{IP: r.Listen, Port: r.Port}); err != nil {
-		return fmt.Errorf("listening for the API server: %w", err)
+		return fmt.Errorf("cannot listen for the API server: %w", err)
 	}
 	if r.certs, err = pki.Ensure(r.dir.in("pki"), r.Listen, time.Now()); err != nil {
 		return err

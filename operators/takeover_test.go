@@ -342,7 +342,7 @@ func strip(t *testing.T, w *jobtest.World) {
 	}
 }
 
-// TestLabelsThatAreGone has somebody take the labels off all that a job has: it is the
+// TestLabelsThatAreGone has someone take the labels off all that a job has: it is the
 // job's all the same.
 func TestLabelsThatAreGone(t *testing.T) {
 	for name, try := range map[string]func(*testing.T) *predecessor{

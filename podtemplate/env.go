@@ -84,7 +84,7 @@ func (p *placement) add(v *corev1.EnvVar) {
 }
 
 // place adds a variable of the operator, and those that it refers to before it, at a
-// place in the template's list. It is left for later if it is there already, if the
+// place in the template's list. It is left for later if it exists already, if the
 // template has a value of its own, or if it refers to a variable further down.
 func (p *placement) place(own *Var, at int) {
 	if own == nil || p.placed[own.Name] || own.Preset && p.inTemplate(own.Name, 0) {

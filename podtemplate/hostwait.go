@@ -17,7 +17,7 @@ import (
 // The other one is there when it answers at its address, be it to refuse a connection: it
 // is only not ready yet then, and a client that tries again finds it. A name that resolves
 // is not enough, because a cache of the DNS may still have the address of the pod that it
-// replaces, where nobody answers. But if nobody answers for some 40 seconds, longer than
+// replaces, where no one answers. But if no one answers for some 40 seconds, longer than
 // such a cache, the name is believed: what is asked may not be let through.
 type HostWait struct {
 	// Name is the name of the container. A pod template that has an init container of

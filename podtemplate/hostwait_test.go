@@ -23,7 +23,7 @@ const (
 )
 
 // TestHostWaitScript is row 124 of docs/maintainers/known-bugs.md: what the init container does with
-// what it is told, whatever the image.
+// what it receives, whatever the image.
 func TestHostWaitScript(t *testing.T) {
 	t.Parallel()
 	const (
@@ -55,7 +55,7 @@ func TestHostWaitScript(t *testing.T) {
 		"Stale":         {reason: "a cache of the DNS has the address of a pod that is gone", options: knowsOptions, answers: []string{noRoute, noRoute, noRoute, open}, naps: 3},
 		"StaleGlibc":    {reason: "the same with an address to which nothing is let through", options: glibc, answers: []string{timedOut, noName, refuses}, naps: 2},
 		"Silent":        {reason: "a name that resolves for longer than a cache is believed: v1 asked for no more", options: musl, answers: []string{timedOut}, naps: 19},
-		"SilentAgain":   {reason: "the time starts anew when the name is gone", options: musl, answers: append(times(19, timedOut), noName, timedOut), naps: 39},
+		"SilentAgain":   {reason: "the time starts again when the name is gone", options: musl, answers: append(times(19, timedOut), noName, timedOut), naps: 39},
 		"SilentToEnd":   {reason: "and so it is when the tries are used up", options: musl, answers: []string{noName, timedOut}, tries: 3, naps: 3},
 		"NoNC":          {reason: "without nc the name has to do", lookups: map[string]string{"getent": `echo "10.0.0.1 leader"`}},
 		"NoNCNoName":    {reason: "and has to be there", lookups: map[string]string{"getent": `exit 2`, "nslookup": `echo "** server can't find leader: NXDOMAIN"; exit 1`}, tries: 2, fails: true, naps: 2},
@@ -72,7 +72,7 @@ func TestHostWaitScript(t *testing.T) {
 			lookups: map[string]string{"nslookup": `printf "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10:53\n\n** server can't find leader: NXDOMAIN\n\n"; exit 1`},
 			tries:   1, fails: true, naps: 1,
 		},
-		"Nothing": {reason: "an image that can look for nobody fails the pod", tries: 1, fails: true, naps: 1},
+		"Nothing": {reason: "an image that can look for no one fails the pod", tries: 1, fails: true, naps: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +115,7 @@ case $n in
 }
 
 // TestHostWaitBusyBox does the same with a real BusyBox, if there is one: a port that is
-// open, on which nobody closes the connection, and one that is not.
+// open, on which no one closes the connection, and one that is not.
 func TestHostWaitBusyBox(t *testing.T) {
 	t.Parallel()
 	busybox, err := exec.LookPath("busybox")

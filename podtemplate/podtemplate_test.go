@@ -65,14 +65,14 @@ func TestEnv(t *testing.T) {
 				"the values of PYTHONUNBUFFERED are used in place of the operator's.",
 		},
 		"Fixed": {
-			reason: "known-bugs row 85: a variable that the replicas need is there once, with the operator's value, and the user is told",
+			reason: "known-bugs row 85: a variable that the replicas need is there once, with the operator's value, and the user is informed",
 			has:    envVars("WORLD_SIZE", "9", "RANK", "9", "RANK", "8"),
 			want:   envVars("WORLD_SIZE", "4", "RANK", "1", "PYTHONUNBUFFERED", "1"),
 			warning: "The pod template of Worker sets variables that the operator sets too: " +
 				"the values of RANK, WORLD_SIZE are not used, because the operator sets them: remove them from the template.",
 		},
 		"Preset": {
-			reason: "known-bugs row 85: a variable that the template may set keeps its value, and the user is told",
+			reason: "known-bugs row 85: a variable that the template may set keeps its value, and the user is informed",
 			has:    envVars("PYTHONUNBUFFERED", "0"),
 			want:   envVars("PYTHONUNBUFFERED", "0", "RANK", "1", "WORLD_SIZE", "4"),
 			warning: "The pod template of Worker sets variables that the operator sets too: " +

@@ -58,7 +58,7 @@ spec:
       template: {spec: {containers: [{name: jax, image: train, env: [{name: RANK}, {name: NUM_PROCESSES}]}]}}`)
 	got := jaxjob.Controller{}.Warn(job)
 	if len(got) != 1 {
-		t.Fatalf("a variable that replaces the template's is told in one event, got %v", got)
+		t.Fatalf("a variable that replaces the template's is reported in one event, got %v", got)
 	}
 	want := "The pod template of Worker sets variables that the operator sets too: the values of NUM_PROCESSES are not used, because the operator sets them: remove them from the template."
 	if diff := cmp.Diff(want, got[0].Message); diff != "" {

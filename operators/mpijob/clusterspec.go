@@ -66,7 +66,7 @@ func mainContainer(job *kubeflowv1.MPIJob, pod *corev1.PodSpec) *corev1.Containe
 	return &corev1.Container{} // not valid, and found to be so
 }
 
-// launcherHasGPU tells whether processes are to be started in the launcher too.
+// launcherHasGPU reports whether processes are to be started in the launcher too.
 func launcherHasGPU(job *kubeflowv1.MPIJob) bool {
 	for _, c := range pod(job, launcher).Containers {
 		for name := range c.Resources.Limits {
@@ -125,7 +125,7 @@ func kubexecText(job *kubeflowv1.MPIJob) string {
 	return fmt.Sprintf("#!/bin/sh\nhost=\"$1\"\nshift\nexec %s/kubectl exec \"$host\"%s -- /bin/sh -c \"$*\"\n", kubectlDir, option)
 }
 
-// launcherEnv is what the main container of the launcher is told.
+// launcherEnv holds the variables of the main container of the launcher.
 func launcherEnv(job *kubeflowv1.MPIJob) podtemplate.Env {
 	env := podtemplate.Env{
 		podtemplate.Fixed("OMPI_MCA_plm_rsh_agent", configDir+"/"+kubexec),

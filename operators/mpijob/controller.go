@@ -11,7 +11,7 @@
 //     and to run commands in the job's Workers, and in no other pod: they come when all
 //     Workers' pods are there and are the job's own, and name those;
 //   - a ServiceAccount <job>-launcher, unless the launcher's template names one. One of
-//     that name that somebody made before is used, and left as it is: that is the place of
+//     that name that someone made before is used, and left as it is: that is the place of
 //     image pull secrets and of a cloud's identity.
 //
 // The launcher is created when all Workers run, and are ready if they have a readiness

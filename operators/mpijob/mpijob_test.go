@@ -53,10 +53,10 @@ func TestValidate(t *testing.T) {
 		change []func(*kubeflowv1.MPIJob)
 		want   string
 	}{
-		"Valid":      {reason: "other volumes and mounts are the user's affair", change: []func(*kubeflowv1.MPIJob){volume(launcher, "data"), mount(launcher, "data", "/data")}},
-		"MountsOurs": {reason: "a mount as the operator would make it is no mistake", change: []func(*kubeflowv1.MPIJob){mount(worker, "mpi-job-config", "/etc/mpi/")}},
+		"Valid":      {reason: "other volumes and mounts are the user's concern", change: []func(*kubeflowv1.MPIJob){volume(launcher, "data"), mount(launcher, "data", "/data")}},
+		"MountsOurs": {reason: "a mount as the operator would make it is not a mistake", change: []func(*kubeflowv1.MPIJob){mount(worker, "mpi-job-config", "/etc/mpi/")}},
 		"ConfigVolume": {
-			reason: "two volumes of one name are no pod; the message names the field and the mend",
+			reason: "two volumes of one name are not a pod; the message names the field and the fix",
 			change: []func(*kubeflowv1.MPIJob){volume(worker, "mpi-job-config")},
 			want: `spec.mpiReplicaSpecs[Worker].template.spec.volumes[0].name: Invalid value: "mpi-job-config": ` +
 				`is the name of the volume that the operator adds and mounts at /etc/mpi: rename this one`,
@@ -69,7 +69,7 @@ func TestValidate(t *testing.T) {
 		},
 		"KubectlVolumeOfWorker": {reason: "a Worker has not", change: []func(*kubeflowv1.MPIJob){volume(worker, "mpi-job-kubectl"), mount(worker, "mpi-job-kubectl", "/opt/kube")}},
 		"MountPath": {
-			reason: "two mounts at one path are no pod either",
+			reason: "two mounts at one path are not a pod either",
 			change: []func(*kubeflowv1.MPIJob){volume(launcher, "tools"), mount(launcher, "tools", "/opt/kube")},
 			want: `spec.mpiReplicaSpecs[Launcher].template.spec.containers[mpi].volumeMounts[0].mountPath: Invalid value: "/opt/kube": ` +
 				`is where the operator mounts the volume mpi-job-kubectl: mount tools somewhere else`,
@@ -88,7 +88,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestWarn checks what users are told of variables that they and the operator set.
+// TestWarn checks what users are informed of variables that they and the operator set.
 func TestWarn(t *testing.T) {
 	job := newJob(1, func(job *kubeflowv1.MPIJob) {
 		job.Spec.MPIReplicaSpecs[launcher].Template.Spec.Containers[0].Env = []corev1.EnvVar{

@@ -31,7 +31,7 @@ func (Controller) Objects(job *kubeflowv1.MPIJob, tally *jobkit.Tally) []jobkit.
 }
 
 // reach are the names of the Workers' pods that the launcher may reach: those that are
-// there and are the job's own. Names alone would let it into a pod of somebody else that
+// there and are the job's own. Names alone would let it into a pod of someone else that
 // has the name of a Worker. all is true if all Workers are among them, or have ended.
 func reach(job *kubeflowv1.MPIJob, workers *jobkit.TypeTally) (names []string, all bool) {
 	all = true
@@ -55,7 +55,7 @@ func meta(job *kubeflowv1.MPIJob, name string) metav1.ObjectMeta {
 }
 
 // ownAccount is the service account that the launcher's template names, or "". It
-// belongs to somebody else, so the operator neither creates nor deletes it.
+// belongs to someone else, so the operator neither creates nor deletes it.
 func ownAccount(job *kubeflowv1.MPIJob) string {
 	spec := pod(job, launcher)
 	return cmp.Or(spec.ServiceAccountName, spec.DeprecatedServiceAccount)

@@ -28,7 +28,7 @@ func theirs(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"theirs": "yes"}}
 }
 
-// TestForeignObjects has somebody else own a name that the job would use: nothing is
+// TestForeignObjects has someone else own a name that the job would use: nothing is
 // given away, and when it is gone the job goes on.
 func TestForeignObjects(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -38,19 +38,19 @@ func TestForeignObjects(t *testing.T) {
 		stalled string
 	}{
 		"Pod": {
-			reason:  "the launcher could run commands in a pod of somebody else",
+			reason:  "the launcher could run commands in a pod of someone else",
 			foreign: &corev1.Pod{ObjectMeta: theirs("pi-worker-0"), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "w", Image: "x"}}}},
 			want:    []string{"Pod pi-worker-0", "Pod pi-worker-1", "ConfigMap pi-config", "ServiceAccount pi-launcher"},
 			stalled: "MPIJob default/pi cannot create pod pi-worker-0: a pod of that name is there and belongs to no job: delete or rename it, or give the job another name",
 		},
 		"Role": {
-			reason:  "the launcher would get the permissions of somebody else's role",
+			reason:  "the launcher would get the permissions of someone else's role",
 			foreign: &rbacv1.Role{ObjectMeta: theirs("pi-launcher"), Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete"}}}},
 			want:    []string{"Pod pi-worker-0", "Pod pi-worker-1", "ConfigMap pi-config", "ServiceAccount pi-launcher", "Role pi-launcher"},
 			stalled: "MPIJob default/pi cannot create Role pi-launcher: a Role of that name is there and belongs to no job: delete or rename it, or give the job another name",
 		},
 		"RoleBinding": {
-			reason:  "nobody knows what somebody else's binding gives away",
+			reason:  "nobody knows what someone else's binding gives away",
 			foreign: &rbacv1.RoleBinding{ObjectMeta: theirs("pi-launcher"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "x"}},
 			want:    []string{"Pod pi-worker-0", "Pod pi-worker-1", "ConfigMap pi-config", "ServiceAccount pi-launcher", "Role pi-launcher", "RoleBinding pi-launcher"},
 			stalled: "MPIJob default/pi cannot create RoleBinding pi-launcher: a RoleBinding of that name is there and belongs to no job: delete or rename it, or give the job another name",
@@ -85,7 +85,7 @@ func TestForeignObjects(t *testing.T) {
 	}
 }
 
-// TestRoleIsExchanged has somebody else put a role in the place of the job's: the binding
+// TestRoleIsExchanged has someone else put a role in the place of the job's: the binding
 // goes, and does not come back before the role has.
 func TestRoleIsExchanged(t *testing.T) {
 	job := newJob(1, func(job *kubeflowv1.MPIJob) {
@@ -101,7 +101,7 @@ func TestRoleIsExchanged(t *testing.T) {
 	})
 	w.At(3*time.Minute, "takes it away", func(ctx context.Context, c client.Client) error {
 		if slices.Contains(objects(t, w), "RoleBinding pi-launcher") {
-			t.Error("the launcher has the permissions of somebody else's role")
+			t.Error("the launcher has the permissions of someone else's role")
 		}
 		return c.Delete(ctx, foreign)
 	})
@@ -132,7 +132,7 @@ func TestServiceAccountOfAUser(t *testing.T) {
 	})
 	run(t, w, job)
 	if diff := cmp.Diff(commonv1.JobSucceeded, job.Status.State); diff != "" {
-		t.Errorf("it is no obstacle (-want +got):\n%s", diff)
+		t.Errorf("it is not an obstacle (-want +got):\n%s", diff)
 	}
 	if err := w.Client().Get(t.Context(), client.ObjectKeyFromObject(account), account); err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestServiceAccountOfAUser(t *testing.T) {
 	}
 	for _, e := range w.Events() {
 		if e.Reason == "MPIJobNameConflict" {
-			t.Errorf("it is no conflict: %s", e.Message)
+			t.Errorf("it is not a conflict: %s", e.Message)
 		}
 	}
 }
@@ -178,7 +178,7 @@ func TestLauncherComesAfterTheWorkers(t *testing.T) {
 	}{
 		"Ready":         {reason: "mpirun gives up on a Worker that does not run", worker: jobtest.Fate{Start: 12 * time.Second, Forever: true}, after: 12 * time.Second},
 		"AtStartup":     {reason: "as training-operator v1", change: []func(*kubeflowv1.MPIJob){atStartup}, worker: jobtest.Fate{Start: 12 * time.Second, Forever: true}},
-		"NoWorkers":     {reason: "there is nobody to wait for", change: []func(*kubeflowv1.MPIJob){func(job *kubeflowv1.MPIJob) { job.Spec.MPIReplicaSpecs[worker].Replicas = new(int32(0)) }}},
+		"NoWorkers":     {reason: "there is no one to wait for", change: []func(*kubeflowv1.MPIJob){func(job *kubeflowv1.MPIJob) { job.Spec.MPIReplicaSpecs[worker].Replicas = new(int32(0)) }}},
 		"NoScheduler":   {reason: "a scheduler that does not show itself may wait for all pods", worker: jobtest.Fate{Unschedulable: true}, after: 10 * time.Second},
 		"Volcano":       {reason: "the gang is admitted when all its pods are there", scheduler: "volcano", worker: jobtest.Fate{Unschedulable: true}},
 		"Coscheduling":  {reason: "the gang is admitted when all its pods are there", scheduler: "coscheduling", worker: jobtest.Fate{Unschedulable: true}},

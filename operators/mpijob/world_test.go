@@ -130,7 +130,7 @@ func TestStatus(t *testing.T) {
 			want:     failed(launcher, "launcher, exit code 1, restart policy Never"),
 		},
 		"Row39_LauncherOnFailureEvicted": {
-			reason:   "known-bugs rows 34, 39: an evicted launcher with OnFailure is made anew, and the job goes on",
+			reason:   "known-bugs rows 34, 39: an evicted launcher with OnFailure is made again, and the job goes on",
 			change:   []func(*kubeflowv1.MPIJob){restart(launcher, commonv1.RestartPolicyOnFailure)},
 			attempts: map[string]jobtest.Fate{"launcher/0": evicted},
 			want:     succeeded, restarts: 1,
@@ -154,7 +154,7 @@ func TestStatus(t *testing.T) {
 			want:     succeeded, restarts: 1,
 		},
 		"Row39_LauncherExitCodeRetryable": {
-			reason:   "known-bugs row 39: an exit code of 128 or more restarts the launcher, instead of leaving the job Restarting for ever",
+			reason:   "known-bugs row 39: an exit code of 128 or more restarts the launcher, instead of leaving the job Restarting forever",
 			change:   []func(*kubeflowv1.MPIJob){restart(launcher, commonv1.RestartPolicyExitCode)},
 			attempts: map[string]jobtest.Fate{"launcher/0": fails(137)},
 			want:     succeeded, restarts: 1,
@@ -171,13 +171,13 @@ func TestStatus(t *testing.T) {
 			want:     failed(worker, "worker-1, exit code 1, restart policy Never"),
 		},
 		"Row39_WorkerOnFailureEvicted": {
-			reason:   "known-bugs rows 34, 39: an evicted Worker with OnFailure is made anew and does not fail the job",
+			reason:   "known-bugs rows 34, 39: an evicted Worker with OnFailure is made again and does not fail the job",
 			change:   []func(*kubeflowv1.MPIJob){restart(worker, commonv1.RestartPolicyOnFailure)},
 			attempts: map[string]jobtest.Fate{"worker-1/0": evicted},
 			want:     succeeded, restarts: 1,
 		},
 		"Row39_WorkerExitCodeRetryable": {
-			reason:   "known-bugs row 39: a Worker that was killed is made anew",
+			reason:   "known-bugs row 39: a Worker that was killed is made again",
 			change:   []func(*kubeflowv1.MPIJob){restart(worker, commonv1.RestartPolicyExitCode)},
 			attempts: map[string]jobtest.Fate{"worker-0/0": fails(137)},
 			want:     succeeded, restarts: 1,
@@ -196,7 +196,7 @@ func TestStatus(t *testing.T) {
 			},
 		},
 		"Row77_Invalid": {
-			reason: "known-bugs row 77: a mistake is told in a condition, once, instead of being tried for ever",
+			reason: "known-bugs row 77: a mistake is reported in a condition, once, instead of being tried forever",
 			change: []func(*kubeflowv1.MPIJob){func(job *kubeflowv1.MPIJob) { delete(job.Spec.MPIReplicaSpecs, launcher) }},
 			want: []string{
 				created,
@@ -222,7 +222,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// checkEvents checks that no event is told twice, and that none has a reason with
+// checkEvents checks that no event is reported twice, and that none has a reason with
 // spaces (known-bugs row 82), or is about the scheduler (row 69). A launcher is created
 // alone, and once more for each restart.
 func checkEvents(t *testing.T, w *jobtest.World, restarts int32) {
@@ -234,7 +234,7 @@ func checkEvents(t *testing.T, w *jobtest.World, restarts int32) {
 			continue
 		}
 		if seen[e] {
-			t.Errorf("known-bugs row 82: the event %q is told twice", e.Message)
+			t.Errorf("known-bugs row 82: the event %q is reported twice", e.Message)
 		}
 		seen[e] = true
 		if strings.Contains(e.Reason, " ") || strings.Contains(e.Reason, "Scheduler") {

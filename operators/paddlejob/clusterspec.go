@@ -24,7 +24,7 @@ func leader(job *kubeflowv1.PaddleJob) commonv1.ReplicaType {
 	return worker
 }
 
-// environment is what the containers of a replica are told.
+// environment holds the variables of the containers of a replica.
 func environment(job *kubeflowv1.PaddleJob, r jobkit.Replica) podtemplate.Env {
 	first := leader(job)
 	port := r.Port(first)

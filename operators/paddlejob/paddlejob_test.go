@@ -112,7 +112,7 @@ spec:
       template: {spec: {containers: [{name: paddle, image: train, env: [{name: PADDLE_MASTER}, {name: PYTHONUNBUFFERED}]}]}}`)
 	got := paddlejob.Controller{}.Warn(job)
 	if len(got) != 1 {
-		t.Fatalf("variables that the template sets too are told in one event, got %v", got)
+		t.Fatalf("variables that the template sets too are reported in one event, got %v", got)
 	}
 	want := "The pod template of Worker sets variables that the operator sets too: the values of PADDLE_MASTER are not used, because the operator sets them: remove them from the template; " +
 		"the values of PYTHONUNBUFFERED are used in place of the operator's."

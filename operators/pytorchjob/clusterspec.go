@@ -21,7 +21,7 @@ func hasMaster(job *kubeflowv1.PyTorchJob) bool {
 	return jobkit.Count(job.Spec.PyTorchReplicaSpecs, master) > 0
 }
 
-// environment is what the containers of a replica are told.
+// environment holds the variables of the containers of a replica.
 func environment(job *kubeflowv1.PyTorchJob, r jobkit.Replica) podtemplate.Env {
 	total, processes := r.Count(), 1
 	env := podtemplate.Env{podtemplate.Preset("PYTHONUNBUFFERED", "1")}

@@ -130,7 +130,7 @@ spec:
       template: {spec: {containers: [{name: pytorch, image: train, env: [{name: PET_NNODES}, {name: PET_RDZV_BACKEND}]}]}}`)
 	got := pytorchjob.Controller{}.Warn(job)
 	if len(got) != 1 {
-		t.Fatalf("variables that the template sets too are told in one event, got %v", got)
+		t.Fatalf("variables that the template sets too are reported in one event, got %v", got)
 	}
 	want := "The pod template of Worker sets variables that the operator sets too: the values of PET_NNODES are not used, because the operator sets them: remove them from the template; " +
 		"the values of PET_RDZV_BACKEND are used in place of the operator's."
@@ -139,7 +139,7 @@ spec:
 	}
 }
 
-// TestDeprecated: the older place of nprocPerNode counts, and the user is told, as by
+// TestDeprecated: the older place of nprocPerNode counts, and the user is informed, as by
 // the webhook of training-operator v1.
 func TestDeprecated(t *testing.T) {
 	job := optest.Job[kubeflowv1.PyTorchJob](t, "metadata: {name: torch}\nspec: {elasticPolicy: {nProcPerNode: 4}, pytorchReplicaSpecs: {Worker: {"+container+"}}}")

@@ -40,8 +40,8 @@ type sparseCluster struct {
 	Master    map[int32]string `json:"master,omitempty"`
 }
 
-// environment is what the main container of a replica is told. A replica that is
-// alone needs to find nobody, and TensorFlow trains locally without TF_CONFIG.
+// environment holds the variables of the main container of a replica. A replica that is
+// alone has no peers to find, and TensorFlow trains locally without TF_CONFIG.
 func (c Controller) environment(job *kubeflowv1.TFJob, r jobkit.Replica) (podtemplate.Env, error) {
 	if r.Count() <= 1 {
 		return nil, nil

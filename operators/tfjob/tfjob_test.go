@@ -184,7 +184,7 @@ spec:
       template: {spec: {containers: [{name: tensorflow, image: train}, {name: other, image: other, `+env+`}]}}`)
 	got := tfjob.Controller{}.Warn(job)
 	if len(got) != 1 {
-		t.Fatalf("a variable that replaces the template's is told in one event, got %v", got)
+		t.Fatalf("a variable that replaces the template's is reported in one event, got %v", got)
 	}
 	want := "The pod template of Worker sets variables that the operator sets too: the values of TF_CONFIG are not used, because the operator sets them: remove them from the template."
 	if diff := cmp.Diff(want, got[0].Message); diff != "" {

@@ -13,7 +13,7 @@ const (
 	worker = kubeflowv1.XGBoostJobReplicaTypeWorker
 )
 
-// environment is what the containers of a replica are told.
+// environment holds the variables of the containers of a replica.
 func environment(_ *kubeflowv1.XGBoostJob, r jobkit.Replica) podtemplate.Env {
 	rank := r.Index()
 	if r.Type() == worker {

@@ -67,7 +67,7 @@ spec:
       template: {spec: {containers: [{name: xgboost, image: train, env: [{name: WORKER_ADDRS}]}]}}`)
 	got := xgboostjob.Controller{}.Warn(job)
 	if len(got) != 1 {
-		t.Fatalf("variables that replace those of the templates are told in one event, got %v", got)
+		t.Fatalf("variables that replace those of the templates are reported in one event, got %v", got)
 	}
 	want := "The pod template of Master, Worker sets variables that the operator sets too: the values of RANK, WORKER_ADDRS are not used, because the operator sets them: remove them from the template."
 	if diff := cmp.Diff(want, got[0].Message); diff != "" {

@@ -20,7 +20,7 @@ import (
 func quantity(s string) resource.Quantity { return resource.MustParse(s) }
 
 // TestRefusedAtAdmission checks that mistakes which the schema can tell never get
-// into the cluster, and that the refusal says what is wrong and how to mend it.
+// into the cluster, and that the refusal says what is wrong and how to fix it.
 func TestRefusedAtAdmission(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -116,7 +116,7 @@ func TestLowerCaseReplicaType(t *testing.T) {
 	}
 }
 
-// TestStrangeLabels checks that labels which somebody changes on the job's pods
+// TestStrangeLabels checks that labels which someone changes on the job's pods
 // neither multiply nor confuse them.
 func TestStrangeLabels(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,7 @@ import (
 // testNode is the label of the nodes that a namespace's pods may run on.
 func testNode(ns string) string { return "test.jobkit.dev/" + ns }
 
-// TestDeadNodes checks that pods which nobody ends, because their node is dead, are
+// TestDeadNodes checks that pods which no one ends, because their node is dead, are
 // deleted by force in time, and not before, and that the job goes on elsewhere.
 // Kubernetes itself would delete some of them, later; who did it, the events tell.
 func TestDeadNodes(t *testing.T) {
@@ -79,7 +79,7 @@ func TestDeadNodes(t *testing.T) {
 				}
 				waitFor(t, n.job, commonv1.JobSucceeded)
 				if n.job.Status.Restarts != 0 {
-					t.Errorf("a pod that was deleted is no failure: %d restarts", n.job.Status.Restarts)
+					t.Errorf("a pod that was deleted is not a failure: %d restarts", n.job.Status.Restarts)
 				}
 				n.waitForEvent(t, "ForcedDeletePod: ")
 			})

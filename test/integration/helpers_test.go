@@ -30,7 +30,7 @@ const patience = 3 * time.Minute
 func containsRace(log []byte) bool { return bytes.Contains(log, []byte("DATA RACE")) }
 
 // replicas is a replica spec whose pods live as the annotations say (see
-// devcluster/README.md): without any they run for ever.
+// devcluster/README.md): without any they run forever.
 func replicas(n int32, life ...string) *commonv1.ReplicaSpec {
 	annotations := map[string]string{}
 	for i := 0; i+1 < len(life); i += 2 {
@@ -62,7 +62,7 @@ func create(t *testing.T, o client.Object) {
 	}
 }
 
-// update changes a job on the API server, again if somebody else was faster.
+// update changes a job on the API server, again if someone else was faster.
 func update(t *testing.T, job *testv1.TestJob, change func(*testv1.TestJob)) {
 	t.Helper()
 	eventually(t, "the job can be changed", func(ctx context.Context) string {
@@ -195,7 +195,7 @@ func watchEvents(t *testing.T, list client.ObjectList, ns string) <-chan timedEv
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := make(chan timedEvent, 10_000) // Nobody may be reading for a while.
+	events := make(chan timedEvent, 10_000) // No one may be reading for a while.
 	go func() {
 		defer close(events)
 		for e := range w.ResultChan() {

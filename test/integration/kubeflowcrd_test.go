@@ -24,7 +24,7 @@ import (
 )
 
 // The rules of the kubeflow kinds that the API server checks, on the API server.
-// "Row" is a row of the list of bugs of training-operator v1 that a rule mends.
+// "Row" is a row of the list of bugs of training-operator v1 that a rule fixes.
 
 // mainContainers are the containers that the kinds ask for.
 func mainContainers() map[string]string {
@@ -107,7 +107,7 @@ func TestKubeflowAdmission(t *testing.T) {
 		{reason: "row 71: no types", kind: "XGBoostJob", spec: `{xgbReplicaSpecs: {}}`, want: []string{none}},
 		{reason: "row 71: no types", kind: "PaddleJob", spec: `{paddleReplicaSpecs: {}}`, want: []string{none}},
 		{reason: "row 71: no types", kind: "JAXJob", spec: `{jaxReplicaSpecs: {}}`, want: []string{none}},
-		{reason: "row 71: a type that is null is no type", kind: "TFJob", spec: `{tfReplicaSpecs: {Worker: null}}`, want: []string{none}},
+		{reason: "row 71: a type that is null is not a type", kind: "TFJob", spec: `{tfReplicaSpecs: {Worker: null}}`, want: []string{none}},
 		{reason: "row 71: no map", kind: "TFJob", spec: `{runPolicy: {}}`, want: []string{"spec.tfReplicaSpecs: Required value"}},
 		{reason: "0 in total", kind: "TFJob", spec: `{tfReplicaSpecs: {PS: {replicas: 0, template: TEMPLATE}, Worker: {replicas: 0, template: TEMPLATE}}}`, want: []string{"spec.tfReplicaSpecs: Invalid value: " + zero}},
 		{reason: "0 in total", kind: "JAXJob", spec: `{jaxReplicaSpecs: {Worker: {replicas: 0, template: TEMPLATE}}}`, want: []string{zero}},
@@ -416,7 +416,7 @@ func TestKubeflowColumns(t *testing.T) {
 }
 
 // TestKubeflowOldJobs checks that a job from before the rules, which breaks many of
-// them, can still be reported on, be given up by its finalizers, and be mended, but
+// them, can still be reported on, be given up by its finalizers, and be fixed, but
 // not be made worse: the rules look at what changes. It has a CRD of its own, whose
 // rules come after the job.
 func TestKubeflowOldJobs(t *testing.T) {

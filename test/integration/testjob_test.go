@@ -65,7 +65,7 @@ func TestPodsAndServices(t *testing.T) {
 		t.Errorf("start time, observed generation, completion time: %+v", s)
 	}
 	want := []string{"SuccessfulCreatePod: Created 3 pods", "SuccessfulCreateService: Created service: job"}
-	eventually(t, "each event is told once", func(context.Context) string { return cmp.Diff(want, events(t, job)) })
+	eventually(t, "each event is reported once", func(context.Context) string { return cmp.Diff(want, events(t, job)) })
 }
 
 // waitForCounts waits until the counts of a replica type are these.
@@ -193,7 +193,7 @@ func TestScale(t *testing.T) {
 		waitForNames(t, ns, names, names)
 	}
 	if job.Status.Restarts != 0 {
-		t.Errorf("scaling is no restart: %d", job.Status.Restarts)
+		t.Errorf("scaling is not a restart: %d", job.Status.Restarts)
 	}
 }
 

@@ -113,7 +113,7 @@ func TestDeadlineDespiteErrors(t *testing.T) {
 	waitForNames(t, ns, nil, nil)
 }
 
-// brokenWebhook is an admission webhook for the pods of a namespace that nobody
+// brokenWebhook is an admission webhook for the pods of a namespace that no one
 // answers for.
 func brokenWebhook(t *testing.T, ns string) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	t.Helper()

@@ -122,7 +122,7 @@ func (v *view) conditions() []any {
 	return list
 }
 
-// isTrue tells whether some condition of a type is True: the order does not matter to
+// isTrue reports whether some condition of a type is True: the order does not matter to
 // Kueue and Katib.
 func (v *view) isTrue(typ string) bool {
 	return slices.ContainsFunc(v.conditions(), func(c any) bool {
@@ -140,7 +140,7 @@ func (v *view) message(typ string) string {
 	return ""
 }
 
-// active tells whether some replica counts as active.
+// active reports whether some replica counts as active.
 func (v *view) active() bool {
 	replicas, _, _ := unstructured.NestedMap(v.Object, "status", "replicaStatuses")
 	for _, rs := range replicas {

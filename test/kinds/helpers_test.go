@@ -53,7 +53,7 @@ func create(t *testing.T, o client.Object) {
 	}
 }
 
-// get reads an object from the API server, and tells whether it is there.
+// get reads an object from the API server, and reports whether it is there.
 func get(ctx context.Context, t *testing.T, ns, name string, o client.Object) bool {
 	t.Helper()
 	err := cluster.client.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, o)
@@ -227,7 +227,7 @@ func (j *job) awaitObjects(t *testing.T, pods, services []string) {
 	})
 }
 
-// Pods run for ever, until a test ends them: it can wait for what it needs to have
+// Pods run forever, until a test ends them: it can wait for what it needs to have
 // happened before, however slow the machine is.
 
 // evict fails a pod as a kubelet does that needs room.
@@ -291,7 +291,7 @@ func (j *job) eventReasons(ctx context.Context, t *testing.T) []string {
 }
 
 // histories remembers every version of the status of every job. A watch that begins
-// anew may bring versions that came before; each counts once.
+// again may bring versions that came before; each counts once.
 type histories struct {
 	mu   sync.Mutex
 	jobs map[client.ObjectKey][]*commonv1.JobStatus

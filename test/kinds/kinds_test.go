@@ -129,7 +129,7 @@ type manifest struct {
 	// policy is the restart policy of all replicas.
 	policy string
 	// life says how the pods live, in YAML (see devcluster/README.md). By default they
-	// run for ever.
+	// run forever.
 	life string
 }
 

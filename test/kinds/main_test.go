@@ -44,7 +44,7 @@ var cluster struct {
 
 func TestMain(m *testing.M) {
 	// The tests of a package that run at the same time are as many as there are
-	// processors, unless somebody says otherwise. Ours wait.
+	// processors, unless someone says otherwise. Ours wait.
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}

@@ -114,7 +114,7 @@ func success(t *testing.T, k *kind) {
 		want = append(want, "SuccessfulDeleteService")
 	}
 	slices.Sort(want)
-	eventually(t, "every event is told once", func(ctx context.Context) string { return cmp.Diff(want, j.eventReasons(ctx, t)) })
+	eventually(t, "every event is reported once", func(ctx context.Context) string { return cmp.Diff(want, j.eventReasons(ctx, t)) })
 }
 
 // replicas are the counts of a job whose replicas of a type have come to this. Those
@@ -134,7 +134,7 @@ func (k *kind) leaderSucceeded() map[string]counts {
 	return k.replicas(k.leader, counts{succeeded: ended, active: int32(len(k.podsOf(k.leader))) - ended})
 }
 
-// allEnd tells whether nothing runs when the deciding replicas have ended.
+// allEnd reports whether nothing runs when the deciding replicas have ended.
 func (k *kind) allEnd() bool {
 	pods, _ := k.names(2)
 	return len(k.deciders) == len(pods)
@@ -236,7 +236,7 @@ func (j *job) checkFailed(t *testing.T, typ, first string) {
 	if got := slices.Sorted(maps.Keys(j.pods(t.Context(), t))); !slices.Equal(got, slices.Sorted(slices.Values(pods))) {
 		t.Errorf("the pods of a failed job stay, with their logs: there are %v, want %v", got, pods)
 	}
-	eventually(t, "the failure is told once, and no restart is", func(ctx context.Context) string {
+	eventually(t, "the failure is reported once, and no restart is", func(ctx context.Context) string {
 		got := slices.DeleteFunc(j.eventReasons(ctx, t), func(r string) bool { return !strings.HasPrefix(r, j.kind.kind) })
 		return cmp.Diff([]string{j.failedReason}, got)
 	})
@@ -247,7 +247,7 @@ func exitCodeRetryable(t *testing.T, k *kind) { restarted(t, k, worker) }
 // leaderIsKilled: a replica that decides whether the job succeeds is restarted.
 func leaderIsKilled(t *testing.T, k *kind) { restarted(t, k, k.leader) }
 
-// restarted: replica 0 of a type is killed and made anew, and then the job succeeds.
+// restarted: replica 0 of a type is killed and made again, and then the job succeeds.
 func restarted(t *testing.T, k *kind, typ string) {
 	j := submit(t, k, k.manifest(manifest{policy: "ExitCode"}))
 	j.awaitAllActive(t)
@@ -456,15 +456,15 @@ func suspendWhileRunning(t *testing.T, k *kind) {
 	j.checkStates(t, "Created+ Running+", "Created+ Running- Suspended+", "Created+ Running- Suspended-", "Created+ Suspended- Running+")
 	status = j.status(t.Context(), t)
 	if !started.Before(status.StartTime) {
-		t.Errorf("the job started at %v, and was resumed at %v: its time begins anew", started, status.StartTime)
+		t.Errorf("the job started at %v, and was resumed at %v: its time begins again", started, status.StartTime)
 	}
 	if status.Restarts != 0 {
-		t.Errorf("to suspend a job is no restart, and %d are counted", status.Restarts)
+		t.Errorf("to suspend a job is not a restart, and %d are counted", status.Restarts)
 	}
 	pods, services := k.names(2)
 	j.awaitObjects(t, pods, services)
 	for _, reason := range []string{k.kind + "Suspended", k.kind + "Resumed"} {
-		eventually(t, "to suspend and to resume is told once", func(ctx context.Context) string {
+		eventually(t, "to suspend and to resume is reported once", func(ctx context.Context) string {
 			reasons := slices.DeleteFunc(j.eventReasons(ctx, t), func(r string) bool { return r != reason })
 			return cmp.Diff([]string{reason}, reasons)
 		})
@@ -520,7 +520,7 @@ func scale(t *testing.T, k *kind) {
 	}
 	j.checkStates(t, "Created+ Running+")
 	if got := j.status(t.Context(), t).Restarts; got != 0 {
-		t.Errorf("to scale is no restart, and %d are counted", got)
+		t.Errorf("to scale is not a restart, and %d are counted", got)
 	}
 }
 

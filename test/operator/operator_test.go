@@ -110,7 +110,7 @@ func TestOperator(t *testing.T) {
 	p.serves(t)
 	p.ready(t, http.StatusInternalServerError) // One CRD is missing.
 	if log := p.log(); !strings.Contains(log, "jaxjobs.kubeflow.org") || !strings.Contains(log, "jobkit install-crds") {
-		t.Errorf("the log does not tell which CRD is missing, and how to mend it:\n%s", log)
+		t.Errorf("the log does not say which CRD is missing, and how to fix it:\n%s", log)
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}
 	create(t, ns)
@@ -295,7 +295,7 @@ func start(t *testing.T) *process {
 	return p
 }
 
-// address is a free one that nobody else on this machine is likely to take.
+// address is a free one that no one else on this machine is likely to take.
 func address(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -28,7 +28,7 @@ import (
 	"github.com/jobkit/jobkit/jobtest"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata anew") //nolint:gochecknoglobals // a flag of test binaries
+var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata") //nolint:gochecknoglobals // a flag of test binaries
 
 // Scheme knows the kinds of kubeflow.org/v1 and those of Kubernetes.
 func Scheme(t *testing.T) *runtime.Scheme {
@@ -52,7 +52,7 @@ func Job[J any](tb testing.TB, manifest string) *J {
 
 // Golden compares what a controller creates for each manifest testdata/<case>.yaml
 // with testdata/<case>.golden.yaml. author returns the controller for a case. Run
-// with -rewrite to write the golden files anew; the diff is then the review.
+// with -rewrite to write the golden files again; the diff is then the review.
 func Golden[T any, J interface {
 	*T
 	client.Object
@@ -79,7 +79,7 @@ func Golden[T any, J interface {
 	}
 }
 
-// compare compares a text with a golden file, or writes the file anew.
+// compare compares a text with a golden file, or writes the file again.
 func compare(t *testing.T, golden, got string) {
 	t.Helper()
 	if *rewrite {
@@ -125,7 +125,7 @@ type Run struct {
 	Reason string
 	// Job is its manifest.
 	Job string
-	// Fates are what becomes of pods, by name. Others run for ever.
+	// Fates are what becomes of pods, by name. Others run forever.
 	Fates map[string]Fate
 	// Conditions are those of the job at the end: "<type> <status> <reason>: <message>".
 	Conditions []string
@@ -133,7 +133,7 @@ type Run struct {
 	Restarts int32
 }
 
-// Fate is what becomes of the attempts of a pod. Those beyond the list run for ever.
+// Fate is what becomes of the attempts of a pod. Those beyond the list run forever.
 type Fate []jobtest.Fate
 
 // Play runs jobs until they come to rest, and compares how they end. The simulated

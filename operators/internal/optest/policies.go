@@ -54,7 +54,7 @@ func (p Policies) Runs() map[string]Run {
 		"Always":    goesOn(2, "Always", "containers that end are restarted in place", exits(1, 0)),
 		"Evicted": goesOn(1, "OnFailure", "known-bugs rows 6 and 34: a pod that was evicted is recreated, and the job goes on",
 			jobtest.Fate{Run: time.Minute, Evicted: true}),
-		"EvictedExitCode": goesOn(1, "ExitCode", "known-bugs row 41: an eviction is no permanent error",
+		"EvictedExitCode": goesOn(1, "ExitCode", "known-bugs row 41: an eviction is not a permanent error",
 			jobtest.Fate{Run: time.Minute, Evicted: true}),
 	}
 }

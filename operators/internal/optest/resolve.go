@@ -8,7 +8,7 @@ import (
 
 // Resolved are the variables of a container as its processes see them, and what becomes
 // of its command and arguments. As a kubelet does, it resolves $(NAME) in a variable if
-// NAME stands further up, in a command if it is there at all, and leaves it as it is
+// NAME stands further up, in a command if it exists at all, and leaves it as it is
 // otherwise. A variable that is taken from elsewhere has the value "<NAME>".
 func Resolved(c *corev1.Container) (env map[string]string, command []string) {
 	env = map[string]string{}

@@ -29,7 +29,8 @@ import (
 //
 // owned are the kinds of owned objects that operators keep (see
 // [jobkit.OwnedObjects]): of these, too, the cache then holds those that were made here, and of
-// those of more than 4 KiB a digest in place of what they hold.
+// those of more than 4 KiB a digest in place of what they hold. Of pods, services and owned
+// objects without a controller, which are no job's, it holds no more than which they are.
 func CacheOptions(owned ...jobkit.Object) cache.Options {
 	ours := labels.NewSelector()
 	if exists, err := labels.NewRequirement(commonv1.OperatorNameLabel, selection.Exists, nil); err == nil {
@@ -71,6 +72,12 @@ func (s *shortener) pod(o any) (any, error) {
 	if !ok {
 		return o, nil
 	}
+	if metav1.GetControllerOfNoCopy(pod) == nil {
+		out := &corev1.Pod{}
+		copyIdentity(pod, out)
+		return out, nil
+	}
+	pod.Status.InitContainerStatuses = plan.WithoutSidecars(pod)
 	pod.ManagedFields = report(pod)
 	pod.Namespace = s.word(pod.Namespace)
 	pod.Labels, pod.Annotations = s.dictionary(bounded(pod.Labels)), s.dictionary(bounded(pod.Annotations))
@@ -83,28 +90,46 @@ func (s *shortener) pod(o any) (any, error) {
 		NodeName:          s.word(pod.Spec.NodeName),
 		RestartPolicy:     pod.Spec.RestartPolicy,
 		PriorityClassName: s.word(pod.Spec.PriorityClassName),
-		InitContainers:    s.sidecars(pod),
 		SchedulingGates:   leading(pod.Spec.SchedulingGates),
 	}
-	st := &pod.Status
-	pod.Status = corev1.PodStatus{
-		Phase: st.Phase, Reason: st.Reason, Message: st.Message, StartTime: st.StartTime,
-		HostIP: s.word(st.HostIP), PodIP: st.PodIP,
-		Conditions:            st.Conditions,
-		InitContainerStatuses: s.containers(st.InitContainerStatuses),
-		ContainerStatuses:     s.containers(st.ContainerStatuses),
-	}
-	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
-		c.Type, c.Status = corev1.PodConditionType(s.word(string(c.Type))), corev1.ConditionStatus(s.word(string(c.Status)))
-		c.Reason, c.Message = s.word(c.Reason), s.word(c.Message)
-	}
+	pod.Status = s.status(&pod.Status)
 	return pod, nil
+}
+
+// status keeps of the status of a pod what says how it does. All texts have a limit: they are for
+// people, and decide nothing.
+func (s *shortener) status(st *corev1.PodStatus) corev1.PodStatus {
+	texts := budget(maxTexts)
+	out := corev1.PodStatus{
+		Phase: st.Phase, Reason: cutShort(st.Reason, maxReason), Message: texts.cut(st.Message, maxText), StartTime: st.StartTime,
+		HostIP: s.word(st.HostIP), PodIP: st.PodIP, Conditions: conditionsRead(st.Conditions),
+	}
+	for i := range out.Conditions {
+		c := &out.Conditions[i]
+		c.Type, c.Status = corev1.PodConditionType(s.word(string(c.Type))), corev1.ConditionStatus(s.word(string(c.Status)))
+		c.Reason, c.Message = s.word(cutShort(c.Reason, maxReason)), s.word(texts.cut(c.Message, maxText))
+	}
+	out.ContainerStatuses = s.containers(st.ContainerStatuses, &texts)
+	out.InitContainerStatuses = s.containers(st.InitContainerStatuses, &texts)
+	return out
+}
+
+// conditionsRead returns the conditions of a pod, of too many the first ones and those that
+// policies read by their type.
+func conditionsRead(list []corev1.PodCondition) []corev1.PodCondition {
+	return some(list, maxStatuses, func(c *corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget || c.Type == corev1.PodScheduled || c.Type == corev1.PodReady
+	})
 }
 
 // shortService is a cache.TransformFunc that drops of services what the library does not read.
 func shortService(o any) (any, error) {
 	if service, ok := o.(*corev1.Service); ok {
+		if metav1.GetControllerOfNoCopy(service) == nil {
+			out := &corev1.Service{}
+			copyIdentity(service, out)
+			return out, nil
+		}
 		service.ManagedFields = nil
 		service.Labels, service.Annotations = bounded(service.Labels), bounded(service.Annotations)
 		service.Finalizers, service.OwnerReferences = leading(service.Finalizers), owners(service)
@@ -116,23 +141,14 @@ func shortService(o any) (any, error) {
 }
 
 // shortServiceSpec keeps of the specification of a large service what is compared with the one
-// that is wanted. A large selector is dropped: it is not the one that is wanted, nor is none.
+// that is wanted, of many ports a digest. A large selector is dropped: it is not the one that is
+// wanted, nor is none.
 func shortServiceSpec(spec *corev1.ServiceSpec) corev1.ServiceSpec {
 	out := corev1.ServiceSpec{
-		Type: spec.Type, ClusterIP: spec.ClusterIP, Ports: spec.Ports, PublishNotReadyAddresses: spec.PublishNotReadyAddresses,
+		Type: spec.Type, ClusterIP: spec.ClusterIP, Ports: plan.ShortPorts(spec.Ports), PublishNotReadyAddresses: spec.PublishNotReadyAddresses,
 	}
 	if bytesIn(spec.Selector) <= maxMetadata {
 		out.Selector = spec.Selector
-	}
-	return out
-}
-
-// sidecars keeps of the specification of a pod's native sidecars what distinguishes them:
-// their statuses are among those of init containers.
-func (s *shortener) sidecars(pod *corev1.Pod) []corev1.Container {
-	var out []corev1.Container
-	for _, c := range plan.Sidecars(pod) {
-		out = append(out, corev1.Container{Name: s.word(c.Name), RestartPolicy: new(corev1.ContainerRestartPolicyAlways)})
 	}
 	return out
 }
@@ -151,21 +167,48 @@ func report(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
 }
 
 // containers drops images, and what belongs to earlier runs of a container unless it was
-// restarted.
-func (s *shortener) containers(list []corev1.ContainerStatus) []corev1.ContainerStatus {
+// restarted. Of too many it keeps those that ended with an error, and the first others; the
+// restarts of the others are counted with the last of them.
+func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []corev1.ContainerStatus {
+	list := some(all, maxStatuses, func(c *corev1.ContainerStatus) bool { return endedBadly(c.State) || endedBadly(c.LastTerminationState) })
+	if len(list) < len(all) {
+		list[len(list)-1].RestartCount += restarts(all) - restarts(list)
+	}
 	for i := range list {
 		c := &list[i]
 		last := corev1.ContainerState{}
 		if t := c.LastTerminationState.Terminated; t != nil && c.RestartCount > 0 {
 			last.Terminated = &corev1.ContainerStateTerminated{
-				ExitCode: t.ExitCode, Reason: s.word(t.Reason), Message: t.Message, FinishedAt: t.FinishedAt,
+				ExitCode: t.ExitCode, Reason: s.word(cutShort(t.Reason, maxReason)), Message: t.Message, FinishedAt: t.FinishedAt,
 			}
 		}
 		*c = corev1.ContainerStatus{
 			Name: s.word(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started, LastTerminationState: last,
 		}
+		if t := c.State.Terminated; t != nil {
+			t.Reason, t.Message, t.ContainerID = s.word(cutShort(t.Reason, maxReason)), texts.cut(t.Message, maxContainerText), ""
+		}
+		if t := last.Terminated; t != nil {
+			t.Message = texts.cut(t.Message, maxContainerText)
+		}
+		if w := c.State.Waiting; w != nil {
+			w.Reason, w.Message = s.word(cutShort(w.Reason, maxReason)), texts.cut(w.Message, maxContainerText)
+		}
 	}
 	return list
+}
+
+func endedBadly(s corev1.ContainerState) bool {
+	return s.Terminated != nil && s.Terminated.ExitCode != 0
+}
+
+// restarts is how often containers were restarted, together.
+func restarts(list []corev1.ContainerStatus) int32 {
+	var n int32
+	for i := range list {
+		n += list[i].RestartCount
+	}
+	return n
 }
 
 // dictionary shares the strings of a map.

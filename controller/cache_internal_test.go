@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -36,7 +39,7 @@ func wholePod(name string) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: fresh("ns"), UID: types.UID(name), ResourceVersion: "7",
 			Labels:          map[string]string{fresh(commonv1.JobNameLabel): fresh("job"), fresh(commonv1.AttemptLabel): fresh("1")},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: fresh("kubeflow.org/v1"), Kind: fresh("TestJob"), Name: fresh("job"), UID: types.UID(fresh("job-uid"))}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: fresh("kubeflow.org/v1"), Kind: fresh("TestJob"), Name: fresh("job"), UID: types.UID(fresh("job-uid")), Controller: new(true)}},
 			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "operator"}, {
 				Manager: "kubelet", Subresource: "status", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:phase":{}}}`),
 			}},
@@ -84,22 +87,69 @@ func TestShortPodsKeepWhenTheyEnded(t *testing.T) {
 	}
 }
 
-// TestShortPodsKeepTheirSidecars: of the init containers those are kept, by name, whose
-// statuses are not to be taken for those of others.
-func TestShortPodsKeepTheirSidecars(t *testing.T) {
+// TestShortPodsLoseTheirSidecars: what the statuses of native sidecars say is not taken for that of
+// other init containers, and nothing else tells them apart from those.
+func TestShortPodsLoseTheirSidecars(t *testing.T) {
 	pod := wholePod("job-worker-0")
 	always := new(corev1.ContainerRestartPolicyAlways)
 	pod.Spec.InitContainers = []corev1.Container{
 		{Name: "setup", Image: "s"}, {Name: "proxy", Image: "p", RestartPolicy: always, Args: []string{"-v"}},
 	}
+	pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "setup", RestartCount: 1}, {Name: "proxy", RestartCount: 7}}
 	s := newShortener()
 	once := short(t, s, pod)
-	want := []corev1.Container{{Name: "proxy", RestartPolicy: always}}
-	if diff := cmp.Diff(want, once.Spec.InitContainers); diff != "" {
-		t.Errorf("the sidecar's name and that it is one (-want +got):\n%s", diff)
+	want := []corev1.ContainerStatus{{Name: "setup", RestartCount: 1}}
+	if diff := cmp.Diff(want, once.Status.InitContainerStatuses); diff != "" {
+		t.Errorf("the statuses of init containers, without the sidecar's (-want +got):\n%s", diff)
+	}
+	if once.Spec.InitContainers != nil {
+		t.Errorf("the sidecar is not needed any more: %+v", once.Spec.InitContainers)
 	}
 	if diff := cmp.Diff(once, short(t, s, once)); diff != "" {
 		t.Errorf("a pod that is short already stays as it is (-want +got):\n%s", diff)
+	}
+}
+
+// TestShortPodsOfManyContainers: of very many containers and conditions those are kept that a policy
+// asks for, and no restart is lost.
+func TestShortPodsOfManyContainers(t *testing.T) {
+	pod := wholePod("job-worker-0")
+	pod.Status.ContainerStatuses, pod.Status.Conditions = nil, nil
+	for i := range 100 {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: fmt.Sprintf("c-%d", i), RestartCount: 2})
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodConditionType(fmt.Sprintf("example.com/c-%d", i))})
+	}
+	pod.Status.ContainerStatuses[98].State.Terminated = &corev1.ContainerStateTerminated{ExitCode: 3}
+	pod.Status.ContainerStatuses[97].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 4}
+	pod.Status.Conditions[96] = corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}
+	got := short(t, newShortener(), pod).Status
+	var names []string
+	for _, c := range got.ContainerStatuses {
+		names = append(names, c.Name)
+	}
+	if len(names) != maxStatuses || names[0] != "c-0" || !slices.Contains(names, "c-97") || !slices.Contains(names, "c-98") {
+		t.Errorf("the containers that ended with an error, and the first others: %v", names)
+	}
+	if n := restarts(got.ContainerStatuses); n != 200 {
+		t.Errorf("%d restarts, want 200", n)
+	}
+	if len(got.Conditions) != maxStatuses || got.Conditions[maxStatuses-1].Type != corev1.DisruptionTarget {
+		t.Errorf("the disruption is among the conditions: %v", got.Conditions)
+	}
+}
+
+// TestShortPodsKeepTexts: what a condition of a job, or its status, can say of a pod is kept.
+func TestShortPodsKeepTexts(t *testing.T) {
+	pod := wholePod("job-worker-0")
+	text := strings.Repeat("\u00e4", 10_000)
+	pod.Status.Conditions[0].Message = text
+	pod.Status.ContainerStatuses[0].State.Terminated.Message = text
+	got := short(t, newShortener(), pod).Status
+	if m := got.Conditions[0].Message; m != text[:maxText] {
+		t.Errorf("the message of a condition has %d bytes, want %d", len(m), maxText)
+	}
+	if m := got.ContainerStatuses[0].State.Terminated.Message; m != text[:maxContainerText] {
+		t.Errorf("the message of a container has %d bytes, want %d", len(m), maxContainerText)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -38,10 +39,30 @@ const (
 	// maxListed is how many finalizers, owners and scheduling gates of a pod or service the cache
 	// holds at most.
 	maxListed = 16
-	// digestAnnotation has the digest of an object that the cache does not hold whole. It is
-	// set in the cache only; whatever an object itself has under this name is overwritten.
-	digestAnnotation = commonv1.LabelPrefix + "content-digest"
+	// maxText is how many bytes a text in the status of a pod has at most in the cache: as many
+	// as fit into a condition of a job.
+	maxText = plan.MaxConditionMessage
+	// maxContainerText is the same for a text of a container: as many as the status of a job keeps.
+	maxContainerText = plan.MaxFailureMessage
+	// maxTexts is how many bytes the texts of one pod have together.
+	maxTexts = 8 << 10
+	// maxReason is how many bytes a reason has at most. Those of Kubernetes are shorter.
+	maxReason = 128
+	// maxStatuses is how many containers and conditions of a pod the cache holds at most, each.
+	maxStatuses = 32
+	// digestMark precedes the digest of an object that the cache does not hold whole, in the self
+	// link of its metadata. Other clients cannot write it there: API servers no longer store self links.
+	digestMark = "content-digest:"
 )
+
+// cachedDigest returns the digest that the cache holds in place of an object's content, or "".
+func cachedDigest(o client.Object) string {
+	digest, ok := strings.CutPrefix(o.GetSelfLink(), digestMark)
+	if !ok {
+		return ""
+	}
+	return digest
+}
 
 // ownLabels are the labels that say what an object is to a job: all those that the library reads.
 // Without its attempt a pod would be one that was replaced, and be deleted.
@@ -52,20 +73,17 @@ func ownLabels() []string {
 	}
 }
 
-// withoutPayload is a cache.TransformFunc for owned objects: small ones lose their managed
-// fields, large ones all but what says whose they are.
+// withoutPayload is a cache.TransformFunc for owned objects: small ones of a job lose their managed
+// fields; large ones, and those that have no controller and so are no job's, all but what says
+// whose they are.
 func withoutPayload(in any) (any, error) {
 	o, ok := in.(client.Object)
-	if !ok {
-		return in, nil // a tombstone
+	if !ok || cachedDigest(o) != "" {
+		return in, nil // a tombstone, or an outline already
 	}
 	o.SetManagedFields(nil)
-	if size(o) > maxWhole {
+	if metav1.GetControllerOfNoCopy(o) == nil || size(o) > maxWhole {
 		return outline(o)
-	}
-	if annotations := o.GetAnnotations(); annotations[digestAnnotation] != "" {
-		delete(annotations, digestAnnotation)
-		o.SetAnnotations(annotations)
 	}
 	return o, nil
 }
@@ -112,6 +130,13 @@ func outline(o client.Object) (client.Object, error) {
 		empty.GetObjectKind().SetGroupVersionKind(o.GetObjectKind().GroupVersionKind())
 		out = empty
 	}
+	copyIdentity(o, out)
+	out.SetSelfLink(digestMark + digest)
+	return out, nil
+}
+
+// copyIdentity copies what says which object it is, and whose.
+func copyIdentity(o, out client.Object) {
 	out.SetNamespace(o.GetNamespace())
 	out.SetName(o.GetName())
 	out.SetUID(o.GetUID())
@@ -121,8 +146,6 @@ func outline(o client.Object) (client.Object, error) {
 	out.SetDeletionTimestamp(o.GetDeletionTimestamp())
 	out.SetOwnerReferences(controllerOnly(o))
 	out.SetLabels(pick(o.GetLabels(), ownLabels()))
-	out.SetAnnotations(map[string]string{digestAnnotation: digest})
-	return out, nil
 }
 
 // pick returns the entries of a map with one of the keys.
@@ -173,6 +196,50 @@ func leading[T any](list []T) []T {
 	return slices.Clone(list[:maxListed]) // not a part of the long list, which would stay in memory
 }
 
+// some returns the entries of a list, of more than most those that matter and the first others, in
+// their order.
+func some[T any](list []T, most int, matters func(*T) bool) []T {
+	if len(list) <= most {
+		return list
+	}
+	keep := make([]bool, len(list))
+	left := most
+	for _, want := range []bool{true, false} {
+		for i := range list {
+			if left > 0 && matters(&list[i]) == want {
+				keep[i] = true
+				left--
+			}
+		}
+	}
+	out := make([]T, 0, most)
+	for i := range list {
+		if keep[i] {
+			out = append(out, list[i])
+		}
+	}
+	return out
+}
+
+// budget is how many bytes of texts are left.
+type budget int
+
+// cut returns at most so many bytes of a text, and no more than are left.
+func (b *budget) cut(text string, most int) string {
+	text = cutShort(text, min(most, int(*b)))
+	*b -= budget(len(text))
+	return text
+}
+
+// cutShort returns a text of at most so many bytes: a copy, which does not keep the long one in
+// memory.
+func cutShort(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.Clone(strings.ToValidUTF8(text[:most], ""))
+}
+
 // owners are the owners of an object that the cache holds: of many only the controller, which is
 // the only one that the library asks for.
 func owners(o client.Object) []metav1.OwnerReference {
@@ -204,7 +271,7 @@ func (c *JobController[J]) compareContent(ctx context.Context, job J, o *plan.Ob
 	if err != nil {
 		return err
 	}
-	if digest := found.GetAnnotations()[digestAnnotation]; digest != "" {
+	if digest := cachedDigest(found); digest != "" {
 		asked, err := digestOf(w)
 		if err != nil {
 			return err
@@ -247,7 +314,7 @@ func (c *JobController[J]) rememberAsWanted(wanted, found map[string]any) error 
 // whole is an object with what it says: one of which the cache has an outline is read from the
 // API server. It is nil if that has none, or it is not the job's.
 func (c *JobController[J]) whole(ctx context.Context, job J, gvk schema.GroupVersionKind, o client.Object) (client.Object, error) {
-	if o.GetAnnotations()[digestAnnotation] == "" {
+	if cachedDigest(o) == "" {
 		return o, nil
 	}
 	live, err := c.ownLive(ctx, job, gvk, o.GetName())

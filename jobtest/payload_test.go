@@ -145,6 +145,51 @@ func TestManyLabels(t *testing.T) {
 	}
 }
 
+// TestRandomManyPorts: the caches hold of the many ports of a service a digest. The service is left alone as
+// long as it has them, and changed back when others have changed one.
+func TestRandomManyPorts(t *testing.T) {
+	t.Parallel()
+	Search(t, 50, func(chance *Chance) error {
+		w, err := NewWorld(testjob.Controller{}, testScheme, Options{Chance: chance, Fate: func(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }})
+		if err != nil {
+			return err
+		}
+		many := newJob("j", 1, func(j *testv1.TestJob) {
+			j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerJob)
+			main := &j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0]
+			for i := range 200 {
+				main.Ports = append(main.Ports, corev1.ContainerPort{Name: fmt.Sprintf("a-long-name-%d", i), ContainerPort: int32(1000 + i)})
+			}
+		})
+		if err := w.Client().Create(t.Context(), many); err != nil {
+			return err
+		}
+		key, last := client.ObjectKey{Namespace: jobKey.Namespace, Name: "j"}, 199
+		w.At(time.Minute, "changes a port", func(ctx context.Context, c client.Client) error {
+			service := &corev1.Service{}
+			if err := c.Get(ctx, key, service); err != nil {
+				return client.IgnoreNotFound(err)
+			}
+			if held, ok := w.lenses[w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))].see(service).(*corev1.Service); !ok || len(held.Spec.Ports) > 20 {
+				return fmt.Errorf("the caches hold all ports")
+			}
+			service.Spec.Ports[last].Port = 7
+			return c.Update(ctx, service)
+		})
+		if err := w.RunFor(t.Context(), time.Hour); err != nil {
+			return err
+		}
+		service := &corev1.Service{}
+		if err := w.Client().Get(t.Context(), key, service); err != nil {
+			return err
+		}
+		if len(service.Spec.Ports) != 201 || service.Spec.Ports[last].Port != 1199 {
+			return fmt.Errorf("of %d ports the one that was changed is %+v", len(service.Spec.Ports), service.Spec.Ports[last])
+		}
+		return nil
+	})
+}
+
 // TestP8LargeObjectDisownedBeforeTheCacheShowsIt: a large object that was changed and then taken away from the
 // job is not changed back, although the cache still shows it as the job's.
 func TestP8LargeObjectDisownedBeforeTheCacheShowsIt(t *testing.T) {
@@ -176,5 +221,41 @@ func TestP8LargeObjectDisownedBeforeTheCacheShowsIt(t *testing.T) {
 	h.must(h.Client().Get(h.ctx, client.ObjectKeyFromObject(config), config))
 	if config.ResourceVersion != want {
 		t.Errorf("the object that was taken away from the job was changed:\n%.3000s", h.Transcript())
+	}
+}
+
+// TestDigestThatAUserWrites: without the caches of controller.CacheOptions an object comes as the API server has
+// it. What a user writes into it is not taken for the digest of a cache: the object is compared.
+func TestDigestThatAUserWrites(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 10<<10)
+	author := careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "j-config"}, Data: map[string]string{"file": large}}}
+	w := storyOf(t, &author, Options{Fate: func(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }}, newJob("j", 1))
+	configs := w.server.table(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	outlines := *w.lenses[configs]
+	*w.lenses[configs] = lens{}
+	key := client.ObjectKey{Namespace: jobKey.Namespace, Name: author.object.Name}
+	pass(t, w, 10*time.Minute)
+	config := &corev1.ConfigMap{}
+	if err := w.Client().Get(t.Context(), key, config); err != nil {
+		t.Fatal(err)
+	}
+	// All that an outline says, which was compared and found as wanted, and other data.
+	outline := outlines.see(config)
+	config.Annotations = map[string]string{commonv1.LabelPrefix + "content-digest": strings.TrimPrefix(outline.GetSelfLink(), "content-digest:")}
+	for name, value := range outline.GetAnnotations() {
+		config.Annotations[name] = value
+	}
+	config.SelfLink = outline.GetSelfLink()
+	config.Data["file"] = "changed"
+	if err := w.Client().Update(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	pass(t, w, 10*time.Minute)
+	if err := w.Client().Get(t.Context(), key, config); err != nil {
+		t.Fatal(err)
+	}
+	if config.Data["file"] != large {
+		t.Errorf("the object is not changed back:\n%.3000s", w.Transcript())
 	}
 }

@@ -17,8 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // Errors of the API server are tried again after this time, doubled each time up
@@ -291,7 +289,7 @@ func (p *process) hasOutline(op call) bool {
 	if v == nil || v.objects[op.key] == nil {
 		return false
 	}
-	return v.objects[op.key].GetAnnotations()[commonv1.LabelPrefix+"content-digest"] != ""
+	return v.objects[op.key].GetSelfLink() != ""
 }
 
 // answer has the server do a call, unless it refuses calls like it.

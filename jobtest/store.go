@@ -111,6 +111,7 @@ func (s *store) insert(t *table, o client.Object) client.Object {
 // of the old. A state that differs in nothing is no write.
 func (s *store) replace(t *table, old, o client.Object) client.Object {
 	o.SetResourceVersion(old.GetResourceVersion())
+	o.SetSelfLink("")
 	if equality.Semantic.DeepEqual(old, o) {
 		return old
 	}

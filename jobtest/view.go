@@ -12,6 +12,8 @@ import (
 type lens struct {
 	selector  labels.Selector
 	transform func(any) (any, error)
+	// check is asked of each object that a cache holds, if it is set.
+	check func(client.Object)
 }
 
 // see returns an object as a cache holds it, or nil if it leaves it out.
@@ -27,6 +29,9 @@ func (l *lens) see(o client.Object) client.Object {
 		return nil
 	}
 	lean, _ := out.(client.Object)
+	if lean != nil && l.check != nil {
+		l.check(lean)
+	}
 	return lean
 }
 

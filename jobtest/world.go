@@ -191,6 +191,9 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 	}
 	for _, t := range cached {
 		w.lenses[t] = lensOf(t, scheme, furtherKinds(author, o.Gang))
+		if w.lenses[t].transform != nil {
+			w.lenses[t].check = w.checkHeld
+		}
 	}
 	w.monitor = newMonitor(w, author.Kind())
 	w.startNodes(pods, o)
@@ -271,6 +274,16 @@ func lensOf(t *table, scheme *runtime.Scheme, further []jobkit.Object) *lens {
 		}
 	}
 	return &lens{}
+}
+
+// maxHeld is how many bytes a cache of the operator may hold of an object, whoever made it.
+const maxHeld = 32 << 10
+
+// checkHeld checks how much a cache holds of an object.
+func (w *World) checkHeld(o client.Object) {
+	if sized, ok := o.(interface{ Size() int }); ok && sized.Size() > maxHeld {
+		w.violatef("memory", "a cache holds %d bytes of %T %s", sized.Size(), o, o.GetName())
+	}
 }
 
 // lookFunc looks at one job.

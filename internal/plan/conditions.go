@@ -21,8 +21,8 @@ const (
 	reasonDeleteRefused    = "DeleteRefused"
 )
 
-// maxConditionMessage is how long the message of a condition can be.
-const maxConditionMessage = 2048
+// MaxConditionMessage is how long the message of a condition can be.
+const MaxConditionMessage = 2048
 
 // jobName names the job in messages, as kubeflow.org/v1 does.
 func (d *decision) jobName() string {
@@ -95,7 +95,7 @@ func (d *decision) remove(t commonv1.JobConditionType) {
 // is stalled. One that is as wanted already stays as and where it is.
 func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
 	now := d.in.now()
-	message = cutText(message, maxConditionMessage)
+	message = cutText(message, MaxConditionMessage)
 	c := commonv1.JobCondition{
 		Type: t, Status: s, Reason: reason, Message: message,
 		LastUpdateTime: now, LastTransitionTime: now,

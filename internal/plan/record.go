@@ -12,8 +12,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// maxMessage is how much of the reason and the message of a failure the status keeps.
-const maxMessage = 256
+// MaxFailureMessage is how much of the reason and the message of a failure the status keeps.
+const MaxFailureMessage = 256
 
 // record writes down failures that are dealt with in this look, and tells of exit
 // codes. The look that deals with a failure is the only one that sees it, so each
@@ -25,7 +25,7 @@ func (d *decision) record(failed []failedReplica) {
 		slot, f := failed[i].replica, &failed[i].failure
 		entry := commonv1.ReplicaFailure{
 			Time: metav1.NewTime(f.at.Truncate(time.Second)), Type: slot.typ, Index: slot.index, Attempt: slot.podAttempt(slot.attempt),
-			Node: slot.pod.Spec.NodeName, Reason: cutText(f.reason, maxMessage), Message: cutText(f.message, maxMessage),
+			Node: slot.pod.Spec.NodeName, Reason: cutText(f.reason, MaxFailureMessage), Message: cutText(f.message, MaxFailureMessage),
 		}
 		if f.exitCode != 0 {
 			entry.ExitCode = &f.exitCode
@@ -63,8 +63,8 @@ func (d *decision) recordInPlace(s *replica) {
 	status := &d.plan.Status
 	status.Failures = append(status.Failures, commonv1.ReplicaFailure{
 		Time: metav1.NewTime(at.Truncate(time.Second)), Type: s.typ, Index: s.index, Attempt: s.podAttempt(s.attempt),
-		Node: s.pod.Spec.NodeName, Reason: cutText(last.Reason, maxMessage), ExitCode: new(last.ExitCode),
-		Message: cutText(last.Message, maxMessage),
+		Node: s.pod.Spec.NodeName, Reason: cutText(last.Reason, MaxFailureMessage), ExitCode: new(last.ExitCode),
+		Message: cutText(last.Message, MaxFailureMessage),
 	})
 	d.keepLastFailures()
 }

@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -54,9 +57,29 @@ func (d *decision) keepService(s *corev1.Service, want CreateService, model *cor
 // the index of its own replica. What the API server or others add does not matter.
 func sameService(s, model *corev1.Service, index int32) bool {
 	return sameSelector(s.Spec.Selector, model.Spec.Selector, index) &&
-		slices.EqualFunc(s.Spec.Ports, model.Spec.Ports, func(a, b corev1.ServicePort) bool {
+		slices.EqualFunc(ShortPorts(s.Spec.Ports), ShortPorts(model.Spec.Ports), func(a, b corev1.ServicePort) bool {
 			return a.Name == b.Name && a.Protocol == b.Protocol && a.Port == b.Port && a.TargetPort == b.TargetPort
 		})
+}
+
+// maxPorts is how many ports of a service a cache holds at most.
+const maxPorts = 16
+
+// ShortPorts returns the ports of a service. Of more than a cache holds they are the first ones,
+// and one that stands for the others: its name is a digest, longer than the name of a port can be.
+func ShortPorts(ports []corev1.ServicePort) []corev1.ServicePort {
+	if len(ports) <= maxPorts {
+		return ports
+	}
+	out := make([]corev1.ServicePort, 0, maxPorts)
+	for _, p := range ports[:maxPorts-1] {
+		out = append(out, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, TargetPort: p.TargetPort})
+	}
+	others := sha256.New()
+	for _, p := range ports[maxPorts-1:] {
+		_, _ = fmt.Fprintf(others, "%q %q %d %d %q\n", p.Name, p.Protocol, p.Port, p.TargetPort.Type, p.TargetPort.String())
+	}
+	return append(out, corev1.ServicePort{Name: hex.EncodeToString(others.Sum(nil))})
 }
 
 func sameSelector(selector, model map[string]string, index int32) bool {

@@ -21,6 +21,16 @@ func TestServicesAreKeptInStep(t *testing.T) {
 			c.Ports = append(c.Ports, corev1.ContainerPort{ContainerPort: n})
 		}
 	}
+	// The service has the ports of the job, and is as a cache shows it.
+	manyPorts := func(m *model, n int32) {
+		c := &m.in.Replicas[worker].Template.Spec.Containers[0]
+		c.Ports = nil
+		for i := range n {
+			c.Ports = append(c.Ports, corev1.ContainerPort{ContainerPort: 1000 + i})
+		}
+		s := m.in.Services[0]
+		s.Spec.Ports = plan.ShortPorts(plan.NewService(&m.in, plan.CreateService{Name: s.Name}).Spec.Ports)
+	}
 	tests := map[string]struct {
 		reason string
 		change func(*model)
@@ -39,6 +49,18 @@ func TestServicesAreKeptInStep(t *testing.T) {
 			reason: "a port that the job has no more goes",
 			change: func(m *model) { ports(m) },
 			want:   []string{"update service job: its ports or its selector are not those of the job"},
+		},
+		"ManyPorts": {
+			reason: "of the many ports of a service the cache holds some, and a digest of the others",
+			change: func(m *model) { manyPorts(m, 40) },
+		},
+		"OneOfManyPorts": {
+			reason: "a change of one that is not held is seen",
+			change: func(m *model) {
+				manyPorts(m, 40)
+				m.in.Replicas[worker].Template.Spec.Containers[0].Ports[39].ContainerPort = 7
+			},
+			want: []string{"update service job: its ports or its selector are not those of the job"},
 		},
 		"Selector": {
 			reason: "a selector that somebody changed is put right",

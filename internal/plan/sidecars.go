@@ -16,19 +16,25 @@ func Sidecars(pod *corev1.Pod) []*corev1.Container {
 	return out
 }
 
+// WithoutSidecars returns the statuses of the init containers of a pod but for its sidecars.
+func WithoutSidecars(pod *corev1.Pod) []corev1.ContainerStatus {
+	sidecars := Sidecars(pod)
+	if len(sidecars) == 0 {
+		return pod.Status.InitContainerStatuses
+	}
+	var inits []corev1.ContainerStatus
+	for _, s := range pod.Status.InitContainerStatuses {
+		if !named(sidecars, s.Name) {
+			inits = append(inits, s)
+		}
+	}
+	return inits
+}
+
 // ownStatuses are the statuses of the containers of a pod whose end and whose restarts
 // count: all but those of its sidecars, the init containers first.
 func ownStatuses(pod *corev1.Pod) [2][]corev1.ContainerStatus {
-	inits := pod.Status.InitContainerStatuses
-	if sidecars := Sidecars(pod); len(sidecars) > 0 {
-		inits = nil
-		for _, s := range pod.Status.InitContainerStatuses {
-			if !named(sidecars, s.Name) {
-				inits = append(inits, s)
-			}
-		}
-	}
-	return [2][]corev1.ContainerStatus{inits, pod.Status.ContainerStatuses}
+	return [2][]corev1.ContainerStatus{WithoutSidecars(pod), pod.Status.ContainerStatuses}
 }
 
 func named(list []*corev1.Container, name string) bool {

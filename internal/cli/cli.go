@@ -14,6 +14,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/jobkit/jobkit/internal/cli/console"
+	"github.com/jobkit/jobkit/internal/cli/dev"
 )
 
 // The exit codes.
@@ -53,12 +54,12 @@ func withCode(code int, err error) error {
 // Main runs the command line and returns the exit code of the process. args do not
 // include the program's name. It ends early, and cleans up, when ctx does.
 func Main(ctx context.Context, args []string, streams console.Streams) int {
-	return run(ctx, args, streams, newDevEnvironment())
+	return execute(ctx, args, streams, dev.ThisMachine{})
 }
 
-// run is Main with the dev control plane given, for tests.
-func run(ctx context.Context, args []string, streams console.Streams, dev devEnvironment) int {
-	a := &app{streams: streams, dev: dev}
+// execute is Main with the environment of dev control planes given, for tests.
+func execute(ctx context.Context, args []string, streams console.Streams, environment dev.Environment) int {
+	a := &app{streams: streams, dev: environment}
 	root := a.rootCommand() //nolint:contextcheck // its commands get the context from cobra, by ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(streams.In)
@@ -80,7 +81,7 @@ func run(ctx context.Context, args []string, streams console.Streams, dev devEnv
 // app is what all commands share.
 type app struct {
 	streams console.Streams
-	dev     devEnvironment
+	dev     dev.Environment
 	verbose bool
 }
 

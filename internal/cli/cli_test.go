@@ -15,10 +15,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/jobkit/jobkit/internal/cli/console"
+	"github.com/jobkit/jobkit/internal/cli/dev"
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 
-// fakeDev is a devEnvironment whose control planes are at the given address.
+// fakeDev is a dev.Environment whose control planes are at the given address.
 type fakeDev struct {
 	host string
 	// running means that one is up.
@@ -29,24 +30,24 @@ type fakeDev struct {
 	done []string
 }
 
-func (d *fakeDev) start(context.Context, devenv.Options) (devCluster, error) {
+func (d *fakeDev) Start(context.Context, devenv.Options) (dev.Cluster, error) {
 	d.done = append(d.done, "start")
 	return d, d.err
 }
 
-func (d *fakeDev) up(context.Context, devenv.Options) (devCluster, bool, error) {
+func (d *fakeDev) Up(context.Context, devenv.Options) (dev.Cluster, bool, error) {
 	d.done = append(d.done, "up")
 	return d, !d.running, d.err
 }
 
-func (d *fakeDev) find() (devCluster, error) {
+func (d *fakeDev) Find() (dev.Cluster, error) {
 	if d.err == nil && !d.running {
-		return nil, errNotRunning
+		return nil, dev.ErrNotRunning
 	}
 	return d, d.err
 }
 
-func (d *fakeDev) down(context.Context) error {
+func (d *fakeDev) Down(context.Context) error {
 	d.done = append(d.done, "down")
 	return d.err
 }
@@ -71,7 +72,7 @@ type answer struct {
 // call runs a command line.
 func call(ctx context.Context, dev *fakeDev, in string, args ...string) answer {
 	var out, errs bytes.Buffer
-	code := run(ctx, args, console.Streams{In: strings.NewReader(in), Out: &out, Err: &errs}, dev)
+	code := execute(ctx, args, console.Streams{In: strings.NewReader(in), Out: &out, Err: &errs}, dev)
 	return answer{code, out.String(), errs.String()}
 }
 

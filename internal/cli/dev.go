@@ -1,43 +1,17 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
+	"github.com/spf13/pflag"
 
-	"github.com/jobkit/jobkit/internal/cli/crds"
+	"github.com/jobkit/jobkit/internal/cli/dev"
 	"github.com/jobkit/jobkit/internal/devenv"
 )
-
-// devCluster is a control plane on this machine.
-type devCluster interface {
-	// Kubeconfig is the path of its kubeconfig.
-	Kubeconfig() string
-	// RESTConfig reaches it.
-	RESTConfig() (*rest.Config, error)
-	// LogFile is the path of its log.
-	LogFile() string
-	// Stop stops it and waits until it is gone.
-	Stop() error
-}
-
-// devEnvironment starts, finds and stops control planes.
-type devEnvironment interface {
-	// start starts one that ends with this process.
-	start(ctx context.Context, o devenv.Options) (devCluster, error)
-	// up starts one that goes on running, or finds the one that does, and says which.
-	up(ctx context.Context, o devenv.Options) (cluster devCluster, started bool, err error)
-	// find finds the one that up has started; errNotRunning if there is none.
-	find() (devCluster, error)
-	// down stops the one that up has started, if there is one.
-	down(ctx context.Context) error
-}
-
-// errNotRunning means that no control plane runs.
-var errNotRunning = errors.New("no control plane is running")
 
 // devCommand is jobkit dev.
 func (a *app) devCommand() *cobra.Command {
@@ -70,61 +44,12 @@ func (a *app) devUpCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			o.Progress = a.streams.Err
-			return withCode(exitFailed, a.devUp(cmd.Context(), o, bare))
+			return withCode(exitFailed, dev.Up(cmd.Context(), a.dev, a.streams, o, bare))
 		},
 	}
 	f.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&bare, "bare", false, "do not install the job kinds")
 	return cmd
-}
-
-// devUp executes jobkit dev up.
-func (a *app) devUp(ctx context.Context, o devenv.Options, bare bool) error {
-	cluster, started, err := a.dev.up(ctx, o)
-	if err != nil {
-		return err
-	}
-	if !bare {
-		err := a.installOn(ctx, cluster)
-		if err != nil {
-			return fmt.Errorf("the control plane is up, but: %w", err)
-		}
-	}
-	how := "is up"
-	if !started {
-		how = "was up already, as it was started then"
-	}
-	fmt.Fprintf(a.streams.Out, `The control plane %s, and stays so until "jobkit dev down".
-
-  export KUBECONFIG=%s
-
-Next, each in its own terminal:
-  go run ./cmd/operator
-  jobkit run -f examples/jobs/pytorchjob/torch-ddp.yaml
-`, how, cluster.Kubeconfig())
-	return nil
-}
-
-// installOn installs the job kinds on a control plane.
-func (a *app) installOn(ctx context.Context, cluster devCluster) error {
-	config, err := cluster.RESTConfig()
-	if err != nil {
-		return fmt.Errorf("cannot reach the control plane: %w", err)
-	}
-	client, err := a.clientFor(config)
-	if err != nil {
-		return err
-	}
-	definitions, err := crds.All()
-	if err != nil {
-		return fmt.Errorf("cannot read the job kinds: %w", err)
-	}
-	err = crds.Install(ctx, client.dynamic, client.discovery, definitions)
-	if err != nil {
-		return fmt.Errorf("cannot install the job kinds: %w", err)
-	}
-	return nil
 }
 
 // devDownCommand is jobkit dev down.
@@ -134,18 +59,7 @@ func (a *app) devDownCommand() *cobra.Command {
 		Short: "stop the control plane; if none is running, that is fine",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, found := a.dev.find()
-			// Also if none is found: one that ended uncleanly leaves files behind.
-			err := a.dev.down(cmd.Context())
-			if err != nil {
-				return withCode(exitFailed, err)
-			}
-			if errors.Is(found, errNotRunning) {
-				fmt.Fprintln(a.streams.Out, "no control plane is running")
-			} else {
-				fmt.Fprintln(a.streams.Out, "the control plane is stopped")
-			}
-			return nil
+			return withCode(exitFailed, dev.Down(cmd.Context(), a.dev, a.streams))
 		},
 	}
 }
@@ -158,11 +72,11 @@ func (a *app) devKubeconfigCommand() *cobra.Command {
 		Example: "  export KUBECONFIG=$(jobkit dev kubeconfig)",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cluster, err := a.running()
+			running, err := dev.Running(a.dev)
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-			fmt.Fprintln(a.streams.Out, cluster.Kubeconfig())
+			fmt.Fprintln(a.streams.Out, running.Kubeconfig())
 			return nil
 		},
 	}
@@ -175,38 +89,58 @@ func (a *app) devStatusCommand() *cobra.Command {
 		Short: "say whether the control plane is running, and where",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cluster, err := a.running()
-			if err != nil {
-				return withCode(exitFailed, err)
-			}
-			config, err := cluster.RESTConfig()
-			if err != nil {
-				return withCode(exitFailed, fmt.Errorf("cannot reach the control plane: %w", err))
-			}
-			client, err := a.clientFor(config)
-			if err != nil {
-				return withCode(exitFailed, err)
-			}
-			info, err := client.discovery.ServerVersionWithContext(cmd.Context())
-			if err != nil {
-				return withCode(exitFailed, fmt.Errorf("the control plane runs but does not answer: %w; its log is %s",
-					withoutURL(err), cluster.LogFile()))
-			}
-			fmt.Fprintf(a.streams.Out, "running      Kubernetes %s\nserver       %s\nkubeconfig   %s\nlog          %s\n",
-				info.GitVersion, config.Host, cluster.Kubeconfig(), cluster.LogFile())
-			return nil
+			return withCode(exitFailed, dev.Status(cmd.Context(), a.dev, a.streams))
 		},
 	}
 }
 
-// running is the control plane that is running, or an error that says how to start it.
-func (a *app) running() (devCluster, error) {
-	cluster, err := a.dev.find()
-	if errors.Is(err, errNotRunning) {
-		return nil, fmt.Errorf("%w: start it with: jobkit dev up", errNotRunning)
+// devFlags are the flags of a control plane.
+type devFlags struct {
+	options                     devenv.Options
+	featureGates, runtimeConfig map[string]string
+}
+
+// addTo adds the flags to a command's.
+func (f *devFlags) addTo(flags *pflag.FlagSet) {
+	const nodes = 20
+	flags.IntVar(&f.options.Nodes, "nodes", nodes, "how many nodes")
+	flags.StringVar(&f.options.NodeCPU, "node-cpu", "", "CPU of each node (default 64)")
+	flags.StringVar(&f.options.NodeMemory, "node-memory", "", "memory of each node (default 256Gi)")
+	flags.StringVar(&f.options.NodePods, "node-pods", "", "how many pods each node takes (default 1000)")
+	flags.StringToStringVar(&f.options.NodeResources, "node-resources", nil,
+		"more resources of each node, as `NAME=QUANTITY,...`, for example nvidia.com/gpu=8 (default ephemeral-storage=1Ti)")
+	flags.StringToStringVar(&f.featureGates, "feature-gates", nil, "feature gates, as `NAME=true|false,...`")
+	flags.StringToStringVar(&f.runtimeConfig, "runtime-config", nil, "API versions to serve, as `GROUP/VERSION=true|false,...`")
+	flags.StringVar(&f.options.Dir, "data-dir", "",
+		"`folder` that keeps the data when the control plane stops (default: they go with it)")
+}
+
+// read returns what control plane the flags ask for.
+func (f *devFlags) read() (devenv.Options, error) {
+	if f.options.Nodes < 0 {
+		return f.options, fmt.Errorf("--nodes is %d: it must not be negative", f.options.Nodes)
 	}
+	if f.options.Nodes == 0 {
+		f.options.Nodes = -1 // what package devenv calls none
+	}
+	var err error
+	f.options.FeatureGates, err = switches("--feature-gates", f.featureGates)
 	if err != nil {
-		return nil, err
+		return f.options, err
 	}
-	return cluster, nil
+	f.options.RuntimeConfig, err = switches("--runtime-config", f.runtimeConfig)
+	return f.options, err
+}
+
+// switches reads names that are set to true or false.
+func switches(flag string, values map[string]string) (map[string]bool, error) {
+	read := make(map[string]bool, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value, err := strconv.ParseBool(values[name])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s is %q: it must be true or false", flag, name, values[name])
+		}
+		read[name] = value
+	}
+	return read, nil
 }

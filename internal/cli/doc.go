@@ -5,13 +5,15 @@
 //	jobkit run -f FILE   run jobs on any cluster and exit with their outcome
 //	jobkit install-crds  install the job kinds of this version on a cluster
 //
-// What the commands do is in other packages; here is only how they are asked for
-// and how they answer:
+// What the commands do is in the packages below, one for each thing that a person does.
+// Each imports only those below it:
 //
-//   - demo and jobrun do the work, with manifest, crds, jobwatch and diagnose.
-//   - jobview makes the text that shows jobs, and decides how they ended; it is pure.
-//   - console and progress bring that text to a terminal or a pipe.
-//   - devenv has the control plane.
+//   - demo runs the examples; run submits jobs (run/manifest reads them).
+//   - dev starts and finds control planes on this machine.
+//   - explain says what is known of a job that went wrong.
+//   - watch follows jobs; watch/jobview makes the text that shows them, and is pure.
+//   - install applies the CRDs; cluster connects to a cluster.
+//   - console writes to a terminal or a pipe.
 //
 // A new job kind of package operators needs a folder in examples/jobs, and nothing here.
 package cli

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jobkit/jobkit/internal/cli/crds"
+	"github.com/jobkit/jobkit/internal/cli/install"
 )
 
 // installCommand is jobkit install-crds.
@@ -22,7 +22,7 @@ func (a *app) installCommand() *cobra.Command {
 			"side, and wait until the cluster serves them. It can be repeated, and updates older ones.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			definitions, err := crds.All()
+			definitions, err := install.Definitions()
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
@@ -32,11 +32,11 @@ func (a *app) installCommand() *cobra.Command {
 				}
 				return nil
 			}
-			client, err := a.connect(cmd.Context(), f)
+			client, err := f.Connect(cmd.Context(), a.streams.Err)
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-			err = crds.Install(cmd.Context(), client.dynamic, client.discovery, definitions)
+			err = install.CRDs(cmd.Context(), client.Dynamic, client.Discovery, definitions)
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
@@ -49,9 +49,4 @@ func (a *app) installCommand() *cobra.Command {
 	f.addTo(cmd, false)
 	cmd.Flags().BoolVar(&printsOnly, "print", false, "print the definitions and install nothing")
 	return cmd
-}
-
-// command is how the user calls another jobkit command for the same cluster.
-func (f *clusterFlags) command(name string) string {
-	return "jobkit " + strings.Replace(f.kubectl(), "kubectl", name, 1)
 }

@@ -3,16 +3,14 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/jobkit/jobkit/internal/cli/crds"
-	"github.com/jobkit/jobkit/internal/cli/jobrun"
-	"github.com/jobkit/jobkit/internal/cli/manifest"
+	"github.com/jobkit/jobkit/internal/cli/install"
+	"github.com/jobkit/jobkit/internal/cli/run"
+	"github.com/jobkit/jobkit/internal/cli/run/manifest"
 )
 
 const runHelp = `Submit the jobs of a manifest to a cluster, show how they get on, and exit with their
@@ -78,74 +76,44 @@ func (a *app) run(cmd *cobra.Command, f runFlags) error {
 	case f.detach && (f.delete || f.timeout > 0):
 		return withCode(exitRefused, errors.New("--detach does not wait, so it cannot go with --delete or --timeout: leave one out"))
 	}
-	documents, err := a.read(f.files)
+	documents, err := manifest.Read(f.files, a.streams.In)
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-	client, err := a.connect(cmd.Context(), f.clusterFlags)
+	client, err := f.Connect(cmd.Context(), a.streams.Err)
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-	definitions, err := crds.All()
+	definitions, err := install.Definitions()
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-	err = jobrun.Run(cmd.Context(), a.streams, jobrun.Options{
-		Client: client.dynamic, Discovery: client.discovery,
+	err = run.Run(cmd.Context(), a.streams, run.Options{
+		Client: client.Dynamic, Discovery: client.Discovery,
 		Documents: documents,
-		Namespace: client.namespace, Forced: f.namespace != "",
+		Namespace: client.Namespace, Forced: f.Namespace != "",
 		HowToInstall: func(kind schema.GroupVersionKind) string {
-			if crds.Serves(definitions, kind) {
-				return f.command("install-crds")
+			if install.Serves(definitions, kind) {
+				return f.Jobkit("install-crds")
 			}
 			return ""
 		},
 		Replace: f.replace, Detach: f.detach, Delete: f.delete, Timeout: f.timeout,
-		Kubectl: f.kubectl(),
+		Kubectl: f.Kubectl(),
 	})
 	return withCode(runCode(err), err)
 }
 
-// runCode is the exit code for what jobrun.Run returned.
+// runCode is the exit code for what run.Run returned.
 func runCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, jobrun.ErrFailed):
+	case errors.Is(err, run.ErrFailed):
 		return exitFailed
-	case errors.Is(err, jobrun.ErrNotSubmitted):
+	case errors.Is(err, run.ErrNotSubmitted):
 		return exitRefused
 	default:
 		return exitUnknown
 	}
-}
-
-// read reads the manifests, and reports all that is wrong with them at once.
-func (a *app) read(files []string) ([]manifest.Document, error) {
-	var (
-		documents []manifest.Document
-		errs      []error
-	)
-	for _, file := range files {
-		found, err := a.readOne(file)
-		errs = append(errs, err)
-		documents = append(documents, found...)
-	}
-	return documents, errors.Join(errs...)
-}
-
-// readOne reads one manifest; - is standard input.
-func (a *app) readOne(file string) ([]manifest.Document, error) {
-	if file == "-" {
-		text, err := io.ReadAll(a.streams.In)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the manifest on standard input: %w", err)
-		}
-		return manifest.Parse("standard input", text)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the manifest: %w", err)
-	}
-	return manifest.Parse(file, text)
 }

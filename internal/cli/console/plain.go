@@ -4,8 +4,6 @@ import (
 	"io"
 	"sync"
 	"unicode/utf8"
-
-	"github.com/jobkit/jobkit/internal/cli/jobview"
 )
 
 // plainWriter passes on text without what a terminal takes for more than text. Most of
@@ -33,7 +31,7 @@ func (w *plainWriter) Write(p []byte) (int, error) {
 		}
 	}
 	w.rest = append([]byte(nil), text[end:]...)
-	if _, err := io.WriteString(w.to, jobview.CleanLines(string(text[:end]))); err != nil {
+	if _, err := io.WriteString(w.to, CleanLines(string(text[:end]))); err != nil {
 		return 0, err //nolint:wrapcheck // as the writer says it
 	}
 	return len(p), nil

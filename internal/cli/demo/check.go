@@ -3,7 +3,7 @@ package demo
 import (
 	"fmt"
 
-	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
 // Result says whether a job ended as its example says.

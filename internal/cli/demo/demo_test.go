@@ -12,9 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/cli/crds"
 	"github.com/jobkit/jobkit/internal/cli/demo"
-	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/install"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 	"github.com/jobkit/jobkit/operators"
 )
 
@@ -34,7 +34,7 @@ func TestExamples(t *testing.T) {
 			t.Errorf("no example shows a %s", kind.Name)
 		}
 	}
-	definitions, err := crds.All()
+	definitions, err := install.Definitions()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestExamples(t *testing.T) {
 		if len(e.Shows) > fits {
 			t.Errorf("%s: what it shows has %d letters, and would wrap: at most %d", e.Place(), len(e.Shows), fits)
 		}
-		if !crds.Serves(definitions, e.Object.GroupVersionKind()) {
+		if !install.Serves(definitions, e.Object.GroupVersionKind()) {
 			t.Errorf("%s: no CRD of this module serves its kind", e.Place())
 		}
 		if e.Object.GetNamespace() != "" {

@@ -2,6 +2,7 @@
 // operators, the jobs, and a check of how each of them ends.
 //
 //   - [Examples] reads the examples and what each says of its end.
-//   - [Example.Judge] compares a job with that; it is pure.
+//   - [Example.Check] compares a job with that; it is pure.
 //   - [Run] does it all and cleans up behind itself, however it ends.
+//   - [Local] does it on a control plane on this machine.
 package demo

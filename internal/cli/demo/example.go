@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/jobkit/jobkit/examples/jobs"
-	"github.com/jobkit/jobkit/internal/cli/jobview"
-	"github.com/jobkit/jobkit/internal/cli/manifest"
+	"github.com/jobkit/jobkit/internal/cli/run/manifest"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
 // The annotations of an example; package examples/jobs documents them.

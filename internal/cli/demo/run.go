@@ -12,12 +12,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/jobkit/jobkit/internal/cli/console"
-	"github.com/jobkit/jobkit/internal/cli/crds"
-	"github.com/jobkit/jobkit/internal/cli/diagnose"
-	"github.com/jobkit/jobkit/internal/cli/jobview"
-	"github.com/jobkit/jobkit/internal/cli/jobwatch"
-	"github.com/jobkit/jobkit/internal/cli/manifest"
-	"github.com/jobkit/jobkit/internal/cli/progress"
+	"github.com/jobkit/jobkit/internal/cli/explain"
+	"github.com/jobkit/jobkit/internal/cli/install"
+	"github.com/jobkit/jobkit/internal/cli/run/manifest"
+	"github.com/jobkit/jobkit/internal/cli/watch"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
 // Options say what to run, and on what.
@@ -122,11 +121,11 @@ func (r *runner) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot make a client for the cluster: %w", err)
 	}
-	definitions, err := crds.All()
+	definitions, err := install.Definitions()
 	if err != nil {
 		return fmt.Errorf("cannot read the CRDs: %w", err)
 	}
-	err = crds.Install(ctx, r.client, r.discovery, definitions)
+	err = install.CRDs(ctx, r.client, r.discovery, definitions)
 	if err != nil {
 		return fmt.Errorf("cannot install the CRDs: %w", err)
 	}
@@ -144,23 +143,23 @@ func (r *runner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	targets := make([]jobwatch.Target, 0, len(r.jobs))
+	targets := make([]watch.Target, 0, len(r.jobs))
 	for _, job := range r.jobs {
-		targets = append(targets, jobwatch.Target{
+		targets = append(targets, watch.Target{
 			Resource: job.Resource, Namespace: r.namespace, Name: job.Object.GetName(), Object: job.Object,
 		})
 	}
 	watching, end := context.WithCancel(ctx)
 	defer end()
-	watcher, err := jobwatch.Start(watching, r.client, targets)
+	watcher, err := watch.Start(watching, r.client, targets)
 	if err != nil {
 		return fmt.Errorf("cannot watch the jobs: %w", err)
 	}
 	defer watcher.Wait()
 	defer end()
-	reporter := console.NewReporter(r.streams)
+	reporter := watch.NewReporter(r.streams)
 	defer reporter.Close()
-	last, err := progress.Follow(ctx, watcher, reporter, func(s *jobview.Snapshot) (bool, error) {
+	last, err := watch.Follow(ctx, watcher, reporter, func(s *jobview.Snapshot) (bool, error) {
 		return r.step(ctx, s, reporter)
 	})
 	reporter.Close()
@@ -198,7 +197,7 @@ func (r *runner) submit(ctx context.Context) error {
 
 // step is called with each snapshot: it runs the steps that are due, and reports
 // whether every job has a result.
-func (r *runner) step(ctx context.Context, s *jobview.Snapshot, reporter *console.Reporter) (bool, error) {
+func (r *runner) step(ctx context.Context, s *jobview.Snapshot, reporter *watch.Reporter) (bool, error) {
 	for i := range s.Jobs {
 		s.Jobs[i].Expect = string(r.Examples[i].Outcome)
 	}
@@ -233,7 +232,7 @@ func (r *runner) finish(ctx context.Context, last jobview.Snapshot, cause error)
 	for _, i := range wrong {
 		_, why := r.Examples[i].Check(last.Jobs[i], r.steps[i])
 		fmt.Fprintf(r.streams.Err, "\n%s: %s\n", last.Jobs[i].Name, why)
-		for _, line := range diagnose.Job(ctx, r.client, last.Jobs[i], last.At) {
+		for _, line := range explain.Job(ctx, r.client, last.Jobs[i], last.At) {
 			fmt.Fprintln(r.streams.Err, line)
 		}
 	}

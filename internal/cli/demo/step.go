@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/cli/jobview"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
 // Action is what the demo does to a job.

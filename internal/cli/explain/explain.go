@@ -1,0 +1,134 @@
+// Package explain says what is known about a job that went wrong: its conditions,
+// its pods and its last events.
+package explain
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/jobkit/jobkit/internal/cli/console"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
+)
+
+const (
+	maxEvents = 10 // the last events that are shown
+	maxPods   = 10 // the pods that are shown
+	longest   = 5 * time.Second
+)
+
+// Job writes what is known about a job, ready to be printed, at most some 30 lines.
+// Events that cannot be read are left out with a word about it.
+func Job(ctx context.Context, client dynamic.Interface, job jobview.Job, now time.Time) []string {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	events, err := events(ctx, client, job)
+	lines := Report(job, events, now)
+	if err != nil {
+		lines = append(lines, "  events: "+console.OneLine(err.Error()))
+	}
+	return lines
+}
+
+// Report is the pure part of Job.
+func Report(job jobview.Job, events []corev1.Event, now time.Time) []string {
+	lines := []string{"  conditions:"}
+	for _, c := range job.Status.Conditions {
+		lines = append(lines, fmt.Sprintf("    %-10s  %-7s %s", c.Type, c.Status, joined(c.Reason, c.Message)))
+	}
+	if len(job.Status.Conditions) == 0 {
+		lines = append(lines, "    none: no operator has taken up the job")
+	}
+	lines = append(lines, "  pods:")
+	for _, pod := range first(job.Pods, maxPods) {
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("    %s  %-9s  %s", pod.Name, pod.Phase, pod.Problem), " "))
+	}
+	switch {
+	case job.Pods == nil:
+		lines = append(lines, "    not known: they may not be read")
+	case len(job.Pods) == 0:
+		lines = append(lines, "    none")
+	case len(job.Pods) > maxPods:
+		lines = append(lines, fmt.Sprintf("    and %d more", len(job.Pods)-maxPods))
+	}
+	if len(events) == 0 {
+		return cleaned(lines)
+	}
+	lines = append(lines, "  last events:")
+	slices.SortStableFunc(events, func(a, b corev1.Event) int { return when(a).Compare(when(b)) })
+	for _, e := range events[max(0, len(events)-maxEvents):] {
+		lines = append(lines, fmt.Sprintf("    %4s ago  %-7s  %s/%s  %s", jobview.Duration(max(0, now.Sub(when(e)))),
+			e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, joined(e.Reason, e.Message)))
+	}
+	return cleaned(lines)
+}
+
+// cleaned are the lines as a terminal can show them: they are full of what others wrote.
+func cleaned(lines []string) []string {
+	for i := range lines {
+		lines[i] = console.Clean(lines[i])
+	}
+	return lines
+}
+
+// events reads the events of a job and of its pods.
+func events(ctx context.Context, client dynamic.Interface, job jobview.Job) ([]corev1.Event, error) {
+	list, err := client.Resource(corev1.SchemeGroupVersion.WithResource("events")).Namespace(job.Namespace).
+		List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the events: %w", err)
+	}
+	var found []corev1.Event
+	err = list.EachListItem(func(item runtime.Object) error {
+		object, ok := item.(*unstructured.Unstructured)
+		if !ok {
+			return nil
+		}
+		event := corev1.Event{}
+		err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &event)
+		if err != nil {
+			return fmt.Errorf("cannot read event %s: %w", object.GetName(), err)
+		}
+		// A job that had the name before left its events behind.
+		if concerns(event.InvolvedObject, job) && !when(event).Before(job.Created) {
+			found = append(found, event)
+		}
+		return nil
+	})
+	if err != nil {
+		return found, fmt.Errorf("cannot read the events: %w", err)
+	}
+	return found, nil
+}
+
+// concerns reports whether an event is about a job, its pods or its services.
+func concerns(object corev1.ObjectReference, job jobview.Job) bool {
+	if object.Name == job.Name {
+		return object.Kind == job.Kind || object.Kind == "Service"
+	}
+	return (object.Kind == "Pod" || object.Kind == "Service") && strings.HasPrefix(object.Name, job.Name+"-")
+}
+
+// when is the time of an event, whichever of its fields has it.
+func when(e corev1.Event) time.Time {
+	if e.Series != nil {
+		return e.Series.LastObservedTime.Time
+	}
+	return cmp.Or(e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
+}
+
+// joined writes a reason and its message on one line.
+func joined(reason, message string) string {
+	return strings.TrimPrefix(console.OneLine(reason+": "+message), ": ")
+}
+
+func first(pods []jobview.Pod, n int) []jobview.Pod { return pods[:min(n, len(pods))] }

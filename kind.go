@@ -60,6 +60,10 @@ type Role struct {
 	// Unnumbered leaves the index out of the pod's name, which is then
 	// <job>-<type>. Max must be 1.
 	Unnumbered bool
+	// StartAfter is that of replicas which name none, in jobs that have the type which it
+	// names. Default: they wait for no other type. See [Rules].StartAfter for an order
+	// that depends on the job.
+	StartAfter *commonv1.StartAfter
 }
 
 // Role returns the role of a replica type, or nil if the kind does not know it.

@@ -120,7 +120,7 @@ func (c *JobController[J]) gangObjects(
 		return nil, nil
 	}
 	in.Gang = &plan.Gang{Group: adopted} // The job is one of a gang, from here on.
-	of, err := c.gangJob(ctx, job, in, adopted)
+	of, err := c.gangJob(ctx, job, in, tally, adopted)
 	if err != nil {
 		return nil, err
 	}
@@ -249,10 +249,11 @@ func groupOf(in *plan.Input, named string) *gang.Job {
 
 // gangJob is what the gang scheduler is told of a job. It asks for priorities only if
 // they matter: when not all pods count.
-func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input, named string) (*gang.Job, error) {
+func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input, tally *plan.Tally, named string) (*gang.Job, error) {
 	job := groupOf(in, named)
 	for i := range job.Members {
 		m := &job.Members[i]
+		m.Waiting = plan.Waiting(in, tally, m.Type)
 		m.Completed = func() *corev1.PodTemplateSpec { return c.completed(ctx, owner, in, m) }
 	}
 	if job.MinMember() >= job.Total() || job.Policy.MinResources != nil {

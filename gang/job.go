@@ -38,6 +38,9 @@ type Job struct {
 type Member struct {
 	Type     commonv1.ReplicaType
 	Replicas int32
+	// Waiting is how many of them have no pod yet because they start after those of another
+	// type: the scheduler must not wait for them, because they wait for what it schedules.
+	Waiting int32
 	// Template must not be changed.
 	Template *corev1.PodTemplateSpec
 	// Completed returns the template with what the operator adds to it, which must not be
@@ -100,14 +103,23 @@ func (j *Job) Total() int32 {
 	return total
 }
 
-// MinMember is how many pods must fit at the same time: what the policy says, or all.
-// It is at least 1, and never more than there are.
+// MinMember is how many pods must fit at the same time: what the policy says, or all that
+// do not wait for others of the job to start. It is at least 1, and never more than there are.
 func (j *Job) MinMember() int32 {
-	most := max(j.Total()-j.Done, 1)
+	most := max(j.Total()-j.waiting()-j.Done, 1)
 	if least := j.Policy.MinAvailable; least != nil {
 		return max(min(*least, most), 1)
 	}
 	return most
+}
+
+// waiting is how many pods of the members are not created yet because they start after others.
+func (j *Job) waiting() int32 {
+	n := int32(0)
+	for i := range j.Members {
+		n += j.Members[i].Waiting
+	}
+	return n
 }
 
 // PriorityClass is the priority class of the group: what the policy says, or the one

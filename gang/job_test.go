@@ -132,6 +132,13 @@ func TestMinResources(t *testing.T) {
 		"Ties":     {reason: "of equal ones the one that the kind names first", job: job(3, 5, 5, 7), want: list("cpu", "1", "pods", "2")},
 		"Fewer":    {reason: "types beyond the number do not count", job: job(1, 0, 0), want: list("cpu", "1")},
 	}
+	waiting := job(0, 0, 1)
+	waiting.Members[1].Waiting = 1
+	cases["Waiting"] = struct {
+		reason string
+		job    *gang.Job
+		want   corev1.ResourceList
+	}{"those that start after others need no room yet", waiting, list("cpu", "2", "memory", "1")}
 	completed := job(3, 0, 0, 0)
 	for i := range completed.Members {
 		completed.Members[i].Completed = func() *corev1.PodTemplateSpec {
@@ -170,6 +177,8 @@ func TestMinResources(t *testing.T) {
 func TestMinMember(t *testing.T) {
 	done := job(0, 0, 0)
 	done.Done = 3
+	waits, some := job(0, 0, 0), job(3, 0, 0)
+	waits.Members[1].Waiting, some.Members[1].Waiting = 2, 2
 	cases := map[string]struct {
 		reason string
 		job    *gang.Job
@@ -178,6 +187,8 @@ func TestMinMember(t *testing.T) {
 		"All":     {"by default all must fit", job(0, 0, 0), 4},
 		"Some":    {"the policy may say fewer", job(3, 0, 0), 3},
 		"TooMany": {"never more than there are, or the group would wait for ever", job(9, 0, 0), 4},
+		"Waiting": {"those that start after others are not there to be scheduled", waits, 2},
+		"FewWait": {"never more than can be created", some, 2},
 		"Done":    {"those that have ended well need no room", done, 1},
 		"None":    {"no scheduler takes a group of none", job(0), 1},
 	}

@@ -20,7 +20,7 @@ func (j *Job) MinResources() corev1.ResourceList {
 	slices.SortStableFunc(members, func(a, b Member) int { return cmp.Compare(b.Priority, a.Priority) })
 	total, left := corev1.ResourceList{}, j.MinMember()
 	for i := range members {
-		n := min(members[i].Replicas, left)
+		n := min(members[i].Replicas-members[i].Waiting, left)
 		left -= n
 		if n == 0 {
 			continue

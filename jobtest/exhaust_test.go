@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,11 @@ type small struct {
 	change  func(*testv1.TestJob)
 	// exits are the exit codes of the attempts of replica 0; all others succeed.
 	exits []int32
+	// of is the replica type whose replica 0 that is; empty is all.
+	of    commonv1.ReplicaType
 	evict bool
+	// readiness is that of all pods (see Fate).
+	readiness []time.Duration
 	// disrupted ends the first pod of replica 0 from outside, for this reason.
 	disrupted string
 	// graceful makes pods exit with code 0 when they are stopped; clocks is how far the
@@ -170,16 +175,66 @@ var smallJobs = []small{
 		},
 	},
 	{
+		name: "workers start when the master is ready", brief: true, workers: 1, forever: true, readiness: []time.Duration{2 * time.Second},
+		want: commonv1.JobFailed, change: func(j *testv1.TestJob) {
+			ordered(commonv1.StartAfterReady)(j)
+			j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(20))
+		},
+	},
+	{
+		name: "workers start when the master has succeeded, in each attempt of the job", workers: 1, policy: commonv1.RestartPolicyExitCode,
+		exits: []int32{130}, of: testv1.Worker, want: commonv1.JobSucceeded, restarts: 1,
+		change: func(j *testv1.TestJob) {
+			ordered(commonv1.StartAfterSucceeded)(j)
+			then, first := j.Spec.TestReplicaSpecs[testv1.Worker], j.Spec.TestReplicaSpecs[testv1.Master]
+			then.StartAfter, first.StartAfter = nil, &commonv1.StartAfter{ReplicaType: testv1.Worker, State: commonv1.StartAfterSucceeded}
+			j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+		},
+	},
+	{
+		name: "a master that flaps is lost before its workers have started", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode,
+		exits: []int32{137}, of: testv1.Master, want: commonv1.JobSucceeded, restarts: 1,
+		readiness: []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second},
+		change:    ordered(commonv1.StartAfterReady),
+	},
+	{
+		name: "a gang of Volcano in order", brief: true, gang: "volcano", workers: 2, want: commonv1.JobSucceeded, change: ordered(commonv1.StartAfterRunning),
+	},
+	{
+		name: "a gang of coscheduling in order", gang: "coscheduling", workers: 2, want: commonv1.JobSucceeded, change: ordered(commonv1.StartAfterReady),
+	},
+	{
+		name: "a gang of Kubernetes in order is suspended and resumed", gang: "kubernetes", workers: 1, want: commonv1.JobSucceeded,
+		change: ordered(commonv1.StartAfterReady), readiness: []time.Duration{2 * time.Second},
+		users: func(w *World) {
+			w.At(5*time.Second, "suspends", edit(suspend(true)))
+			w.At(8*time.Second, "resumes", edit(suspend(false)))
+		},
+	},
+	{
 		name: "a gang of Volcano waits for room", gang: "volcano", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130},
 		want: commonv1.JobSucceeded, restarts: 1,
 		users: func(w *World) { actRoom(nil, w, 0, nil) },
 	},
 }
 
+// ordered adds a master with a readiness probe, after which the workers start. The master
+// decides over the job.
+func ordered(state commonv1.StartAfterState) func(*testv1.TestJob) {
+	return func(j *testv1.TestJob) {
+		then := j.Spec.TestReplicaSpecs[testv1.Worker]
+		first := then.DeepCopy()
+		first.Replicas = new(int32(1))
+		first.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+		j.Spec.TestReplicaSpecs[testv1.Master] = first
+		then.StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: state}
+	}
+}
+
 // fate is what becomes of a pod of the job.
 func (s *small) fate(pod *corev1.Pod) Fate {
-	f := Fate{Start: time.Second, Run: 10 * time.Second, Forever: s.forever, Graceful: s.graceful}
-	if pod.Labels[commonv1.ReplicaIndexLabel] != "0" {
+	f := Fate{Start: time.Second, Run: 10 * time.Second, Forever: s.forever, Graceful: s.graceful, Readiness: s.readiness}
+	if pod.Labels[commonv1.ReplicaIndexLabel] != "0" || s.of != "" && pod.Labels[commonv1.ReplicaTypeLabel] != strings.ToLower(string(s.of)) {
 		return f
 	}
 	attempt := int(attemptLabel(pod))

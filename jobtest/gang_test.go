@@ -353,7 +353,15 @@ func (g *gangs) active(job *testv1.TestJob, pods []*corev1.Pod) {
 		w.violatef("P3", "job %s goes on, but its group is not there", job.Name)
 		return
 	}
-	most, least := total, max(total-succeeded, 1)
+	for t, spec := range job.Spec.TestReplicaSpecs {
+		for i := range wantedReplicas(spec) {
+			there := slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return pod.Name == w.monitor.kind.PodName(job.Name, t, i) })
+			if !there && !saysSucceeded(&job.Status, t, i) && w.monitor.waitsForOthers(job, t) {
+				total-- // It waits for what the gang scheduler is to start.
+			}
+		}
+	}
+	most, least := max(total, 1), max(total-succeeded, 1)
 	if p := job.Spec.RunPolicy.SchedulingPolicy; p != nil && p.MinAvailable != nil {
 		most, least = min(*p.MinAvailable, most), min(*p.MinAvailable, least)
 	}

@@ -45,6 +45,12 @@ type Fate struct {
 	// how the container ended, and still says that the pod runs. Real kubelets take 1.1 to
 	// 1.5 seconds. Default: both at once.
 	Report time.Duration
+	// Readiness are how long after its first start a pod becomes ready, is no longer ready,
+	// becomes ready again, and so on. Only a pod whose first container has a readiness probe
+	// says so. Default: it is ready as soon as it runs.
+	Readiness []time.Duration
+	// NotReady keeps such a pod from ever becoming ready.
+	NotReady bool
 }
 
 // exit is the exit code of a run, counted from 0.
@@ -93,6 +99,38 @@ type life struct {
 	// once.
 	doomed time.Time
 	shaken bool
+	// began is when the pod first ran, and turns how often its readiness has changed since.
+	began time.Time
+	turns int
+}
+
+// turn is when the readiness of a running pod changes next; ok is false if it does not.
+func (l *life) turn(pod *corev1.Pod) (at time.Time, ok bool) {
+	if l.fate.NotReady || l.turns >= len(l.fate.Readiness) || !probed(pod) {
+		return at, false
+	}
+	return l.began.Add(l.fate.Readiness[l.turns]), true
+}
+
+// turnsNow reports whether the readiness of a running pod changes, and not its containers end.
+func (l *life) turnsNow(pod *corev1.Pod, now time.Time) bool {
+	turn, ok := l.turn(pod)
+	return ok && !turn.After(now) && (l.fate.endless(l.runs) || turn.Before(l.started.Add(l.fate.Run)))
+}
+
+// probed reports whether a pod says when it is ready.
+func probed(pod *corev1.Pod) bool {
+	return len(pod.Spec.Containers) > 0 && pod.Spec.Containers[0].ReadinessProbe != nil
+}
+
+// setReady says of a pod whether it is ready.
+func setReady(pod *corev1.Pod, ready bool, now metav1.Time) {
+	c := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: now}
+	if ready {
+		c.Status = corev1.ConditionTrue
+	}
+	pod.Status.Conditions = slices.DeleteFunc(slices.Clone(pod.Status.Conditions), func(old corev1.PodCondition) bool { return old.Type == c.Type })
+	pod.Status.Conditions = append(pod.Status.Conditions, c)
 }
 
 // kubelet is the scheduler, and the kubelets of all nodes.
@@ -170,7 +208,11 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 	case !l.doomed.IsZero():
 		return l.doomed, true
 	default:
-		return l.started.Add(l.fate.Run), !l.fate.endless(l.runs)
+		end, ends := l.started.Add(l.fate.Run), !l.fate.endless(l.runs)
+		if turn, turns := l.turn(pod); turns && (!ends || turn.Before(end)) {
+			return turn, true
+		}
+		return end, ends
 	}
 }
 
@@ -203,15 +245,21 @@ func (k *kubelet) act(l *life) string {
 		k.update(pod, func(p *corev1.Pod) { p.Spec.NodeName = node })
 		return "is bound to " + node
 	case !l.running:
-		l.running, l.started = true, k.server.now()
+		l.running, l.started, l.began = true, k.server.now(), k.server.now()
 		k.update(pod, func(p *corev1.Pod) {
 			now := k.clock(p, k.server.now())
-			p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &now
+			if p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &now; probed(p) {
+				setReady(p, !l.fate.NotReady && len(l.fate.Readiness) == 0, now)
+			}
 			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
 		})
 		return "runs"
 	case !l.doomed.IsZero():
 		return k.exit(l, pod)
+	case l.turnsNow(pod, k.server.now()):
+		l.turns++
+		k.update(pod, func(p *corev1.Pod) { setReady(p, l.turns%2 == 1, k.clock(p, k.server.now())) })
+		return "is ready: " + strconv.FormatBool(l.turns%2 == 1)
 	case l.fate.Disrupted != "":
 		k.disrupt(pod, l.fate.Disrupted)
 		return "is disrupted: " + l.fate.Disrupted

@@ -78,6 +78,9 @@ func (m *monitor) inOrder(p *process, op call, proof client.Object) {
 		return
 	}
 	parts := m.w.parts(proof)
+	if after := m.startAfter(parts, typ); after != nil && !m.ledger(proof.GetUID()).touched {
+		m.afterAll(p, op, proof, after)
+	}
 	for _, rule := range m.w.rules(proof).StartAfter {
 		if rule.Type != typ {
 			continue
@@ -88,6 +91,63 @@ func (m *monitor) inOrder(p *process, op call, proof client.Object) {
 			}
 		}
 	}
+}
+
+// startAfter is what the pods of a type of a job wait for: what the job says, or its kind.
+func (m *monitor) startAfter(parts jobkit.JobParts, t commonv1.ReplicaType) *commonv1.StartAfter {
+	if spec := parts.ReplicaSpecs[t]; spec == nil || spec.StartAfter != nil {
+		return spec.StartAfter
+	}
+	if role := m.kind.Role(t); role != nil && role.StartAfter != nil && parts.ReplicaSpecs[role.StartAfter.ReplicaType] != nil {
+		return role.StartAfter
+	}
+	return nil
+}
+
+// afterAll checks that a process which creates a pod has seen each replica of the type that
+// goes first in its state, in a pod of the replica's present attempt.
+func (m *monitor) afterAll(p *process, op call, proof client.Object, after *commonv1.StartAfter) {
+	parts := m.w.parts(proof)
+	for i := range wantedReplicas(parts.ReplicaSpecs[after.ReplicaType]) {
+		name := m.kind.PodName(proof.GetName(), after.ReplicaType, i)
+		at := attemptOf(parts.Status, after.ReplicaType, i)
+		if !saysSucceeded(parts.Status, after.ReplicaType, i) && !slices.ContainsFunc(p.look.seen, func(o client.Object) bool {
+			pod, ok := o.(*corev1.Pod)
+			return ok && pod.Name == name && metav1.IsControlledBy(pod, proof) && attemptLabel(pod) == at && inState(pod, after.State)
+		}) {
+			m.w.violatef("startAfter", "%s wants to %s, which starts when %s is %s, but has not seen pod %s so in its attempt %d",
+				p.name, op, after.ReplicaType, after.State, name, at)
+		}
+	}
+}
+
+// inState reports whether a pod is in a state of startAfter.
+func inState(pod *corev1.Pod, state commonv1.StartAfterState) bool {
+	if pod.Status.Phase == corev1.PodSucceeded {
+		return true
+	}
+	ready := !probed(pod) || slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+	return state != commonv1.StartAfterSucceeded && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil &&
+		!disrupted(pod) && (ready || state == commonv1.StartAfterRunning)
+}
+
+// waitsForOthers reports whether the missing pods of a type wait for those of another, at
+// rest.
+func (m *monitor) waitsForOthers(job client.Object, t commonv1.ReplicaType) bool {
+	parts := m.w.parts(job)
+	after := m.startAfter(parts, t)
+	if after == nil {
+		return false
+	}
+	for i := range wantedReplicas(parts.ReplicaSpecs[after.ReplicaType]) {
+		pod, _ := m.w.kubelet.pods.get(client.ObjectKey{Namespace: job.GetNamespace(), Name: m.kind.PodName(job.GetName(), after.ReplicaType, i)}).(*corev1.Pod)
+		if !saysSucceeded(parts.Status, after.ReplicaType, i) && (pod == nil || !metav1.IsControlledBy(pod, job) || !inState(pod, after.State)) {
+			return true
+		}
+	}
+	return false
 }
 
 // allBefore checks the replicas of one type that go before a pod.

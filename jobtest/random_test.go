@@ -44,6 +44,19 @@ func randomJob(c *Chance) *testv1.TestJob {
 				{Name: "proxy", Image: "p", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)},
 			}
 		}
+		if master := j.Spec.TestReplicaSpecs[testv1.Master]; master != nil && c.Percent(40) {
+			first, then := spec, master
+			typ := testv1.Worker
+			if c.Percent(60) {
+				first, then, typ = master, spec, testv1.Master
+			}
+			then.StartAfter = &commonv1.StartAfter{
+				ReplicaType: typ, State: oneOf(c, commonv1.StartAfterRunning, commonv1.StartAfterReady, commonv1.StartAfterSucceeded),
+			}
+			if c.Percent(70) {
+				first.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+			}
+		}
 		p := &j.Spec.RunPolicy
 		p.CleanPodPolicy = oneOf(c, nil, new(commonv1.CleanPodPolicyAll), new(commonv1.CleanPodPolicyNone))
 		p.BackoffLimit = oneOf(c, nil, nil, new(int32(0)), new(int32(1)), new(int32(3)))
@@ -64,6 +77,8 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		f.Report = oneOf(c, 0, 0, time.Second, 1500*time.Millisecond)
 		f.Graceful = c.Percent(30)
 		f.Collateral = oneOf(c, 0, 0, int32(1), int32(134))
+		f.Readiness = oneOf(c, nil, []time.Duration{5 * time.Second}, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second}, []time.Duration{40 * time.Second})
+		f.NotReady = c.Percent(5)
 		switch c.Pick(13) {
 		case 1:
 			f.Exits = []int32{1, 1, 0}
@@ -318,7 +333,7 @@ func actEdit(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 	scope := oneOf(c, commonv1.RestartScopeJob, commonv1.RestartScopeReplica)
 	mode := oneOf(c, commonv1.ServiceModePerJob, commonv1.ServiceModePerReplica, commonv1.ServiceModeNone)
 	policy := oneOf(c, commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning)
-	kind := c.Pick(5)
+	kind := c.Pick(6)
 	w.At(at, "edits the job", edit(func(j *testv1.TestJob) {
 		switch p := &j.Spec.RunPolicy; kind {
 		case 0:
@@ -332,6 +347,10 @@ func actEdit(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 		case 4:
 			main := &j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0]
 			main.Ports = append(main.Ports, corev1.ContainerPort{Name: "extra", ContainerPort: 8080})
+		case 5:
+			if j.Spec.TestReplicaSpecs[testv1.Master] != nil && j.Spec.TestReplicaSpecs[testv1.Master].StartAfter == nil {
+				j.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: commonv1.StartAfterReady}
+			}
 		}
 	}))
 }

@@ -303,7 +303,7 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 			w.violatef("P3", "job %s: the status says that %s %d has succeeded, but no pod of attempt %d ever did", job.GetName(), t, index, at)
 		}
 	case pod == nil:
-		if !m.waits(job) {
+		if !m.waits(job) && !m.waitsForOthers(job, t) {
 			w.violatef("P3", "job %s goes on, but %s %d has no pod", job.GetName(), t, index)
 		}
 	case m.stuck(pod):

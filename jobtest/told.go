@@ -25,7 +25,7 @@ const toldAfter = 2 * time.Minute
 func obstructed(s *commonv1.JobStatus) bool {
 	c := s.Condition(commonv1.JobStalled)
 	return s.IsTrue(commonv1.JobStalled) && !slices.ContainsFunc(
-		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", "PodsNotStarted"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
+		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", "PodsNotStarted", "WaitingForReplicas"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
 }
 
 // checkTold checks what the conditions of a job at rest that goes on tell: that it runs,
@@ -36,6 +36,7 @@ func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
 		return
 	}
 	m.checkRunning(job, status, certain(pods))
+	m.checkOrderTold(job)
 	for _, pod := range pods {
 		if _, _, wanted := m.replica(job, pod); !wanted || !m.stuck(pod) || pod.Status.Phase == corev1.PodSucceeded ||
 			w.now.Before(pod.DeletionTimestamp.Add(toldAfter)) {
@@ -102,4 +103,27 @@ func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods k
 func (m *monitor) decides(job client.Object, t commonv1.ReplicaType, index int32) bool {
 	rules := m.w.rules(job)
 	return len(rules.Running) == 0 || slices.ContainsFunc(rules.Running, func(r jobkit.ReplicaSelector) bool { return r.Includes(t, index) })
+}
+
+// checkOrderTold checks that a job at rest whose replicas wait for others of its own says so:
+// where it runs, and where to look if they do not do their part.
+func (m *monitor) checkOrderTold(job client.Object) {
+	parts := m.w.parts(job)
+	for t, spec := range parts.ReplicaSpecs {
+		missing := false
+		for i := range wantedReplicas(spec) {
+			pod := m.w.kubelet.pods.get(client.ObjectKey{Namespace: job.GetNamespace(), Name: m.kind.PodName(job.GetName(), t, i)})
+			missing = missing || pod == nil && !saysSucceeded(parts.Status, t, i)
+		}
+		if !missing || !m.waitsForOthers(job, t) {
+			continue
+		}
+		c := parts.Status.Condition(commonv1.JobRunning)
+		if c != nil && parts.Status.IsTrue(commonv1.JobRunning) && !strings.Contains(c.Message, string(t)+" starts when all replicas of ") {
+			m.w.violatef("startAfter", "job %s runs, and its %s waits for others, but it does not say so: %s", job.GetName(), t, c.Message)
+		}
+		if c == nil && parts.Status.Condition(commonv1.JobStalled) == nil && !m.waits(job) {
+			m.w.violatef("startAfter", "job %s waits for replicas of its own that do not run, but is not stalled", job.GetName())
+		}
+	}
 }

@@ -33,6 +33,9 @@ func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.Re
 		if spec.RestartPolicy == "" {
 			spec.RestartPolicy = k.RestartPolicy
 		}
+		if role := k.Role(t); spec.StartAfter == nil && role != nil && role.StartAfter != nil && replicas[role.StartAfter.ReplicaType] != nil {
+			spec.StartAfter = role.StartAfter
+		}
 		addPort(k, &spec.Template.Spec)
 	}
 }
@@ -48,6 +51,16 @@ func SpellTypes(k *jobkit.Kind, replicas map[commonv1.ReplicaType]*commonv1.Repl
 			if _, taken := replicas[known]; !taken && strings.EqualFold(string(t), string(known)) {
 				replicas[known] = replicas[t]
 				delete(replicas, t)
+			}
+		}
+	}
+	for _, spec := range replicas {
+		if spec == nil || spec.StartAfter == nil {
+			continue
+		}
+		for _, known := range k.Types() {
+			if strings.EqualFold(string(known), string(spec.StartAfter.ReplicaType)) {
+				spec.StartAfter = &commonv1.StartAfter{ReplicaType: known, State: spec.StartAfter.State}
 			}
 		}
 	}

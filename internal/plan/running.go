@@ -27,7 +27,7 @@ func reportRunning(d *decision) bool {
 		if !d.restarting() {
 			d.remove(commonv1.JobRestarting)
 		}
-		d.setTrue(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message)
+		d.setTrue(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message+d.startAfterNote())
 	case d.verdict == nil && r.total == 0 && d.keepPods:
 		// Which replicas decide, the specification does not say for the moment.
 	case d.verdict == nil && r.total == 0:

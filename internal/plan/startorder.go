@@ -48,6 +48,16 @@ func (d *decision) missing() []*replica {
 
 // startsAfter are the replicas that those of a type still wait for.
 func (d *decision) startsAfter(t commonv1.ReplicaType) []*replica {
+	if after := d.in.Replicas[t].StartAfter; after != nil {
+		if before := d.before(after); len(before) > 0 {
+			return before
+		}
+	}
+	return d.beforeByRules(t)
+}
+
+// beforeByRules are the replicas that those of a type still wait for by the kind's rules.
+func (d *decision) beforeByRules(t commonv1.ReplicaType) []*replica {
 	var created, ready []*replica
 	together := false
 	for i := range d.in.Rules.StartAfter {
@@ -123,6 +133,9 @@ func (d *decision) mayWaitForAll(s *replica) bool {
 // orderWaits says which replicas others of the job wait for. As long as pods are missing,
 // what is in the way of them is told instead.
 func (d *decision) orderWaits() wait {
+	if w := d.startAfterWaits(); w.why != "" {
+		return w
+	}
 	w := wait{reason: reasonStartOrder, patience: startPatience}
 	var waiting, names []string
 	for i := range d.tally.types {
@@ -130,7 +143,7 @@ func (d *decision) orderWaits() wait {
 		if tt.Count(jobkit.Missing) == 0 {
 			continue
 		}
-		for _, s := range d.startsAfter(tt.Type) {
+		for _, s := range d.beforeByRules(tt.Type) {
 			if !s.hasPod() {
 				continue
 			}

@@ -73,6 +73,7 @@ func Validate(in *Input) field.ErrorList {
 	for _, t := range in.types() {
 		errs = append(errs, validateReplicaSpec(in, t, specs.Key(string(t)))...)
 	}
+	errs = append(errs, validateStartAfter(in, specs)...)
 	return append(errs, validateName(in)...)
 }
 

@@ -87,6 +87,7 @@ func validateRoles(k *jobkit.Kind) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("Max"), r.Max, fmt.Sprintf(
 				"%s is Unnumbered, so all its pods would have one name: set Max to 1, or Unnumbered to false", r.Type)))
 		}
+		errs = append(errs, validateRoleStartAfter(k, r, at.Child("StartAfter"))...)
 	}
 	return errs
 }

@@ -56,6 +56,7 @@ func Exercise(t *testing.T, b Backend) {
 		t.Run("Life/"+string(scope), func(t *testing.T) { life(t, &b, scope) })
 	}
 	t.Run("Partial", func(t *testing.T) { partial(t, &b) })
+	t.Run("InOrder", func(t *testing.T) { inOrder(t, &b) })
 	if !b.Fixed {
 		t.Run("Done", func(t *testing.T) { done(t, &b) })
 	}
@@ -264,6 +265,40 @@ func partial(t *testing.T, b *Backend) {
 	w.expect("one pod was taken away", len(b.Scheduler.Objects(Job())), 4)
 }
 
+// inOrder: a group does not wait for pods that start after others of it, and waits for them
+// when they are created. A restart of the whole job begins with the order again.
+func inOrder(t *testing.T, b *Backend) {
+	t.Helper()
+	w := newWorldOf(t, b, commonv1.RestartScopeJob, func(pod *corev1.Pod) jobtest.Fate {
+		if pod.Name == "job-worker-0" && pod.Labels[commonv1.AttemptLabel] == "0" {
+			return jobtest.Fate{Start: time.Second, Run: time.Minute, Exits: []int32{137}}
+		}
+		return jobtest.Fate{Start: 5 * time.Second, Forever: true}
+	}, func(job *testv1.TestJob) {
+		job.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: commonv1.StartAfterRunning}
+	})
+	groups, first := len(b.Scheduler.Objects(Job())), Job()
+	first.Members[1].Waiting = first.Members[1].Replicas
+	w.runFor(time.Second)
+	w.admit()
+	for _, attempt := range []string{"first", "second"} {
+		w.runFor(time.Second)
+		w.expect("the Master goes first in the "+attempt+" attempt", groups, 1)
+		if attempt == "first" || !b.Fixed {
+			w.expectGroup("the Workers wait in the "+attempt+" attempt", first)
+		}
+		w.runFor(10 * time.Second)
+		w.expect("the Master runs in the "+attempt+" attempt", groups, 4)
+		if !b.Fixed {
+			w.expectGroup("nothing waits in the "+attempt+" attempt", Job())
+		}
+		w.runFor(55 * time.Second)
+	}
+	if job := w.job(); job.Status.Attempt != 1 {
+		t.Errorf("the job was restarted as a whole, but is at attempt %d", job.Status.Attempt)
+	}
+}
+
 // done: a replica that has ended well needs no room beside one that waits for some. Once
 // its pod is gone, no scheduler can count it.
 func done(t *testing.T, b *Backend) {
@@ -361,7 +396,9 @@ func newWorld(t *testing.T, b *Backend, scope commonv1.RestartScope) *theWorld {
 	})
 }
 
-func newWorldOf(t *testing.T, b *Backend, scope commonv1.RestartScope, fate func(*corev1.Pod) jobtest.Fate) *theWorld {
+func newWorldOf(
+	t *testing.T, b *Backend, scope commonv1.RestartScope, fate func(*corev1.Pod) jobtest.Fate, change ...func(*testv1.TestJob),
+) *theWorld {
 	t.Helper()
 	world, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, b.scheme(t), jobtest.Options{Gang: b.Scheduler, Fate: fate})
 	if err != nil {
@@ -375,6 +412,9 @@ func newWorldOf(t *testing.T, b *Backend, scope commonv1.RestartScope, fate func
 	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job"}, Spec: testv1.TestJobSpec{TestReplicaSpecs: specs}}
 	job.Spec.RunPolicy.RestartScope = &scope
 	job.Spec.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll)
+	for _, f := range change {
+		f(job)
+	}
 	w.must(world.Client().Create(t.Context(), job))
 	return w
 }

@@ -29,7 +29,40 @@ type ReplicaSpec struct {
 	// Default: set by the kind; Never where the kind sets none.
 	// +optional
 	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`
+
+	// StartAfter creates the pods of this type only when all replicas of another type
+	// are in a state. Default: set by the kind; all types start together where the kind
+	// sets none. An addition to kubeflow.org/v1.
+	// +optional
+	StartAfter *StartAfter `json:"startAfter,omitempty"`
 }
+
+// StartAfter says what the pods of a replica type wait for. Each pod is created while all
+// replicas of the other type are in the state. What they do after that does not matter:
+// pods that exist stay. A restart of the whole job, and a resume, begin with the order
+// again. It is an addition to kubeflow.org/v1.
+type StartAfter struct {
+	// ReplicaType is the type that goes first. The job must have it. One with 0 replicas
+	// keeps nothing waiting.
+	ReplicaType ReplicaType `json:"replicaType"`
+	// State is what all its replicas must have reached.
+	State StartAfterState `json:"state"`
+}
+
+// StartAfterState is what the replicas of a type must have reached before those of another
+// are created. It is an addition to kubeflow.org/v1.
+// +kubebuilder:validation:Enum=Running;Ready;Succeeded
+type StartAfterState string
+
+const (
+	// StartAfterRunning is reached by a replica that runs or has succeeded.
+	StartAfterRunning StartAfterState = "Running"
+	// StartAfterReady is reached by a replica that runs and is ready, where its template
+	// has a probe or a readiness gate that says so, or that has succeeded.
+	StartAfterReady StartAfterState = "Ready"
+	// StartAfterSucceeded is reached by a replica that has succeeded.
+	StartAfterSucceeded StartAfterState = "Succeeded"
+)
 
 // RestartPolicy says what happens when a replica ends or fails.
 // +kubebuilder:validation:Enum=Always;OnFailure;Never;ExitCode;""

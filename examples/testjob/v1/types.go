@@ -63,6 +63,7 @@ type TestJobSpec struct {
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.exists(t, !has(self[t].replicas) || self[t].replicas != 0)",optionalOldSelf=true,message="a new TestJob needs at least one replica: set replicas of Master or Worker to 1 or more; to hold a job back use runPolicy.suspend"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, self[t].template.spec.containers.exists(c, c.name == 'test-container'))",message="each replica type needs a container named \"test-container\" in template.spec.containers: name the main container so"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || !self[t].template.metadata.labels.exists(l, l.startsWith('training.kubeflow.org/')))",message="the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them"
+	// +kubebuilder:validation:XValidation:rule="self.all(t, !has(self[t].startAfter) || self[t].startAfter.replicaType in self && self[t].startAfter.replicaType != t && !has(self[self[t].startAfter.replicaType].startAfter))",message="startAfter.replicaType must be another replica type of the job, which starts after none: name one, or remove startAfter"
 	TestReplicaSpecs map[commonv1.ReplicaType]*commonv1.ReplicaSpec `json:"testReplicaSpecs"`
 }
 

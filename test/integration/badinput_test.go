@@ -70,6 +70,27 @@ func TestRefusedAtAdmission(t *testing.T) {
 			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = "Sometimes" },
 			want:   `spec.testReplicaSpecs.Worker.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never", "ExitCode", ""`,
 		},
+		"StartAfterItself": {
+			change: func(j *testv1.TestJob) {
+				j.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Worker, State: commonv1.StartAfterReady}
+			},
+			want: "spec.testReplicaSpecs: Invalid value: startAfter.replicaType must be another replica type of the job, which starts after none: name one, or remove startAfter",
+		},
+		"StartAfterEachOther": {
+			change: func(j *testv1.TestJob) {
+				j.Spec.TestReplicaSpecs[testv1.Master] = replicas(1)
+				j.Spec.TestReplicaSpecs[testv1.Master].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Worker, State: commonv1.StartAfterReady}
+				j.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: commonv1.StartAfterReady}
+			},
+			want: "startAfter.replicaType must be another replica type of the job, which starts after none: name one, or remove startAfter",
+		},
+		"StartAfterUnknownState": {
+			change: func(j *testv1.TestJob) {
+				j.Spec.TestReplicaSpecs[testv1.Master] = replicas(1)
+				j.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: "Up"}
+			},
+			want: `spec.testReplicaSpecs.Worker.startAfter.state: Unsupported value: "Up": supported values: "Running", "Ready", "Succeeded"`,
+		},
 		"NegativeBackoffLimit": {
 			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = new(int32(-1)) },
 			want:   "spec.runPolicy.backoffLimit: Invalid value: -1",

@@ -27,8 +27,12 @@ INTEGRATION = $(sort $(dir $(shell grep -rl --include='*_test.go' --exclude-dir=
 
 # How many simulated lives of a job "make sim" tries.
 RUNS ?= 100000
-# All Markdown files: code in them is taken from the code.
+# All Markdown files: code in them is taken from the code, and their prose is wrapped.
 DOCS = $(wildcard $(shell git ls-files --cached --others --exclude-standard '*.md'))
+# Packages whose API is stable (VERSIONING.md).
+STABLE := . ./api/common/v1 ./api/kubeflow/v1 ./controller ./gang ./gang/schedulers ./jobtest ./jobtest/gangtest ./podtemplate
+# What is checked for words that are not used (hack/words).
+WORDS := docs bench/results hack/markdown hack/words devcluster/README.md test/nodes/README.md $(wildcard *.md)
 
 ##@ Try it
 
@@ -138,8 +142,9 @@ generate: ## Generate deep copies, CRDs and RBAC, and put code into the document
 	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))
 
 .PHONY: fmt
-fmt: ## Format the code of all modules
+fmt: ## Format the code of all modules, and wrap the prose of Markdown files
 	@$(LINT) fmt
+	@go run ./hack/markdown -w $(DOCS)
 
 .PHONY: lint
 lint: ## Lint; FIX=1 mends what can be mended mechanically
@@ -154,6 +159,15 @@ vet: ## Run go vet on all modules
 	@go vet -tags=integration,nodes ./...
 	@CGO_ENABLED=0 go -C devcluster vet ./...
 	@go -C charts/test vet ./...
+
+.PHONY: check-docs
+check-docs: ## Check the documentation: links, and words that are not used
+	@go run ./hack/markdown $$(git grep -lI 'docs/.*\.md' -- ':!*.md' ':!hack/markdown' ':!hack/words') $(DOCS)
+	@go run ./hack/words -allow hack/words/allowed.txt $(WORDS)
+
+.PHONY: api-diff
+api-diff: ## Compare the exported API with that of the last release
+	@hack/api-diff $(STABLE)
 
 .PHONY: tidy
 tidy: ## Tidy the go.mod files of all modules, the tools' included

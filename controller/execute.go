@@ -20,7 +20,7 @@ import (
 // on (slow start), so that a request which cannot succeed fails a few times, not a thousand.
 // Batches wait for each other, so a small job must not need several.
 const (
-	firstBatch               = plan.OneTrip
+	firstBatch               = plan.FirstBatch
 	batchGrowth              = 4
 	defaultMaxParallelWrites = 64
 )
@@ -48,12 +48,12 @@ func (c *JobController[J]) execute(
 			return c.doVerified(ctx, job, in, group[i], replicas, verified, logger)
 		})
 		stale = stale || slices.ContainsFunc(results, func(r result) bool { return r.stale })
-		before := len(outcome.Failures)
+		before := len(outcome.Obstructions)
 		if err := collect(&outcome, group, results); err != nil {
 			outcome.Undone = true
 			return outcome, stale, err
 		}
-		if len(outcome.Failures) > before && !step.Deletes() {
+		if len(outcome.Obstructions) > before && !step.Deletes() {
 			break
 		}
 		start = end
@@ -129,7 +129,7 @@ func collect(o *plan.ExecutionResult, group []plan.Action, results []result) err
 	for i, r := range results {
 		switch {
 		case r.obstacle != "":
-			o.Failures = append(o.Failures, plan.Obstruction{Action: group[i], Obstacle: r.obstacle, Message: r.message})
+			o.Obstructions = append(o.Obstructions, plan.Obstruction{Action: group[i], Obstacle: r.obstacle, Message: r.message})
 		case r.err != nil:
 			first = firstError(first, r.err)
 		case r.adopted:

@@ -127,7 +127,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	c.set.metrics.recordChildren(&outcome)
 	settled := plan.Conclude(in, tally, p, outcome)
 	now := c.set.clock.Now()
-	c.set.pending.recordObstacles(job, outcome.Failures, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
+	c.set.pending.recordObstacles(job, outcome.Obstructions, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
 	return c.conclude(ctx, job, in, &p, &settled, stale, err)
 }
 

@@ -28,7 +28,7 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		tally = plan.TallyOf(in)
 	}
 	changed := false
-	for _, name := range plan.Suspects(in, tally) {
+	for _, name := range plan.SuspectPods(in, tally) {
 		pod := &corev1.Pod{}
 		err := c.set.live.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
 		if apierrors.IsNotFound(err) {
@@ -42,10 +42,10 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		case !metav1.IsControlledBy(pod, job):
 		case at < 0:
 			// The cache will show it; if its labels are gone, the create finds and adopts it.
-			if in.There == nil {
-				in.There = map[string]bool{}
+			if in.FoundPods == nil {
+				in.FoundPods = map[string]bool{}
 			}
-			in.There[name] = true
+			in.FoundPods[name] = true
 		case in.Pods[at].UID != pod.UID:
 			in.Pods[at], changed = pod, true
 		}

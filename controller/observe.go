@@ -53,7 +53,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		Job:           identify(job),
 		RunPolicy:     *parts.RunPolicy,
 		Replicas:      parts.ReplicaSpecs,
-		Status:        plan.Unpacked(*parts.Status),
+		Status:        plan.UnpackStatus(*parts.Status),
 		Backoff:       plan.DefaultBackoff(),
 		Now:           c.set.clock.Now(),
 	}

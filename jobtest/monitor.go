@@ -418,7 +418,7 @@ func (m *monitor) looked(p *process, l *look) {
 	for left := l.creates - batches()[0]; left > 0; again++ {
 		left -= batches()[min(again+1, len(batches())-1)]
 	}
-	most := 1 + l.writes + again + min(l.podReads, plan.OneTrip) + len(l.outlines)
+	most := 1 + l.writes + again + min(l.podReads, plan.FirstBatch) + len(l.outlines)
 	if m.takenOver[l.key] {
 		most += len(m.w.lenses)
 	}

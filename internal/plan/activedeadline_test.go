@@ -16,7 +16,7 @@ func TestEndlessTimes(t *testing.T) {
 	}
 	m = started(workers(1), func(m *model) { m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(math.MaxInt32)) })
 	m.end(m.pod("worker-0"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	if p := m.decide(); len(p.Actions) > 0 || p.RequeueAfter != math.MaxInt32*time.Second {
 		t.Errorf("want another look after %d s, got %v, again after %s", math.MaxInt32, p.Actions, p.RequeueAfter)
 	}

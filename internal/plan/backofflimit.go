@@ -12,11 +12,11 @@ func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica
 	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && int64(d.plan.Status.Restarts)+int64(d.countedRestarts(failed)) > int64(*limit) {
 		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d", *limit), firstOf(failed)
 	}
-	return d.fatalForReplica(failed)
+	return d.replicaLimitExceeded(failed)
 }
 
-// fatalForReplica says which replica has had more restarts than it may have.
-func (d *decision) fatalForReplica(failed []failedReplica) (string, *failedReplica) {
+// replicaLimitExceeded says which replica has had more restarts than it may have.
+func (d *decision) replicaLimitExceeded(failed []failedReplica) (string, *failedReplica) {
 	limit := d.in.RunPolicy.BackoffLimitPerReplica
 	if limit == nil {
 		return "", nil

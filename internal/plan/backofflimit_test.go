@@ -16,11 +16,11 @@ func TestIgnoredRestartsCountAgainstNoLimit(t *testing.T) {
 	})
 	for range 3 {
 		m.evict(m.pod("worker-0"))
-		m.settle()
+		m.reconcileUntilStable()
 		m.in.Now = m.in.Now.Add(plan.DefaultBackoff().Max)
-		m.settle()
+		m.reconcileUntilStable()
 		m.run()
-		m.settle()
+		m.reconcileUntilStable()
 	}
 	s := &m.in.Status
 	if s.State != commonv1.JobRunning || s.Restarts != 0 || s.ReplicaStatuses[worker].Attempts["0"] != 3 {
@@ -39,7 +39,7 @@ func TestBackoffLimitPerReplica(t *testing.T) {
 			reason: "each replica may have as many restarts as the limit says",
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 137)
-				m.settle()
+				m.reconcileUntilStable()
 				m.end(m.pod("worker-1"), 137)
 			},
 			want: []string{
@@ -51,7 +51,7 @@ func TestBackoffLimitPerReplica(t *testing.T) {
 			reason: "the restart beyond the limit fails the job, which says of which replica",
 			happens: func(m *model) {
 				m.end(m.pod("worker-1"), 137)
-				m.settle()
+				m.reconcileUntilStable()
 				m.run()
 				m.end(m.pod("worker-1"), 137)
 			},
@@ -76,7 +76,7 @@ func TestBackoffLimitPerReplica(t *testing.T) {
 			reason: "restarts in place of a pod that is gone still count",
 			happens: func(m *model) {
 				m.restartInPlace(m.pod("worker-0"))
-				m.settle()
+				m.reconcileUntilStable()
 				m.end(m.pod("worker-0"), 137)
 			},
 			want: []string{
@@ -94,7 +94,7 @@ func TestBackoffLimitPerReplica(t *testing.T) {
 				m.in.RunPolicy.BackoffLimitPerReplica = new(int32(1))
 			})
 			tc.happens(m)
-			m.settle()
+			m.reconcileUntilStable()
 			if diff := cmp.Diff(tc.want, conditions(&m.in.Status)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

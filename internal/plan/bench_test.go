@@ -94,8 +94,8 @@ func steadyJobServiceEach(workers int32) *model {
 }
 
 func atRest(m *model) *model {
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
-	m.settle()
+	m.reconcileUntilStable()
 	return m
 }

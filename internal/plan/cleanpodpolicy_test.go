@@ -40,7 +40,7 @@ func TestCleanUp(t *testing.T) {
 					m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
 				})
 				m.pod("worker-1").Status.Phase = corev1.PodPending
-				m.leave(m.pod("worker-2"))
+				m.terminate(m.pod("worker-2"))
 				end(m)
 				p := m.reconcile()
 				if !p.Status.Finished() {
@@ -50,7 +50,7 @@ func TestCleanUp(t *testing.T) {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 				m.drop(m.pod("worker-2"))
-				m.settle()
+				m.reconcileUntilStable()
 				if p := m.decide(); len(p.Actions) > 0 {
 					t.Errorf("nothing is left to do, got %v", p.Actions)
 				}
@@ -69,7 +69,7 @@ func TestFailedPodThatMayRunAgain(t *testing.T) {
 	})
 	m.evict(m.pod("worker-0"))
 	m.end(m.pod("master-0"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	if m.pod("worker-0") != nil || m.pod("master-0") == nil {
 		t.Errorf("the Master's pod is to be left, and no other: %d are", len(m.in.Pods))
 	}
@@ -88,11 +88,11 @@ func TestServicesGoWithTheLastPod(t *testing.T) {
 				m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone)
 			})
 			m.end(m.pod("master-0"), 0)
-			if m.settle(); len(m.in.Services) != 1 {
+			if m.reconcileUntilStable(); len(m.in.Services) != 1 {
 				t.Fatalf("the worker runs on, and may need the service: there are %d", len(m.in.Services))
 			}
 			m.evict(m.pod("worker-0"))
-			if m.settle(); len(m.in.Services) != 0 || m.pod("worker-0") == nil {
+			if m.reconcileUntilStable(); len(m.in.Services) != 0 || m.pod("worker-0") == nil {
 				t.Errorf("the last pod has failed, and stays: %d services, pod %v", len(m.in.Services), m.pod("worker-0") != nil)
 			}
 		})

@@ -42,8 +42,8 @@ type ExecutionResult struct {
 	PodsForced []DeletePod
 	// Adopted are those that were the job's but lacked its labels, with their kinds.
 	Adopted []string
-	// Failures are in the order of the plan's actions.
-	Failures []Obstruction
+	// Obstructions are in the order of the plan's actions.
+	Obstructions []Obstruction
 	// Undone is true when actions were left undone for a reason that passes by itself.
 	Undone bool
 }
@@ -60,24 +60,24 @@ const (
 // status was written already in this pass, the shell leaves the settled one to the
 // next, which comes to the same conclusion.
 func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
-	in = unpacked(in)
+	in = withUnpackedStatus(in)
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
 	switch {
-	case len(o.Failures) > 0 && p.Status.Finished():
-		d.plan.RetryAfter = d.cannotCleanUp(firstObstruction(o.Failures))
+	case len(o.Obstructions) > 0 && p.Status.Finished():
+		d.plan.RetryAfter = d.cannotCleanUp(firstObstruction(o.Obstructions))
 		d.requeueAt(in.Now.Add(d.plan.RetryAfter))
-	case len(o.Failures) > 0:
+	case len(o.Obstructions) > 0:
 		if !p.Held { // What is held back was met first, and the job says it.
-			d.obstructed(firstObstruction(o.Failures))
+			d.reportObstacle(firstObstruction(o.Obstructions))
 		}
 		d.plan.RetryAfter = d.retryAfter()
 		d.requeueAt(in.Now.Add(d.plan.RetryAfter))
-	case p.Open && !p.Held && !o.Undone && !d.saysItWaits():
+	case p.Open && !p.Held && !o.Undone && !d.isStalledByWait():
 		d.remove(commonv1.JobStalled)
 	}
 	status := &d.plan.Status
 	status.State = stateOf(status)
-	if now := in.now(); !sameConditions(status, &p.Status) || p.StatusAfter > 0 && !o.createdAll(p.Actions) {
+	if now := in.nowInSeconds(); !sameConditions(status, &p.Status) || p.StatusAfter > 0 && !o.createdAll(p.Actions) {
 		status.LastReconcileTime = &now
 		d.plan.WriteStatus, d.plan.StatusAfter = true, 0
 	}
@@ -121,12 +121,12 @@ func (o *ExecutionResult) createdAll(actions []Action) bool {
 	return len(o.PodsCreated) == pods && len(o.ServicesCreated) == services
 }
 
-// obstructed reports the first obstacle. An object that is invalid in itself fails
+// reportObstacle reports the first obstacle. An object that is invalid in itself fails
 // the job, unless the job had such objects before: then something else has changed,
 // and what runs goes on running.
-func (d *decision) obstructed(f *Obstruction) {
+func (d *decision) reportObstacle(f *Obstruction) {
 	defer d.eventsAreAbout(len(d.plan.Events), podOf(f.Action))
-	if d.saysUndecided() {
+	if d.isStalledUndecided() {
 		return // That goes first, or the two would take turns.
 	}
 	ending, message := d.reasonAndMessage(f)
@@ -195,7 +195,7 @@ func (o *ExecutionResult) Events() []Event {
 		}
 		events = append(events, event)
 	}
-	if forced := o.forced(); forced != nil {
+	if forced := o.forceDeleteEvent(); forced != nil {
 		events = append(events, *forced)
 	}
 	switch len(o.Adopted) {
@@ -208,9 +208,9 @@ func (o *ExecutionResult) Events() []Event {
 	return events
 }
 
-// forced tells of the pods that were deleted by force, and why: what ran in them may run
+// isForceDeleted tells of the pods that were deleted by force, and why: what ran in them may run
 // on, so people should know.
-func (o *ExecutionResult) forced() *Event {
+func (o *ExecutionResult) forceDeleteEvent() *Event {
 	if len(o.PodsForced) == 0 {
 		return nil
 	}

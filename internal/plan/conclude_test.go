@@ -1,8 +1,11 @@
 package plan_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -10,11 +13,11 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// outcome settles a plan of which the first action met an obstacle.
+// outcome concludes a plan of which the first action met an obstacle.
 func outcome(m *model, o plan.Obstacle) (plan.Plan, plan.Plan) {
 	p := m.decide()
 	return p, plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{
-		Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: o, Message: "because."}},
+		Obstructions: []plan.Obstruction{{Action: p.Actions[0], Obstacle: o, Message: "because."}},
 	})
 }
 
@@ -67,9 +70,9 @@ func TestObstacles(t *testing.T) {
 			m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
 			m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
 			if tc.running {
-				m.settle()
+				m.reconcileUntilStable()
 				m.run()
-				m.settle()
+				m.reconcileUntilStable()
 				m.in.Replicas[worker].Replicas = new(int32(2))
 				m.in.Job.Generation++
 			}
@@ -111,14 +114,14 @@ func TestStalledJob(t *testing.T) {
 	}
 }
 
-// TestStalledJobAndMemory: what is only remembered to have been created may have met
+// TestStalledJobAndObstacles: what is only remembered to have been created may have met
 // what stalls the job since, so it is no reason to say that nothing does.
-func TestStalledJobAndMemory(t *testing.T) {
+func TestStalledJobAndObstacles(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
 	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
 	_, settled := outcome(m, plan.NameConflict)
 	m.in.Status = settled.Status
-	m.settle()
+	m.reconcileUntilStable()
 
 	m.in.Status, m.in.Uncached = settled.Status, true
 	if p := m.decide(); !p.Status.IsTrue(commonv1.JobStalled) {
@@ -162,8 +165,8 @@ func TestOutcomeEvents(t *testing.T) {
 	}
 }
 
-// TestBrokenOperator: nothing is concluded about a job whose operator's own code failed, but its time runs.
-func TestBrokenOperator(t *testing.T) {
+// TestOperatorErrorStalls: nothing is concluded about a job whose operator's own code failed, but its time runs.
+func TestOperatorErrorStalls(t *testing.T) {
 	m := started(workers(1), func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60)) })
 	m.drop(m.pod("worker-0"))
 	m.in.OperatorError = "it panicked"
@@ -173,5 +176,204 @@ func TestBrokenOperator(t *testing.T) {
 	m.in.Now = epoch.Add(time.Hour)
 	if p := m.reconcile(); p.Status.State != commonv1.JobFailed {
 		t.Errorf("want it failed when its time is over, it is %s", p.Status.State)
+	}
+}
+
+// concludeWith concludes a plan of which one action met an obstacle.
+func concludeWith(m *model, action plan.Action, o plan.Obstacle) plan.Plan {
+	return plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{
+		Obstructions: []plan.Obstruction{{Action: action, Obstacle: o, Message: "because."}},
+	})
+}
+
+// TestMessageOfAnObstacle: the condition names the object, and what could not be done.
+func TestMessageOfAnObstacle(t *testing.T) {
+	cases := map[string]struct {
+		action plan.Action
+		want   string
+	}{
+		"Pod":           {plan.CreatePod{Name: "job-worker-0", Type: worker}, "TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-0"},
+		"Service":       {plan.CreateService{Name: "job"}, "TestJobCreateRefused: TestJob ns/job cannot create service job"},
+		"Object":        {plan.CreateObject{Kind: "ConfigMap", Name: "job-config"}, "TestJobCreateRefused: TestJob ns/job cannot create ConfigMap job-config"},
+		"UpdateService": {plan.UpdateService{CreateService: plan.CreateService{Name: "job"}}, "TestJobUpdateRefused: TestJob ns/job cannot update service job"},
+		"UpdateObject":  {plan.UpdateObject{Kind: "ConfigMap", Name: "job-config"}, "TestJobUpdateRefused: TestJob ns/job cannot update ConfigMap job-config"},
+		"DeletePod":     {plan.DeletePod{Name: "job-worker-0"}, "TestJobDeleteRefused: TestJob ns/job cannot delete pod job-worker-0"},
+		"DeleteService": {plan.DeleteService{Name: "job"}, "TestJobDeleteRefused: TestJob ns/job cannot delete service job"},
+		"DeleteObject":  {plan.DeleteObject{Kind: "ConfigMap", Name: "job-config"}, "TestJobDeleteRefused: TestJob ns/job cannot delete ConfigMap job-config"},
+		"DeleteJob":     {plan.DeleteJob{}, "TestJobDeleteRefused: TestJob ns/job cannot delete the job"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			s := concludeWith(m, tc.action, plan.Refused)
+			c := s.Status.Condition(commonv1.JobStalled)
+			if got, want := c.Reason+": "+c.Message, tc.want+": because."; got != want {
+				t.Errorf("want %q, got %q", want, got)
+			}
+		})
+	}
+}
+
+// TestInvalidObject: an object that is invalid in itself fails a job that never had
+// such objects. A job that had some goes on, whether it was edited or not: an API
+// server may find invalid today what it did not yesterday. That it had some the status
+// says when no pod does any more.
+func TestInvalidObject(t *testing.T) {
+	w0 := plan.CreatePod{Name: "job-worker-0", Type: worker}
+	forget := func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{} }
+	cases := map[string]struct {
+		reason     string
+		generation int64
+		action     plan.Action
+		drop       string
+		status     func(*commonv1.JobStatus)
+		want       commonv1.JobConditionType
+	}{
+		"NeverEdited": {
+			reason: "a job that has such pods was valid", generation: 1,
+			action: w0, status: forget, want: commonv1.JobStalled,
+		},
+		"Edited": {
+			reason: "an edit made the workers invalid", generation: 2,
+			action: w0, status: forget, want: commonv1.JobStalled,
+		},
+		"New": {
+			reason: "a job without pods that never ran was invalid from the start", generation: 1,
+			action: w0, drop: "-", status: forget, want: commonv1.JobFailed,
+		},
+		"NewAndEdited": {
+			reason: "or from before it was begun", generation: 2,
+			action: w0, drop: "-", status: forget, want: commonv1.JobFailed,
+		},
+		"OtherType": {
+			reason: "pods of another type say nothing of this one", generation: 2, drop: "worker-",
+			action: w0, status: forget, want: commonv1.JobFailed,
+		},
+		"UnknownType": {
+			reason: "a type that the job has no more has no pods", generation: 2,
+			action: plan.CreatePod{Name: "job-chief-0", Type: "Chief"}, status: forget, want: commonv1.JobFailed,
+		},
+		"Service": {
+			reason: "any pod shows that the service was fine before", generation: 2, drop: "worker-",
+			action: plan.CreateService{Name: "job"}, status: forget, want: commonv1.JobStalled,
+		},
+		"ServiceOfNothing": {
+			reason: "without any pod it never was", generation: 2, drop: "-",
+			action: plan.CreateService{Name: "job"}, status: forget, want: commonv1.JobFailed,
+		},
+		"Ran": {
+			reason: "a job that ran had pods, although they are gone", generation: 1, drop: "-",
+			action: w0, status: func(s *commonv1.JobStatus) { s.ReplicaStatuses = nil }, want: commonv1.JobStalled,
+		},
+		"Counted": {
+			reason: "a status that counted a pod of the type shows that there was one", generation: 1, drop: "-",
+			action: w0, want: commonv1.JobStalled,
+			status: func(s *commonv1.JobStatus) {
+				*s = commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Active: 1}}}
+			},
+		},
+		"Restarted": {
+			reason: "so does one that counted a restart", generation: 1, drop: "-",
+			action: w0, status: func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{Restarts: 1} }, want: commonv1.JobStalled,
+		},
+		"Update": {
+			reason: "what is to be updated was valid", generation: 1, drop: "-",
+			action: plan.UpdateService{CreateService: plan.CreateService{Name: "job"}}, status: forget, want: commonv1.JobStalled,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, nil)
+			m.in.Job.Generation = tc.generation
+			var kept []*corev1.Pod
+			for _, p := range m.in.Pods {
+				if tc.drop == "" || !strings.Contains(p.Name, tc.drop) {
+					kept = append(kept, p)
+				}
+			}
+			m.in.Pods = kept
+			if tc.status != nil {
+				tc.status(&m.in.Status)
+			}
+			if got := concludeWith(m, tc.action, plan.Invalid).Status.State; got != tc.want {
+				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+// TestOutcomeChangesTheConditions: a conclusion is written when it is a new one, in
+// whatever part.
+func TestOutcomeChangesTheConditions(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(10))
+	pod := plan.CreatePod{Name: "job-worker-0", Type: worker}
+	m.in.Status = concludeWith(m, pod, plan.NameConflict).Status
+	cases := map[string]struct {
+		reason  string
+		outcome plan.ExecutionResult
+		write   bool
+	}{
+		"Same": {
+			reason:  "the same again is not news",
+			outcome: plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: pod, Obstacle: plan.NameConflict, Message: "because."}}},
+		},
+		"First": {
+			reason: "the first obstacle is the one to tell of",
+			outcome: plan.ExecutionResult{Obstructions: []plan.Obstruction{
+				{Action: pod, Obstacle: plan.NameConflict, Message: "because."}, {Action: pod, Obstacle: plan.Refused, Message: "of that."},
+			}},
+		},
+		"Reason": {
+			reason:  "another obstacle is news",
+			outcome: plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: pod, Obstacle: plan.Refused, Message: "because."}}}, write: true,
+		},
+		"Message": {
+			reason:  "another message is news",
+			outcome: plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: pod, Obstacle: plan.NameConflict, Message: "of that."}}}, write: true,
+		},
+		"None": {reason: "that nothing is in the way any more is news", write: true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := m.decide()
+			s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, tc.outcome)
+			if s.WriteStatus != tc.write || s.WriteStatus && s.Status.LastReconcileTime == nil {
+				t.Errorf("%s: write is %v", tc.reason, s.WriteStatus)
+			}
+			if len(tc.outcome.Obstructions) == 0 && s.RequeueAfter != 10*time.Second {
+				t.Errorf("the deadline is still to be kept, got another look after %s", s.RequeueAfter)
+			}
+		})
+	}
+}
+
+// TestStalledForObjectsOtherThanPods: a job that lacks only a service or an object is as
+// stalled as one that lacks a pod, until it is created.
+func TestStalledForObjectsOtherThanPods(t *testing.T) {
+	object := plan.Object{Kind: "ConfigMap", Name: "c", Wanted: &corev1.ConfigMap{}}
+	cases := map[string]func(*model){
+		"Service": func(m *model) { m.in.Services = nil },
+		"Object":  func(m *model) { m.in.Objects = []plan.Object{object} },
+	}
+	for name, lose := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), nil)
+			lose(m)
+			p := m.decide()
+			if len(p.Actions) != 1 {
+				t.Fatalf("want one action, got %v", p.Actions)
+			}
+			m.in.Status = concludeWith(m, p.Actions[0], plan.Refused).Status
+			if p := m.decide(); p.Status.State != commonv1.JobStalled {
+				t.Errorf("while it is to be created the outcome decides, got %s", p.Status.State)
+			}
+			m.in.Services, m.in.Objects = started(workers(1), nil).in.Services, nil
+			p = m.decide()
+			want := []string{"Created=True TestJobCreated: TestJob job is created.", "Running=True TestJobRunning: TestJob ns/job is running."}
+			if diff := cmp.Diff(want, conditions(&p.Status)); diff != "" {
+				t.Errorf("nothing is in the way any more (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

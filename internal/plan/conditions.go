@@ -57,7 +57,7 @@ func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) 
 			d.setFalse(commonv1.JobRunning, c.Reason, c.Message)
 		}
 		if status.CompletionTime == nil {
-			now := d.in.now()
+			now := d.in.nowInSeconds()
 			status.CompletionTime = &now
 		}
 	case commonv1.JobCreated, commonv1.JobRunning, commonv1.JobRestarting, commonv1.JobStalled:
@@ -94,7 +94,7 @@ func (d *decision) remove(t commonv1.JobConditionType) {
 // restarts is Restarting while the rest runs, and Stalled, because a job that runs in part
 // is stalled. One that is as wanted already stays as and where it is.
 func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
-	now := d.in.now()
+	now := d.in.nowInSeconds()
 	message = cutText(message, MaxConditionMessage)
 	c := commonv1.JobCondition{
 		Type: t, Status: s, Reason: reason, Message: message,

@@ -31,7 +31,7 @@ func TestTimesOfACondition(t *testing.T) {
 	}
 	for _, tc := range cases {
 		m.in.Now, m.in.Problem = tc.now, tc.problem
-		m.settle()
+		m.reconcileUntilStable()
 		c := m.in.Status.Condition(commonv1.JobStalled)
 		if c.Status != tc.status || !c.LastTransitionTime.Time.Equal(tc.changed) || !c.LastUpdateTime.Time.Equal(tc.update) {
 			t.Errorf("%s: want transition %s and update %s, got %+v", tc.reason, tc.changed, tc.update, *c)
@@ -39,7 +39,7 @@ func TestTimesOfACondition(t *testing.T) {
 	}
 	m.in.Problem, m.in.Now = "", epoch.Add(time.Hour)
 	m.end(m.pod("worker-0"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	c := m.in.Status.Condition(commonv1.JobRunning)
 	if c.Status != corev1.ConditionFalse || !c.LastTransitionTime.Time.Equal(m.in.Now) || !c.LastUpdateTime.Time.Equal(m.in.Now) {
 		t.Errorf("a condition that ends has changed now: %+v", *c)
@@ -64,7 +64,7 @@ func TestStalledStaysLast(t *testing.T) {
 			}
 		}
 		m.in.Status = plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{
-			Failures: []plan.Obstruction{{Action: p.Actions[len(p.Actions)-1], Obstacle: plan.NameConflict, Message: "because."}},
+			Obstructions: []plan.Obstruction{{Action: p.Actions[len(p.Actions)-1], Obstacle: plan.NameConflict, Message: "because."}},
 		}).Status
 		return p
 	}
@@ -85,7 +85,7 @@ func TestStalledStaysLast(t *testing.T) {
 		m := model{in: m.in}
 		m.in.Pods, m.in.Status = slices.Clone(m.in.Pods), *m.in.Status.DeepCopy()
 		m.in.RunPolicy.Suspend = new(true)
-		m.settle()
+		m.reconcileUntilStable()
 		want := []string{
 			created, "Running=False TestJobSuspended: TestJob job is suspended.",
 			"Suspended=True TestJobSuspended: TestJob job is suspended.",
@@ -98,7 +98,7 @@ func TestStalledStaysLast(t *testing.T) {
 		m := model{in: m.in}
 		m.in.Pods, m.in.Status = slices.Clone(m.in.Pods), *m.in.Status.DeepCopy()
 		m.end(m.pod("worker-0"), 1)
-		m.settle()
+		m.reconcileUntilStable()
 		if s := &m.in.Status; s.Condition(commonv1.JobStalled) != nil || s.State != commonv1.JobFailed {
 			t.Errorf("a job that has ended is not stalled: %q", conditions(s))
 		}
@@ -125,9 +125,9 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestEndOfAJobThatSomebodyElseEnded: a status that has a condition and no time
+// TestJobEndedByAnotherController: a status that has a condition and no time
 // gets the condition's.
-func TestEndOfAJobThatSomebodyElseEnded(t *testing.T) {
+func TestJobEndedByAnotherController(t *testing.T) {
 	ended := metav1.NewTime(epoch.Add(-time.Minute))
 	cases := map[string]struct {
 		reason string

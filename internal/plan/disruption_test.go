@@ -58,11 +58,11 @@ func TestDisruptedPods(t *testing.T) {
 		},
 		"Deleted": {
 			reason: "and whether or not it is being deleted", want: jobkit.Failed,
-			happens: func(m *model, p *corev1.Pod) { m.disrupt(p, evicted); m.leave(p) },
+			happens: func(m *model, p *corev1.Pod) { m.disrupt(p, evicted); m.terminate(p) },
 		},
 		"StoppedWithZero": {
 			reason: "and however its containers end then", want: jobkit.Failed,
-			happens: func(m *model, p *corev1.Pod) { m.disrupt(p, evicted); m.leave(p); wait(m); m.end(p, 0) },
+			happens: func(m *model, p *corev1.Pod) { m.disrupt(p, evicted); m.terminate(p); wait(m); m.end(p, 0) },
 		},
 		"SucceededBefore": {
 			reason: "a pod that ended well before is a success", want: jobkit.Succeeded,
@@ -81,7 +81,7 @@ func TestDisruptedPods(t *testing.T) {
 			happens: func(m *model, p *corev1.Pod) {
 				m.end(p, 0)
 				m.disrupt(p, tainted)
-				m.leave(p)
+				m.terminate(p)
 				p.DeletionGracePeriodSeconds = new(int64(0))
 			},
 		},
@@ -95,24 +95,28 @@ func TestDisruptedPods(t *testing.T) {
 		},
 		"DeletedBefore": {
 			reason: "who deleted the pod before stopped it", want: jobkit.Terminating,
-			happens: func(m *model, p *corev1.Pod) { m.leave(p); wait(m); m.disrupt(p, collected) },
+			happens: func(m *model, p *corev1.Pod) { m.terminate(p); wait(m); m.disrupt(p, collected) },
 		},
 		"DeletedJustBefore": {
 			reason: "the clocks of a control plane may be apart", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) {
-				m.leave(p)
+				m.terminate(p)
 				m.in.Now = m.in.Now.Add(2 * time.Second)
 				m.disrupt(p, tainted)
 			},
 		},
 		"DeletedAndThenEvicted": {
 			reason: "of an eviction and a deletion one clock tells", want: jobkit.Terminating,
-			happens: func(m *model, p *corev1.Pod) { m.leave(p); m.in.Now = m.in.Now.Add(time.Second); m.disrupt(p, evicted) },
+			happens: func(m *model, p *corev1.Pod) {
+				m.terminate(p)
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.disrupt(p, evicted)
+			},
 		},
 		"GenerationBefore": {
 			reason: "the generation tells what was first, whatever the clocks", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) {
-				m.leave(p)
+				m.terminate(p)
 				wait(m)
 				m.disrupt(p, tainted)
 				p.Generation, p.Status.Conditions[0].ObservedGeneration = 2, 1
@@ -121,7 +125,7 @@ func TestDisruptedPods(t *testing.T) {
 		"GenerationAfter": {
 			reason: "the generation tells what was first", want: jobkit.Terminating,
 			happens: func(m *model, p *corev1.Pod) {
-				m.leave(p)
+				m.terminate(p)
 				m.in.Now = m.in.Now.Add(time.Second)
 				m.disrupt(p, tainted)
 				p.Generation, p.Status.Conditions[0].ObservedGeneration = 2, 2
@@ -130,7 +134,7 @@ func TestDisruptedPods(t *testing.T) {
 		"GenerationInTheSameSecond": {
 			reason: "a node is tainted right after somebody deleted its pods", want: jobkit.Terminating,
 			happens: func(m *model, p *corev1.Pod) {
-				m.leave(p)
+				m.terminate(p)
 				m.disrupt(p, tainted)
 				p.Generation, p.Status.Conditions[0].ObservedGeneration = 2, 2
 			},
@@ -139,7 +143,7 @@ func TestDisruptedPods(t *testing.T) {
 			reason: "the condition keeps its time when another reason comes", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) {
 				m.disrupt(p, tainted)
-				m.leave(p)
+				m.terminate(p)
 				p.Status.Conditions[0].Reason, p.Generation, p.Status.Conditions[0].ObservedGeneration = collected, 2, 2
 			},
 		},
@@ -147,7 +151,7 @@ func TestDisruptedPods(t *testing.T) {
 			reason: "a pod that only a finalizer keeps shows the time when its node was done with it", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) {
 				m.disrupt(p, evicted)
-				m.leave(p)
+				m.terminate(p)
 				wait(m)
 				m.end(p, 143)
 				p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &metav1.Time{Time: m.in.Now}, new(int64(0))
@@ -159,20 +163,20 @@ func TestDisruptedPods(t *testing.T) {
 				m.nodesAhead = time.Hour
 				m.evict(p)
 				wait(m)
-				m.leave(p)
+				m.terminate(p)
 				p.DeletionGracePeriodSeconds = new(int64(0))
 			},
 		},
 		"DeletedAndThenEvictedByTheKubelet": {
 			reason: "a pod that is Failed gets no grace period", want: jobkit.Terminating,
-			happens: func(m *model, p *corev1.Pod) { m.nodesAhead = -time.Hour; m.leave(p); m.disrupt(p, byKubelet) },
+			happens: func(m *model, p *corev1.Pod) { m.nodesAhead = -time.Hour; m.terminate(p); m.disrupt(p, byKubelet) },
 		},
 		"OurOwnDeletion": {
 			reason: "what the cache does not show yet came after what it shows", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) {
 				m.disrupt(p, evicted)
 				m.in.Now = m.in.Now.Add(-time.Minute)
-				m.leave(p)
+				m.terminate(p)
 				p.DeletionGracePeriodSeconds = nil
 			},
 		},
@@ -264,16 +268,16 @@ func TestPreemptedGang(t *testing.T) {
 				before[string(p.UID)] = true
 			}
 			m.disrupt(p, preempted)
-			m.leave(p)
-			m.settle()
+			m.terminate(p)
+			m.reconcileUntilStable()
 			if tc.want.state != commonv1.JobFailed {
 				m.in.Now = m.in.Now.Add(2 * time.Second)
 				m.end(p, 143)
-				m.settle()
+				m.reconcileUntilStable()
 				m.drop(p)
-				m.settle()
+				m.reconcileUntilStable()
 				m.run()
-				m.settle()
+				m.reconcileUntilStable()
 			}
 			s := &m.in.Status
 			got := outcome{s.State, s.Restarts, s.Attempt, 0}
@@ -314,7 +318,7 @@ func TestLostReplicas(t *testing.T) {
 	}{
 		"Deleted": {
 			reason: "a user deletes a pod", attempt: 1, says: "pod job-worker-1 was deleted",
-			happens: func(m *model) { m.leave(m.pod("worker-1")) },
+			happens: func(m *model) { m.terminate(m.pod("worker-1")) },
 		},
 		"Gone": {
 			reason: "a pod goes while the operator is down", attempt: 1, says: "pod job-worker-1 is gone",
@@ -329,8 +333,8 @@ func TestLostReplicas(t *testing.T) {
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 0)
 				m.end(m.pod("worker-2"), 0)
-				m.settle()
-				m.leave(m.pod("worker-1"))
+				m.reconcileUntilStable()
+				m.terminate(m.pod("worker-1"))
 			},
 		},
 		"Grows": {reason: "what was never there is not lost", happens: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(5)) }},
@@ -342,7 +346,7 @@ func TestLostReplicas(t *testing.T) {
 			reason: "neither is what was not wanted for a while, and is gone",
 			happens: func(m *model) {
 				m.in.Replicas[worker].Replicas = new(int32(2))
-				m.settle()
+				m.reconcileUntilStable()
 				m.in.Replicas[worker].Replicas = new(int32(3))
 			},
 		},
@@ -359,7 +363,7 @@ func TestLostReplicas(t *testing.T) {
 			reason: "that may have succeeded, and be gone",
 			happens: func(m *model) {
 				m.end(m.pod("worker-2"), 0)
-				m.settle()
+				m.reconcileUntilStable()
 				m.drop(m.pod("worker-2"))
 				m.drop(m.pod("worker-0"))
 				m.in.Status.ReplicaStatuses[worker].Active = 1
@@ -380,9 +384,9 @@ func TestLostReplicas(t *testing.T) {
 			happens: func(m *model) {
 				p := m.pod("worker-1")
 				p.Status.Phase, p.Spec.NodeName = corev1.PodPending, ""
-				m.settle()
-				m.leave(p)
-				m.settle()
+				m.reconcileUntilStable()
+				m.terminate(p)
+				m.reconcileUntilStable()
 				m.drop(p)
 			},
 		},
@@ -390,7 +394,7 @@ func TestLostReplicas(t *testing.T) {
 			reason: "without others there is no gang to restart",
 			happens: func(m *model) {
 				for _, p := range m.in.Pods {
-					m.leave(p)
+					m.terminate(p)
 				}
 			},
 		},
@@ -398,7 +402,7 @@ func TestLostReplicas(t *testing.T) {
 			reason: "what has succeeded need not be there",
 			happens: func(m *model) {
 				m.end(m.pod("worker-1"), 0)
-				m.settle()
+				m.reconcileUntilStable()
 				m.drop(m.pod("worker-1"))
 			},
 		},
@@ -413,17 +417,17 @@ func TestLostReplicas(t *testing.T) {
 					t.Errorf("%s: the condition names it: %q", tc.reason, conditions(&p.Status))
 				}
 			}
-			m.settle()
+			m.reconcileUntilStable()
 			for range 3 {
 				if leaving := leaving(m); leaving != nil {
 					checkAlone(t, m, leaving)
 					m.drop(leaving)
 				}
-				m.settle()
+				m.reconcileUntilStable()
 			}
 			m.bind()
 			m.run()
-			m.settle()
+			m.reconcileUntilStable()
 			s := &m.in.Status
 			if s.Attempt != tc.attempt || s.Restarts != 0 || s.State != commonv1.JobRunning || len(m.in.Pods) < 2 {
 				t.Errorf("%s: want attempt %d and no restart, got %d and %d, %s", tc.reason, tc.attempt, s.Attempt, s.Restarts, s.State)
@@ -432,7 +436,7 @@ func TestLostReplicas(t *testing.T) {
 	}
 }
 
-// leaving is a pod that is being deleted, or nil.
+// terminating is a pod that is being deleted, or nil.
 func leaving(m *model) *corev1.Pod {
 	for _, p := range m.in.Pods {
 		if p.DeletionTimestamp != nil {
@@ -452,10 +456,10 @@ func checkAlone(t *testing.T, m *model, old *corev1.Pod) {
 	}
 }
 
-// TestSuspects: before the whole job restarts because replicas are lost, the shell makes
+// TestSuspectPods: before the whole job restarts because replicas are lost, the shell makes
 // sure of that; and of no other job. Where old news of pods that are there may be what it
 // concludes that from, it reads all of them.
-func TestSuspects(t *testing.T) {
+func TestSuspectPods(t *testing.T) {
 	waits := func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }
 	cases := map[string]struct {
 		reason string
@@ -463,7 +467,7 @@ func TestSuspects(t *testing.T) {
 		want   string
 		doubt  bool
 	}{
-		"Leaving": {"who is being deleted", func(m *model) { m.leave(m.pod("worker-1")) }, "[job-worker-1]", false},
+		"Leaving": {"who is being deleted", func(m *model) { m.terminate(m.pod("worker-1")) }, "[job-worker-1]", false},
 		"Gone":    {"who is not there", func(m *model) { m.drop(m.pod("worker-2")) }, "[job-worker-2]", false},
 		"NewBesidePending": {"who was never there, unless the pod that waits did not run", func(m *model) {
 			m.in.Replicas[worker].Replicas = new(int32(24))
@@ -483,7 +487,7 @@ func TestSuspects(t *testing.T) {
 		"LeavingBesidePending": {"whoever is being deleted is lost in any case", func(m *model) {
 			m.in.Replicas[worker].Replicas = new(int32(24))
 			waits(m.pod("worker-1"))
-			m.leave(m.pod("worker-3"))
+			m.terminate(m.pod("worker-3"))
 		}, "[job-worker-3 job-worker-23]", false},
 		"SuspendedBesidePending": {"a suspended job wants no pods", func(m *model) {
 			m.in.RunPolicy.Suspend = new(true)
@@ -498,11 +502,11 @@ func TestSuspects(t *testing.T) {
 		}, "[]", false},
 		"Suspended": {"a suspended job wants no pods", func(m *model) {
 			m.in.RunPolicy.Suspend = new(true)
-			m.leave(m.pod("worker-1"))
+			m.terminate(m.pod("worker-1"))
 		}, "[]", false},
 		"ScopeReplica": {"another replica can take its place", func(m *model) {
 			m.in.RunPolicy.RestartScope = nil
-			m.leave(m.pod("worker-1"))
+			m.terminate(m.pod("worker-1"))
 		}, "[]", false},
 		"Many": {"a few are enough", func(m *model) {
 			for i := range 20 {
@@ -518,7 +522,7 @@ func TestSuspects(t *testing.T) {
 			})
 			m.bind()
 			tc.change(m)
-			if got := fmt.Sprint(plan.Suspects(&m.in, plan.TallyOf(&m.in))); got != tc.want {
+			if got := fmt.Sprint(plan.SuspectPods(&m.in, plan.TallyOf(&m.in))); got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
 			}
 			if got := plan.InDoubt(&m.in, plan.TallyOf(&m.in)); got != tc.doubt {
@@ -528,15 +532,15 @@ func TestSuspects(t *testing.T) {
 	}
 }
 
-// TestDisruptedReplicaKeepsNoOtherWaiting: where replicas are restarted one by one, one
+// TestDisruptedReplicaDelaysNoOther: where replicas are restarted one by one, one
 // that is disrupted and still stops does not hold back the pods of others.
-func TestDisruptedReplicaKeepsNoOtherWaiting(t *testing.T) {
+func TestDisruptedReplicaDelaysNoOther(t *testing.T) {
 	m := started(workers(3), restartPolicy(commonv1.RestartPolicyOnFailure))
 	m.bind()
 	m.disrupt(m.pod("worker-2"), preempted)
-	m.leave(m.pod("worker-2"))
+	m.terminate(m.pod("worker-2"))
 	m.drop(m.pod("worker-1"))
-	m.settle()
+	m.reconcileUntilStable()
 	if p := m.pod("worker-1"); p == nil || m.pod("worker-2").DeletionTimestamp == nil {
 		t.Errorf("worker-1 waits until worker-2 has stopped: %+v", m.in.Status)
 	}

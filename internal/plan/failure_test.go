@@ -1,8 +1,14 @@
 package plan_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jobkit/jobkit"
+	"github.com/jobkit/jobkit/internal/plan"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,9 +22,9 @@ func terminated(name string, code int32) corev1.ContainerStatus {
 	}}
 }
 
-// TestWhatARestartPolicyRetries states the restart policies: which failures each of
+// TestRetriesOfARestartPolicy states the restart policies: which failures each of
 // them retries.
-func TestWhatARestartPolicyRetries(t *testing.T) {
+func TestRetriesOfARestartPolicy(t *testing.T) {
 	exit := func(code int32) corev1.PodStatus {
 		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{terminated("main", code)}}
 	}
@@ -72,9 +78,9 @@ func TestWhatARestartPolicyRetries(t *testing.T) {
 			t.Run(name+"/"+string(policy), func(t *testing.T) {
 				m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
 				m.in.Replicas[worker].RestartPolicy = policy
-				m.settle()
+				m.reconcileUntilStable()
 				m.run()
-				m.settle()
+				m.reconcileUntilStable()
 				tc.status.Phase = corev1.PodFailed
 				m.pod("worker-0").Status = tc.status
 				m.reconcile()
@@ -90,39 +96,254 @@ func TestWhatARestartPolicyRetries(t *testing.T) {
 	}
 }
 
-func TestRestartDelay(t *testing.T) {
+// endedAt is a container that ended with a code, some seconds after epoch.
+func endedAt(name string, code int32, seconds int) corev1.ContainerStatus {
+	c := terminated(name, code)
+	c.State.Terminated.FinishedAt = metav1.NewTime(epoch.Add(time.Duration(seconds) * time.Second))
+	return c
+}
+
+// TestCauseOfAFailure: what the status records of a failed pod.
+func TestCauseOfAFailure(t *testing.T) {
+	at := func(seconds int) metav1.Time { return metav1.NewTime(epoch.Add(time.Duration(seconds) * time.Second)) }
+	withReason := endedAt("main", 137, 7)
+	withReason.State.Terminated.Reason, withReason.State.Terminated.Message = "OOMKilled", "out of memory"
 	cases := map[string]struct {
 		reason string
-		failed int           // how often the replica has failed before
-		ran    time.Duration // how long the attempt ran that fails now
-		want   time.Duration
+		status corev1.PodStatus
+		want   commonv1.ReplicaFailure
 	}{
-		"First":     {reason: "the first restart is at once", failed: 0, ran: time.Second, want: 0},
-		"Second":    {reason: "then after 10 s", failed: 1, ran: time.Second, want: 10 * time.Second},
-		"Third":     {reason: "doubled each time", failed: 2, ran: time.Second, want: 20 * time.Second},
-		"Sixth":     {reason: "and again", failed: 5, ran: time.Second, want: 160 * time.Second},
-		"Fiftieth":  {reason: "up to 10 minutes", failed: 50, ran: time.Second, want: 10 * time.Minute},
-		"RanLonger": {reason: "a replica that ran for long is no crash loop", failed: 5, ran: time.Hour, want: 0},
+		"Container": {
+			reason: "the container tells why",
+			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{withReason}},
+			want:   commonv1.ReplicaFailure{Time: at(7), Reason: "OOMKilled", ExitCode: new(int32(137)), Message: "out of memory"},
+		},
+		"Pod": {
+			reason: "the pod's own word goes before the container's",
+			status: corev1.PodStatus{Reason: "Evicted", Message: "low on disk", ContainerStatuses: []corev1.ContainerStatus{withReason}},
+			want:   commonv1.ReplicaFailure{Time: at(7), Reason: "Evicted", ExitCode: new(int32(137)), Message: "low on disk"},
+		},
+		"LastToEnd": {
+			reason: "a pod failed when its last container ended, whichever that is",
+			status: corev1.PodStatus{
+				InitContainerStatuses: []corev1.ContainerStatus{endedAt("init", 0, 1), endedAt("sidecar", 0, 9)},
+				ContainerStatuses:     []corev1.ContainerStatus{endedAt("main", 130, 5), {Name: "never-ran"}},
+				Conditions:            []corev1.PodCondition{{LastTransitionTime: at(99)}},
+			},
+			want: commonv1.ReplicaFailure{Time: at(9), ExitCode: new(int32(130))},
+		},
+		"Sidecar": {
+			reason: "where the main container ended well, the first other one that did not decides",
+			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+				{Name: "never-ran"}, endedAt("main", 0, 1), endedAt("first", 140, 2), endedAt("second", 150, 2),
+			}},
+			want: commonv1.ReplicaFailure{Time: at(2), ExitCode: new(int32(140))},
+		},
+		"NoContainer": {
+			reason: "where no container says when, the last condition does",
+			status: corev1.PodStatus{Reason: "NodeLost", Conditions: []corev1.PodCondition{
+				{LastTransitionTime: at(3)}, {LastTransitionTime: at(8)}, {LastTransitionTime: at(5)},
+			}},
+			want: commonv1.ReplicaFailure{Time: at(8), Reason: "NodeLost"},
+		},
+		"Nothing": {
+			reason: "where nothing says when, the pod's creation is the one time that is known",
+			want:   commonv1.ReplicaFailure{Time: at(0)},
+		},
+		"Multibyte": {
+			reason: "a message is not cut within a character",
+			status: corev1.PodStatus{Message: "x" + strings.Repeat("ä", 200)},
+			want:   commonv1.ReplicaFailure{Time: at(0), Message: "x" + strings.Repeat("ä", 127)},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
-			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
-			m.settle()
-			m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": int32(tc.failed)}
-			m.pod("worker-0").Labels[commonv1.AttemptLabel] = itoa(tc.failed)
-			m.run()
-			m.in.Now = m.in.Now.Add(tc.ran)
-			m.end(m.pod("worker-0"), 137)
-			p := m.reconcile()
-			if tc.want == 0 {
-				if len(p.Actions) != 1 {
-					t.Errorf("%s: the failed pod is to be deleted at once, got %v, again after %s", tc.reason, p.Actions, p.RequeueAfter)
-				}
-				return
+			m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+			m.in.Now = epoch.Add(time.Hour)
+			tc.status.Phase = corev1.PodFailed
+			m.pod("worker-0").Status = tc.status
+			p := m.decide()
+			tc.want.Type = worker
+			if diff := cmp.Diff([]commonv1.ReplicaFailure{tc.want}, p.Status.Failures); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			if len(p.Actions) > 0 || p.RequeueAfter != tc.want {
-				t.Errorf("%s: want another look after %s, got %v, again after %s", tc.reason, tc.want, p.Actions, p.RequeueAfter)
+		})
+	}
+}
+
+// TestEndedFromOutside: a container that was ended from outside may say anything;
+// its code is no error of the program.
+func TestEndedFromOutside(t *testing.T) {
+	disruption := func(typ corev1.PodConditionType, status corev1.ConditionStatus) corev1.PodStatus {
+		return corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: typ, Status: status}}}
+	}
+	cases := map[string]struct {
+		reason string
+		status corev1.PodStatus
+		retry  bool
+	}{
+		"NothingEnded":     {"a pod without an exit code failed by itself in no way", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "main"}}}, true},
+		"DisruptionTarget": {"Kubernetes says so by a condition", disruption(corev1.DisruptionTarget, corev1.ConditionTrue), true},
+		"ConditionFalse":   {"one that is True", disruption(corev1.DisruptionTarget, corev1.ConditionFalse), false},
+		"OtherCondition":   {"and of that type", disruption(corev1.PodScheduled, corev1.ConditionTrue), false},
+		"DeadlineExceeded": {"a pod that took too long is the program's affair", corev1.PodStatus{Reason: "DeadlineExceeded"}, false},
+		"NoReason":         {"a pod that says nothing failed by itself", corev1.PodStatus{}, false},
+	}
+	for _, reason := range []string{"Evicted", "NodeLost", "Preempting", "Preempted", "Shutdown", "NodeShutdown", "Terminated", "NodeAffinity"} {
+		cases[reason] = struct {
+			reason string
+			status corev1.PodStatus
+			retry  bool
+		}{"older kubelets say so by the pod's reason", corev1.PodStatus{Reason: reason}, true}
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+			tc.status.Phase = corev1.PodFailed
+			if tc.status.ContainerStatuses == nil {
+				tc.status.ContainerStatuses = []corev1.ContainerStatus{terminated("main", 1)}
+			}
+			m.pod("worker-0").Status = tc.status
+			want := commonv1.JobFailed
+			if tc.retry {
+				want = commonv1.JobRestarting
+			}
+			if got := m.decide().Status.State; got != want {
+				t.Errorf("%s: want %s, got %s", tc.reason, want, got)
+			}
+		})
+	}
+}
+
+// TestDeletedWhileItRan: a pod that somebody deletes is Failed in the end, by the
+// signal; that is no failure, unless it failed before.
+func TestDeletedWhileItRan(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		happens func(m *model, p *corev1.Pod)
+		want    jobkit.ReplicaState
+	}{
+		"EndedBySignal": {
+			reason: "what ends after the request ended because of it", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) { m.terminate(p); m.end(p, 143) },
+		},
+		"FailedBefore": {
+			reason: "what ended before the request failed by itself", want: jobkit.Failed,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 1); m.in.Now = m.in.Now.Add(time.Second); m.terminate(p) },
+		},
+		"WithoutGracePeriod": {
+			reason: "without a grace period the deletion time is that of the request", want: jobkit.Failed,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 1); m.terminate(p); p.DeletionGracePeriodSeconds = nil },
+		},
+		"RemovedByTheNode": {
+			reason: "the node removes what has stopped without grace, and the API server then sets the time of the deletion anew", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) {
+				m.terminate(p)
+				m.end(p, 143)
+				m.in.Now = m.in.Now.Add(time.Second)
+				p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &metav1.Time{Time: m.in.Now}, new(int64(0))
+			},
+		},
+		"WithoutExitCode": {
+			reason: "a pod without an exit code that ended before the request failed as well", want: jobkit.Failed,
+			happens: func(m *model, p *corev1.Pod) {
+				m.end(p, 1)
+				p.Status.ContainerStatuses = nil
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.terminate(p)
+			},
+		},
+		"Succeeded": {
+			reason: "a pod that ended well before stays a success", want: jobkit.Succeeded,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.in.Now = m.in.Now.Add(time.Second); m.terminate(p) },
+		},
+		"StoppedWithZero": {
+			reason: "a program that handles the signal and exits with 0 has not succeeded", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) { m.terminate(p); m.in.Now = m.in.Now.Add(time.Second); m.end(p, 0) },
+		},
+		"InTheSameSecond": {
+			reason: "times are whole seconds: if in doubt the pod was stopped", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.terminate(p) },
+		},
+		"SucceededRemembered": {
+			reason: "what the status says has succeeded stays so", want: jobkit.Succeeded,
+			happens: func(m *model, p *corev1.Pod) {
+				m.end(p, 0)
+				m.in.Status.ReplicaStatuses[worker].SucceededIndexes = "0"
+				m.terminate(p)
+			},
+		},
+		"NothingTellsWhenItEnded": {
+			reason: "a cache without managed fields leaves it in doubt", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) {
+				m.end(p, 0)
+				p.ManagedFields = nil
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.terminate(p)
+			},
+		},
+		"ClockOfTheNodeBehind": {
+			reason: "the clock of a node has no say: it says that the container ended before the request", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) { m.nodesAhead = -3 * time.Second; m.terminate(p); m.end(p, 143) },
+		},
+		"ClockOfTheNodeAhead": {
+			reason: "the clock of a node has no say: it says that the container ended after the request", want: jobkit.Failed,
+			happens: func(m *model, p *corev1.Pod) {
+				m.nodesAhead = time.Hour
+				m.end(p, 1)
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.terminate(p)
+			},
+		},
+		"StillRuns": {
+			reason: "a pod that is being deleted does not count as running", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) { m.terminate(p) },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), nil)
+			tc.happens(m, m.pod("worker-0"))
+			if got := plan.TallyOf(&m.in).Of(worker).States[0]; got != tc.want {
+				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+func TestRetryableExitCode(t *testing.T) {
+	for code, want := range map[int32]bool{-1: false, 0: false, 1: false, 127: false, 128: true, 137: true, 255: true, 256: false} {
+		if got := plan.RetryableExitCode(code); got != want {
+			t.Errorf("%d: want %v, got %v", code, want, got)
+		}
+	}
+}
+
+// TestAnyContainerDecides: where any name will do, the first container's exit code is
+// the replica's.
+func TestAnyContainerDecides(t *testing.T) {
+	for name, containers := range map[string][]corev1.Container{
+		"One": {{Name: "app"}}, "Two": {{Name: "app"}, {Name: "sidecar"}}, "Named": {{Name: "sidecar"}, {Name: "main"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.in.Kind.AnyContainer = true
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
+			m.in.Replicas[worker].Template.Spec.Containers = containers
+			m.reconcileUntilStable()
+			m.run()
+			m.reconcileUntilStable()
+			main := "app"
+			if name == "Named" {
+				main = "main"
+			}
+			m.pod("worker-0").Status = corev1.PodStatus{
+				Phase:             corev1.PodFailed,
+				ContainerStatuses: []corev1.ContainerStatus{terminated("sidecar", 1), terminated(main, 137)},
+			}
+			m.reconcileUntilStable()
+			if m.in.Status.State != commonv1.JobRestarting {
+				t.Errorf("137 of %s is retried: %q", main, conditions(&m.in.Status))
 			}
 		})
 	}

@@ -12,7 +12,7 @@ func cleanUpFinished(d *decision) bool {
 	}
 	if status.CompletionTime == nil {
 		// Written by something else: the condition knows when.
-		at := d.in.now()
+		at := d.in.nowInSeconds()
 		for _, t := range []commonv1.JobConditionType{commonv1.JobFailed, commonv1.JobSucceeded} {
 			if c := status.Condition(t); c != nil && !c.LastTransitionTime.IsZero() {
 				at = c.LastTransitionTime

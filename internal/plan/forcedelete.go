@@ -10,19 +10,19 @@ import (
 	"github.com/jobkit/jobkit"
 )
 
-// stuckGrace is how long after its grace period a pod must be gone. What ends pods
+// terminationMargin is how long after its grace period a pod must be gone. What ends pods
 // on a node that works takes no longer.
-const stuckGrace = 30 * time.Second
+const terminationMargin = 30 * time.Second
 
 // forceDeleteStuckPods deletes by force the pods that nobody else will delete: their node is
 // dead, so no kubelet ends them, and as long as they are there no pod of their name
 // can be created. It applies in whatever state the job is.
 func forceDeleteStuckPods(d *decision) bool {
 	for _, p := range d.in.Pods {
-		if p.DeletionTimestamp == nil || forced(p) {
+		if p.DeletionTimestamp == nil || isForceDeleted(p) {
 			continue
 		}
-		why, next := d.stuckBecause(p)
+		why, next := d.forceDeleteReason(p)
 		if why == "" {
 			d.requeueAt(next)
 			continue
@@ -46,15 +46,15 @@ func (d *decision) keepUncounted() {
 			return false
 		}
 		s := d.tally.replicaOf(pod.Name)
-		return s != nil && s.state == jobkit.Failed && !d.replaced(s)
+		return s != nil && s.state == jobkit.Failed && !d.superseded(s)
 	})
 }
 
-// stuckBecause says why a pod that is being deleted will not go by itself, or else
+// forceDeleteReason says why a pod that is being deleted will not go by itself, or else
 // when to look again.
-func (d *decision) stuckBecause(p *corev1.Pod) (string, time.Time) {
+func (d *decision) forceDeleteReason(p *corev1.Pod) (string, time.Time) {
 	now, end, node := d.in.Now, p.DeletionTimestamp.Time, p.Spec.NodeName
-	next := end.Add(stuckGrace)
+	next := end.Add(terminationMargin)
 	if !now.Before(next) {
 		if d.in.DeadNodes[node] {
 			return fmt.Sprintf("its node %s is gone or out of service", node), now
@@ -73,9 +73,9 @@ func (d *decision) stuckBecause(p *corev1.Pod) (string, time.Time) {
 	return "", next
 }
 
-// forced tells whether a pod was deleted by force already: what keeps it is a
+// isForceDeleted tells whether a pod was deleted by force already: what keeps it is a
 // finalizer, which is its owner's affair.
-func forced(p *corev1.Pod) bool {
+func isForceDeleted(p *corev1.Pod) bool {
 	return p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds == 0
 }
 
@@ -84,7 +84,7 @@ func forced(p *corev1.Pod) bool {
 func SuspectNodes(pods []*corev1.Pod, now time.Time) []string {
 	var nodes []string
 	for _, p := range pods {
-		if p.DeletionTimestamp != nil && !forced(p) && p.Spec.NodeName != "" && !now.Before(p.DeletionTimestamp.Add(stuckGrace)) {
+		if p.DeletionTimestamp != nil && !isForceDeleted(p) && p.Spec.NodeName != "" && !now.Before(p.DeletionTimestamp.Add(terminationMargin)) {
 			nodes = append(nodes, p.Spec.NodeName)
 		}
 	}

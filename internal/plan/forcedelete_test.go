@@ -46,7 +46,7 @@ func TestPodsOnDeadNodes(t *testing.T) {
 			m.in.RunPolicy.ForceDeleteAfterSeconds = tc.after
 			pod := m.pod("worker-0")
 			pod.UID, pod.Spec.NodeName = "pod-3", "node-7"
-			m.leave(pod)
+			m.terminate(pod)
 			m.in.Now = pod.DeletionTimestamp.Add(tc.overdue)
 			if tc.dead {
 				m.in.DeadNodes = map[string]bool{"node-7": true}
@@ -61,7 +61,7 @@ func TestPodsOnDeadNodes(t *testing.T) {
 			}
 			m.reconcile()
 			if len(tc.want) > 0 {
-				m.settle()
+				m.reconcileUntilStable()
 				if now := m.pod("worker-0"); now == nil || now.UID == "pod-3" || m.in.Status.Restarts != 0 {
 					t.Errorf("%s: the replica gets a new pod, and that is no restart", tc.reason)
 				}
@@ -97,8 +97,8 @@ func TestForceDoesNotHideAFailure(t *testing.T) {
 			tc.waits(m)
 			failed, stopped := m.pod("worker-0"), m.pod("worker-1")
 			m.disrupt(failed, "DeletionByTaintManager")
-			m.leave(failed)
-			m.leave(stopped)
+			m.terminate(failed)
+			m.terminate(stopped)
 			m.in.Now = m.in.Now.Add(2 * time.Minute)
 			forced := func() (names []string) {
 				for _, a := range m.decide().Actions {
@@ -115,7 +115,7 @@ func TestForceDoesNotHideAFailure(t *testing.T) {
 			if diff := cmp.Diff([]string{failed.Name, stopped.Name}, forced()); diff != "" {
 				t.Errorf("%s, and no longer (-want +got):\n%s", tc.reason, diff)
 			}
-			m.settle()
+			m.reconcileUntilStable()
 			if m.in.Status.Restarts != 1 {
 				t.Errorf("%s: %d restarts are counted, want the one", tc.reason, m.in.Status.Restarts)
 			}
@@ -128,12 +128,42 @@ func TestSuspectNodes(t *testing.T) {
 	for i, p := range m.in.Pods {
 		p.Spec.NodeName = []string{"b", "a", "a"}[i]
 	}
-	m.leave(m.in.Pods[0])
-	m.leave(m.in.Pods[1])
+	m.terminate(m.in.Pods[0])
+	m.terminate(m.in.Pods[1])
 	if got := plan.SuspectNodes(m.in.Pods, epoch.Add(59*time.Second)); len(got) > 0 {
 		t.Errorf("nothing is overdue yet: %v", got)
 	}
 	if diff := cmp.Diff([]string{"a", "b"}, plan.SuspectNodes(m.in.Pods, epoch.Add(time.Minute))); diff != "" {
 		t.Errorf("each node once, in order (-want +got):\n%s", diff)
+	}
+}
+
+// TestPodsNotForceDeleted: a finalizer is its owner's affair, and what is not
+// being deleted is not stuck.
+func TestPodsNotForceDeleted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		grace *int64
+		want  int
+	}{
+		"DeletedByForceAlready": {new(int64(0)), 0},
+		"OneSecond":             {new(int64(1)), 1},
+		"NoGracePeriod":         {nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), nil)
+			pod := m.pod("worker-0")
+			pod.Spec.NodeName = "node-7"
+			m.terminate(pod)
+			pod.DeletionGracePeriodSeconds = tc.grace
+			m.in.DeadNodes = map[string]bool{"node-7": true}
+			m.in.Now = m.in.Now.Add(time.Hour)
+			m.in.Status.LastReconcileTime = nil
+			if p := m.decide(); len(p.Actions) != tc.want || tc.want == 0 && p.RequeueAfter != 0 {
+				t.Errorf("got %v, again after %s", p.Actions, p.RequeueAfter)
+			}
+			if nodes := plan.SuspectNodes(m.in.Pods, m.in.Now); len(nodes) != tc.want {
+				t.Errorf("suspect nodes: %v", nodes)
+			}
+		})
 	}
 }

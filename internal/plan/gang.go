@@ -31,7 +31,7 @@ const reasonGangWaits = "WaitingForGang"
 // the scheduler makes of its group meanwhile.
 func waitForGang(d *decision) bool {
 	g := d.in.Gang
-	if g == nil || !g.Hold || d.started() {
+	if g == nil || !g.Hold || d.hasLivePods() {
 		return false
 	}
 	clearStalled(d)
@@ -41,8 +41,8 @@ func waitForGang(d *decision) bool {
 	return true
 }
 
-// started tells whether pods of the job are there that have not ended.
-func (d *decision) started() bool {
+// hasLivePods tells whether pods of the job are there that have not ended.
+func (d *decision) hasLivePods() bool {
 	return slices.ContainsFunc(d.in.Pods, IsLive)
 }
 
@@ -58,7 +58,7 @@ func (d *decision) gangWaitsFor() (string, time.Time) {
 	switch g := d.in.Gang; {
 	case g == nil:
 		return "", time.Time{}
-	case !g.Hold || d.started():
+	case !g.Hold || d.hasLivePods():
 		return d.podsWaitFor(g)
 	case g.Why == "":
 		return "", time.Time{}

@@ -1,8 +1,11 @@
 package plan_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -53,14 +56,14 @@ func TestNoReplicaMeetsOneOfTheOldGang(t *testing.T) {
 		restartPolicy(commonv1.RestartPolicyExitCode)(m)
 		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
 	})
-	m.leave(m.pod("worker-2"))
+	m.terminate(m.pod("worker-2"))
 	m.end(m.pod("worker-0"), 137)
-	m.settle()
+	m.reconcileUntilStable()
 	if len(m.in.Pods) != 1 || m.pod("worker-2") == nil {
 		t.Fatalf("only the pod that takes its time is left, got %d pods", len(m.in.Pods))
 	}
 	m.drop(m.pod("worker-2"))
-	m.settle()
+	m.reconcileUntilStable()
 	for _, name := range []string{"worker-0", "worker-1", "worker-2"} {
 		if p := m.pod(name); p == nil || p.Labels[commonv1.AttemptLabel] != "1" {
 			t.Errorf("%s is to be of attempt 1, got %v", name, p)
@@ -71,9 +74,9 @@ func TestNoReplicaMeetsOneOfTheOldGang(t *testing.T) {
 	}
 }
 
-// TestWhoIsWaitedFor: a failed pod that waits for its delay keeps others from being
+// TestWaitForPeers: a failed pod that waits for its delay keeps others from being
 // created if it is one of a gang that starts again, and not if it is replaced alone.
-func TestWhoIsWaitedFor(t *testing.T) {
+func TestWaitForPeers(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		change func(*model)
@@ -111,7 +114,7 @@ func TestWhoIsWaitedFor(t *testing.T) {
 			m.pod("worker-0").Labels[commonv1.AttemptLabel] = tc.label
 			m.end(m.pod("worker-0"), 137)
 			m.drop(m.pod("worker-1"))
-			m.settle()
+			m.reconcileUntilStable()
 			if p := m.pod("worker-0"); p == nil || p.Status.Phase != corev1.PodFailed {
 				t.Fatal("worker 0 is to wait for its delay")
 			}
@@ -133,7 +136,7 @@ func TestGangWithoutAPod(t *testing.T) {
 	})
 	m.drop(m.pod("worker-1"))
 	m.end(m.pod("worker-0"), 137)
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.Attempt != 1 || len(m.in.Pods) != 2 {
 		t.Errorf("attempt %d with %d pods", m.in.Status.Attempt, len(m.in.Pods))
 	}
@@ -232,5 +235,190 @@ func TestReplicasOfSeveralTypes(t *testing.T) {
 	want := "TestJob job is restarting because 1 Master, 2 Worker replica(s) failed."
 	if got := p.Status.Condition(commonv1.JobRestarting).Message; got != want {
 		t.Errorf("want %q, got %q", want, got)
+	}
+}
+
+const waitsMessage = "Stalled=True TestJobWaitingForGang: TestJob ns/job waits "
+
+// TestHeldGang: no pod and no service before the scheduler wants to see pods, no write
+// while it does not, and a condition only if that takes long (rows 28 and 66).
+func TestHeldGang(t *testing.T) {
+	m := newModel(workers(3))
+	m.in.Gang = &plan.Gang{Hold: true, Why: "the queue is full", Since: m.in.Now}
+	m.reconcileUntilStable()
+	if len(m.in.Pods)+len(m.in.Services) > 0 {
+		t.Fatalf("held back, but %d pods and %d services were created", len(m.in.Pods), len(m.in.Services))
+	}
+	p := m.decide()
+	if p.WriteStatus || p.RequeueAfter != 10*time.Second {
+		t.Errorf("it looks again when its patience ends, got %s", p.RequeueAfter)
+	}
+	m.in.Now = m.in.Now.Add(10 * time.Second)
+	m.reconcileUntilStable()
+	want := []string{"Created=True TestJobCreated: TestJob job is created.", waitsMessage + "until all its pods can start together: the queue is full"}
+	if diff := cmp.Diff(want, conditions(&m.in.Status)); diff != "" {
+		t.Errorf("it says why it waits (-want +got):\n%s", diff)
+	}
+	for range 100 {
+		m.in.Now = m.in.Now.Add(time.Minute)
+		if p := m.decide(); p.WriteStatus || len(p.Actions) > 0 || p.RequeueAfter > 0 {
+			t.Fatalf("a job that waits asks for nothing, got %+v", p)
+		}
+	}
+	m.in.Gang = &plan.Gang{}
+	m.reconcileUntilStable()
+	m.run()
+	m.reconcileUntilStable()
+	if s := m.in.Status; len(m.in.Pods) != 3 || s.State != commonv1.JobRunning || s.IsTrue(commonv1.JobStalled) {
+		t.Errorf("admitted, it runs: %d pods, %v", len(m.in.Pods), conditions(&s))
+	}
+}
+
+// TestGangThatRuns is row 66: a group that goes back to waiting does not keep missing
+// pods of a gang that runs from being created. A gang of which nothing is left waits.
+func TestGangThatRuns(t *testing.T) {
+	hold := &plan.Gang{Hold: true, Why: "preempted", Since: epoch}
+	m := started(workers(3), nil)
+	m.in.Gang = hold
+	m.drop(m.pod("worker-1"))
+	m.reconcileUntilStable()
+	if len(m.in.Pods) != 3 {
+		t.Errorf("the missing pod was not created: %d pods", len(m.in.Pods))
+	}
+	m = started(workers(3), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+	})
+	m.in.Gang = hold
+	m.end(m.pod("worker-1"), 137)
+	m.reconcileUntilStable()
+	if len(m.in.Pods) != 0 {
+		t.Errorf("a gang that restarts waits to be admitted again: %d pods", len(m.in.Pods))
+	}
+	m.in.Gang = &plan.Gang{}
+	m.reconcileUntilStable()
+	if len(m.in.Pods) != 3 || m.in.Status.Restarts != 1 {
+		t.Errorf("it starts whole: %d pods, %d restarts", len(m.in.Pods), m.in.Status.Restarts)
+	}
+}
+
+// unschedulable has the scheduler say that a pod does not fit.
+func unschedulable(m *model, name, message string) {
+	pod := m.pod(name)
+	pod.Status.Phase, pod.Spec.NodeName = corev1.PodPending, ""
+	pod.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+		Message: message, LastTransitionTime: metav1.NewTime(m.in.Now),
+	}}
+}
+
+// TestWhyAGangWaits: the words are the scheduler's, and they are steady.
+func TestWhyAGangWaits(t *testing.T) {
+	m := newModel(workers(3))
+	m.in.Gang = &plan.Gang{}
+	m.reconcileUntilStable()
+	unschedulable(m, "worker-0", "the group is too large")
+	unschedulable(m, "worker-1", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+	m.in.Gang = &plan.Gang{Why: "the group is too large", Since: m.in.Now}
+	look := func(after time.Duration) string {
+		m.in.Now = m.in.Now.Add(after)
+		m.reconcileUntilStable()
+		c := m.in.Status.Condition(commonv1.JobStalled)
+		if c == nil {
+			return ""
+		}
+		return strings.TrimPrefix(c.Message, "TestJob ns/job waits for ")
+	}
+	for _, step := range []struct {
+		reason string
+		change func()
+		after  time.Duration
+		want   string
+	}{
+		{"a moment is nothing to tell of", func() {}, 9 * time.Second, ""},
+		{"the pod's own reason, and the group's", func() {}, time.Second, "3 of 3 pods to fit: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu. the group is too large"},
+		{"what the scheduler says at its next try waits", func() { unschedulable(m, "worker-1", "no") }, time.Second, "3 of 3 pods to fit: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu. the group is too large"},
+		{"for a minute", func() {}, time.Minute, "3 of 3 pods to fit: no the group is too large"},
+		{"a pod alone may say it", func() { m.in.Gang = &plan.Gang{} }, time.Minute, "3 of 3 pods to fit: the group is too large"},
+		{"when all fit there is nothing to say", m.run, time.Second, ""},
+	} {
+		step.change()
+		if step.reason == "when all fit there is nothing to say" {
+			for _, p := range m.in.Pods {
+				p.Spec.NodeName, p.Status.Conditions = "node", nil
+			}
+		}
+		if got := look(step.after); got != step.want {
+			t.Errorf("%s: want %q, got %q", step.reason, step.want, got)
+		}
+	}
+}
+
+// TestAnotherReasonGoesFirst: what keeps pods from being created is told before that
+// the others wait for them, and the two do not take turns.
+func TestAnotherReasonGoesFirst(t *testing.T) {
+	m := newModel(workers(2))
+	m.in.Gang = &plan.Gang{}
+	m.reconcileUntilStable()
+	unschedulable(m, "worker-0", "no room")
+	m.drop(m.pod("worker-1"))
+	m.in.Status = concludeWith(m, plan.CreatePod{Name: "job-worker-1", Type: worker}, plan.Refused).Status
+	m.in.Now = m.in.Now.Add(time.Minute)
+	if p := m.decide(); p.Status.Condition(commonv1.JobStalled).Reason != "TestJobCreateRefused" {
+		t.Errorf("got %v", conditions(&p.Status))
+	}
+}
+
+// TestSizeOfAGang is row 68.
+func TestSizeOfAGang(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		min    int32
+		gang   bool
+		want   bool
+	}{
+		"TooMany": {"more than there are would never start", 4, true, true},
+		"Zero":    {"none is no gang", 0, true, true},
+		"All":     {"all is the default", 3, true, false},
+		"One":     {"one is allowed", 1, true, false},
+		"NoGang":  {"without a gang scheduler nobody reads it", 4, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(3))
+			m.in.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{MinAvailable: &tc.min}
+			if tc.gang {
+				m.in.Gang = &plan.Gang{}
+			}
+			errs := plan.Validate(&m.in)
+			if (len(errs) > 0) != tc.want || tc.want && !strings.Contains(errs.ToAggregate().Error(), "spec.runPolicy.schedulingPolicy.minAvailable") {
+				t.Errorf("%s: got %v", tc.reason, errs)
+			}
+		})
+	}
+	m := newModel(workers(3))
+	m.in.Gang = &plan.Gang{}
+	m.in.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{ScheduleTimeoutSeconds: new(int32(-1))}
+	if errs := plan.Validate(&m.in); len(errs) != 1 {
+		t.Errorf("a negative time makes no sense, got %v", errs)
+	}
+}
+
+// TestAnotherReasonToBeStalled: a job that was stalled for another reason, and is now
+// because its gang waits, was stalled all the time.
+func TestAnotherReasonToBeStalled(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Gang = &plan.Gang{}
+	m.reconcileUntilStable()
+	unschedulable(m, "worker-0", "0/3 nodes are available")
+	since := metav1.NewTime(m.in.Now)
+	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{
+		Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobQuotaExceeded", Message: "no more pods",
+		LastUpdateTime: since, LastTransitionTime: since,
+	})
+	m.in.Now = m.in.Now.Add(time.Minute)
+	m.reconcileUntilStable()
+	c := m.in.Status.Condition(commonv1.JobStalled)
+	if c == nil || c.Reason != "TestJobWaitingForGang" || !c.LastTransitionTime.Equal(&since) {
+		t.Errorf("want it to be stalled since %v because its gang waits, got %+v", since, c)
 	}
 }

@@ -35,7 +35,7 @@ func (d *decision) holdBack() {
 	if len(d.in.Tried) == 0 || len(d.plan.Actions) == 0 {
 		return
 	}
-	first, kept := d.withoutTried(d.in.tried())
+	first, kept := d.withoutTried(d.in.heldBackActions())
 	if first == nil {
 		return
 	}
@@ -43,14 +43,14 @@ func (d *decision) holdBack() {
 	if d.in.Status.Finished() {
 		return
 	}
-	d.obstructed(&first.Obstruction)
+	d.reportObstacle(&first.Obstruction)
 	if d.plan.Status.Finished() {
 		d.plan.Actions = nil // The next look cleans up.
 	}
 }
 
-// tried are the actions that are to be held back now, by what is held back for them.
-func (in *Input) tried() map[held]*Tried {
+// heldBackActions are the actions that are to be held back now, by what is held back for them.
+func (in *Input) heldBackActions() map[held]*Tried {
 	tried := map[held]*Tried{}
 	for i := range in.Tried {
 		t := &in.Tried[i]

@@ -92,9 +92,9 @@ func TestHeldBack(t *testing.T) {
 	}
 }
 
-// TestInvalidIsRememberedAcrossTheStatusWrite: a large job whose status is written
+// TestInvalidIsKeptAcrossTheStatusWrite: a large job whose status is written
 // before its pods fails in the look after, without another try.
-func TestInvalidIsRememberedAcrossTheStatusWrite(t *testing.T) {
+func TestInvalidIsKeptAcrossTheStatusWrite(t *testing.T) {
 	m := newModel(workers(20))
 	p := m.decide()
 	if !p.WriteStatus {
@@ -115,7 +115,7 @@ func TestRefusedUpdateDoesNotFlap(t *testing.T) {
 	events, writes := 0, 0
 	for range 10 {
 		p := m.decide()
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
 		if s.RetryAfter < time.Second || s.RequeueAfter < time.Second {
 			t.Errorf("the next try follows after %s", s.RetryAfter)
 		}
@@ -151,7 +151,7 @@ func TestRefusedDeletes(t *testing.T) {
 		if len(p.Actions) == 0 {
 			t.Fatal("nothing to clean up")
 		}
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
 		for _, w := range []plan.Plan{p, s} {
 			if w.WriteStatus {
 				stalled++
@@ -183,7 +183,7 @@ func TestRefusedCleanUp(t *testing.T) {
 			t.Fatal("nothing to clean up")
 		}
 		f := plan.Obstruction{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{f}})
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{f}})
 		if p.WriteStatus || s.WriteStatus {
 			t.Errorf("nothing is to be written: %q", conditions(&s.Status))
 		}

@@ -62,8 +62,8 @@ func ranges(n int, has func(int) bool) string {
 	return out.String()
 }
 
-// remembered are the replicas of a type that the status says have succeeded.
-func (in *Input) remembered(t commonv1.ReplicaType) indexes {
+// succeededBefore are the replicas of a type that the status says have succeeded.
+func (in *Input) succeededBefore(t commonv1.ReplicaType) indexes {
 	rs := in.Status.ReplicaStatuses[t]
 	if rs == nil || rs.SucceededIndexes == "" {
 		return nil
@@ -71,14 +71,14 @@ func (in *Input) remembered(t commonv1.ReplicaType) indexes {
 	return parseIndexes(rs.SucceededIndexes, in.replicas(t))
 }
 
-// rememberSucceeded keeps the record of the replicas that have succeeded, unless all
+// recordSucceeded keeps the record of the replicas that have succeeded, unless all
 // replicas start anew.
-func (d *decision) rememberSucceeded() {
-	anew := d.plan.Status.Attempt > d.in.Status.Attempt || d.plan.Status.IsTrue(commonv1.JobSuspended)
-	for i := range d.tally.types {
-		rs := d.replicaStatus(d.tally.types[i].Type)
-		if rs.SucceededIndexes = ""; !anew {
-			rs.SucceededIndexes = d.tally.types[i].succeededIndexes()
+func (d *decision) recordSucceeded() {
+	restarted := d.plan.Status.Attempt > d.in.Status.Attempt || d.plan.Status.IsTrue(commonv1.JobSuspended)
+	for i := range d.tally.byType {
+		rs := d.replicaStatus(d.tally.byType[i].Type)
+		if rs.SucceededIndexes = ""; !restarted {
+			rs.SucceededIndexes = d.tally.byType[i].succeededIndexes()
 		}
 	}
 }

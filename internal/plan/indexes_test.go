@@ -3,6 +3,9 @@ package plan_test
 import (
 	"testing"
 
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jobkit/jobkit/internal/plan"
@@ -66,17 +69,45 @@ func TestSucceededIndexes(t *testing.T) {
 func TestSucceededReplicaWithoutPodCounts(t *testing.T) {
 	m := started(workers(2), nil)
 	m.end(m.pod("worker-0"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	m.in.Now = m.in.Now.Add(2e9)
-	m.settle()
+	m.reconcileUntilStable()
 	m.drop(m.pod("worker-0"))
-	m.settle()
+	m.reconcileUntilStable()
 	if got := m.in.Status.ReplicaStatuses[worker]; got.Succeeded != 1 || got.Active != 1 {
 		t.Errorf("want one succeeded and one active, got %+v", got)
 	}
 	m.end(m.pod("worker-1"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	if !m.in.Status.IsTrue("Succeeded") || m.in.Status.ReplicaStatuses[worker].Succeeded != 2 {
 		t.Errorf("want the job to succeed with two replicas, got %q, %+v", conditions(&m.in.Status), m.in.Status.ReplicaStatuses[worker])
+	}
+}
+
+// TestSucceededBefore: which replicas a status says have succeeded.
+func TestSucceededBefore(t *testing.T) {
+	cases := map[string]struct {
+		reason, status string
+		workers        int32
+		want           int
+	}{
+		"Decimal":      {reason: "indexes are decimal numbers", status: "9-11", workers: 12, want: 3},
+		"TwoDigits":    {reason: "on both sides", status: "10-11", workers: 12, want: 2},
+		"Nine":         {reason: "all of them", status: "9", workers: 12, want: 1},
+		"Letters":      {reason: "letters are nonsense", status: "a,3", workers: 12, want: 1},
+		"TooLarge":     {reason: "so is an index that no job can have", status: "0-2147483648,3", workers: 4, want: 1},
+		"NoEnd":        {reason: "a range without an end is nonsense", status: "0-x,3", workers: 4, want: 1},
+		"EndlessEnd":   {reason: "so is one that no replica ends", status: "0-99999999999999999999,3", workers: 4, want: 1},
+		"EndlessStart": {reason: "or begins", status: "99999999999999999999-3,3", workers: 4, want: 1},
+		"Nothing":      {reason: "a job scaled to nothing has none, and that is found out at once", status: "0-2147483647", workers: 0},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: tc.workers})
+			m.in.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {SucceededIndexes: tc.status}}
+			if got := plan.TallyOf(&m.in).Count(jobkit.Succeeded); got != tc.want {
+				t.Errorf("%s: want %d, got %d", tc.reason, tc.want, got)
+			}
+		})
 	}
 }

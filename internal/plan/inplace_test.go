@@ -17,7 +17,7 @@ func TestRestartsInPlace(t *testing.T) {
 	first.ResourceVersion = "10"
 	check := func(reason string, total int32, want commonv1.InPlaceRestarts) {
 		t.Helper()
-		m.settle()
+		m.reconcileUntilStable()
 		if diff := cmp.Diff(want, m.in.Status.ReplicaStatuses[worker].InPlaceRestarts["0"]); diff != "" || m.in.Status.Restarts != total {
 			t.Errorf("%s: want %d restarts, got %d (-want +got):\n%s", reason, total, m.in.Status.Restarts, diff)
 		}
@@ -32,7 +32,7 @@ func TestRestartsInPlace(t *testing.T) {
 	check("nor is an older view of it", 2, commonv1.InPlaceRestarts{PodUID: first.UID, Count: 2, PodResourceVersion: "10"})
 
 	m.drop(first)
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
 	second := m.pod("worker-0")
 	second.ResourceVersion = "20"
@@ -44,7 +44,7 @@ func TestRestartsInPlace(t *testing.T) {
 	check("those of earlier pods are kept", 4, commonv1.InPlaceRestarts{PodUID: second.UID, Count: 2, PodResourceVersion: "21", Earlier: 2})
 
 	m.drop(second)
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
 	third := m.pod("worker-0")
 	third.ResourceVersion = "21" // not older
@@ -52,13 +52,13 @@ func TestRestartsInPlace(t *testing.T) {
 	check("and so on", 5, commonv1.InPlaceRestarts{PodUID: third.UID, Count: 1, PodResourceVersion: "21", Earlier: 4})
 }
 
-// TestNonsenseInAStatus: what somebody wrote into a status gains a replica nothing.
-func TestNonsenseInAStatus(t *testing.T) {
+// TestInvalidCountsInAStatus: what somebody wrote into a status gains a replica nothing.
+func TestInvalidCountsInAStatus(t *testing.T) {
 	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
 	m.in.RunPolicy.BackoffLimitPerReplica = new(int32(0))
 	m.in.Status.ReplicaStatuses[worker].IgnoredAttempts = map[string]int32{"0": 5}
 	m.restartInPlace(m.pod("worker-0"))
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobFailed {
 		t.Errorf("one restart is more than none: the job is %s", m.in.Status.State)
 	}
@@ -79,11 +79,11 @@ func TestIgnoredAttempts(t *testing.T) {
 			t.Fatalf("failed before failure %d", i)
 		}
 		fail()
-		m.settle()
+		m.reconcileUntilStable()
 		m.in.Now = m.in.Now.Add(time.Hour)
-		m.settle()
+		m.reconcileUntilStable()
 		m.run()
-		m.settle()
+		m.reconcileUntilStable()
 	}
 	if rs := m.in.Status.ReplicaStatuses[worker]; m.in.Status.State != commonv1.JobFailed || rs.Attempts["0"] != 3 || rs.IgnoredAttempts["0"] != 2 {
 		t.Errorf("two ignored and one that counts are allowed, and no more: the job is %s, %+v", m.in.Status.State, rs)
@@ -95,30 +95,30 @@ func TestIgnoredAttempts(t *testing.T) {
 func TestRestartingEnds(t *testing.T) {
 	m := started(workers(3), restartPolicy(commonv1.RestartPolicyExitCode))
 	m.end(m.pod("worker-0"), 137)
-	m.settle()
+	m.reconcileUntilStable()
 	m.drop(m.pod("worker-1"))
-	m.settle() // worker 1 waits, and is no restart
+	m.reconcileUntilStable() // worker 1 waits, and is no restart
 	if m.in.Status.State != commonv1.JobRestarting {
 		t.Errorf("worker 0 does not run yet: the job is %s", m.in.Status.State)
 	}
 	m.pod("worker-0").Status.Phase = "Running"
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobRunning {
 		t.Errorf("worker 0 runs again: the job is %s", m.in.Status.State)
 	}
 	m.end(m.pod("worker-0"), 137)
-	m.settle()
+	m.reconcileUntilStable()
 	m.in.RunPolicy.Suspend = new(true)
-	m.settle()
+	m.reconcileUntilStable()
 	if s := &m.in.Status; s.Condition(commonv1.JobRestarting) != nil || s.State != commonv1.JobSuspended {
 		t.Errorf("a suspended job restarts nothing: %q", conditions(s))
 	}
 	m.in.RunPolicy.Suspend = new(false)
 	m.in.Now = m.in.Now.Add(time.Hour)
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
 	m.end(m.pod("worker-0"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobRunning {
 		t.Errorf("a replica that was restarted and has succeeded holds nothing up: the job is %s", m.in.Status.State)
 	}

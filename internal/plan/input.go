@@ -53,8 +53,8 @@ type Input struct {
 	Objects []Object
 	// Gang is what the gang scheduler says, nil if the pods are scheduled one by one.
 	Gang *Gang
-	// There are those of Suspects that are there, although they are not among Pods.
-	There map[string]bool
+	// FoundPods are those of Suspects that are there, although they are not among Pods.
+	FoundPods map[string]bool
 	// DeadNodes are those of SuspectNodes that are gone or out of service.
 	DeadNodes map[string]bool
 	// Tried are the actions that met an obstacle in an earlier look at the job as it is
@@ -136,8 +136,8 @@ func (in *Input) mainContainer(t commonv1.ReplicaType) string {
 	return in.Kind.ContainerName
 }
 
-// now is the time of the observation as the API stores it, in whole seconds.
-func (in *Input) now() metav1.Time {
+// nowInSeconds is the time of the observation as the API stores it, in whole seconds.
+func (in *Input) nowInSeconds() metav1.Time {
 	return metav1.NewTime(in.Now.Truncate(time.Second))
 }
 
@@ -146,7 +146,7 @@ func (in *Input) start() metav1.Time {
 	if first := in.firstPod(); !first.IsZero() && first.Before(in.Now) {
 		return metav1.NewTime(first)
 	}
-	return in.now()
+	return in.nowInSeconds()
 }
 
 // firstPod is when the first pod was created; zero if there is none, or nothing says so.

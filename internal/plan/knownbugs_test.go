@@ -15,15 +15,15 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// started is a job whose pods run.
+// hasLivePods is a job whose pods run.
 func started(replicas map[commonv1.ReplicaType]int32, change func(*model)) *model {
 	m := newModel(replicas)
 	if change != nil {
 		change(m)
 	}
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
-	m.settle()
+	m.reconcileUntilStable()
 	return m
 }
 
@@ -56,7 +56,7 @@ func TestKnownBugs(t *testing.T) {
 		m := started(workers(2), nil)
 		m.in.RunPolicy = commonv1.RunPolicy{}
 		m.end(m.pod("worker-0"), 1)
-		m.settle()
+		m.reconcileUntilStable()
 		if len(m.in.Pods) != 2 || m.in.Status.State != commonv1.JobFailed {
 			t.Errorf("%d pods are left, the job is %s", len(m.in.Pods), m.in.Status.State)
 		}
@@ -65,9 +65,9 @@ func TestKnownBugs(t *testing.T) {
 		m := started(workers(1), nil)
 		m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(3600))
 		m.end(m.pod("worker-0"), 0)
-		m.settle()
+		m.reconcileUntilStable()
 		m.in.Now = epoch.Add(100 * time.Second)
-		m.settle() // the counts that were held back
+		m.reconcileUntilStable() // the counts that were held back
 		if p := m.decide(); p.RequeueAfter != 3500*time.Second || p.WriteStatus || len(p.Actions) > 0 {
 			t.Errorf("want one look after 3500s and nothing else, got %+v", p)
 		}
@@ -76,19 +76,19 @@ func TestKnownBugs(t *testing.T) {
 		m := newModel(workers(2))
 		restartPolicy(commonv1.RestartPolicyOnFailure)(m)
 		m.in.RunPolicy.BackoffLimit = new(int32(3))
-		m.settle()
+		m.reconcileUntilStable()
 		crashing := m.pod("worker-0") // its init container crashes: the pod never runs
 		crashing.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "init", RestartCount: 2}}
-		m.settle()
+		m.reconcileUntilStable()
 		m.drop(crashing)
-		m.settle()
+		m.reconcileUntilStable()
 		m.restartInPlace(m.pod("worker-0"))
-		m.settle()
+		m.reconcileUntilStable()
 		if s := m.in.Status; s.Restarts != 3 || s.Finished() {
 			t.Errorf("2 of the pod that is gone and 1 of the next are within the limit of 3: %d, %s", s.Restarts, s.State)
 		}
 		m.restartInPlace(m.pod("worker-0"))
-		m.settle()
+		m.reconcileUntilStable()
 		if s := m.in.Status; s.Restarts != 4 || s.State != commonv1.JobFailed {
 			t.Errorf("the fourth is not: %d, %s", s.Restarts, s.State)
 		}
@@ -98,7 +98,7 @@ func TestKnownBugs(t *testing.T) {
 			m := started(workers(1), restartPolicy(policy))
 			old := m.pod("worker-0")
 			m.evict(old)
-			m.settle()
+			m.reconcileUntilStable()
 			if now := m.pod("worker-0"); now == nil || now.UID == old.UID || now.Labels[commonv1.AttemptLabel] != "1" {
 				t.Errorf("%s: want a new pod of attempt 1, got %v", policy, now)
 			}
@@ -112,7 +112,7 @@ func TestKnownBugs(t *testing.T) {
 			})
 			m.end(m.pod("worker-0"), 0)
 			m.end(m.pod("worker-1"), 0)
-			m.settle()
+			m.reconcileUntilStable()
 			if len(m.in.Services) > 0 || m.in.Status.State != commonv1.JobSucceeded {
 				t.Errorf("%s: %d services are left, the job is %s", policy, len(m.in.Services), m.in.Status.State)
 			}
@@ -125,7 +125,7 @@ func TestKnownBugs(t *testing.T) {
 		})
 		m.pod("worker-0").Status.Phase = corev1.PodPending
 		m.end(m.pod("master-0"), 0)
-		m.settle()
+		m.reconcileUntilStable()
 		if m.pod("worker-0") != nil || m.pod("master-0") == nil {
 			t.Errorf("the pending worker goes, the master that ended stays: %d pods", len(m.in.Pods))
 		}
@@ -133,7 +133,7 @@ func TestKnownBugs(t *testing.T) {
 	t.Run("Row11: replicas beyond the number wanted go", func(t *testing.T) {
 		m := started(workers(3), nil)
 		m.in.Replicas[worker].Replicas = new(int32(1))
-		m.settle()
+		m.reconcileUntilStable()
 		if len(m.in.Pods) != 1 || m.pod("worker-0") == nil {
 			t.Errorf("%d pods are left", len(m.in.Pods))
 		}
@@ -152,7 +152,7 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("want one event, got %v", p.Events)
 		}
 		m.in.Now = m.in.Now.Add(time.Hour)
-		m.settle()
+		m.reconcileUntilStable()
 		for range 3 {
 			m.in.Now = m.in.Now.Add(time.Hour)
 			if p := m.reconcile(); p.WriteStatus || len(p.Actions)+len(p.Events) > 0 {
@@ -194,12 +194,12 @@ func TestKnownBugs(t *testing.T) {
 	t.Run("Row21: Restarting ends with the job", func(t *testing.T) {
 		m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.end(m.pod("worker-0"), 137)
-		m.settle()
+		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobRestarting {
 			t.Fatalf("the job is %s", m.in.Status.State)
 		}
 		m.end(m.pod("worker-1"), 1)
-		m.settle()
+		m.reconcileUntilStable()
 		if c := m.in.Status.Condition(commonv1.JobRestarting); c != nil || m.in.Status.State != commonv1.JobFailed {
 			t.Errorf("want Failed and no Restarting, got %q", conditions(&m.in.Status))
 		}
@@ -207,16 +207,16 @@ func TestKnownBugs(t *testing.T) {
 	t.Run("Row21: a new message is written although the reason is the same", func(t *testing.T) {
 		m := started(workers(1), nil)
 		m.in.Problem = "one thing"
-		m.settle()
+		m.reconcileUntilStable()
 		m.in.Problem = "another thing"
-		m.settle()
+		m.reconcileUntilStable()
 		if got := m.in.Status.Condition(commonv1.JobStalled).Message; !strings.Contains(got, "another thing") {
 			t.Errorf("got %q", got)
 		}
 	})
 	t.Run("Row28: a job that waits is not written to for that", func(t *testing.T) {
 		m := newModel(workers(2))
-		m.settle() // its pods are pending from now on
+		m.reconcileUntilStable() // its pods are pending from now on
 		written := m.in.Status.LastReconcileTime
 		for range 3 {
 			m.in.Now = m.in.Now.Add(time.Hour)
@@ -231,11 +231,11 @@ func TestKnownBugs(t *testing.T) {
 		failures := 0
 		for ; failures < 10 && !m.in.Status.Finished(); failures++ {
 			m.end(m.pod("worker-0"), 137)
-			m.settle()
+			m.reconcileUntilStable()
 			m.in.Now = m.in.Now.Add(time.Hour)
-			m.settle()
+			m.reconcileUntilStable()
 			m.run()
-			m.settle()
+			m.reconcileUntilStable()
 		}
 		if failures != 3 || m.in.Status.Restarts != 2 {
 			t.Errorf("2 restarts allow 3 failures; there were %d and %d", m.in.Status.Restarts, failures)
@@ -249,11 +249,11 @@ func TestKnownBugs(t *testing.T) {
 			for _, pod := range m.in.Pods {
 				m.end(pod, 137)
 			}
-			m.settle()
+			m.reconcileUntilStable()
 			m.in.Now = m.in.Now.Add(time.Hour)
-			m.settle()
+			m.reconcileUntilStable()
 			m.run()
-			m.settle()
+			m.reconcileUntilStable()
 		}
 		if crash(); m.in.Status.Restarts != 1 || m.in.Status.State != commonv1.JobRunning {
 			t.Errorf("the limit of 1 allows one: %d, %s", m.in.Status.Restarts, m.in.Status.State)
@@ -268,7 +268,7 @@ func TestKnownBugs(t *testing.T) {
 		})
 		m.end(m.pod("worker-0"), 1)
 		m.end(m.pod("master-0"), 0)
-		m.settle()
+		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobSucceeded {
 			t.Errorf("the job is %s", m.in.Status.State)
 		}
@@ -279,7 +279,7 @@ func TestKnownBugs(t *testing.T) {
 		m.in.Now = epoch.Add(time.Minute)
 		m.end(pod, 137)
 		m.in.Now = epoch.Add(2 * time.Minute)
-		m.leave(pod)
+		m.terminate(pod)
 		for range 3 {
 			m.reconcile()
 		}
@@ -290,7 +290,7 @@ func TestKnownBugs(t *testing.T) {
 	t.Run("Row41: a pod that failed without an exit code gets none", func(t *testing.T) {
 		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.pod("worker-0").Status = corev1.PodStatus{Phase: corev1.PodFailed}
-		m.settle()
+		m.reconcileUntilStable()
 		s := m.in.Status
 		if s.Restarts != 1 || len(s.Failures) != 1 || s.Failures[0].ExitCode != nil {
 			t.Errorf("it is restarted, and the failure has no exit code: %d, %+v", s.Restarts, s.Failures)
@@ -304,7 +304,7 @@ func TestKnownBugs(t *testing.T) {
 		})
 		m.end(m.pod("worker-0"), 1)
 		m.end(m.pod("master-0"), 0)
-		m.settle()
+		m.reconcileUntilStable()
 		if m.pod("worker-0") != nil || m.pod("master-0") == nil {
 			t.Errorf("the worker goes, the master that ended stays: %d pods", len(m.in.Pods))
 		}
@@ -312,7 +312,7 @@ func TestKnownBugs(t *testing.T) {
 	t.Run("Row59: replicas 0 creates nothing", func(t *testing.T) {
 		m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
 		m.in.Replicas[worker].Replicas = new(int32(0))
-		m.settle()
+		m.reconcileUntilStable()
 		if len(m.in.Pods) != 1 {
 			t.Errorf("there are %d pods", len(m.in.Pods))
 		}
@@ -323,7 +323,7 @@ func TestKnownBugs(t *testing.T) {
 		stray.Name, stray.UID, stray.Labels[commonv1.ReplicaIndexLabel] = "job-worker-5", "stray", "5"
 		m.in.Pods = append(m.in.Pods, stray)
 		m.writes = 0
-		if m.settle(); len(m.in.Pods) != 2 || m.writes != 1 {
+		if m.reconcileUntilStable(); len(m.in.Pods) != 2 || m.writes != 1 {
 			t.Errorf("the stray pod goes and nothing else happens: %d pods, %d writes", len(m.in.Pods), m.writes)
 		}
 	})
@@ -332,7 +332,7 @@ func TestKnownBugs(t *testing.T) {
 			m := started(workers(1), nil)
 			m.pod("worker-0").Labels[commonv1.ReplicaIndexLabel] = label
 			m.pod("worker-0").Labels[commonv1.AttemptLabel] = label
-			if m.settle(); len(m.in.Pods) != 1 {
+			if m.reconcileUntilStable(); len(m.in.Pods) != 1 {
 				t.Errorf("%s: there are %d pods", label, len(m.in.Pods))
 			}
 		}
@@ -346,7 +346,7 @@ func TestKnownBugs(t *testing.T) {
 		if diff := cmp.Diff(want, p.Actions); diff != "" {
 			t.Errorf("it is deleted, once (-want +got):\n%s", diff)
 		}
-		m.settle()
+		m.reconcileUntilStable()
 		if s := m.in.Status; s.State != commonv1.JobRunning || s.Restarts != 0 || s.ReplicaStatuses[worker].Failed != 0 {
 			t.Errorf("the job goes on, and counts neither a restart nor a failed replica: %+v", s)
 		}
@@ -354,23 +354,23 @@ func TestKnownBugs(t *testing.T) {
 	t.Run("Row72: an empty managedBy is this controller", func(t *testing.T) {
 		m := newModel(workers(1))
 		m.in.RunPolicy.ManagedBy = new("")
-		if m.settle(); len(m.in.Pods) != 1 {
+		if m.reconcileUntilStable(); len(m.in.Pods) != 1 {
 			t.Error("the job was left alone")
 		}
 	})
 	t.Run("Row78: the state is what is true last, not what changed last", func(t *testing.T) {
 		m := started(workers(1), nil)
 		m.in.RunPolicy.Suspend = new(true)
-		m.settle()
+		m.reconcileUntilStable()
 		if got := m.in.Status.State; got != commonv1.JobSuspended {
 			t.Errorf("the job is %s", got)
 		}
 		m.in.RunPolicy.Suspend = new(false)
-		if m.settle(); m.in.Status.State == commonv1.JobSuspended {
+		if m.reconcileUntilStable(); m.in.Status.State == commonv1.JobSuspended {
 			t.Errorf("a job that was resumed is not suspended: %q", conditions(&m.in.Status))
 		}
 		m.run()
-		if m.settle(); m.in.Status.State != commonv1.JobRunning {
+		if m.reconcileUntilStable(); m.in.Status.State != commonv1.JobRunning {
 			t.Errorf("the job is %s", m.in.Status.State)
 		}
 	})
@@ -385,11 +385,11 @@ func TestKnownBugs(t *testing.T) {
 				m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
 			})
 			m.end(m.pod("worker-0"), 137)
-			if m.settle(); m.in.Status.State != commonv1.JobRestarting {
+			if m.reconcileUntilStable(); m.in.Status.State != commonv1.JobRestarting {
 				t.Fatalf("the job is %s", m.in.Status.State)
 			}
 			end(m)
-			m.settle()
+			m.reconcileUntilStable()
 			if s := &m.in.Status; s.State != want || s.Condition(commonv1.JobRestarting) != nil {
 				t.Errorf("want %s and no Restarting, got %q", want, conditions(s))
 			}
@@ -423,9 +423,9 @@ func TestKnownBugs(t *testing.T) {
 	})
 	t.Run("Row84: replicas are counted while their pods terminate", func(t *testing.T) {
 		m := started(workers(1), nil)
-		m.leave(m.pod("worker-0"))
+		m.terminate(m.pod("worker-0"))
 		m.in.RunPolicy.Suspend = new(true)
-		m.settle()
+		m.reconcileUntilStable()
 		if got := m.in.Status.ReplicaStatuses[worker].Active; got != 1 {
 			t.Errorf("the pod still runs, and %d are counted", got)
 		}

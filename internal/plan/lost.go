@@ -24,19 +24,19 @@ func (d *decision) restartGang() {
 	if lost[0].pod != nil {
 		why = "was deleted"
 	}
-	d.sayRestarting(fmt.Sprintf("pod %s %s", lost[0].name, why))
+	d.setRestarting(fmt.Sprintf("pod %s %s", lost[0].name, why))
 }
 
-// Suspects names the pods of which a pass concludes that they are lost, so that the
+// SuspectPods names the pods of which a pass concludes that they are lost, so that the
 // whole job must restart: the shell makes sure with the API server, because a cache may
-// be old. There are never more than OneTrip.
-func Suspects(in *Input, tally *Tally) []string {
+// be old. There are never more than FirstBatch.
+func SuspectPods(in *Input, tally *Tally) []string {
 	if !in.mayLose() {
 		return nil
 	}
 	lost := lostReplicas(in, tally, (*Tally).missing)
-	names := make([]string, 0, OneTrip)
-	for i := range min(len(lost), OneTrip) {
+	names := make([]string, 0, FirstBatch)
+	for i := range min(len(lost), FirstBatch) {
 		names = append(names, lost[i].name)
 	}
 	return names
@@ -64,18 +64,18 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) b
 	if in.restartScope() != commonv1.RestartScopeJob {
 		return nil
 	}
-	var leaving, gone []*replica
+	var terminating, gone []*replica
 	others := false
 	missing := map[commonv1.ReplicaType]bool{}
-	for i := range tally.types {
-		missing[tally.types[i].Type] = isMissing(tally, in, i)
+	for i := range tally.byType {
+		missing[tally.byType[i].Type] = isMissing(tally, in, i)
 	}
 	tally.each(func(s *replica) {
 		bound := s.pod != nil && s.pod.Spec.NodeName != ""
 		switch {
 		case s.state == jobkit.Terminating && bound:
-			leaving = append(leaving, s)
-		case s.state == jobkit.Missing && missing[s.typ] && !in.There[s.name]:
+			terminating = append(terminating, s)
+		case s.state == jobkit.Missing && missing[s.typ] && !in.FoundPods[s.name]:
 			gone = append(gone, s)
 		case s.state == jobkit.Active, s.state == jobkit.Succeeded, s.state == jobkit.Pending && bound:
 			others = true
@@ -84,7 +84,7 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) b
 	if !others {
 		return nil
 	}
-	return append(leaving, gone...)
+	return append(terminating, gone...)
 }
 
 // missing reports whether pods of the i-th type are gone that the status counts: it says
@@ -106,7 +106,7 @@ func (t *Tally) surelyMissing(in *Input, i int) bool {
 // and how many pods have not begun. While replicas are being restarted, what the status
 // counts may be of an earlier attempt, so it is 0.
 func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
-	tt, status := &t.types[i], &in.Status
+	tt, status := &t.byType[i], &in.Status
 	rs := status.ReplicaStatuses[tt.Type]
 	if rs == nil || !status.IsTrue(commonv1.JobRunning) || status.IsTrue(commonv1.JobRestarting) {
 		return 0, 0
@@ -114,7 +114,7 @@ func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
 	begun := 0
 	for j := range tt.replicas {
 		switch s := &tt.replicas[j]; {
-		case s.state == jobkit.Succeeded, in.There[s.name], s.pod != nil && s.pod.Status.Phase != corev1.PodPending:
+		case s.state == jobkit.Succeeded, in.FoundPods[s.name], s.pod != nil && s.pod.Status.Phase != corev1.PodPending:
 			begun++
 		case s.pod != nil:
 			pending++
@@ -132,7 +132,7 @@ func (t *Tally) formerReplicas(in *Input, i int) (begun, pending int) {
 	if in.Status.ObservedGeneration == in.Job.Generation {
 		return 0, 0
 	}
-	tt := &t.types[i]
+	tt := &t.byType[i]
 	ended := parseIndexes(in.Status.ReplicaStatuses[tt.Type].SucceededIndexes, jobkit.MaxReplicas)
 	for j := range tt.replicas {
 		delete(ended, int32(j))

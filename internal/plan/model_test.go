@@ -73,9 +73,9 @@ func (m *model) reconcile() plan.Plan {
 	return p
 }
 
-// settle reconciles until nothing is left to do. A status that can wait is written
+// reconcileUntilStable reconciles until nothing is left to do. A status that can wait is written
 // without the clock moving on: most tests are not about that moment.
-func (m *model) settle() {
+func (m *model) reconcileUntilStable() {
 	for range 20 {
 		p := m.reconcile()
 		if p.StatusAfter > 0 {
@@ -180,8 +180,8 @@ func restartCount(p *corev1.Pod) int32 {
 	return p.Status.ContainerStatuses[0].RestartCount
 }
 
-// leave marks a pod as being deleted by somebody else.
-func (m *model) leave(p *corev1.Pod) {
+// terminate marks a pod as being deleted by somebody else.
+func (m *model) terminate(p *corev1.Pod) {
 	grace := int64(30)
 	at := metav1.NewTime(m.in.Now.Add(30 * time.Second))
 	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, &grace

@@ -14,9 +14,9 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// TestWhoseReplicaAPodIs: a pod is a replica by its exact name; every other pod of the
+// TestReplicaOfAPod: a pod is a replica by its exact name; every other pod of the
 // job is one too many.
-func TestWhoseReplicaAPodIs(t *testing.T) {
+func TestReplicaOfAPod(t *testing.T) {
 	tests := map[string]struct {
 		reason string
 		name   string
@@ -86,6 +86,26 @@ func TestJobLabels(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, jobkit.JobLabels(tc.kind, "j")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestPodNames(t *testing.T) {
+	kind := launcherKind()
+	tests := map[string]struct {
+		reason string
+		typ    commonv1.ReplicaType
+		index  int32
+		want   string
+	}{
+		"Unnumbered": {reason: "the pod of a role that has one replica needs no index", typ: "Launcher", want: "job-launcher"},
+		"Numbered":   {reason: "other pods have one", typ: "Worker", index: 3, want: "job-worker-3"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, kind.PodName("job", tc.typ, tc.index)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

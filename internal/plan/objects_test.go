@@ -189,8 +189,8 @@ func TestAdoption(t *testing.T) {
 	}
 }
 
-// TestAdoptedIsTold tells of adopted objects in one event.
-func TestAdoptedIsTold(t *testing.T) {
+// TestAdoptionIsReported tells of adopted objects in one event.
+func TestAdoptionIsReported(t *testing.T) {
 	for want, o := range map[string]plan.ExecutionResult{
 		"normal event SuccessfulAdopt: Adopted ConfigMap c, which lacked the labels of the job": {Adopted: []string{"ConfigMap c"}},
 		"normal event SuccessfulAdopt: Adopted 2 objects of the job, which lacked its labels":   {Adopted: []string{"a", "b"}},

@@ -41,9 +41,9 @@ const (
 	hashPrefix    = "#"
 )
 
-// Unpacked is a status with all that it says of single replicas in plain fields. It is
+// UnpackStatus is a status with all that it says of single replicas in plain fields. It is
 // the same status if nothing is packed; otherwise what is packed is not shared with it.
-func Unpacked(status commonv1.JobStatus) commonv1.JobStatus {
+func UnpackStatus(status commonv1.JobStatus) commonv1.JobStatus {
 	copied := false
 	for t, rs := range status.ReplicaStatuses {
 		if rs == nil || rs.Record == "" {
@@ -55,27 +55,27 @@ func Unpacked(status commonv1.JobStatus) commonv1.JobStatus {
 		plain := *rs
 		plain.Record = ""
 		// A record that makes no sense somebody else has written: it is none.
-		_ = unpack(rs.Record, &plain)
+		_ = decodeRecord(rs.Record, &plain)
 		status.ReplicaStatuses[t] = &plain
 	}
 	return status
 }
 
-// unpacked is an input whose status is.
-func unpacked(in *Input) *Input {
+// withUnpackedStatus is an input whose status is.
+func withUnpackedStatus(in *Input) *Input {
 	for _, rs := range in.Status.ReplicaStatuses {
 		if rs != nil && rs.Record != "" {
 			plain := *in
-			plain.Status = Unpacked(in.Status)
+			plain.Status = UnpackStatus(in.Status)
 			return &plain
 		}
 	}
 	return in
 }
 
-// pack packs what a status says of single replicas, where that is much. The maps of the
+// packStatus packs what a status says of single replicas, where that is much. The maps of the
 // status may be shared; it replaces them.
-func pack(status *commonv1.JobStatus) {
+func packStatus(status *commonv1.JobStatus) {
 	for t, rs := range status.ReplicaStatuses {
 		if rs == nil || rs.Record != "" {
 			continue
@@ -91,7 +91,7 @@ func pack(status *commonv1.JobStatus) {
 			continue
 		}
 		packed := *rs
-		packed.Record = record(rs, parts)
+		packed.Record = encodeRecord(rs, parts)
 		if parts&packedCounts != 0 {
 			packed.Attempts, packed.IgnoredAttempts, packed.InPlaceRestarts = nil, nil, nil
 		}
@@ -102,9 +102,9 @@ func pack(status *commonv1.JobStatus) {
 	}
 }
 
-// record writes the parts of a replica status as columns of small numbers, which are
+// encodeRecord writes the parts of a replica status as columns of small numbers, which are
 // then compressed.
-func record(rs *commonv1.ReplicaStatus, parts byte) string {
+func encodeRecord(rs *commonv1.ReplicaStatus, parts byte) string {
 	out := []byte{parts}
 	if parts&packedCounts != 0 {
 		out = appendColumn(out, rs.Attempts)
@@ -222,8 +222,8 @@ const maxRecord = 64 * jobkit.MaxReplicas
 
 var errRecord = errors.New("the record of a replica type makes no sense")
 
-// unpack reads a record into a replica status.
-func unpack(packed string, rs *commonv1.ReplicaStatus) error {
+// decodeRecord reads a record into a replica status.
+func decodeRecord(packed string, rs *commonv1.ReplicaStatus) error {
 	text, ok := strings.CutPrefix(packed, packedPrefix)
 	if !ok {
 		return errRecord

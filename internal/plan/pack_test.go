@@ -61,7 +61,7 @@ func TestLargestStatus(t *testing.T) {
 	}
 	p := m.decide()
 	s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{
-		Failures: []plan.Obstruction{{Action: plan.CreatePod{Name: "job-worker-1", Type: worker}, Obstacle: plan.Refused, Message: long}},
+		Obstructions: []plan.Obstruction{{Action: plan.CreatePod{Name: "job-worker-1", Type: worker}, Obstacle: plan.Refused, Message: long}},
 	})
 	data, err := json.Marshal(&s.Status)
 	if err != nil {
@@ -72,7 +72,7 @@ func TestLargestStatus(t *testing.T) {
 		t.Errorf("the status has %d bytes, want less than 512 KiB", len(data))
 	}
 	was := m.in.Status.ReplicaStatuses[worker]
-	is := plan.Unpacked(s.Status).ReplicaStatuses[worker]
+	is := plan.UnpackStatus(s.Status).ReplicaStatuses[worker]
 	if diff := cmp.Diff(was.Attempts, is.Attempts); diff != "" {
 		t.Error("attempts differ when unpacked")
 	}
@@ -101,7 +101,7 @@ func TestPackedStatusIsTheSame(t *testing.T) {
 		p.ResourceVersion = "1000"
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", RestartCount: 2}}
 	}
-	m.settle()
+	m.reconcileUntilStable()
 	if rs := m.in.Status.ReplicaStatuses[worker]; rs.Record == "" || len(rs.InPlaceRestarts) > 0 || m.in.Status.Restarts != 2*n {
 		t.Fatalf("want %d restarts, packed, got %d, %d plain", 2*n, m.in.Status.Restarts, len(rs.InPlaceRestarts))
 	}
@@ -115,16 +115,16 @@ func TestPackedStatusIsTheSame(t *testing.T) {
 	m.in.Pods[3].Status.ContainerStatuses[0].RestartCount, m.in.Pods[3].ResourceVersion = 3, "1001"
 	m.in.Pods[7].UID, m.in.Pods[7].ResourceVersion = "another", "1002"
 	m.in.Pods[7].Status.ContainerStatuses[0].RestartCount = 1
-	m.settle()
+	m.reconcileUntilStable()
 	if got := m.in.Status.Restarts; got != 2*n+2 {
 		t.Errorf("want %d restarts, got %d", 2*n+2, got)
 	}
 	m.in.Pods[7] = stale
-	m.settle()
+	m.reconcileUntilStable()
 	if got := m.in.Status.Restarts; got != 2*n+2 {
 		t.Errorf("an old view of a pod counts again: want %d restarts, got %d", 2*n+2, got)
 	}
-	if in := plan.Unpacked(m.in.Status).ReplicaStatuses[worker].InPlaceRestarts["7"]; in.Earlier != 2 || in.Count != 1 {
+	if in := plan.UnpackStatus(m.in.Status).ReplicaStatuses[worker].InPlaceRestarts["7"]; in.Earlier != 2 || in.Count != 1 {
 		t.Errorf("want 2 earlier and 1, got %+v", in)
 	}
 }
@@ -138,15 +138,15 @@ func TestPlainStatusStaysPlain(t *testing.T) {
 	}
 }
 
-// TestRecordsThatMakeNoSense: what somebody wrote into a status does no harm.
-func TestRecordsThatMakeNoSense(t *testing.T) {
+// TestInvalidRecords: what somebody wrote into a status does no harm.
+func TestInvalidRecords(t *testing.T) {
 	full := fullStatus(2000, 100)
 	m := newModel(workers(2000))
 	m.in.Status = full
 	good := m.decide().Status.ReplicaStatuses[worker].Record
 	for _, record := range []string{"x", "1:", "1:!", "1:AAAA", "2:" + good[2:], good[:len(good)/2], good[:len(good)-1]} {
 		m.in.Status = commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Record: record}}}
-		if rs := plan.Unpacked(m.in.Status).ReplicaStatuses[worker]; rs.Record != "" || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0 {
+		if rs := plan.UnpackStatus(m.in.Status).ReplicaStatuses[worker]; rs.Record != "" || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0 {
 			t.Errorf("%.20q is taken for a record", record)
 		}
 		_ = m.decide()
@@ -159,7 +159,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(m.decide().Status.ReplicaStatuses[worker].Record)
 	f.Add("1:AAAA")
 	f.Fuzz(func(_ *testing.T, record string) {
-		_ = plan.Unpacked(commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Record: record}}})
+		_ = plan.UnpackStatus(commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Record: record}}})
 	})
 }
 
@@ -182,7 +182,7 @@ func TestLongTexts(t *testing.T) {
 	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
 	f := plan.Obstruction{Action: plan.CreatePod{Name: "job-worker-0", Type: worker}, Obstacle: plan.Refused, Message: "a" + strings.Repeat("\u00e4\xff", 5000)}
 	for i := range 2 {
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{Failures: []plan.Obstruction{f}})
+		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{Obstructions: []plan.Obstruction{f}})
 		texts := []string{s.Status.Condition(commonv1.JobStalled).Message}
 		for _, e := range s.Events {
 			texts = append(texts, e.Message)

@@ -135,7 +135,7 @@ func TestPodFailurePolicy(t *testing.T) {
 				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: tc.rules}
 			})
 			tc.happens(m)
-			m.settle()
+			m.reconcileUntilStable()
 			s := &m.in.Status
 			got := outcome{State: s.State, Restarts: s.Restarts, Attempts: s.ReplicaStatuses[worker].Attempts, Attempt: s.Attempt}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -152,26 +152,26 @@ func TestOptionalReplicas(t *testing.T) {
 		m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
 	})
 	m.end(m.pod("worker-0"), 1)
-	m.settle()
+	m.reconcileUntilStable()
 	if s := &m.in.Status; s.State != commonv1.JobRunning || s.Restarts != 0 || m.pod("worker-0") == nil {
 		t.Errorf("a failed worker is left as it is and the job goes on, got %s with %d restarts", s.State, s.Restarts)
 	}
 	m.end(m.pod("worker-1"), 1)
 	m.end(m.pod("master-0"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	if s := &m.in.Status; s.State != commonv1.JobSucceeded {
 		t.Errorf("the master decides: want Succeeded, got %s", s.State)
 	}
 }
 
-// TestNothingIsLeftThatCouldSucceed: a job whose replicas may fail does not wait
+// TestNoReplicaLeftThatCanSucceed: a job whose replicas may fail does not wait
 // for ever when all of them have ended.
-func TestNothingIsLeftThatCouldSucceed(t *testing.T) {
+func TestNoReplicaLeftThatCanSucceed(t *testing.T) {
 	m := started(workers(2), func(m *model) { m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)} })
 	m.end(m.pod("worker-0"), 1)
-	m.settle()
+	m.reconcileUntilStable()
 	m.end(m.pod("worker-1"), 0)
-	m.settle()
+	m.reconcileUntilStable()
 	want := []string{
 		"Created=True TestJobCreated: TestJob job is created.",
 		"Running=False TestJobRunning: TestJob ns/job is running.",
@@ -256,6 +256,62 @@ func TestInvalidRunPolicies(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestExitCodesOfOtherContainers: a rule sees every container that ended with an
+// error, and no other.
+func TestExitCodesOfOtherContainers(t *testing.T) {
+	runs := corev1.ContainerStatus{Name: "sidecar", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	cases := map[string]struct {
+		reason string
+		rule   commonv1.PodFailurePolicyRule
+		status corev1.PodStatus
+		want   commonv1.JobConditionType
+	}{
+		"InitContainer": {
+			reason: "an init container counts", rule: onCodes(countIt, in, 3), want: commonv1.JobRestarting,
+			status: corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{terminated("init", 3)}},
+		},
+		"EndedWell": {
+			reason: "a container that ended well is no failure, in whatever list", rule: onCodes(failJob, notIn, 137), want: commonv1.JobRestarting,
+			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{terminated("sidecar", 0), terminated("main", 137)}},
+		},
+		"StillRuns": {
+			reason: "nor is one that runs", rule: onCodes(failJob, notIn, 137), want: commonv1.JobRestarting,
+			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{runs, terminated("main", 137)}},
+		},
+		"CodeOne": {
+			reason: "1 is a code like others", rule: onCodes(countIt, in, 1), want: commonv1.JobRestarting,
+			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{terminated("main", 1)}},
+		},
+		"Windows": {
+			reason: "so is a negative one, which Windows has", rule: onCodes(countIt, in, -1), want: commonv1.JobRestarting,
+			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{terminated("main", -1)}},
+		},
+		"ConditionOther": {
+			reason: "a condition that is asked for as False is met by False",
+			rule: commonv1.PodFailurePolicyRule{Action: countIt, OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{
+				{Type: "Ready", Status: corev1.ConditionFalse},
+			}},
+			want: commonv1.JobRestarting,
+			status: corev1.PodStatus{
+				Conditions:        []corev1.PodCondition{{Type: "Ready", Status: corev1.ConditionFalse}},
+				ContainerStatuses: []corev1.ContainerStatus{terminated("main", 1)},
+			},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+			m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{tc.rule}}
+			tc.status.Phase = corev1.PodFailed
+			m.pod("worker-0").Status = tc.status
+			p := m.decide()
+			if p.Status.State != tc.want {
+				t.Errorf("%s: want %s, got %q", tc.reason, tc.want, conditions(&p.Status))
 			}
 		})
 	}

@@ -31,7 +31,7 @@ func FuzzPromises(f *testing.F) {
 
 func promises(t *rapid.T) {
 	w := &world{model: drawJob(t), twin: &twin{}}
-	w.look(t)
+	w.reconcileAndCheck(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"start pods":   func(*rapid.T) { w.run() },
 		"fail a pod":   w.failPod,
@@ -42,7 +42,7 @@ func promises(t *rapid.T) {
 		"wait":         w.wait,
 		"suspend":      w.toggleSuspend,
 		"scale":        w.scale,
-		"":             w.look,
+		"":             w.reconcileAndCheck,
 	})
 }
 
@@ -100,8 +100,8 @@ type world struct {
 	twin *twin
 }
 
-// look reconciles until the job is at rest, and checks every plan on the way.
-func (w *world) look(t *rapid.T) {
+// reconcileAndCheck reconciles until the job is at rest, and checks every plan on the way.
+func (w *world) reconcileAndCheck(t *rapid.T) {
 	for range 12 {
 		before := *w.in.Status.DeepCopy()
 		w.twin.observe(&w.in)
@@ -306,9 +306,9 @@ func (w *world) restartContainer(t *rapid.T) {
 func (w *world) deletePod(t *rapid.T) {
 	p := w.runningPod(t)
 	if rapid.Bool().Draw(t, "gracefully") {
-		w.leave(p)
+		w.terminate(p)
 		w.end(p, 143)
-		w.look(t)
+		w.reconcileAndCheck(t)
 	}
 	w.drop(p)
 }
@@ -318,12 +318,12 @@ func (w *world) deletePod(t *rapid.T) {
 func (w *world) preemptPod(t *rapid.T) {
 	p := w.runningPod(t)
 	w.disrupt(p, preempted)
-	w.leave(p)
+	w.terminate(p)
 	if rapid.Bool().Draw(t, "seen at once") {
-		w.look(t)
+		w.reconcileAndCheck(t)
 	}
 	w.end(p, rapid.SampledFrom([]int32{143, 0, 1}).Draw(t, "exit code"))
-	w.look(t)
+	w.reconcileAndCheck(t)
 	w.drop(p)
 }
 

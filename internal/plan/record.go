@@ -15,17 +15,17 @@ import (
 // MaxFailureMessage is how much of the reason and the message of a failure the status keeps.
 const MaxFailureMessage = 256
 
-// record writes down failures that are dealt with in this look, and tells of exit
+// encodeRecord writes down failures that are dealt with in this look, and tells of exit
 // codes. The look that deals with a failure is the only one that sees it, so each
 // is recorded once.
-func (d *decision) record(failed []failedReplica) {
+func (d *decision) recordFailures(failed []failedReplica) {
 	status := &d.plan.Status
 	var exits []*failedReplica
 	for i := range failed {
-		slot, f := failed[i].replica, &failed[i].failure
+		replica, f := failed[i].replica, &failed[i].failure
 		entry := commonv1.ReplicaFailure{
-			Time: metav1.NewTime(f.at.Truncate(time.Second)), Type: slot.typ, Index: slot.index, Attempt: slot.podAttempt(slot.attempt),
-			Node: slot.pod.Spec.NodeName, Reason: cutText(f.reason, MaxFailureMessage), Message: cutText(f.message, MaxFailureMessage),
+			Time: metav1.NewTime(f.at.Truncate(time.Second)), Type: replica.typ, Index: replica.index, Attempt: replica.podAttempt(replica.attempt),
+			Node: replica.pod.Spec.NodeName, Reason: cutText(f.reason, MaxFailureMessage), Message: cutText(f.message, MaxFailureMessage),
 		}
 		if f.exitCode != 0 {
 			entry.ExitCode = &f.exitCode
@@ -33,7 +33,7 @@ func (d *decision) record(failed []failedReplica) {
 		}
 		status.Failures = append(status.Failures, entry)
 	}
-	d.tellExits(exits)
+	d.recordExits(exits)
 	d.keepLastFailures()
 }
 
@@ -69,8 +69,8 @@ func (d *decision) recordInPlace(s *replica) {
 	d.keepLastFailures()
 }
 
-// tellExits tells of exit codes: one event for one pod, and one for many.
-func (d *decision) tellExits(exits []*failedReplica) {
+// recordExits tells of exit codes: one event for one pod, and one for many.
+func (d *decision) recordExits(exits []*failedReplica) {
 	if len(exits) == 0 {
 		return
 	}

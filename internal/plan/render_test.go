@@ -69,7 +69,7 @@ func TestPodRestartPolicy(t *testing.T) {
 	} {
 		m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
 		m.in.Replicas[worker].RestartPolicy = policy
-		m.settle()
+		m.reconcileUntilStable()
 		if got := m.pod("worker-0").Spec.RestartPolicy; got != want {
 			t.Errorf("%s: pods get %s, want %s", policy, got, want)
 		}
@@ -77,7 +77,7 @@ func TestPodRestartPolicy(t *testing.T) {
 		m = newModel(map[commonv1.ReplicaType]int32{worker: 1})
 		m.in.Replicas[worker].RestartPolicy = policy
 		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
-		m.settle()
+		m.reconcileUntilStable()
 		if got := m.pod("worker-0").Spec.RestartPolicy; got != corev1.RestartPolicyNever {
 			t.Errorf("%s: with restart scope Job a failure must come to the operator, but the pod gets %s", policy, got)
 		}

@@ -39,15 +39,15 @@ func createPods(d *decision) bool {
 	return false
 }
 
-// oldGangIsThere tells whether pods are there that a restart of the whole job has
+// oldGangExists tells whether pods are there that a restart of the whole job has
 // replaced. One that failed by itself and was replaced alone is not among them; in a
 // job that always restarts as a whole there is none, and what is being stopped counts too.
-func (d *decision) oldGangIsThere() bool {
+func (d *decision) oldGangExists() bool {
 	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
 	d.tally.each(func(s *replica) {
 		switch {
 		case found || s.pod == nil:
-		case d.replaced(s):
+		case d.superseded(s):
 			found = whole || s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed && !d.leavesAlone(s)
 		default:
 			found = whole && s.pod.DeletionTimestamp != nil && (s.state == jobkit.Terminating || !hasEnded(s.pod))

@@ -84,7 +84,7 @@ func TestStoppedPodsHaveNotSucceeded(t *testing.T) {
 	}{
 		"DeletedByHand": {
 			reason:  "a user deletes the pod",
-			happens: func(m *model, p *corev1.Pod) { m.leave(p) },
+			happens: func(m *model, p *corev1.Pod) { m.terminate(p) },
 		},
 		"SuspendedAndResumed": {
 			reason: "the job is resumed while its pod still stops",
@@ -92,7 +92,7 @@ func TestStoppedPodsHaveNotSucceeded(t *testing.T) {
 				suspend(m, true)
 				m.reconcile()
 				m.in.Pods = []*corev1.Pod{p} // it takes a while to stop
-				m.leave(p)
+				m.terminate(p)
 				suspend(m, false)
 			},
 		},
@@ -105,7 +105,7 @@ func TestStoppedPodsHaveNotSucceeded(t *testing.T) {
 				m.reconcile()
 				delete(m.in.Replicas, master)
 				m.in.Pods = []*corev1.Pod{p}
-				m.leave(p)
+				m.terminate(p)
 				m.in.Replicas[worker].Replicas = new(int32(1))
 			},
 		},
@@ -116,15 +116,15 @@ func TestStoppedPodsHaveNotSucceeded(t *testing.T) {
 			m.in.Now = m.in.Now.Add(time.Minute)
 			old := m.pod("worker-0")
 			tc.happens(m, old)
-			m.settle()
+			m.reconcileUntilStable()
 			m.in.Now = m.in.Now.Add(2 * time.Second)
 			m.end(old, 0)
-			m.settle()
+			m.reconcileUntilStable()
 			if s := &m.in.Status; s.Finished() || s.ReplicaStatuses[worker].Succeeded > 0 || s.Restarts > 0 {
 				t.Fatalf("%s: it has neither succeeded nor failed: %s, %+v", tc.reason, s.State, s.ReplicaStatuses[worker])
 			}
 			m.drop(old)
-			m.settle()
+			m.reconcileUntilStable()
 			if now := m.pod("worker-0"); now == nil || now.UID == old.UID || m.in.Status.Finished() {
 				t.Errorf("%s: the replica is to run again, got %v", tc.reason, now)
 			}
@@ -150,17 +150,17 @@ func TestNodeClocks(t *testing.T) {
 			m := newModel(workers(1))
 			m.nodesAhead = tc.nodesAhead
 			restartPolicy(commonv1.RestartPolicyExitCode)(m)
-			m.settle()
+			m.reconcileUntilStable()
 			for restart, delay := range []time.Duration{0, 10 * time.Second, 20 * time.Second} {
 				m.run()
-				m.settle()
+				m.reconcileUntilStable()
 				m.in.Now = m.in.Now.Add(time.Second)
 				p, failed := m.pod("worker-0"), m.in.Now
 				m.end(p, 137)
 				if !tc.known {
 					p.ManagedFields = nil
 				}
-				m.settle()
+				m.reconcileUntilStable()
 				if f := m.in.Status.Failures[restart]; f.Time.After(m.in.Now) || tc.known && !f.Time.Time.Equal(failed) {
 					t.Errorf("%s: it failed at %s, the status says %s", tc.reason, failed, f.Time)
 				}
@@ -170,7 +170,7 @@ func TestNodeClocks(t *testing.T) {
 					if m.in.Now = m.in.Now.Add(after); waited > delay {
 						t.Fatalf("%s: restart %d is to wait %s, waited %s", tc.reason, restart+1, delay, waited)
 					}
-					m.settle()
+					m.reconcileUntilStable()
 				}
 				if waited := m.in.Now.Sub(failed); waited < delay && (tc.known || tc.nodesAhead > 0) {
 					t.Errorf("%s: restart %d is to wait %s, waited %s", tc.reason, restart+1, delay, waited)

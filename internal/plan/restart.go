@@ -21,8 +21,8 @@ import (
 func restartOrFail(d *decision) bool {
 	all := d.failedReplicas()
 	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
-	if d.tooEarly = d.consequences(failed); d.tooEarly {
-		d.deleteReplaced()
+	if d.tooEarly = d.attributeConsequences(failed); d.tooEarly {
+		d.deleteSuperseded()
 		return false
 	}
 	why, first := d.limitExceeded(failed)
@@ -35,11 +35,11 @@ func restartOrFail(d *decision) bool {
 		if len(failed) == 0 {
 			d.restartGang()
 		}
-		d.deleteReplaced()
+		d.deleteSuperseded()
 		return false
 	}
 	d.setTrue(commonv1.JobFailed, d.failedReason(first), d.failedMessage(why, first))
-	d.record(failed)
+	d.recordFailures(failed)
 	d.cleanUp()
 	return true
 }
@@ -98,23 +98,23 @@ func (d *decision) restart(failed []failedReplica) {
 	status.Restarts = addCounts(status.Restarts, d.countedRestarts(failed))
 	if d.restartsWhole(failed) {
 		// Those that are about to be reported will be gone by then.
-		d.record(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
+		d.recordFailures(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
 		status.Attempt++
 		d.tally.each(d.supersede)
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
 		d.countByCause(&failed[cause])
 	} else {
-		d.record(failed)
+		d.recordFailures(failed)
 		for i := range failed {
 			d.raiseAttempt(&failed[i])
 			d.countByCause(&failed[i])
 		}
 	}
-	d.sayRestarting(replicasFailed(failed, ""))
+	d.setRestarting(replicasFailed(failed, ""))
 }
 
-// sayRestarting says why the job restarts replicas.
-func (d *decision) sayRestarting(why string) {
+// setRestarting says why the job restarts replicas.
+func (d *decision) setRestarting(why string) {
 	d.setTrue(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)), fmt.Sprintf("%s because %s.", d.isRestarting(), why))
 }
 
@@ -171,12 +171,12 @@ func (d *decision) addAttempts(s *replica, n, ignored int32) {
 	rs.IgnoredAttempts[index] += ignored
 }
 
-// deleteReplaced deletes the pods of earlier attempts: those that failed when
+// deleteSuperseded deletes the pods of earlier attempts: those that failed when
 // their delay has passed, so that a replica which keeps failing is not a busy
 // loop; the others at once.
-func (d *decision) deleteReplaced() {
+func (d *decision) deleteSuperseded() {
 	d.tally.each(func(s *replica) {
-		if !d.replaced(s) || s.pod.DeletionTimestamp != nil {
+		if !d.superseded(s) || s.pod.DeletionTimestamp != nil {
 			return
 		}
 		attempt := d.attempt(s)
@@ -219,9 +219,9 @@ func (d *decision) attempt(s *replica) int32 {
 	return attemptOf(&d.plan.Status, s.typ, s.index)
 }
 
-// replaced tells whether the pod of a replica is of an earlier attempt than the
+// superseded tells whether the pod of a replica is of an earlier attempt than the
 // planned status says.
-func (d *decision) replaced(s *replica) bool {
+func (d *decision) superseded(s *replica) bool {
 	if s.pod == nil {
 		return false
 	}

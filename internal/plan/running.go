@@ -19,7 +19,7 @@ import (
 func reportRunning(d *decision) bool {
 	status, r := &d.plan.Status, d.deciding()
 	runs, message := r.runs(), cmp.Or(d.in.Rules.Messages.Running, fmt.Sprintf("%s is running.", d.jobName()))
-	if v := d.verdict; v != nil {
+	if v := d.outcome; v != nil {
 		runs, message = v.Running, cmp.Or(v.Message, message)
 	}
 	switch {
@@ -28,15 +28,15 @@ func reportRunning(d *decision) bool {
 			d.remove(commonv1.JobRestarting)
 		}
 		d.setTrue(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message+d.startAfterNote())
-	case d.verdict == nil && r.total == 0 && d.keepPods:
+	case d.outcome == nil && r.total == 0 && d.keepPods:
 		// Which replicas decide, the specification does not say for the moment.
-	case d.verdict == nil && r.total == 0:
+	case d.outcome == nil && r.total == 0:
 		// The job was scaled to 0.
 		d.remove(commonv1.JobRunning)
 		if !d.restarting() {
 			d.remove(commonv1.JobRestarting)
 		}
-	case d.verdict == nil && len(r.open) == 0:
+	case d.outcome == nil && len(r.open) == 0:
 		// Those that decide have done their part, and the others are being replaced.
 	case status.IsTrue(commonv1.JobRunning):
 		d.remove(commonv1.JobRunning)
@@ -69,7 +69,7 @@ func (r *deciders) runs() bool {
 func (d *decision) deciding() *deciders {
 	r := &deciders{}
 	d.tally.each(func(s *replica) {
-		active := s.state == jobkit.Active && !d.replaced(s)
+		active := s.state == jobkit.Active && !d.superseded(s)
 		switch {
 		case !d.in.Rules.Decides(s.typ, s.index):
 			if active {
@@ -78,7 +78,7 @@ func (d *decision) deciding() *deciders {
 			return
 		case active:
 			r.active++
-		case s.state == jobkit.Succeeded, s.state == jobkit.Failed && !d.replaced(s):
+		case s.state == jobkit.Succeeded, s.state == jobkit.Failed && !d.superseded(s):
 			// A failure that is left alone (see Rules.Optional) has ended, too.
 		case !slices.Contains(r.open, string(s.typ)):
 			r.open = append(r.open, string(s.typ))
@@ -92,7 +92,7 @@ func (d *decision) deciding() *deciders {
 func (d *decision) restarting() bool {
 	found := false
 	d.tally.each(func(s *replica) {
-		found = found || d.attempt(s) > 0 && (s.state != jobkit.Active && s.state != jobkit.Succeeded || d.replaced(s))
+		found = found || d.attempt(s) > 0 && (s.state != jobkit.Active && s.state != jobkit.Succeeded || d.superseded(s))
 	})
 	return found
 }

@@ -62,17 +62,17 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 		},
 		"MasterLeaves": {
 			reason: "a drained master is being replaced, which is counted nowhere", set: ranByMaster,
-			happens: func(m *model) { m.leave(m.pod("master-0")) },
+			happens: func(m *model) { m.terminate(m.pod("master-0")) },
 			want:    []string{isCreated, countInPlaceRestarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
 		},
 		"MasterIsGone": {
 			reason: "its successor is pending", set: ranByMaster,
-			happens: func(m *model) { m.drop(m.pod("master-0")); m.settle() },
+			happens: func(m *model) { m.drop(m.pod("master-0")); m.reconcileUntilStable() },
 			want:    []string{isCreated, countInPlaceRestarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
 		},
 		"WorkerLeaves": {
 			reason: "a worker that somebody deleted changes nothing", set: ranByMaster,
-			happens: func(m *model) { m.leave(m.pod("worker-0")) },
+			happens: func(m *model) { m.terminate(m.pod("worker-0")) },
 			want:    []string{isCreated, isRunning}, state: commonv1.JobRunning,
 		},
 		"All": {
@@ -89,7 +89,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 			set:    func(m *model) { retry(m); m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
 			happens: func(m *model) {
 				for _, p := range m.in.Pods {
-					m.leave(p) // which take their time
+					m.terminate(p) // which take their time
 				}
 				m.in.Pods[0].DeletionTimestamp = nil
 				m.end(m.in.Pods[0], 137)
@@ -101,7 +101,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 			happens: func(m *model) {
 				m.end(m.pod("master-0"), 137)
 				m.end(m.pod("worker-0"), 137)
-				m.settle()
+				m.reconcileUntilStable()
 				m.pod("master-0").Status.Phase = corev1.PodRunning
 			},
 			want: []string{isCreated, isRunning, countInPlaceRestarts + "1 Master, 1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
@@ -117,7 +117,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 			reason: "what was to restart is not wanted any more", set: retry,
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 137)
-				m.settle()
+				m.reconcileUntilStable()
 				m.in.Replicas[master].Replicas, m.in.Replicas[worker].Replicas = new(int32(0)), new(int32(0))
 			},
 			want: []string{isCreated}, state: commonv1.JobCreated,
@@ -145,7 +145,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, tc.set)
 			tc.happens(m)
-			m.settle()
+			m.reconcileUntilStable()
 			if diff := cmp.Diff(tc.want, conditions(&m.in.Status)); diff != "" || m.in.Status.State != tc.state {
 				t.Errorf("%s: state %s (-want +got):\n%s", tc.reason, m.in.Status.State, diff)
 			}
@@ -170,11 +170,11 @@ func TestRunningDoesNotFlap(t *testing.T) {
 	for range 5 {
 		m.in.Now = m.in.Now.Add(time.Hour)
 		m.end(m.pod("worker-1"), 137)
-		m.settle()
+		m.reconcileUntilStable()
 		m.in.Now = m.in.Now.Add(time.Hour)
-		m.settle()
+		m.reconcileUntilStable()
 		m.run()
-		m.settle()
+		m.reconcileUntilStable()
 		if c := m.in.Status.Condition(commonv1.JobRunning); c == nil || !c.LastTransitionTime.Equal(&began) {
 			t.Fatalf("the master runs on: %v", c)
 		}
@@ -183,29 +183,29 @@ func TestRunningDoesNotFlap(t *testing.T) {
 	if p := m.reconcile(); !p.WriteStatus || podsReady(&p.Status) {
 		t.Errorf("that it does not run any more is news: %t, %q", p.WriteStatus, conditions(&p.Status))
 	}
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
-	if m.settle(); m.in.Status.State != commonv1.JobRunning || m.in.Status.Condition(commonv1.JobRestarting) != nil {
+	if m.reconcileUntilStable(); m.in.Status.State != commonv1.JobRunning || m.in.Status.Condition(commonv1.JobRestarting) != nil {
 		t.Errorf("it runs again: %q", conditions(&m.in.Status))
 	}
 }
 
-// TestRunningOfAFrozenJob: an edit that is not valid keeps no job Running of which the
+// TestRunningOfAnInvalidEdit: an edit that is not valid keeps no job Running of which the
 // master is gone; one that leaves open which replicas decide does not end Running.
-func TestRunningOfAFrozenJob(t *testing.T) {
+func TestRunningOfAnInvalidEdit(t *testing.T) {
 	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, ranByMaster)
 	m.in.Problem = "a mistake"
-	if m.settle(); !podsReady(&m.in.Status) {
+	if m.reconcileUntilStable(); !podsReady(&m.in.Status) {
 		t.Errorf("what runs goes on running: %q", conditions(&m.in.Status))
 	}
 	delete(m.in.Replicas, master)
-	if m.settle(); !podsReady(&m.in.Status) {
+	if m.reconcileUntilStable(); !podsReady(&m.in.Status) {
 		t.Errorf("whether the master runs is not known: %q", conditions(&m.in.Status))
 	}
 	m = started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, ranByMaster)
 	m.in.Problem = "a mistake"
 	m.drop(m.pod("master-0"))
-	m.settle()
+	m.reconcileUntilStable()
 	want := []string{isCreated, countInPlaceRestarts + "no replica of Master runs any more.", "Stalled=True TestJobFailedValidation: TestJob ns/job is not valid: a mistake"}
 	if diff := cmp.Diff(want, conditions(&m.in.Status)); diff != "" {
 		t.Errorf("without its master it does not run (-want +got):\n%s", diff)
@@ -225,14 +225,14 @@ func TestMissingReplicaIsReported(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, ranByMaster)
 			m.drop(m.pod(tc.pod))
-			m.settle()
+			m.reconcileUntilStable()
 			unschedulable(m, tc.pod, "0/2 nodes are available: 2 Insufficient cpu.")
-			m.settle()
+			m.reconcileUntilStable()
 			if p := m.decide(); p.RequeueAfter != tc.after || p.Status.Condition(commonv1.JobStalled) != nil {
 				t.Errorf("%s: it is looked at again after %s, not %s", tc.reason, tc.after, p.RequeueAfter)
 			}
 			m.in.Now = m.in.Now.Add(tc.after)
-			m.settle()
+			m.reconcileUntilStable()
 			c := m.in.Status.Condition(commonv1.JobStalled)
 			want := "TestJob ns/job waits for room for pod job-" + tc.pod + ": 0/2 nodes are available: 2 Insufficient cpu."
 			if c == nil || c.Reason != "TestJobPodsNotStarted" || c.Message != want {
@@ -240,7 +240,7 @@ func TestMissingReplicaIsReported(t *testing.T) {
 			}
 			m.pod(tc.pod).Spec.NodeName = "node"
 			m.run()
-			if m.settle(); m.in.Status.State != commonv1.JobRunning {
+			if m.reconcileUntilStable(); m.in.Status.State != commonv1.JobRunning {
 				t.Errorf("%s: it runs, and is stalled no more: %q", tc.reason, conditions(&m.in.Status))
 			}
 		})

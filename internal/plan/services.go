@@ -21,8 +21,8 @@ func syncServices(d *decision) bool {
 	}
 	switch d.in.serviceMode() {
 	case commonv1.ServiceModePerReplica:
-		for i := range d.tally.types {
-			d.replicaServices(&d.tally.types[i], have)
+		for i := range d.tally.byType {
+			d.replicaServices(&d.tally.byType[i], have)
 		}
 	case commonv1.ServiceModePerJob:
 		want := CreateService{Name: d.in.Job.Name, Reason: "the job has one"}

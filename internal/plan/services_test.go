@@ -158,7 +158,7 @@ func TestReplicaServicesAreKeptInStep(t *testing.T) {
 			m := newModel(map[commonv1.ReplicaType]int32{worker: 101})
 			m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
 			m.in.Replicas[worker].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 1}}
-			m.settle()
+			m.reconcileUntilStable()
 			tc.change(m)
 			var got []string
 			for _, a := range m.decide().Actions {
@@ -266,6 +266,27 @@ func TestDifference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, plan.Difference(tc.wanted, tc.found)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestPortsOfAService: a port is the same if all of it is.
+func TestPortsOfAService(t *testing.T) {
+	cases := map[string]func(*corev1.ServicePort){
+		"Name":       func(p *corev1.ServicePort) { p.Name = "x" },
+		"Protocol":   func(p *corev1.ServicePort) { p.Protocol = corev1.ProtocolUDP },
+		"Port":       func(p *corev1.ServicePort) { p.Port++ },
+		"TargetPort": func(p *corev1.ServicePort) { p.TargetPort.IntVal++ },
+	}
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), func(m *model) {
+				m.in.Replicas[worker].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "grpc", ContainerPort: 1}}
+			})
+			change(&m.in.Services[0].Spec.Ports[0])
+			if p := m.decide(); len(p.Actions) != 1 {
+				t.Errorf("the service is to be put right, got %v", p.Actions)
 			}
 		})
 	}

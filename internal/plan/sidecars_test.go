@@ -68,7 +68,7 @@ func TestSidecars(t *testing.T) {
 					}
 				})
 				tc.happens(m)
-				m.settle()
+				m.reconcileUntilStable()
 				s := &m.in.Status
 				if s.State != tc.state {
 					t.Errorf("%s: the job is %s: %q", tc.reason, s.State, conditions(s))

@@ -14,7 +14,7 @@ import (
 // process, which does not remember it, may know better.
 func clearStalled(d *decision) bool {
 	switch {
-	case d.in.Uncached || d.saysItWaits() || d.saysUndecided():
+	case d.in.Uncached || d.isStalledByWait() || d.isStalledUndecided():
 	case len(d.plan.Actions) > 0:
 		d.plan.Open = true
 	default:
@@ -55,7 +55,7 @@ func Halt(in *Input) Plan {
 	}
 	d.stall(OperatorError, fmt.Sprintf("%s cannot go on: %s", d.jobName(), in.OperatorError))
 	d.plan.Status.State = stateOf(&d.plan.Status)
-	if now := in.now(); !sameConditions(&d.plan.Status, &in.Status) {
+	if now := in.nowInSeconds(); !sameConditions(&d.plan.Status, &in.Status) {
 		d.plan.Status.LastReconcileTime = &now
 		d.plan.WriteStatus = true
 	}

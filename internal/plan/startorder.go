@@ -25,7 +25,7 @@ const (
 // missing are the replicas whose pods are to be created now: all that have none, but for
 // those that start after others, and if nothing is left of an earlier attempt of the job.
 func (d *decision) missing() []*replica {
-	if d.tooEarly || d.oldGangIsThere() {
+	if d.tooEarly || d.oldGangExists() {
 		return nil
 	}
 	var out []*replica
@@ -89,7 +89,7 @@ func (s *replica) hasPod() bool {
 
 // ready reports whether a replica runs, and is ready if a probe of it says when it is.
 func (d *decision) ready(s *replica) bool {
-	if s.state != jobkit.Active || !saysReady(&d.in.Replicas[s.typ].Template.Spec) {
+	if s.state != jobkit.Active || !reportsReadiness(&d.in.Replicas[s.typ].Template.Spec) {
 		return s.state == jobkit.Active
 	}
 	return slices.ContainsFunc(s.pod.Status.Conditions, func(c corev1.PodCondition) bool {
@@ -97,8 +97,8 @@ func (d *decision) ready(s *replica) bool {
 	})
 }
 
-// saysReady reports whether a pod says when it is ready.
-func saysReady(pod *corev1.PodSpec) bool {
+// reportsReadiness reports whether a pod says when it is ready.
+func reportsReadiness(pod *corev1.PodSpec) bool {
 	probed := func(c corev1.Container) bool { return c.ReadinessProbe != nil || c.StartupProbe != nil }
 	sidecar := func(c corev1.Container) bool {
 		return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways && probed(c)
@@ -138,8 +138,8 @@ func (d *decision) orderWaits() wait {
 	}
 	w := wait{reason: reasonStartOrder, patience: startPatience}
 	var waiting, names []string
-	for i := range d.tally.types {
-		tt := &d.tally.types[i]
+	for i := range d.tally.byType {
+		tt := &d.tally.byType[i]
 		if tt.Count(jobkit.Missing) == 0 {
 			continue
 		}

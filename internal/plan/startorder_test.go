@@ -59,7 +59,7 @@ func TestStartOrder(t *testing.T) {
 		"All":      {reason: "all run", set: run, want: true},
 		"Created":  {reason: "that they are there is enough", created: true, set: func(*model) {}, want: true},
 		"Missing":  {reason: "one is not there", created: true, set: func(m *model) { m.drop(m.pod("worker-1")) }},
-		"Leaving":  {reason: "one is not there to stay", created: true, set: func(m *model) { m.leave(m.pod("worker-1")) }},
+		"Leaving":  {reason: "one is not there to stay", created: true, set: func(m *model) { m.terminate(m.pod("worker-1")) }},
 		"Ended":    {reason: "one that has succeeded has run", set: func(m *model) { run(m); m.end(m.pod("worker-1"), 0) }, want: true},
 		"NotReady": {reason: "a readiness probe says when", set: func(m *model) { run(m); spec(m).Containers[0].ReadinessProbe = probe }},
 		"IsReady": {reason: "and it says so", set: func(m *model) {
@@ -105,8 +105,8 @@ func TestStartOrder(t *testing.T) {
 	}
 }
 
-// TestStartOrderIsTold has a job wait for its own replicas for long.
-func TestStartOrderIsTold(t *testing.T) {
+// TestStartOrderIsReported has a job wait for its own replicas for long.
+func TestStartOrderIsReported(t *testing.T) {
 	m := ordered(true)
 	stalled := func() string {
 		if c := m.in.Status.Condition(commonv1.JobStalled); c != nil {
@@ -193,8 +193,8 @@ func TestRolesAndBindings(t *testing.T) {
 	}
 }
 
-// TestFurtherObjectsAreHeldBackInOrder: what comes after an object that is refused waits.
-func TestFurtherObjectsAreHeldBackInOrder(t *testing.T) {
+// TestOwnedObjectsAreHeldBackInOrder: what comes after an object that is refused waits.
+func TestOwnedObjectsAreHeldBackInOrder(t *testing.T) {
 	m := newModel(workers(1))
 	m.reconcile()
 	m.run()

@@ -9,9 +9,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// OneTrip is how many neighbouring actions are carried out all at once, even if none is
+// FirstBatch is how many neighbouring actions are carried out all at once, even if none is
 // known to succeed.
-const OneTrip = 8
+const FirstBatch = 8
 
 // How long progress waits to be written. Times of a status are stored in whole seconds:
 // one of them may just have been, or have been for a second.
@@ -30,7 +30,7 @@ func (d *decision) finishStatus() {
 	in, status := d.in, &d.plan.Status
 	if in.Unreadable == "" {
 		d.countReplicas()
-		d.rememberSucceeded()
+		d.recordSucceeded()
 	}
 	status.ObservedGeneration = in.Job.Generation
 	status.State = stateOf(status)
@@ -42,7 +42,7 @@ func (d *decision) finishStatus() {
 		d.plan.StatusAfter = wait
 		return
 	}
-	now := in.now()
+	now := in.nowInSeconds()
 	status.LastReconcileTime = &now
 	d.plan.WriteStatus = true
 }
@@ -56,7 +56,7 @@ func (d *decision) progressWaits() time.Time {
 	switch {
 	case len(d.plan.Events) > 0 || !onlyProgress(status, was):
 	case d.in.Job.Queued && active(was) == 0 && active(status) > 0:
-	case !sameConditions(status, was) && (d.complete() || len(d.plan.Actions) > OneTrip):
+	case !sameConditions(status, was) && (d.complete() || len(d.plan.Actions) > FirstBatch):
 	case was.LastReconcileTime != nil && status.IsTrue(commonv1.JobRunning) && !was.IsTrue(commonv1.JobRunning):
 		return later(was.LastReconcileTime.Add(sinceWrite), d.in.firstRun().Add(sinceStart))
 	case was.LastReconcileTime != nil:
@@ -89,8 +89,8 @@ func later(a, b time.Time) time.Time {
 
 // complete tells whether all replicas run or have succeeded.
 func (d *decision) complete() bool {
-	for i := range d.tally.types {
-		tt := &d.tally.types[i]
+	for i := range d.tally.byType {
+		tt := &d.tally.byType[i]
 		if tt.Counts.Active+tt.Counts.Succeeded < d.in.replicas(tt.Type) {
 			return false
 		}
@@ -111,8 +111,8 @@ func onlyProgress(is, was *commonv1.JobStatus) bool {
 		was.Conditions = without(was.Conditions, commonv1.JobRunning)
 	}
 	is.State = was.State
-	forgetCounts(is)
-	forgetCounts(was)
+	clearCounts(is)
+	clearCounts(was)
 	return equality.Semantic.DeepEqual(is, was)
 }
 
@@ -121,8 +121,8 @@ func without(list []commonv1.JobCondition, t commonv1.JobConditionType) []common
 	return slices.DeleteFunc(list, func(c commonv1.JobCondition) bool { return c.Type == t })
 }
 
-// forgetCounts leaves of the replica statuses what does not change with every pod.
-func forgetCounts(status *commonv1.JobStatus) {
+// clearCounts leaves of the replica statuses what does not change with every pod.
+func clearCounts(status *commonv1.JobStatus) {
 	for t, rs := range status.ReplicaStatuses {
 		if rs != nil {
 			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.Selector = 0, 0, 0, "", ""
@@ -141,8 +141,8 @@ func (d *decision) countReplicas() {
 			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, "" // the job has this type no more
 		}
 	}
-	for i := range d.tally.types {
-		tt := &d.tally.types[i]
+	for i := range d.tally.byType {
+		tt := &d.tally.byType[i]
 		rs := d.replicaStatus(tt.Type)
 		counts := tt.Counts
 		if d.in.Status.Finished() {

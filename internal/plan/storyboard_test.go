@@ -62,7 +62,7 @@ func play(t *testing.T, script string) string {
 				continue
 			}
 			m.command(t, words)
-			m.look(&out)
+			m.reconcileAndRecord(&out)
 		case strings.HasPrefix(line, "#"), line == "":
 			fmt.Fprintln(&out, line)
 		}
@@ -124,11 +124,11 @@ func (m *model) edit(t *testing.T, key, value string) {
 	}
 }
 
-// command lets something happen, or nothing ("look").
+// command lets something happen, or nothing ("reconcile").
 func (m *model) command(t *testing.T, words []string) {
 	t.Helper()
 	switch words[0] {
-	case "look":
+	case "reconcile":
 	case "run":
 		m.run()
 	case "wait":
@@ -156,7 +156,7 @@ func (m *model) command(t *testing.T, words []string) {
 		case "restart":
 			m.restartInPlace(pod)
 		case "leave":
-			m.leave(pod)
+			m.terminate(pod)
 		case "drop":
 			m.drop(pod)
 		default:
@@ -165,8 +165,8 @@ func (m *model) command(t *testing.T, words []string) {
 	}
 }
 
-// look reconciles until nothing is left to do and writes down what was done.
-func (m *model) look(out *strings.Builder) {
+// reconcileAndRecord reconciles until nothing is left to do and writes down what was done.
+func (m *model) reconcileAndRecord(out *strings.Builder) {
 	for range 20 {
 		p := m.reconcile()
 		if p.WriteStatus {

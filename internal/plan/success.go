@@ -11,7 +11,7 @@ import (
 // that a job is a success whatever its last replicas do.
 func succeed(d *decision) bool {
 	message := cmp.Or(d.in.Rules.Messages.Succeeded, fmt.Sprintf("%s successfully completed.", d.jobName()))
-	switch v := d.verdict; {
+	switch v := d.outcome; {
 	case v == nil:
 		if !d.in.Rules.Succeeded(&d.tally.Tally) {
 			return false

@@ -3,6 +3,8 @@ package plan_test
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jobkit/jobkit"
@@ -10,8 +12,8 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// TestVerdict: what an author's own code says goes in place of the rules.
-func TestVerdict(t *testing.T) {
+// TestAuthorsOutcome: what an author's own code says goes in place of the rules.
+func TestAuthorsOutcome(t *testing.T) {
 	const created = "Created=True TestJobCreated: TestJob job is created."
 	ranUntil := "Running=False TestJobRunning: TestJob ns/job is running."
 	cases := map[string]struct {
@@ -94,14 +96,107 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestVerdictSaysNotRunning: pods that run do not make a job Running of which its
+// TestOutcomeSaysNotRunning: pods that run do not make a job Running of which its
 // author says that it does not run yet.
-func TestVerdictSaysNotRunning(t *testing.T) {
+func TestOutcomeSaysNotRunning(t *testing.T) {
 	m := newModel(workers(1))
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
 	p := plan.Decide(&m.in, plan.TallyOf(&m.in), &jobkit.Outcome{})
 	if p.Status.State != commonv1.JobCreated {
 		t.Errorf("want Created, got %s", p.Status.State)
+	}
+}
+
+// TestRules: what the states of replicas make of a job with one Master and two Workers.
+func TestRules(t *testing.T) {
+	const ok, runs, waits = corev1.PodSucceeded, corev1.PodRunning, corev1.PodPending
+	rules := func(rs ...jobkit.SuccessRule) jobkit.Rules { return jobkit.Rules{Success: rs} }
+	cases := map[string]struct {
+		reason string
+		rules  jobkit.Rules
+		phases map[string]corev1.PodPhase // Running where none is given
+		want   commonv1.JobConditionType
+	}{
+		"DefaultAll": {
+			reason: "without rules the job has succeeded when all replicas of all types have",
+			phases: map[string]corev1.PodPhase{"master-0": ok, "worker-0": ok, "worker-1": ok}, want: commonv1.JobSucceeded,
+		},
+		"DefaultOneType": {
+			reason: "and not when those of one type have",
+			phases: map[string]corev1.PodPhase{"worker-0": ok, "worker-1": ok}, want: commonv1.JobRunning,
+		},
+		"AllOf": {
+			reason: "AllOf holds when every selected replica has succeeded", rules: rules(jobkit.AllOf(jobkit.All(worker))),
+			phases: map[string]corev1.PodPhase{"worker-0": ok, "worker-1": ok}, want: commonv1.JobSucceeded,
+		},
+		"AllOfSome": {
+			reason: "and not when some have", rules: rules(jobkit.AllOf(jobkit.All(worker))),
+			phases: map[string]corev1.PodPhase{"master-0": ok, "worker-1": ok}, want: commonv1.JobRunning,
+		},
+		"AllOfNothing": {
+			reason: "a rule that selects no replica of the job does not hold", rules: rules(jobkit.AllOf(jobkit.All("Chief"))),
+			phases: map[string]corev1.PodPhase{"worker-1": ok}, want: commonv1.JobRunning,
+		},
+		"RulesAndDefault": {
+			reason: "rules go in place of the default, even where that holds", rules: rules(jobkit.AllOf(jobkit.All("Chief"))),
+			phases: map[string]corev1.PodPhase{"master-0": ok, "worker-0": ok, "worker-1": ok}, want: commonv1.JobStalled,
+		},
+		"IndexBelowZero": {
+			reason: "there is no such replica, and it does not stand for all", rules: rules(jobkit.AllOf(jobkit.Index(worker, -1))),
+			phases: map[string]corev1.PodPhase{"worker-0": ok, "worker-1": ok}, want: commonv1.JobRunning,
+		},
+		"AnyOf": {
+			reason: "AnyOf holds when one selected replica has succeeded", rules: rules(jobkit.AnyOf(jobkit.All(worker))),
+			phases: map[string]corev1.PodPhase{"worker-1": ok}, want: commonv1.JobSucceeded,
+		},
+		"AnyOfOthers": {
+			reason: "and not when another has", rules: rules(jobkit.AnyOf(jobkit.All(worker))),
+			phases: map[string]corev1.PodPhase{"master-0": ok}, want: commonv1.JobRunning,
+		},
+		"Index": {
+			reason: "one replica can decide", rules: rules(jobkit.AllOf(jobkit.Index(worker, 1))),
+			phases: map[string]corev1.PodPhase{"worker-1": ok}, want: commonv1.JobSucceeded,
+		},
+		"OtherIndex": {
+			reason: "and then no other does", rules: rules(jobkit.AllOf(jobkit.Index(worker, 1))),
+			phases: map[string]corev1.PodPhase{"worker-0": ok}, want: commonv1.JobRunning,
+		},
+		"Alternatives": {
+			reason: "one rule that holds is enough", rules: rules(jobkit.AllOf(jobkit.All("Chief")), jobkit.AllOf(jobkit.All(master))),
+			phases: map[string]corev1.PodPhase{"master-0": ok}, want: commonv1.JobSucceeded,
+		},
+		"RunningDefault": {
+			reason: "without rules one replica that runs is enough",
+			phases: map[string]corev1.PodPhase{"master-0": waits, "worker-0": waits}, want: commonv1.JobRunning,
+		},
+		"RunningSelected": {
+			reason: "with rules one that is selected must run", rules: jobkit.Rules{Running: []jobkit.ReplicaSelector{jobkit.All(master)}},
+			phases: map[string]corev1.PodPhase{"master-0": runs, "worker-0": waits, "worker-1": waits}, want: commonv1.JobRunning,
+		},
+		"RunningOthers": {
+			reason: "and others that run are not enough", rules: jobkit.Rules{Running: []jobkit.ReplicaSelector{jobkit.All(master)}},
+			phases: map[string]corev1.PodPhase{"master-0": waits}, want: commonv1.JobCreated,
+		},
+		"NothingRuns": {
+			reason: "a job of which nothing runs yet is only created",
+			phases: map[string]corev1.PodPhase{"master-0": waits, "worker-0": waits, "worker-1": waits}, want: commonv1.JobCreated,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
+			m.in.Rules = tc.rules
+			m.reconcileUntilStable()
+			for _, name := range []string{"master-0", "worker-0", "worker-1"} {
+				m.pod(name).Status.Phase = runs
+				if phase := tc.phases[name]; phase != "" {
+					m.pod(name).Status.Phase = phase
+				}
+			}
+			if got := m.decide().Status.State; got != tc.want {
+				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
 	}
 }

@@ -18,7 +18,7 @@ func suspend(d *decision) bool {
 			d.set(commonv1.JobSuspended, corev1.ConditionFalse, reason, message)
 			d.event(false, reason, message)
 			// The deadline counts active time only: it starts anew.
-			now := in.now()
+			now := in.nowInSeconds()
 			status.StartTime = &now
 		}
 		return false

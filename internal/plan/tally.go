@@ -14,8 +14,8 @@ type Tally struct {
 	// Tally is what the author of a kind gets.
 	jobkit.Tally
 
-	// types are the same, and the pods behind them.
-	types []typeTally
+	// byType are the same, and the pods behind them.
+	byType []typeTally
 	// names are those of the pods, by type.
 	names []podNames
 	// unexpectedPods are the pods that are no replica which the job wants.
@@ -42,9 +42,9 @@ type replica struct {
 
 // each calls f for every replica, in order.
 func (t *Tally) each(f func(*replica)) {
-	for i := range t.types {
-		for j := range t.types[i].replicas {
-			f(&t.types[i].replicas[j])
+	for i := range t.byType {
+		for j := range t.byType[i].replicas {
+			f(&t.byType[i].replicas[j])
 		}
 	}
 }
@@ -53,7 +53,7 @@ func (t *Tally) each(f func(*replica)) {
 // replica by its name, which cannot change and of which there is only one, so a
 // strange label neither hides a pod nor makes one count twice.
 func TallyOf(in *Input) *Tally {
-	in = unpacked(in)
+	in = withUnpackedStatus(in)
 	t := &Tally{}
 	for _, typ := range in.types() {
 		n := in.replicas(typ)
@@ -63,15 +63,15 @@ func TallyOf(in *Input) *Tally {
 			Pods:   make([]bool, n),
 			Counts: commonv1.ReplicaStatus{Selector: typeLabels(in.Kind, in.Job.Name, typ).String()},
 		})
-		t.types = append(t.types, typeTally{replicas: make([]replica, n)})
+		t.byType = append(t.byType, typeTally{replicas: make([]replica, n)})
 		t.names = append(t.names, podNamesOf(&in.Kind, in.Job.Name, typ))
 	}
-	for i := range t.types {
-		t.types[i].TypeTally = &t.Types[i]
+	for i := range t.byType {
+		t.byType[i].TypeTally = &t.Types[i]
 	}
 	t.assign(in)
-	for i := range t.types {
-		t.types[i].fill(in)
+	for i := range t.byType {
+		t.byType[i].fill(in)
 	}
 	return t
 }
@@ -105,9 +105,9 @@ func (t *Tally) assign(in *Input) {
 
 // replicaOf finds the replica whose pod has a name, or nil.
 func (t *Tally) replicaOf(pod string) *replica {
-	for i := range t.types {
-		if index, ok := t.names[i].index(pod); ok && index < len(t.types[i].replicas) {
-			return &t.types[i].replicas[index]
+	for i := range t.byType {
+		if index, ok := t.names[i].index(pod); ok && index < len(t.byType[i].replicas) {
+			return &t.byType[i].replicas[index]
 		}
 	}
 	return nil
@@ -115,7 +115,7 @@ func (t *Tally) replicaOf(pod string) *replica {
 
 // fill says of each replica of a type where its pod stands.
 func (t *typeTally) fill(in *Input) {
-	done := in.remembered(t.Type)
+	done := in.succeededBefore(t.Type)
 	for i := range t.replicas {
 		s := &t.replicas[i]
 		s.typ, s.index = t.Type, int32(i)

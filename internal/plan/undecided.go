@@ -16,9 +16,9 @@ func (d *decision) undecided() bool {
 	return !d.plan.Status.Finished() && ended > 0 && ended == d.tally.size()
 }
 
-// saysUndecided reports whether the job is stalled because nobody decides over it. What
+// isStalledUndecided reports whether the job is stalled because nobody decides over it. What
 // can or cannot be created has no say in that.
-func (d *decision) saysUndecided() bool {
+func (d *decision) isStalledUndecided() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Reason == d.reason(string(OperatorError)) && d.undecided()
 }
@@ -26,8 +26,8 @@ func (d *decision) saysUndecided() bool {
 // size is how many replicas the job wants.
 func (t *Tally) size() int {
 	n := 0
-	for i := range t.types {
-		n += len(t.types[i].States)
+	for i := range t.byType {
+		n += len(t.byType[i].States)
 	}
 	return n
 }
@@ -36,7 +36,7 @@ func (t *Tally) size() int {
 // rules nor the author's own verdict say that it has succeeded or failed. That is a
 // mistake of the operator: what runs for ever without running is for nobody to notice.
 func stallUndecided(d *decision) bool {
-	if v := d.verdict; !d.undecided() || v != nil && v.Running {
+	if v := d.outcome; !d.undecided() || v != nil && v.Running {
 		return false
 	}
 	d.setTrue(commonv1.JobStalled, d.reason(string(OperatorError)), fmt.Sprintf("%s cannot end: all its replicas have succeeded, but %s: "+
@@ -46,7 +46,7 @@ func stallUndecided(d *decision) bool {
 
 // whyUndecided says who should have decided.
 func (d *decision) whyUndecided() string {
-	if d.verdict != nil {
+	if d.outcome != nil {
 		return "EvaluateStatus() says neither that the job has succeeded nor that it has failed"
 	}
 	rules := make([]string, 0, len(d.in.Rules.Success))

@@ -35,12 +35,12 @@ func TestRulesThatNeverHold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := started(workers(2), func(m *model) { m.in.Rules.Success = tc.success })
 			m.end(m.pod("worker-0"), 0)
-			m.settle()
+			m.reconcileUntilStable()
 			if m.in.Status.State != commonv1.JobRunning {
 				t.Errorf("as long as one runs nothing is said, got %s", m.in.Status.State)
 			}
 			m.end(m.pod("worker-1"), 0)
-			m.settle()
+			m.reconcileUntilStable()
 			got := conditions(&m.in.Status)
 			if diff := cmp.Diff(cannotEnd+tc.says+": this is a bug of the operator, please report it", got[len(got)-1]); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
@@ -63,7 +63,7 @@ func TestUndecidedEnds(t *testing.T) {
 		for _, p := range m.in.Pods {
 			m.end(p, 0)
 		}
-		m.settle()
+		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobStalled {
 			t.Fatalf("want the job to be stalled, it is %s", m.in.Status.State)
 		}
@@ -72,14 +72,14 @@ func TestUndecidedEnds(t *testing.T) {
 	t.Run("ScaledUp", func(t *testing.T) {
 		m := third()
 		m.in.Replicas[worker].Replicas = new(int32(3))
-		m.settle()
+		m.reconcileUntilStable()
 		m.run()
-		m.settle()
+		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobRunning {
 			t.Errorf("want Running, got %q", conditions(&m.in.Status))
 		}
 		m.end(m.pod("worker-2"), 0)
-		m.settle()
+		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobSucceeded {
 			t.Errorf("want Succeeded, got %q", conditions(&m.in.Status))
 		}
@@ -87,7 +87,7 @@ func TestUndecidedEnds(t *testing.T) {
 	t.Run("OperatorFixed", func(t *testing.T) {
 		m := third()
 		m.in.Rules = jobkit.Rules{}
-		m.settle()
+		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobSucceeded || m.in.Status.Condition(commonv1.JobStalled) != nil {
 			t.Errorf("want Succeeded, got %q", conditions(&m.in.Status))
 		}
@@ -99,7 +99,7 @@ func TestUndecidedEnds(t *testing.T) {
 		if len(p.Actions) == 0 {
 			t.Fatal("want the service to be created again")
 		}
-		refused := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Failures: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no"}}})
+		refused := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no"}}})
 		done := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{ServicesCreated: []string{"job"}})
 		if refused.WriteStatus || done.WriteStatus {
 			t.Errorf("the condition would flip at each look: %q, %q", conditions(&refused.Status), conditions(&done.Status))
@@ -108,7 +108,7 @@ func TestUndecidedEnds(t *testing.T) {
 	t.Run("PodsAreGone", func(t *testing.T) {
 		m := third()
 		m.in.Pods = nil
-		m.settle()
+		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobStalled || len(m.in.Pods) > 0 {
 			t.Errorf("what succeeded is remembered, got %q and %d pods", conditions(&m.in.Status), len(m.in.Pods))
 		}

@@ -167,11 +167,11 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 	spec := in.Replicas[t]
 	least, most := in.Kind.Role(t).Bounds()
 	if n := spec.Replicas; n != nil && (*n < least || *n > most) {
-		mend := fmt.Sprintf("must be from %d to %d", least, most)
+		fix := fmt.Sprintf("must be from %d to %d", least, most)
 		if least == most {
-			mend = fmt.Sprintf("must be %d", least)
+			fix = fmt.Sprintf("must be %d", least)
 		}
-		errs = append(errs, field.Invalid(path.Child("replicas"), *n, mend))
+		errs = append(errs, field.Invalid(path.Child("replicas"), *n, fix))
 	}
 	if p := spec.RestartPolicy; p != "" {
 		errs = append(errs, oneOf(path.Child("restartPolicy"), &p, restartPolicies()...)...)

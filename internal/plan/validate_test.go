@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jobkit/jobkit"
+
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
@@ -132,7 +134,7 @@ func TestValidInput(t *testing.T) {
 		"ScaledToZeroWhileItRuns": {
 			reason: "a job that has started may be scaled to nothing",
 			change: func(m *model) {
-				m.settle()
+				m.reconcileUntilStable()
 				m.in.Replicas[worker].Replicas, m.in.Replicas[master].Replicas = new(int32(0)), new(int32(0))
 			},
 		},
@@ -152,18 +154,18 @@ func TestValidInput(t *testing.T) {
 	}
 }
 
-func TestMistakeInARunningJob(t *testing.T) {
+func TestInvalidEditOfARunningJob(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: 2})
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
-	m.settle()
+	m.reconcileUntilStable()
 	m.in.Replicas[worker].Replicas = new(int32(-1))
 	p := m.reconcile()
 	if p.Status.State != commonv1.JobStalled || len(p.Actions) > 0 {
 		t.Errorf("a mistake in an edit stalls the job and touches nothing; it is %s and wants %v", p.Status.State, p.Actions)
 	}
 	m.in.Replicas[worker].Replicas = new(int32(2))
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobRunning {
 		t.Errorf("the job goes on when the mistake is mended; it is %s", m.in.Status.State)
 	}
@@ -171,7 +173,7 @@ func TestMistakeInARunningJob(t *testing.T) {
 	m.in.Problem = "a mistake"
 	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
 	m.in.Now = m.in.Now.Add(time.Hour)
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobFailed {
 		t.Errorf("a mistake does not stop the clock; it is %s", m.in.Status.State)
 	}
@@ -179,13 +181,13 @@ func TestMistakeInARunningJob(t *testing.T) {
 
 func TestReplicaTypeRemoved(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
-	m.settle()
+	m.reconcileUntilStable()
 	delete(m.in.Replicas, worker)
-	m.settle()
+	m.reconcileUntilStable()
 	m.in.Now = m.in.Now.Add(2 * time.Second)
-	m.settle()
+	m.reconcileUntilStable()
 	if got := m.in.Status.ReplicaStatuses[worker].Active; len(m.in.Pods) != 1 || got != 0 {
 		t.Errorf("the workers go and are not counted any more: %d pods, %d workers active", len(m.in.Pods), got)
 	}
@@ -205,5 +207,218 @@ func TestSpellTypes(t *testing.T) {
 	plan.SpellTypes(&m.in.Kind, replicas)
 	if replicas[worker] != lower || replicas["worker"] != other {
 		t.Errorf("of two spellings both stay, got %v", replicas)
+	}
+}
+
+// TestEveryMistake: all mistakes are told, in an order that does not depend on chance.
+func TestEveryMistake(t *testing.T) {
+	const prefix = `spec.runPolicy.`
+	cases := map[string]struct {
+		reason string
+		change func(*model)
+		want   []string
+	}{
+		"UnknownTypes": {
+			reason: "types in order",
+			change: func(m *model) {
+				for _, t := range []commonv1.ReplicaType{"F", "E", "D", "C", "B", "A"} {
+					m.in.Replicas[t] = m.in.Replicas[worker]
+				}
+			},
+			want: func() (all []string) {
+				for _, t := range []string{"A", "B", "C", "D", "E", "F"} {
+					all = append(all, `spec.testReplicaSpecs: Unsupported value: "`+t+`": supported values: "Master", "Worker"`)
+				}
+				return all
+			}(),
+		},
+		"Labels": {
+			reason: "labels in order",
+			change: func(m *model) {
+				m.in.Replicas[worker].Template.Labels = map[string]string{}
+				for _, l := range []string{"d", "c", "b", "a"} {
+					m.in.Replicas[worker].Template.Labels[commonv1.LabelPrefix+l] = "x"
+				}
+			},
+			want: func() (all []string) {
+				for _, l := range []string{"a", "b", "c", "d"} {
+					all = append(all, `spec.testReplicaSpecs[Worker].template.metadata.labels[training.kubeflow.org/`+l+
+						`]: Invalid value: "x": labels under training.kubeflow.org/ are set by the controller: remove it`)
+				}
+				return all
+			}(),
+		},
+		"Numbers": {
+			reason: "every number of the run policy",
+			change: func(m *model) {
+				p := &m.in.RunPolicy
+				p.TTLSecondsAfterFinished, p.ActiveDeadlineSeconds, p.ForceDeleteAfterSeconds = new(int32(-1)), new(int64(-2)), new(int64(-3))
+				p.BackoffLimit, p.BackoffLimitPerReplica = new(int32(-4)), new(int32(-5))
+			},
+			want: []string{
+				prefix + `ttlSecondsAfterFinished: Invalid value: -1: must be 0 or more`,
+				prefix + `activeDeadlineSeconds: Invalid value: -2: must be 0 or more`,
+				prefix + `backoffLimit: Invalid value: -4: must be 0 or more`,
+				prefix + `backoffLimitPerReplica: Invalid value: -5: must be 0 or more`,
+				prefix + `forceDeleteAfterSeconds: Invalid value: -3: must be 0 or more`,
+			},
+		},
+		"Zeros": {
+			reason: "0 is fine everywhere",
+			change: func(m *model) {
+				p := &m.in.RunPolicy
+				p.TTLSecondsAfterFinished, p.ActiveDeadlineSeconds, p.ForceDeleteAfterSeconds = new(int32(0)), new(int64(0)), new(int64(0))
+				p.BackoffLimit, p.BackoffLimitPerReplica = new(int32(0)), new(int32(0))
+			},
+		},
+		"LongNameThatIsNoLabel": {
+			reason: "what is wrong with a name of 63 characters is its first",
+			change: func(m *model) { m.in.Job.Name = "1" + strings.Repeat("a", 62) },
+			want: []string{`metadata.name: Invalid value: "1` + strings.Repeat("a", 62) + `": must start with a lower-case letter, hold lower-case letters, ` +
+				`digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name`},
+		},
+		"LongNames": {
+			reason: "of names of one length the first is shown",
+			change: func(m *model) {
+				m.in.Replicas[master] = m.in.Replicas[worker]
+				m.in.Job.Name = strings.Repeat("a", 55)
+			},
+			want: []string{`metadata.name: Invalid value: "` + strings.Repeat("a", 55) + `": is too long: ` + strings.Repeat("a", 55) +
+				`-master-0 would be the name of a pod and a service and have 64 characters, 63 are allowed: use a name of at most 54 characters`},
+		},
+		"LongestNameBesideNone": {
+			reason: "a type without replicas needs no longer name than one replica does",
+			change: func(m *model) {
+				m.in.Replicas[master] = m.in.Replicas[worker].DeepCopy()
+				m.in.Replicas[master].Replicas = new(int32(0))
+				m.in.Job.Name = strings.Repeat("a", 54)
+			},
+		},
+		"NoContainers": {
+			reason: "without containers there is none of the name",
+			change: func(m *model) { m.in.Replicas[worker].Template.Spec.Containers = nil },
+			want:   []string{`spec.testReplicaSpecs[Worker].template: Required value: there is no template: add one, with a container named "main"`},
+		},
+		"NoContainersInATemplate": {
+			reason: "a template that says something else is one",
+			change: func(m *model) {
+				m.in.Replicas[worker].Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{HostNetwork: true}}
+			},
+			want: []string{`spec.testReplicaSpecs[Worker].template.spec.containers: Required value: there is no container: add a container named "main"`},
+		},
+		"NoContainersOfAnyName": {
+			reason: "where any name will do, one is needed",
+			change: func(m *model) {
+				m.in.Kind.AnyContainer = true
+				m.in.Replicas[worker].Template.Spec.Containers = nil
+			},
+			want: []string{`spec.testReplicaSpecs[Worker].template: Required value: there is no template: add one, with a container`},
+		},
+		"MostReplicas": {
+			reason: "100000 are allowed",
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(100_000)) },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			tc.change(m)
+			var got []string
+			for _, err := range plan.Validate(&m.in) {
+				got = append(got, err.Error())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestMistakeBeforeTheFirstStatus: a job that has pods was valid when they were created,
+// though its status does not say so yet. The mistake came with an edit.
+func TestMistakeBeforeTheFirstStatus(t *testing.T) {
+	m := newModel(workers(1))
+	if p := m.reconcile(); p.WriteStatus || len(m.in.Pods) != 1 {
+		t.Fatalf("want a pod and no status yet, got %d, status written: %t", len(m.in.Pods), p.WriteStatus)
+	}
+	m.in.Problem = "a mistake"
+	m.in.Job.Generation++
+	m.reconcile()
+	if m.in.Status.State != commonv1.JobStalled || len(m.in.Pods) != 1 {
+		t.Errorf("want the job to be stalled and to keep its pod, it is %q and has %d", m.in.Status.State, len(m.in.Pods))
+	}
+}
+
+// TestInvalidEditStalls: what the outcome of a look says does not end that.
+func TestInvalidEditStalls(t *testing.T) {
+	m := started(workers(1), nil)
+	m.in.Problem = "a mistake"
+	m.reconcileUntilStable()
+	s := plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{})
+	if s.Status.State != commonv1.JobStalled || s.WriteStatus {
+		t.Errorf("the mistake is still there, but the job is %s", s.Status.State)
+	}
+}
+
+// launcherKind has a role of each sort.
+func launcherKind() jobkit.Kind {
+	return jobkit.Kind{
+		Name: "RunJob", ContainerName: "main",
+		Roles: []jobkit.Role{
+			{Type: "Launcher", Required: true, Min: 1, Max: 1, Unnumbered: true},
+			{Type: "Worker", Default: new(int32(0))},
+		},
+	}
+}
+
+func TestRoles(t *testing.T) {
+	tests := map[string]struct {
+		reason   string
+		replicas map[commonv1.ReplicaType]*int32
+		want     string
+	}{
+		"Defaults": {
+			reason:   "a role says how many replicas there are where the job does not",
+			replicas: map[commonv1.ReplicaType]*int32{"Launcher": nil, "Worker": nil},
+		},
+		"Required": {
+			reason:   "a job without a required type is refused, with the mend",
+			replicas: map[commonv1.ReplicaType]*int32{"Worker": new(int32(2))},
+			want:     "spec.replicaSpecs[Launcher]: Required value: every RunJob needs the replica type Launcher: add it",
+		},
+		"TooMany": {
+			reason:   "more replicas than the role has are refused",
+			replicas: map[commonv1.ReplicaType]*int32{"Launcher": new(int32(2))},
+			want:     "spec.replicaSpecs[Launcher].replicas: Invalid value: 2: must be 1",
+		},
+		"TooFew": {
+			reason:   "fewer replicas than the role must have are refused",
+			replicas: map[commonv1.ReplicaType]*int32{"Launcher": new(int32(0)), "Worker": new(int32(1))},
+			want:     "spec.replicaSpecs[Launcher].replicas: Invalid value: 0: must be 1",
+		},
+		"NoBound": {
+			reason:   "without Max the library's own bound holds",
+			replicas: map[commonv1.ReplicaType]*int32{"Launcher": nil, "Worker": new(int32(jobkit.MaxReplicas + 1))},
+			want:     "spec.replicaSpecs[Worker].replicas: Invalid value: 100001: must be from 0 to 100000",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			in := newModel(nil).in
+			in.Kind = launcherKind()
+			in.Kind.SetDefaults()
+			for typ, n := range tc.replicas {
+				in.Replicas[typ] = newModel(map[commonv1.ReplicaType]int32{worker: 1}).in.Replicas[worker]
+				in.Replicas[typ].Replicas = n
+			}
+			plan.SetDefaults(&in.Kind, &in.RunPolicy, in.Replicas)
+			got := ""
+			if errs := plan.Validate(&in); len(errs) > 0 {
+				got = errs.ToAggregate().Error()
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
 	}
 }

@@ -50,21 +50,21 @@ type wait struct {
 	patience time.Duration
 }
 
-// waitsFor are all that a job may wait for. The first that takes too long is told.
-func (d *decision) waitsFor() []wait {
-	return []wait{d.leavingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits(), d.orderWaits()}
+// possibleWaits are all that a job may wait for. The first that takes too long is told.
+func (d *decision) possibleWaits() []wait {
+	return []wait{d.terminatingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits(), d.orderWaits()}
 }
 
 // reportWaits has the job say what its pods wait for, if that takes long. Another reason to be
 // stalled goes first.
 func reportWaits(d *decision) bool {
-	stalled, said := d.plan.Status.Condition(commonv1.JobStalled), d.saysItWaits()
+	stalled, said := d.plan.Status.Condition(commonv1.JobStalled), d.isStalledByWait()
 	if stalled != nil && !said {
 		return false
 	}
 	var next wait
 	steady := time.Time{}
-	for _, w := range d.waitsFor() {
+	for _, w := range d.possibleWaits() {
 		says := said && stalled.Reason == d.reason(w.reason)
 		due := w.since.Add(w.patience)
 		switch {
@@ -97,8 +97,8 @@ func reportWaits(d *decision) bool {
 	return false
 }
 
-// saysItWaits reports whether the job is stalled because it waits.
-func (d *decision) saysItWaits() bool {
+// isStalledByWait reports whether the job is stalled because it waits.
+func (d *decision) isStalledByWait() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains([]string{
 		d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarted), d.reason(reasonStartOrder),
@@ -111,10 +111,10 @@ func (d *decision) gangWaits() wait {
 	return wait{reason: reasonGangWaits, why: why, since: since, patience: waitPatience}
 }
 
-// leavingWaits says which pods were deleted and do not go. As long as one is there, no
+// terminatingWaits says which pods were deleted and do not go. As long as one is there, no
 // other of its name can be created, and nobody but its node knows whether it still runs.
-func (d *decision) leavingWaits() wait {
-	w := wait{reason: reasonTerminating, patience: stuckGrace}
+func (d *decision) terminatingWaits() wait {
+	w := wait{reason: reasonTerminating, patience: terminationMargin}
 	var names []string
 	advice := ""
 	d.tally.each(func(s *replica) {
@@ -147,13 +147,13 @@ func (d *decision) leavingWaits() wait {
 // adviceFor says what keeps a pod that should be gone, and what to do about it; "" if the
 // job itself deletes it in this look.
 func (d *decision) adviceFor(p *corev1.Pod) string {
-	if forced(p) {
+	if isForceDeleted(p) {
 		if len(p.Finalizers) == 0 {
 			return ""
 		}
 		return fmt.Sprintf("it is kept by its finalizer %s; what set that must remove it.", strings.Join(p.Finalizers, ", "))
 	}
-	if why, _ := d.stuckBecause(p); why != "" {
+	if why, _ := d.forceDeleteReason(p); why != "" {
 		return ""
 	}
 	if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {

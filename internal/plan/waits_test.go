@@ -65,7 +65,7 @@ func TestPodStuckTerminating(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := started(workers(5), nil)
-			m.leave(m.pod("worker-0"))
+			m.terminate(m.pod("worker-0"))
 			m.pod("worker-0").Spec.NodeName = "node-7"
 			tc.set(m)
 			early := m.in.Now.Add(30 * time.Second)
@@ -96,10 +96,10 @@ func TestPodStuckTerminating(t *testing.T) {
 func TestPodStuckTerminatingEnds(t *testing.T) {
 	m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
 	m.end(m.pod("worker-1"), 137)
-	m.settle() // its successor is pending, so that the job is Restarting
-	m.leave(m.pod("worker-0"))
+	m.reconcileUntilStable() // its successor is pending, so that the job is Restarting
+	m.terminate(m.pod("worker-0"))
 	m.pod("worker-0").Spec.NodeName = "node-7"
-	m.settle()
+	m.reconcileUntilStable()
 	m.in.Now = m.in.Now.Add(2 * time.Minute)
 	if p := m.reconcile(); len(p.Events) != 1 || !p.Events[0].Warning || p.Status.State != commonv1.JobStalled {
 		t.Errorf("one event, and the state: %v, %s", p.Events, p.Status.State)
@@ -117,7 +117,7 @@ func TestPodStuckTerminatingEnds(t *testing.T) {
 	}
 	// The pod of its name was created, so that nothing is in the way any more.
 	m.in.Status = p.Status
-	m.settle()
+	m.reconcileUntilStable()
 	if m.in.Status.IsTrue(commonv1.JobStalled) || m.pod("worker-0") == nil {
 		t.Errorf("it goes on: %q", conditions(&m.in.Status))
 	}
@@ -138,7 +138,7 @@ func TestSchedulingGates(t *testing.T) {
 		"Several": {
 			"all gates are named, each once, and the first pods", func(m *model) {
 				m.in.Replicas[worker].Replicas = new(int32(5))
-				m.settle()
+				m.reconcileUntilStable()
 				gate(m, "example.com/b", "worker-0", "worker-1", "worker-2", "worker-3", "worker-4")
 				gate(m, "example.com/a", "worker-3")
 			},
@@ -162,15 +162,15 @@ func TestSchedulingGates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(2))
-			m.settle()
+			m.reconcileUntilStable()
 			tc.set(m)
 			m.in.Now = m.in.Now.Add(9 * time.Second)
-			m.settle()
+			m.reconcileUntilStable()
 			if m.in.Status.IsTrue(commonv1.JobStalled) {
 				t.Errorf("%s: a queue may take a moment: %q", tc.reason, conditions(&m.in.Status))
 			}
 			m.in.Now = m.in.Now.Add(time.Second)
-			m.settle()
+			m.reconcileUntilStable()
 			got := ""
 			if c := m.in.Status.Condition(commonv1.JobStalled); c != nil {
 				got = strings.TrimPrefix(c.Reason+": "+c.Message, "TestJobSchedulingGated: TestJob ns/job waits for ")
@@ -189,7 +189,7 @@ func TestSchedulingGates(t *testing.T) {
 			}
 			m.in.Gang = nil
 			m.run()
-			if m.settle(); tc.want != "" && m.in.Status.State != commonv1.JobRunning {
+			if m.reconcileUntilStable(); tc.want != "" && m.in.Status.State != commonv1.JobRunning {
 				t.Errorf("%s: it goes on: %q", tc.reason, conditions(&m.in.Status))
 			}
 		})
@@ -205,14 +205,14 @@ func gate(m *model, name string, pods ...string) {
 	}
 }
 
-// TestWaitsTakeNoTurns: of two things that a job waits for the first is told, and what is
+// TestWaitsDoNotAlternate: of two things that a job waits for the first is told, and what is
 // told stays for a minute; when it is over, the other is told at once.
-func TestWaitsTakeNoTurns(t *testing.T) {
+func TestWaitsDoNotAlternate(t *testing.T) {
 	m := started(workers(2), nil)
 	m.in.Gang = &plan.Gang{}
 	unschedulable(m, "worker-1", "no room")
 	reason := func() string {
-		m.settle()
+		m.reconcileUntilStable()
 		if c := m.in.Status.Condition(commonv1.JobStalled); c != nil {
 			return strings.TrimPrefix(c.Reason, "TestJob")
 		}
@@ -238,9 +238,9 @@ func TestWaitsTakeNoTurns(t *testing.T) {
 	}
 }
 
-// TestOtherOrderOfTheSameWords: what the API server joins from a map comes in another
+// TestSameMessageInAnotherOrder: what the API server joins from a map comes in another
 // order at every try, and is no news.
-func TestOtherOrderOfTheSameWords(t *testing.T) {
+func TestSameMessageInAnotherOrder(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason, first, then string
 		news                bool
@@ -257,7 +257,7 @@ func TestOtherOrderOfTheSameWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := started(workers(1), nil)
 			m.in.Problem = tc.first
-			m.settle()
+			m.reconcileUntilStable()
 			m.in.Problem = tc.then
 			m.in.Now = m.in.Now.Add(time.Minute)
 			if p := m.decide(); p.WriteStatus != tc.news {

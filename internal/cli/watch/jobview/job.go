@@ -262,7 +262,7 @@ func (j Job) reported() map[commonv1.ReplicaType]Tally {
 // podFailurePolicy says so: restarts that Restarts leaves out.
 func (j Job) Ignored() int {
 	total := 0
-	for _, replicas := range plan.Unpacked(j.Status).ReplicaStatuses {
+	for _, replicas := range plan.UnpackStatus(j.Status).ReplicaStatuses {
 		if replicas == nil {
 			continue
 		}

@@ -25,7 +25,7 @@
 //
 //	jobs := &controller.JobController[*v1.TrainJob]{Controller: Controller{}}
 //
-// Third, let it run, with jobs.SetupWithManager(mgr). An operator with a loop of its own
+// Third, run it with jobs.SetupWithManager(mgr). An operator with a loop of its own
 // calls jobs.ReconcileJobs(ctx, job) there instead. The folder examples/testjob is a
 // complete operator in 95 lines.
 //
@@ -41,8 +41,8 @@
 //		StartAfter: []jobkit.StartAfter{{Type: "Worker", After: []commonv1.ReplicaType{"Master"}}},
 //	}
 //
-// Code that must look at the states of the replicas itself implements [StatusEvaluator]: it
-// gets a [Tally], and returns an [Outcome].
+// Code that must examine the states of the replicas itself implements [StatusEvaluator]: it
+// gets a [Tally] and returns an [Outcome].
 //
 // # How replicas find each other
 //
@@ -58,18 +58,18 @@
 //	}
 //
 // What is the same for all replicas and grows with their number, such as a list of all
-// hosts, is worked out once for all by [Shared].
+// hosts, is computed once for all by [Shared].
 //
 // # What else a kind can say
 //
-// These interfaces are optional. They are found on the author's type at set-up; a method
-// that has one of their names and another signature is refused there.
+// These interfaces are optional. They are found on the author's type at set-up, which
+// refuses a method that has one of their names and another signature.
 //
 //	Defaulter         sets defaults of the kind's own fields
 //	Validator         finds mistakes in them: the job fails, with a message for its user
-//	Warner            reports what is unusual and no mistake, in a warning event
+//	Warner            reports what is unusual but not a mistake, in a warning event
 //	OwnedObjects      gives jobs other objects: a ConfigMap, permissions, an autoscaler
-//	StatusEvaluator   decides over success and failure in code, in place of Rules
+//	StatusEvaluator   decides on success and failure in code, instead of Rules
 //
 // Package controller has others (PodControl, ServiceControl, ChildLister, StatusWriter),
 // which replace how it calls the API server.
@@ -77,8 +77,8 @@
 // # What an author can rely on
 //
 // Methods are called from several goroutines at once. The job is a copy with all defaults
-// set. A panic or an error stalls the job that causes it, which says so in a condition, and
-// no other. An error wrapped by reconcile.TerminalError is a mistake of the job's user.
+// set. A panic or an error stalls the job that causes it, and no other; a condition of the job
+// says so. An error wrapped by reconcile.TerminalError is a mistake of the job's user.
 //
 // Operators are tested with package jobtest: the real controller in a simulated cluster
 // with virtual time, crashes, stale caches and lost replies.

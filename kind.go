@@ -9,7 +9,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Kind says what is true of every job of a kind.
+// Kind is what is true of every job of a kind.
 type Kind struct {
 	// Name is the kind, for example "TestJob". It starts every condition reason.
 	// Default: the job's kind in the scheme.
@@ -21,7 +21,7 @@ type Kind struct {
 	// cluster. Default: the kind in lower case and "-controller".
 	OperatorName string
 	// Roles are the replica types of the kind, in the order in which they are
-	// created and reported. Others are refused. Required.
+	// created and reported. Other types are refused. Required.
 	Roles []Role
 	// Framework is the kind's name in metrics. Default: the kind in lower case,
 	// without "job".
@@ -33,29 +33,29 @@ type Kind struct {
 	// is the replica's, and its ports are the services'. Required.
 	ContainerName string
 	// AnyContainer accepts replicas without a container of that name: their first
-	// container then takes its part. Default: false.
+	// container is then used instead. Default: false.
 	AnyContainer bool
 	// PortName and PortNumber are added to that container when it has no port of
 	// that name. Default: none is added.
 	PortName   string
 	PortNumber int32
-	// RestartPolicy is that of replicas which name none. Default: Never.
+	// RestartPolicy is that of replicas that set none. Default: Never.
 	RestartPolicy commonv1.RestartPolicy
-	// CleanPodPolicy is that of jobs which name none. Default: None.
+	// CleanPodPolicy is that of jobs that set none. Default: None.
 	CleanPodPolicy commonv1.CleanPodPolicy
-	// ServiceMode is that of jobs which name none. Default: PerJob.
+	// ServiceMode is that of jobs that set none. Default: PerJob.
 	ServiceMode commonv1.ServiceMode
 }
 
 // Role is one replica type of a kind, and how many replicas of it a job may have.
 type Role struct {
 	Type commonv1.ReplicaType
-	// Required is true when no job of the kind can do without the type.
+	// Required is true when every job of the kind needs the type. Default: false.
 	Required bool
-	// Default is how many replicas there are where the job does not say. Default: 1.
+	// Default is the number of replicas of a job that does not set it. Default: 1.
 	Default *int32
-	// Min and Max bound the number of replicas, where a job has the type at all.
-	// Default: 0, and no bound but MaxReplicas.
+	// Min and Max bound the number of replicas of a job that has the type.
+	// Default: 0 and MaxReplicas.
 	Min, Max int32
 	// Unnumbered leaves the index out of the pod's name, which is then
 	// <job>-<type>. Max must be 1.
@@ -66,7 +66,7 @@ type Role struct {
 	StartAfter *commonv1.StartAfter
 }
 
-// Role returns the role of a replica type, or nil if the kind does not know it.
+// Role returns the role of a replica type, or nil if the kind does not have it.
 func (k *Kind) Role(t commonv1.ReplicaType) *Role {
 	for i := range k.Roles {
 		if k.Roles[i].Type == t {
@@ -76,8 +76,8 @@ func (k *Kind) Role(t commonv1.ReplicaType) *Role {
 	return nil
 }
 
-// MainContainer returns the container of a replica that the kind looks at, to be
-// changed in place: the one named ContainerName. It returns nil if there is none.
+// MainContainer returns the main container of a replica: the one named ContainerName. It
+// may be changed in place. It is nil if none exists.
 func (k *Kind) MainContainer(pod *corev1.PodSpec) *corev1.Container {
 	for i := range pod.Containers {
 		if pod.Containers[i].Name == k.ContainerName {
@@ -90,7 +90,7 @@ func (k *Kind) MainContainer(pod *corev1.PodSpec) *corev1.Container {
 	return nil
 }
 
-// Bounds are the fewest and the most replicas that a job may ask for.
+// Bounds returns the lowest and the highest number of replicas that a job may ask for.
 func (r *Role) Bounds() (least, most int32) {
 	if r.Max > 0 {
 		return r.Min, r.Max
@@ -116,7 +116,7 @@ func (k *Kind) Types() []commonv1.ReplicaType {
 	return out
 }
 
-// operatorName is the operator's name, "" if it has none and the kind's own is not known.
+// operatorName is the operator's name, or "" if neither it nor the kind's name is known.
 func (k *Kind) operatorName() string {
 	if k.OperatorName != "" || k.Name == "" {
 		return k.OperatorName
@@ -124,7 +124,7 @@ func (k *Kind) operatorName() string {
 	return strings.ToLower(k.Name) + "-controller"
 }
 
-// SetDefaults fills in what a kind leaves open.
+// SetDefaults sets the defaults of the fields that are empty.
 func (k *Kind) SetDefaults() {
 	k.OperatorName = k.operatorName()
 	if k.Framework == "" {

@@ -13,7 +13,7 @@ import (
 // PodName is the name of a replica's pod, and of its service where each replica
 // has one: <job>-<type in lower case>-<index>.
 func PodName(job string, t commonv1.ReplicaType, index int32) string {
-	// A look asks for the name of every replica, so only the name itself is allocated.
+	// A reconcile needs the name of every replica, so only the name itself is allocated.
 	name := make([]byte, 0, 64)
 	name = append(append(name, job...), '-')
 	for _, r := range t {
@@ -22,9 +22,9 @@ func PodName(job string, t commonv1.ReplicaType, index int32) string {
 	return string(strconv.AppendInt(append(name, '-'), int64(index), 10))
 }
 
-// JobLabels select all pods of a job. The operator's name is the kind's default where it
-// names none, as at set-up; without the kind's name either they select by the job's name
-// alone, and then also the pods of a job of that name of another kind.
+// JobLabels select all pods of a job. If kind has no OperatorName, the default is used, as at
+// set-up. If it has no Name either, the labels select by the job's name alone, and then also
+// select the pods of a job of another kind with that name.
 func JobLabels(kind Kind, job string) labels.Set {
 	set := labels.Set{commonv1.JobNameLabel: job}
 	if name := kind.operatorName(); name != "" {

@@ -14,8 +14,8 @@ type JobParts struct {
 	Status       *commonv1.JobStatus
 }
 
-// Replica is one replica of a job, in one reconcile. It answers what its pod has to know
-// of itself and of the others; [Shared] works out once what is the same for several.
+// Replica is one replica of a job, in one reconcile. It answers what its pod must know
+// about itself and the others. [Shared] computes once what is the same for several.
 type Replica struct {
 	typ     commonv1.ReplicaType
 	index   int32
@@ -34,9 +34,9 @@ type replicas struct {
 	shared map[any]any
 }
 
-// NewReplicas returns a function that makes the replicas of a job: what is [Shared] is
-// shared by those that one such function has made. The library calls it for each
-// reconcile; call it in tests, and where an operator asks for another replica than the
+// NewReplicas returns a function that makes the replicas of a job. [Shared] values are
+// shared by the replicas that one such function has made. The library calls it for each
+// reconcile; call it in tests, or where an operator needs another replica than the
 // one that it was given.
 func NewReplicas(kind Kind, job string, parts JobParts) func(t commonv1.ReplicaType, index, attempt int32) Replica {
 	all := &replicas{kind: kind, name: job, policy: parts.RunPolicy, specs: parts.ReplicaSpecs, shared: map[any]any{}}
@@ -59,7 +59,7 @@ func (r Replica) Name() string { return r.job.kind.PodName(r.job.name, r.typ, r.
 
 // Host is the host name at which a replica of the job is reached from the job's namespace:
 // <pod> where each replica has a service (or none has), <pod>.<job> where the job has one.
-// With ".<namespace>.svc" behind it, it is reached from everywhere in the cluster.
+// With the suffix ".<namespace>.svc" it is reached from everywhere in the cluster.
 func (r Replica) Host(t commonv1.ReplicaType, index int32) string {
 	pod := r.job.kind.PodName(r.job.name, t, index)
 	if p := r.job.policy; p != nil && p.ServiceMode != nil && *p.ServiceMode != commonv1.ServiceModePerJob {
@@ -68,8 +68,8 @@ func (r Replica) Host(t commonv1.ReplicaType, index int32) string {
 	return pod + "." + r.job.name
 }
 
-// Port is the number of the kind's port in the replicas of a type: that which the
-// container named [Kind].ContainerName gives it, or else the kind's own.
+// Port is the number of the kind's port in the replicas of a type: the one that the
+// container named [Kind].ContainerName declares, or else the default of the kind.
 func (r Replica) Port(t commonv1.ReplicaType) int32 {
 	if spec := r.job.specs[t]; spec != nil {
 		for i := range spec.Template.Spec.Containers {
@@ -88,18 +88,17 @@ func (r Replica) Port(t commonv1.ReplicaType) int32 {
 	return r.job.kind.PortNumber
 }
 
-// Count is how many replicas of the given types the job has; of all types if none is
-// given.
+// Count is the number of replicas of the given types; of all types if none is given.
 func (r Replica) Count(types ...commonv1.ReplicaType) int32 { return Count(r.job.specs, types...) }
 
 // sharedKey keeps values of different types apart.
 type sharedKey[T any] struct{ name string }
 
-// Shared returns what compute returns, which it calls once for all replicas of a job in a
-// reconcile: for what is the same for all of them, and grows with their number, such as a
-// list of hosts. The value must not be changed, and must not depend on which replica asks
-// for it. The name tells it from others of its type. It may be called from several
-// goroutines at once, compute from one.
+// Shared returns the result of compute, which it calls once for all replicas of a job in a
+// reconcile. Use it for what is the same for all of them and grows with their number, such as
+// a list of hosts. The value must not be changed, and must not depend on which replica asks
+// for it. The name distinguishes values of the same type. Shared may be called from several
+// goroutines at once; compute is called from one.
 func Shared[T any](r Replica, name string, compute func() T) T {
 	key := sharedKey[T]{name}
 	r.job.mu.Lock()
@@ -112,11 +111,11 @@ func Shared[T any](r Replica, name string, compute func() T) T {
 	return once()
 }
 
-// MaxReplicas is how many replicas a job may have, in all: as many as an
-// indexed batch/v1 Job. A mistyped number must not exhaust the operator's memory.
+// MaxReplicas is the highest number of replicas that a job may have in total, the same as
+// for an indexed batch/v1 Job. A mistyped number must not exhaust the operator's memory.
 const MaxReplicas = 100_000
 
-// Count is how many replicas of the given types replica specs ask for; of all types
+// Count is how many replicas of the given types the replica specs ask for; of all types
 // if none is given.
 func Count(specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec, types ...commonv1.ReplicaType) int32 {
 	total := int32(0)

@@ -7,47 +7,48 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Rules say how the state of a job follows from the states of its replicas. The
+// Rules define how the state of a job follows from the states of its replicas. The
 // zero value suits a job whose replicas are all alike: it is running when any
 // replica is, and has succeeded when all have.
 type Rules struct {
-	// Success lists alternatives: the job has succeeded when one of them holds. A job
-	// whose replicas have all succeeded while none can hold is stalled. Default: all replicas of all types have succeeded.
+	// Success lists alternatives: the job has succeeded when one of them holds. If all
+	// replicas have succeeded and no rule can hold, the job is stalled.
+	// Default: all replicas of all types have succeeded.
 	Success []SuccessRule
-	// Running selects the replicas of which one must run for the job to count as
-	// running. Default: any replica.
+	// Running selects replicas. The job counts as running if at least one of them runs.
+	// Default: any replica.
 	Running []ReplicaSelector
 	// Master selects the replicas that get the label job-role=master. Default: none.
 	Master []ReplicaSelector
-	// Optional selects the replicas whose failure for good does not fail the job, as
-	// long as others go on. Default: none.
+	// Optional selects the replicas whose permanent failure does not fail the job, as
+	// long as others continue. Default: none.
 	Optional []ReplicaSelector
 	// StartAfter says which replicas start after others. Default: all start together.
 	StartAfter []StartAfter
-	// Messages is how the conditions of the job are worded.
+	// Messages are the messages of the job's conditions.
 	Messages Messages
 }
 
-// StartAfter says that replicas of one type start after those of others: their pods are
-// created when those of the others are there. It holds for each of their attempts. What
-// the others do later has no say in it.
+// StartAfter makes replicas of one type start after those of others: their pods are
+// created when the pods of the others exist. It applies to each of their attempts. What
+// the others do later has no effect.
 type StartAfter struct {
 	// Type is the replica type that waits.
 	Type commonv1.ReplicaType
-	// After are the types that it waits for. One that the job does not have holds nobody up.
+	// After are the types that it waits for. A type that the job does not have is ignored.
 	After []commonv1.ReplicaType
-	// Ready waits until the others run, and are ready where their template has a probe that
-	// says so. Otherwise it is enough that their pods have been created.
+	// Ready waits until the others run, and are ready if their template has a probe.
+	// Default: false, which waits only until their pods have been created.
 	//
-	// Pods that wait for a node keep nobody waiting if whoever gives them one may want to see
+	// Ready is ignored for pods that have no node yet if their scheduler may need to see
 	// all pods of the job first: a gang scheduler, a queue that holds them by a scheduling
-	// gate, a scheduler that the template names, one that does not show itself. All pods are
-	// then created, as if Ready were false, because neither side would go on.
+	// gate, a scheduler that the template names, or one that does not report on the pod.
+	// Otherwise the scheduler and the job would wait for each other.
 	Ready bool
 }
 
-// Messages holds the messages of conditions, for kinds whose clients know them by
-// heart.
+// Messages holds the messages of conditions, for kinds whose clients depend on the exact
+// text.
 type Messages struct {
 	// Running and Succeeded are complete messages. Default: "<kind>
 	// <namespace>/<name> is running." and "<kind> <namespace>/<name> successfully
@@ -62,8 +63,8 @@ type Messages struct {
 	FailedReason string
 }
 
-// UnqualifiedMessages words the conditions with the name of the job alone, without its
-// namespace, as kinds of kubeflow.org/v1 do that have a master.
+// UnqualifiedMessages returns messages that name the job without its namespace, as kinds of
+// kubeflow.org/v1 that have a master do.
 func UnqualifiedMessages(kind, job string) Messages {
 	name := kind + " " + job
 	return Messages{
@@ -86,7 +87,7 @@ const (
 // All selects all replicas of a type.
 func All(t commonv1.ReplicaType) ReplicaSelector { return ReplicaSelector{typ: t, index: everyIndex} }
 
-// Index selects one replica of a type. There is none below 0.
+// Index selects one replica of a type. An index below 0 selects none.
 func Index(t commonv1.ReplicaType, index int32) ReplicaSelector {
 	if index < 0 {
 		index = noIndex
@@ -94,7 +95,7 @@ func Index(t commonv1.ReplicaType, index int32) ReplicaSelector {
 	return ReplicaSelector{typ: t, index: index}
 }
 
-// String says what is selected as the author wrote it.
+// String returns the selector as the author wrote it.
 func (r ReplicaSelector) String() string {
 	if r.index == everyIndex {
 		return fmt.Sprintf("All(%s)", r.typ)
@@ -116,14 +117,14 @@ func included(rs []ReplicaSelector, t commonv1.ReplicaType, index int32) bool {
 	return false
 }
 
-// SuccessRule says which replicas must have succeeded. A rule that selects no
+// SuccessRule is a condition on which replicas have succeeded. A rule that selects no
 // replica of the job does not hold.
 type SuccessRule struct {
 	any      bool
 	replicas []ReplicaSelector
 }
 
-// String says what the rule asks for as the author wrote it.
+// String returns the rule as the author wrote it.
 func (r SuccessRule) String() string {
 	of := make([]string, 0, len(r.replicas))
 	for _, s := range r.replicas {
@@ -141,7 +142,7 @@ func AllOf(rs ...ReplicaSelector) SuccessRule { return SuccessRule{replicas: rs}
 // AnyOf holds when one of the selected replicas has succeeded.
 func AnyOf(rs ...ReplicaSelector) SuccessRule { return SuccessRule{any: true, replicas: rs} }
 
-// Holds tells whether the rule is met by the replicas of a job.
+// Holds reports whether the replicas of a job meet the rule.
 func (r SuccessRule) Holds(t *Tally) bool {
 	selected, succeeded := 0, 0
 	for i := range t.Types {
@@ -161,7 +162,7 @@ func (r SuccessRule) Holds(t *Tally) bool {
 	return selected > 0 && succeeded == selected
 }
 
-// Succeeded tells whether the job has succeeded by the rules.
+// Succeeded reports whether the job has succeeded by the rules.
 func (r Rules) Succeeded(t *Tally) bool {
 	for _, rule := range r.Success {
 		if rule.Holds(t) {
@@ -178,8 +179,7 @@ func (r Rules) Succeeded(t *Tally) bool {
 	return AllOf(all...).Holds(t)
 }
 
-// Decides reports whether a replica is one of which one must run for the job to count as
-// running.
+// Decides reports whether a replica is among those that make the job count as running.
 func (r Rules) Decides(t commonv1.ReplicaType, index int32) bool {
 	return len(r.Running) == 0 || included(r.Running, t, index)
 }
@@ -189,16 +189,16 @@ func (r Rules) IsMaster(t commonv1.ReplicaType, index int32) bool {
 	return included(r.Master, t, index)
 }
 
-// IsOptional reports whether the job goes on when a replica has failed for good.
+// IsOptional reports whether the job continues when a replica has failed permanently.
 func (r Rules) IsOptional(t commonv1.ReplicaType, index int32) bool {
 	return included(r.Optional, t, index)
 }
 
-// Selectors are the replicas of which the rule speaks.
+// Selectors are those of the rule.
 func (r SuccessRule) Selectors() []ReplicaSelector { return r.replicas }
 
 // Type is the replica type that is selected.
 func (r ReplicaSelector) Type() commonv1.ReplicaType { return r.typ }
 
-// Last is the highest index that is selected by itself, or -1 if all of the type are.
+// Last is the index of the one replica that is selected, or -1 if all of the type are.
 func (r ReplicaSelector) Last() int32 { return max(r.index, everyIndex) }

@@ -2,26 +2,26 @@ package jobkit
 
 import commonv1 "github.com/jobkit/jobkit/api/common/v1"
 
-// ReplicaState is the state of one replica: where its pod stands, in one word.
+// ReplicaState is the state of one replica, which follows from its pod.
 type ReplicaState string
 
 // The states of a replica.
 const (
-	// Missing: there is no pod.
+	// Missing: no pod exists.
 	Missing ReplicaState = "Missing"
 	// Pending: the pod waits to be scheduled or started.
 	Pending ReplicaState = "Pending"
 	// Active: the pod runs.
 	Active ReplicaState = "Active"
-	// Succeeded: the pod ended well. It may be gone since.
+	// Succeeded: the pod ended without an error. It may no longer exist.
 	Succeeded ReplicaState = "Succeeded"
-	// Failed: the pod ended with an error, or is being ended from outside, which is yet
-	// to be dealt with.
+	// Failed: the pod ended with an error, or is being disrupted, and this has not been
+	// handled yet.
 	Failed ReplicaState = "Failed"
-	// Superseded: the pod belongs to an attempt that has been given up; the next one
-	// starts when it is gone.
+	// Superseded: the pod belongs to an earlier attempt; the next one starts when it is
+	// gone.
 	Superseded ReplicaState = "Superseded"
-	// Terminating: somebody deletes the pod, and it did not end before by itself.
+	// Terminating: the pod is being deleted and had not ended before.
 	Terminating ReplicaState = "Terminating"
 )
 
@@ -36,13 +36,13 @@ type TypeTally struct {
 	Type commonv1.ReplicaType
 	// States holds the state of each replica, by index.
 	States []ReplicaState
-	// Pods says of each replica, by index, whether it has a pod, in whatever state.
+	// Pods holds, by index, whether a replica has a pod, in whatever state.
 	Pods []bool
-	// Counts are what status.replicaStatuses reports: the phases of the pods.
+	// Counts are what status.replicaStatuses reports: how many pods are in which phase.
 	Counts commonv1.ReplicaStatus
 }
 
-// Of returns the tally of a type, or nil.
+// Of returns the tally of a type, or nil if the job does not have it.
 func (t *Tally) Of(typ commonv1.ReplicaType) *TypeTally {
 	for i := range t.Types {
 		if t.Types[i].Type == typ {
@@ -57,7 +57,7 @@ func (t *TypeTally) HasPod(index int32) bool {
 	return t != nil && index >= 0 && int(index) < len(t.Pods) && t.Pods[index]
 }
 
-// Count is how many replicas of the type are in a state.
+// Count is the number of replicas of the type in a state.
 func (t *TypeTally) Count(s ReplicaState) int {
 	n := 0
 	for _, state := range t.States {
@@ -68,7 +68,7 @@ func (t *TypeTally) Count(s ReplicaState) int {
 	return n
 }
 
-// Count is how many replicas of the job are in a state.
+// Count is the number of replicas of the job in a state.
 func (t *Tally) Count(s ReplicaState) int {
 	n := 0
 	for i := range t.Types {

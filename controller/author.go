@@ -57,7 +57,7 @@ func (c *JobController[J]) partsOf(ctx context.Context, job J) (jobkit.JobParts,
 func (c *JobController[J]) halted(job J, broken string) (*plan.Input, error) {
 	status := fieldAt[commonv1.JobStatus](job, c.set.statusAt)
 	if status == nil {
-		return nil, fmt.Errorf("%s %s cannot go on: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), broken)
+		return nil, fmt.Errorf("%s %s cannot continue: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), broken)
 	}
 	in := &plan.Input{Kind: c.set.kind, Job: identify(job), Status: *status, OperatorError: broken, Halted: true, Now: c.set.clock.Now()}
 	if policy := fieldAt[commonv1.RunPolicy](job, c.set.policyAt); policy != nil {

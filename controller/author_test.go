@@ -70,7 +70,7 @@ func TestPanicsOfTheAuthor(t *testing.T) {
 			b := newBench(t, author, testJob(1))
 			mustReconcile(t, b)
 			mustReconcile(t, b)
-			says := "cannot go on"
+			says := "cannot continue"
 			if method == "SetClusterSpec" {
 				says = "cannot create pod job-worker-0"
 			}
@@ -122,7 +122,7 @@ func TestDeadlineDespitePanics(t *testing.T) {
 // TestPanicInParts: a job that the author's code cannot even take apart says so, and
 // nothing else of it is touched.
 func TestPanicInParts(t *testing.T) {
-	const says = "TestJobOperatorError: TestJob ns/job cannot go on: the operator's Parts panicked: nobody thought of this: this is a bug of the operator, please report it"
+	const says = "TestJobOperatorError: TestJob ns/job cannot continue: the operator's Parts panicked: nobody thought of this: this is a bug of the operator, please report it"
 	author := &fragile{}
 	b := newBench(t, author, testJob(2))
 	mustReconcile(t, b)
@@ -173,8 +173,8 @@ func TestNoParts(t *testing.T) {
 	}}
 	b := newBench(t, author, testJob(1))
 	for name, says := range map[string]string{
-		"Status":    "TestJobOperatorError: TestJob ns/job cannot go on: the operator's Parts() returned no Status: this is a bug of the operator, please report it",
-		"RunPolicy": "TestJobOperatorError: TestJob ns/job cannot go on: the operator's Parts() returned no RunPolicy: this is a bug of the operator, please report it",
+		"Status":    "TestJobOperatorError: TestJob ns/job cannot continue: the operator's Parts() returned no Status: this is a bug of the operator, please report it",
+		"RunPolicy": "TestJobOperatorError: TestJob ns/job cannot continue: the operator's Parts() returned no RunPolicy: this is a bug of the operator, please report it",
 	} {
 		parts = func(job *testv1.TestJob) jobkit.JobParts {
 			p := testjob.Controller{}.Parts(job)
@@ -318,7 +318,7 @@ func TestInvalidDefaults(t *testing.T) {
 	}
 	want := []string{
 		"TestJobCreated: TestJob job is created.",
-		"TestJobOperatorError: TestJob ns/job cannot go on: the operator's Default() makes the job invalid: " + message + ": this is a bug of the operator, please report it",
+		"TestJobOperatorError: TestJob ns/job cannot continue: the operator's Default() makes the job invalid: " + message + ": this is a bug of the operator, please report it",
 	}
 	if diff := cmp.Diff(want, b.conditions()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -367,7 +367,7 @@ func TestMistakenObjects(t *testing.T) {
 			if diff := cmp.Diff([]string{"write status of testjob job"}, writes); diff != "" || err != nil || result.RequeueAfter == 0 {
 				t.Errorf("nothing is created, and it is tried again later: %v, %v (-want +got):\n%s", result, err, diff)
 			}
-			want := []string{"TestJobCreated: TestJob job is created.", "TestJobOperatorError: TestJob ns/job cannot go on: the operator's Objects() " + tc.want}
+			want := []string{"TestJobCreated: TestJob job is created.", "TestJobOperatorError: TestJob ns/job cannot continue: the operator's Objects() " + tc.want}
 			if diff := cmp.Diff(want, b.conditions()); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

@@ -96,7 +96,7 @@ func TestP12OperatorsMistakesStallAJob(t *testing.T) {
 		"an object that is invalid":  {careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "Config"}}}, "metadata.name"},
 		"a pod that is made invalid": {careless{image: "no image"}, "the operator wrote that, not the job"},
 		"a panic in Parts":           {careless{parts: func() { panic("oops") }}, "the operator's Parts panicked: oops"},
-		"a verdict that never comes": {careless{undecided: true}, "EvaluateStatus() says neither"},
+		"a verdict that never comes": {careless{undecided: true}, "EvaluateStatus() reports neither"},
 		"rules that never hold": {careless{rules: func(*testv1.TestJob) jobkit.Rules {
 			return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.Index(testv1.Worker, 99))}}
 		}}, "Rules().Success is AllOf(Index(Worker, 99))"},

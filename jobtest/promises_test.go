@@ -906,7 +906,7 @@ func TestP12MistakesFailAJob(t *testing.T) {
 	}{
 		"a container of another name": {
 			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0].Name = "x" },
-			want:   []string{"spec.testReplicaSpecs[Worker].template.spec.containers", "name the main container so"},
+			want:   []string{"spec.testReplicaSpecs[Worker].template.spec.containers", "name the main container \"test-container\""},
 		},
 		"no replicas": {
 			change: scaleTo(0),

@@ -10,8 +10,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Action is one thing for the shell to do: to create, update or delete a pod, a
-// service, a further object, or the job. The set is closed.
+// Action is one thing for the shell to do: create, update or delete a pod, a
+// service, another object of the job, or the job. The set is closed.
 type Action interface {
 	fmt.Stringer
 	action()
@@ -61,16 +61,16 @@ type DeleteService struct {
 	Reason string
 }
 
-// CreateObject creates a further object of the job.
+// CreateObject creates another object of the job.
 type CreateObject struct {
 	Kind, Name string
 	Object     runtime.Object
-	// Shared is true if one of that name which somebody else made is used as it is.
+	// Shared is true if an existing object of that name is used as it is, whoever made it.
 	Shared bool
 	Reason string
 }
 
-// UpdateObject changes a further object of the job by a JSON merge patch, on
+// UpdateObject changes another object of the job by a JSON merge patch, on
 // condition that it has this UID and this resource version.
 type UpdateObject struct {
 	Kind, Name string
@@ -80,8 +80,7 @@ type UpdateObject struct {
 	Reason     string
 }
 
-// DeleteObject deletes a further object of the job, on condition that it has this
-// UID.
+// DeleteObject deletes another object of the job, on condition that it has this UID.
 type DeleteObject struct {
 	Kind, Name string
 	UID        types.UID
@@ -135,9 +134,9 @@ func (a DeleteObject) String() string {
 
 func (a DeleteJob) String() string { return fmt.Sprintf("delete the job: %s", a.Reason) }
 
-// Step groups the neighbouring actions of a plan that may be carried out at the same
-// time. An action that fails ends a plan with its step, unless it only deletes
-// something: what comes after that does not need it.
+// Step groups the neighbouring actions of a plan that may be executed at the same time. If
+// an action fails, the plan ends after its step, unless the step only deletes: later steps
+// do not depend on deletes.
 type Step int
 
 // The steps.
@@ -168,20 +167,20 @@ func StepOf(a Action) Step {
 	}
 }
 
-// Together reports whether an action may be carried out at the same time as the one before
-// it. Further objects are created one after the other: what comes later may refer to what
-// comes before, which may turn out to be somebody else's.
+// Together reports whether an action may be executed at the same time as the one before
+// it. Objects of the kind are created one after the other: a later one may refer to an
+// earlier one, which may turn out not to be the job's.
 func Together(before, a Action) bool {
 	return StepOf(before) == StepOf(a) && StepOf(a) != StepCreateObject
 }
 
-// Deletes tells whether the actions of a step delete something.
+// Deletes reports whether the actions of a step delete something.
 func (s Step) Deletes() bool { return s == StepDelete || s == StepDeleteObject || s == StepDeleteJob }
 
-// Creates tells whether the actions of a step create something.
+// Creates reports whether the actions of a step create something.
 func (s Step) Creates() bool { return s == StepCreate || s == StepCreateObject }
 
-// What actions do, as messages say it.
+// The verbs of actions in messages.
 const (
 	verbCreate = "create"
 	verbUpdate = "update"
@@ -225,7 +224,7 @@ func ObjectOf(a Action) string {
 
 func refTo(p *corev1.Pod) PodRef { return PodRef{Name: p.Name, UID: p.UID} }
 
-// podOf is the pod that an action is about, or nothing.
+// podOf is the pod that an action is about, empty if it is about something else.
 func podOf(a Action) PodRef {
 	switch a := a.(type) {
 	case CreatePod:
@@ -237,5 +236,5 @@ func podOf(a Action) PodRef {
 	}
 }
 
-// Note is what of a message fits into an event.
+// Note cuts a message to the length that an event can have.
 func Note(message string) string { return cutText(message, maxNote) }

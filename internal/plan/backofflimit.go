@@ -2,7 +2,7 @@ package plan
 
 import "fmt"
 
-// limitExceeded says why failures end the job, and which came first, or "" if they do not.
+// limitExceeded says why failures end the job, and which was the first; "" if they do not.
 func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica) {
 	for i := range failed {
 		if failed[i].response == responseFail {
@@ -15,7 +15,7 @@ func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica
 	return d.replicaLimitExceeded(failed)
 }
 
-// replicaLimitExceeded says which replica has had more restarts than it may have.
+// replicaLimitExceeded says which replica has had more restarts than its limit.
 func (d *decision) replicaLimitExceeded(failed []failedReplica) (string, *failedReplica) {
 	limit := d.in.RunPolicy.BackoffLimitPerReplica
 	if limit == nil {
@@ -48,7 +48,7 @@ func firstOf(failed []failedReplica) *failedReplica {
 	return &failed[0]
 }
 
-// countedRestarts is how many restarts failures ask for that count against the limit.
+// countedRestarts is how many restarts the failures cause that count against the limit.
 func (d *decision) countedRestarts(failed []failedReplica) int32 {
 	n := int32(0)
 	for i := range failed {

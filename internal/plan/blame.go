@@ -8,11 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// FromUser reports whether all that an API server finds invalid in an object comes from
-// the user of the job: the causes of its answer name the fields. made is the object as it
-// was sent; written is what the job alone, as its user wrote it, makes of it, without
-// what the kind's own code adds. Both are as in JSON. If the causes name no field, nobody
-// can tell, and it does not.
+// FromUser reports whether everything that an API server finds invalid in an object comes
+// from the user of the job. The causes of its answer name the fields. made is the object as
+// it was sent; written is the object without what the kind's own code adds, as it follows
+// from the job alone. Both are as in JSON. It is false if a cause names no field.
 func FromUser(made, written map[string]any, causes []metav1.StatusCause) bool {
 	for i := range causes {
 		c := &causes[i]
@@ -41,10 +40,10 @@ func fieldSteps(path string) []string {
 	return steps
 }
 
-// sameAt reports whether two objects say the same at a path. What only one of the two
-// has is not the same, and nor is anything in it. An entry of a list is found by its
-// name, because the kind's code may have put others before it; one that is there twice
-// by its place.
+// sameAt reports whether two objects have the same value at a path. What only one of them
+// has is not the same, nor is anything in it. An entry of a list is found by its name,
+// because the kind's code may have put others before it; a duplicate is found by its
+// position.
 func sameAt(made, written any, steps []string, duplicate bool) bool {
 	if made == nil || written == nil || len(steps) == 0 {
 		return equality.Semantic.DeepEqual(made, written)
@@ -65,8 +64,8 @@ func sameAt(made, written any, steps []string, duplicate bool) bool {
 	}
 }
 
-// entryLike finds the entry of a list that has the name of another, or, where there are
-// no names, its place.
+// entryLike finds the entry of a list that has the same name as another or, without names,
+// the same position.
 func entryLike(list []any, entry any, place int, byPlace bool) any {
 	if name := nameOf(entry); name != nil && !byPlace {
 		for _, e := range list {

@@ -6,16 +6,16 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// cleanUp deletes what a finished job does not keep. Services, and the further
-// objects that the kind wants even so, stay only while pods run that the policy
-// leaves alone, because those may still need them.
+// cleanUp deletes what a finished job does not keep. Services, and the other objects that
+// the kind still wants, stay only while pods run that the policy does not delete, because
+// these may still need them.
 func (d *decision) cleanUp() {
 	policy := d.in.cleanPodPolicy()
 	running := false
 	for _, p := range d.in.Pods {
-		// Failed is final, under any restart policy: a pod that was evicted, for example. It
-		// needs no service. One whose containers could have been restarted in place goes
-		// under Running all the same, as in kubeflow.org/v1: it has not run to its end.
+		// Failed is final under any restart policy, for example for an evicted pod: it needs
+		// no service. A pod whose containers could have been restarted in place is deleted
+		// under Running nevertheless, as in kubeflow.org/v1: it has not run to its end.
 		kept := p.Status.Phase == corev1.PodSucceeded ||
 			p.Status.Phase == corev1.PodFailed && p.Spec.RestartPolicy == corev1.RestartPolicyNever
 		switch {

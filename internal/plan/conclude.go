@@ -8,18 +8,18 @@ import (
 )
 
 // Obstacle is why something that the plan wanted could not be created, updated or
-// deleted, and that the controller cannot fix by itself.
+// deleted, which the controller cannot fix by itself.
 type Obstacle string
 
 // The obstacles.
 const (
-	// NameConflict: an object of the wanted name is there and is not the job's.
+	// NameConflict: an object of the wanted name exists and is not the job's.
 	NameConflict Obstacle = "NameConflict"
-	// Refused: the API server does not do it (quota, policy, webhook, permission). The
+	// Refused: the API server refuses it (quota, policy, webhook, permission). The
 	// reason of the condition is CreateRefused, UpdateRefused or DeleteRefused.
 	Refused Obstacle = "Refused"
-	// Invalid: the API server finds the object invalid in itself, or the kind's own
-	// code cannot make it from this job. A mistake of the user.
+	// Invalid: the API server finds the object invalid, or the kind's own code cannot make
+	// it from this job. A mistake of the user.
 	Invalid Obstacle = "Invalid"
 	// OperatorError: the kind's own code failed. A mistake of the operator's author.
 	OperatorError Obstacle = "OperatorError"
@@ -29,22 +29,22 @@ const (
 type Obstruction struct {
 	Action   Action
 	Obstacle Obstacle
-	// Message says what is wrong and how to mend it.
+	// Message says what is wrong and how to fix it.
 	Message string
 }
 
-// ExecutionResult is what became of the actions of a plan. Errors that pass by themselves
-// (timeouts, conflicts, overload) are no failures: the shell tries again.
+// ExecutionResult is the result of the actions of a plan. Transient errors (timeouts,
+// conflicts, overload) are not obstructions: the shell retries.
 type ExecutionResult struct {
 	PodsCreated, PodsDeleted         []string
 	ServicesCreated, ServicesDeleted []string
 	// PodsForced are the pods that were deleted by force.
 	PodsForced []DeletePod
-	// Adopted are those that were the job's but lacked its labels, with their kinds.
+	// Adopted are the objects that were the job's but lacked its labels, with their kinds.
 	Adopted []string
 	// Obstructions are in the order of the plan's actions.
 	Obstructions []Obstruction
-	// Undone is true when actions were left undone for a reason that passes by itself.
+	// Undone is true when actions were left undone for a transient reason.
 	Undone bool
 }
 
@@ -54,11 +54,11 @@ const (
 	maxStalledRetry = time.Minute
 )
 
-// Conclude draws the conclusions from the outcome of a plan: it returns a plan
-// without actions, with the status, the events and the time of the next look that
-// follow. A status that could wait for pods does not if some were not created. If the
-// status was written already in this pass, the shell leaves the settled one to the
-// next, which comes to the same conclusion.
+// Conclude draws the conclusions from the result of a plan: it returns a plan without
+// actions, with the status, the events and the time of the next pass that follow. A status
+// that could wait for pods does not if some were not created. If the status was already
+// written in this pass, the shell leaves the concluded one to the next pass, which comes to
+// the same conclusion.
 func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 	in = withUnpackedStatus(in)
 	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
@@ -67,7 +67,7 @@ func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 		d.plan.RetryAfter = d.cannotCleanUp(firstObstruction(o.Obstructions))
 		d.requeueAt(in.Now.Add(d.plan.RetryAfter))
 	case len(o.Obstructions) > 0:
-		if !p.Held { // What is held back was met first, and the job says it.
+		if !p.Held { // What is held back was the first obstacle, and the job says so already.
 			d.reportObstacle(firstObstruction(o.Obstructions))
 		}
 		d.plan.RetryAfter = d.retryAfter()
@@ -84,8 +84,8 @@ func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 	return d.plan
 }
 
-// cannotCleanUp tells once what a job that has ended cannot delete, in an event, because
-// its conditions are final, and says when to try again.
+// cannotCleanUp emits an event, once, about what a finished job cannot delete, because its
+// conditions are final. It returns when to retry.
 func (d *decision) cannotCleanUp(f *Obstruction) time.Duration {
 	since := d.in.triedSince(f.Action)
 	if since.IsZero() {
@@ -96,8 +96,8 @@ func (d *decision) cannotCleanUp(f *Obstruction) time.Duration {
 	return min(max(d.in.Now.Sub(since), minStalledRetry), maxStalledRetry)
 }
 
-// firstObstruction is the failure that the job says: the first, but what cannot be deleted comes
-// after what cannot be created.
+// firstObstruction is the one that the job reports: the first, but failed deletes come after
+// others.
 func firstObstruction(list []Obstruction) *Obstruction {
 	for i := range list {
 		if !StepOf(list[i].Action).Deletes() {
@@ -107,7 +107,7 @@ func firstObstruction(list []Obstruction) *Obstruction {
 	return &list[0]
 }
 
-// createdAll tells whether the pods and services of a plan were all created.
+// createdAll reports whether the pods and services of a plan were all created.
 func (o *ExecutionResult) createdAll(actions []Action) bool {
 	pods, services := 0, 0
 	for _, a := range actions {
@@ -121,13 +121,13 @@ func (o *ExecutionResult) createdAll(actions []Action) bool {
 	return len(o.PodsCreated) == pods && len(o.ServicesCreated) == services
 }
 
-// reportObstacle reports the first obstacle. An object that is invalid in itself fails
-// the job, unless the job had such objects before: then something else has changed,
-// and what runs goes on running.
+// reportObstacle reports the first obstacle in a condition. An invalid object fails the job,
+// unless the job had such objects before: then something else has changed, and what runs
+// continues to run.
 func (d *decision) reportObstacle(f *Obstruction) {
 	defer d.eventsAreAbout(len(d.plan.Events), podOf(f.Action))
 	if d.isStalledUndecided() {
-		return // That goes first, or the two would take turns.
+		return // That takes precedence, or the two would alternate.
 	}
 	ending, message := d.reasonAndMessage(f)
 	if f.Obstacle == Invalid && StepOf(f.Action).Creates() && !d.hadPodsLike(f.Action) {
@@ -147,9 +147,9 @@ func (d *decision) reasonAndMessage(f *Obstruction) (string, string) {
 	return ending, fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
 }
 
-// hadPodsLike tells whether the job has, or ever had, pods of the kind that an action
-// creates, or any pods if it creates something else. Pods say so, and when they are
-// gone, or the operator was started anew, the status does. In doubt it had.
+// hadPodsLike reports whether the job has, or ever had, pods of the type that an action
+// creates, or any pods if it creates something else. The pods show that and, if they are
+// gone, the status. In doubt it had.
 func (d *decision) hadPodsLike(a Action) bool {
 	was := &d.in.Status
 	if was.Attempt > 0 || was.Restarts > 0 || was.Condition(commonv1.JobRunning) != nil || was.Condition(commonv1.JobRestarting) != nil {
@@ -167,11 +167,10 @@ func (d *decision) hadPodsLike(a Action) bool {
 	return found
 }
 
-// reasonAdopted is the reason of the event that tells of objects which got the labels of
-// the job.
+// reasonAdopted is the reason of the event about objects that got the labels of the job.
 const reasonAdopted = "SuccessfulAdopt"
 
-// Events tells what was done, one event per verb and kind.
+// Events are what was done, one event per verb and kind.
 func (o *ExecutionResult) Events() []Event {
 	var events []Event
 	for _, e := range []struct {
@@ -208,8 +207,8 @@ func (o *ExecutionResult) Events() []Event {
 	return events
 }
 
-// isForceDeleted tells of the pods that were deleted by force, and why: what ran in them may run
-// on, so people should know.
+// forceDeleteEvent is the event about the pods that were deleted by force, and why: their
+// containers may still run, so users should know.
 func (o *ExecutionResult) forceDeleteEvent() *Event {
 	if len(o.PodsForced) == 0 {
 		return nil
@@ -222,7 +221,7 @@ func (o *ExecutionResult) forceDeleteEvent() *Event {
 	return &Event{Warning: true, Reason: "ForcedDeletePod", Message: message, Pod: PodRef{Name: first.Name, UID: first.UID}}
 }
 
-// sameConditions tells whether two statuses have the same conditions.
+// sameConditions reports whether two statuses have the same conditions.
 func sameConditions(a, b *commonv1.JobStatus) bool {
 	if len(a.Conditions) != len(b.Conditions) {
 		return false

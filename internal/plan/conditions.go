@@ -11,7 +11,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Endings of condition reasons that are no condition types: a reason is the kind
+// Endings of condition reasons that are not condition types: a reason is the kind
 // and an ending, for example "TestJobResumed".
 const (
 	reasonResumed          = "Resumed"
@@ -29,14 +29,14 @@ func (d *decision) jobName() string {
 	return fmt.Sprintf("%s %s/%s", d.in.Kind.Name, d.in.Job.Namespace, d.in.Job.Name)
 }
 
-// hasFailed is how the message of the condition Failed begins.
+// hasFailed is the start of the message of the condition Failed.
 func (d *decision) hasFailed() string {
 	return cmp.Or(d.in.Rules.Messages.Failed, d.jobName()+" has failed")
 }
 
-// setTrue makes a condition True, tells an event, and undoes the conditions that
-// cannot be true beside it. That a job was created, and that it runs, its conditions
-// tell alone: when many jobs start, these would be half of all events.
+// setTrue makes a condition True, emits an event, and clears the conditions that
+// cannot be true at the same time. Created and Running have no events: when many jobs start,
+// these would be half of all events.
 func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) {
 	status := &d.plan.Status
 	was := status.IsTrue(t)
@@ -44,7 +44,7 @@ func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) 
 	switch t {
 	case commonv1.JobSuspended:
 		d.remove(commonv1.JobRestarting)
-		if !was { // From then on it is stalled if something keeps its pods from going.
+		if !was { // From now on it is stalled only if something keeps its pods from going.
 			d.remove(commonv1.JobStalled)
 		}
 		d.setFalse(commonv1.JobRunning, reason, message)
@@ -61,7 +61,7 @@ func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) 
 			status.CompletionTime = &now
 		}
 	case commonv1.JobCreated, commonv1.JobRunning, commonv1.JobRestarting, commonv1.JobStalled:
-		// What runs and what restarts are two questions (see running).
+		// Running and Restarting may both be true (see reportRunning).
 	}
 	d.set(t, corev1.ConditionTrue, reason, message)
 	if news && t != commonv1.JobCreated && t != commonv1.JobRunning {
@@ -84,15 +84,15 @@ func (d *decision) setFalse(t commonv1.JobConditionType, reason, message string)
 	}
 }
 
-// remove takes a condition off the list.
+// remove removes a condition from the list.
 func (d *decision) remove(t commonv1.JobConditionType) {
 	d.plan.Status.Conditions = without(d.plan.Status.Conditions, t)
 }
 
 // set puts a condition at the end of the list, where the last that is True names
-// the state. Two stay behind what is set later: Restarting, because a job of which a part
-// restarts is Restarting while the rest runs, and Stalled, because a job that runs in part
-// is stalled. One that is as wanted already stays as and where it is.
+// the state. Two conditions stay behind those that are set later: Restarting, because a job
+// of which a part restarts is Restarting while the rest runs, and Stalled, because a job of
+// which only a part runs is stalled. A condition that does not change keeps its place.
 func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
 	now := d.in.nowInSeconds()
 	message = cutText(message, MaxConditionMessage)
@@ -101,7 +101,7 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 		LastUpdateTime: now, LastTransitionTime: now,
 	}
 	if was := d.in.Status.Condition(t); was != nil && was.Status == s {
-		c.LastTransitionTime = was.LastTransitionTime // It may have been removed meanwhile, to come back.
+		c.LastTransitionTime = was.LastTransitionTime // It may have been removed in this pass and set again.
 	}
 	if old := d.plan.Status.Condition(t); old != nil {
 		if old.Status == s && old.Reason == reason && sameWords(old.Message, message) {
@@ -126,9 +126,9 @@ func (d *decision) placeLast(t commonv1.JobConditionType) {
 	}
 }
 
-// sameWords reports whether two messages say the same, though perhaps in another order:
-// what the API server joins from a map (the limits that a LimitRange finds exceeded, for
-// example) comes in another order at every try.
+// sameWords reports whether two messages have the same words, in any order: what the API
+// server joins from a map (the limits that a LimitRange finds exceeded, for example) comes in
+// another order with every request.
 func sameWords(a, b string) bool {
 	if a == b || len(a) != len(b) {
 		return a == b

@@ -11,16 +11,16 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// reportDelay is how long a kubelet may take from the end of a container until it says that
-// the pod has failed, and the news to arrive. Real ones take 1.1 to 1.5 seconds.
+// reportDelay is how long it may take from the end of a container until the kubelet's report
+// that the pod has failed arrives. Real kubelets take 1.1 to 1.5 seconds.
 const reportDelay = 3 * time.Second
 
-// attributeConsequences finds out which failures of a gang are the consequence of another: when one
-// replica is killed, its peers lose touch with it and exit with an error of their own in
-// the same moment. A failure that would end the job by its restart policy is a
-// consequence if one that restarts the whole job was reported before it, or at most slack
-// after it; it then takes the response of that. It returns true if it is too early to
-// tell: others still run, and the news of what became of them may be on its way.
+// attributeConsequences finds out which failures of a gang are the consequence of another:
+// when one replica is killed, its peers lose the connection and exit with their own error in
+// the same moment. A failure that would end the job by its restart policy is a consequence if
+// one that restarts the whole job was reported before it, or at most slack after it; it then
+// gets the response of that one. It returns true if it is too early to know: others still
+// run, and a report of their failure may be on its way.
 func (d *decision) attributeConsequences(failed []failedReplica) bool {
 	if !d.restartsTogether() {
 		return false
@@ -40,7 +40,7 @@ func (d *decision) attributeConsequences(failed []failedReplica) bool {
 		f.response, f.consequence = causes[at].response, true
 		f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].replica.pod.Name, causes[at].failure)
 	}
-	// What fails the job by rule need not wait for anything.
+	// What fails the job by a rule does not wait for anything.
 	return wait && !slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseFail && f.byRule })
 }
 
@@ -56,8 +56,8 @@ func (d *decision) restartsTogether() bool {
 	})
 }
 
-// causes are the failures that restart the whole job, and those that will when they are
-// reported, in the order of time.
+// causes are the failures that restart the whole job, and those that will do so when they
+// are reported, in the order of time.
 func (d *decision) causes(failed []failedReplica) []failedReplica {
 	whole := d.in.restartScope() == commonv1.RestartScopeJob
 	all := byTime(append(slices.Clone(failed), d.endedUnreported()...))
@@ -76,8 +76,8 @@ func (d *decision) causes(failed []failedReplica) []failedReplica {
 	})
 }
 
-// deletedReplicas are the replicas of a gang whose pods somebody deletes: their peers lose touch
-// with them too, and no limit counts that.
+// deletedReplicas are the replicas of a gang whose pods are deleted by a user or another
+// client: their peers lose the connection too. No limit counts that.
 func (d *decision) deletedReplicas() []failedReplica {
 	var out []failedReplica
 	for _, s := range lostReplicas(d.in, d.tally, (*Tally).missing) {
@@ -92,7 +92,7 @@ func (d *decision) deletedReplicas() []failedReplica {
 }
 
 // endedUnreported are the replicas whose main container has ended with an error, while
-// the kubelet does not say yet that the pod has failed.
+// the kubelet has not reported yet that the pod has failed.
 func (d *decision) endedUnreported() []failedReplica {
 	var out []failedReplica
 	d.tally.each(func(s *replica) {
@@ -108,8 +108,8 @@ func (d *decision) endedUnreported() []failedReplica {
 	return out
 }
 
-// reportsMayFollow reports whether it is too early to say that a failure was the first, and
-// has the job looked at when it is not.
+// reportsMayFollow reports whether it is too early to conclude that a failure was the first,
+// and requeues the job for the time when it is not.
 func (d *decision) reportsMayFollow(f *failedReplica) bool {
 	if !d.peersMayRestart(f.replica) {
 		return false
@@ -119,15 +119,15 @@ func (d *decision) reportsMayFollow(f *failedReplica) bool {
 		at = later(finishedAt(f.replica.pod), f.replica.pod.CreationTimestamp.Time)
 	}
 	until := at.Add(reportDelay)
-	if !d.in.Now.Before(until) || at.After(d.in.Now.Add(slack)) { // a clock that is that far ahead tells nothing
+	if !d.in.Now.Before(until) || at.After(d.in.Now.Add(slack)) { // a clock that is so far ahead is no help
 		return false
 	}
 	d.requeueAt(until)
 	return true
 }
 
-// peersMayRestart reports whether a replica other than the given one runs whose failure
-// could restart the job.
+// peersMayRestart reports whether another replica runs whose failure could restart the
+// job.
 func (d *decision) peersMayRestart(but *replica) bool {
 	rules, found := d.in.RunPolicy.PodFailurePolicy != nil, false
 	d.tally.each(func(s *replica) {
@@ -137,8 +137,8 @@ func (d *decision) peersMayRestart(but *replica) bool {
 	return found
 }
 
-// byTime puts failures in the order of time: the first is where to look. What happened
-// in the same second stays in the order of the replicas.
+// byTime sorts failures by time: the first is the one to investigate. Failures of the same
+// second stay in the order of the replicas.
 func byTime(failed []failedReplica) []failedReplica {
 	slices.SortStableFunc(failed, func(a, b failedReplica) int { return a.failure.at.Compare(b.failure.at) })
 	return failed

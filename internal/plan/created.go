@@ -6,7 +6,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// acceptJob takes up a job: condition Created, and the start of its time.
+// acceptJob accepts a job: it sets the condition Created and the start time.
 func acceptJob(d *decision) bool {
 	status := &d.plan.Status
 	if status.Condition(commonv1.JobCreated) == nil {

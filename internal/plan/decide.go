@@ -7,22 +7,22 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Plan is what to do about a job, as values. The shell carries it out in this
-// order, and stops at the first step that fails:
+// Plan is what to do about a job, as values. The shell executes it in this order, and
+// stops at the first step that fails:
 //
 //  1. If WriteStatus is set, write Status, on condition that the job is still the
-//     one that was observed; otherwise, if there are actions, make sure of that by
-//     reading it. A plan made from a stale view ends here and has done no harm.
+//     one that was observed; otherwise, if there are actions, verify that by reading it.
+//     A plan made from a stale view ends here and has done no harm.
 //  2. Emit the Events.
-//  3. Carry out the Actions: in order, neighbours of the same verb in parallel.
-//  4. Hand the outcome to Settle.
-//  5. Look again after RequeueAfter or StatusAfter, whichever is not zero and comes first.
+//  3. Execute the Actions: in order, neighbours of the same verb in parallel.
+//  4. Hand the result to Conclude.
+//  5. Requeue after RequeueAfter or StatusAfter, whichever is not zero and comes first.
 //
-// The status comes first because it holds the count of restarts: an attempt is
-// counted before the pod that makes it necessary is deleted, so that no crash in
-// between can lose or double it.
+// The status comes first because it holds the count of restarts: a restart is counted
+// before the failed pod is deleted, so that no crash in between can lose or double the
+// count.
 type Plan struct {
-	// Status is the complete status that the job shall have.
+	// Status is the complete status that the job should have.
 	Status commonv1.JobStatus
 	// WriteStatus is true when Status differs from the status that was observed in
 	// a way that cannot wait.
@@ -30,22 +30,22 @@ type Plan struct {
 	// StatusAfter is when to write Status if nothing else happens: it differs, but in
 	// what can wait. 0 is never.
 	StatusAfter time.Duration
-	// Events are to be told once the status is written.
+	// Events are emitted once the status is written.
 	Events []Event
-	// Actions are to be carried out after that.
+	// Actions are executed after that.
 	Actions []Action
-	// Open is true when the outcome of the actions decides whether the job is stalled.
+	// Open is true when the result of the actions decides whether the job is stalled.
 	Open bool
-	// Held is true when actions are held back that met an obstacle lately (see
+	// Held is true when actions that met an obstacle recently are held back (see
 	// Input.Tried).
 	Held bool
-	// RetryAfter is how long the actions that met an obstacle are to be held back. Only
-	// Settle sets it.
+	// RetryAfter is how long to hold back the actions that met an obstacle. Only
+	// Conclude sets it.
 	RetryAfter time.Duration
-	// Restarts are those that this look counts, by cause. They are part of Status.
+	// Restarts are those that this pass counts, by cause. They are part of Status.
 	Restarts Restarts
-	// RequeueAfter is when to look again even if nothing happens: the nearest
-	// deadline of the job. 0 is never.
+	// RequeueAfter is when to requeue even if nothing happens: the nearest deadline of
+	// the job. 0 is never.
 	RequeueAfter time.Duration
 }
 
@@ -57,42 +57,42 @@ type Restarts struct {
 	Disrupted int32
 	// InPlace: the kubelet restarted a container.
 	InPlace int32
-	// Ignored: a rule of the pod failure policy says not to count it, or somebody deleted
-	// a pod of a job that restarts as a whole.
+	// Ignored: a rule of the pod failure policy says not to count it, or a pod of a job
+	// that restarts as a whole was deleted by a user or another client.
 	Ignored int32
 }
 
-// policy decides one matter of a job. It returns true when no later policy of the
-// chain has a say.
+// policy decides one aspect of a job. It returns true to skip the later policies of the
+// chain.
 type policy func(*decision) bool
 
-// chain is the order in which the policies are asked. It is the documentation of
-// what goes before what.
+// chain is the order in which the policies are called. It documents which policy takes
+// precedence.
 func chain() []policy {
 	return []policy{
 		skipDeleted,           // the garbage collector's; nothing to do
-		reportUnreadable,      // the user's mistake, and nothing else is known of the job
-		forceDeleteStuckPods,  // pods that nobody else will delete
+		reportUnreadable,      // the user's mistake, and nothing else is known about the job
+		forceDeleteStuckPods,  // pods that will not go by themselves
 		cleanUpFinished,       // clean up, count the time to live
-		acceptJob,             // take up the job
+		acceptJob,             // condition Created, start of the job's time
 		failInvalid,           // the user's mistake
 		suspend,               // no pods until resumed
 		countInPlaceRestarts,  // count restarts in place
 		stallOnOperatorError,  // the operator's own code failed
 		succeed,               // the rules are met
 		failPastDeadline,      // active for too long
-		keepPodsOfInvalidEdit, // the user's mistake came with an edit: touch nothing
+		keepPodsOfInvalidEdit, // the user's mistake came with an edit: change nothing
 		restartOrFail,         // failed replicas: restart them or fail the job
 		reportRunning,         // conditions Running and Restarting
-		stallUndecided,        // all has ended, and nobody says what that means
+		stallUndecided,        // all has ended, and nothing decides what that means
 		deleteSurplus,         // remove what the job no longer wants
-		syncObjects,           // keep the kind's further objects
+		syncObjects,           // create, update and delete the kind's own objects
 		waitForGang,           // no pods before the gang scheduler wants to see them
-		createSharedObjects,   // those that may be somebody else's, only together with pods
+		createSharedObjects,   // those that may not be the job's, only together with pods
 		syncServices,          // create the services that are missing, before the pods that look them up
 		createPods,            // create the pods that are missing
-		clearStalled,          // nothing is in the way any more
-		reportWaits,           // say what the pods wait for
+		clearStalled,          // nothing is in the way any longer
+		reportWaits,           // report what the pods wait for
 	}
 }
 
@@ -100,16 +100,16 @@ func chain() []policy {
 type decision struct {
 	in    *Input
 	tally *Tally
-	// outcome is what an author's own code says of the job; nil leaves it to the rules.
+	// outcome is what an author's own code decides; nil leaves it to the rules.
 	outcome *jobkit.Outcome
 	// keepPods is true when the replicas must be left as they are.
 	keepPods bool
-	// tooEarly is true when nobody can say yet what failures mean.
+	// tooEarly is true when it is not known yet what failures mean.
 	tooEarly bool
 	plan     Plan
 }
 
-// Decide plans what to do about a job. A nil verdict leaves success and running to
+// Decide plans what to do about a job. A nil outcome leaves success and running to
 // the rules. The same input always gives the same plan.
 func Decide(in *Input, tally *Tally, outcome *jobkit.Outcome) Plan {
 	in = withUnpackedStatus(in)
@@ -148,7 +148,7 @@ func (d *decision) eventsAreAbout(n int, pod PodRef) {
 	}
 }
 
-// requeueAt asks for another look at a time, unless an earlier one is asked for.
+// requeueAt requeues the job at a time, unless it is requeued earlier.
 func (d *decision) requeueAt(at time.Time) {
 	after := max(at.Sub(d.in.Now), time.Millisecond)
 	if d.plan.RequeueAfter == 0 || after < d.plan.RequeueAfter {

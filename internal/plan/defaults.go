@@ -10,7 +10,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// SetDefaults fills in what a job leaves open, in place: the number of replicas, the
+// SetDefaults sets the defaults of a job in place: the number of replicas, the
 // restart policy, the clean-up policy, the service mode, and the port of the main
 // container.
 func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
@@ -40,11 +40,10 @@ func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.Re
 	}
 }
 
-// SpellTypes gives replica types the spelling of the kind, in place. Of two that differ
-// by letter case only the other stays as it is, and is refused by Validate. It is for
-// jobs of other controllers and versions that took types in any letter case: a new job
-// with such a type is refused, because what reads a job by its types, such as Kueue,
-// kubectl and the scale subresource, would not find them.
+// SpellTypes gives replica types the spelling of the kind, in place. If two differ only in
+// letter case, the second stays as it is, and Validate refuses it. This is for jobs of other
+// controllers and versions that accepted any letter case. A new job with such a type is
+// refused, because Kueue, kubectl and the scale subresource would not find it.
 func SpellTypes(k *jobkit.Kind, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
 	for _, t := range sortedTypes(replicas) {
 		for _, known := range k.Types() {
@@ -66,7 +65,7 @@ func SpellTypes(k *jobkit.Kind, replicas map[commonv1.ReplicaType]*commonv1.Repl
 	}
 }
 
-// addPort adds the kind's port to the main container if that has none of the name.
+// addPort adds the kind's port to the main container if it has no port of that name.
 func addPort(k *jobkit.Kind, pod *corev1.PodSpec) {
 	c := k.MainContainer(pod)
 	if c == nil || k.PortName == "" ||

@@ -6,15 +6,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Event is something that happened once and that people should know.
+// Event is something that happened once and that users should know.
 type Event struct {
-	// Warning tells a warning from a normal event.
+	// Warning is true for a warning, false for a normal event.
 	Warning bool
 	// Reason is a word for machines, Message is for people.
 	Reason, Message string
-	// Pod is the pod that it is about, or the first of several. Recorders merge events of
-	// a job that differ in nothing but their message: so that those of different pods stay
-	// apart, the shell names the pod as the related object.
+	// Pod is the pod that it is about, or the first of several. The shell names it as the
+	// related object, because recorders merge events of a job that differ only in their
+	// message.
 	Pod PodRef
 }
 

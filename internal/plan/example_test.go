@@ -81,7 +81,7 @@ func ExampleValidate() {
 	in.Replicas["Worker"].Template.Spec.Containers[0].Name = "app"
 	fmt.Println(plan.Validate(in)[0])
 	// Output:
-	// spec.replicaSpecs[Master].template.spec.containers: Invalid value: "app": no container is named "main": name the main container so
+	// spec.replicaSpecs[Master].template.spec.containers: Invalid value: "app": no container is named "main": name the main container "main"
 }
 
 // The exit codes that restart policy ExitCode retries.

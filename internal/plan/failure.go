@@ -14,7 +14,7 @@ import (
 
 // failure is why a pod failed.
 type failure struct {
-	// exitCode is that of the container which decides, 0 if none ended with an error.
+	// exitCode is that of the decisive container, 0 if none ended with an error.
 	exitCode int32
 	// reason is the pod's own reason (Evicted, NodeLost, DeadlineExceeded), or the
 	// container's (OOMKilled, Error).
@@ -30,7 +30,7 @@ type failure struct {
 	at time.Time
 }
 
-// failureOf reads the cause out of a failed pod, as it is known at the given time. The
+// failureOf reads the cause from a failed pod, as it is known at the given time. The
 // container that the kind names decides; if it did not end with an error, the first
 // other one that did.
 func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
@@ -39,7 +39,7 @@ func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
 		f.ran = end.Sub(start.Time) // by the clock of the node, both
 	}
 	if c := disruption(pod); c != nil {
-		// How its containers end then says nothing of them.
+		// The exit codes of its containers then have no meaning.
 		f.infrastructure = true
 		f.reason, f.message = cmp.Or(f.reason, c.Reason), cmp.Or(f.message, c.Message)
 		return f
@@ -55,7 +55,7 @@ func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
 	return f
 }
 
-// String says the cause in a few words that do not change from look to look.
+// String describes the cause in a few words that do not change between passes.
 func (f failure) String() string {
 	switch {
 	case f.exitCode == 0 && f.reason == "":
@@ -69,7 +69,7 @@ func (f failure) String() string {
 	}
 }
 
-// retryable tells whether a restart policy allows another attempt.
+// retryable reports whether a restart policy allows another attempt.
 func (f failure) retryable(p commonv1.RestartPolicy) bool {
 	switch p {
 	case commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure:
@@ -83,15 +83,15 @@ func (f failure) retryable(p commonv1.RestartPolicy) bool {
 	}
 }
 
-// RetryableExitCode tells whether the restart policy ExitCode retries a container
-// that ended with this code: 128 to 255 stand for an end by a signal, which is
-// retried; 1 to 127 stand for an error of the program, which is not.
+// RetryableExitCode reports whether the restart policy ExitCode retries a container
+// that ended with this code: 128 to 255 mean an end by a signal and are retried; 1 to 127
+// mean an error of the program and are not.
 func RetryableExitCode(code int32) bool {
 	return code >= 128 && code <= 255
 }
 
-// endedFromOutside reports whether a pod failed for a reason outside its containers, as
-// older kubelets say by the pod's reason.
+// endedFromOutside reports whether a pod failed for a reason outside its containers, by the
+// pod's reason as older kubelets write it.
 func endedFromOutside(pod *corev1.Pod) bool {
 	switch pod.Status.Reason {
 	case "Evicted", "NodeLost", "Preempting", "Preempted", "Shutdown", "NodeShutdown", "Terminated", "NodeAffinity":
@@ -100,13 +100,12 @@ func endedFromOutside(pod *corev1.Pod) bool {
 	return false
 }
 
-// culprit is the container that decides over the cause, or nil if none ended with
-// an error.
+// culprit is the container that decides the cause, or nil if none ended with an error.
 func culprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return culpritOf(pod, container, func(c *corev1.ContainerStatus) *corev1.ContainerStateTerminated { return c.State.Terminated })
 }
 
-// lastCulprit is the container that decides over the cause of a restart in place.
+// lastCulprit is the container that decides the cause of a restart in place.
 func lastCulprit(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return culpritOf(pod, container, func(c *corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 		return c.LastTerminationState.Terminated
@@ -138,8 +137,8 @@ func culpritOf(
 }
 
 // failedAt is when a pod failed, as far as that is known: when it was disrupted or its
-// end was reported, or else what its node says, within the bounds of what can be. It is
-// never later than now.
+// end was reported, or else the time of its node, within possible bounds. It is never later
+// than now.
 func failedAt(pod *corev1.Pod, now time.Time) time.Time {
 	at := reportedAt(pod)
 	if c := disruption(pod); c != nil && c.Reason != corev1.PodReasonTerminationByKubelet {
@@ -154,8 +153,8 @@ func failedAt(pod *corev1.Pod, now time.Time) time.Time {
 	return at
 }
 
-// finishedAt is when the last container of a pod ended, by the clock of its node; where
-// none says so, when the pod's last condition changed.
+// finishedAt is when the last container of a pod ended, by the clock of its node; if that
+// is unknown, when the pod's last condition changed.
 func finishedAt(pod *corev1.Pod) time.Time {
 	var at metav1.Time
 	for _, list := range ownStatuses(pod) {
@@ -179,8 +178,8 @@ func finishedAt(pod *corev1.Pod) time.Time {
 	return at.Time
 }
 
-// restartsInPlace is how often the containers of a pod were restarted in place, its
-// sidecars left out.
+// restartsInPlace is how often the containers of a pod were restarted in place, without its
+// sidecars.
 func restartsInPlace(pod *corev1.Pod) int32 {
 	var n int32
 	for _, list := range ownStatuses(pod) {

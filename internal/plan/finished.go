@@ -4,14 +4,14 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// cleanUpFinished looks after a job that has ended: clean-up, and the time to live.
+// cleanUpFinished handles a job that has ended: clean-up, and the time to live.
 func cleanUpFinished(d *decision) bool {
 	status := &d.plan.Status
 	if !status.Finished() {
 		return false
 	}
 	if status.CompletionTime == nil {
-		// Written by something else: the condition knows when.
+		// The status was written by another controller: the condition has the time.
 		at := d.in.nowInSeconds()
 		for _, t := range []commonv1.JobConditionType{commonv1.JobFailed, commonv1.JobSucceeded} {
 			if c := status.Condition(t); c != nil && !c.LastTransitionTime.IsZero() {

@@ -10,13 +10,13 @@ import (
 	"github.com/jobkit/jobkit"
 )
 
-// terminationMargin is how long after its grace period a pod must be gone. What ends pods
-// on a node that works takes no longer.
+// terminationMargin is how long after its grace period a pod should be gone. A working node
+// needs no longer to end its pods.
 const terminationMargin = 30 * time.Second
 
-// forceDeleteStuckPods deletes by force the pods that nobody else will delete: their node is
-// dead, so no kubelet ends them, and as long as they are there no pod of their name
-// can be created. It applies in whatever state the job is.
+// forceDeleteStuckPods deletes by force the pods that will not go by themselves: their node
+// is dead, so no kubelet ends them, and as long as they exist no pod of their name can be
+// created. It applies in any state of the job.
 func forceDeleteStuckPods(d *decision) bool {
 	for _, p := range d.in.Pods {
 		if p.DeletionTimestamp == nil || isForceDeleted(p) {
@@ -32,10 +32,10 @@ func forceDeleteStuckPods(d *decision) bool {
 	return false
 }
 
-// keepUncounted takes the pods off the plan that failed and of which nothing is concluded
-// in this pass, because the specification cannot be trusted, the operator's own code fails,
-// or it is too early: without the pod the failure could not be counted later. No pod of
-// its name is wanted before that.
+// keepUncounted removes from the plan the deletion of failed pods whose failure is not
+// counted in this pass, because the specification cannot be trusted, the operator's own code
+// fails, or it is too early: without the pod the failure could not be counted later. No other
+// pod of its name is created before that.
 func (d *decision) keepUncounted() {
 	if !d.keepPods && !d.tooEarly && d.in.OperatorError == "" || d.plan.Status.Finished() {
 		return
@@ -50,8 +50,8 @@ func (d *decision) keepUncounted() {
 	})
 }
 
-// forceDeleteReason says why a pod that is being deleted will not go by itself, or else
-// when to look again.
+// forceDeleteReason says why a pod that is being deleted will not go by itself; otherwise
+// "" and when to check again.
 func (d *decision) forceDeleteReason(p *corev1.Pod) (string, time.Time) {
 	now, end, node := d.in.Now, p.DeletionTimestamp.Time, p.Spec.NodeName
 	next := end.Add(terminationMargin)
@@ -64,7 +64,7 @@ func (d *decision) forceDeleteReason(p *corev1.Pod) (string, time.Time) {
 	if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {
 		late := end.Add(seconds(*after))
 		if !now.Before(late) {
-			return fmt.Sprintf("it is still there %d seconds after its grace period; its node %s does not answer", *after, node), now
+			return fmt.Sprintf("it still exists %d seconds after its grace period; its node %s does not answer", *after, node), now
 		}
 		if late.Before(next) {
 			next = late
@@ -73,14 +73,14 @@ func (d *decision) forceDeleteReason(p *corev1.Pod) (string, time.Time) {
 	return "", next
 }
 
-// isForceDeleted tells whether a pod was deleted by force already: what keeps it is a
-// finalizer, which is its owner's affair.
+// isForceDeleted reports whether a pod was already deleted by force: a finalizer keeps it,
+// which is up to the finalizer's owner.
 func isForceDeleted(p *corev1.Pod) bool {
 	return p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds == 0
 }
 
-// SuspectNodes names the nodes whose pods should be gone by now: the shell looks at
-// these, and no others, to find out which are dead.
+// SuspectNodes names the nodes whose pods should be gone by now: the shell reads only these
+// to find out which are dead.
 func SuspectNodes(pods []*corev1.Pod, now time.Time) []string {
 	var nodes []string
 	for _, p := range pods {

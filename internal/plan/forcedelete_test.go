@@ -37,7 +37,7 @@ func TestPodsOnDeadNodes(t *testing.T) {
 		},
 		"OptIn": {
 			reason: "and no more", after: new(int64(20)), overdue: 20 * time.Second,
-			want: force("it is still there 20 seconds after its grace period; its node node-7 does not answer"),
+			want: force("it still exists 20 seconds after its grace period; its node node-7 does not answer"),
 		},
 	}
 	for name, tc := range cases {

@@ -9,14 +9,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Gang is what the gang scheduler says of a job's pods.
+// Gang is what the gang scheduler reports about a job's pods.
 type Gang struct {
-	// Group is the name of the group that pods of another operator are members of, which
-	// those that are missing join; empty if the job's group has its own name.
+	// Group is the name of the group that pods created by another operator are members of.
+	// Missing pods join it. It is empty if the job's group has its own name.
 	Group string
-	// Hold is true when it does not want to see any of them yet.
+	// Hold is true when no pods should be created yet.
 	Hold bool
-	// Why says why they wait, or is empty.
+	// Why is why they wait, or empty.
 	Why string
 	// Since is when they began to wait.
 	Since time.Time
@@ -26,9 +26,9 @@ type Gang struct {
 // until they can start together.
 const reasonGangWaits = "WaitingForGang"
 
-// waitForGang creates no pod before the gang scheduler wants to see pods. A gang of which pods
-// are there is let alone: one that was preempted in part gets its missing pods, whatever
-// the scheduler makes of its group meanwhile.
+// waitForGang creates no pod while the gang scheduler holds them back. It does not apply to a
+// gang that has pods: one that was preempted in part gets its missing pods, whatever the
+// scheduler reports about its group meanwhile.
 func waitForGang(d *decision) bool {
 	g := d.in.Gang
 	if g == nil || !g.Hold || d.hasLivePods() {
@@ -41,19 +41,18 @@ func waitForGang(d *decision) bool {
 	return true
 }
 
-// hasLivePods tells whether pods of the job are there that have not ended.
+// hasLivePods reports whether the job has pods that have not ended.
 func (d *decision) hasLivePods() bool {
 	return slices.ContainsFunc(d.in.Pods, IsLive)
 }
 
-// IsLive tells whether a pod is there to stay: it has not ended and is not being
-// deleted.
+// IsLive reports whether a pod is neither terminal nor terminating.
 func IsLive(p *corev1.Pod) bool {
 	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 }
 
 // gangWaitsFor says why the gang waits and since when, or "" if it does not: what the
-// scheduler says of a pod, and of the group as a whole.
+// scheduler reports about a pod, and about the group as a whole.
 func (d *decision) gangWaitsFor() (string, time.Time) {
 	switch g := d.in.Gang; {
 	case g == nil:
@@ -67,7 +66,7 @@ func (d *decision) gangWaitsFor() (string, time.Time) {
 	}
 }
 
-// podsWaitFor says why pods that are there have no node.
+// podsWaitFor says why existing pods have no node.
 func (d *decision) podsWaitFor(g *Gang) (string, time.Time) {
 	unbound, total, why, since := 0, 0, "", g.Since
 	d.tally.each(func(s *replica) {
@@ -77,7 +76,7 @@ func (d *decision) podsWaitFor(g *Gang) (string, time.Time) {
 		}
 		unbound++
 		c := unschedulable(s.pod)
-		// Of most pods the scheduler only repeats what it says of the group.
+		// For most pods the scheduler only repeats what it reports about the group.
 		if c == nil || why != "" || g.Why != "" && strings.Contains(c.Message, g.Why) {
 			return
 		}
@@ -92,7 +91,7 @@ func (d *decision) podsWaitFor(g *Gang) (string, time.Time) {
 	return fmt.Sprintf("%s waits for %d of %d pods to fit: %s", d.jobName(), unbound, total, why), since
 }
 
-// unschedulable is the condition by which the scheduler says why a pod has no node, or
+// unschedulable is the condition by which the scheduler reports why a pod has no node, or
 // nil.
 func unschedulable(p *corev1.Pod) *corev1.PodCondition {
 	for i := range p.Status.Conditions {

@@ -3,14 +3,14 @@ package plan
 import "time"
 
 // Tried is an action that met an obstacle each time that it was tried, since when, and
-// until when it is to be held back.
+// until when to hold it back.
 type Tried struct {
 	Obstruction
 
 	Since, Again time.Time
 }
 
-// held names what is held back: one object, or all that a step creates.
+// held identifies what is held back: one object, or everything that a step creates.
 type held struct {
 	step   Step
 	object string // empty: all
@@ -25,12 +25,11 @@ func heldKey(a Action) held {
 	return k
 }
 
-// holdBack takes those actions off the plan that met an obstacle lately, and says so
-// in the job, so that the API server is not asked the same each time that something
-// happens to the job. What comes after them and may need them waits, too. A create
-// that was refused speaks for its neighbours, because a quota or a policy will not
-// admit those either; a name that is taken, an update and a delete speak for
-// themselves only.
+// holdBack removes from the plan those actions that met an obstacle recently, and reports
+// that in the job, so that the API server does not get the same request with each event of
+// the job. Later actions that may depend on them wait, too. A refused create also holds back
+// the other creates of its step, because a quota or a policy will not admit these either; a
+// name conflict, an update and a delete hold back only themselves.
 func (d *decision) holdBack() {
 	if len(d.in.Tried) == 0 || len(d.plan.Actions) == 0 {
 		return
@@ -45,11 +44,11 @@ func (d *decision) holdBack() {
 	}
 	d.reportObstacle(&first.Obstruction)
 	if d.plan.Status.Finished() {
-		d.plan.Actions = nil // The next look cleans up.
+		d.plan.Actions = nil // The next pass cleans up.
 	}
 }
 
-// heldBackActions are the actions that are to be held back now, by what is held back for them.
+// heldBackActions are the actions to hold back now, by what is held back for them.
 func (in *Input) heldBackActions() map[held]*Tried {
 	tried := map[held]*Tried{}
 	for i := range in.Tried {
@@ -71,7 +70,7 @@ func (in *Input) heldBackActions() map[held]*Tried {
 // withoutTried returns the actions that are not held back, and the first reason to hold
 // others back, or nil.
 func (d *decision) withoutTried(tried map[held]*Tried) (first *Tried, kept []Action) {
-	waits := false // whether what is not a delete waits for what is held back
+	waits := false // whether actions other than deletes wait for what is held back
 	for i, a := range d.plan.Actions {
 		step, key := StepOf(a), heldKey(a)
 		if i > 0 && !Together(d.plan.Actions[i-1], a) && first != nil && !StepOf(first.Action).Deletes() {
@@ -94,7 +93,7 @@ func (d *decision) withoutTried(tried map[held]*Tried) (first *Tried, kept []Act
 	return first, kept
 }
 
-// triedSince is since when an action has met an obstacle; zero if it had met none.
+// triedSince is since when an action has met an obstacle; zero if it has met none.
 func (in *Input) triedSince(a Action) time.Time {
 	for i := range in.Tried {
 		if heldKey(in.Tried[i].Action) == heldKey(a) {

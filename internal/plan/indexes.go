@@ -12,7 +12,7 @@ import (
 // writes its completed indexes: "0-2,5".
 type indexes map[int32]bool
 
-// parseIndexes reads the indexes below n. What makes no sense is left out.
+// parseIndexes reads the indexes below n. Invalid parts are left out.
 func parseIndexes(s string, n int32) indexes {
 	set := indexes{}
 	for part := range strings.SplitSeq(s, ",") {
@@ -35,12 +35,12 @@ func parseIndexes(s string, n int32) indexes {
 	return set
 }
 
-// succeededIndexes writes down which replicas of a type have succeeded.
+// succeededIndexes lists the replicas of a type that have succeeded.
 func (t *typeTally) succeededIndexes() string {
 	return ranges(len(t.States), func(i int) bool { return t.States[i] == jobkit.Succeeded })
 }
 
-// ranges writes down which of n indexes are in a set.
+// ranges lists which of n indexes are in a set.
 func ranges(n int, has func(int) bool) string {
 	var out strings.Builder
 	for i := 0; i < n; i++ {
@@ -62,7 +62,7 @@ func ranges(n int, has func(int) bool) string {
 	return out.String()
 }
 
-// succeededBefore are the replicas of a type that the status says have succeeded.
+// succeededBefore are the replicas of a type that have succeeded by the status.
 func (in *Input) succeededBefore(t commonv1.ReplicaType) indexes {
 	rs := in.Status.ReplicaStatuses[t]
 	if rs == nil || rs.SucceededIndexes == "" {
@@ -71,8 +71,8 @@ func (in *Input) succeededBefore(t commonv1.ReplicaType) indexes {
 	return parseIndexes(rs.SucceededIndexes, in.replicas(t))
 }
 
-// recordSucceeded keeps the record of the replicas that have succeeded, unless all
-// replicas start anew.
+// recordSucceeded updates the record of the replicas that have succeeded, or clears it if
+// all replicas start again.
 func (d *decision) recordSucceeded() {
 	restarted := d.plan.Status.Attempt > d.in.Status.Attempt || d.plan.Status.IsTrue(commonv1.JobSuspended)
 	for i := range d.tally.byType {

@@ -11,9 +11,9 @@ import (
 )
 
 // countInPlaceRestarts counts the restarts of containers in place. The status keeps the count
-// of each replica's pod under the pod's UID, so that a pod is counted once however
-// often it is looked at; when another pod takes its place the count of the old one
-// is carried over, in the same write.
+// of each replica's pod under the pod's UID, so that each restart is counted once, however
+// often the pod is observed. When another pod takes its place, the count of the old one is
+// carried over, in the same write.
 func countInPlaceRestarts(d *decision) bool {
 	d.tally.each(func(s *replica) {
 		if s.pod != nil && s.state != jobkit.Superseded {
@@ -41,7 +41,7 @@ func (d *decision) countInPlace(s *replica) {
 		}
 	default:
 		if olderThan(s.pod.ResourceVersion, old.PodResourceVersion) {
-			// A stale view: this pod was counted, and carried over, before that one came.
+			// A stale view: this pod was counted, and carried over, before the other one came.
 			return
 		}
 		entry.Earlier = addCounts(old.Earlier, old.Count)
@@ -62,13 +62,12 @@ func (d *decision) restartsOfReplica(s *replica) int32 {
 	return addCounts(own, addCounts(rs.InPlaceRestarts[index].Earlier, rs.InPlaceRestarts[index].Count))
 }
 
-// addCounts adds two counts. Nonsense that somebody wrote into a status does not
-// make it overflow.
+// addCounts adds two counts without overflow, even for invalid counts in a status.
 func addCounts(a, b int32) int32 {
 	return int32(min(int64(a)+int64(b), math.MaxInt32)) //nolint:gosec // bounded by min
 }
 
-// olderThan tells whether a resource version is older than another.
+// olderThan reports whether a resource version is older than another.
 func olderThan(a, b string) bool {
 	n, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && n < 0

@@ -12,7 +12,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Input is all that a plan depends on. The functions of this package never change
+// Input is everything that a plan depends on. The functions of this package never change
 // it.
 type Input struct {
 	// Kind is what is true of every job of the kind.
@@ -23,42 +23,41 @@ type Input struct {
 	// (see SetDefaults).
 	RunPolicy commonv1.RunPolicy
 	Replicas  map[commonv1.ReplicaType]*commonv1.ReplicaSpec
-	// Rules say what makes the job running and what makes it a success.
+	// Rules define when the job is running and when it has succeeded.
 	Rules jobkit.Rules
 	// Problem is a mistake in the job that the kind's own validation found, or "".
 	Problem string
-	// OperatorError says how the kind's own code failed, or is "": what depends on that code
-	// is then not known, and nothing must be concluded from it.
+	// OperatorError is how the kind's own code failed, or "". If it is set, the results of
+	// that code are not known, and policies that depend on them do not run.
 	OperatorError string
-	// Unreadable says why the job cannot be decoded, or is "". Of such a job nothing is
-	// known but its metadata, its status and who manages it: RunPolicy and Replicas say
-	// nothing.
+	// Unreadable is why the job cannot be decoded, or "". Only the metadata of such a job,
+	// its status and its manager are known: RunPolicy and Replicas have no meaning.
 	Unreadable string
-	// Halted is true when nothing of the job is known but its status, and what the kind's
-	// own code could not spoil. Then only Halt has something to say of it.
+	// Halted is true when only the status of the job is known, because the kind's own code
+	// failed too early. Then only Halt applies.
 	Halted bool
-	// Warnings are what the kind has to say about the job when it is taken up.
+	// Warnings are those of the kind about the job, for when it is accepted.
 	Warnings []jobkit.Warning
 	// Status is the job's status as it was read.
 	Status commonv1.JobStatus
-	// Pods and Services are those whose controller is the job, by UID. Pods and
-	// services of anybody else must not be among them.
+	// Pods and Services are those whose controller is the job, by UID. They must not
+	// contain pods and services of other owners.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
 	// Uncached is true when some of them are pending writes of the shell, which the cache
 	// does not show yet.
 	Uncached bool
-	// Objects are the further objects that the kind wants for the job, and those of
+	// Objects are the other objects that the kind wants for the job, and those of
 	// their kinds that the job has.
 	Objects []Object
-	// Gang is what the gang scheduler says, nil if the pods are scheduled one by one.
+	// Gang is what the gang scheduler reports, nil if the pods are scheduled one by one.
 	Gang *Gang
-	// FoundPods are those of Suspects that are there, although they are not among Pods.
+	// FoundPods are those of SuspectPods that exist although they are not among Pods.
 	FoundPods map[string]bool
 	// DeadNodes are those of SuspectNodes that are gone or out of service.
 	DeadNodes map[string]bool
-	// Tried are the actions that met an obstacle in an earlier look at the job as it is
-	// specified now, as far as the shell remembers, and are not to be tried again yet.
+	// Tried are the actions that met an obstacle in an earlier pass over the current
+	// specification, as far as the shell knows, and are not to be retried yet.
 	Tried []Tried
 	// Backoff is the delay between restarts of the same replica.
 	Backoff Backoff
@@ -81,9 +80,9 @@ type Job struct {
 // queuePrefix is that of the labels and annotations of Kueue.
 const queuePrefix = "kueue.x-k8s.io/"
 
-// Queued reports whether the labels or annotations of a job, or of one of its pod
-// templates, say that it is in a queue. A job without the name of a queue that Kueue runs
-// all the same has those of its workload in its templates.
+// Queued reports whether a job is in a queue, by the labels or annotations of the job or of
+// one of its pod templates. A job that Kueue runs without a queue's name on the job has those
+// of its workload in its templates.
 func Queued(job metav1.Object, specs map[commonv1.ReplicaType]*commonv1.ReplicaSpec) bool {
 	marks := []map[string]string{job.GetLabels(), job.GetAnnotations()}
 	for _, spec := range specs {
@@ -102,9 +101,9 @@ func Queued(job metav1.Object, specs map[commonv1.ReplicaType]*commonv1.ReplicaS
 }
 
 // Backoff is the delay between a failure and the next restart of the same
-// replica. The first restart follows at once, the second after Base, and each
-// further one after twice as long, up to Max. A replica that ran for longer than
-// Max is restarted at once.
+// replica. The first restart has no delay, the second is after Base, and each later one
+// after twice as long, up to Max. A replica that ran for longer than Max is restarted
+// without delay.
 type Backoff struct {
 	Base, Max time.Duration
 }
@@ -114,7 +113,7 @@ func DefaultBackoff() Backoff {
 	return Backoff{Base: 10 * time.Second, Max: 10 * time.Minute}
 }
 
-// Types lists the replica types that the job has, in the kind's order.
+// types lists the replica types that the job has, in the kind's order.
 func (in *Input) types() []commonv1.ReplicaType {
 	out := make([]commonv1.ReplicaType, 0, len(in.Replicas))
 	for _, t := range in.Kind.Types() {
@@ -125,7 +124,7 @@ func (in *Input) types() []commonv1.ReplicaType {
 	return out
 }
 
-// createPods is how many replicas of a type the job wants.
+// replicas is how many replicas of a type the job wants.
 func (in *Input) replicas(t commonv1.ReplicaType) int32 { return jobkit.Count(in.Replicas, t) }
 
 // mainContainer is the name of the main container of a replica type.
@@ -141,7 +140,7 @@ func (in *Input) nowInSeconds() metav1.Time {
 	return metav1.NewTime(in.Now.Truncate(time.Second))
 }
 
-// start is when a job began whose status does not say so yet: with its first pod, or now.
+// start is the start time of a job whose status has none yet: that of its first pod, or now.
 func (in *Input) start() metav1.Time {
 	if first := in.firstPod(); !first.IsZero() && first.Before(in.Now) {
 		return metav1.NewTime(first)
@@ -149,7 +148,7 @@ func (in *Input) start() metav1.Time {
 	return in.nowInSeconds()
 }
 
-// firstPod is when the first pod was created; zero if there is none, or nothing says so.
+// firstPod is when the first pod was created; zero if that is unknown.
 func (in *Input) firstPod() time.Time {
 	var first time.Time
 	for _, pod := range in.Pods {
@@ -158,7 +157,7 @@ func (in *Input) firstPod() time.Time {
 	return first
 }
 
-// firstRun is when the first container began to run; zero if nothing says so.
+// firstRun is when the first container began to run; zero if that is unknown.
 func (in *Input) firstRun() time.Time {
 	var first time.Time
 	for _, pod := range in.Pods {
@@ -179,7 +178,7 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// begun tells whether the job was taken up before. Its status may not say so yet.
+// begun reports whether the job was accepted before. Its status may not say so yet.
 func (in *Input) begun() bool { return in.Status.StartTime != nil || len(in.Pods) > 0 }
 
 // TakenOver reports whether another operator ran the job until now: its status was not
@@ -213,7 +212,7 @@ func (in *Input) suspended() bool {
 	return in.RunPolicy.Suspend != nil && *in.RunPolicy.Suspend
 }
 
-// foreignManager tells whether another controller runs the job.
+// foreignManager reports whether another controller runs the job.
 func (in *Input) foreignManager() bool {
 	m := in.RunPolicy.ManagedBy
 	return m != nil && *m != "" && *m != commonv1.ManagedByTrainingOperator

@@ -9,9 +9,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// restartGang restarts a job with restart scope Job of which a replica was lost without
-// a failure: somebody deleted its pod. What would take its place could not join the
-// others. No limit counts that.
+// restartGang restarts a job with restart scope Job that lost a replica without a failure: a
+// user or another client deleted its pod. A new pod in its place could not join the others.
+// No limit counts that.
 func (d *decision) restartGang() {
 	lost := lostReplicas(d.in, d.tally, (*Tally).missing)
 	if len(lost) == 0 {
@@ -27,9 +27,9 @@ func (d *decision) restartGang() {
 	d.setRestarting(fmt.Sprintf("pod %s %s", lost[0].name, why))
 }
 
-// SuspectPods names the pods of which a pass concludes that they are lost, so that the
-// whole job must restart: the shell makes sure with the API server, because a cache may
-// be old. There are never more than FirstBatch.
+// SuspectPods names the pods that a pass takes for lost, so that the whole job must restart.
+// The shell verifies them with the API server, because a cache may be stale. There are never
+// more than FirstBatch.
 func SuspectPods(in *Input, tally *Tally) []string {
 	if !in.mayLose() {
 		return nil
@@ -42,24 +42,24 @@ func SuspectPods(in *Input, tally *Tally) []string {
 	return names
 }
 
-// InDoubt reports whether replicas are concluded to be gone only because other pods of
-// their type are shown as pending. A cache that is older than the status may show them so
-// although they run, and are those that the status counts: then nothing is gone, but was
-// never created. The shell reads all pods of the job again, from the API server.
+// InDoubt reports whether replicas are taken for lost only because other pods of their type
+// appear as pending. A cache that is older than the status may show pods as pending that run
+// and that the status counts: then nothing is lost; the missing pods were never created. The
+// shell reads all pods of the job again, from the API server.
 func InDoubt(in *Input, tally *Tally) bool {
 	return in.mayLose() && len(lostReplicas(in, tally, (*Tally).missing)) > 0 &&
 		len(lostReplicas(in, tally, (*Tally).surelyMissing)) == 0
 }
 
-// mayLose reports whether a job wants to keep the replicas that it has.
+// mayLose reports whether the job is in a state in which lost replicas matter.
 func (in *Input) mayLose() bool {
 	return !in.Job.Deleted && !in.Status.Finished() && !in.suspended() && !in.foreignManager()
 }
 
-// lostReplicas are the replicas of a job with restart scope Job whose pods go, or are
-// gone, while others of the same attempt are there. A pod that never had a node is no
-// loss; and where no other is there, there is no gang to restart. isMissing reports
-// whether pods of the i-th type are gone.
+// lostReplicas are the replicas of a job with restart scope Job whose pods terminate, or are
+// gone, while others of the same attempt exist. A pod that never had a node is not a loss;
+// and if no other exists, there is no gang to restart. isMissing reports whether pods of the
+// i-th type are gone.
 func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) bool) []*replica {
 	if in.restartScope() != commonv1.RestartScopeJob {
 		return nil
@@ -87,24 +87,24 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) b
 	return append(terminating, gone...)
 }
 
-// missing reports whether pods of the i-th type are gone that the status counts: it says
-// that more replicas of this attempt ran than are there. Replicas that were never created,
-// because the job grew or nothing admits them, are none of these.
+// missing reports whether pods of the i-th type are gone that the status counts: by the
+// status, more replicas of this attempt ran than exist now. Replicas that were never created,
+// because the job grew or no quota admits them, are not among these.
 func (t *Tally) missing(in *Input, i int) bool {
 	short, _ := t.shortOf(in, i)
 	return short > 0
 }
 
 // surelyMissing reports whether pods are gone that the status counts, even if all those
-// that are shown as pending run.
+// that appear as pending run.
 func (t *Tally) surelyMissing(in *Input, i int) bool {
 	short, pending := t.shortOf(in, i)
 	return short > pending
 }
 
-// shortOf is how many replicas of the i-th type fewer have begun than the status counts,
-// and how many pods have not begun. While replicas are being restarted, what the status
-// counts may be of an earlier attempt, so it is 0.
+// shortOf is how many fewer replicas of the i-th type have begun than the status counts,
+// and how many pods have not begun. While replicas are being restarted, the counts of the
+// status may be of an earlier attempt, so it is 0.
 func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
 	tt, status := &t.byType[i], &in.Status
 	rs := status.ReplicaStatuses[tt.Type]
@@ -127,7 +127,7 @@ func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
 
 // formerReplicas is how many replicas of the i-th type the status counts that an edit has
 // just made unwanted, and how many of their pods have not begun. The first status after
-// the edit counts them no more.
+// the edit no longer counts them.
 func (t *Tally) formerReplicas(in *Input, i int) (begun, pending int) {
 	if in.Status.ObservedGeneration == in.Job.Generation {
 		return 0, 0

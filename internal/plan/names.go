@@ -10,8 +10,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// podNames are the names of the pods of one replica type: a look tells by them which
-// replica a pod is, without making the names of all.
+// podNames are the names of the pods of one replica type. They give the replica of a pod
+// without making the names of all.
 type podNames struct {
 	prefix string
 	// whole is true when the prefix is the whole name.
@@ -26,14 +26,14 @@ func podNamesOf(k *jobkit.Kind, job string, t commonv1.ReplicaType) podNames {
 	return podNames{prefix: strings.TrimSuffix(first, "0")}
 }
 
-// index is that of the replica whose pod has a name.
+// index is the index of the replica whose pod has this name.
 func (n podNames) index(pod string) (int, bool) {
 	digits, ok := strings.CutPrefix(pod, n.prefix)
 	if n.whole || !ok {
 		return 0, ok && digits == ""
 	}
 	i, err := strconv.Atoi(digits)
-	// "007" and "+7" are numbers, but no name has them.
+	// "007" and "+7" are numbers, but not part of any pod's name.
 	return i, err == nil && (digits[0] >= '1' && digits[0] <= '9' || digits == "0")
 }
 

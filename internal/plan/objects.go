@@ -8,28 +8,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Object is an object of a job beside its pods and services: configuration,
-// permissions, an autoscaler. What it holds is the affair of the kind.
+// Object is an object of a job besides its pods and services: configuration,
+// permissions, an autoscaler. The kind decides on its content.
 type Object struct {
 	Kind, Name string
 	// Wanted is the object as the kind wants it, or nil if it does not.
 	Wanted runtime.Object
-	// UID and Version are those of the object that is there, empty if none is.
+	// UID and Version are those of the existing object, empty if none exists.
 	UID     types.UID
 	Version string
 	// Terminating is true when it is being deleted.
 	Terminating bool
-	// Role is the name of the Role that it gives away, if it is a RoleBinding of one.
+	// Role is the name of the Role that it grants, if it is a RoleBinding of one.
 	Role string
-	// Shared is true of one that is used as it is if somebody else made it.
+	// Shared is true if an existing object is used as it is, whoever made it.
 	Shared bool
-	// Patch is what has to change in it (see Difference); empty if nothing has to.
+	// Patch is what must change in it (see Difference); empty if nothing must.
 	Patch map[string]any
 }
 
-// Difference returns the JSON merge patch that makes found say all that wanted
-// says, or nil if it does already. What only found says stays: it belongs to
-// somebody else, or is a default.
+// Difference returns the JSON merge patch that gives found all fields of wanted, or nil if
+// it has them. Fields that only found has stay: they belong to other clients, or are
+// defaults.
 func Difference(wanted, found map[string]any) map[string]any {
 	var patch map[string]any
 	for key, w := range wanted {
@@ -54,10 +54,10 @@ func Difference(wanted, found map[string]any) map[string]any {
 	return patch
 }
 
-// syncObjects creates and mends the further objects of the job, before the pods that
-// need them, and removes those that the kind does not want any more. They are created one
-// after the other, in the kind's order, but a RoleBinding never before its Role: what comes
-// later may give away what comes before, so none of it is created if that is not the job's.
+// syncObjects creates and updates the kind's own objects of the job, before the pods that
+// need them, and deletes those that the kind no longer wants. They are created one after the
+// other, in the kind's order, but a RoleBinding never before its Role: a later object may
+// grant an earlier one, so it is not created if the earlier one is not the job's.
 func syncObjects(d *decision) bool {
 	d.unbind()
 	var bindings []Action
@@ -67,7 +67,7 @@ func syncObjects(d *decision) bool {
 		switch {
 		case o.Terminating:
 		case role != nil && (role.Terminating || o.UID != "" && role.UID == ""):
-			// The binding comes when there is a role again.
+			// The binding is created when the role exists again.
 		case role != nil && o.UID == "":
 			bindings = append(bindings, CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Reason: "the job needs it"})
 		case o.Shared && o.UID == "":
@@ -84,8 +84,8 @@ func syncObjects(d *decision) bool {
 	return false
 }
 
-// unbind deletes the bindings whose role is gone: whoever makes one of that name would
-// give it to the job.
+// unbind deletes the bindings whose role is gone: a new role of that name, whoever made it,
+// would be granted to the job.
 func (d *decision) unbind() {
 	for i := range d.in.Objects {
 		o := &d.in.Objects[i]
@@ -95,8 +95,7 @@ func (d *decision) unbind() {
 	}
 }
 
-// roleOf is the role among the job's own objects that a RoleBinding which the job wants
-// gives away, or nil.
+// roleOf is the role among the job's own objects that a wanted RoleBinding grants, or nil.
 func (d *decision) roleOf(o *Object) *Object {
 	if o.Wanted == nil || o.Role == "" {
 		return nil
@@ -109,9 +108,9 @@ func (d *decision) roleOf(o *Object) *Object {
 	return nil
 }
 
-// createSharedObjects creates the objects that are used whoever made them, if they are not the
-// job's already. The cache does not show those of others, so they are asked for only when
-// pods are created that need them: at rest nothing is.
+// createSharedObjects creates the objects that are used whoever made them, unless they are
+// already the job's. The cache does not show those of other owners, so the request is made
+// only together with pods: at rest there is none.
 func createSharedObjects(d *decision) bool {
 	shared := slices.ContainsFunc(d.in.Objects, func(o Object) bool { return o.Shared && o.Wanted != nil && o.UID == "" })
 	if !shared || len(d.missing()) == 0 {
@@ -125,8 +124,8 @@ func createSharedObjects(d *decision) bool {
 	return false
 }
 
-// deleteObjects deletes the further objects of the job: all, or those that the kind
-// does not want while pods of a finished job run on.
+// deleteObjects deletes the kind's own objects of the job: all, or those that the kind
+// does not want while pods of a finished job still run.
 func (d *decision) deleteObjects(keepWanted bool, reason string) {
 	for i := range d.in.Objects {
 		o := &d.in.Objects[i]

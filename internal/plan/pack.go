@@ -19,16 +19,16 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// A status is one object of the store, which takes 1.5 MiB, and is sent with each write.
-// What it says of single replicas is plain as long as it is little; of a large job it is
-// packed (see docs/maintainers/decisions/0011-large-statuses.md).
+// A status is part of one object of the store, which holds up to 1.5 MiB, and is sent with
+// each write. Its records of single replicas are plain as long as they are few; those of a
+// large job are packed (see docs/maintainers/decisions/0011-large-statuses.md).
 const (
 	// maxPlain is how many entries, and maxPlainIndexes how many bytes of
 	// succeededIndexes, of one replica type stay plain.
 	maxPlain        = 1000
 	maxPlainIndexes = 8 << 10
-	// MaxInPlace is how many replicas a job may have for its nodes to restart containers
-	// in place. Of each of these the status must know which pod it counted last.
+	// MaxInPlace is the highest number of replicas of a job whose nodes restart containers
+	// in place. For each of these the status must hold which pod it counted last.
 	MaxInPlace = 10_000
 )
 
@@ -41,8 +41,8 @@ const (
 	hashPrefix    = "#"
 )
 
-// UnpackStatus is a status with all that it says of single replicas in plain fields. It is
-// the same status if nothing is packed; otherwise what is packed is not shared with it.
+// UnpackStatus returns a status with all records of single replicas in plain fields. It is
+// the same status if nothing is packed; otherwise it shares nothing that was packed.
 func UnpackStatus(status commonv1.JobStatus) commonv1.JobStatus {
 	copied := false
 	for t, rs := range status.ReplicaStatuses {
@@ -54,14 +54,14 @@ func UnpackStatus(status commonv1.JobStatus) commonv1.JobStatus {
 		}
 		plain := *rs
 		plain.Record = ""
-		// A record that makes no sense somebody else has written: it is none.
+		// An invalid record was written by another client: it is ignored.
 		_ = decodeRecord(rs.Record, &plain)
 		status.ReplicaStatuses[t] = &plain
 	}
 	return status
 }
 
-// withUnpackedStatus is an input whose status is.
+// withUnpackedStatus is the input with its status unpacked.
 func withUnpackedStatus(in *Input) *Input {
 	for _, rs := range in.Status.ReplicaStatuses {
 		if rs != nil && rs.Record != "" {
@@ -73,8 +73,8 @@ func withUnpackedStatus(in *Input) *Input {
 	return in
 }
 
-// packStatus packs what a status says of single replicas, where that is much. The maps of the
-// status may be shared; it replaces them.
+// packStatus packs the records of single replicas if they are large. The maps of the status
+// may be shared; it replaces them.
 func packStatus(status *commonv1.JobStatus) {
 	for t, rs := range status.ReplicaStatuses {
 		if rs == nil || rs.Record != "" {
@@ -199,8 +199,8 @@ func versionOf(s string) uint64 {
 	return v
 }
 
-// hashOf is a short form of a UID, of 64 bits: enough to tell the few pods of one replica
-// apart.
+// hashOf is a short form of a UID, of 64 bits: enough to distinguish the few pods of one
+// replica.
 func hashOf(uid types.UID) []byte {
 	if h, ok := strings.CutPrefix(string(uid), hashPrefix); ok {
 		if b, err := hex.DecodeString(h); err == nil && len(b) == hashSize {
@@ -220,7 +220,7 @@ func samePod(recorded, uid types.UID) bool {
 // maxRecord is how large an unpacked record can be: all that a job of MaxReplicas can have.
 const maxRecord = 64 * jobkit.MaxReplicas
 
-var errRecord = errors.New("the record of a replica type makes no sense")
+var errRecord = errors.New("the record of a replica type is not valid")
 
 // decodeRecord reads a record into a replica status.
 func decodeRecord(packed string, rs *commonv1.ReplicaStatus) error {
@@ -332,8 +332,8 @@ func (r *recordReader) indexes() string {
 	return ranges(min(8*len(bits), jobkit.MaxReplicas), succeeded)
 }
 
-// cutText is a text of at most n bytes that is valid UTF-8, as all must be that a status or
-// an event says.
+// cutText cuts a text to at most n bytes of valid UTF-8, as the texts of a status or an event
+// must be.
 func cutText(s string, n int) string {
 	if len(s) > n {
 		s = s[:n]
@@ -341,7 +341,7 @@ func cutText(s string, n int) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// bounded reads no more than it may: somebody may have written a record that unpacks
+// bounded limits how much is read: another client may have written a record that unpacks
 // without end.
 type bounded struct {
 	from interface {

@@ -10,7 +10,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// response is what is to be done about a failed replica.
+// response is what to do about a failed replica.
 type response int
 
 const (
@@ -19,7 +19,7 @@ const (
 	// responseRestart restarts the replica, or the job by its restart scope, and
 	// counts that.
 	responseRestart
-	// responseIgnore does the same and does not count it.
+	// responseIgnore does the same without counting it.
 	responseIgnore
 	// responseRestartJob restarts the whole job, and counts that.
 	responseRestartJob
@@ -27,8 +27,8 @@ const (
 	responseLeave
 )
 
-// respond says what to do about a failed replica, and what asks for that: the first
-// rule of the pod failure policy that it meets, or else its restart policy.
+// respond decides what to do about a failed replica, and says why: the first rule of the
+// pod failure policy that it matches, or else its restart policy.
 func (d *decision) respond(s *replica, f *failure) (what response, because string, byRule bool) {
 	if p := d.in.RunPolicy.PodFailurePolicy; p != nil {
 		for i := range p.Rules {
@@ -49,7 +49,7 @@ func (d *decision) respond(s *replica, f *failure) (what response, because strin
 	}
 }
 
-// responseTo is the response that an action of a rule asks for.
+// responseTo is the response to an action of a rule.
 func responseTo(a commonv1.PodFailurePolicyAction) response {
 	switch a {
 	case commonv1.PodFailurePolicyActionIgnore:
@@ -65,7 +65,7 @@ func responseTo(a commonv1.PodFailurePolicyAction) response {
 	}
 }
 
-// ruleMet tells whether a failed replica meets a rule.
+// ruleMet reports whether a failed replica matches a rule.
 func ruleMet(r *commonv1.PodFailurePolicyRule, s *replica) bool {
 	if len(r.ReplicaTypes) > 0 && !slices.Contains(r.ReplicaTypes, s.typ) {
 		return false
@@ -85,8 +85,8 @@ func ruleMet(r *commonv1.PodFailurePolicyRule, s *replica) bool {
 	})
 }
 
-// exitCodeMet tells whether a container of a pod ended with an error and a code
-// that is asked for. A sidecar is asked only by its name: it is ended with the pod.
+// exitCodeMet reports whether a container of a pod ended with an error and a code that the
+// requirement names. A sidecar is considered only by its name: it is ended with the pod.
 func exitCodeMet(r *batchv1.PodFailurePolicyOnExitCodesRequirement, pod *corev1.Pod) bool {
 	lists := ownStatuses(pod)
 	if r.ContainerName != nil {

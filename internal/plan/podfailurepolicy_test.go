@@ -209,7 +209,7 @@ func TestInvalidRunPolicies(t *testing.T) {
 			reason: "a policy without rules is a mistake",
 			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{}},
 			want: []string{
-				"spec.runPolicy.podFailurePolicy.rules: Required value: a policy without rules says nothing: add a rule, or remove podFailurePolicy",
+				"spec.runPolicy.podFailurePolicy.rules: Required value: a policy without rules has no effect: add a rule, or remove podFailurePolicy",
 			},
 		},
 		"Both": {
@@ -226,7 +226,7 @@ func TestInvalidRunPolicies(t *testing.T) {
 				`spec.runPolicy.podFailurePolicy.rules[0].action: Unsupported value: "Explode": supported values: "FailJob", "Ignore", "Count", "RestartJob"`,
 				`spec.runPolicy.podFailurePolicy.rules[0].replicaTypes[0]: Unsupported value: "Boss": supported values: "Master", "Worker"`,
 				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.operator: Unsupported value: "Near": supported values: "In", "NotIn"`,
-				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: 0 is no failure: remove it`,
+				`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: 0 is not a failure: remove it`,
 			},
 		},
 		"NotInZero": {
@@ -236,7 +236,7 @@ func TestInvalidRunPolicies(t *testing.T) {
 		"InZero": {
 			reason: "0 is no failure, wherever it is listed",
 			policy: commonv1.RunPolicy{PodFailurePolicy: &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, in, 3, 0)}}},
-			want:   []string{`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[1]: Invalid value: 0: 0 is no failure: remove it`},
+			want:   []string{`spec.runPolicy.podFailurePolicy.rules[0].onExitCodes.values[1]: Invalid value: 0: 0 is not a failure: remove it`},
 		},
 		"NoCodes": {
 			reason: "a rule on exit codes names some",

@@ -15,9 +15,8 @@ import (
 // MaxFailureMessage is how much of the reason and the message of a failure the status keeps.
 const MaxFailureMessage = 256
 
-// encodeRecord writes down failures that are dealt with in this look, and tells of exit
-// codes. The look that deals with a failure is the only one that sees it, so each
-// is recorded once.
+// recordFailures records the failures that are handled in this pass, and emits their exit
+// codes. Only one pass handles a failure, so each is recorded once.
 func (d *decision) recordFailures(failed []failedReplica) {
 	status := &d.plan.Status
 	var exits []*failedReplica
@@ -37,7 +36,7 @@ func (d *decision) recordFailures(failed []failedReplica) {
 	d.keepLastFailures()
 }
 
-// keepLastFailures drops the oldest failures that are too many.
+// keepLastFailures drops the oldest failures if there are too many.
 func (d *decision) keepLastFailures() {
 	status := &d.plan.Status
 	if extra := len(status.Failures) - commonv1.MaxFailures; extra > 0 {
@@ -45,8 +44,8 @@ func (d *decision) keepLastFailures() {
 	}
 }
 
-// recordInPlace writes down why the last run of a container ended that the node restarted
-// in place. What it ended with is gone at its next restart.
+// recordInPlace records why the last run of a container ended that the node restarted in
+// place. This information is lost at its next restart.
 func (d *decision) recordInPlace(s *replica) {
 	c := lastCulprit(s.pod, d.in.mainContainer(s.typ))
 	if c == nil {
@@ -69,7 +68,7 @@ func (d *decision) recordInPlace(s *replica) {
 	d.keepLastFailures()
 }
 
-// recordExits tells of exit codes: one event for one pod, and one for many.
+// recordExits emits exit codes: one event for one pod, and one for many.
 func (d *decision) recordExits(exits []*failedReplica) {
 	if len(exits) == 0 {
 		return
@@ -87,7 +86,7 @@ func (d *decision) recordExits(exits []*failedReplica) {
 	d.eventsAreAbout(len(d.plan.Events)-1, refTo(first.replica.pod))
 }
 
-// failedMessage says why the job failed: what ended it, and the replica to look at.
+// failedMessage says why the job failed: what ended it, and the replica that failed first.
 func (d *decision) failedMessage(why string, first *failedReplica) string {
 	message := fmt.Sprintf("%s because %s.", d.hasFailed(), why)
 	if first != nil {
@@ -96,7 +95,7 @@ func (d *decision) failedMessage(why string, first *failedReplica) string {
 	return message
 }
 
-// replicasFailed says how many replicas failed, of one type, or of each if it is
+// replicasFailed says how many replicas of a type failed, or of each type if only is
 // empty.
 func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
 	var types []commonv1.ReplicaType
@@ -115,8 +114,8 @@ func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
 	return strings.Join(parts, ", ") + " replica(s) failed"
 }
 
-// failedReason is the reason of the condition Failed: the kind's own if it was the
-// failure of a replica that ended the job, and no limit.
+// failedReason is the reason of the condition Failed: the kind's own if the failure of a
+// replica ended the job, and not a limit.
 func (d *decision) failedReason(first *failedReplica) string {
 	reason := d.reason(string(commonv1.JobFailed))
 	if first != nil && (first.response == responseFail || first.response == responseLeave) {

@@ -16,8 +16,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// NewPod makes the pod of a replica from its template, which it takes over. What
-// identifies the pod (name, labels, owner, restart policy) is set last: nothing in
+// NewPod makes the pod of a replica from its template, which must not be used afterwards.
+// What identifies the pod (name, labels, owner, restart policy) is set last: nothing in
 // the template can override it.
 func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Pod {
 	pod := &corev1.Pod{Spec: template.Spec}
@@ -61,7 +61,7 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 			ClusterIP: corev1.ClusterIPNone,
 			Selector:  labels,
 			Ports:     ports,
-			// Replicas look for each other before they are ready.
+			// Replicas connect to each other before they are ready.
 			PublishNotReadyAddresses: a.Type == "",
 		},
 	}
@@ -111,9 +111,9 @@ func Claim(in *Input, o metav1.Object) {
 	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
 }
 
-// OwnLabels are the labels by which an object that the job would create is the job's:
-// what an object gets that is the job's by its owner and lacks them. Which attempt a pod
-// is, only the pod knew: without the label it is the first.
+// OwnLabels are the labels that mark an object as the job's. An existing object that the job
+// owns and that lacks them gets them. The attempt of a pod is not among them: without the
+// label a pod is of the first attempt.
 func OwnLabels(wanted metav1.Object) map[string]string {
 	labels := map[string]string{}
 	for key, value := range wanted.GetLabels() {
@@ -124,7 +124,7 @@ func OwnLabels(wanted metav1.Object) map[string]string {
 	return labels
 }
 
-// HasJobLabels reports whether an object has the labels by which the job's are found.
+// HasJobLabels reports whether an object has the labels by which objects of the job are found.
 func HasJobLabels(in *Input, o metav1.Object) bool {
 	have := o.GetLabels()
 	for key, value := range jobkit.JobLabels(in.Kind, in.Job.Name) {

@@ -9,9 +9,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// deleteSurplus removes pods and services that the job does not want any more: those of
-// replicas beyond the number wanted or of a type that is gone, and those that
-// carry a name which the job never gave.
+// deleteSurplus deletes pods and services that the job no longer wants: those of replicas
+// beyond the wanted number or of a type that was removed, and those with a name that the
+// job never gave.
 func deleteSurplus(d *decision) bool {
 	for _, p := range d.tally.unexpectedPods {
 		if p.DeletionTimestamp == nil {
@@ -26,9 +26,9 @@ func deleteSurplus(d *decision) bool {
 	return false
 }
 
-// createPods creates the pods that are missing. A job that restarts as a whole waits
-// until every pod of the earlier attempt is gone, and every pod that is being stopped,
-// so that no replica of the new one meets a replica of the old.
+// createPods creates the pods that are missing. A job that restarts as a whole first waits
+// until every pod of the earlier attempt, and every pod that is being stopped, is gone, so
+// that no replica of the new attempt connects to one of the old.
 func createPods(d *decision) bool {
 	for _, s := range d.missing() {
 		d.act(CreatePod{
@@ -39,9 +39,9 @@ func createPods(d *decision) bool {
 	return false
 }
 
-// oldGangExists tells whether pods are there that a restart of the whole job has
-// replaced. One that failed by itself and was replaced alone is not among them; in a
-// job that always restarts as a whole there is none, and what is being stopped counts too.
+// oldGangExists reports whether pods exist that a restart of the whole job has superseded. A
+// pod that failed by itself and was superseded alone is not among them. A job that always
+// restarts as a whole has no such pod, and there pods that are being stopped count too.
 func (d *decision) oldGangExists() bool {
 	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
 	d.tally.each(func(s *replica) {
@@ -56,8 +56,8 @@ func (d *decision) oldGangExists() bool {
 	return found
 }
 
-// leavesAlone reports whether a pod that was replaced is one that is disrupted, of a job
-// whose replicas are restarted one by one: it stops for a while, and keeps no other waiting.
+// leavesAlone reports whether a superseded pod is a disrupted one of a job whose replicas
+// are restarted one by one: it takes a while to stop, and delays no other replica.
 func (d *decision) leavesAlone(s *replica) bool {
 	return !d.restartsTogether() && disruption(s.pod) != nil
 }

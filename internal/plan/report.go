@@ -8,15 +8,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// What came first (the end of a pod, the request to delete it, a disruption) decides
-// what the end means. Nodes have clocks of their own, and no answer here depends on
-// one: the API server's is in the times of creation, deletion and managedFields, and in
+// What happened first (the end of a pod, the request to delete it, a disruption) decides
+// what the end means. Nodes have their own clocks, and nothing here depends on one. The API
+// server's clock is in the times of creation, deletion and managedFields, and its order is in
 // a generation.
 
-// ReportEntry is the entry of a pod's managed fields that tells when its phase, or the
-// state of a container, was last written: by the clock of the API server, whatever the
-// node's says. It is nil if nothing tells. A cache that drops managed fields keeps this
-// one, without the fields themselves, of pods for which [Ends] holds.
+// ReportEntry is the entry of a pod's managed fields that holds when its phase, or the
+// state of a container, was last written, by the clock of the API server. It is nil if that
+// is unknown. A cache that drops managed fields keeps this entry, without the fields
+// themselves, of pods for which [Ends] holds.
 func ReportEntry(p *corev1.Pod) *metav1.ManagedFieldsEntry {
 	var newest *metav1.ManagedFieldsEntry
 	for i := range p.ManagedFields {
@@ -35,8 +35,8 @@ func ReportEntry(p *corev1.Pod) *metav1.ManagedFieldsEntry {
 	return newest
 }
 
-// Ends reports whether a pod has ended, or one of its containers has: then it matters
-// when that was reported.
+// Ends reports whether a pod or one of its containers has ended: then it matters when
+// that was reported.
 func Ends(p *corev1.Pod) bool {
 	if hasEnded(p) {
 		return true
@@ -51,7 +51,7 @@ func Ends(p *corev1.Pod) bool {
 	return false
 }
 
-// hasEnded reports whether the phase of a pod is one that it ends in.
+// hasEnded reports whether the phase of a pod is terminal.
 func hasEnded(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
@@ -65,9 +65,9 @@ func reportedAt(p *corev1.Pod) time.Time {
 	return time.Time{}
 }
 
-// requestedAt is when the deletion of a pod was asked for, by the clock of the API
-// server; zero if that is unknown. Without a grace period it is: what removes a pod that
-// was stopped sets the time anew.
+// requestedAt is when the deletion of a pod was requested, by the clock of the API
+// server; zero if that is unknown. It is unknown if the grace period is 0: what removes a
+// pod that was stopped overwrites the time.
 func requestedAt(p *corev1.Pod) time.Time {
 	switch grace := p.DeletionGracePeriodSeconds; {
 	case p.DeletionTimestamp == nil:
@@ -81,8 +81,8 @@ func requestedAt(p *corev1.Pod) time.Time {
 	}
 }
 
-// endedByItself reports whether a pod ended before anybody asked for its deletion. If
-// in doubt it was stopped: what was stopped has neither succeeded nor failed.
+// endedByItself reports whether a pod ended before its deletion was requested. In doubt it
+// was stopped: what was stopped has neither succeeded nor failed.
 func endedByItself(p *corev1.Pod) bool {
 	if !hasEnded(p) {
 		return false

@@ -12,12 +12,12 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// restartOrFail deals with replicas that failed: the job fails, or they are restarted.
+// restartOrFail handles replicas that failed: the job fails, or they are restarted.
 //
-// A restart takes two looks. The first counts it, by raising the attempt that the
-// status records for the replica. From then on the failed pod is one of an earlier
-// attempt: it is Replaced, and no later look can count it again. Looks that follow
-// delete it when its delay has passed, and create the next attempt when it is gone.
+// A restart takes several passes. The first counts it, by raising the attempt that the
+// status records for the replica. From then on the failed pod is of an earlier attempt: it is
+// Superseded, and no later pass can count it again. Later passes delete it when its delay has
+// passed, and create the next attempt when it is gone.
 func restartOrFail(d *decision) bool {
 	all := d.failedReplicas()
 	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
@@ -27,7 +27,7 @@ func restartOrFail(d *decision) bool {
 	}
 	why, first := d.limitExceeded(failed)
 	if why == "" && len(all) > len(failed) && d.allEnded() {
-		// Those that were left alone are all there is.
+		// Only those that were left alone remain.
 		why, first = replicasFailed(all, ""), &all[0]
 	}
 	if why == "" {
@@ -44,19 +44,19 @@ func restartOrFail(d *decision) bool {
 	return true
 }
 
-// failedReplica is a replica that failed, why, and what is to be done about it.
+// failedReplica is a replica that failed, why, and what to do about it.
 type failedReplica struct {
 	replica  *replica
 	failure  failure
 	response response
-	// because names what asks for the response; byRule is true if that is a rule.
+	// because says why this is the response; byRule is true if a rule is the reason.
 	because string
 	byRule  bool
 	// consequence is true if the failure of another replica was its cause.
 	consequence bool
 }
 
-// failedReplica says why a replica failed, and what is to be done about it.
+// failedReplica finds why a replica failed, and what to do about it.
 func (d *decision) failedReplica(s *replica) failedReplica {
 	f := failedReplica{replica: s, failure: d.failureOf(s)}
 	f.response, f.because, f.byRule = d.respond(s, &f.failure)
@@ -74,14 +74,14 @@ func (d *decision) failedReplicas() []failedReplica {
 	return byTime(out)
 }
 
-// allEnded tells whether nothing is left that could make the job a success.
+// allEnded reports whether no replica is left that could still make the job succeed.
 func (d *decision) allEnded() bool {
 	ended := true
 	d.tally.each(func(s *replica) { ended = ended && (s.state == jobkit.Failed || s.state == jobkit.Succeeded) })
 	return ended
 }
 
-// restartsWhole tells whether failures restart the whole job.
+// restartsWhole reports whether failures restart the whole job.
 func (d *decision) restartsWhole(failed []failedReplica) bool {
 	if d.in.restartScope() == commonv1.RestartScopeJob {
 		return len(failed) > 0
@@ -97,7 +97,7 @@ func (d *decision) restart(failed []failedReplica) {
 	status := &d.plan.Status
 	status.Restarts = addCounts(status.Restarts, d.countedRestarts(failed))
 	if d.restartsWhole(failed) {
-		// Those that are about to be reported will be gone by then.
+		// Pods whose failure is not reported yet will be deleted before it is.
 		d.recordFailures(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
 		status.Attempt++
 		d.tally.each(d.supersede)
@@ -113,7 +113,7 @@ func (d *decision) restart(failed []failedReplica) {
 	d.setRestarting(replicasFailed(failed, ""))
 }
 
-// setRestarting says why the job restarts replicas.
+// setRestarting sets the condition Restarting, with the cause.
 func (d *decision) setRestarting(why string) {
 	d.setTrue(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)), fmt.Sprintf("%s because %s.", d.isRestarting(), why))
 }
@@ -131,7 +131,7 @@ func (d *decision) countByCause(f *failedReplica) {
 	}
 }
 
-// raiseAttempt moves a replica on to its next attempt.
+// raiseAttempt raises a replica to its next attempt.
 func (d *decision) raiseAttempt(f *failedReplica) {
 	ignored := int32(0)
 	if f.response == responseIgnore {
@@ -141,9 +141,9 @@ func (d *decision) raiseAttempt(f *failedReplica) {
 	d.supersede(f.replica)
 }
 
-// supersede makes sure that the pod of a replica which is being restarted counts
-// as one of an earlier attempt from now on, whatever somebody made of its label. The
-// attempts that are skipped for that count against no limit.
+// supersede makes sure that the pod of a replica that is being restarted counts as one of
+// an earlier attempt from now on, even if its label was changed. The attempts that are
+// skipped for that count against no limit.
 func (d *decision) supersede(s *replica) {
 	if s.pod == nil {
 		return
@@ -154,8 +154,7 @@ func (d *decision) supersede(s *replica) {
 	}
 }
 
-// addAttempts raises the attempt that a replica is at. Those that are ignored count
-// against no limit.
+// addAttempts raises the attempt of a replica. Ignored attempts count against no limit.
 func (d *decision) addAttempts(s *replica, n, ignored int32) {
 	rs, index := d.replicaStatus(s.typ), strconv.Itoa(int(s.index))
 	if rs.Attempts == nil {
@@ -171,9 +170,8 @@ func (d *decision) addAttempts(s *replica, n, ignored int32) {
 	rs.IgnoredAttempts[index] += ignored
 }
 
-// deleteSuperseded deletes the pods of earlier attempts: those that failed when
-// their delay has passed, so that a replica which keeps failing is not a busy
-// loop; the others at once.
+// deleteSuperseded deletes the pods of earlier attempts: failed ones after their delay, so
+// that a replica that keeps failing is not a busy loop; the others without delay.
 func (d *decision) deleteSuperseded() {
 	d.tally.each(func(s *replica) {
 		if !d.superseded(s) || s.pod.DeletionTimestamp != nil {
@@ -190,14 +188,14 @@ func (d *decision) deleteSuperseded() {
 	})
 }
 
-// failureOf reads the cause out of the failed pod of a replica.
+// failureOf reads the cause from the failed pod of a replica.
 func (d *decision) failureOf(s *replica) failure {
 	return failureOf(s.pod, d.in.mainContainer(s.typ), d.in.Now)
 }
 
-// failedSince is when the delay of a replica's restart began: a time that is the same at
-// every look, and not in the future, whatever the clocks of the node and of the API
-// server say. What the status says of the failure is such a time.
+// failedSince is when the delay of a replica's restart began: a time that is the same in
+// every pass, and not in the future, whatever the clocks of the node and of the API server
+// say. The time of the failure in the status is such a time.
 func (d *decision) failedSince(s *replica) time.Time {
 	pod := s.pod
 	if at := reportedAt(pod); !at.IsZero() && !at.After(d.in.Now) {
@@ -214,13 +212,13 @@ func (d *decision) failedSince(s *replica) time.Time {
 	return pod.CreationTimestamp.Time
 }
 
-// attempt is the attempt that a replica is at by the planned status.
+// attempt is the attempt of a replica in the planned status.
 func (d *decision) attempt(s *replica) int32 {
 	return attemptOf(&d.plan.Status, s.typ, s.index)
 }
 
-// superseded tells whether the pod of a replica is of an earlier attempt than the
-// planned status says.
+// superseded reports whether the pod of a replica is of an earlier attempt than in the
+// planned status.
 func (d *decision) superseded(s *replica) bool {
 	if s.pod == nil {
 		return false

@@ -9,8 +9,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// warnOfRestartPolicy tells once that the restart policy of a pod template does
-// not count.
+// warnOfRestartPolicy emits one warning if the restart policy of a pod template is not
+// used.
 func (d *decision) warnOfRestartPolicy() {
 	for _, t := range d.in.types() {
 		spec := d.in.Replicas[t]
@@ -23,9 +23,10 @@ func (d *decision) warnOfRestartPolicy() {
 }
 
 // podRestartPolicy is the restart policy of the pods of a replica type. In a job that
-// restarts as a whole the node restarts nothing: one container that begins anew could not
-// join the others, which go on or hang, and nobody would be told. Nor does it in a very
-// large job: there is no room in the status to count such restarts exactly.
+// restarts as a whole the node restarts nothing: a single restarted container could not join
+// the others, which would continue or hang, and the operator would not notice. In a very
+// large job the node restarts nothing either: the status has no room to count such restarts
+// exactly.
 func (in *Input) podRestartPolicy(t commonv1.ReplicaType) corev1.RestartPolicy {
 	if in.restartScope() == commonv1.RestartScopeJob || jobkit.Count(in.Replicas) > MaxInPlace {
 		return corev1.RestartPolicyNever

@@ -10,12 +10,12 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// reportRunning keeps the conditions Running and Restarting. Queues (PodsReady of Kueue) and
-// SDKs take a job for running if Running is True, wherever in the list it stands: so it is
-// True while replicas run that decide it by the rules, and no longer. Restarting stands
-// behind it, and names the state, until all replicas that were restarted run again, so
-// that the state does not flicker. A job whose replicas that decide are being replaced is
-// Restarting too, whatever they are replaced for.
+// reportRunning sets the conditions Running and Restarting. Queues (PodsReady of Kueue) and
+// SDKs take a job for running if Running is True, at any place in the list. So it is True
+// only while replicas run that decide it by the rules. Restarting comes after it in the list,
+// and names the state, until all replicas that were restarted run again, so that the state
+// does not flicker. A job whose deciding replicas are being replaced, for whatever reason, is
+// Restarting too.
 func reportRunning(d *decision) bool {
 	status, r := &d.plan.Status, d.deciding()
 	runs, message := r.runs(), cmp.Or(d.in.Rules.Messages.Running, fmt.Sprintf("%s is running.", d.jobName()))
@@ -29,7 +29,7 @@ func reportRunning(d *decision) bool {
 		}
 		d.setTrue(commonv1.JobRunning, d.reason(string(commonv1.JobRunning)), message+d.startAfterNote())
 	case d.outcome == nil && r.total == 0 && d.keepPods:
-		// Which replicas decide, the specification does not say for the moment.
+		// The invalid specification does not say which replicas decide.
 	case d.outcome == nil && r.total == 0:
 		// The job was scaled to 0.
 		d.remove(commonv1.JobRunning)
@@ -37,7 +37,7 @@ func reportRunning(d *decision) bool {
 			d.remove(commonv1.JobRestarting)
 		}
 	case d.outcome == nil && len(r.open) == 0:
-		// Those that decide have done their part, and the others are being replaced.
+		// Those that decide have ended permanently, and the others are being replaced.
 	case status.IsTrue(commonv1.JobRunning):
 		d.remove(commonv1.JobRunning)
 		if len(r.open) > 0 && !status.IsTrue(commonv1.JobRestarting) {
@@ -48,24 +48,24 @@ func reportRunning(d *decision) bool {
 	return false
 }
 
-// deciders are the replicas of which one must run for the job to count as running.
+// deciders counts the replicas of which one must run for the job to count as running.
 type deciders struct {
 	// total is how many there are; active is how many run.
 	total, active int
-	// open are the types of those that neither run nor have ended for good.
+	// open are the types of those that neither run nor have ended permanently.
 	open []string
 	// others is how many other replicas run.
 	others int
 }
 
 // runs reports whether the job counts as running by the rules. When all that decide have
-// ended for good and the job goes on, the others decide.
+// ended permanently and the job continues, the others decide.
 func (r *deciders) runs() bool {
 	return r.active > 0 || r.total > 0 && len(r.open) == 0 && r.others > 0
 }
 
-// deciding looks at the replicas as they are by the planned status: one that it replaces
-// runs no more.
+// deciding counts the replicas as they are by the planned status: one that it supersedes no
+// longer runs.
 func (d *decision) deciding() *deciders {
 	r := &deciders{}
 	d.tally.each(func(s *replica) {
@@ -79,7 +79,7 @@ func (d *decision) deciding() *deciders {
 		case active:
 			r.active++
 		case s.state == jobkit.Succeeded, s.state == jobkit.Failed && !d.superseded(s):
-			// A failure that is left alone (see Rules.Optional) has ended, too.
+			// A failed replica that is left alone (see Rules.Optional) has ended, too.
 		case !slices.Contains(r.open, string(s.typ)):
 			r.open = append(r.open, string(s.typ))
 		}
@@ -88,7 +88,7 @@ func (d *decision) deciding() *deciders {
 	return r
 }
 
-// restarting reports whether a replica that was restarted does not run yet.
+// restarting reports whether a restarted replica does not run yet.
 func (d *decision) restarting() bool {
 	found := false
 	d.tally.each(func(s *replica) {
@@ -97,7 +97,7 @@ func (d *decision) restarting() bool {
 	return found
 }
 
-// isRestarting is how the message of the condition Restarting begins.
+// isRestarting is the start of the message of the condition Restarting.
 func (d *decision) isRestarting() string {
 	return cmp.Or(d.in.Rules.Messages.Restarting, fmt.Sprintf("%s %s is restarting", d.in.Kind.Name, d.in.Job.Name))
 }

@@ -12,8 +12,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// syncServices creates the services that are missing, and keeps the others in step
-// with the job.
+// syncServices creates the services that are missing, and updates those that differ from
+// what the job needs.
 func syncServices(d *decision) bool {
 	have := make(map[string]*corev1.Service, len(d.in.Services))
 	for _, s := range d.in.Services {
@@ -32,8 +32,8 @@ func syncServices(d *decision) bool {
 	return false
 }
 
-// replicaServices keeps a service for each replica of a type. Those of one type differ
-// in their index alone, so that a look need not make all of them to compare them.
+// replicaServices keeps a service for each replica of a type. Those of one type differ only
+// in their index, so one model is enough to compare them.
 func (d *decision) replicaServices(t *typeTally, have map[string]*corev1.Service) {
 	model := NewService(d.in, CreateService{Type: t.Type})
 	for i := range t.replicas {
@@ -42,7 +42,7 @@ func (d *decision) replicaServices(t *typeTally, have map[string]*corev1.Service
 	}
 }
 
-// keepService creates a service, or mends the one that is there.
+// keepService creates a service, or updates the existing one.
 func (d *decision) keepService(s *corev1.Service, want CreateService, model *corev1.Service) {
 	switch {
 	case s == nil:
@@ -53,8 +53,8 @@ func (d *decision) keepService(s *corev1.Service, want CreateService, model *cor
 	}
 }
 
-// sameService tells whether a service has the selector and the ports of a model, but
-// the index of its own replica. What the API server or others add does not matter.
+// sameService reports whether a service has the selector and the ports of a model, with the
+// index of its own replica. What the API server or other clients add does not matter.
 func sameService(s, model *corev1.Service, index int32) bool {
 	return sameSelector(s.Spec.Selector, model.Spec.Selector, index) &&
 		slices.EqualFunc(ShortPorts(s.Spec.Ports), ShortPorts(model.Spec.Ports), func(a, b corev1.ServicePort) bool {
@@ -92,11 +92,11 @@ func sameSelector(selector, model map[string]string, index int32) bool {
 		}
 	}
 	_, ofReplica := model[commonv1.ReplicaIndexLabel]
-	var digits [10]byte // compared where it is, the number is no allocation
+	var digits [10]byte // compared in place, the number needs no allocation
 	return !ofReplica || selector[commonv1.ReplicaIndexLabel] == string(strconv.AppendInt(digits[:0], int64(index), 10))
 }
 
-// wantsService tells whether the job has a service of this name by its service mode.
+// wantsService reports whether the job has a service of this name by its service mode.
 func (d *decision) wantsService(name string) bool {
 	switch d.in.serviceMode() {
 	case commonv1.ServiceModePerReplica:

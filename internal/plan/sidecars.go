@@ -4,7 +4,7 @@ import corev1 "k8s.io/api/core/v1"
 
 // Sidecars are the native sidecars of a pod: init containers that the kubelet keeps
 // running, whatever the restart policy of the pod, and stops when the others have ended.
-// How they end and how often they are restarted is no affair of the job.
+// How they end and how often they are restarted does not affect the job.
 func Sidecars(pod *corev1.Pod) []*corev1.Container {
 	var out []*corev1.Container
 	for i := range pod.Spec.InitContainers {

@@ -16,14 +16,15 @@ const (
 	// reasonStartOrder ends the reason of the condition Stalled of a job whose replicas wait
 	// for others of its replicas.
 	reasonStartOrder = "WaitingForReplicas"
-	// startPatience is how long that may take before the job says so: images are large.
+	// startPatience is how long that may take before the job reports it: images are large.
 	startPatience = 5 * time.Minute
-	// schedulerPatience is how long a scheduler may take to look at a pod.
+	// schedulerPatience is how long a scheduler may take to process a pod.
 	schedulerPatience = 10 * time.Second
 )
 
-// missing are the replicas whose pods are to be created now: all that have none, but for
-// those that start after others, and if nothing is left of an earlier attempt of the job.
+// missing are the replicas whose pods are to be created now: all that have none, except
+// those that start after others. It is empty while pods of an earlier attempt of the job
+// exist.
 func (d *decision) missing() []*replica {
 	if d.tooEarly || d.oldGangExists() {
 		return nil
@@ -46,7 +47,7 @@ func (d *decision) missing() []*replica {
 	return out
 }
 
-// startsAfter are the replicas that those of a type still wait for.
+// startsAfter are the replicas that the replicas of a type still wait for.
 func (d *decision) startsAfter(t commonv1.ReplicaType) []*replica {
 	if after := d.in.Replicas[t].StartAfter; after != nil {
 		if before := d.before(after); len(before) > 0 {
@@ -82,12 +83,12 @@ func (d *decision) beforeByRules(t commonv1.ReplicaType) []*replica {
 	return append(created, ready...)
 }
 
-// hasPod reports whether the pod of a replica's attempt is there, to stay.
+// hasPod reports whether the pod of a replica's attempt exists and is not terminating.
 func (s *replica) hasPod() bool {
 	return s.pod != nil && s.pod.DeletionTimestamp == nil && s.state != jobkit.Superseded
 }
 
-// ready reports whether a replica runs, and is ready if a probe of it says when it is.
+// ready reports whether a replica runs and, if it has a probe, is ready.
 func (d *decision) ready(s *replica) bool {
 	if s.state != jobkit.Active || !reportsReadiness(&d.in.Replicas[s.typ].Template.Spec) {
 		return s.state == jobkit.Active
@@ -97,7 +98,7 @@ func (d *decision) ready(s *replica) bool {
 	})
 }
 
-// reportsReadiness reports whether a pod says when it is ready.
+// reportsReadiness reports whether a pod has a probe or a gate for its readiness.
 func reportsReadiness(pod *corev1.PodSpec) bool {
 	probed := func(c corev1.Container) bool { return c.ReadinessProbe != nil || c.StartupProbe != nil }
 	sidecar := func(c corev1.Container) bool {
@@ -106,8 +107,8 @@ func reportsReadiness(pod *corev1.PodSpec) bool {
 	return len(pod.ReadinessGates) > 0 || slices.ContainsFunc(pod.Containers, probed) || slices.ContainsFunc(pod.InitContainers, sidecar)
 }
 
-// mayWaitForAll reports whether a replica has no node, and whoever gives it one may want to
-// see the pods of the whole job first.
+// mayWaitForAll reports whether a replica has no node, and its scheduler may need the pods
+// of the whole job first.
 func (d *decision) mayWaitForAll(s *replica) bool {
 	if s.pod.Spec.NodeName != "" {
 		return false
@@ -130,8 +131,8 @@ func (d *decision) mayWaitForAll(s *replica) bool {
 	return true
 }
 
-// orderWaits says which replicas others of the job wait for. As long as pods are missing,
-// what is in the way of them is told instead.
+// orderWaits says which replicas others of the job wait for. As long as pods of these are
+// missing, their obstacle is reported instead.
 func (d *decision) orderWaits() wait {
 	if w := d.startAfterWaits(); w.why != "" {
 		return w
@@ -157,7 +158,7 @@ func (d *decision) orderWaits() wait {
 		}
 	}
 	if len(names) > 0 {
-		w.why = fmt.Sprintf("%s starts %s when all replicas that go before run and are ready: look at pod %s",
+		w.why = fmt.Sprintf("%s starts %s when the replicas before them run and are ready: check pod %s",
 			d.jobName(), strings.Join(waiting, ", "), andMore(names))
 	}
 	return w

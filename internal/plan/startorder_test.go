@@ -123,7 +123,7 @@ func TestStartOrderIsReported(t *testing.T) {
 	for range 3 {
 		m.reconcile()
 	}
-	want := "TestJobWaitingForReplicas: TestJob ns/job starts Master when all replicas that go before run and are ready: look at pod job-worker-1"
+	want := "TestJobWaitingForReplicas: TestJob ns/job starts Master when the replicas before them run and are ready: check pod job-worker-1"
 	if diff := cmp.Diff(want, stalled()); diff != "" {
 		t.Errorf("the job says what it waits for (-want +got):\n%s", diff)
 	}

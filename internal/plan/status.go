@@ -9,7 +9,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// FirstBatch is how many neighbouring actions are carried out all at once, even if none is
+// FirstBatch is how many neighbouring actions are executed at once before any of them is
 // known to succeed.
 const FirstBatch = 8
 
@@ -87,7 +87,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// complete tells whether all replicas run or have succeeded.
+// complete reports whether all replicas run or have succeeded.
 func (d *decision) complete() bool {
 	for i := range d.tally.byType {
 		tt := &d.tally.byType[i]
@@ -116,7 +116,7 @@ func onlyProgress(is, was *commonv1.JobStatus) bool {
 	return equality.Semantic.DeepEqual(is, was)
 }
 
-// without is a list of conditions with those of a type left out.
+// without removes the conditions of a type from a list.
 func without(list []commonv1.JobCondition, t commonv1.JobConditionType) []commonv1.JobCondition {
 	return slices.DeleteFunc(list, func(c commonv1.JobCondition) bool { return c.Type == t })
 }
@@ -138,7 +138,7 @@ func (d *decision) countReplicas() {
 	status := &d.plan.Status
 	for t, rs := range status.ReplicaStatuses {
 		if d.tally.Of(t) == nil && rs != nil && !status.Finished() {
-			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, "" // the job has this type no more
+			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, "" // the job no longer has this type
 		}
 	}
 	for i := range d.tally.byType {
@@ -146,11 +146,11 @@ func (d *decision) countReplicas() {
 		rs := d.replicaStatus(tt.Type)
 		counts := tt.Counts
 		if d.in.Status.Finished() {
-			// What ended stays counted when its pod is cleaned up. What was stopped by that
+			// What ended stays counted when its pod is cleaned up. What the clean-up stopped
 			// has neither succeeded nor failed.
 			counts.Succeeded = max(counts.Succeeded, rs.Succeeded)
 			counts.Failed = max(counts.Failed, rs.Failed)
-			// What ended does not run again: a view that says so is an old one.
+			// What ended does not run again: a view that shows it running is stale.
 			counts.Active = max(min(counts.Active, d.in.replicas(tt.Type)-counts.Succeeded-counts.Failed), 0)
 		}
 		rs.Active, rs.Succeeded, rs.Failed, rs.Selector = counts.Active, counts.Succeeded, counts.Failed, counts.Selector

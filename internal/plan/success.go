@@ -7,8 +7,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Succeeded ends the job when its rules are met. It goes before every failure, so
-// that a job is a success whatever its last replicas do.
+// succeed ends the job when its rules are met. It takes precedence over every failure, so
+// that a job succeeds whatever its last replicas do.
 func succeed(d *decision) bool {
 	message := cmp.Or(d.in.Rules.Messages.Succeeded, fmt.Sprintf("%s successfully completed.", d.jobName()))
 	switch v := d.outcome; {

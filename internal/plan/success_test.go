@@ -27,7 +27,7 @@ func TestAuthorsOutcome(t *testing.T) {
 			reason:  "a verdict that says nothing keeps a job going whose rules are met, and that does not run by it",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) },
 			want: []string{created, "Stalled=True TestJobOperatorError: TestJob ns/job cannot end: all its replicas have succeeded, " +
-				"but EvaluateStatus() says neither that the job has succeeded nor that it has failed: this is a bug of the operator, please report it"}, left: 2,
+				"but EvaluateStatus() reports neither success nor failure: this is a bug of the operator, please report it"}, left: 2,
 		},
 		"SilentWhileOneRuns": {
 			reason:  "it may wait for the last one",

@@ -8,7 +8,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// suspend keeps a suspended job without pods, services and further objects, and resumes it.
+// suspend keeps a suspended job without pods, services and other objects, and resumes it.
 func suspend(d *decision) bool {
 	status, in := &d.plan.Status, d.in
 	if !in.suspended() {
@@ -17,7 +17,7 @@ func suspend(d *decision) bool {
 			message := fmt.Sprintf("%s %s is resumed.", in.Kind.Name, in.Job.Name)
 			d.set(commonv1.JobSuspended, corev1.ConditionFalse, reason, message)
 			d.event(false, reason, message)
-			// The deadline counts active time only: it starts anew.
+			// The deadline counts active time only: it starts again.
 			now := in.nowInSeconds()
 			status.StartTime = &now
 		}

@@ -11,14 +11,14 @@ import (
 
 // Tally is the state of every replica of a job, and the pods behind it.
 type Tally struct {
-	// Tally is what the author of a kind gets.
+	// Tally is what the author's code gets.
 	jobkit.Tally
 
-	// byType are the same, and the pods behind them.
+	// byType are the same replicas with their pods.
 	byType []typeTally
 	// names are those of the pods, by type.
 	names []podNames
-	// unexpectedPods are the pods that are no replica which the job wants.
+	// unexpectedPods are the pods that belong to no replica that the job wants.
 	unexpectedPods []*corev1.Pod
 }
 
@@ -34,8 +34,8 @@ type replica struct {
 	typ     commonv1.ReplicaType
 	index   int32
 	name    string // of its pod
-	attempt int32  // the attempt that the status says the replica is at
-	label   int32  // the attempt that the pod's label says it is, 0 if that makes no sense
+	attempt int32  // the replica's attempt in the status
+	label   int32  // the attempt in the pod's label, 0 if that is not a number
 	state   jobkit.ReplicaState
 	pod     *corev1.Pod // nil if missing
 }
@@ -50,8 +50,8 @@ func (t *Tally) each(f func(*replica)) {
 }
 
 // TallyOf finds the state of every replica that the job wants. A pod belongs to a
-// replica by its name, which cannot change and of which there is only one, so a
-// strange label neither hides a pod nor makes one count twice.
+// replica by its name, which is unique and cannot change, so a strange label neither
+// hides a pod nor makes one count twice.
 func TallyOf(in *Input) *Tally {
 	in = withUnpackedStatus(in)
 	t := &Tally{}
@@ -76,8 +76,8 @@ func TallyOf(in *Input) *Tally {
 	return t
 }
 
-// AllRun is the tally of a job all of whose pods run: what its kind wants for such a job
-// is all that it ever wants.
+// AllRun is the tally that a job would have if all its pods ran: what the kind wants for such
+// a job is all that it ever wants.
 func AllRun(in *Input) *Tally {
 	full := *in
 	full.Pods = nil
@@ -113,7 +113,7 @@ func (t *Tally) replicaOf(pod string) *replica {
 	return nil
 }
 
-// fill says of each replica of a type where its pod stands.
+// fill sets the state of each replica of a type.
 func (t *typeTally) fill(in *Input) {
 	done := in.succeededBefore(t.Type)
 	for i := range t.replicas {
@@ -129,7 +129,7 @@ func (t *typeTally) fill(in *Input) {
 		t.States[i], t.Pods[i] = s.state, s.pod != nil
 		switch {
 		case s.pod != nil && (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
-			// It was stopped, which is neither a success nor a failure.
+			// It was stopped: this is neither a success nor a failure.
 		case s.pod != nil && s.state == jobkit.Failed && s.pod.Status.Phase == corev1.PodSucceeded:
 			t.Counts.Failed++ // It was disrupted, and exited with 0 when it was stopped for that.
 		case s.pod != nil:
@@ -140,7 +140,7 @@ func (t *typeTally) fill(in *Input) {
 	}
 }
 
-// attemptOf is the attempt that a status says a replica is at.
+// attemptOf is the attempt of a replica in a status.
 func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) int32 {
 	n := status.Attempt
 	if rs := status.ReplicaStatuses[t]; rs != nil && len(rs.Attempts) > 0 {
@@ -149,7 +149,7 @@ func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) 
 	return n
 }
 
-// classify names the state of a replica. The first case that fits decides.
+// classify returns the state of a replica. The first case that matches decides.
 func (s *replica) classify(done indexes) jobkit.ReplicaState {
 	switch {
 	case s.pod == nil && done[s.index]:
@@ -187,12 +187,12 @@ func countPhase(c *commonv1.ReplicaStatus, phase corev1.PodPhase) {
 	}
 }
 
-// maxAttempt is the highest attempt that a label is believed. Nobody restarts a
-// billion times.
+// maxAttempt bounds the attempt that is read from a label; larger values are treated as
+// invalid.
 const maxAttempt = 1 << 30
 
-// podAttempt is the attempt that the replica's pod is, by its label; at is the one that
-// the replica is at. A label that makes no sense stands for the first attempt.
+// podAttempt is the attempt of the replica's pod, by its label; at is the attempt of the
+// replica. An invalid label stands for the first attempt.
 func (s *replica) podAttempt(at int32) int32 {
 	if s.label > max(at, maxAttempt) {
 		return 0

@@ -9,15 +9,15 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// undecided reports whether all replicas have ended well and the job goes on all the
-// same: nothing that could still happen to them makes it a success.
+// undecided reports whether all replicas have succeeded and the job is not finished:
+// nothing that could still happen makes it succeed.
 func (d *decision) undecided() bool {
 	ended := d.tally.Count(jobkit.Succeeded)
 	return !d.plan.Status.Finished() && ended > 0 && ended == d.tally.size()
 }
 
-// isStalledUndecided reports whether the job is stalled because nobody decides over it. What
-// can or cannot be created has no say in that.
+// isStalledUndecided reports whether the job is stalled because neither success nor failure
+// is decided. That does not depend on what can be created.
 func (d *decision) isStalledUndecided() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Reason == d.reason(string(OperatorError)) && d.undecided()
@@ -32,9 +32,9 @@ func (t *Tally) size() int {
 	return n
 }
 
-// stallUndecided stalls a job whose replicas have all ended well, but of which neither its
-// rules nor the author's own verdict say that it has succeeded or failed. That is a
-// mistake of the operator: what runs for ever without running is for nobody to notice.
+// stallUndecided stalls a job whose replicas have all succeeded, while neither its rules nor
+// the author's own outcome say that the job has succeeded or failed. That is a mistake of the
+// operator; without the condition no one would notice that the job never ends.
 func stallUndecided(d *decision) bool {
 	if v := d.outcome; !d.undecided() || v != nil && v.Running {
 		return false
@@ -47,12 +47,12 @@ func stallUndecided(d *decision) bool {
 // whyUndecided says who should have decided.
 func (d *decision) whyUndecided() string {
 	if d.outcome != nil {
-		return "EvaluateStatus() says neither that the job has succeeded nor that it has failed"
+		return "EvaluateStatus() reports neither success nor failure"
 	}
 	rules := make([]string, 0, len(d.in.Rules.Success))
 	for _, rule := range d.in.Rules.Success {
 		rules = append(rules, rule.String())
 	}
 	slices.Sort(rules)
-	return "no rule for that selects a replica of the job: Rules().Success is " + strings.Join(rules, ", ")
+	return "no success rule selects a replica of the job: Rules().Success is " + strings.Join(rules, ", ")
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const cannotEnd = "Stalled=True TestJobOperatorError: TestJob ns/job cannot end: all its replicas have succeeded, " +
-	"but no rule for that selects a replica of the job: Rules().Success is "
+	"but no success rule selects a replica of the job: Rules().Success is "
 
 // TestRulesThatNeverHold: a job whose pods have all ended and whose rules say nothing
 // about that does not look as if it ran.

@@ -16,9 +16,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// failInvalid deals with mistakes in the job. One that was there from the start fails
-// the job. One that came with a later edit stalls it: what runs goes on running,
-// may succeed and may run out of time; the rest goes on when the mistake is mended.
+// failInvalid handles mistakes in the job. A mistake that existed from the start fails the
+// job. One that came with a later edit stalls it: what runs continues, may succeed and may
+// exceed its deadline; the rest continues when the mistake is fixed.
 func failInvalid(d *decision) bool {
 	if d.in.OperatorError != "" {
 		return false // Then the mistake may be the operator's.
@@ -43,7 +43,7 @@ func failInvalid(d *decision) bool {
 	return true
 }
 
-// FindsInvalid reports whether a plan is the first to say that a job is not valid.
+// FindsInvalid reports whether a plan is the first to report that a job is not valid.
 func FindsInvalid(in *Input, p *Plan) bool {
 	says := func(s *commonv1.JobStatus) bool {
 		for _, t := range []commonv1.JobConditionType{commonv1.JobFailed, commonv1.JobStalled} {
@@ -56,8 +56,8 @@ func FindsInvalid(in *Input, p *Plan) bool {
 	return says(&p.Status) && !says(&in.Status)
 }
 
-// keepPods leaves the replicas of a job alone whose specification cannot be trusted. Only
-// whether they run it goes on to say.
+// keepPodsOfInvalidEdit leaves the replicas of a job alone whose specification cannot be
+// trusted. It only updates whether they run.
 func keepPodsOfInvalidEdit(d *decision) bool {
 	if d.keepPods {
 		reportRunning(d)
@@ -66,7 +66,7 @@ func keepPodsOfInvalidEdit(d *decision) bool {
 }
 
 // Validate finds the mistakes in a job that hold for every kind. Each error names
-// the field, the value and the mend.
+// the field, the value and the fix.
 func Validate(in *Input) field.ErrorList {
 	specs := field.NewPath("spec", cmp.Or(in.Kind.ReplicaSpecsField, "replicaSpecs"))
 	errs := append(validateTypes(in, specs), validateRunPolicy(in, field.NewPath("spec", "runPolicy"))...)
@@ -125,7 +125,7 @@ func unknownType(t commonv1.ReplicaType, path *field.Path, known []string) *fiel
 	return field.NotSupported(path, string(t), known)
 }
 
-// negative tells whether a negative replica count, which has its own error, makes
+// negative reports whether a negative replica count, which has its own error, makes
 // the total 0.
 func negative(in *Input) bool {
 	for _, spec := range in.Replicas {
@@ -180,7 +180,7 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
 }
 
-// validateContainers checks that there is a main container.
+// validateContainers checks that a main container exists.
 func validateContainers(kind *jobkit.Kind, template *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	containers, wanted := path.Child("spec", "containers"), fmt.Sprintf("a container named %q", kind.ContainerName)
 	if kind.AnyContainer {
@@ -199,11 +199,11 @@ func validateContainers(kind *jobkit.Kind, template *corev1.PodTemplateSpec, pat
 		names = append(names, template.Spec.Containers[i].Name)
 	}
 	return field.ErrorList{field.Invalid(containers, strings.Join(names, ", "),
-		fmt.Sprintf("no container is named %q: name the main container so", kind.ContainerName))}
+		fmt.Sprintf("no container is named %q: name the main container %[1]q", kind.ContainerName))}
 }
 
 // validateLabels refuses labels of the template that are the controller's own,
-// unless they say what the controller would say.
+// unless they have the controller's values.
 func validateLabels(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	own := typeLabels(in.Kind, in.Job.Name, t)

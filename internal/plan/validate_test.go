@@ -77,7 +77,7 @@ func TestBadInput(t *testing.T) {
 			change: func(m *model) {
 				m.in.Replicas[worker].Template.Spec.Containers = []corev1.Container{{Name: "app"}, {Name: "sidecar"}}
 			},
-			want: `spec.testReplicaSpecs[Worker].template.spec.containers: Invalid value: "app, sidecar": no container is named "main": name the main container so`,
+			want: `spec.testReplicaSpecs[Worker].template.spec.containers: Invalid value: "app, sidecar": no container is named "main": name the main container "main"`,
 		},
 		"ControllersLabels": {
 			reason: "a template that could override the controller's labels is refused, not silently changed",

@@ -12,9 +12,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// ValidateKind finds the mistakes in what an author says of a kind, whose defaults are
-// set. Each would make every job of the kind invalid, or objects of its jobs, as if
-// their users had made a mistake. Each error names the field, the value and the fix.
+// ValidateKind finds the mistakes in a kind whose defaults are set. Each would make every
+// job of the kind invalid, or objects of its jobs, as if their users had made a mistake.
+// Each error names the field, the value and the fix.
 func ValidateKind(k *jobkit.Kind) field.ErrorList {
 	var errs field.ErrorList
 	if problems := validation.IsValidLabelValue(k.OperatorName); len(problems) > 0 || k.OperatorName == "" {
@@ -55,7 +55,7 @@ func validateMainContainer(k *jobkit.Kind) field.ErrorList {
 		errs = append(errs, field.Required(name, "name the main container of every replica"))
 	} else if len(validation.IsDNS1123Label(k.ContainerName)) > 0 {
 		errs = append(errs, field.Invalid(name, k.ContainerName,
-			"is no name of a container: use 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends"))
+			"is not a valid container name: use 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends"))
 	}
 	switch {
 	case k.PortName == "" && k.PortNumber != 0:
@@ -64,7 +64,7 @@ func validateMainContainer(k *jobkit.Kind) field.ErrorList {
 		return errs
 	case len(validation.IsValidPortName(k.PortName)) > 0:
 		errs = append(errs, field.Invalid(port, k.PortName,
-			"is no name of a port: use 1 to 15 lower-case letters, digits and single '-', with a letter among them and no '-' at either end"))
+			"is not a valid port name: use 1 to 15 lower-case letters, digits and single '-', with a letter among them and no '-' at either end"))
 	}
 	if len(validation.IsValidPortNum(int(k.PortNumber))) > 0 {
 		errs = append(errs, field.Invalid(number, k.PortNumber, "must be from 1 to 65535, because PortName is set: give the port's number, or remove PortName"))
@@ -92,8 +92,8 @@ func validateRoles(k *jobkit.Kind) field.ErrorList {
 	return errs
 }
 
-// validateRoleName checks that the pods of a role can be named after it, and get names
-// that those of no earlier role have.
+// validateRoleName checks that the pods of a role can be named after it, and that their
+// names differ from those of earlier roles.
 func validateRoleName(k *jobkit.Kind, i int, path *field.Path) field.ErrorList {
 	t := k.Roles[i].Type
 	lower := strings.ToLower(string(t))
@@ -108,7 +108,7 @@ func validateRoleName(k *jobkit.Kind, i int, path *field.Path) field.ErrorList {
 		switch {
 		case lower == earlier:
 			return field.ErrorList{field.Invalid(path, t, fmt.Sprintf(
-				"is Roles[%d] already, because upper and lower case make no difference in the names of pods: remove or rename one of the two", j))}
+				"is Roles[%d] already, because pod names are in lower case: remove or rename one of the two", j))}
 		case k.Roles[i].Unnumbered && isNumbered(lower, earlier) && !other.Unnumbered,
 			other.Unnumbered && isNumbered(earlier, lower) && !k.Roles[i].Unnumbered:
 			return field.ErrorList{field.Invalid(path, t, fmt.Sprintf(
@@ -118,14 +118,14 @@ func validateRoleName(k *jobkit.Kind, i int, path *field.Path) field.ErrorList {
 	return nil
 }
 
-// isNumbered reports whether a name is another with an index behind it.
+// isNumbered reports whether a name is another one followed by an index.
 func isNumbered(name, other string) bool {
 	digits, ok := strings.CutPrefix(name, other+"-")
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
-// validateNumbers checks the bounds of a role, and that jobs which do not say how many
-// replicas they want are within them.
+// validateNumbers checks the bounds of a role, and that its default number of replicas is
+// within them.
 func validateNumbers(r *jobkit.Role, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, n := range []struct {
@@ -144,9 +144,9 @@ func validateNumbers(r *jobkit.Role, at *field.Path) field.ErrorList {
 	case len(errs) > 0:
 	case n == nil && least > 1:
 		errs = append(errs, field.Required(path, fmt.Sprintf(
-			"it is 1 if nothing is said, which is less than Min: set it to %d or more", least)))
+			"it is 1 by default, which is less than Min: set it to %d or more", least)))
 	case n != nil && (*n < least || *n > most):
-		errs = append(errs, field.Invalid(path, *n, fmt.Sprintf("must be from %d to %d, as Min and Max say", least, most)))
+		errs = append(errs, field.Invalid(path, *n, fmt.Sprintf("must be from %d to %d, the range of Min and Max", least, most)))
 	}
 	return errs
 }

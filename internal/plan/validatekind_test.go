@@ -59,7 +59,7 @@ func TestMistakesInAKind(t *testing.T) {
 		"ContainerName": {
 			reason: "no job could have such a container",
 			change: func(k *jobkit.Kind) { k.ContainerName = "Main" },
-			want:   []string{`ContainerName: Invalid value: "Main": is no name of a container: use 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends`},
+			want:   []string{`ContainerName: Invalid value: "Main": is not a valid container name: use 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends`},
 		},
 		"PortNumber": {
 			reason: "every pod of the kind would be invalid",
@@ -75,7 +75,7 @@ func TestMistakesInAKind(t *testing.T) {
 			reason: "both mistakes are named",
 			change: func(k *jobkit.Kind) { k.PortName, k.PortNumber = "a-port-of-the-job", 65536 },
 			want: []string{
-				`PortName: Invalid value: "a-port-of-the-job": is no name of a port: use 1 to 15 lower-case letters, digits and single '-', with a letter among them and no '-' at either end`,
+				`PortName: Invalid value: "a-port-of-the-job": is not a valid port name: use 1 to 15 lower-case letters, digits and single '-', with a letter among them and no '-' at either end`,
 				`PortNumber: Invalid value: 65536: must be from 1 to 65535, because PortName is set: give the port's number, or remove PortName`,
 			},
 		},
@@ -107,11 +107,11 @@ func TestMistakesInAKind(t *testing.T) {
 		"LongestType": {reason: "55 letters fit", change: roles(jobkit.Role{Type: commonv1.ReplicaType(strings.Repeat("W", 55))})},
 		"Twice": {
 			reason: "a job has a type once", change: roles(jobkit.Role{Type: "Worker"}, jobkit.Role{Type: "Worker"}),
-			want: []string{`Roles[1].Type: Invalid value: "Worker": is Roles[0] already, because upper and lower case make no difference in the names of pods: remove or rename one of the two`},
+			want: []string{`Roles[1].Type: Invalid value: "Worker": is Roles[0] already, because pod names are in lower case: remove or rename one of the two`},
 		},
 		"TwiceInAnotherCase": {
 			reason: "their pods would have the same names", change: roles(jobkit.Role{Type: "Worker"}, jobkit.Role{Type: "worker"}),
-			want: []string{`Roles[1].Type: Invalid value: "worker": is Roles[0] already, because upper and lower case make no difference in the names of pods: remove or rename one of the two`},
+			want: []string{`Roles[1].Type: Invalid value: "worker": is Roles[0] already, because pod names are in lower case: remove or rename one of the two`},
 		},
 		"UnnumberedLikeNumbered": {
 			reason: "<job>-a-1 would be two replicas", change: roles(jobkit.Role{Type: "A"}, jobkit.Role{Type: "A-1", Max: 1, Unnumbered: true}),
@@ -131,15 +131,15 @@ func TestMistakesInAKind(t *testing.T) {
 		},
 		"DefaultAboveMax": {
 			reason: "a job that says nothing would be invalid", change: roles(jobkit.Role{Type: "A", Max: 1, Default: new(int32(2))}),
-			want: []string{`Roles[0].Default: Invalid value: 2: must be from 0 to 1, as Min and Max say`},
+			want: []string{`Roles[0].Default: Invalid value: 2: must be from 0 to 1, the range of Min and Max`},
 		},
 		"DefaultBelowMin": {
 			reason: "a job that says nothing would be invalid", change: roles(jobkit.Role{Type: "A", Min: 2, Default: new(int32(1))}),
-			want: []string{`Roles[0].Default: Invalid value: 1: must be from 2 to 100000, as Min and Max say`},
+			want: []string{`Roles[0].Default: Invalid value: 1: must be from 2 to 100000, the range of Min and Max`},
 		},
 		"NoDefault": {
 			reason: "1 replica is the default, which Min forbids", change: roles(jobkit.Role{Type: "A", Min: 2}),
-			want: []string{`Roles[0].Default: Required value: it is 1 if nothing is said, which is less than Min: set it to 2 or more`},
+			want: []string{`Roles[0].Default: Required value: it is 1 by default, which is less than Min: set it to 2 or more`},
 		},
 		"Unnumbered": {
 			reason: "several pods would have one name", change: roles(jobkit.Role{Type: "A", Unnumbered: true}),

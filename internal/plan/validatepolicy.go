@@ -11,8 +11,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// validateRunPolicy checks what the schema of a CRD checks too, for kinds whose
-// CRD does not.
+// validateRunPolicy checks what the schema of a CRD should check, for kinds whose CRD does
+// not.
 func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	p := &in.RunPolicy
 	var errs field.ErrorList
@@ -41,7 +41,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	}
 	rules := path.Child("podFailurePolicy", "rules")
 	if len(p.PodFailurePolicy.Rules) == 0 {
-		errs = append(errs, field.Required(rules, "a policy without rules says nothing: add a rule, or remove podFailurePolicy"))
+		errs = append(errs, field.Required(rules, "a policy without rules has no effect: add a rule, or remove podFailurePolicy"))
 	}
 	for i := range p.PodFailurePolicy.Rules {
 		errs = append(errs, validateFailureRule(in, &p.PodFailurePolicy.Rules[i], rules.Index(i))...)
@@ -66,7 +66,7 @@ func validateGang(in *Input, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// oneOf checks that a value, if there is one, is among those that are known.
+// oneOf checks that a value, if it is set, is one of the known values.
 func oneOf[T ~string](path *field.Path, value *T, known ...T) field.ErrorList {
 	if value == nil || slices.Contains(known, *value) {
 		return nil
@@ -92,8 +92,8 @@ func validateFailureRule(in *Input, r *commonv1.PodFailurePolicyRule, path *fiel
 		case len(codes.Values) == 0:
 			errs = append(errs, field.Required(values, "add the exit codes that the rule is for"))
 		case codes.Operator != batchv1.PodFailurePolicyOnExitCodesOpNotIn && slices.Contains(codes.Values, 0):
-			// With NotIn it says nothing, as in batch/v1: a container that ended well meets no rule.
-			errs = append(errs, field.Invalid(values.Index(slices.Index(codes.Values, 0)), 0, "0 is no failure: remove it"))
+			// With NotIn it has no effect, as in batch/v1: a container that exits with 0 matches no rule.
+			errs = append(errs, field.Invalid(values.Index(slices.Index(codes.Values, 0)), 0, "0 is not a failure: remove it"))
 		}
 	}
 	return errs

@@ -9,9 +9,10 @@ import (
 	"github.com/jobkit/jobkit"
 )
 
-// ValidateRules finds selections in rules that fit no job of the kind: a type that the
+// ValidateRules finds selections in rules that match no job of the kind: a type that the
 // kind does not have, an index beyond the number of replicas that a job can have, and, if
-// the rules are those of a job that has replicas of every type, success by nothing.
+// the rules are those of a job that has replicas of every type (complete), success rules that
+// select nothing.
 func ValidateRules(k *jobkit.Kind, r jobkit.Rules, complete bool) field.ErrorList {
 	var errs field.ErrorList
 	check := func(path *field.Path, rs []jobkit.ReplicaSelector) {

@@ -16,7 +16,7 @@ import (
 // Endings of the reasons of the condition Stalled of a job that waits, beside
 // reasonGangWaits.
 const (
-	// reasonTerminating: pods were deleted and do not go.
+	// reasonTerminating: pods were deleted and still exist.
 	reasonTerminating = "PodStuckTerminating"
 	// reasonGated: pods have scheduling gates.
 	reasonGated = "SchedulingGated"
@@ -25,20 +25,20 @@ const (
 )
 
 const (
-	// waitPatience is how long a job may wait before it says so: a scheduler, for one, takes
-	// a moment to look at its pods.
+	// waitPatience is how long a job may wait before it reports this: a scheduler, for
+	// example, takes a moment to process its pods.
 	waitPatience = 10 * time.Second
 	// roomPatience is the same for pods of a job that does not depend on them, or that has
-	// never run: a cluster that grows when it must takes a while.
+	// never run: a cluster autoscaler takes a while.
 	roomPatience = time.Minute
-	// waitSteady is how long what a job says of that stays as it is. Schedulers say
-	// something else at every try.
+	// waitSteady is how long a reported message stays unchanged. Schedulers write another
+	// message at every attempt.
 	waitSteady = time.Minute
 )
 
-// wait is something outside that the pods of a job wait for, which is nobody's mistake.
-// It has a reason of its own of the condition Stalled, which [waits] alone sets and
-// clears: what can or cannot be created has no say in it.
+// wait is something outside that the pods of a job wait for, which is not a mistake.
+// It has its own reason of the condition Stalled, which [reportWaits] alone sets and
+// clears, independently of what can be created.
 type wait struct {
 	// reason is the ending of the reason; why is the message, or "" if the job does not
 	// wait for that.
@@ -50,13 +50,13 @@ type wait struct {
 	patience time.Duration
 }
 
-// possibleWaits are all that a job may wait for. The first that takes too long is told.
+// possibleWaits are all that a job may wait for. The first that takes too long is reported.
 func (d *decision) possibleWaits() []wait {
 	return []wait{d.terminatingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits(), d.orderWaits()}
 }
 
-// reportWaits has the job say what its pods wait for, if that takes long. Another reason to be
-// stalled goes first.
+// reportWaits reports what the pods of the job wait for, if that takes long. Other reasons
+// to be stalled take precedence.
 func reportWaits(d *decision) bool {
 	stalled, said := d.plan.Status.Condition(commonv1.JobStalled), d.isStalledByWait()
 	if stalled != nil && !said {
@@ -71,7 +71,7 @@ func reportWaits(d *decision) bool {
 		case w.why == "":
 			continue
 		case says:
-			// What is said still holds.
+			// What is reported still holds.
 			steady = stalled.LastUpdateTime.Add(waitSteady)
 		case d.in.Now.Before(due):
 			d.requeueAt(due)
@@ -111,8 +111,8 @@ func (d *decision) gangWaits() wait {
 	return wait{reason: reasonGangWaits, why: why, since: since, patience: waitPatience}
 }
 
-// terminatingWaits says which pods were deleted and do not go. As long as one is there, no
-// other of its name can be created, and nobody but its node knows whether it still runs.
+// terminatingWaits says which pods were deleted and still exist. As long as one exists, no
+// other pod of its name can be created, and only its node knows whether it still runs.
 func (d *decision) terminatingWaits() wait {
 	w := wait{reason: reasonTerminating, patience: terminationMargin}
 	var names []string
@@ -145,26 +145,26 @@ func (d *decision) terminatingWaits() wait {
 }
 
 // adviceFor says what keeps a pod that should be gone, and what to do about it; "" if the
-// job itself deletes it in this look.
+// job itself deletes it in this pass.
 func (d *decision) adviceFor(p *corev1.Pod) string {
 	if isForceDeleted(p) {
 		if len(p.Finalizers) == 0 {
 			return ""
 		}
-		return fmt.Sprintf("it is kept by its finalizer %s; what set that must remove it.", strings.Join(p.Finalizers, ", "))
+		return fmt.Sprintf("its finalizer %s keeps it, and the client that set it must remove it.", strings.Join(p.Finalizers, ", "))
 	}
 	if why, _ := d.forceDeleteReason(p); why != "" {
 		return ""
 	}
 	if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {
-		return fmt.Sprintf("its node does not answer; it is deleted by force when runPolicy.forceDeleteAfterSeconds, %d, have passed.", *after)
+		return fmt.Sprintf("its node does not answer; it is deleted by force after runPolicy.forceDeleteAfterSeconds, which is %d.", *after)
 	}
 	return "its node does not answer. Bring the node back; if it is dead, delete the node or give it the taint " +
 		corev1.TaintNodeOutOfService + "; or set runPolicy.forceDeleteAfterSeconds."
 }
 
-// gatedWaits says which pods no scheduler looks at, because somebody, such as a queue,
-// holds them back by scheduling gates. A gang of which one is held back does not start.
+// gatedWaits says which pods are held back by scheduling gates, for example by a queue: no
+// scheduler processes them. A gang of which one is held back does not start.
 func (d *decision) gatedWaits() wait {
 	w := wait{reason: reasonGated, patience: waitPatience}
 	var names, gates []string
@@ -185,13 +185,13 @@ func (d *decision) gatedWaits() wait {
 	})
 	if len(names) > 0 {
 		slices.Sort(gates)
-		w.why = fmt.Sprintf("%s waits for pod %s, held back by scheduling gates: what set %s must remove them.", d.jobName(), andMore(names), andMore(gates))
+		w.why = fmt.Sprintf("%s waits for pod %s, held back by scheduling gates: the client that set %s must remove them.", d.jobName(), andMore(names), andMore(gates))
 	}
 	return w
 }
 
-// roomWaits says which pods do not fit on any node, as the scheduler has it. Of a gang
-// the gang scheduler says that.
+// roomWaits says which pods do not fit on any node, according to the scheduler. For a gang
+// the gang scheduler reports that.
 func (d *decision) roomWaits() wait {
 	w := wait{reason: reasonNotStarted, patience: roomPatience}
 	if d.in.Gang != nil {

@@ -30,7 +30,7 @@ func TestPodStuckTerminating(t *testing.T) {
 		"ForceDeleteLater": {
 			"what happens next", func(m *model) { m.in.RunPolicy.ForceDeleteAfterSeconds = new(int64(600)) },
 			"pod job-worker-0 on node node-7, deleted and still terminating: its node does not answer; " +
-				"it is deleted by force when runPolicy.forceDeleteAfterSeconds, 600, have passed.",
+				"it is deleted by force after runPolicy.forceDeleteAfterSeconds, which is 600.",
 		},
 		"ForceDeleteNow": {
 			"the job helps itself", func(m *model) { m.in.RunPolicy.ForceDeleteAfterSeconds = new(int64(30)) }, "",
@@ -42,7 +42,7 @@ func TestPodStuckTerminating(t *testing.T) {
 			"the node is done with it", func(m *model) {
 				m.pod("worker-0").Finalizers, m.pod("worker-0").DeletionGracePeriodSeconds = []string{"example.com/keep"}, new(int64(0))
 			},
-			"pod job-worker-0 on node node-7, deleted and still terminating: it is kept by its finalizer example.com/keep; what set that must remove it.",
+			"pod job-worker-0 on node node-7, deleted and still terminating: its finalizer example.com/keep keeps it, and the client that set it must remove it.",
 		},
 		"GoesAtOnce": {
 			"the API server is about to remove it", func(m *model) { m.pod("worker-0").DeletionGracePeriodSeconds = new(int64(0)) }, "",
@@ -133,7 +133,7 @@ func TestSchedulingGates(t *testing.T) {
 	}{
 		"All": {
 			"the pods and the gates", func(m *model) { gate(m, "example.com/quota", "worker-0", "worker-1") },
-			"pod job-worker-0, job-worker-1, held back by scheduling gates: what set example.com/quota must remove them.",
+			"pod job-worker-0, job-worker-1, held back by scheduling gates: the client that set example.com/quota must remove them.",
 		},
 		"Several": {
 			"all gates are named, each once, and the first pods", func(m *model) {
@@ -142,14 +142,14 @@ func TestSchedulingGates(t *testing.T) {
 				gate(m, "example.com/b", "worker-0", "worker-1", "worker-2", "worker-3", "worker-4")
 				gate(m, "example.com/a", "worker-3")
 			},
-			"pod job-worker-0, job-worker-1, job-worker-2 and 2 more, held back by scheduling gates: what set example.com/a, example.com/b must remove them.",
+			"pod job-worker-0, job-worker-1, job-worker-2 and 2 more, held back by scheduling gates: the client that set example.com/a, example.com/b must remove them.",
 		},
 		"Gang": {
 			"the rest of a gang waits for them", func(m *model) {
 				m.in.Gang = &plan.Gang{Why: "3/4 tasks in gang unschedulable", Since: m.in.Now}
 				gate(m, "example.com/quota", "worker-1")
 			},
-			"pod job-worker-1, held back by scheduling gates: what set example.com/quota must remove them.",
+			"pod job-worker-1, held back by scheduling gates: the client that set example.com/quota must remove them.",
 		},
 		"Leaving": {
 			"a pod that goes is waited for no more", func(m *model) {

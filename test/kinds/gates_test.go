@@ -29,7 +29,7 @@ spec:
         spec:
           schedulingGates: [{name: example.com/quota}]
           containers: [{name: jax, image: registry.example.com/train:v1}]`)
-	want := "JAXJob " + j.namespace + "/job waits for pod job-worker-0, job-worker-1, held back by scheduling gates: what set example.com/quota must remove them."
+	want := "JAXJob " + j.namespace + "/job waits for pod job-worker-0, job-worker-1, held back by scheduling gates: the client that set example.com/quota must remove them."
 	eventually(t, "the job says that its pods are held back", func(ctx context.Context) string {
 		if c := j.status(ctx, t).Condition(commonv1.JobStalled); c == nil || c.Reason != "JAXJobSchedulingGated" || c.Message != want {
 			return "not yet"

@@ -31,7 +31,7 @@ func (d *decision) reached(s *replica, state commonv1.StartAfterState) bool {
 	switch {
 	case s.state == jobkit.Succeeded:
 		return true
-	case s.state != jobkit.Active || d.replaced(s):
+	case s.state != jobkit.Active || d.superseded(s):
 		return false
 	case state == commonv1.StartAfterReady:
 		return d.ready(s)
@@ -47,7 +47,7 @@ func Waiting(in *Input, tally *Tally, t commonv1.ReplicaType) int32 {
 	if spec == nil || spec.StartAfter == nil || tt == nil {
 		return 0
 	}
-	d := &decision{in: unpacked(in), tally: tally}
+	d := &decision{in: withUnpackedStatus(in), tally: tally}
 	d.plan.Status = d.in.Status
 	if len(d.before(spec.StartAfter)) == 0 {
 		return 0
@@ -59,8 +59,8 @@ func Waiting(in *Input, tally *Tally, t commonv1.ReplicaType) int32 {
 // for others, or "".
 func (d *decision) startAfterNote() string {
 	note := ""
-	for i := range d.tally.types {
-		tt := &d.tally.types[i]
+	for i := range d.tally.byType {
+		tt := &d.tally.byType[i]
 		after := d.in.Replicas[tt.Type].StartAfter
 		if after != nil && tt.Count(jobkit.Missing) > 0 && len(d.before(after)) > 0 {
 			note += fmt.Sprintf(" %s starts when all replicas of %s %s.", tt.Type, after.ReplicaType, inState(after.State))
@@ -87,8 +87,8 @@ func inState(state commonv1.StartAfterState) string {
 // succeed takes the time that it needs.
 func (d *decision) startAfterWaits() wait {
 	w := wait{reason: reasonStartOrder, patience: startPatience}
-	for i := range d.tally.types {
-		tt := &d.tally.types[i]
+	for i := range d.tally.byType {
+		tt := &d.tally.byType[i]
 		after := d.in.Replicas[tt.Type].StartAfter
 		if after == nil || tt.Count(jobkit.Missing) == 0 {
 			continue

@@ -24,7 +24,7 @@ func inOrder(state commonv1.StartAfterState) *model {
 	for t := range m.in.Replicas {
 		m.in.Replicas[t].RestartPolicy = commonv1.RestartPolicyExitCode
 	}
-	m.settle()
+	m.reconcileUntilStable()
 	return m
 }
 
@@ -68,7 +68,7 @@ func TestStartAfter(t *testing.T) {
 		"Succeeded":     {reason: "it has", state: commonv1.StartAfterSucceeded, set: func(m *model) { m.run(); m.end(m.pod("master-0"), 0) }, want: true},
 		"HasRun":        {reason: "what has succeeded has run", state: commonv1.StartAfterReady, set: func(m *model) { m.run(); m.end(m.pod("master-0"), 0) }, want: true},
 		"Failed":        {reason: "it is about to be restarted", state: commonv1.StartAfterRunning, set: func(m *model) { m.run(); m.end(m.pod("master-0"), 137) }},
-		"Deleted":       {reason: "it is on its way out", state: commonv1.StartAfterRunning, set: func(m *model) { m.run(); m.leave(m.pod("master-0")) }},
+		"Deleted":       {reason: "it is on its way out", state: commonv1.StartAfterRunning, set: func(m *model) { m.run(); m.terminate(m.pod("master-0")) }},
 		"Gone":          {reason: "there is none", state: commonv1.StartAfterRunning, set: func(m *model) { m.run(); m.drop(m.pod("master-0")) }},
 		"GangHasNoRoom": {reason: "the gang is that of the master alone, so its pods are not needed", state: commonv1.StartAfterReady, set: func(m *model) { m.in.Gang = &plan.Gang{} }},
 		"NoReplicas":    {reason: "0 replicas keep nothing waiting", state: commonv1.StartAfterSucceeded, set: func(m *model) { m.in.Replicas[master].Replicas = new(int32(0)) }, want: true},
@@ -99,30 +99,30 @@ func TestStartAfterLasts(t *testing.T) {
 	m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 	m.run()
 	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)
-	m.settle()
+	m.reconcileUntilStable()
 	m.run()
-	m.settle()
+	m.reconcileUntilStable()
 	all := []string{"master-0", "worker-0", "worker-1"}
 	if diff := cmp.Diff(all, podNames(m)); diff != "" {
 		t.Fatalf("all run (-want +got):\n%s", diff)
 	}
 	makeReady(m, m.pod("master-0"), corev1.ConditionFalse)
-	m.settle()
+	m.reconcileUntilStable()
 	if diff := cmp.Diff(all, podNames(m)); diff != "" || len(m.decide().Actions) > 0 {
 		t.Errorf("the workers stay (-want +got):\n%s", diff)
 	}
 	m.drop(m.pod("worker-1"))
-	m.settle()
+	m.reconcileUntilStable()
 	if diff := cmp.Diff(all[:2], podNames(m)); diff != "" {
 		t.Errorf("another one cannot join a master that is not ready (-want +got):\n%s", diff)
 	}
 	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)
-	m.settle()
+	m.reconcileUntilStable()
 	if diff := cmp.Diff(all, podNames(m)); diff != "" {
 		t.Errorf("now it can (-want +got):\n%s", diff)
 	}
 	m.end(m.pod("master-0"), 137)
-	m.settle()
+	m.reconcileUntilStable()
 	if diff := cmp.Diff(all, podNames(m)); diff != "" || m.pod("worker-0").Labels[commonv1.AttemptLabel] != "0" {
 		t.Errorf("the master restarts alone (-want +got):\n%s", diff)
 	}
@@ -137,7 +137,7 @@ func TestStartAfterBeginsAgain(t *testing.T) {
 		},
 		"Resume": func(m *model) {
 			m.in.RunPolicy.Suspend = new(true)
-			m.settle()
+			m.reconcileUntilStable()
 			m.in.RunPolicy.Suspend = new(false)
 		},
 	} {
@@ -149,16 +149,16 @@ func TestStartAfterBeginsAgain(t *testing.T) {
 					if state == commonv1.StartAfterSucceeded {
 						m.end(m.pod("master-0"), 0)
 					}
-					m.settle()
+					m.reconcileUntilStable()
 				}
 				reach()
 				m.run()
-				m.settle()
+				m.reconcileUntilStable()
 				if len(m.in.Pods) != 3 {
 					t.Fatalf("all have started, got %v", podNames(m))
 				}
 				again(m)
-				m.settle()
+				m.reconcileUntilStable()
 				if diff := cmp.Diff([]string{"master-0"}, podNames(m)); diff != "" {
 					t.Fatalf("the master goes first again (-want +got):\n%s", diff)
 				}
@@ -177,7 +177,7 @@ func TestStartAfterIsSaid(t *testing.T) {
 	m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 	m.run()
 	makeReady(m, m.pod("master-0"), corev1.ConditionFalse)
-	m.settle()
+	m.reconcileUntilStable()
 	said := func(c commonv1.JobConditionType) string {
 		if c := m.in.Status.Condition(c); c != nil && c.Status == corev1.ConditionTrue {
 			return c.Message
@@ -188,7 +188,7 @@ func TestStartAfterIsSaid(t *testing.T) {
 		t.Errorf("the condition says what is waited for (-want +got):\n%s", diff)
 	}
 	m.in.Now = m.in.Now.Add(5 * time.Minute)
-	m.settle()
+	m.reconcileUntilStable()
 	if diff := cmp.Diff("TestJob ns/job starts Worker when all replicas of Master are ready: look at pod job-master-0", said(commonv1.JobStalled)); diff != "" {
 		t.Errorf("if that takes long it says where to look (-want +got):\n%s", diff)
 	}
@@ -196,16 +196,16 @@ func TestStartAfterIsSaid(t *testing.T) {
 		t.Errorf("it says so once, got %v", p.Actions)
 	}
 	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)
-	m.settle()
+	m.reconcileUntilStable()
 	if diff := cmp.Diff("TestJob ns/job is running.", said(commonv1.JobRunning)); diff != "" || said(commonv1.JobStalled) != "" {
 		t.Errorf("nothing waits any more: %q (-want +got):\n%s", said(commonv1.JobStalled), diff)
 	}
 
 	m = inOrder(commonv1.StartAfterSucceeded)
 	m.run()
-	m.settle()
+	m.reconcileUntilStable()
 	m.in.Now = m.in.Now.Add(time.Hour)
-	m.settle()
+	m.reconcileUntilStable()
 	if got := said(commonv1.JobStalled); got != "" {
 		t.Errorf("a master that is to succeed takes the time that it needs: %q", got)
 	}
@@ -228,8 +228,8 @@ func TestWaitingForGang(t *testing.T) {
 	}{
 		{"the workers wait", func() {}, 2},
 		{"they are created now", func() { m.run() }, 0},
-		{"they exist", func() { m.settle() }, 0},
-		{"one is gone, and waits for the master", func() { m.leave(m.pod("master-0")); m.drop(m.pod("worker-0")) }, 1},
+		{"they exist", func() { m.reconcileUntilStable() }, 0},
+		{"one is gone, and waits for the master", func() { m.terminate(m.pod("master-0")); m.drop(m.pod("worker-0")) }, 1},
 	}
 	for _, s := range steps {
 		s.do()
@@ -324,7 +324,7 @@ func TestBadStartAfter(t *testing.T) {
 			if diff := cmp.Diff(tc.want, errs[0].Error()); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			m.settle()
+			m.reconcileUntilStable()
 			if c := m.in.Status.Condition(commonv1.JobFailed); c == nil || !strings.Contains(c.Message, tc.want) {
 				t.Errorf("the job fails and says so: %v", conditions(&m.in.Status))
 			}

@@ -28,8 +28,8 @@ import (
 const (
 	// patience is how long the bench waits for what must happen.
 	patience = 15 * time.Minute
-	// tail is how long a measurement goes on after all is done, so that what comes
-	// late is counted too. It is the same for the floor.
+	// tail is how long a measurement continues after all is done, so that late
+	// requests are counted too. It is the same for the floor.
 	tail = time.Second
 	poll = 100 * time.Millisecond
 )
@@ -39,7 +39,7 @@ type bench struct {
 	options options
 	kind    kind
 	report  *report
-	// progress is where people see how far it is.
+	// progress receives the lines that report how far the run is.
 	progress io.Writer
 	// dir is removed at the end.
 	dir string
@@ -91,7 +91,7 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 		b.kind = batchJob
 	}
 	if b.dir, err = os.MkdirTemp("", "jobkit-bench-"); err != nil {
-		return fmt.Errorf("making a folder: %w", err)
+		return fmt.Errorf("cannot make a folder: %w", err)
 	}
 	defer func() {
 		if err == nil {
@@ -124,14 +124,14 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	return b.report.finish(stdout, o.save)
 }
 
-// connect finds the control plane, or starts one.
+// connect uses the control plane that is given, or starts one.
 func (b *bench) connect(ctx context.Context) (stop func(), err error) {
 	stop = func() {}
 	b.kubeconfig, b.controlPlane = b.options.kubeconfig, b.options.controlPlanePID
 	if b.kubeconfig == "" {
 		crds := filepath.Join(b.dir, "crd")
 		if err := os.CopyFS(crds, crd.Files); err != nil {
-			return nil, fmt.Errorf("writing the CRDs: %w", err)
+			return nil, fmt.Errorf("cannot write the CRDs: %w", err)
 		}
 		cluster, err := devenv.Start(ctx, devenv.Options{CRDs: []string{crds}, Progress: b.progress})
 		if err != nil {
@@ -151,25 +151,25 @@ func (b *bench) connect(ctx context.Context) (stop func(), err error) {
 func (b *bench) clients() error {
 	config, err := clientcmd.BuildConfigFromFlags("", b.kubeconfig)
 	if err != nil {
-		return fmt.Errorf("reading the kubeconfig: %w", err)
+		return fmt.Errorf("cannot read the kubeconfig: %w", err)
 	}
 	config.QPS = -1 // no rate limit of the client
 	b.config = config
 	if b.kube, err = kubernetes.NewForConfig(protobuf(config)); err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("cannot make a client: %w", err)
 	}
 	if b.dynamic, err = dynamic.NewForConfig(config); err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("cannot make a client: %w", err)
 	}
 	v, err := b.kube.Discovery().ServerVersion()
 	if err != nil {
-		return fmt.Errorf("asking the API server for its version: %w", err)
+		return fmt.Errorf("cannot read the version of the API server: %w", err)
 	}
 	b.version = v.GitVersion
 	return nil
 }
 
-// protobuf is how controller-runtime speaks of the core types, too.
+// protobuf sets the encoding that controller-runtime uses for the core types.
 func protobuf(config *rest.Config) *rest.Config {
 	c := rest.CopyConfig(config)
 	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
@@ -184,7 +184,7 @@ func (b *bench) distance(ctx context.Context, rtt time.Duration) (*line, func(),
 	}
 	server, err := url.Parse(b.config.Host)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the address of the API server: %w", err)
+		return nil, nil, fmt.Errorf("cannot parse the address of the API server: %w", err)
 	}
 	p, err := startProxy(ctx, server.Host, rtt/2)
 	if err != nil {
@@ -204,7 +204,7 @@ func (b *bench) distance(ctx context.Context, rtt time.Duration) (*line, func(),
 	}
 	if err != nil {
 		p.stop()
-		return nil, nil, fmt.Errorf("writing a kubeconfig: %w", err)
+		return nil, nil, fmt.Errorf("cannot write a kubeconfig: %w", err)
 	}
 	l.config.QPS = -1
 	return l, p.stop, nil
@@ -226,16 +226,16 @@ func (b *bench) runScenarios(ctx context.Context) error {
 	return nil
 }
 
-// wakeControlPlane has the operator run many small jobs once, which nobody measures. An
-// API server that has just started keeps little of the past, gives each watch little
-// room, and ends those that do not keep up; scheduler, nodes and operator then list
-// everything anew. Whoever is measured first would pay for it.
+// wakeControlPlane has the operator run many small jobs once, which are not measured. An
+// API server that has just started keeps a short history, gives each watch a small
+// buffer, and ends watches that do not keep up; scheduler, nodes and operator then list
+// everything again. The first measurement would pay for it.
 func (b *bench) wakeControlPlane(ctx context.Context) error {
 	if len(b.options.scenarios) == 1 && b.options.scenarios[0] == nameDecide {
 		return nil // without a control plane
 	}
 	p := b.smallJobs()
-	b.logf("%d jobs of %d replicas, which nobody measures, to wake the control plane", p.jobs, p.replicas)
+	b.logf("%d jobs of %d replicas, which are not measured, to wake the control plane", p.jobs, p.replicas)
 	w, clean, err := b.namespace(ctx)
 	if err != nil {
 		return err
@@ -244,14 +244,14 @@ func (b *bench) wakeControlPlane(ctx context.Context) error {
 		if err := b.create(ctx, b.config, w, p.jobsOf(nil)...); err != nil {
 			return err
 		}
-		if err := settled(ctx, w, p.pods()); err != nil {
+		if err := awaitRunning(ctx, w, p.pods()); err != nil {
 			return err
 		}
 		return clean()
 	})
 }
 
-// logf tells people how far the bench is.
+// logf reports how far the bench is.
 func (b *bench) logf(format string, args ...any) {
 	fmt.Fprintf(b.progress, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
@@ -262,7 +262,7 @@ func (b *bench) namespace(ctx context.Context) (*world, func() error, error) {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
 	ns, err := b.kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a namespace: %w", err)
+		return nil, nil, fmt.Errorf("cannot make a namespace: %w", err)
 	}
 	b.namespaces = append(b.namespaces, ns.Name)
 	err = b.eventually(ctx, "there is a service account", func(ctx context.Context) (bool, error) {
@@ -279,8 +279,8 @@ func (b *bench) namespace(ctx context.Context) (*world, func() error, error) {
 	return w, func() error { return b.empty(ctx, w) }, nil
 }
 
-// empty deletes what is in a namespace: the jobs first, so that nobody makes pods
-// anew. The namespace itself stays until the end, because Kubernetes takes its time.
+// empty deletes what is in a namespace: the jobs first, so that no pods are created
+// again. The namespace itself stays until the end, because deleting it is slow.
 func (b *bench) empty(ctx context.Context, w *world) error {
 	defer w.stop()
 	background, now := metav1.DeletePropagationBackground, int64(0)
@@ -290,7 +290,7 @@ func (b *bench) empty(ctx context.Context, w *world) error {
 		err = b.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
 	}
 	if err != nil {
-		return fmt.Errorf("cleaning up: %w", err)
+		return fmt.Errorf("cannot clean up: %w", err)
 	}
 	err = b.eventually(ctx, "the pods are deleted", func(ctx context.Context) (bool, error) {
 		// 10,000 are more than the API server deletes before it ends the request.
@@ -304,7 +304,7 @@ func (b *bench) empty(ctx context.Context, w *world) error {
 	return err
 }
 
-// leave deletes the namespaces of the run on a control plane that lives on.
+// leave deletes the namespaces of the run on a control plane that outlives it.
 func (b *bench) leave(ctx context.Context) error {
 	if b.options.kubeconfig == "" {
 		return nil
@@ -316,10 +316,10 @@ func (b *bench) leave(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// eventually asks again and again.
+// eventually polls until a condition is true.
 func (*bench) eventually(ctx context.Context, what string, ask func(context.Context) (bool, error)) error {
 	if err := wait.PollUntilContextTimeout(ctx, poll, patience, true, ask); err != nil {
-		return fmt.Errorf("waiting until %s: %w", what, err)
+		return fmt.Errorf("waited in vain until %s: %w", what, err)
 	}
 	return nil
 }

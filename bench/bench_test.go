@@ -34,7 +34,7 @@ func TestCalls(t *testing.T) {
 		t.Errorf("calls are %q, want %q", got, want)
 	}
 	if got := c.only("pods").of("pods", "POST", "DELETE"); got != 10 {
-		t.Errorf("there are %v writes of pods, want 10", got)
+		t.Errorf("%v writes of pods are counted, want 10", got)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestQuantiles(t *testing.T) {
 }
 
 // TestRounds: each round counts by its own ratio, the table shows the one in the middle, and
-// who reads the report sees how far the rounds are apart.
+// the report shows how far apart the rounds are.
 func TestRounds(t *testing.T) {
 	b := &bench{report: newReport(), options: options{rounds: 3}, kind: batchJob}
 	next := []time.Duration{30 * time.Second, 11 * time.Second, 12 * time.Second}
@@ -119,7 +119,7 @@ func TestProxyIsLate(t *testing.T) {
 	})
 }
 
-// TestOptions: what makes no sense is refused.
+// TestOptions: invalid combinations are refused.
 func TestOptions(t *testing.T) {
 	for _, args := range []string{
 		"--scenarios=x", "--operator=foo", "--operator=external", "--kind=TFJob", "--scale=0", "--services=Some", "--operator-command=x", "--writers=0",
@@ -133,7 +133,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestManifests: what is not said is left to the operator.
+// TestManifests: unset fields are left to the operator.
 func TestManifests(t *testing.T) {
 	k, err := kindNamed("TestJob")
 	if err != nil {

@@ -16,7 +16,7 @@ func (b *bench) churn(ctx context.Context) error {
 	duration := max(time.Duration(float64(time.Minute)*b.options.scale), 2*time.Second)
 	p := batch{prefix: "churn", jobs: max(int(duration.Seconds()*b.options.churnRate), 2), replicas: 4, services: b.modes()[0]}
 	r, err := b.inRounds(func() (*figures, error) {
-		b.logf("e: %d jobs of %d replicas, %s a second, %s", p.jobs, p.replicas, number(b.options.churnRate), l)
+		b.logf("churn: %d jobs of %d replicas, %s a second, %s", p.jobs, p.replicas, number(b.options.churnRate), l)
 		return b.churnOnce(ctx, &figures{scenario: nameChurn, who: b.options.describe(), line: l, batch: p})
 	})
 	if err != nil {
@@ -39,7 +39,7 @@ func (b *bench) churnOnce(ctx context.Context, f *figures) (*figures, error) {
 		if t, err = b.modelOf(ctx, f.line, f.batch); err != nil {
 			return err
 		}
-		before, err := b.look(ctx, true, false)
+		before, err := b.stateNow(ctx, true, false)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (b *bench) churnOnce(ctx context.Context, f *figures) (*figures, error) {
 	return f, err
 }
 
-// modelOf takes the model of the floor from a job that stays until it was looked at.
+// modelOf takes the model of the floor from a job whose pods run until they are read.
 func (b *bench) modelOf(ctx context.Context, l *line, p batch) (template, error) {
 	w, clean, err := b.namespace(ctx)
 	if err != nil {
@@ -75,7 +75,7 @@ func (b *bench) modelOf(ctx context.Context, l *line, p batch) (template, error)
 	if err := b.create(ctx, l.config, w, p.jobsOf(func(j *job) { j.runFor = "1h" })...); err != nil {
 		return template{}, err
 	}
-	if err := settled(ctx, w, p.pods()); err != nil {
+	if err := awaitRunning(ctx, w, p.pods()); err != nil {
 		return template{}, err
 	}
 	t, err := b.takeTemplate(ctx, w.namespace)
@@ -131,7 +131,7 @@ func (b *bench) floorOfChurn(ctx context.Context, f *figures, t template) (*figu
 	if err != nil {
 		return nil, err
 	}
-	before, err := b.look(ctx, false, false)
+	before, err := b.stateNow(ctx, false, false)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// planGrows measures that a look at a job takes as long per replica for 10,000
+// planGrows measures that a pass over a job takes as long per replica for 10,000
 // replicas as for 100, whatever the machine: both are measured in turn, and the
 // shortest times count.
 func (b *bench) planGrows(context.Context) error {
@@ -34,7 +34,7 @@ func (b *bench) planGrows(context.Context) error {
 			}
 		}
 	}
-	b.report.notef("p: a look at a job at rest: %s with %d replicas, %s with %d", round(best[0]), sizes[0], round(best[1]), sizes[1])
+	b.report.notef("decide: a pass over a job at rest: %s with %d replicas, %s with %d", round(best[0]), sizes[0], round(best[1]), sizes[1])
 	b.report.ratio("decide-time-per-replica-10000-vs-100",
 		ratio(best[1].Seconds()/float64(sizes[1]), best[0].Seconds()/float64(sizes[0])))
 	return nil
@@ -56,8 +56,8 @@ func restingJob(workers int32) *plan.Input {
 		RunPolicy: job.Spec.RunPolicy, Replicas: job.Spec.TestReplicaSpecs, Rules: testjob.Controller{}.Rules(job),
 		Backoff: plan.DefaultBackoff(), Now: time.Now(),
 	}
-	const looks = 5 // more than a job needs to come to rest
-	for range looks {
+	const passes = 5 // more than a job needs to come to rest
+	for range passes {
 		p := plan.Decide(in, plan.TallyOf(in), nil)
 		in.Status = p.Status
 		for _, a := range p.Actions {

@@ -31,11 +31,11 @@ func (b *bench) takeTemplate(ctx context.Context, namespace string) (template, e
 		err = errors.New("there is none")
 	}
 	if err != nil {
-		return template{}, fmt.Errorf("looking for a pod of the operator: %w", err)
+		return template{}, fmt.Errorf("cannot find a pod of the operator: %w", err)
 	}
 	services, err := b.kube.CoreV1().Services(namespace).List(ctx, listSome(1))
 	if err != nil {
-		return template{}, fmt.Errorf("looking for a service of the operator: %w", err)
+		return template{}, fmt.Errorf("cannot find a service of the operator: %w", err)
 	}
 	t := template{pod: &pods.Items[0]}
 	bareMeta := func(m *metav1.ObjectMeta) {
@@ -52,7 +52,7 @@ func (b *bench) takeTemplate(ctx context.Context, namespace string) (template, e
 }
 
 // disguise hides labels from operators that run meanwhile, which would know the
-// objects of the floor as theirs. Labels and selectors go on to match.
+// objects of the floor as theirs. Labels and selectors still match.
 func disguise(labels map[string]string) map[string]string {
 	if value, ok := labels[commonv1.OperatorNameLabel]; ok {
 		delete(labels, commonv1.OperatorNameLabel)
@@ -77,11 +77,11 @@ type bare struct {
 func (b *bench) newBare(l *line, t template, namespace string) (*bare, error) {
 	kube, err := kubernetes.NewForConfig(protobuf(l.config))
 	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+		return nil, fmt.Errorf("cannot make a client: %w", err)
 	}
 	jobs, err := dynamic.NewForConfig(l.config)
 	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+		return nil, fmt.Errorf("cannot make a client: %w", err)
 	}
 	return &bare{
 		b: b, kube: kube, jobs: jobs.Resource(b.kind.gvr()).Namespace(namespace),
@@ -149,10 +149,10 @@ func (c *bare) createService(ctx context.Context, p batch, i int) error {
 	return err //nolint:wrapcheck // the API server's message names the object
 }
 
-// createJob makes the object that owns the pods of a job: the job itself, which
-// somebody has to create for an operator, too. If there is an operator now that would
-// see it, another object stands in for it. With an owner, the garbage collector has the
-// same work as with an operator.
+// createJob makes the object that owns the pods of a job: the job itself, which must be
+// created for an operator, too. If an operator runs that would act on it, another object
+// takes its place. With an owner, the garbage collector has the same work as with an
+// operator.
 func (c *bare) createJob(ctx context.Context, p batch, i int) error {
 	yes := true
 	owner := metav1.OwnerReference{Name: p.job(i), Controller: &yes, BlockOwnerDeletion: &yes}
@@ -315,7 +315,7 @@ func (b *bench) floorOf(ctx context.Context, f *figures, t template) (*figures, 
 	if err != nil {
 		return nil, err
 	}
-	before, err := b.look(ctx, false, false)
+	before, err := b.stateNow(ctx, false, false)
 	if err != nil {
 		return nil, err
 	}
@@ -370,7 +370,7 @@ func (b *bench) finish(ctx context.Context, before state, operator bool) (spent,
 func (b *bench) create(ctx context.Context, config *rest.Config, w *world, jobs ...job) error {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("making a client: %w", err)
+		return fmt.Errorf("cannot make a client: %w", err)
 	}
 	return inParallel(len(jobs), slices.Max(b.options.writers), func(i int) error {
 		_, err := client.Resource(b.kind.gvr()).Namespace(w.namespace).Create(ctx, b.kind.manifest(jobs[i]), metav1.CreateOptions{})

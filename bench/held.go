@@ -12,15 +12,14 @@ import (
 // probes is how many more jobs are tried, one after the other, among those held.
 const probes = 30
 
-// heldPods measures what a large number of pods that just run costs those who want
-// something else.
+// heldPods measures what a large number of running pods costs other jobs and the operator.
 func (b *bench) heldPods(ctx context.Context) error {
 	l := b.lines[0]
 	p := batch{prefix: "held", jobs: b.scaled(100, 10), replicas: 100, services: b.modes()[0]}
 	if b.options.scale < 0.1 {
 		p.replicas = max(int(1000*b.options.scale), 2)
 	}
-	b.logf("d: %d pods held by %d jobs, %s", p.pods(), p.jobs, l)
+	b.logf("held: %d pods held by %d jobs, %s", p.pods(), p.jobs, l)
 	w, clean, err := b.namespace(ctx)
 	if err != nil {
 		return err
@@ -62,7 +61,7 @@ func (h *held) fill(ctx context.Context, from, to int) error {
 	}
 	h.jobs += len(jobs)
 	h.pods += len(jobs) * h.batch.replicas
-	return settled(ctx, h.world, h.pods)
+	return awaitRunning(ctx, h.world, h.pods)
 }
 
 // probe runs some small jobs one after the other.
@@ -72,7 +71,7 @@ func (h *held) probe(ctx context.Context, name string) (*figures, error) {
 		batch: batch{prefix: name, jobs: probes, replicas: 4, services: h.batch.services},
 		note:  fmt.Sprintf("one more job of 4 replicas, mean of %d, with %d pods held", probes, h.pods),
 	}
-	before, err := h.b.look(ctx, true, false)
+	before, err := h.b.stateNow(ctx, true, false)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +84,7 @@ func (h *held) probe(ctx context.Context, name string) (*figures, error) {
 			return nil, err
 		}
 		h.jobs, h.pods = h.jobs+1, h.pods+4
-		if err := settled(ctx, h.world, h.pods); err != nil {
+		if err := awaitRunning(ctx, h.world, h.pods); err != nil {
 			return nil, err
 		}
 	}
@@ -108,10 +107,10 @@ func (h *held) awaitMore(ctx context.Context, f *figures, had counts, begun time
 	return err
 }
 
-// measure does all for which the operator runs.
+// measure makes the measurements during which the operator runs.
 func (h *held) measure(ctx context.Context) error {
 	b := h.b
-	start, err := b.look(ctx, true, false)
+	start, err := b.stateNow(ctx, true, false)
 	if err != nil {
 		return err
 	}
@@ -133,7 +132,7 @@ func (h *held) measure(ctx context.Context) error {
 		b.report.ratio("reconcile-p99-seconds-10000-pods", h.more.spent.reconciles.quantile(0.99).Seconds())
 		mean := ratio(h.more.spent.reconciles.mean().Seconds(), few.spent.reconciles.mean().Seconds())
 		b.report.ratio("reconcile-time-vs-tenth-of-pods", mean)
-		b.report.notef("d: mean reconcile of one more job: %s with %d pods held, %s with %d",
+		b.report.notef("held: mean reconcile of one more job: %s with %d pods held, %s with %d",
 			round(few.spent.reconciles.mean()), fewPods, round(h.more.spent.reconciles.mean()), h.pods)
 	}
 	if err := h.idle(ctx); err != nil {
@@ -149,16 +148,16 @@ func (h *held) measure(ctx context.Context) error {
 	if b.operator.pid != 0 {
 		per := 10000 / float64(h.pods)
 		b.report.ratio("operator-mib-per-10000-pods", all.peak*per)
-		b.report.notef("d: operator with %d pods: %.0f MiB at most, %.0f MiB now, %.0f MiB live on the heap; reconciles p50 %s, p99 %s since its start",
+		b.report.notef("held: operator with %d pods: %.0f MiB at most, %.0f MiB now, %.0f MiB live on the heap; reconciles p50 %s, p99 %s since its start",
 			h.pods, all.peak, all.rss, h.heap, round(all.reconciles.quantile(0.5)), round(all.reconciles.quantile(0.99)))
 	}
 	return nil
 }
 
-// idle measures what happens when nothing happens.
+// idle measures what the operator and the control plane do while no job changes.
 func (h *held) idle(ctx context.Context) error {
 	b := h.b
-	before, err := b.look(ctx, true, false)
+	before, err := b.stateNow(ctx, true, false)
 	if err != nil {
 		return err
 	}
@@ -171,7 +170,7 @@ func (h *held) idle(ctx context.Context) error {
 	}
 	perMinute := 60 / s.took.Seconds()
 	b.report.ratio("idle-writes-per-minute", b.writes(s.calls)*perMinute)
-	b.report.notef("d: idle for %s: %s; operator %.2f, control plane %.2f CPU seconds a minute",
+	b.report.notef("held: idle for %s: %s; operator %.2f, control plane %.2f CPU seconds a minute",
 		round(s.took), "calls "+s.calls.only(b.resources()...).per(1), s.operatorCPU*perMinute, s.controlPlaneCPU*perMinute)
 	return nil
 }
@@ -181,7 +180,7 @@ func (h *held) idle(ctx context.Context) error {
 func (h *held) restarts(ctx context.Context) error {
 	b := h.b
 	if b.operator.command == nil {
-		b.report.notef("d: no restart: the bench did not start the operator")
+		b.report.notef("held: no restart: the bench did not start the operator")
 		return nil
 	}
 	took, _, err := h.restarted(ctx, "restart")
@@ -202,7 +201,7 @@ func (h *held) restarts(ctx context.Context) error {
 		return err
 	}
 	b.report.ratio("operator-heap-vs-untrimmed-cache", ratio(trimmed, whole))
-	b.report.notef("d: live heap after a restart: %.1f MiB, with an untrimmed cache %.1f MiB", trimmed, whole)
+	b.report.notef("held: live heap after a restart: %.1f MiB, with an untrimmed cache %.1f MiB", trimmed, whole)
 	return nil
 }
 
@@ -222,7 +221,7 @@ func (h *held) restarted(ctx context.Context, name string, flags ...string) (tim
 		return 0, 0, err
 	}
 	h.jobs, h.pods = h.jobs+1, h.pods+1
-	if err := settled(ctx, h.world, h.pods); err != nil {
+	if err := awaitRunning(ctx, h.world, h.pods); err != nil {
 		return 0, 0, err
 	}
 	heap, err := b.operator.heap(ctx)
@@ -232,8 +231,8 @@ func (h *held) restarted(ctx context.Context, name string, flags ...string) (tim
 	return at.Sub(begun), heap, b.operator.stop()
 }
 
-// floors are those of one more job, and of a restart: nobody can act who has not read
-// what is there.
+// floors are those of one more job, and of a restart: an operator must read what exists
+// before it can act.
 func (h *held) floors(ctx context.Context) error {
 	b := h.b
 	t, err := b.takeTemplate(ctx, h.world.namespace)
@@ -249,7 +248,7 @@ func (h *held) floors(ctx context.Context) error {
 	}
 	floor := h.more.ofFloor(c)
 	floor.prefix = "floor"
-	before, err := b.look(ctx, false, false)
+	before, err := b.stateNow(ctx, false, false)
 	if err != nil {
 		return err
 	}
@@ -273,7 +272,7 @@ func (h *held) floors(ctx context.Context) error {
 	}
 	read, err := h.readAll(ctx, c)
 	b.report.ratio("restart-time-vs-floor", ratio(h.restart.Seconds(), read.Seconds()))
-	b.report.notef("d: restart of the operator: %s from start to first write; reading all and one write by a bare client: %s", round(h.restart), round(read))
+	b.report.notef("held: restart of the operator: %s from start to first write; reading all and one write by a bare client: %s", round(h.restart), round(read))
 	return err
 }
 
@@ -294,7 +293,7 @@ func (h *held) readAll(ctx context.Context, c *bare) (time.Duration, error) {
 		err = c.createPod(ctx, batch{prefix: "read", jobs: 1, replicas: 1}, 0) // of the last job
 	}
 	if err != nil {
-		return 0, fmt.Errorf("the floor of a restart: %w", err)
+		return 0, fmt.Errorf("cannot measure the floor of a restart: %w", err)
 	}
 	return time.Since(begun), nil
 }

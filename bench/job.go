@@ -19,8 +19,8 @@ const (
 // runFor is the annotation that says how long the pods of the dev control plane run.
 const runFor = "devcluster.jobkit.dev/run-for"
 
-// kind is a kind of job that the bench can create. Jobs are spoken to without Go
-// types, so that an operator of any make can be measured.
+// kind is a kind of job that the bench can create. Jobs are handled without Go types,
+// so that any operator can be measured.
 type kind struct {
 	name, group, resource string
 	// replicaSpecs is the field of the replicas, container their main container.
@@ -59,16 +59,16 @@ type job struct {
 	services string
 	// gang restarts the whole job when one replica fails.
 	gang bool
-	// runFor is how long the pods run; "" is for ever.
+	// runFor is how long the pods run; "" is forever.
 	runFor string
 }
 
-// statusField is where an object says how it is, and the subresource of that.
+// statusField is the field of the status, and the subresource of that name.
 const statusField = "status"
 
 type object = map[string]any
 
-// manifest writes a job down.
+// manifest renders a job.
 func (k kind) manifest(j job) *unstructured.Unstructured {
 	annotations := object{}
 	if j.runFor != "" {
@@ -100,7 +100,7 @@ func (k kind) manifest(j job) *unstructured.Unstructured {
 	}}
 }
 
-// progress is what the status of a job says.
+// progress is what the status of a job reports.
 type progress struct {
 	// active is the number of pods that run.
 	active int64

@@ -1,5 +1,5 @@
 // Command bench measures an operator on the dev control plane, and compares it with a
-// bare client that creates the same pods and services. docs/maintainers/performance.md tells what
+// bare client that creates the same pods and services. docs/maintainers/performance.md says what
 // is measured and how to read it.
 package main
 

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// state is what the processes and the API server say of themselves at one time.
+// state is what the processes and the API server report at one time.
 type state struct {
 	at                     time.Time
 	calls                  calls
@@ -27,9 +27,9 @@ type spent struct {
 	load                                    string
 }
 
-// look takes the state. Reading metrics costs something, too: before a measurement it
-// is done first, after it last.
-func (b *bench) look(ctx context.Context, operator, last bool) (state, error) {
+// stateNow reads the state. Reading metrics costs something, too: it is done first
+// before a measurement, and last after one.
+func (b *bench) stateNow(ctx context.Context, operator, last bool) (state, error) {
 	var s state
 	var err error
 	processes := func() {
@@ -54,8 +54,8 @@ func (b *bench) look(ctx context.Context, operator, last bool) (state, error) {
 	return s, nil
 }
 
-// quiet waits until the control plane has done what earlier measurements left it to
-// do, or for a while.
+// quiet waits until the control plane has finished the work that earlier measurements
+// left, or for a while.
 func (b *bench) quiet(ctx context.Context) error {
 	const step, tries, busy = 500 * time.Millisecond, 30, 0.15
 	for range tries {
@@ -71,9 +71,9 @@ func (b *bench) quiet(ctx context.Context) error {
 	return nil
 }
 
-// since looks again.
+// since reads the state again, and returns the difference.
 func (b *bench) since(ctx context.Context, before state, operator bool) (spent, error) {
-	now, err := b.look(ctx, operator, true)
+	now, err := b.stateNow(ctx, operator, true)
 	return spent{
 		took: now.at.Sub(before.at), calls: now.calls.since(before.calls),
 		operatorCPU:     now.operator.cpu - before.operator.cpu,
@@ -88,7 +88,7 @@ func (b *bench) served(ctx context.Context) (calls, error) {
 	text, err := b.kube.Discovery().RESTClient().Get().AbsPath("/metrics").
 		SetHeader("Accept", "text/plain").DoRaw(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the metrics of the API server: %w", err)
+		return nil, fmt.Errorf("cannot read the metrics of the API server: %w", err)
 	}
 	samples, err := parseMetrics(bytes.NewReader(text), "apiserver_request_total")
 	return callsOf(samples), err
@@ -129,7 +129,7 @@ type figures struct {
 	batch
 	scenario, who string
 	line          *line
-	// created and running are the times until all pods (and services) were there, and
+	// created and running are the times until all pods (and services) existed, and
 	// until all ran; 0 if that was not measured.
 	created, running time.Duration
 	spent            spent
@@ -138,7 +138,7 @@ type figures struct {
 	note  string
 }
 
-// suffix tells the measures of one service per replica and of distances apart.
+// suffix distinguishes the measures of one service per replica and of each distance.
 func (f *figures) suffix() string {
 	s := ""
 	if f.services == perReplica {
@@ -152,7 +152,7 @@ func (b *bench) resources() []string {
 	return []string{"pods", "services", b.kind.resource, b.kind.resource + "/status"}
 }
 
-// creates counts the pods and services that were created, or were tried to.
+// creates counts the requests that create pods and services, failed ones too.
 func (b *bench) creates(c calls) float64 { return c.of("pods", "POST") + c.of("services", "POST") }
 
 // statusWritesPerJob are those of the jobs themselves.

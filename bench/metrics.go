@@ -22,7 +22,7 @@ type sample struct {
 }
 
 // parseMetrics reads the samples of the given names. An API server has tens of
-// thousands of others, which are passed over.
+// thousands of others, which are skipped.
 func parseMetrics(r io.Reader, names ...string) ([]sample, error) {
 	var out []sample
 	lines := bufio.NewScanner(r)
@@ -35,18 +35,18 @@ func parseMetrics(r io.Reader, names ...string) ([]sample, error) {
 		}
 		s, err := parseSample(line)
 		if err != nil {
-			return nil, fmt.Errorf("metrics: %q: %w", line, err)
+			return nil, fmt.Errorf("cannot parse metrics: %q: %w", line, err)
 		}
 		out = append(out, s)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading metrics: %w", err)
+		return nil, fmt.Errorf("cannot read metrics: %w", err)
 	}
 	return out, nil
 }
 
-// parseSample reads name{label="value",...} value. The labels that the bench looks
-// at hold no quotes.
+// parseSample reads name{label="value",...} value. The labels that the bench reads
+// contain no quotes.
 func parseSample(line string) (sample, error) {
 	head, value, _ := strings.Cut(line, " ")
 	if i := strings.LastIndex(line, "} "); i >= 0 {
@@ -54,7 +54,7 @@ func parseSample(line string) (sample, error) {
 	}
 	number, err := strconv.ParseFloat(value, 64)
 	if err != nil {
-		return sample{}, fmt.Errorf("the value is no number: %w", err)
+		return sample{}, fmt.Errorf("the value is not a number: %w", err)
 	}
 	name, labels, _ := strings.Cut(strings.TrimSuffix(head, "}"), "{")
 	s := sample{name: name, labels: map[string]string{}, value: number}
@@ -73,15 +73,15 @@ func parseSample(line string) (sample, error) {
 func scrapeURL(ctx context.Context, url string, names ...string) ([]sample, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("reading metrics: %w", err)
+		return nil, fmt.Errorf("cannot read metrics: %w", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("reading metrics: %w", err)
+		return nil, fmt.Errorf("cannot read metrics: %w", err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("reading metrics: %s answers %s", url, response.Status)
+		return nil, fmt.Errorf("cannot read metrics: %s answers %s", url, response.Status)
 	}
 	return parseMetrics(response.Body, names...)
 }
@@ -105,7 +105,7 @@ func callsOf(samples []sample) calls {
 	return out
 }
 
-// since is what has come on top of an earlier count.
+// since is the difference to an earlier count.
 func (c calls) since(earlier calls) calls {
 	out := calls{}
 	for k, v := range c {
@@ -125,7 +125,7 @@ func (c calls) of(resource string, verbs ...string) float64 {
 	return sum
 }
 
-// only returns the calls for resources.
+// only returns the calls for the given resources.
 func (c calls) only(resources ...string) calls {
 	out := maps.Clone(c)
 	maps.DeleteFunc(out, func(k string, _ float64) bool {
@@ -177,7 +177,7 @@ func histogramOf(samples []sample, name string) histogram {
 	return h
 }
 
-// since is what has come on top of an earlier state.
+// since is the difference to an earlier state.
 func (h histogram) since(earlier histogram) histogram {
 	out := histogram{upTo: map[float64]float64{}, count: h.count - earlier.count, sum: h.sum - earlier.sum}
 	for bound, n := range h.upTo {

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// operator is who is measured: a process of the bench, one that runs already, or, as
+// operator is what is measured: a process of the bench, one that runs already, or, for
 // batch/v1 Job, a part of the control plane.
 type operator struct {
-	// command starts it; nil if that is not the bench's affair.
+	// command starts it; nil if the bench does not start it.
 	command []string
 	// metricsURL and pprofURL are where it serves these; "" if nowhere.
 	metricsURL, pprofURL string
@@ -44,7 +44,7 @@ func (b *bench) newOperator(ctx context.Context) (*operator, error) {
 	binary := filepath.Join(b.dir, "operator")
 	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/jobkit/jobkit/bench/operator")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building the operator: %w\n%s", err, out)
+		return nil, fmt.Errorf("cannot build the operator: %w\n%s", err, out)
 	}
 	metrics, err := freeAddress(ctx)
 	if err != nil {
@@ -61,34 +61,34 @@ func (b *bench) newOperator(ctx context.Context) (*operator, error) {
 	return o, nil
 }
 
-// freeAddress finds one on the loopback interface that nobody listens on.
+// freeAddress finds an address of the loopback interface that is not in use.
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
+		return "", fmt.Errorf("cannot find a free port: %w", err)
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
 }
 
-// start starts the operator with a kubeconfig, if it is the bench's to start.
+// start starts the operator with a kubeconfig, if the bench is to start it.
 func (o *operator) start(kubeconfig string, extra ...string) error {
 	if o.command == nil {
 		return nil
 	}
 	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("starting the operator: %w", err)
+		return fmt.Errorf("cannot start the operator: %w", err)
 	}
 	defer log.Close()
-	//nolint:noctx // it is stopped in good order
+	//nolint:noctx // stop ends it
 	o.process = exec.Command(o.command[0], append(append([]string(nil), o.command[1:]...), extra...)...)
 	o.process.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	o.process.Stdout, o.process.Stderr = log, log
 	o.process.SysProcAttr = diesWithParent()
 	if err := o.process.Start(); err != nil {
 		o.process = nil
-		return fmt.Errorf("starting the operator: %w", err)
+		return fmt.Errorf("cannot start the operator: %w", err)
 	}
 	o.pid = o.process.Process.Pid
 	return nil
@@ -97,7 +97,7 @@ func (o *operator) start(kubeconfig string, extra ...string) error {
 // stopGrace is how long an operator may take to end before it is killed.
 const stopGrace = 10 * time.Second
 
-// stop ends the operator, if the bench started it. What follows may be started anew.
+// stop ends the operator, if the bench started it. It can be started again.
 func (o *operator) stop() error {
 	if o.process == nil {
 		return nil
@@ -110,7 +110,7 @@ func (o *operator) stop() error {
 	_ = process.Wait()
 	if errors.Is(err, os.ErrProcessDone) {
 		text, _ := os.ReadFile(o.log)
-		return fmt.Errorf("the operator had ended by itself; its log ends with:\n%s", text[max(0, len(text)-2000):])
+		return fmt.Errorf("the operator had ended before it was stopped; its log ends with:\n%s", text[max(0, len(text)-2000):])
 	}
 	return err //nolint:wrapcheck // cannot happen
 }

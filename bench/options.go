@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Who can be measured.
+// The operators that can be measured.
 const (
 	operatorTestJob  = "testjob"
 	operatorExternal = "external"
@@ -48,7 +48,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	fs.SetOutput(help)
 	names := scenarioNames()
 	fs.StringSliceVar(&o.scenarios, "scenarios", names, "scenarios to run")
-	fs.Float64Var(&o.scale, "scale", 1, "size of everything; 0.1 is a quick look")
+	fs.Float64Var(&o.scale, "scale", 1, "size of everything; 0.1 is a quick run")
 	fs.IntVar(&o.rounds, "rounds", 1, "how often all but held and decide are measured, operator and floor in turn; the median of the ratios counts")
 	fs.DurationSliceVar(&o.distances, "distances", []time.Duration{0, 10 * time.Millisecond}, "round trips to the API server; held and churn use the first")
 	fs.StringSliceVar(&o.services, "services", []string{perJob, perReplica}, "service modes; all but one-large-job use the first")

@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// diesWithParent has no equal here.
+// diesWithParent has no equivalent here.
 func diesWithParent() *syscall.SysProcAttr { return nil }

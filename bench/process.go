@@ -17,7 +17,7 @@ type usage struct {
 	rss, peak float64
 }
 
-// usageOf asks /proc. Where there is none, or no process, everything is 0.
+// usageOf reads /proc. Without it, or without the process, everything is 0.
 func usageOf(pid int) usage {
 	if pid == 0 {
 		return usage{}
@@ -49,7 +49,7 @@ func mebibytes(status []byte, name string) float64 {
 	return 0
 }
 
-// load is the load average of the last minute: how many wanted a processor.
+// load is the load average of the last minute: how many processes were runnable.
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

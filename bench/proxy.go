@@ -10,7 +10,7 @@ import (
 
 // proxy puts a distance between a client and the API server: each byte arrives a
 // fixed time after it was sent, in each direction. As on a long line, any amount may
-// be on its way: throughput is not limited.
+// be in transit: throughput is not limited.
 type proxy struct {
 	listener net.Listener
 	target   string
@@ -22,7 +22,7 @@ type proxy struct {
 func startProxy(ctx context.Context, target string, oneWay time.Duration) (*proxy, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("starting the proxy: %w", err)
+		return nil, fmt.Errorf("cannot start the proxy: %w", err)
 	}
 	p := &proxy{listener: listener, target: target, oneWay: oneWay}
 	p.wg.Go(func() { p.accept(ctx) })
@@ -59,7 +59,7 @@ type parcel struct {
 	arrive time.Time
 }
 
-// carry copies what one side sends to the other, late. It ends both when one ends.
+// carry copies what one side sends to the other, late. It closes both when one ends.
 func (p *proxy) carry(to, from net.Conn) {
 	defer to.Close()
 	// Enough for everything that a control plane sends within the delay.

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// report is what a run found.
+// report is the result of a run.
 type report struct {
 	header []string
 	rows   []*figures
@@ -70,8 +70,8 @@ func (r *report) add(b *bench, f *figures) {
 	}
 }
 
-// others are the resources that somebody else writes because there are pods and
-// services. Events are of all, the operator included.
+// others are the resources that other components write because pods and services
+// exist. Events are those of all components, the operator included.
 func others() []string {
 	return []string{"pods/status", "pods/binding", "events", "endpointslices", "leases"}
 }
@@ -89,18 +89,18 @@ func (r *report) ratio(name string, value float64) {
 	fmt.Fprintln(r.progress, "          "+name, number(value))
 }
 
-// finish writes the report, and keeps it in a file if asked to.
+// finish writes the report, and saves it in a file if asked to.
 func (r *report) finish(w io.Writer, save string) error {
 	var text strings.Builder
 	r.write(&text)
 	if _, err := io.WriteString(w, text.String()); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
+		return fmt.Errorf("cannot write the report: %w", err)
 	}
 	if save == "" {
 		return nil
 	}
 	name := filepath.Join(save, time.Now().UTC().Format(time.DateOnly)+".txt")
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // for everybody to read
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // readable for all users
 	if err == nil {
 		_, err = io.WriteString(file, text.String()+"\n")
 		if closeErr := file.Close(); err == nil {
@@ -108,7 +108,7 @@ func (r *report) finish(w io.Writer, save string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("keeping the report: %w", err)
+		return fmt.Errorf("cannot save the report: %w", err)
 	}
 	return nil
 }

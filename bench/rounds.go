@@ -42,9 +42,9 @@ func (b *bench) medianRatio(name string, r rounds, value func(*figures) float64)
 	b.median(name, values)
 }
 
-// median adds a measure. A machine that others use, too, is fast at one time and slow at
-// another. Within a round that hits operator and floor alike, while the best of each may
-// come from different times.
+// median adds a measure. A shared machine is fast at one time and slow at another. Within
+// a round that affects operator and floor alike, while the best of each may come from
+// different times.
 func (b *bench) median(name string, values []float64) {
 	b.report.ratio(name, median(values))
 	if slices.Min(values) == slices.Max(values) {

@@ -139,7 +139,7 @@ func (b *bench) creation(ctx context.Context, scenario string, l *line, p batch)
 		return nil, err
 	}
 	err = b.withOperator(ctx, l, func() error {
-		before, err := b.look(ctx, true, false)
+		before, err := b.stateNow(ctx, true, false)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (b *bench) creation(ctx context.Context, scenario string, l *line, p batch)
 		if err := awaitCreated(ctx, w, f, begun); err != nil {
 			return err
 		}
-		if err := settled(ctx, w, p.pods()); err != nil {
+		if err := awaitRunning(ctx, w, p.pods()); err != nil {
 			return err
 		}
 		f.spent, err = b.finish(ctx, before, true)
@@ -162,8 +162,8 @@ func (b *bench) creation(ctx context.Context, scenario string, l *line, p batch)
 	return f, b.compare(ctx, f, w, clean, b.floorOf)
 }
 
-// settled waits until the jobs say that so many pods run.
-func settled(ctx context.Context, w *world, pods int) error {
+// awaitRunning waits until the status of the jobs counts so many running pods.
+func awaitRunning(ctx context.Context, w *world, pods int) error {
 	_, err := w.until(ctx, "the jobs say that their pods run", func(c counts) bool { return c.active == int64(pods) && c.running >= pods })
 	return err
 }
@@ -183,10 +183,10 @@ func (b *bench) compare(ctx context.Context, f *figures, w *world, clean func() 
 	return err
 }
 
-// gangRestart measures the time from the failure of one replica until all run anew.
+// gangRestart measures the time from the failure of one replica until all run again.
 func (b *bench) gangRestart(ctx context.Context) error {
 	if b.kind.services[0] != perJob {
-		b.report.notef("c: %s knows no restart of the whole job", b.kind.name)
+		b.report.notef("gang-restart: %s cannot restart the whole job", b.kind.name)
 		return nil
 	}
 	return b.everywhere(func(l *line) error {
@@ -204,7 +204,7 @@ func (b *bench) gangRestart(ctx context.Context) error {
 }
 
 func (b *bench) restart(ctx context.Context, l *line, p batch) (*figures, error) {
-	b.logf("c: restart of a job of %d replicas, %s", p.replicas, l)
+	b.logf("gang-restart: a job of %d replicas, %s", p.replicas, l)
 	f := &figures{scenario: nameGangRestart, who: b.options.describe(), line: l, batch: p}
 	w, clean, err := b.namespace(ctx)
 	if err != nil {
@@ -220,10 +220,10 @@ func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {
 	if err := b.create(ctx, f.line.config, w, f.jobsOf(func(j *job) { j.gang = true })...); err != nil {
 		return err
 	}
-	if err := settled(ctx, w, f.pods()); err != nil {
+	if err := awaitRunning(ctx, w, f.pods()); err != nil {
 		return err
 	}
-	before, err := b.look(ctx, true, false)
+	before, err := b.stateNow(ctx, true, false)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {
 	if err := awaitRestarted(ctx, w, f, begun); err != nil {
 		return err
 	}
-	if err := settled(ctx, w, f.pods()); err != nil {
+	if err := awaitRunning(ctx, w, f.pods()); err != nil {
 		return err
 	}
 	f.spent, err = b.finish(ctx, before, true)
@@ -243,7 +243,7 @@ func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {
 
 // awaitRestarted fills in when all pods were created a second time, and ran.
 func awaitRestarted(ctx context.Context, w *world, f *figures, begun time.Time) error {
-	created, err := w.until(ctx, "all is created anew", func(c counts) bool { return c.created >= 2*f.pods() })
+	created, err := w.until(ctx, "all is created again", func(c counts) bool { return c.created >= 2*f.pods() })
 	if err != nil {
 		return err
 	}
@@ -252,14 +252,14 @@ func awaitRestarted(ctx context.Context, w *world, f *figures, begun time.Time) 
 	return err
 }
 
-// fail lets a pod end as if its container had been killed.
+// fail ends a pod as if its container had been killed.
 func (b *bench) fail(ctx context.Context, namespace, pod string) error {
 	patch := fmt.Sprintf(`{"status":{"phase":"Failed","containerStatuses":[{"name":%q,"image":"busybox","imageID":"",
 		"ready":false,"restartCount":0,"state":{"terminated":{"exitCode":137,"reason":"Error"}}}]}}`, b.kind.container)
 	err := b.kube.CoreV1().RESTClient().Patch(types.StrategicMergePatchType).Namespace(namespace).
 		Resource("pods").Name(pod).SubResource("status").Body([]byte(patch)).Do(ctx).Error()
 	if err != nil {
-		return fmt.Errorf("letting a pod fail: %w", err)
+		return fmt.Errorf("cannot make a pod fail: %w", err)
 	}
 	return nil
 }
@@ -277,7 +277,7 @@ func (b *bench) floorOfRestart(ctx context.Context, f *figures, t template) (*fi
 	if err := awaitCreated(ctx, floor.world, floor.figures, time.Now()); err != nil {
 		return nil, err
 	}
-	before, err := b.look(ctx, false, false)
+	before, err := b.stateNow(ctx, false, false)
 	if err != nil {
 		return nil, err
 	}
@@ -297,7 +297,7 @@ func (b *bench) floorOfRestart(ctx context.Context, f *figures, t template) (*fi
 	return b.finishFloor(ctx, floor, before)
 }
 
-// String tells the distance.
+// String is the distance.
 func (l *line) String() string {
 	if l.rtt == 0 {
 		return "next to the API server"

@@ -52,7 +52,7 @@ func TestBatchJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Whoever looks at the test's log sees how slow a machine may be.
+	// The test's log shows how slow a machine may be.
 	begun := time.Now()
 	var out bytes.Buffer
 	if err := run(t.Context(), o, &out, t.Output()); err != nil {
@@ -69,7 +69,7 @@ func ratiosOf(t *testing.T, text string) map[string]float64 {
 	t.Helper()
 	_, lines, ok := strings.Cut(text, "\nratios:\n")
 	if !ok {
-		t.Fatalf("there is no line \"ratios:\" in\n%s", text)
+		t.Fatalf("no line is \"ratios:\" in\n%s", text)
 	}
 	out := map[string]float64{}
 	for line := range strings.Lines(lines) {
@@ -79,7 +79,7 @@ func ratiosOf(t *testing.T, text string) map[string]float64 {
 			t.Errorf("line %q is not NAME VALUE: %v", line, err)
 		}
 		if _, twice := out[name]; twice {
-			t.Errorf("%s is there twice", name)
+			t.Errorf("%s is listed twice", name)
 		}
 		out[name] = v
 	}

@@ -17,18 +17,18 @@ import (
 
 // counts are the objects of a namespace.
 type counts struct {
-	// created counts all pods that ever were; running and succeeded those that are
-	// there and in that phase, the running ones only if they are not being deleted.
+	// created counts all pods ever created; running and succeeded count those that
+	// exist in that phase, the running ones only if they are not being deleted.
 	created, running, succeeded int
-	// pods and services are there.
+	// pods and services count those that exist.
 	pods, services int
-	// active and finished are what the jobs say of themselves.
+	// active and finished are what the status of the jobs reports.
 	active   int64
 	finished int
 }
 
-// world watches a namespace, next to the API server whatever the distance of those
-// who are measured. What it costs is the same for all of them.
+// world watches a namespace, next to the API server whatever the distance of the
+// client that is measured. Its cost is the same for all of them.
 type world struct {
 	namespace string
 	stop      context.CancelFunc
@@ -81,19 +81,19 @@ func (b *bench) watch(ctx context.Context, namespace string) (*world, error) {
 			},
 		})
 		if err != nil {
-			return nil, fmt.Errorf("watching namespace %s: %w", namespace, err)
+			return nil, fmt.Errorf("cannot watch namespace %s: %w", namespace, err)
 		}
 		synced = append(synced, handler.HasSynced)
 	}
 	core.Start(ctx.Done())
 	jobs.Start(ctx.Done())
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
-		return nil, fmt.Errorf("watching namespace %s: %w", namespace, context.Cause(ctx))
+		return nil, fmt.Errorf("cannot watch namespace %s: %w", namespace, context.Cause(ctx))
 	}
 	return w, nil
 }
 
-// strip keeps of an object what the bench looks at.
+// strip removes the fields of an object that the bench does not read.
 func strip(o any) (any, error) {
 	switch o := o.(type) {
 	case *corev1.Pod:
@@ -130,7 +130,7 @@ func (w *world) seePod(o any, there bool) {
 	if is.succeeded {
 		w.end(p.Name)
 	}
-	w.tell()
+	w.notify()
 }
 
 func (w *world) seeService(o any, there bool) {
@@ -144,7 +144,7 @@ func (w *world) seeService(o any, there bool) {
 		delete(w.services, s.UID)
 	}
 	w.counts.services = len(w.services)
-	w.tell()
+	w.notify()
 }
 
 func (w *world) seeJob(k kind, o any, there bool) {
@@ -166,7 +166,7 @@ func (w *world) seeJob(k kind, o any, there bool) {
 	if is.finished {
 		w.end(u.GetName())
 	}
-	w.tell()
+	w.notify()
 }
 
 // end notes when something ended.
@@ -190,8 +190,8 @@ func (w *world) now() counts {
 	return w.counts
 }
 
-// tell wakes those whose wait is over. The lock must be held.
-func (w *world) tell() {
+// notify wakes the waiters whose condition holds. The lock must be held.
+func (w *world) notify() {
 	w.waiters = slices.DeleteFunc(w.waiters, func(x *waiter) bool {
 		over := x.holds(w.counts)
 		if over {
@@ -206,7 +206,7 @@ func (w *world) until(ctx context.Context, what string, holds func(counts) bool)
 	x := &waiter{holds: holds, since: make(chan time.Time, 1)}
 	w.mu.Lock()
 	w.waiters = append(w.waiters, x)
-	w.tell()
+	w.notify()
 	w.mu.Unlock()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -214,13 +214,13 @@ func (w *world) until(ctx context.Context, what string, holds func(counts) bool)
 	case at := <-x.since:
 		return at, nil
 	case <-ctx.Done():
-		return time.Time{}, fmt.Errorf("waiting until %s: %w", what, context.Cause(ctx))
+		return time.Time{}, fmt.Errorf("waited in vain until %s: %w", what, context.Cause(ctx))
 	case <-timer.C:
-		return time.Time{}, fmt.Errorf("waited %s until %s, in vain: there are %+v", patience, what, w.now())
+		return time.Time{}, fmt.Errorf("waited %s in vain until %s: the counts are %+v", patience, what, w.now())
 	}
 }
 
-// one counts a truth.
+// one is 1 for true.
 func one(b bool) int {
 	if b {
 		return 1

@@ -17,17 +17,17 @@ type request struct {
 	make          func(ctx context.Context, i int) error
 }
 
-// requestCosts measures what each request of an operator costs the control plane, with no
-// operator there: many of one kind, then many of the next.
+// requestCosts measures what each request of an operator costs the control plane, while no
+// operator runs: many of one kind, then many of the next.
 func (b *bench) requestCosts(ctx context.Context) error {
 	if b.operator.command == nil || b.controlPlane == 0 {
-		b.report.notef("w: not measured: it needs a control plane without an operator")
+		b.report.notef("write-cost: not measured: it needs a control plane without an operator")
 		return nil
 	}
 	n := b.scaled(1000, 8)
 	found := map[string][]float64{}
 	for range b.options.rounds {
-		b.logf("w: %d requests of each kind", n)
+		b.logf("write-cost: %d requests of each kind", n)
 		costs, err := b.costs(ctx, n)
 		if err != nil {
 			return err
@@ -53,13 +53,13 @@ func (b *bench) costs(ctx context.Context, n int) (map[string]float64, error) {
 		if costs[r.measure], err = b.costOf(ctx, r, n); err != nil {
 			return nil, err
 		}
-		b.report.notef("w: %s costs the control plane %s CPU ms", r.name, number(costs[r.measure]))
+		b.report.notef("write-cost: %s costs the control plane %s CPU ms", r.name, number(costs[r.measure]))
 	}
 	return costs, clean()
 }
 
-// requests are those that an operator makes, with what controllers, scheduler and nodes
-// do about them.
+// requests are those that an operator makes, each with the reaction of controllers,
+// scheduler and nodes.
 func (b *bench) requests(namespace string, n int) []request {
 	c := &bare{
 		b: b, kube: b.kube, jobs: b.dynamic.Resource(b.kind.gvr()).Namespace(namespace), namespace: namespace, template: requestTemplate(),
@@ -120,7 +120,7 @@ func requestTemplate() template {
 	}
 }
 
-// createEvent tells of a job what an operator would.
+// createEvent records an event of a job as an operator would.
 func (c *bare) createEvent(ctx context.Context, job string) error {
 	_, err := c.kube.EventsV1().Events(c.namespace).Create(ctx, &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Name: job, Namespace: c.namespace},

@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-# The go command uses all processors by itself, and the targets share files.
+# The go command uses all processors already, and the targets share files.
 .NOTPARALLEL:
 
 # A go.work above the checkout would join devcluster with it, which cannot work.
@@ -15,9 +15,9 @@ TOOL := go tool -modfile=hack/tools.mod
 LINT := go tool -modfile=hack/lint.mod golangci-lint
 
 # Every test that needs no control plane runs under the race detector. It needs a C compiler;
-# without one (go says so itself) the tests run all the same, and say what was left out.
+# without one (go env says so) the tests still run, and a line says what was left out.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-# Further flags of "go test", such as TESTFLAGS='-run TestPromises -v'.
+# More flags of "go test", such as TESTFLAGS='-run TestPromises -v'.
 TESTFLAGS ?=
 # Prints a line per package, the output of every test that fails, and "DONE n tests" at the end.
 GOTESTSUM := $(TOOL) gotestsum --format=pkgname --format-icons=text --format-hide-empty-pkg
@@ -74,7 +74,7 @@ test-unit: race-detector ## Run the tests that need only Go (2 to 3 minutes)
 
 # One package at a time: each has a control plane of its own, and the time limits assume the machine.
 .PHONY: test-integration
-test-integration: race-detector build-devcluster ## Run the tests on the dev control plane (it starts and stops by itself)
+test-integration: race-detector build-devcluster ## Run the tests on the dev control plane (which starts and stops automatically)
 	@echo '== integration tests, on the dev control plane'
 	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=1 -timeout=30m $(TESTFLAGS) $(or $(INTEGRATION),$(error no package has integration tests))
 
@@ -112,7 +112,7 @@ mutate: ## Change plan in 1,500 small ways and see whether its tests notice; SAM
 
 # SCALE=1 is what the performance budget speaks of, and takes half an hour; see docs/maintainers/performance.md.
 SCALE ?= 0.2
-# Further flags of the bench, such as BENCHFLAGS='--scenarios=one-large-job,many-small-jobs --operator=batch-job'; "go run ./bench --help" lists them.
+# More flags of the bench, such as BENCHFLAGS='--scenarios=one-large-job,many-small-jobs --operator=batch-job'; "go run ./bench --help" lists them.
 BENCHFLAGS ?=
 
 .PHONY: bench
@@ -147,7 +147,7 @@ fmt: ## Format the code of all modules, and wrap the prose of Markdown files
 	@go run ./hack/markdown -w $(DOCS)
 
 .PHONY: lint
-lint: ## Lint; FIX=1 mends what can be mended mechanically
+lint: ## Lint; FIX=1 fixes what can be fixed mechanically
 	@$(LINT) run $(if $(FIX),--fix) ./...
 	@# Linters that need types would load all of Kubernetes from source, which takes more than 8 GB.
 	@cd devcluster; go tool -modfile=../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
@@ -183,7 +183,7 @@ verify: ## Check all that is not a test: generated files, format, lint, vet, tid
 	@hack/verify
 
 .PHONY: vulncheck
-vulncheck: ## Look for known vulnerabilities (needs the Go vulnerability database: a network)
+vulncheck: ## Check for known vulnerabilities (needs the Go vulnerability database: a network)
 	@$(TOOL) govulncheck ./... || { code=$$?; \
 		[ $$code -eq 3 ] || echo 'govulncheck could not do its work; it needs the Go vulnerability database, over the network.' >&2; exit $$code; }
 

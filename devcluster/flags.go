@@ -45,7 +45,7 @@ func parseUp(args []string) (upOptions, error) {
 	fs.StringVar(&cpu, "node-cpu", "64", "CPU of each node")
 	fs.StringVar(&memory, "node-memory", "256Gi", "memory of each node")
 	fs.StringVar(&pods, "node-pods", "1000", "number of pods that each node holds")
-	fs.StringToStringVar(&extra, "node-resources", nil, "further resources of each node, such as nvidia.com/gpu=8")
+	fs.StringToStringVar(&extra, "node-resources", nil, "more resources of each node, such as nvidia.com/gpu=8")
 	fs.StringArrayVar(&c.Kubelets, "kubelet", nil, "name of a node with a real kubelet, which runs elsewhere: write its kubeconfig, kubelet-<name>.kubeconfig, into the data folder; repeatable")
 	fs.DurationVar(&c.NodeGrace, "node-grace", defaultNodeGrace, "how long a node may be silent before it counts as lost; fake nodes speak every 50 s, real ones every 10 s")
 	fs.StringVar(&c.FeatureGates, "feature-gates", "", "feature gates of all components, such as GenericWorkload=true")
@@ -55,9 +55,9 @@ func parseUp(args []string) (upOptions, error) {
 	fs.BoolVar(&c.Sync, "sync", false, "let etcd flush every write to disk: data survives a crash of the machine, writes are several times slower")
 	fs.BoolVar(&o.lifeline, "lifeline", false, "stop when standard input ends, so that no cluster outlives the process that started it")
 	fs.StringVar(&progress, "progress", "text", "progress on standard output: text for people, or json with one event a line")
-	fs.StringArrayVar(&c.APIServerArgs, "apiserver-arg", nil, "further kube-apiserver flag, such as --apiserver-arg=--max-requests-inflight=800; repeatable")
-	fs.StringArrayVar(&c.ControllerManagerArgs, "controller-manager-arg", nil, "further kube-controller-manager flag; repeatable")
-	fs.StringArrayVar(&c.SchedulerArgs, "scheduler-arg", nil, "further kube-scheduler flag; repeatable")
+	fs.StringArrayVar(&c.APIServerArgs, "apiserver-arg", nil, "another kube-apiserver flag, such as --apiserver-arg=--max-requests-inflight=800; repeatable")
+	fs.StringArrayVar(&c.ControllerManagerArgs, "controller-manager-arg", nil, "another kube-controller-manager flag; repeatable")
+	fs.StringArrayVar(&c.SchedulerArgs, "scheduler-arg", nil, "another kube-scheduler flag; repeatable")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

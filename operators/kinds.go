@@ -31,7 +31,7 @@ type Options struct {
 	// Readiness says whether the kind is ready; each kind has its own. Default: one that
 	// is added to the manager's readiness probe.
 	Readiness *controller.Readiness
-	// ClusterDomain ends the addresses that TFJobs are told. Default: none.
+	// ClusterDomain ends the addresses in TF_CONFIG. Default: none.
 	ClusterDomain string
 	// PyTorchInitContainer is what holds the Workers of a PyTorchJob back until the
 	// name of its Master resolves. Default: that of package pytorchjob.

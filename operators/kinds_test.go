@@ -52,6 +52,6 @@ func TestInitContainerTemplate(t *testing.T) {
 	i := slices.IndexFunc(operators.Kinds(), func(k operators.Kind) bool { return k.Name == "pytorchjob" })
 	err := operators.Kinds()[i].SetupWithManager(nil, operators.Options{PyTorchInitContainer: podtemplate.HostWait{Template: "{{"}})
 	if err == nil || !strings.Contains(err.Error(), "the init container of PyTorchJobs: it is not a valid Go template") {
-		t.Errorf("a template that cannot be read is told when the operator starts, got %v", err)
+		t.Errorf("a template that cannot be read is reported when the operator starts, got %v", err)
 	}
 }

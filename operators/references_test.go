@@ -24,7 +24,7 @@ import (
 
 // references is a case of TestReferences.
 type references struct {
-	// pod is the one that is looked at, and names the operator's variables in it.
+	// pod is the one that is checked, and names the operator's variables in it.
 	pod   string
 	names []string
 	// render makes the objects of a job of the kind whose containers are as given.
@@ -32,8 +32,8 @@ type references struct {
 }
 
 // TestReferences is row 105 of docs/maintainers/known-bugs.md: a variable, a command or an argument
-// of a template can refer to any variable of the operator, as $(NAME), whether the
-// template sets that variable too or not.
+// of a template can refer to any variable of the operator, as $(NAME), whether or not the
+// template also sets that variable.
 func TestReferences(t *testing.T) {
 	for kind, tc := range map[string]references{
 		"TFJob": {
@@ -88,7 +88,7 @@ func TestReferences(t *testing.T) {
 				}
 				for _, name := range tc.names {
 					if n := count(c.Env, name); n != 1 || got[name] != plain[name] {
-						t.Errorf("%s: %s is there %d times and is %q, want it once, %q", reason, name, n, got[name], plain[name])
+						t.Errorf("%s: %s is set %d times and is %q, want it once, %q", reason, name, n, got[name], plain[name])
 					}
 				}
 			}

@@ -34,8 +34,8 @@ import (
 	"github.com/jobkit/jobkit/operators/xgboostjob"
 )
 
-// predecessor plays training-operator v1.9.4: it makes the pods, services and further
-// objects of a job as that does, with its labels and none of ours, and writes its status.
+// predecessor plays training-operator v1.9.4: it creates the pods, services and owned
+// objects of a job as v1 does, with its labels and none of ours, and writes its status.
 type predecessor struct {
 	t    *testing.T
 	w    *jobtest.World
@@ -98,9 +98,9 @@ func (p *predecessor) createPods(phase corev1.PodPhase, policy corev1.RestartPol
 	}
 }
 
-// createFurther creates the further objects: those of an MPIJob have a label of their
-// own, an autoscaler has none.
-func (p *predecessor) createFurther() {
+// createOwned creates the owned objects: those of an MPIJob have a label of their own,
+// an autoscaler has none.
+func (p *predecessor) createOwned() {
 	p.t.Helper()
 	name, app := p.job.GetName(), map[string]string{"app": p.job.GetName()}
 	switch p.kind {
@@ -146,7 +146,7 @@ func podGroupKind(scheduler string) schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: "scheduling.x-k8s.io", Version: "v1alpha1", Kind: "PodGroup"}
 }
 
-// writeStatus writes a status with conditions and counts, and no field that v1 has not.
+// writeStatus writes a status with conditions and counts, and no field that v1 lacks.
 func (p *predecessor) writeStatus(status *commonv1.JobStatus, count func(*commonv1.ReplicaStatus), conditions ...commonv1.JobCondition) {
 	p.t.Helper()
 	now := metav1.NewTime(p.w.Now())
@@ -189,8 +189,8 @@ func lists(group string) []client.ObjectList {
 	return out
 }
 
-// there are the names of all objects of a World by kind, with their UIDs, and an asterisk
-// at those that lack the operator's label.
+// there returns the names of all objects of a World by kind, with their UIDs, and an
+// asterisk at those that lack the operator's label.
 func there(t *testing.T, w *jobtest.World, group string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -222,7 +222,7 @@ func labelled(objects map[string]string) map[string]string {
 	return out
 }
 
-// takeOver starts a World with a job as v1 left it; the operator has not looked at it yet.
+// takeOver starts a World with a job as v1 left it; the operator has not reconciled it yet.
 func takeOver[T any, J interface {
 	*T
 	jobkit.Object
@@ -272,12 +272,12 @@ func adopted[T any, J interface {
 		t.Run("Running", func(t *testing.T) {
 			p, job := takeOver(t, author, manifest, kind, "", pods)
 			p.createPods(corev1.PodRunning, corev1.RestartPolicyNever)
-			p.createFurther()
+			p.createOwned()
 			p.writeStatus(author.Parts(job).Status, active, created, condition(commonv1.JobRunning, corev1.ConditionTrue, kind+" job is running."))
 			before := labelled(there(t, p.w, ""))
 			run(t, p)
 			if diff := cmp.Diff(before, there(t, p.w, "")); diff != "" {
-				t.Errorf("all that is there stays, and has the operator's label (-before +after):\n%s\n%s", diff, p.w.Transcript())
+				t.Errorf("every object stays, and has the operator's label (-before +after):\n%s\n%s", diff, p.w.Transcript())
 			}
 			status := read(t, p, job)
 			if status.Restarts != 0 || status.Attempt != 0 || status.State != commonv1.JobRunning {
@@ -286,7 +286,7 @@ func adopted[T any, J interface {
 		})
 		t.Run("Suspended", func(t *testing.T) {
 			p, job := takeOver(t, author, manifest, kind, "", pods)
-			p.createFurther()
+			p.createOwned()
 			author.Parts(job).RunPolicy.Suspend = new(true)
 			if err := p.w.Client().Update(t.Context(), job); err != nil {
 				t.Fatal(err)
@@ -310,7 +310,7 @@ func adopted[T any, J interface {
 			p, job := takeOver(t, author, manifest, kind, "", pods)
 			p.createPods(corev1.PodSucceeded, corev1.RestartPolicyNever)
 			before := there(t, p.w, "")
-			p.createFurther()
+			p.createOwned()
 			p.writeStatus(author.Parts(job).Status, func(s *commonv1.ReplicaStatus) { s.Succeeded++ }, created,
 				condition(commonv1.JobRunning, corev1.ConditionFalse, kind+" job is running."), condition(commonv1.JobSucceeded, corev1.ConditionTrue, "done"))
 			run(t, p)
@@ -325,7 +325,7 @@ func adopted[T any, J interface {
 	}
 }
 
-// strip takes the labels off all objects of a World that are there.
+// strip removes the labels from all objects of a World.
 func strip(t *testing.T, w *jobtest.World) {
 	t.Helper()
 	for _, list := range lists("") {
@@ -342,8 +342,8 @@ func strip(t *testing.T, w *jobtest.World) {
 	}
 }
 
-// TestLabelsThatAreGone has someone take the labels off all that a job has: it is the
-// job's all the same.
+// TestLabelsThatAreGone has someone remove the labels from all objects of a job: they still
+// belong to the job.
 func TestLabelsThatAreGone(t *testing.T) {
 	for name, try := range map[string]func(*testing.T) *predecessor{
 		"MPIJob": func(t *testing.T) *predecessor {
@@ -368,7 +368,7 @@ func TestLabelsThatAreGone(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(before, there(t, p.w, "")); diff != "" {
-				t.Errorf("all that was there stays, and has the operator's label again (-before +after):\n%s\n%s", diff, p.w.Transcript())
+				t.Errorf("every object stays, and has the operator's label again (-before +after):\n%s\n%s", diff, p.w.Transcript())
 			}
 			for _, e := range p.w.Events() {
 				if e.Warning {
@@ -393,8 +393,8 @@ func with(a, b map[string]commonv1.ReplicaType) map[string]commonv1.ReplicaType 
 	return a
 }
 
-// TestTakeOver has the operator find jobs as training-operator v1.9.4 left them: what is
-// a job's own is adopted, and no pod is restarted or counted again.
+// TestTakeOver has the operator find jobs as training-operator v1.9.4 left them: the objects
+// of a job are adopted, and no pod is restarted or counted again.
 func TestTakeOver(t *testing.T) {
 	spec := func(field, name string, replicas string) string {
 		return fmt.Sprintf(`{metadata: {name: job}, spec: {%s: {%s}}}`, field, strings.ReplaceAll(replicas, "POD", "template: {spec: {containers: [{name: "+name+", image: x}]}}"))
@@ -415,7 +415,7 @@ func TestTakeOver(t *testing.T) {
 	t.Run("JAXJob", adopted(jaxjob.Controller{}, "JAXJob", spec("jaxReplicaSpecs", "jax", "Worker: {replicas: 2, POD}"), names("Worker", 2)))
 }
 
-// TestTakeOverOfAGang has a pod of a gang go that training-operator v1.9.4 made: its
+// TestTakeOverOfAGang deletes a pod of a gang that training-operator v1.9.4 created: its
 // successor joins the group that the others are in, because they cannot leave it.
 func TestTakeOverOfAGang(t *testing.T) {
 	const manifest = `{metadata: {name: job}, spec: {pytorchReplicaSpecs: {Worker: {replicas: 2, template: {spec: {containers: [{name: pytorch, image: x}]}}}}}}`

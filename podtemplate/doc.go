@@ -1,3 +1,3 @@
-// Package podtemplate holds what the SetClusterSpec of most kinds does to a pod
-// template: setting environment variables, and reading ports. All of it is pure.
+// Package podtemplate has helpers for the SetClusterSpec of a kind: they set environment
+// variables in a pod template, read its ports, and add init containers. All of it is pure.
 package podtemplate

@@ -23,7 +23,7 @@ type Var struct {
 	Preset bool
 }
 
-// Value is what a variable can be made of.
+// Value is the type of a variable's value.
 type Value interface {
 	~string | ~int | ~int32 | ~int64
 }
@@ -50,7 +50,7 @@ func text[V Value](value V) string {
 // takes the place that it has there, one that a variable of the template refers to as
 // $(NAME) comes before that, and the others come last, in order. So the variables of
 // the template and the operator's can refer to each other: Kubernetes resolves a
-// reference only if it is to a variable further up.
+// reference only if it is to a variable before it.
 func (e Env) Apply(c *corev1.Container) {
 	p := placement{env: e, template: c.Env, out: make([]corev1.EnvVar, 0, len(c.Env)+len(e)), placed: map[string]bool{}}
 	for i := range c.Env {
@@ -85,7 +85,7 @@ func (p *placement) add(v *corev1.EnvVar) {
 
 // place adds a variable of the operator, and those that it refers to before it, at a
 // place in the template's list. It is left for later if it exists already, if the
-// template has a value of its own, or if it refers to a variable further down.
+// template has a value of its own, or if it refers to a variable after it.
 func (p *placement) place(own *Var, at int) {
 	if own == nil || p.placed[own.Name] || own.Preset && p.inTemplate(own.Name, 0) {
 		return
@@ -102,7 +102,7 @@ func (p *placement) place(own *Var, at int) {
 	p.add(&own.EnvVar)
 }
 
-// inTemplate reports whether the template sets a variable at a place or further down.
+// inTemplate reports whether the template sets a variable at a place or after it.
 func (p *placement) inTemplate(name string, at int) bool {
 	return slices.ContainsFunc(p.template[at:], func(v corev1.EnvVar) bool { return v.Name == name })
 }
@@ -144,7 +144,7 @@ func (e Env) named(name string) *Var {
 	return nil
 }
 
-// EnvWarning returns the event that tells the user of variables which the templates
+// EnvWarning returns the event that warns the user of variables which the templates
 // of a job set and the operator too, and whose values are used; or none. container
 // is the one that the operator sets variables in, "" if it is all of them; env
 // returns what it sets in a replica.

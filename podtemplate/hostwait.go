@@ -11,25 +11,25 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// HostWait is an init container that holds a replica back until another one is there.
+// HostWait is an init container that holds a replica back until another one can be reached.
 // The zero value is ready for use.
 //
-// The other one is there when it answers at its address, be it to refuse a connection: it
-// is only not ready yet then, and a client that tries again finds it. A name that resolves
-// is not enough, because a cache of the DNS may still have the address of the pod that it
-// replaces, where no one answers. But if no one answers for some 40 seconds, longer than
-// such a cache, the name is believed: what is asked may not be let through.
+// The other one can be reached when it answers at its address, even if it refuses a
+// connection: it is only not ready yet then, and a client that tries again finds it. A
+// name that resolves is not enough, because a cache of the DNS may still have the address
+// of the pod that it replaces, where nothing answers. But if nothing answers for some 40
+// seconds, longer than such a cache, the name is enough: a firewall may drop the requests.
 type HostWait struct {
 	// Name is the name of the container. A pod template that has an init container of
 	// that name keeps its own instead. Default: wait-for-host.
 	Name string
-	// Image is its image, which needs sh and nc, of whatever make: BusyBox has two, and
-	// an image has one or the other. Without nc, getent or nslookup does, and a name that
+	// Image is its image, which needs sh and any nc: BusyBox has two, and an image
+	// has one or the other. Without nc, getent or nslookup does, and a name that
 	// resolves is enough. Default: alpine:3.10.
 	Image string
 	// Port is the port that is asked. Default: 1, where the answer is a refusal.
 	Port int32
-	// MaxTries is how often it looks, every two seconds, before the pod fails.
+	// MaxTries is how often it tries, every two seconds, before the pod fails.
 	// Default: 100.
 	MaxTries int
 	// Template takes the place of the container: a Go template that makes a YAML list
@@ -38,10 +38,10 @@ type HostWait struct {
 	Template string
 }
 
-// hostWait is the template that is used by default. It finds out first whether its nc has
-// the options with which it says why it cannot connect. The other make says so without,
-// but waits until the other side closes the connection; so it is stopped after a while,
-// and then there was one.
+// hostWait is the default template. It first finds out whether its nc has the options with
+// which it reports why it cannot connect. The other nc reports that without options, but waits
+// until the other side closes the connection; so it is stopped after a while, which means
+// that the connection was open.
 const hostWait = `
 - image: {{.InitContainerImage}}
   imagePullPolicy: IfNotPresent

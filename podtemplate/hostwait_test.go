@@ -15,7 +15,7 @@ import (
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
-// How the programs called nc that there are refuse -v and -z, if they do.
+// How the existing programs called nc refuse -v and -z, if they do.
 const (
 	knowsOptions = `false`
 	glibc        = `case "$*" in *-vvz*) echo "nc: invalid option -- 'v'" >&2; exit 1;; esac`
@@ -46,15 +46,15 @@ func TestHostWaitScript(t *testing.T) {
 	}{
 		"Open":          {reason: "the leader listens", options: knowsOptions, answers: []string{open}},
 		"OpenLater":     {reason: "the leader has an address after a while", options: knowsOptions, answers: []string{noName, noName, open}, naps: 2},
-		"Refused":       {reason: "it is there, and will listen", options: knowsOptions, answers: []string{refused}},
-		"RefusedGlibc":  {reason: "an nc without -v says why by itself", options: glibc, answers: []string{refuses}},
+		"Refused":       {reason: "the pod runs, and will listen", options: knowsOptions, answers: []string{refused}},
+		"RefusedGlibc":  {reason: "an nc without -v says why without options", options: glibc, answers: []string{refuses}},
 		"RefusedMusl":   {reason: "and so does that of another library", options: musl, answers: []string{refuses}},
 		"OpenedGlibc":   {reason: "it waits until the other side closes the connection, and is stopped", options: glibc, answers: []string{stopped}},
 		"NoName":        {reason: "a leader that never has an address fails the pod", options: knowsOptions, answers: []string{noName}, tries: 4, fails: true, naps: 4},
 		"NoNameOpenBSD": {reason: "in other words too", options: knowsOptions, answers: []string{`echo 'nc: getaddrinfo for host "leader" port 23456: Name or service not known' >&2; exit 1`}, tries: 2, fails: true, naps: 2},
 		"Stale":         {reason: "a cache of the DNS has the address of a pod that is gone", options: knowsOptions, answers: []string{noRoute, noRoute, noRoute, open}, naps: 3},
 		"StaleGlibc":    {reason: "the same with an address to which nothing is let through", options: glibc, answers: []string{timedOut, noName, refuses}, naps: 2},
-		"Silent":        {reason: "a name that resolves for longer than a cache is believed: v1 asked for no more", options: musl, answers: []string{timedOut}, naps: 19},
+		"Silent":        {reason: "a name that resolves for longer than a cache is enough, as it was for v1", options: musl, answers: []string{timedOut}, naps: 19},
 		"SilentAgain":   {reason: "the time starts again when the name is gone", options: musl, answers: append(times(19, timedOut), noName, timedOut), naps: 39},
 		"SilentToEnd":   {reason: "and so it is when the tries are used up", options: musl, answers: []string{noName, timedOut}, tries: 3, naps: 3},
 		"NoNC":          {reason: "without nc the name has to do", lookups: map[string]string{"getent": `echo "10.0.0.1 leader"`}},
@@ -72,7 +72,7 @@ func TestHostWaitScript(t *testing.T) {
 			lookups: map[string]string{"nslookup": `printf "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10:53\n\n** server can't find leader: NXDOMAIN\n\n"; exit 1`},
 			tries:   1, fails: true, naps: 1,
 		},
-		"Nothing": {reason: "an image that can look for no one fails the pod", tries: 1, fails: true, naps: 1},
+		"Nothing": {reason: "an image that can resolve no name fails the pod", tries: 1, fails: true, naps: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +115,7 @@ case $n in
 }
 
 // TestHostWaitBusyBox does the same with a real BusyBox, if there is one: a port that is
-// open, on which no one closes the connection, and one that is not.
+// open, on which the connection is not closed, and one that is not open.
 func TestHostWaitBusyBox(t *testing.T) {
 	t.Parallel()
 	busybox, err := exec.LookPath("busybox")
@@ -136,7 +136,7 @@ func TestHostWaitBusyBox(t *testing.T) {
 	port := int32(l.Addr().(*net.TCPAddr).Port)
 	for _, what := range []string{"open", "closed"} {
 		if out, err := runWait(t, podtemplate.HostWait{Port: port, MaxTries: 1}, "127.0.0.1", []string{busybox, "sh"}, dir); err != nil || strings.Contains(out, "try 1") {
-			t.Errorf("the port is %s, and the leader is there: %v\n%s", what, err, out)
+			t.Errorf("the port is %s, and the leader is found: %v\n%s", what, err, out)
 		}
 		_ = l.Close()
 	}
@@ -165,7 +165,7 @@ func runWait(t *testing.T, wait podtemplate.HostWait, host string, shell []strin
 	return string(out), err
 }
 
-// link puts a program of this machine into a folder, and returns where it is there.
+// link puts a program of this machine into a folder, and returns its path there.
 func link(t *testing.T, program, dir string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)

@@ -65,7 +65,7 @@ func TestEnv(t *testing.T) {
 				"the values of PYTHONUNBUFFERED are used in place of the operator's.",
 		},
 		"Fixed": {
-			reason: "known-bugs row 85: a variable that the replicas need is there once, with the operator's value, and the user is informed",
+			reason: "known-bugs row 85: a variable that the replicas need is set once, with the operator's value, and the user is informed",
 			has:    envVars("WORLD_SIZE", "9", "RANK", "9", "RANK", "8"),
 			want:   envVars("WORLD_SIZE", "4", "RANK", "1", "PYTHONUNBUFFERED", "1"),
 			warning: "The pod template of Worker sets variables that the operator sets too: " +
@@ -181,7 +181,7 @@ func TestEnvWarning(t *testing.T) {
 			specs:  workers(sidecar), container: "main",
 		},
 		"AllContainers": {
-			reason: "where the operator sets variables in all containers, all are looked at",
+			reason: "where the operator sets variables in all containers, all are checked",
 			specs:  workers(sidecar), warns: "The pod template of Worker sets",
 		},
 	}

@@ -44,8 +44,8 @@ const (
 	all      = "../../examples/jobs/"
 )
 
-// workplace is a place of its own for a test: its own control plane and temporary
-// folder, and a mark on all processes that come from it.
+// workplace is what a test has for itself: its own control plane and temporary folder, and
+// a mark on all processes that it starts.
 type workplace struct {
 	mark, temp  string
 	environment []string
@@ -166,7 +166,7 @@ func endOn(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, text string) int 
 	return exitCode(t, cmd.Wait())
 }
 
-// TestOnRunningControlPlane goes through a day with "jobkit dev up".
+// TestOnRunningControlPlane uses a control plane of "jobkit dev up" as a user does.
 func TestOnRunningControlPlane(t *testing.T) {
 	w := newWorkplace(t)
 	t.Cleanup(func() {

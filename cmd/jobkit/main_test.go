@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// asMain makes the test binary be jobkit, so that its processes, signals and exit
-// codes are tested as they are.
+// asMain makes the test binary run as jobkit, so that real processes, signals and exit
+// codes are tested.
 const asMain = "JOBKIT_TEST_AS_MAIN"
 
 func TestMain(m *testing.M) {

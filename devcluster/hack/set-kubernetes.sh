@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Moves this module, and that of the kubelet in test/nodes, to another Kubernetes release:
-# writes go.mod and go.sum anew.
+# rewrites go.mod and go.sum.
 #
 #   hack/set-kubernetes.sh v1.38.0 [kwok version]
 #
-# Kubernetes is no library: its go.mod requires its own parts (the "staging"
+# Kubernetes is not a library: its go.mod requires its own parts (the "staging"
 # modules, k8s.io/api and so on) at v0.0.0 and replaces them by folders that the
 # published module lacks. So each is required and replaced here by the version
 # that is published with the release, v0.38.0 for v1.38.0. etcd and Go follow what

@@ -1,7 +1,7 @@
 // Package jobs holds example jobs, one folder a kind. "jobkit demo" runs them all
 // on the dev control plane, and "jobkit run -f FILE" runs one on any cluster.
 //
-// Annotations of a job tell the demo what to do with it. They do nothing elsewhere:
+// Annotations of a job say what the demo does with it. They do nothing elsewhere:
 //
 //	jobkit.dev/demo-shows            what the example shows, in one line; required
 //	jobkit.dev/demo-expect           how it ends, Succeeded or Failed; required
@@ -17,13 +17,13 @@
 //
 //	suspend         suspends the job, once it runs
 //	resume          resumes the job, once it is suspended
-//	autoscale to N  has N Workers run, once the job runs, as the HorizontalPodAutoscaler
-//	                would that the job must have
+//	autoscale to N  has N Workers run, once the job runs, as the job's
+//	                HorizontalPodAutoscaler, which it must have, would
 //
-// On the dev control plane no container runs. What a pod does there is said by its
-// annotations under devcluster.jobkit.dev/. Of a TestJob the command of its container
-// does the same on a real cluster; the images and commands of the other kinds show
-// what such jobs look like, and the programs in them do not exist.
+// On the dev control plane no container runs. The annotations under
+// devcluster.jobkit.dev/ say what a pod does there. For a TestJob the command of its
+// container does the same on a real cluster; the images and commands of the other kinds
+// are only examples, and the programs in them do not exist.
 package jobs
 
 import "embed"

@@ -40,7 +40,7 @@ func (Controller) Rules(job *testv1.TestJob) jobkit.Rules {
 	}
 }
 
-// SetClusterSpec tells each replica its own name and where the first one is reached.
+// SetClusterSpec sets in each replica its own name and the address of the first one.
 func (Controller) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	env := podtemplate.Env{podtemplate.Fixed("REPLICA", r.Name()), podtemplate.Fixed("FIRST_REPLICA", r.Host(firstType(job), 0))}
 	env.ApplyToAll(template)

@@ -1,6 +1,6 @@
-// Command build-devcluster builds the dev control plane into its cache, if it is not
-// there yet, so that the minutes this takes the first time pass with progress shown
-// and not inside a test.
+// Command build-devcluster builds the dev control plane into its cache, if it is not there
+// yet, so that the first build, which takes minutes, shows its progress and does not happen
+// inside a test.
 package main
 
 import (

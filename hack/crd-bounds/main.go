@@ -1,7 +1,6 @@
 // Command crd-bounds tightens generated CRDs, so that the API server refuses what Go cannot
-// decode, or takes without end to: controller-gen lets the exponent of a quantity be any
-// number, also one like 1.5 or 2147483648, and a port or another number-or-name be larger
-// than 32 bits.
+// decode, or cannot decode in finite time: controller-gen allows any exponent of a quantity,
+// also 1.5 or 2147483648, and ports and other numbers or names beyond 32 bits.
 //
 //	go run ./hack/crd-bounds config/crd/*.yaml
 package main

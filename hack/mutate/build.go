@@ -20,11 +20,11 @@ import (
 	"strings"
 )
 
-// chosen is the environment variable that chooses the mutant to be.
+// chosen is the environment variable that selects the mutant.
 const chosen = "MUTATE_CHOSEN"
 
-// switchFile joins the package while it is mutated. A mutant that asks for memory
-// without end is ended before the machine suffers.
+// switchFile is added to the package while it is mutated. It ends a mutant that allocates
+// memory without end.
 const switchFile = `package %s
 
 import (
@@ -88,8 +88,8 @@ type span struct {
 	mutant   *mutant
 }
 
-// combine makes a file that holds mutants of its functions, each of which comes to
-// life when it is chosen. So one build serves all of them.
+// combine makes a file that holds mutants of its functions, each of which is active when it
+// is chosen. So one build serves all of them.
 func combine(file *source, mutants []*mutant) (string, []span) {
 	var (
 		out   strings.Builder

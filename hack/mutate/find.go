@@ -43,7 +43,7 @@ type finder struct {
 }
 
 // find lists the mutants of a file, in order. String methods are left out: they make
-// texts. So are the signatures of functions, which say no more than types.
+// texts. So are the signatures of functions, which only name types.
 func find(file *source) []*mutant {
 	f := &finder{file: file}
 	for _, decl := range file.parsed.Decls {
@@ -143,7 +143,7 @@ func (f *finder) operator(n ast.Node, at token.Pos, op token.Token) {
 }
 
 // negate negates conditions, except those in which an operator is changed anyway.
-// What turns out to be no condition does not compile, and does not count.
+// What is not a condition does not compile, and does not count.
 func (f *finder) negate(conditions ...ast.Expr) {
 	for _, e := range conditions {
 		switch n := e.(type) {

@@ -3,9 +3,9 @@
 // a number off by one, a statement or a case left out), runs the tests, and lists the
 // changes that no test noticed.
 //
-// All changes within functions are built into one test binary, which is told by the
-// environment which of them to be. Changes that do not compile do not count. A test run
-// that does not end in time, or asks for memory without end, has noticed.
+// All changes within functions are built into one test binary; a variable of the
+// environment selects one of them. Changes that do not compile do not count. A test run
+// that does not end in time, or allocates memory without end, has noticed.
 //
 // Not changed are: texts (string literals), String methods, declarations with :=, cases
 // that do what the default does anyway, and generated files.
@@ -174,7 +174,7 @@ func (o *options) pick(all []*mutant) (mutants, ignored []*mutant, err error) {
 }
 
 // parseIgnored reads a list of mutations to ignore: a name a line, below a comment with
-// the reason. One that there is not any more must go.
+// the reason. One that no longer exists must be removed.
 func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 	ignored, reason, number := map[string]bool{}, false, 0
 	for line := range strings.Lines(text) {

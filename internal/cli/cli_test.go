@@ -110,10 +110,10 @@ func TestRefused(t *testing.T) {
 		code                   int
 	}{
 		{
-			reason: "a command that there is not", args: "demos", code: 2,
+			reason: "an unknown command", args: "demos", code: 2,
 			want: "jobkit: unknown command \"demos\" for \"jobkit\"\n  Did you mean this?\n  \tdemo\n",
 		},
-		{reason: "a flag that there is not", args: "run --fiel x", code: 2, want: "jobkit: unknown flag: --fiel\n  see: jobkit run --help\n"},
+		{reason: "an unknown flag", args: "run --fiel x", code: 2, want: "jobkit: unknown flag: --fiel\n  see: jobkit run --help\n"},
 		{
 			reason: "a value that does not fit", args: "demo --timeout soon", code: 2,
 			want: "jobkit: invalid argument \"soon\" for \"--timeout\" flag: time: invalid duration \"soon\"\n  see: jobkit demo --help\n",
@@ -124,7 +124,7 @@ func TestRefused(t *testing.T) {
 		},
 		{reason: "a file without -f", args: "run a.yaml", code: 2, want: "jobkit: unexpected argument \"a.yaml\": write -f a.yaml\n"},
 		{
-			reason: "a file that there is not", args: "run -f nosuch.yaml", code: 2,
+			reason: "a file that does not exist", args: "run -f nosuch.yaml", code: 2,
 			want: "jobkit: cannot read the manifest: open nosuch.yaml: no such file or directory\n",
 		},
 		{
@@ -152,11 +152,11 @@ func TestRefused(t *testing.T) {
 				"or start a control plane on this machine:\n  jobkit dev up && export KUBECONFIG=$(jobkit dev kubeconfig)\n",
 		},
 		{
-			reason: "a kubeconfig that there is not", args: "run -f good.yaml --kubeconfig nosuch", code: 2,
+			reason: "a kubeconfig that does not exist", args: "run -f good.yaml --kubeconfig nosuch", code: 2,
 			want: "jobkit: cannot read the kubeconfig: stat nosuch: no such file or directory\n",
 		},
 		{
-			reason: "a context that there is not", args: "run -f good.yaml --kubeconfig config --context d", code: 2,
+			reason: "a context that does not exist", args: "run -f good.yaml --kubeconfig config --context d", code: 2,
 			want: "jobkit: cannot read the kubeconfig: context \"d\" does not exist\n",
 		},
 		{
@@ -170,7 +170,7 @@ func TestRefused(t *testing.T) {
 				"check that it runs, and that the kubeconfig is the right one\n",
 		},
 		{
-			reason: "an example that there is not", args: "demo nosuch", code: 2,
+			reason: "an unknown example", args: "demo nosuch", code: 2,
 			want: "jobkit: unknown example \"nosuch\": choose from " +
 				"jax-gang, jax-train, mpi-allreduce, mpi-retry, paddle-backoff, paddle-train, torch-ddp, torch-elastic, torch-evicted, " +
 				"all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails, " +
@@ -286,7 +286,7 @@ func TestDemoCleansUp(t *testing.T) {
 		{name: "own", reason: "what it starts it stops", ctx: t.Context(), done: []string{"start", "stop"}, code: 1},
 		{name: "interrupted", reason: "even when it is interrupted", ctx: cancelled, done: []string{"start", "stop"}, code: 3},
 		{name: "shared", reason: "what it finds it leaves", ctx: t.Context(), dev: fakeDev{running: true}, code: 1},
-		{name: "keep", reason: "what is to be kept is started for good", ctx: t.Context(), args: []string{"--keep"}, done: []string{"up"}, code: 1},
+		{name: "keep", reason: "what is to be kept is started to stay", ctx: t.Context(), args: []string{"--keep"}, done: []string{"up"}, code: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.dev.host = host

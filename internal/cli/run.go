@@ -13,7 +13,7 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/run/manifest"
 )
 
-const runHelp = `Submit the jobs of a manifest to a cluster, show how they get on, and exit with their
+const runHelp = `Submit the jobs of a manifest to a cluster, show their progress, and exit with their
 outcome. It works with every job kind of jobkit operators and of training-operator.
 
 All jobs are checked by the cluster before the first one is created: either all are

@@ -1,6 +1,6 @@
 // Package decode reads objects that the API server admitted and that Go may refuse: a
 // duration "abc", a port beyond 32 bits. It says which field is wrong, reads the rest, and
-// takes no longer than the text is long.
+// its time is linear in the length of the text.
 package decode
 
 import (
@@ -94,7 +94,7 @@ type finder struct {
 	mistakes field.ErrorList
 }
 
-// refuse notes a mistake down.
+// refuse records a mistake.
 func (f *finder) refuse(path *field.Path, value any, err error) bool {
 	if len(f.mistakes) < maxMistakes {
 		f.mistakes = append(f.mistakes, field.Invalid(path, inShort(value), err.Error()))

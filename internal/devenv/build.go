@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// binaryEnv names a ready binary, which is used without any question.
+	// binaryEnv names a ready binary, which is used unchecked.
 	binaryEnv = "JOBKIT_DEVCLUSTER"
 	// binaryPrefix begins the names of all binaries in the cache.
 	binaryPrefix = "devcluster-"
@@ -154,8 +154,8 @@ func (b *builder) command(ctx context.Context, args ...string) *exec.Cmd {
 	c.WaitDelay = interruptGrace
 	c.Dir = b.source
 	c.Env = append(os.Environ(),
-		// A workspace would put other modules next to this one, whose
-		// replacements allow for none.
+		// A workspace would add other modules to this one, whose replacements do not
+		// allow that.
 		"GOWORK=off",
 		// No C compiler needed, and the same build cache entries everywhere.
 		"CGO_ENABLED=0",

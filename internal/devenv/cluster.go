@@ -51,13 +51,13 @@ func (c *Cluster) RESTConfig() (*rest.Config, error) {
 }
 
 // Stop ends the cluster and removes its data if it is temporary. The error also
-// reports whether it had died by itself before. Further calls return what the first one
+// reports whether it had died before. Further calls return what the first one
 // did.
 func (c *Cluster) Stop() error { return c.stop() }
 
 // Start runs a cluster, built first if need be, and returns when it is ready: a
 // pod created now gets a node and runs. It ends with Stop, or with the calling
-// process however that ends. ctx bounds the start only.
+// process, however it ends. ctx bounds the start only.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	binary, err := build(ctx, o)
 	if err != nil {
@@ -150,8 +150,8 @@ type child struct {
 	exitErr error         // valid then
 }
 
-// eventBuffer holds more events than there are, so that reading goes on when
-// no one takes them any more.
+// eventBuffer holds more events than are sent, so that reading continues when
+// they are no longer received.
 const eventBuffer = 64
 
 func startChild(cmd *exec.Cmd) (*child, error) {

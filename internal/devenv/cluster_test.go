@@ -164,8 +164,8 @@ func TestFindWithoutState(t *testing.T) {
 	}
 }
 
-// TestStaleState is what a killed cluster or a restart of the machine leaves: a
-// state file, perhaps with the id of a process that is someone else's by now.
+// TestStaleState has the state file that a killed cluster or a restart of the machine leaves,
+// perhaps with the id of another process by now.
 func TestStaleState(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())

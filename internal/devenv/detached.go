@@ -150,7 +150,7 @@ func stopDetached(quit <-chan struct{}, cur current) error {
 	signal := syscall.SIGTERM
 	signalled := false
 	for {
-		// Ask again each time: only who holds the lock now may get a signal.
+		// Ask again each time: only the process that holds the lock now may get a signal.
 		pid, err := holder(cur.DataDir)
 		if err != nil {
 			return err
@@ -181,7 +181,7 @@ func stopDetached(quit <-chan struct{}, cur current) error {
 	return nil
 }
 
-// kill signals a process; that it is gone is not an error.
+// kill signals a process; it is not an error if the process has ended.
 func kill(pid int, signal syscall.Signal) error {
 	p, err := os.FindProcess(pid)
 	if err == nil {

@@ -12,7 +12,7 @@
 //     two together, so that not even kill -9 leaves a cluster behind.
 //   - or runs one for all ([Up], [Find], [Down]), for work at a terminal.
 //
-// A test of an operator needs no more than this:
+// A test of an operator needs only this:
 //
 //	cluster, err := devenv.Start(ctx, devenv.Options{CRDs: []string{"config/crd"}})
 //	...

@@ -27,8 +27,8 @@ import (
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 
-// TestKilledParent kills a process that runs a cluster with SIGKILL: cluster and
-// temporary data have to go by themselves.
+// TestKilledParent kills a process that runs a cluster with SIGKILL: cluster and temporary
+// data must still be removed.
 func TestKilledParent(t *testing.T) {
 	parent := exec.Command(os.Args[0])
 	parent.Env = append(os.Environ(), "DEVENV_TEST_HELPER=parent")
@@ -105,7 +105,7 @@ func TestKeptData(t *testing.T) {
 	}
 }
 
-// TestStartFails reads the errors as a user would.
+// TestStartFails checks the errors that a user sees.
 func TestStartFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -141,7 +141,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// TestCancelledStart gives up at various moments, each of which must leave nothing.
+// TestCancelledStart cancels the start at various moments, which must leave nothing behind.
 func TestCancelledStart(t *testing.T) {
 	if _, err := devenv.Build(t.Context(), devenv.BuildOptions{}); err != nil {
 		t.Fatal(err)
@@ -296,7 +296,7 @@ func TestDetached(t *testing.T) {
 	}
 }
 
-// TestStopWithWatchers stops while clients watch, which must not hold it up.
+// TestStopWithWatchers stops while clients watch, which must not delay it.
 func TestStopWithWatchers(t *testing.T) {
 	c, client := start(t, devenv.Options{})
 	for range 10 {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Options of a cluster. The zero value is a good one.
+// Options of a cluster. The zero value is ready for use.
 type Options struct {
 	// Dir holds the cluster's data. A cluster that is started on the folder of an
 	// earlier one finds the same objects. Default: a temporary folder that is
@@ -21,7 +21,7 @@ type Options struct {
 	// NodeCPU, NodeMemory and NodePods are what each node holds, as quantities.
 	// Defaults: "64", "256Gi", "1000".
 	NodeCPU, NodeMemory, NodePods string
-	// NodeResources are further resources of each node, for example
+	// NodeResources are more resources of each node, for example
 	// {"nvidia.com/gpu": "8"}. Default: "ephemeral-storage" 1Ti.
 	NodeResources map[string]string
 	// FeatureGates of all components, for example {"GenericWorkload": true}.
@@ -38,10 +38,10 @@ type Options struct {
 	Stages []string
 	// Verbosity of the log. Default 0.
 	Verbosity int
-	// Args are further flags of "devcluster up", for example "--port=6443".
+	// Args are more flags of "devcluster up", for example "--port=6443".
 	Args []string
 
-	// Build says how the binary is come by.
+	// Build says how to get the binary.
 	Build BuildOptions
 	// Progress is where the start, and the build if there is one, shows progress.
 	// Default: os.Stderr. Use io.Discard for none.

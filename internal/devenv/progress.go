@@ -12,9 +12,9 @@ const (
 	// terminalInterval is how often the line on a terminal is redrawn.
 	terminalInterval = 200 * time.Millisecond
 	// plainInterval is how often a line is written anywhere else: often enough to
-	// see that it goes on, seldom enough for the log of a CI run.
+	// see that it continues, rarely enough for the log of a CI run.
 	plainInterval = 15 * time.Second
-	// eraseLine returns to the begin of the line and clears it.
+	// eraseLine returns to the beginning of the line and clears it.
 	eraseLine = "\r\x1b[K"
 )
 

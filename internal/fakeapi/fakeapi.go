@@ -1,7 +1,7 @@
-// Package fakeapi is an API server for tests: it keeps objects as the JSON that they came
-// as, checks nothing of them, and can refuse, or never answer, what a test wants it to. The
-// real one admits and refuses by its schemas; this one shows what a controller does about
-// objects and answers that the real one gives rarely.
+// Package fakeapi is an API server for tests: it keeps objects as the JSON that it received,
+// validates nothing, and can refuse, or never answer, the requests that a test names. The
+// real one admits and refuses by its schemas; this one shows how a controller handles
+// objects and answers that the real one rarely returns.
 package fakeapi
 
 import (
@@ -52,7 +52,7 @@ type Server struct {
 	objects   map[string]Object // by path
 	version   int
 	watchers  map[*watcher]bool
-	// rule says what becomes of a request; see Rule.
+	// rule says how a request is answered; see Rule.
 	rule func(*http.Request) int
 	asks []string
 	// news is closed when something happens.
@@ -66,9 +66,9 @@ type watcher struct {
 
 // Rules.
 const (
-	// Serve has a request answered.
+	// Serve answers a request.
 	Serve = 0
-	// Hang has it never answered, until the client goes away.
+	// Hang never answers it, until the client disconnects.
 	Hang = -1
 )
 
@@ -98,7 +98,7 @@ func (s *Server) Wait(ctx context.Context, holds func() bool) bool {
 	}
 }
 
-// Rule sets what becomes of requests: Serve, Hang, or the code of an error.
+// Rule sets how requests are answered: Serve, Hang, or the code of an error.
 func (s *Server) Rule(rule func(*http.Request) int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +138,7 @@ func (s *Server) Delete(path string) {
 	s.remove(path)
 }
 
-// remove takes an object away, with the mutex held.
+// remove removes an object, with the mutex held.
 func (s *Server) remove(path string) {
 	there := s.objects[path]
 	if there == nil {
@@ -263,7 +263,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	switch {
 	case rule == Hang:
-		_, _ = io.Copy(io.Discard, r.Body) // Only then is it noticed that the client goes away.
+		_, _ = io.Copy(io.Discard, r.Body) // Without this the server does not notice that the client disconnects.
 		<-r.Context().Done()
 		return
 	case rule != Serve:

@@ -281,8 +281,8 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestReady checks known-bugs row 93: what one kind cannot read keeps no other, and the
-// probe and the metrics say which kind it is and why.
+// TestReady checks known-bugs row 93: a job that one kind cannot read does not stop the other
+// kinds, and the probe and the metrics say which kind it is and why.
 func TestReady(t *testing.T) {
 	api := fakeapi.New(fakeapi.Core()...)
 	for _, kind := range []string{"TFJob", "PyTorchJob", "XGBoostJob"} {
@@ -334,7 +334,7 @@ func TestInTime(t *testing.T) {
 		took   time.Duration
 	}{
 		"Ends":  {reason: "it ends when it is asked to", run: func(ctx context.Context) error { <-ctx.Done(); return nil }, took: time.Minute},
-		"Fails": {reason: "it ends by itself", run: func(context.Context) error { return fails }, want: fails},
+		"Fails": {reason: "it ends with an error", run: func(context.Context) error { return fails }, want: fails},
 		"Takes": {
 			reason: "it takes some time", run: func(ctx context.Context) error { <-ctx.Done(); time.Sleep(4 * time.Second); return fails }, want: fails,
 			took: time.Minute + 4*time.Second,

@@ -21,9 +21,9 @@ import (
 // crdPollPeriod is how often the operator checks for a missing CRD.
 const crdPollPeriod = 10 * time.Second
 
-// start sets up the controllers of the kinds. Those whose CRD is missing would keep
-// the manager from starting any, and end it after two minutes; they are set up when
-// the CRD is.
+// start sets up the controllers of the kinds. A missing CRD would prevent the manager from
+// starting any of them, and end it after two minutes; so a kind is set up when its CRD
+// exists.
 func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error {
 	s := &starter{log: mgr.GetLogger().WithName("operator"), wait: crdPollPeriod}
 	s.served = func(gvk schema.GroupVersionKind) (bool, error) { return served(mgr.GetRESTMapper(), gvk) }
@@ -38,7 +38,7 @@ func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error 
 		if err != nil {
 			return fmt.Errorf("the scheme does not know the kind %s: %w", k.Name, err)
 		}
-		// The probe takes no check once the manager has started, and a CRD may come later.
+		// The probe accepts no check after the manager has started, and a CRD may come later.
 		ready, err := controller.NewReadiness(metrics.Registry, k.Framework)
 		if err != nil {
 			return fmt.Errorf("cannot report whether the kind %s is ready: %w", k.Name, err)
@@ -75,7 +75,7 @@ type missing struct {
 	ready *controller.Readiness
 }
 
-// waitsForCRD is what a kind waits for that is not set up.
+// waitsForCRD is why a kind is not set up.
 const waitsForCRD = "crd"
 
 // crd is the name of the kind's CRD.
@@ -129,7 +129,7 @@ func (s *starter) report() {
 }
 
 // NeedLeaderElection lets the kinds be set up everywhere; their controllers wait for
-// the lease by themselves.
+// the lease.
 func (s *starter) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable: it polls for the CRDs until all exist.

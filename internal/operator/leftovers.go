@@ -108,7 +108,7 @@ func (l *leftovers) check(ctx context.Context) {
 		why, said, err = l.examine(ctx, &webhooks)
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		// With a Role for one namespace it may not read this. The operator runs all the same.
+		// With a Role for one namespace it may not read this. The operator still runs.
 		l.log.V(1).Info("Cannot check whether training-operator v1 has left webhooks behind", "name", v1Webhooks, "reason", err.Error())
 		return
 	}
@@ -189,7 +189,7 @@ func (l *leftovers) answers(ctx context.Context, ref *admissionregistrationv1.Se
 		return "", fmt.Errorf("cannot read service %s/%s: %w", ref.Namespace, ref.Name, err)
 	}
 	if len(service.Spec.Selector) == 0 {
-		return "", nil // Someone else keeps its addresses.
+		return "", nil // Another controller manages its addresses.
 	}
 	var pods corev1.PodList
 	if err := l.reader.List(ctx, &pods, client.InNamespace(ref.Namespace), client.MatchingLabels(service.Spec.Selector)); err != nil {

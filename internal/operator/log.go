@@ -11,8 +11,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// logOptions are what the flags say of the log. They have the names that operators
-// made with controller-runtime give them, so that manifests need not change.
+// logOptions are the flags of the log. They have the names that operators made with
+// controller-runtime use, so that manifests need not change.
 type logOptions struct {
 	level   logLevel
 	devel   bool

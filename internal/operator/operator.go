@@ -1,5 +1,5 @@
 // Package operator is the program that runs all job kinds: its flags, its manager, and
-// what it does about a kind whose CRD is not there.
+// what it does about a kind whose CRD is missing.
 package operator
 
 import (
@@ -31,7 +31,7 @@ import (
 // The exit codes.
 const (
 	exitOK = 0
-	// exitFailed: the operator cannot run, or go on.
+	// exitFailed: the operator cannot run, or cannot continue.
 	exitFailed = 1
 	// exitUsage: the command line is wrong.
 	exitUsage = 2
@@ -69,9 +69,9 @@ func Main(ctx context.Context, args []string, getenv func(string) string, out, e
 	return exitOK
 }
 
-// How long the end takes at most, from the signal on: what is under way is waited for, then
-// the lease is given back. What hangs for longer is left behind with the process, for
-// example a connection to an API server that does not answer.
+// How long the end takes at most, after the signal: the operator waits for calls in progress,
+// then releases the lease. Calls that take longer end with the process, for example those to
+// an API server that does not answer.
 const (
 	graceful = 3 * time.Second
 	longest  = 4500 * time.Millisecond
@@ -183,14 +183,14 @@ func (o *options) limit(config *rest.Config) {
 
 // manager are the options of the manager.
 func (o *options) manager(known *runtime.Scheme, kinds []operators.Kind) ctrl.Options {
-	var further []jobkit.Object
+	var owned []jobkit.Object
 	for _, k := range kinds {
-		further = append(further, k.ObjectKinds...)
+		owned = append(owned, k.ObjectKinds...)
 	}
 	if g := o.gang(); g != nil {
-		further = append(further, g.Kinds()...)
+		owned = append(owned, g.Kinds()...)
 	}
-	caches := controller.CacheOptions(further...)
+	caches := controller.CacheOptions(owned...)
 	if o.namespace != "" {
 		caches.DefaultNamespaces = map[string]cache.Config{o.namespace: {}}
 	}
@@ -218,7 +218,7 @@ func inCluster() bool {
 	return err == nil
 }
 
-// announce logs what is run, and with what.
+// announce logs what is run, and with which options.
 func (o *options) announce(kinds []operators.Kind) {
 	log := ctrl.Log.WithName("operator")
 	names := make([]string, 0, len(kinds))
@@ -228,6 +228,6 @@ func (o *options) announce(kinds []operators.Kind) {
 	log.Info("Starting", "version", version.String(), "kinds", names, "namespace", o.namespace,
 		"gangScheduler", o.gangScheduler, "gangSchedulerAPI", o.gangAPI(), "leaderElection", o.leaderElect)
 	if len(o.ignored) > 0 {
-		log.Info("There is no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
+		log.Info("The operator has no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
 	}
 }

@@ -40,7 +40,7 @@ func names(kinds []operators.Kind) string {
 	return strings.Join(s, ",")
 }
 
-// note is what of the options a test compares.
+// note holds the options that a test compares.
 type said struct {
 	Kinds, Namespace, Lease, LeaseNamespace  string
 	Workers                                  int
@@ -172,8 +172,8 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// TestCaches checks known-bugs row 58: of what the kinds keep, the caches hold what was
-// made here, not all of the cluster.
+// TestCaches checks known-bugs row 58: the caches hold the objects of jobs, not all objects of
+// the cluster.
 func TestCaches(t *testing.T) {
 	o := &options{}
 	kinds := operators.Kinds()
@@ -291,7 +291,7 @@ func TestLogger(t *testing.T) {
 }
 
 // TestMissingCRD checks that kinds without a CRD are reported once, with the fix, and
-// set up when it appears, and that errors on the way end nothing.
+// set up when it appears, and that errors meanwhile end nothing.
 func TestMissingCRD(t *testing.T) {
 	known := runtime.NewScheme()
 	if err := kubeflowv1.AddToScheme(known); err != nil {

@@ -27,7 +27,7 @@ const (
 )
 
 // defaultTemplateFile is where training-operator v1 reads the template of
-// PyTorchJob's init container. It need not be there.
+// PyTorchJob's init container. It may be missing.
 const defaultTemplateFile = "/etc/config/initContainer.yaml"
 
 // options are what the command line and the environment say.
@@ -109,8 +109,8 @@ func (o *options) complete(given map[string]bool) error {
 	return nil
 }
 
-// flags defines the flags. They are of package flag because those of
-// training-operator v1 are: one dash does as well as two.
+// flags defines the flags. They are of package flag, like those of training-operator v1, so
+// that one dash works as well as two.
 func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 	f := flag.NewFlagSet("operator", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // the caller reports the error
@@ -129,16 +129,16 @@ func (o *options) flags(getenv func(string) string) *flag.FlagSet {
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "run with others, of which one is active; it gives its lease back when it ends")
 	f.StringVar(&o.leaderElectionID, "leader-election-id", "1ca428e5.training-operator.kubeflow.org", "the `name` of the lease; the default is that of training-operator v1, so that only one of the two is active")
 	f.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "the `namespace` of the lease (default: the operator's own; outside of a cluster --namespace, or \"default\")")
-	f.Float64Var(&o.qps, "kube-api-qps", 0, "how many requests a second go to the API server; 0 leaves it to the server, which treats its clients fairly by itself")
+	f.Float64Var(&o.qps, "kube-api-qps", 0, "how many requests a second go to the API server; 0 leaves it to the server, which treats its clients fairly")
 	f.IntVar(&o.burst, "kube-api-burst", 0, "how many requests may exceed --kube-api-qps for a moment (default twice as many)")
 	f.StringVar(&o.pytorchImage, "pytorch-init-container-image", "alpine:3.10", "the `image` of the init container in which Workers of PyTorchJobs wait for their Master; it needs sh and nc")
 	f.StringVar(&o.pytorchTemplateFile, "pytorch-init-container-template-file", defaultTemplateFile,
-		"a `file` with a Go template that makes a YAML list of containers in place of that init container, with .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries; the default need not be there")
+		"a `file` with a Go template that makes a YAML list of containers in place of that init container, with .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries; the default may be missing")
 	f.IntVar(&o.pytorchMaxTries, "pytorch-init-container-max-tries", 100, "how often that init container tries to reach the Master, every two seconds")
 	f.StringVar(&o.mpiImage, "mpi-kubectl-delivery-image", mpijob.DefaultKubectlDeliveryImage, "the `image` of the init container that brings kubectl to the launchers of MPIJobs")
 	o.log.flags(f)
 	f.BoolVar(&o.version, "version", false, "print the version and end")
-	const noWebhook = "has no effect: there is no webhook server, because the CRDs hold the rules; accepted for manifests of training-operator v1"
+	const noWebhook = "has no effect: the operator has no webhook server, because the CRDs hold the rules; accepted for manifests of training-operator v1"
 	f.Int("webhook-server-port", 9443, noWebhook)
 	f.String("webhook-service-name", "training-operator", noWebhook)
 	f.String("webhook-secret-name", "training-operator-webhook-cert", noWebhook)
@@ -153,8 +153,8 @@ func usage(f *flag.FlagSet) string {
 	_, _ = s.WriteString(`operator runs the job kinds of kubeflow.org/v1 on a cluster.
 
 It takes the place of training-operator v1, understands its flags, and shares its
-lease. The CRDs must be there ("jobkit install-crds"); of a kind whose CRD is not, it
-says so and runs the others.
+lease. The CRDs must be installed ("jobkit install-crds"); it reports the kinds whose CRD
+is missing and runs the others.
 
 Environment:
   ` + envNamespace + `    the default of --namespace

@@ -20,8 +20,7 @@ import (
 const preserve = "x-kubernetes-preserve-unknown-fields"
 
 // Of returns the schema of a kind in the OpenAPI v3 document of its API version, or nil if
-// the document has none. Of its properties it has the given one only: pod templates are
-// large.
+// the document has none. It has the given property only: pod templates are large.
 func Of(document []byte, gvk schema.GroupVersionKind, property string) (*spec.Schema, error) {
 	var doc struct {
 		Components struct {
@@ -63,7 +62,7 @@ func Of(document []byte, gvk schema.GroupVersionKind, property string) (*spec.Sc
 
 // LacksStatus reports whether a resource is served without the subresource status, by the
 // OpenAPI v3 document of its API version. A document that does not name the resource
-// itself says nothing.
+// itself gives no answer.
 func LacksStatus(document []byte, plural string) (bool, error) {
 	var doc struct {
 		Paths map[string]json.RawMessage `json:"paths"`
@@ -101,8 +100,8 @@ func find(in, wanted reflect.Type, path []string) []string {
 }
 
 // Dropped lists the fields of a type that the API server drops from the field at the path
-// of an object with the schema, sorted. It lists what is certain: a schema that is no
-// structural one, or that keeps what it does not know, drops nothing.
+// of an object with the schema, sorted. It lists only what is certain: a schema that is
+// not structural, or that keeps unknown fields, drops nothing.
 func Dropped(s *spec.Schema, path []string, t reflect.Type) []string {
 	at := strings.Join(path, ".")
 	for i, name := range path {
@@ -142,8 +141,8 @@ func dropped(s *spec.Schema, path string, t reflect.Type) []string {
 
 // droppedFields are those of a struct.
 func droppedFields(s *spec.Schema, path string, t reflect.Type) []string {
-	further := s.AdditionalProperties
-	takesAny := further != nil && (further.Allows || further.Schema != nil)
+	additional := s.AdditionalProperties
+	takesAny := additional != nil && (additional.Allows || additional.Schema != nil)
 	var list []string
 	for name, field := range fields(t) {
 		if next, there := s.Properties[name]; there {

@@ -88,8 +88,8 @@ func TestDropped(t *testing.T) {
 			want:   []string{"status.job.list", "status.job.map", "status.job.name", "status.job.plain", "status.job.ptr", "status.job.words"},
 		},
 		"Preserve": {reason: "a schema can keep what it does not know", job: `{x-kubernetes-preserve-unknown-fields: true}`},
-		"Any":      {reason: "so can one whose further properties are any", job: `{additionalProperties: true}`},
-		"Ref":      {reason: "what is not a structural schema cannot be judged", job: `{$ref: "#/components/schemas/x"}`},
+		"Any":      {reason: "so can one whose additional properties are any", job: `{additionalProperties: true}`},
+		"Ref":      {reason: "what is not a structural schema is not compared", job: `{$ref: "#/components/schemas/x"}`},
 		"None":     {reason: "a field on the way that is not there", job: ``, want: []string{"status.job"}},
 	}
 	for name, tc := range tests {

@@ -8,7 +8,7 @@ import (
 
 const worker = kubeflowv1.JAXJobReplicaTypeWorker
 
-// environment is what the containers of a Worker are told.
+// environment is what the containers of a Worker receive.
 func environment(_ *kubeflowv1.JAXJob, r jobkit.Replica) podtemplate.Env {
 	return podtemplate.Env{
 		podtemplate.Preset("PYTHONUNBUFFERED", "1"),

@@ -36,7 +36,7 @@ const (
 
 // DefaultKubectlDeliveryImage is the image of the init container that brings kubectl to a
 // launcher, unless another one is named. It is that of training-operator v1.9.4, so that
-// a mirror made for that one serves.
+// a mirror made for that one can be used.
 const DefaultKubectlDeliveryImage = "ghcr.io/kubeflow/training-v1/kubectl-delivery:latest"
 
 func launcherName(job *kubeflowv1.MPIJob) string { return job.Name + "-launcher" }
@@ -52,7 +52,7 @@ func pod(job *kubeflowv1.MPIJob, t commonv1.ReplicaType) *corev1.PodSpec {
 }
 
 // mainContainer is the container of a pod that runs MPI: the one that
-// spec.mainContainer names, or else the one that the kind looks at.
+// spec.mainContainer names, or else the kind's default one.
 func mainContainer(job *kubeflowv1.MPIJob, pod *corev1.PodSpec) *corev1.Container {
 	for i := range pod.Containers {
 		if pod.Containers[i].Name == job.Spec.MainContainer {
@@ -63,7 +63,7 @@ func mainContainer(job *kubeflowv1.MPIJob, pod *corev1.PodSpec) *corev1.Containe
 	if main := kind.MainContainer(pod); main != nil {
 		return main
 	}
-	return &corev1.Container{} // not valid, and found to be so
+	return &corev1.Container{} // not valid, and refused by validation
 }
 
 // launcherHasGPU reports whether processes are to be started in the launcher too.
@@ -104,7 +104,7 @@ func hosts(job *kubeflowv1.MPIJob, workers []string, line string) string {
 func hostfileText(job *kubeflowv1.MPIJob) string { return hosts(job, workers(job), "%s slots=%d\n") }
 
 // discoverHostsText is a script that prints the hosts which run now, for programs that
-// take hosts in and out while they run.
+// add and remove hosts while they run.
 func discoverHostsText(job *kubeflowv1.MPIJob, tally *jobkit.TypeTally) string {
 	var running []string
 	for i, name := range workers(job) {
@@ -168,7 +168,7 @@ func prepareLauncher(job *kubeflowv1.MPIJob, image string, pod *corev1.PodSpec) 
 }
 
 // prepareWorker lets a Worker wait for processes, unless it has something else to do.
-// It has kubexec.sh because Open MPI looks for the file wherever it runs.
+// It has kubexec.sh because Open MPI opens the file wherever it runs.
 func prepareWorker(job *kubeflowv1.MPIJob, pod *corev1.PodSpec) {
 	main := mainContainer(job, pod)
 	if len(main.Command) == 0 {
@@ -195,8 +195,7 @@ func config(job *kubeflowv1.MPIJob, files ...corev1.KeyToPath) corev1.Volume {
 	}}}
 }
 
-// validateVolumes refuses what of a template would be in the way of the volumes of
-// the operator.
+// validateVolumes refuses volumes of a template that conflict with those of the operator.
 func validateVolumes(job *kubeflowv1.MPIJob, t commonv1.ReplicaType, reserved map[string]string) field.ErrorList {
 	var errs field.ErrorList
 	spec := pod(job, t)

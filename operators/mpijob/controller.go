@@ -1,33 +1,33 @@
 // Package mpijob runs MPIJobs.
 //
 // A job has a launcher, <job>-launcher, that calls mpirun, and Workers in which it
-// starts processes by way of the API server ("kubectl exec"): no SSH, no services.
-// For that it has
+// starts processes through the API server ("kubectl exec"): no SSH, no services.
+// For that the job has
 //
 //   - a ConfigMap <job>-config with the hostfile (all Workers, after the launcher
 //     itself if that has a GPU), discover_hosts.sh, which prints the hosts that run
 //     at the moment, and kubexec.sh, which MPI calls in place of rsh;
 //   - a Role and a RoleBinding <job>-launcher, which allow the launcher to watch pods
-//     and to run commands in the job's Workers, and in no other pod: they come when all
-//     Workers' pods are there and are the job's own, and name those;
+//     and to run commands in the job's Workers, and in no other pod: they are created when
+//     all Workers' pods exist and are the job's own, and name those;
 //   - a ServiceAccount <job>-launcher, unless the launcher's template names one. One of
-//     that name that someone made before is used, and left as it is: that is the place of
-//     image pull secrets and of a cloud's identity.
+//     that name that a user created before is used unchanged: it is the place for image pull
+//     secrets and the identity of a cloud.
 //
 // The launcher is created when all Workers run, and are ready if they have a readiness
 // probe, because mpirun gives up on Workers that do not. With
-// spec.launcherCreationPolicy AtStartup it is created as soon as their pods are there, as
-// training-operator v1 did. The same holds if Workers have no node and whoever gives them
-// one may want to see all pods first: a gang scheduler, a queue that holds pods by a
-// scheduling gate (Kueue), a scheduler that the template names, or one that has not looked
-// at a pod for ten seconds. mpirun may then begin before a Worker runs; a launcher with the
-// restart policy OnFailure begins again.
+// spec.launcherCreationPolicy AtStartup it is created as soon as their pods exist, as
+// training-operator v1 did. The same holds if Workers have no node and the component that
+// assigns it may need all pods first: a gang scheduler, a queue that holds pods by a
+// scheduling gate (Kueue), a scheduler that the template names, or one that has not tried
+// to schedule a pod for ten seconds. mpirun may then begin before a Worker runs; a launcher
+// with the restart policy OnFailure begins again.
 //
 // The launcher has an init container "kubectl-delivery" that brings kubectl. A
 // template that has an init container of that name keeps its own instead; it finds
 // the volumes mpi-job-kubectl, to put kubectl into, and mpi-job-config.
 //
-// All this is about the main container of a pod: the one that spec.mainContainer
+// All this concerns the main container of a pod: the one that spec.mainContainer
 // names, or else the one named "mpi", or else the first. That of the launcher gets the
 // volumes mpi-job-kubectl at /opt/kube and mpi-job-config at /etc/mpi, and these
 // variables. Those marked * are set unless the template sets them.
@@ -43,7 +43,7 @@
 //
 // A job runs while its launcher does, and succeeds when its launcher has. A launcher
 // or a Worker that fails is restarted as its restart policy says; otherwise the job
-// fails, for the reason MPIJobMPIJobFailed, as its clients know it.
+// fails, for the reason MPIJobMPIJobFailed, which clients expect.
 package mpijob
 
 import (
@@ -88,7 +88,7 @@ func (Controller) Rules(job *kubeflowv1.MPIJob) jobkit.Rules {
 	decides := []jobkit.ReplicaSelector{jobkit.All(launcher)}
 	rules := jobkit.Rules{
 		Success: []jobkit.SuccessRule{jobkit.AllOf(decides...)}, Running: decides, Master: decides,
-		// In either order it needs the Workers' pods: its role names them.
+		// In both orders it needs the Workers' pods: its role names them.
 		StartAfter: []jobkit.StartAfter{{Type: launcher, After: []commonv1.ReplicaType{worker}, Ready: waitsForWorkers(job)}},
 		Messages:   jobkit.UnqualifiedMessages(kubeflowv1.MPIJobKind, job.Name),
 	}
@@ -97,7 +97,7 @@ func (Controller) Rules(job *kubeflowv1.MPIJob) jobkit.Rules {
 }
 
 // waitsForWorkers reports whether the launcher is created when the Workers are ready, not
-// as soon as their pods are there.
+// as soon as their pods exist.
 func waitsForWorkers(job *kubeflowv1.MPIJob) bool {
 	p := job.Spec.LauncherCreationPolicy
 	return p == nil || *p != kubeflowv1.LauncherCreationAtStartup

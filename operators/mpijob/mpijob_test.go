@@ -88,7 +88,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestWarn checks what users are informed of variables that they and the operator set.
+// TestWarn checks the warning about variables that both the user and the operator set.
 func TestWarn(t *testing.T) {
 	job := newJob(1, func(job *kubeflowv1.MPIJob) {
 		job.Spec.MPIReplicaSpecs[launcher].Template.Spec.Containers[0].Env = []corev1.EnvVar{
@@ -107,7 +107,7 @@ func TestWarn(t *testing.T) {
 	}
 }
 
-// TestCleanPodPolicy checks that either place of the policy is obeyed.
+// TestCleanPodPolicy checks that both places of the policy work.
 func TestCleanPodPolicy(t *testing.T) {
 	job := newJob(1, func(job *kubeflowv1.MPIJob) { job.Spec.CleanPodPolicy = new(commonv1.CleanPodPolicyRunning) })
 	w := start(t, job, fates(map[string]jobtest.Fate{}))

@@ -23,16 +23,16 @@ func (Controller) Objects(job *kubeflowv1.MPIJob, tally *jobkit.Tally) []jobkit.
 		objects = append(objects, role(job, reachable), roleBinding(job))
 	}
 	if ownAccount(job) == "" {
-		// Image pull secrets and the identity of a cloud are put into one that is there before
-		// the job is.
+		// Users put image pull secrets and the identity of a cloud into an account that they
+		// create before the job.
 		objects = append(objects, jobkit.UseExisting(&corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}))
 	}
 	return objects
 }
 
-// reach are the names of the Workers' pods that the launcher may reach: those that are
-// there and are the job's own. Names alone would let it into a pod of someone else that
-// has the name of a Worker. all is true if all Workers are among them, or have ended.
+// reach are the names of the Workers' pods that the launcher may reach: those that exist
+// and are the job's own. By name alone it could reach a pod of someone else that has the name
+// of a Worker. all is true if all Workers are among them, or have ended.
 func reach(job *kubeflowv1.MPIJob, workers *jobkit.TypeTally) (names []string, all bool) {
 	all = true
 	for i := range jobkit.Count(job.Spec.MPIReplicaSpecs, worker) {
@@ -46,7 +46,7 @@ func reach(job *kubeflowv1.MPIJob, workers *jobkit.TypeTally) (names []string, a
 	return names, all
 }
 
-// launched reports whether there is a launcher. It keeps its role while a Worker is being
+// launched reports whether a launcher exists. It keeps its role while a Worker is being
 // replaced.
 func launched(launcher *jobkit.TypeTally) bool { return launcher.HasPod(0) }
 
@@ -71,7 +71,7 @@ func configMap(job *kubeflowv1.MPIJob, workers *jobkit.TypeTally) *corev1.Config
 // role allows the launcher to watch pods, and to run commands in the job's Workers.
 func role(job *kubeflowv1.MPIJob, names []string) *rbacv1.Role {
 	rules := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}}}
-	if len(names) > 0 { // without names a rule would hold for every pod
+	if len(names) > 0 { // a rule without names would apply to every pod
 		rules = append(rules, rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"create"}, ResourceNames: names,
 		})

@@ -1,7 +1,7 @@
 package mpijob
 
 // What the operator may do; config/rbac is generated from it. The last but one is
-// what launchers are allowed in turn: no one can grant what they do not have.
+// what launchers are allowed: the API server lets the operator grant only what it has.
 //
 // +kubebuilder:rbac:groups=kubeflow.org,resources=mpijobs,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=kubeflow.org,resources=mpijobs/status,verbs=patch

@@ -28,8 +28,8 @@ func theirs(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: "default", Name: name, Labels: map[string]string{"theirs": "yes"}}
 }
 
-// TestForeignObjects has someone else own a name that the job would use: nothing is
-// given away, and when it is gone the job goes on.
+// TestForeignObjects has someone else own a name that the job would use: the job grants
+// nothing, and continues when the object is deleted.
 func TestForeignObjects(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason  string
@@ -50,7 +50,7 @@ func TestForeignObjects(t *testing.T) {
 			stalled: "MPIJob default/pi cannot create Role pi-launcher: a Role of that name is there and belongs to no job: delete or rename it, or give the job another name",
 		},
 		"RoleBinding": {
-			reason:  "nobody knows what someone else's binding gives away",
+			reason:  "someone else's binding may grant anything",
 			foreign: &rbacv1.RoleBinding{ObjectMeta: theirs("pi-launcher"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "x"}},
 			want:    []string{"Pod pi-worker-0", "Pod pi-worker-1", "ConfigMap pi-config", "ServiceAccount pi-launcher", "Role pi-launcher", "RoleBinding pi-launcher"},
 			stalled: "MPIJob default/pi cannot create RoleBinding pi-launcher: a RoleBinding of that name is there and belongs to no job: delete or rename it, or give the job another name",
@@ -85,8 +85,8 @@ func TestForeignObjects(t *testing.T) {
 	}
 }
 
-// TestRoleIsExchanged has someone else put a role in the place of the job's: the binding
-// goes, and does not come back before the role has.
+// TestRoleIsExchanged has someone else replace the job's role: the binding is deleted, and
+// not created again before the role.
 func TestRoleIsExchanged(t *testing.T) {
 	job := newJob(1, func(job *kubeflowv1.MPIJob) {
 		job.Spec.MPIReplicaSpecs[launcher].RestartPolicy = commonv1.RestartPolicyNever
@@ -105,7 +105,7 @@ func TestRoleIsExchanged(t *testing.T) {
 		}
 		return c.Delete(ctx, foreign)
 	})
-	w.At(10*time.Minute, "looks", func(context.Context, client.Client) error {
+	w.At(10*time.Minute, "check", func(context.Context, client.Client) error {
 		if has := objects(t, w); !slices.Contains(has, "RoleBinding pi-launcher") || !slices.Contains(has, "Role pi-launcher") {
 			t.Errorf("the launcher gets its own permissions back, got %q", has)
 		}
@@ -114,7 +114,7 @@ func TestRoleIsExchanged(t *testing.T) {
 	run(t, w, job)
 }
 
-// TestServiceAccountOfAUser: a service account of the launcher's name that was there
+// TestServiceAccountOfAUser: a service account of the launcher's name that existed
 // before is used as it is.
 func TestServiceAccountOfAUser(t *testing.T) {
 	job := newJob(2, restart(worker, commonv1.RestartPolicyExitCode))
@@ -124,7 +124,7 @@ func TestServiceAccountOfAUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := account.DeepCopy()
-	w.At(30*time.Second, "looks", func(context.Context, client.Client) error {
+	w.At(30*time.Second, "check", func(context.Context, client.Client) error {
 		if has := objects(t, w); !slices.Contains(has, "Pod pi-launcher") || !slices.Contains(has, "RoleBinding pi-launcher") {
 			t.Errorf("the job runs, with its permissions, got %q", has)
 		}
@@ -163,7 +163,7 @@ func admit(ctx context.Context, c client.Client) error {
 	return nil
 }
 
-// TestLauncherComesAfterTheWorkers looks when the launcher is created: a Worker takes
+// TestLauncherComesAfterTheWorkers checks when the launcher is created: a Worker takes
 // twelve seconds to start.
 func TestLauncherComesAfterTheWorkers(t *testing.T) {
 	atStartup := func(job *kubeflowv1.MPIJob) {
@@ -180,8 +180,8 @@ func TestLauncherComesAfterTheWorkers(t *testing.T) {
 		"AtStartup":     {reason: "as training-operator v1", change: []func(*kubeflowv1.MPIJob){atStartup}, worker: jobtest.Fate{Start: 12 * time.Second, Forever: true}},
 		"NoWorkers":     {reason: "there is no one to wait for", change: []func(*kubeflowv1.MPIJob){func(job *kubeflowv1.MPIJob) { job.Spec.MPIReplicaSpecs[worker].Replicas = new(int32(0)) }}},
 		"NoScheduler":   {reason: "a scheduler that does not show itself may wait for all pods", worker: jobtest.Fate{Unschedulable: true}, after: 10 * time.Second},
-		"Volcano":       {reason: "the gang is admitted when all its pods are there", scheduler: "volcano", worker: jobtest.Fate{Unschedulable: true}},
-		"Coscheduling":  {reason: "the gang is admitted when all its pods are there", scheduler: "coscheduling", worker: jobtest.Fate{Unschedulable: true}},
+		"Volcano":       {reason: "the gang is admitted when all its pods exist", scheduler: "volcano", worker: jobtest.Fate{Unschedulable: true}},
+		"Coscheduling":  {reason: "the gang is admitted when all its pods exist", scheduler: "coscheduling", worker: jobtest.Fate{Unschedulable: true}},
 		"GangIsRunning": {reason: "Workers of a gang that have a node are waited for as others are", scheduler: "coscheduling", worker: jobtest.Fate{Start: 12 * time.Second, Forever: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func start(t *testing.T, job *kubeflowv1.MPIJob, fate func(*corev1.Pod) jobtest.
 	return w
 }
 
-// run lets everything happen, and reads the job.
+// run runs the World until it is at rest, and reads the job.
 func run(t *testing.T, w *jobtest.World, job *kubeflowv1.MPIJob) {
 	t.Helper()
 	if err := w.Run(t.Context()); err != nil {
@@ -79,7 +79,7 @@ func run(t *testing.T, w *jobtest.World, job *kubeflowv1.MPIJob) {
 }
 
 // fates makes Workers run until they are deleted, and the launcher run for a minute.
-// An attempt that is named ("launcher/0", "worker-1/0") fares as it says.
+// An attempt that is named ("launcher/0", "worker-1/0") has that fate.
 func fates(attempts map[string]jobtest.Fate) func(*corev1.Pod) jobtest.Fate {
 	return func(pod *corev1.Pod) jobtest.Fate {
 		if f, ok := attempts[strings.TrimPrefix(pod.Name, "pi-")+"/"+pod.Labels[commonv1.AttemptLabel]]; ok {
@@ -148,7 +148,7 @@ func TestStatus(t *testing.T) {
 			want:     failed(launcher, "launcher, Evicted, restart policy Never"),
 		},
 		"LauncherOnFailureInPlace": {
-			reason:   "a launcher with OnFailure that fails by itself is restarted in place, which counts",
+			reason:   "a launcher with OnFailure whose program fails is restarted in place, which counts",
 			change:   []func(*kubeflowv1.MPIJob){restart(launcher, commonv1.RestartPolicyOnFailure)},
 			attempts: map[string]jobtest.Fate{"launcher/0": {Start: time.Second, Run: 10 * time.Second, Exits: []int32{1, 0}}},
 			want:     succeeded, restarts: 1,
@@ -375,7 +375,7 @@ func TestHostsFollowWorkers(t *testing.T) {
 	}
 }
 
-// TestRandom checks the promises of the library for MPIJobs in many lives with faults.
+// TestRandom checks the promises of the library for MPIJobs in many runs with faults.
 func TestRandom(t *testing.T) {
 	known := optest.Scheme(t)
 	jobtest.Search(t, 150, func(chance *jobtest.Chance) error {

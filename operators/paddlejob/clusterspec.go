@@ -16,7 +16,7 @@ const (
 	worker = kubeflowv1.PaddleJobReplicaTypeWorker
 )
 
-// leader is the type whose first replica is where the others meet.
+// leader is the type whose first replica the others connect to.
 func leader(job *kubeflowv1.PaddleJob) commonv1.ReplicaType {
 	if jobkit.Count(job.Spec.PaddleReplicaSpecs, master) > 0 {
 		return master
@@ -34,7 +34,7 @@ func environment(job *kubeflowv1.PaddleJob, r jobkit.Replica) podtemplate.Env {
 		podtemplate.Fixed("PADDLE_NNODES", r.Count()),
 	}
 	if r.Type() == first && r.Index() == 0 {
-		// The leader finds that it is the leader by its own address.
+		// The leader recognizes itself by its own address.
 		env = append(env, podtemplate.Var{EnvVar: corev1.EnvVar{Name: "POD_IP_DUMMY", ValueFrom: &corev1.EnvVarSource{
 			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"},
 		}}}, podtemplate.Fixed("PADDLE_MASTER", fmt.Sprintf("$(POD_IP_DUMMY):%d", port)))

@@ -47,7 +47,7 @@ func environment(job *kubeflowv1.PyTorchJob, r jobkit.Replica) podtemplate.Env {
 	return append(env, podtemplate.Fixed("PET_NNODES", total))
 }
 
-// elastic is what torchrun is told of an elastic job.
+// elastic is the configuration of torchrun for an elastic job.
 func elastic(r jobkit.Replica, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
 	workers := r.Count(worker)
 	env := podtemplate.Env{

@@ -18,9 +18,9 @@
 // metrics the job has a HorizontalPodAutoscaler (see package autoscale).
 //
 // In jobs with a Master each Worker has an init container "init-pytorch" that waits
-// until the Master answers at its address (see podtemplate.HostWait). A template that has an init container of that
-// name keeps its own instead, and the annotation [InitContainerAnnotation] "none" on
-// the job leaves it out.
+// until the Master answers at its address (see podtemplate.HostWait). A template that
+// has an init container of that name keeps its own instead, and the annotation
+// [InitContainerAnnotation] "none" on the job leaves it out.
 //
 // A job runs while its Master does, and succeeds when its Master has. Without a
 // Master it runs while a Worker does, and succeeds when all Workers have or, with
@@ -48,7 +48,7 @@ const InitContainerAnnotation = "pytorch.kubeflow.org/init-container"
 
 // Controller is what is special about PyTorchJobs.
 type Controller struct {
-	// InitContainer is what holds Workers back until the Master is there. Its default
+	// InitContainer is what holds Workers back until the Master can be reached. Its default
 	// name is init-pytorch, its default port the Master's.
 	InitContainer podtemplate.HostWait
 }
@@ -73,15 +73,15 @@ func (Controller) Parts(job *kubeflowv1.PyTorchJob) jobkit.JobParts {
 
 // Rules implements jobkit.ControllerInterface.
 func (Controller) Rules(job *kubeflowv1.PyTorchJob) jobkit.Rules {
-	wording := jobkit.UnqualifiedMessages(kubeflowv1.PyTorchJobKind, job.Name)
+	messages := jobkit.UnqualifiedMessages(kubeflowv1.PyTorchJobKind, job.Name)
 	if hasMaster(job) {
 		masters := []jobkit.ReplicaSelector{jobkit.All(master)}
-		return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(masters...)}, Running: masters, Master: masters, Messages: wording}
+		return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(masters...)}, Running: masters, Master: masters, Messages: messages}
 	}
 	rules := jobkit.Rules{
 		Success:  []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(worker))},
 		Master:   []jobkit.ReplicaSelector{jobkit.Index(worker, 0)},
-		Messages: jobkit.Messages{Failed: wording.Failed},
+		Messages: jobkit.Messages{Failed: messages.Failed},
 	}
 	if job.Spec.ElasticPolicy != nil {
 		rules.Success = append(rules.Success, jobkit.AnyOf(jobkit.All(worker)))

@@ -19,7 +19,7 @@ const (
 	worker    = kubeflowv1.TFJobReplicaTypeWorker
 )
 
-// config is the value of TF_CONFIG: who there is, and who the reader is.
+// config is the value of TF_CONFIG: all replicas, and which one the reader is.
 type config struct {
 	Cluster sparseCluster `json:"cluster"`
 	Task    task          `json:"task"`
@@ -50,11 +50,11 @@ func (c Controller) environment(job *kubeflowv1.TFJob, r jobkit.Replica) (podtem
 	return podtemplate.Env{podtemplate.Fixed("TF_CONFIG", value)}, err
 }
 
-// addresses are where replicas are reached from everywhere in the cluster.
+// addresses are those of replicas, valid everywhere in the cluster.
 type addresses struct{ namespace, domain string }
 
 // config is the value of TF_CONFIG. The addresses of a large job are most of it, and the
-// same for all replicas, so they are written down once.
+// same for all replicas, so they are encoded once.
 func (a addresses) config(job *kubeflowv1.TFJob, r jobkit.Replica) (string, error) {
 	self := task{Type: lower(r.Type()), Index: r.Index()}
 	if job.Spec.EnableDynamicWorker {

@@ -6,7 +6,7 @@
 //	{"cluster":{"ps":["job-ps-0.ns.svc:2222"],"worker":["job-worker-0.ns.svc:2222"]},
 //	 "task":{"type":"worker","index":0},"environment":"cloud"}
 //
-// With enableDynamicWorker a replica is told of the parameter servers and itself only,
+// With enableDynamicWorker TF_CONFIG lists the parameter servers and the replica itself only,
 // so that Workers can come and go: a Worker, Chief, Master or Evaluator by its index,
 // and a parameter server of no other.
 //
@@ -16,7 +16,7 @@
 // A job with a Chief or Master runs while that does, and succeeds when that has.
 // Others run while a Worker does, and succeed when all Workers have or, unless
 // successPolicy is AllWorkers, when Worker 0 has. With enableDynamicWorker a Worker
-// that fails does not fail the job as long as others go on.
+// that fails does not fail the job as long as others run.
 package tfjob
 
 import (

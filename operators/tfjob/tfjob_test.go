@@ -210,7 +210,7 @@ func TestEnvironment(t *testing.T) {
 		want   []string
 	}{
 		"NoServers": {
-			reason: "dynamic Workers without parameter servers are told of none, as an empty list",
+			reason: "dynamic Workers without parameter servers get an empty list of them",
 			spec:   "enableDynamicWorker: true\n  tfReplicaSpecs: {Worker: {replicas: 2, " + container + "}}",
 			want:   []string{`TF_CONFIG={"cluster":{"worker":{"0":"tf-worker-0.default.svc:2222"},"ps":[]},"task":{"type":"worker","index":0}}`},
 		},

@@ -127,7 +127,7 @@ func TestTheWholeGangOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "all are bound", func() string { return expect(bound(t, ns, "whole"), 4) })
-	eventually(t, "the job waits no more", func() string {
+	eventually(t, "the job no longer waits", func() string {
 		if s := read(t, job).Status; !s.IsTrue(commonv1.JobRunning) || s.IsTrue(commonv1.JobStalled) {
 			return fmt.Sprint(s.Conditions)
 		}
@@ -143,7 +143,7 @@ func TestTheWholeGangOrNothing(t *testing.T) {
 }
 
 // TestOneAfterTheOther: two jobs that each need more than half of the room run one
-// after the other, and never half and half.
+// after the other, and never in part.
 func TestOneAfterTheOther(t *testing.T) {
 	ns := namespace(t)
 	first, second := newJob(ns, "first", 3, "run-for", "3s"), newJob(ns, "second", 3, "run-for", "3s")
@@ -176,7 +176,7 @@ func TestRestartOfTheWholeGang(t *testing.T) {
 	})
 }
 
-// TestPreemptedGang: a gang that makes room for one of higher priority does so whole, and
+// TestPreemptedGang: a gang that is preempted by one of higher priority is preempted as a whole, and
 // starts again when there is room.
 func TestPreemptedGang(t *testing.T) {
 	ns := namespace(t)

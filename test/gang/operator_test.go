@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestNotServed: without its objects the operator ends, and says why. No test before this
-// one has the cluster serve them.
+// TestNotServed: without its API the operator ends, and says why. No test before this one
+// has the cluster serve it.
 func TestNotServed(t *testing.T) {
 	o := operatorFor(t, "volcano", "tfjob")
 	if code := o.run(t.Context()); code != 1 ||

@@ -27,7 +27,7 @@ import (
 )
 
 // published is the CRD of another project, as one version of its Go module holds it. The
-// module is no dependency: it is downloaded as a file, and its checksum pinned here.
+// module is not a dependency: it is downloaded as a file, and its checksum is pinned here.
 type published struct {
 	module, sum, file string
 	group             schema.GroupVersion
@@ -121,7 +121,7 @@ func listOf(v schema.GroupVersion) *unstructured.UnstructuredList {
 }
 
 // TestPublishedCRDs creates the golden objects with the CRDs of their projects. The API
-// server refuses what their schemas do not know, and adds nothing that we would mend.
+// server refuses what their schemas do not know, and adds nothing that we would change back.
 func TestPublishedCRDs(t *testing.T) {
 	for _, tc := range []struct {
 		reason, scheduler string
@@ -186,7 +186,7 @@ func TestCoscheduling(t *testing.T) {
 		MinResources: &map[corev1.ResourceName]resource.Quantity{"cpu": resource.MustParse("1500m")},
 	}
 	create(t, job)
-	eventually(t, "the pods are there", func() string { return expect(pods(t, ns), 2) })
+	eventually(t, "the pods exist", func() string { return expect(pods(t, ns), 2) })
 	list := listOf(coschedulingCRD.group)
 	if err := cluster.List(t.Context(), list, client.InNamespace(ns)); err != nil || len(list.Items) != 1 {
 		t.Fatalf("want one group, got %d: %v", len(list.Items), err)
@@ -198,7 +198,7 @@ func TestCoscheduling(t *testing.T) {
 	quietGroup(t, &list.Items[0])
 }
 
-// quietGroup checks that nobody writes a group for a while in which the job is looked at.
+// quietGroup checks that a group is not written for a while in which the job is reconciled.
 func quietGroup(t *testing.T, group *unstructured.Unstructured) {
 	t.Helper()
 	const rest = 2 * time.Second

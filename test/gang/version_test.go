@@ -23,7 +23,7 @@ import (
 )
 
 // TestAnotherVersion speaks v1alpha3 of the API, whose objects have no Go types here. The
-// scheduler of Kubernetes v1.37 wants v1beta1, so a cluster with nothing but v1alpha3 has
+// scheduler of Kubernetes v1.37 needs v1beta1, so a cluster with nothing but v1alpha3 has
 // no gang scheduling, and both are served.
 func TestAnotherVersion(t *testing.T) {
 	detected, err := gang.Detect(cluster.RESTMapper(), schedulers.ByName("kubernetes", schedulers.Options{}))

@@ -17,7 +17,7 @@ import (
 )
 
 // TestVolcano runs the operator with objects whose Go types are another project's: the
-// CRD is there, its scheduler is not, so the test says what that would say.
+// CRD is installed, its scheduler is not, so the test writes what that would write.
 func TestVolcano(t *testing.T) {
 	operator := operatorFor(t, "volcano", "tfjob")
 	serve(t, &volcanoCRD)
@@ -30,7 +30,7 @@ func TestVolcano(t *testing.T) {
 	job.Spec.TFReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"Worker": {Replicas: new(int32(2)), Template: template}}
 	create(t, job)
 	group := &unstructured.Unstructured{}
-	eventually(t, "the group is there", func() string {
+	eventually(t, "the group exists", func() string {
 		list := podGroups()
 		if err := cluster.List(ctx, list, client.InNamespace(ns)); err != nil || len(list.Items) != 1 {
 			return "none yet\n" + said.String()

@@ -19,7 +19,7 @@ import (
 
 func quantity(s string) resource.Quantity { return resource.MustParse(s) }
 
-// TestRefusedAtAdmission checks that mistakes which the schema can tell never get
+// TestRefusedAtAdmission checks that mistakes which the schema can detect never get
 // into the cluster, and that the refusal says what is wrong and how to fix it.
 func TestRefusedAtAdmission(t *testing.T) {
 	t.Parallel()
@@ -110,7 +110,7 @@ func TestRefusedAtAdmission(t *testing.T) {
 }
 
 // TestInvalidTemplate checks a mistake that only the API server's own validation
-// of pods can tell.
+// of pods can detect.
 func TestInvalidTemplate(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -162,8 +162,8 @@ func TestStrangeLabels(t *testing.T) {
 	}
 }
 
-// TestUndecodableRefused checks known-bugs row 93: what Go cannot decode, or takes without
-// end to, is refused at admission, and nothing that is in use.
+// TestUndecodableRefused checks known-bugs row 93: what Go cannot decode, or cannot decode in
+// finite time, is refused at admission, and nothing that is in use.
 func TestUndecodableRefused(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)

@@ -24,8 +24,8 @@ func TestOperatorCrashes(t *testing.T) {
 	trial := startTrial(t, jobs)
 	kills := 0
 	for ; kills < maxKills && trial.unfinished(t) > 0; kills++ {
-		// Long enough to get going, short enough to be in the middle of it, and each
-		// time another moment.
+		// Long enough to start working, short enough to be in the middle of it, and
+		// another moment each time.
 		moment := time.After(2*time.Second + time.Duration(kills*370%1000)*time.Millisecond)
 		trial.history.waitForWrite(t) // It lives, however slow the machine is.
 		select {
@@ -42,7 +42,7 @@ func TestOperatorCrashes(t *testing.T) {
 	}
 	trial.check(t)
 
-	// One more operator looks at all of them again, before it looks at a new one.
+	// One more operator reconciles all of them again, before it reconciles a new one.
 	restartOperator(t)
 	last := newJob(namespace(t), "last", nil, replicas(1, "run-for", "100ms"))
 	create(t, last)
@@ -63,7 +63,7 @@ func restartOperator(t *testing.T) {
 // others, which count events.
 func TestTwoOperators(t *testing.T) {
 	const jobs = 50
-	// The API server notes by the name of the program who wrote what.
+	// The API server records the name of the program that wrote each field.
 	first := cluster.operator
 	second := &operator{binary: first.binary + "-2", log: first.log + "-2", kubeconfig: first.kubeconfig}
 	if err := os.Link(first.binary, second.binary); err != nil {

@@ -24,8 +24,8 @@ import (
 func testNode(ns string) string { return "test.jobkit.dev/" + ns }
 
 // TestDeadNodes checks that pods which no one ends, because their node is dead, are
-// deleted by force in time, and not before, and that the job goes on elsewhere.
-// Kubernetes itself would delete some of them, later; who did it, the events tell.
+// deleted by force in time, and not before, and that the job continues elsewhere.
+// Kubernetes itself would delete some of them, later; the events say who did it.
 func TestDeadNodes(t *testing.T) {
 	t.Parallel()
 	silent := startOnNode(t, "silent", commonv1.RunPolicy{})
@@ -33,7 +33,7 @@ func TestDeadNodes(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		run    commonv1.RunPolicy
-		// die is what the cluster comes to know of the node's death.
+		// die is how the cluster learns of the node's death.
 		die   func(*testing.T, *nodeTest)
 		after time.Duration
 	}{
@@ -46,7 +46,7 @@ func TestDeadNodes(t *testing.T) {
 			},
 		},
 		"OutOfService": {
-			reason: "somebody says that the node is switched off", after: 30 * time.Second,
+			reason: "an administrator says that the node is switched off", after: 30 * time.Second,
 			die: func(t *testing.T, n *nodeTest) {
 				n.patchNode(t, func(node *corev1.Node) {
 					node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeOutOfService, Effect: corev1.TaintEffectNoExecute})
@@ -87,13 +87,13 @@ func TestDeadNodes(t *testing.T) {
 	})
 	for name, pod := range pods(t.Context(), t, silent.job.Namespace) {
 		if pod.DeletionTimestamp == nil || pod.UID != silent.pods[name] {
-			t.Errorf("nobody said that the node of %s is dead, so the pod may be running: it must stay", name)
+			t.Errorf("nothing says that the node of %s is dead, so the pod may be running: it must stay", name)
 		}
 	}
 }
 
-// nodeTest is a job whose pods run on a node of the test's own. No kubelet looks
-// after it.
+// nodeTest is a job whose pods run on a node of the test's own. No kubelet manages
+// it.
 type nodeTest struct {
 	job  *testv1.TestJob
 	node *corev1.Node
@@ -110,7 +110,7 @@ func startOnNode(t *testing.T, name string, run commonv1.RunPolicy) *nodeTest {
 	node.Status = corev1.NodeStatus{Capacity: room, Allocatable: room, Conditions: []corev1.NodeCondition{{
 		Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Test", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
 	}}}
-	// No kubelet is there: pods of other tests must not come here, where they would
+	// No kubelet runs: pods of other tests must not come here, where they would
 	// never run.
 	own := corev1.Taint{Key: testNode(ns), Effect: corev1.TaintEffectNoSchedule}
 	node.Spec.Taints = []corev1.Taint{own}
@@ -210,7 +210,7 @@ func (n *nodeTest) awaitDeletion(t *testing.T) map[string]time.Time {
 // waitForEvent waits until the job has an event that begins so.
 func (n *nodeTest) waitForEvent(t *testing.T, want string) {
 	t.Helper()
-	eventually(t, "the event is there", func(context.Context) string {
+	eventually(t, "the event is recorded", func(context.Context) string {
 		got := events(t, n.job)
 		if !slices.ContainsFunc(got, func(e string) bool { return strings.HasPrefix(e, want) }) {
 			return fmt.Sprintf("want %q among %q", want, got)

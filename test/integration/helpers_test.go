@@ -189,13 +189,13 @@ func watchEvents(t *testing.T, list client.ObjectList, ns string) <-chan timedEv
 	if err := cluster.client.List(t.Context(), list, client.InNamespace(ns)); err != nil {
 		t.Fatal(err)
 	}
-	// The API server ends the watches of clients that are slow; this one goes on where
+	// The API server ends the watches of clients that are slow; this one continues where
 	// it was.
 	w, err := watchtools.NewRetryWatcherWithContext(t.Context(), list.GetResourceVersion(), watcher{list, ns})
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := make(chan timedEvent, 10_000) // No one may be reading for a while.
+	events := make(chan timedEvent, 10_000) // Events may be read later than they come.
 	go func() {
 		defer close(events)
 		for e := range w.ResultChan() {

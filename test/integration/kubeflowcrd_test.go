@@ -33,7 +33,7 @@ func mainContainers() map[string]string {
 	}
 }
 
-// manifest is a job of a kind. "TEMPLATE" in its spec is a pod template that does.
+// manifest is a job of a kind. "TEMPLATE" in its spec stands for a valid pod template.
 func manifest(t *testing.T, kind, ns, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	spec = strings.ReplaceAll(spec, "TEMPLATE", fmt.Sprintf(`{spec: {containers: [{name: %s, image: busybox}]}}`, mainContainers()[kind]))
@@ -49,8 +49,8 @@ func manifest(t *testing.T, kind, ns, name, spec string) *unstructured.Unstructu
 	return u
 }
 
-// checkRefused checks that what the API server says to a job is what it should.
-// Nothing wanted means accepted.
+// checkRefused checks the API server's answer to a job. Without wanted errors the job must be
+// accepted.
 func checkRefused(t *testing.T, err error, want ...string) {
 	t.Helper()
 	if len(want) == 0 {
@@ -284,7 +284,7 @@ func TestKubeflowUpdates(t *testing.T) {
 			before: `{jaxReplicaSpecs: {Worker: {replicas: 2, template: TEMPLATE}}}`, after: `{jaxReplicaSpecs: {Worker: {replicas: 0, template: TEMPLATE}}}`,
 		},
 		{
-			reason: "no types any more", kind: "TFJob",
+			reason: "the types are removed", kind: "TFJob",
 			before: `{tfReplicaSpecs: {Worker: {template: TEMPLATE}}}`, after: `{tfReplicaSpecs: {}}`,
 			want: []string{"the job has no replicas: add at least one replica type with a template"},
 		},
@@ -425,8 +425,8 @@ func TestKubeflowColumns(t *testing.T) {
 }
 
 // TestKubeflowOldJobs checks that a job from before the rules, which breaks many of
-// them, can still be reported on, be given up by its finalizers, and be fixed, but
-// not be made worse: the rules look at what changes. It has a CRD of its own, whose
+// them, can still get a status, lose its finalizers, and be fixed, but
+// not be made worse: the rules check only what changes. It has a CRD of its own, whose
 // rules come after the job.
 func TestKubeflowOldJobs(t *testing.T) {
 	t.Parallel()

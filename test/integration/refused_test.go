@@ -20,7 +20,7 @@ import (
 )
 
 // freeze refuses the new pods of jobs of a name in a namespace, as a maintenance policy
-// does, with the reason that a policy has if it names none.
+// does, with the default reason of a policy.
 func freeze(t *testing.T, ns string) (end func()) {
 	t.Helper()
 	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "freeze-" + ns}}
@@ -80,7 +80,7 @@ func TestAdmissionPolicy(t *testing.T) {
 }
 
 // TestUpdateRefused: an edit asks for a service that is not valid. The job is stalled
-// with the server's words, once, and goes on when it is edited again.
+// with the server's words, once, and continues when it is edited again.
 func TestUpdateRefused(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -109,21 +109,21 @@ func TestUpdateRefused(t *testing.T) {
 	if job.ResourceVersion != version {
 		t.Errorf("the job is written again and again: %s", conditions(job))
 	}
-	told := 0
+	recorded := 0
 	for _, e := range events(t, job) {
 		if strings.Contains(e, "cannot update service") {
-			told++
+			recorded++
 		}
 	}
-	if told != 1 {
+	if recorded != 1 {
 		t.Errorf("want one event, got %q", events(t, job))
 	}
 	ports()
 	waitFor(t, job, commonv1.JobRunning)
 }
 
-// TestTooLargePod is what a real API server, and its store, answer to a pod that is too
-// large: the controller knows both.
+// TestTooLargePod checks the answers of a real API server, and of its store, to a pod that is
+// too large: the controller knows both.
 func TestTooLargePod(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)

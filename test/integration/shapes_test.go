@@ -22,8 +22,8 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// shape is a job whose pods fail, and what must have become of it whatever
-// happened to the operator in the meantime.
+// shape is a job whose pods fail, and its end, which must not depend on what happened to
+// the operator meanwhile.
 type shape struct {
 	name    string
 	policy  commonv1.RestartPolicy
@@ -40,9 +40,9 @@ type shape struct {
 	// failures is how many failures of pods the status lists.
 	failures int
 	// inPlace is true when containers are restarted in place: the last end of each is listed,
-	// so there are fewer failures where several come between two looks.
+	// so there are fewer failures where several come between two passes.
 	inPlace bool
-	// attempts is the attempt that the last pod of each failing worker is: it has
+	// attempts is the attempt of the last pod of each failing worker: it has
 	// one pod of each attempt up to that. Under restart scope Job the others get
 	// there too.
 	attempts int
@@ -154,7 +154,7 @@ func (s *shape) wrongWithPods(job *testv1.TestJob, h *history) string {
 		right := slices.Equal(got, want)
 		if !slices.Contains(s.failing, i) {
 			// If the operator is dead for long, another worker's attempt may have failed
-			// before this one gets a pod for it. The last attempt of a success it has had.
+			// before this one gets a pod for it. A job that succeeded has had the last attempt.
 			right = slices.IsSorted(got) && len(slices.Compact(slices.Clone(got))) == len(got) &&
 				!slices.ContainsFunc(got, func(a string) bool { return !slices.Contains(want, a) }) &&
 				(s.state == commonv1.JobFailed || slices.Contains(got, want[last]))
@@ -220,7 +220,7 @@ func (tr *trial) jobs(t *testing.T) []testv1.TestJob {
 	return list.Items
 }
 
-// check asserts what became of each job, exactly.
+// check asserts exactly how each job ended.
 func (tr *trial) check(t *testing.T) {
 	t.Helper()
 	jobs := tr.jobs(t)
@@ -257,7 +257,7 @@ type history struct {
 	writes chan struct{}
 }
 
-// watchHistory begins to take down the history of a namespace.
+// watchHistory begins to record the history of a namespace.
 func watchHistory(t *testing.T, ns string) *history {
 	t.Helper()
 	h := &history{
@@ -275,7 +275,7 @@ func watchHistory(t *testing.T, ns string) *history {
 	return h
 }
 
-// add takes down an event.
+// add records an event.
 func (h *history) add(e watch.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -20,16 +20,16 @@ import (
 // late is how late a timer may be.
 const late = 2 * time.Second
 
-// TestTimers checks that deadlines and times to live pass on time by themselves:
+// TestTimers checks that deadlines and times to live take effect on time:
 // nothing else happens to these jobs. It does not run beside the other tests, which
 // make the API server slow.
 //
-// The times in a status are whole seconds, cut off. A deadline is reckoned from
+// The times in a status are whole seconds, cut off. A deadline is computed from
 // such a time, so it is a whole second too, and completionTime - startTime is the
 // deadline and the whole seconds that it was late: less than 2 s late is 0 or 1.
 //
-// A machine that is busy with something else makes everything late. So what must be
-// is that in one of three rounds no timer is.
+// A machine that is busy with something else makes everything late. So one of three rounds
+// must be without a late timer.
 func TestTimers(t *testing.T) {
 	for round := 1; ; round++ {
 		problems := playTimers(t)
@@ -82,8 +82,8 @@ func playTimers(t *testing.T) []string {
 			suspended = append(suspended, job)
 		}
 	}
-	// Time that a job is suspended does not count: these have been so for longer than
-	// their deadline is.
+	// Time that a job is suspended does not count: these have been suspended for longer
+	// than their deadline.
 	seen.await(t, "deadline-5", (*times).failed)
 	for _, job := range suspended {
 		waitFor(t, job, commonv1.JobSuspended)
@@ -97,7 +97,7 @@ func playTimers(t *testing.T) []string {
 }
 
 // TestDeadlineDespiteErrors checks that a job whose pods the API server fails to
-// create is not late because the next try, after ever longer pauses, is not due yet.
+// create is not late because the next try, after longer and longer pauses, is not due.
 func TestDeadlineDespiteErrors(t *testing.T) {
 	ns := namespace(t)
 	seen := watchTimes(t, ns)
@@ -113,8 +113,8 @@ func TestDeadlineDespiteErrors(t *testing.T) {
 	waitForNames(t, ns, nil, nil)
 }
 
-// brokenWebhook is an admission webhook for the pods of a namespace that no one
-// answers for.
+// brokenWebhook is an admission webhook for the pods of a namespace whose server does not
+// answer.
 func brokenWebhook(t *testing.T, ns string) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	t.Helper()
 	hook := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: ns}}
@@ -213,7 +213,7 @@ func (w *watchedTimes) await(t *testing.T, job string, reached func(*times) bool
 	return *w.jobs[job]
 }
 
-// note takes down what an event says.
+// note records an event.
 func (w *watchedTimes) note(t *testing.T, e timedEvent) {
 	t.Helper()
 	job, ok := e.Object.(*testv1.TestJob)

@@ -17,9 +17,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// TestDisruptionBudgets is row 115: a PodDisruptionBudget with maxUnavailable asks the
-// controller of its pods how many they are to be, by its scale subresource. For a job
-// these are its Workers.
+// TestDisruptionBudgets is row 115: a PodDisruptionBudget with maxUnavailable reads the
+// expected number of pods from their controller's scale subresource. For a job that is the
+// number of its Workers.
 func TestDisruptionBudgets(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds() {
@@ -45,7 +45,7 @@ func TestDisruptionBudgets(t *testing.T) {
 					policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 2, DesiredHealthy: 1, DisruptionsAllowed: 1},
 				},
 				// One over all pods of a job counts the Workers alone as expected, so that
-				// more may go than it says. docs/users/concepts.md tells to have one for each type.
+				// more may be evicted than it says. docs/users/concepts.md asks for one for each type.
 				"all": {
 					map[string]string{commonv1.JobNameLabel: "job"},
 					policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1))},
@@ -64,7 +64,7 @@ func TestDisruptionBudgets(t *testing.T) {
 	}
 }
 
-// TestEvictions: what a budget does not allow to be evicted stays.
+// TestEvictions: a pod whose eviction a budget does not allow stays.
 func TestEvictions(t *testing.T) {
 	t.Parallel()
 	k := kindOf("TFJob")
@@ -101,7 +101,7 @@ func (j *job) awaitBudget(t *testing.T, name string, want policyv1.PodDisruption
 	})
 }
 
-// conditionsOf says what a budget says of itself.
+// conditionsOf are the conditions of a budget.
 func conditionsOf(budget *policyv1.PodDisruptionBudget) string {
 	var out strings.Builder
 	for _, c := range budget.Status.Conditions {

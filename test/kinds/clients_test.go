@@ -15,12 +15,12 @@ import (
 )
 
 // clients does with a job what Kueue, Katib and the SDK do, and reads what they read,
-// without our types: Kueue queues it, admits it, takes it back, and admits it again.
+// without our types: Kueue queues it, admits it, evicts it, and admits it again.
 func clients(t *testing.T, k *kind) {
 	j := submit(t, k, k.manifest(manifest{run: "suspend: true", life: "stop-delay: 3s"}))
 	j.awaitView(t, "it waits in the queue", func(v *view) bool { return v.isTrue("Suspended") && !v.active() })
 
-	// Kueue tells the pods where to go as it lets the job run.
+	// Kueue sets where the pods go when it admits the job.
 	j.patch(t, j.podSets("spec: {nodeSelector: {kubernetes.io/os: linux}}, metadata: {labels: {team: vision}}", "false"))
 	j.awaitView(t, "its pods are ready, as Kueue sees it", func(v *view) bool { return v.isTrue("Running") && v.active() && !v.isTrue("Suspended") })
 	pods, services := k.names(2)

@@ -53,7 +53,7 @@ func create(t *testing.T, o client.Object) {
 	}
 }
 
-// get reads an object from the API server, and reports whether it is there.
+// get reads an object from the API server, and reports whether it exists.
 func get(ctx context.Context, t *testing.T, ns, name string, o client.Object) bool {
 	t.Helper()
 	err := cluster.client.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, o)
@@ -63,8 +63,7 @@ func get(ctx context.Context, t *testing.T, ns, name string, o client.Object) bo
 	return err == nil
 }
 
-// namespace makes a namespace. It stays: the cluster goes when the tests are over,
-// and to empty it would only take time.
+// namespace makes a namespace. It is not deleted: the cluster ends with the tests.
 func namespace(t *testing.T) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
@@ -164,10 +163,10 @@ func conditions(status *commonv1.JobStatus) []string {
 	return out
 }
 
-// counts are active, succeeded and failed replicas.
+// counts are the active, succeeded and failed replicas.
 type counts struct{ active, succeeded, failed int32 }
 
-// awaitCounts waits until the job counts its replicas so, and has counts of no other
+// awaitCounts waits until the job has these counts of its replicas, and counts of no other
 // types.
 func (j *job) awaitCounts(t *testing.T, want map[string]counts) {
 	t.Helper()
@@ -227,10 +226,10 @@ func (j *job) awaitObjects(t *testing.T, pods, services []string) {
 	})
 }
 
-// Pods run forever, until a test ends them: it can wait for what it needs to have
-// happened before, however slow the machine is.
+// Pods run until a test ends them: it can first wait for what must have happened before,
+// however slow the machine is.
 
-// evict fails a pod as a kubelet does that needs room.
+// evict fails a pod as a kubelet under pressure does.
 func (j *job) evict(t *testing.T, name string) {
 	t.Helper()
 	j.report(t, name, func(status *corev1.PodStatus) {
@@ -348,8 +347,8 @@ func (j *job) states() []string {
 	return out
 }
 
-// checkStates checks which conditions the job has had once it ran. Whether it said before
-// that it was created depends on how fast that was.
+// checkStates checks which conditions the job has had since it ran. Whether the condition
+// Created was seen before depends on how fast that was.
 func (j *job) checkStates(t *testing.T, want ...string) {
 	t.Helper()
 	eventually(t, "the conditions over time", func(context.Context) string {
@@ -362,7 +361,7 @@ func (j *job) checkStates(t *testing.T, want ...string) {
 }
 
 // checkRestartedOnce checks the conditions over time of a job that was restarted once, in
-// part or as a whole: it is Running beside Restarting while replicas run that decide so.
+// part or as a whole: it is Running beside Restarting while the deciding replicas run.
 func (j *job) checkRestartedOnce(t *testing.T, whole bool) {
 	t.Helper()
 	const both = "Created+ Running+ Restarting+"

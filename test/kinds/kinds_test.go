@@ -25,7 +25,7 @@ type kind struct {
 	leader string
 	// deciders are the pods that make the job a success when they succeed.
 	deciders []string
-	// alternative is true for the further rows of a kind: they play only the scenarios
+	// alternative is true for the additional rows of a kind: they play only the scenarios
 	// in which the replica types matter.
 	alternative bool
 	// masters are the pods with the label job-role=master.
@@ -39,7 +39,7 @@ type kind struct {
 	running, succeeded, failed string
 	// failedReason is the reason of the condition Failed when replicas failed.
 	failedReason string
-	// defaults are what a replica spec gets that says nothing but its template.
+	// defaults are what a replica spec gets that sets only its template.
 	defaultPolicy, defaultPort string
 }
 
@@ -162,7 +162,7 @@ spec:
 	return out.String()
 }
 
-// annotations are what makes the dev cluster let a pod live so.
+// annotations give a pod this life on the dev cluster.
 func annotations(life string) string {
 	var settings map[string]any
 	if err := yaml.Unmarshal([]byte("{"+life+"}"), &settings); err != nil {

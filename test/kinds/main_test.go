@@ -35,7 +35,7 @@ import (
 var cluster struct {
 	// client writes to the API server and reads from it.
 	client client.Client
-	// cache holds pods, services and jobs. To look there often costs the API server
+	// cache holds pods, services and jobs. Reading it often costs the API server
 	// nothing.
 	cache cache.Cache
 	// histories are those of all jobs.
@@ -43,8 +43,8 @@ var cluster struct {
 }
 
 func TestMain(m *testing.M) {
-	// The tests of a package that run at the same time are as many as there are
-	// processors, unless someone says otherwise. Ours wait.
+	// By default as many tests of a package run at the same time as the machine has
+	// processors. Ours mostly wait, so more can.
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
@@ -68,7 +68,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	config.QPS = -1 // The API server says by itself when it is too much.
+	config.QPS = -1 // The API server limits its clients itself.
 	log, err := os.CreateTemp("", "jobkit-kinds-operator-*.log")
 	if err != nil {
 		return 1, err
@@ -99,14 +99,14 @@ func run(m *testing.M) (code int, err error) {
 
 // startOperators runs the operators of all kinds.
 func startOperators(ctx context.Context, config *rest.Config, ended chan<- error) error {
-	var further []jobkit.Object
+	var owned []jobkit.Object
 	for _, k := range operators.Kinds() {
-		further = append(further, k.ObjectKinds...)
+		owned = append(owned, k.ObjectKinds...)
 		if err := k.AddToScheme(scheme.Scheme); err != nil {
 			return err
 		}
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Cache: controller.CacheOptions(further...), Metrics: server.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Cache: controller.CacheOptions(owned...), Metrics: server.Options{BindAddress: "0"}})
 	if err != nil {
 		return err
 	}

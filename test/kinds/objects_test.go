@@ -112,10 +112,10 @@ func (j *job) checkMPIRights(t *testing.T, workers ...string) {
 	}
 }
 
-// awaitMPIObjects waits until all further objects of an MPIJob are there, or none.
+// awaitMPIObjects waits until all owned objects of an MPIJob exist, or none.
 func (j *job) awaitMPIObjects(t *testing.T, there bool) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the further objects are there: %t", there), func(ctx context.Context) string {
+	eventually(t, fmt.Sprintf("the owned objects exist: %t", there), func(ctx context.Context) string {
 		for name, o := range map[string]client.Object{"job-config": &corev1.ConfigMap{}} {
 			if get(ctx, t, j.namespace, name, o) != there {
 				return name
@@ -214,7 +214,7 @@ func TestAutoscaler(t *testing.T) {
 
 func (j *job) awaitAutoscaler(t *testing.T, there bool) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the autoscaler is there: %t", there), func(ctx context.Context) string {
+	eventually(t, fmt.Sprintf("the autoscaler exists: %t", there), func(ctx context.Context) string {
 		if got := get(ctx, t, j.namespace, "job", &autoscalingv2.HorizontalPodAutoscaler{}); got != there {
 			return "it is not so"
 		}

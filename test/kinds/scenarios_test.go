@@ -77,7 +77,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// success: the leading replicas succeed, the others run on.
+// success: the leading replicas succeed, the others keep running.
 func success(t *testing.T, k *kind) {
 	j := submit(t, k, k.manifest(manifest{}))
 	pods, services := k.names(2)
@@ -117,8 +117,8 @@ func success(t *testing.T, k *kind) {
 	eventually(t, "every event is reported once", func(ctx context.Context) string { return cmp.Diff(want, j.eventReasons(ctx, t)) })
 }
 
-// replicas are the counts of a job whose replicas of a type have come to this. Those
-// of all other types run.
+// replicas are the counts of a job whose replicas of a type are in this state. Those of all
+// other types run.
 func (k *kind) replicas(typ string, of counts) map[string]counts {
 	out := map[string]counts{}
 	for _, other := range k.types {
@@ -211,7 +211,7 @@ func exitCodePermanent(t *testing.T, k *kind) {
 	j.checkFailed(t, worker, "job-worker-0, exit code 1, restart policy ExitCode.")
 }
 
-// leaderFails: a replica that decides whether the job succeeds fails for good.
+// leaderFails: a replica that decides whether the job succeeds fails permanently.
 func leaderFails(t *testing.T, k *kind) {
 	j := submit(t, k, k.manifest(manifest{policy: "Never"}))
 	j.awaitAllActive(t)
@@ -230,7 +230,7 @@ func (j *job) checkFailed(t *testing.T, typ, first string) {
 	if status.Restarts != 0 {
 		t.Errorf("nothing was restarted, and %d restarts are counted", status.Restarts)
 	}
-	// By default nothing is cleaned up: the others run on, or to their end.
+	// By default nothing is cleaned up: the others keep running, or run to their end.
 	j.awaitCounts(t, j.replicas(typ, counts{active: int32(len(j.podsOf(typ)) - 1), failed: 1}))
 	pods, _ := j.names(2)
 	if got := slices.Sorted(maps.Keys(j.pods(t.Context(), t))); !slices.Equal(got, slices.Sorted(slices.Values(pods))) {
@@ -363,7 +363,7 @@ func backoffLimit(t *testing.T, k *kind) {
 	}
 }
 
-// deadline: nothing happens to the job but that its time is up (rows 25, 26).
+// deadline: the job's time is up, and nothing else happens to it (rows 25, 26).
 func deadline(t *testing.T, k *kind) {
 	j := submit(t, k, k.manifest(manifest{}))
 	j.awaitAllActive(t)
@@ -409,7 +409,7 @@ func (k *kind) nothing() map[string]counts {
 	return out
 }
 
-// suspend: a job that is made suspended has nothing until it is resumed.
+// suspend: a job that is created suspended has no objects until it is resumed.
 func suspend(t *testing.T, k *kind) {
 	j := submit(t, k, k.manifest(manifest{run: "suspend: true"}))
 	status := j.await(t, k.isCreated(), k.isSuspended(true))
@@ -428,7 +428,7 @@ func suspend(t *testing.T, k *kind) {
 	j.awaitObjects(t, pods, services)
 }
 
-// suspendWhileRunning: the pods of a job that runs take their time to end.
+// suspendWhileRunning: the pods of a running job end slowly.
 func suspendWhileRunning(t *testing.T, k *kind) {
 	j := submit(t, k, k.manifest(manifest{life: "stop-delay: 4s"}))
 	j.awaitAllActive(t)
@@ -585,7 +585,7 @@ func ttl(t *testing.T, k *kind) {
 	j.end(t, 0, k.deciders...)
 	eventually(t, "the job is deleted", func(ctx context.Context) string {
 		if get(ctx, t, j.namespace, j.name, j.object()) {
-			return fmt.Sprint("it is there: ", j.states())
+			return fmt.Sprint("it exists: ", j.states())
 		}
 		return ""
 	})
@@ -595,7 +595,7 @@ func ttl(t *testing.T, k *kind) {
 	}
 }
 
-// defaults: what is left open is as if it were written (row 73). Types are spelled in full: in
+// defaults: unset fields act as if they had their defaults (row 73). Types are spelled in full: in
 // another letter case they are refused (row 129).
 func defaults(t *testing.T, k *kind) {
 	write := func(policy, port string) string {

@@ -125,7 +125,7 @@ func Build(ctx context.Context, root string, progress io.Writer) (*Binaries, err
 	return bins, err
 }
 
-// build builds a program. The go command does nothing if the one that is there is up to
+// build builds a program. The go command does nothing if the existing one is up to
 // date.
 func (b *builder) build(ctx context.Context, module, what, flags string) (string, error) {
 	dir := filepath.Join(b.root, module)

@@ -2,8 +2,9 @@
 
 package nodes
 
-// containerdConfig: what begins with $ is replaced. Scores of the OOM killer are left alone,
-// which not every root may lower, and no AppArmor profile is loaded, which would stay.
+// containerdConfig: what begins with $ is replaced. Scores of the OOM killer are not changed,
+// because not every root may lower them, and no AppArmor profile is loaded, because it would
+// stay.
 const containerdConfig = `version = 2
 root = "$DIR/containerd/root"
 state = "$DIR/containerd/state"
@@ -36,8 +37,8 @@ const cniConfig = `{"cniVersion": "1.0.0", "name": "pods", "plugins": [{
 `
 
 // kubeletConfig: every client may do everything; only the sandbox reaches the kubelet.
-// Leases are renewed every second. What the disk of a node would need is switched off: it
-// has none.
+// Leases are renewed every second. Features that need a disk are switched off: the node has
+// none.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: $ADDRESS

@@ -60,7 +60,7 @@ type settings struct {
 	steps     int
 	// peers is what a process does that loses another: "wait" or an exit code.
 	peers string
-	// stay is the types whose processes do not end by themselves.
+	// stay is the types whose processes run until they are stopped.
 	stay commonv1.ReplicaType
 	// dns is the name server, by default the cluster's.
 	dns string
@@ -356,7 +356,7 @@ func (j *job) recovery(what string, since time.Time) {
 		j.name, len(ranks), stepped.Sub(since).Seconds(), what, started.Sub(since).Seconds())
 }
 
-// order has a process do something.
+// order sends a command to a process.
 func (j *job) order(pod, command string) {
 	j.t.Helper()
 	file := filepath.Join(j.dir, j.name+"-"+pod+".command")

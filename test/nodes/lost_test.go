@@ -13,7 +13,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// These tests do to a node what others would feel, so they are not parallel: they run
+// These tests disturb a node, which would affect others, so they are not parallel: they run
 // before those that are.
 
 // TestKubeletRestart: a job does not notice that a kubelet dies and comes back.

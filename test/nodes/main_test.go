@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// outside builds what is needed, runs the tests in a sandbox, and checks that nothing of it
+// outside builds the binaries, runs the tests in a sandbox, and checks that nothing of it
 // is left.
 func outside() (code int, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

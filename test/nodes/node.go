@@ -106,7 +106,7 @@ func (n *Node) StartKubelet() (err error) {
 	return err
 }
 
-// KillKubelet kills the kubelet. The containers go on.
+// KillKubelet kills the kubelet. The containers keep running.
 func (n *Node) KillKubelet() { n.kubelet.kill() }
 
 // AwaitReady waits until pods can be bound to the node.
@@ -145,7 +145,7 @@ func ready(node *corev1.Node) bool {
 	})
 }
 
-// PowerOff takes the node's power: its network is gone, and so is every process.
+// PowerOff simulates a power failure: the node's network and all its processes end.
 func (n *Node) PowerOff(ctx context.Context) error {
 	if err := output(exec.CommandContext(ctx, "ip", "link", "set", n.link(), "down")); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (n *Node) PowerOff(ctx context.Context) error {
 	return nil
 }
 
-// PowerOn gives it back.
+// PowerOn ends the power failure.
 func (n *Node) PowerOn(ctx context.Context) error {
 	if err := output(exec.CommandContext(ctx, "ip", "link", "set", n.link(), "up")); err != nil {
 		return err

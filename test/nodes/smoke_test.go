@@ -22,7 +22,7 @@ const (
 )
 
 // TestKinds runs a job of each kind to its end: its processes find each other by the
-// environment that the kind gives them.
+// environment that the kind sets.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	for _, k := range []kind{tfJob, pytorchJob, xgboostJob, paddleJob, jaxJob, mpiJob} {
@@ -39,7 +39,7 @@ func TestKinds(t *testing.T) {
 }
 
 // TestDNS runs jobs whose name server has a cache: also that a name does not exist yet, or
-// that it has the address of the pod before, is believed for up to 30 s.
+// that it has the address of the previous pod, is cached for up to 30 s.
 func TestDNS(t *testing.T) {
 	t.Parallel()
 	for _, k := range []kind{pytorchJob, jaxJob, tfJob} {
@@ -94,7 +94,7 @@ func TestKilled(t *testing.T) {
 		"ExitCodeReplicaOne": {"the Master is no exception", exitCode, replicaScope, "master-0", "wait", commonv1.JobSucceeded, 1, 0, []string{"master-0"}, false},
 		"OnFailureJob":       {"the others fail with it, which counts once", onFailure, jobScope, "worker-1", "1", commonv1.JobSucceeded, 1, 1, []string{"master-0", "worker-0", "worker-1"}, false},
 		"AlwaysJob":          {"the others wait, and restart all the same", always, jobScope, "worker-1", "wait", commonv1.JobSucceeded, 1, 1, []string{"master-0", "worker-0", "worker-1"}, false},
-		"ExitCodeJob":        {"that the others exit with 1, for good, is a consequence", exitCode, jobScope, "worker-1", "1", commonv1.JobSucceeded, 1, 1, []string{"master-0", "worker-0", "worker-1"}, false},
+		"ExitCodeJob":        {"that the others exit with 1, which is permanent, is a consequence", exitCode, jobScope, "worker-1", "1", commonv1.JobSucceeded, 1, 1, []string{"master-0", "worker-0", "worker-1"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestEnds has processes end, or not end, by themselves.
+// TestEnds has processes that exit, or run until they are stopped.
 func TestEnds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -170,7 +170,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestDeleted deletes the pod of a Worker, as its user may: that is no failure.
+// TestDeleted deletes the pod of a Worker, as its user may: that is not a failure.
 func TestDeleted(t *testing.T) {
 	t.Parallel()
 	for scope, attempt := range map[string]int32{replicaScope: 0, jobScope: 1} {
@@ -197,7 +197,7 @@ func TestDeleted(t *testing.T) {
 }
 
 // TestLauncher: the launcher of an MPIJob starts when its Workers are ready, reaches them
-// by "kubectl exec", and starts over when a process of theirs is killed.
+// by "kubectl exec", and starts again when one of their processes is killed.
 func TestLauncher(t *testing.T) {
 	t.Parallel()
 	t.Run("Order", func(t *testing.T) {

@@ -234,7 +234,7 @@ type process struct {
 	ended chan struct{}
 }
 
-// kill ends it as a lack of power would.
+// kill ends it as a power failure would.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // unless it has ended already
 	<-p.ended

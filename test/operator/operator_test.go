@@ -38,7 +38,7 @@ import (
 )
 
 const (
-	// late is the CRD that is not there when the operator starts.
+	// late is the CRD that is missing when the operator starts.
 	late = "kubeflow.org_jaxjobs.yaml"
 	home = "jobkit-system"
 	// patience is how long a test waits for what must happen, on a busy machine.
@@ -102,7 +102,7 @@ func run(m *testing.M) (int, error) {
 }
 
 // TestOperator runs the operator as its manifests have it run, with the permissions of
-// its service account and no others, and has it do what it is for.
+// its service account and no others, and has it run jobs.
 func TestOperator(t *testing.T) {
 	apply(t)
 	p := start(t)
@@ -115,7 +115,7 @@ func TestOperator(t *testing.T) {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}
 	create(t, ns)
 
-	// One of each kind whose CRD is there.
+	// One of each kind whose CRD is installed.
 	create(t, job(t, "MPIJob", `{mpiReplicaSpecs: {
 		Launcher: {template: {metadata: {annotations: {devcluster.jobkit.dev/run-for: 5s}}, spec: {containers: [{name: mpi, image: busybox}]}}},
 		Worker: {replicas: 2, template: {spec: {containers: [{name: mpi, image: busybox}]}}}}, runPolicy: {cleanPodPolicy: Running}}`))
@@ -150,13 +150,13 @@ func TestOperator(t *testing.T) {
 			"pytorchjob": scaler, "mpijob-config": &corev1.ConfigMap{}, "mpijob-launcher": &rbacv1.Role{}, "mpijob-worker-0": &corev1.Pod{},
 		} {
 			if err := cluster.client.Get(ctx, client.ObjectKey{Namespace: "team", Name: name}, o); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("%T %s is there: %w", o, name, err)
+				return fmt.Errorf("%T %s exists: %w", o, name, err)
 			}
 		}
 		return nil
 	})
 
-	// The CRD that was missing comes, and its jobs are run without a restart.
+	// The missing CRD is installed, and its jobs are run without a restart.
 	text, err := os.ReadFile(filepath.Join("../../config/crd", late))
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestOperator(t *testing.T) {
 	}
 }
 
-// apply applies config/default, whose CRDs are there already. Unknown fields are
+// apply applies config/default, whose CRDs are installed already. Unknown fields are
 // errors.
 func apply(t *testing.T) {
 	t.Helper()
@@ -295,7 +295,7 @@ func start(t *testing.T) *process {
 	return p
 }
 
-// address is a free one that no one else on this machine is likely to take.
+// address is a free one that is not likely to be used by others on this machine.
 func address(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -380,7 +380,7 @@ func (p *process) ready(t *testing.T, code int) {
 	})
 }
 
-// ends asks the operator to end, which it must do soon and well.
+// ends asks the operator to end, which it must do soon and with exit code 0.
 func (p *process) ends(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -23,10 +23,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestCluster checks known-bugs row 111 on a cluster on which the operator must not run as
-// it is: the CRD of a kind is older than the operator, training-operator v1 has left its
-// webhooks behind, and another controller writes the status of the same jobs. It says each
-// in log, event and probe, and goes on without a restart when it is put right.
+// TestCluster checks known-bugs row 111 on a cluster that is not ready for the operator:
+// the CRD of a kind is older than the operator, training-operator v1 has left its
+// webhooks behind, and another controller writes the status of the same jobs. It reports
+// each in log, event and probe, and continues without a restart when it is fixed.
 func TestCluster(t *testing.T) {
 	apply(t)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "startup"}}
@@ -56,7 +56,7 @@ func TestCluster(t *testing.T) {
 		t.Errorf("a job of a kind whose CRD is older has %d pods, error %v", len(pods.Items), err)
 	}
 
-	// Both are put right.
+	// Both are fixed.
 	if err := cluster.client.Delete(t.Context(), v1Webhooks()); err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ type Options struct {
 	RuntimeConfig string
 	// Verbosity of the logs of every component; 0 is quiet.
 	Verbosity int
-	// Args are further kube-apiserver flags, which win over the ones chosen here.
+	// Args are more kube-apiserver flags, which win over the ones chosen here.
 	Args []string
 }
 

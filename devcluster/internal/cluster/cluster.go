@@ -34,7 +34,7 @@ const (
 	// stopTimeout bounds the end of each component; all together take about 1 s.
 	stopTimeout = 10 * time.Second
 	// drainTimeout is how long kube-apiserver is waited for, which usually ends in
-	// 1.5 s. More is no use: while it stops, it answers its own requests with "try
+	// 1.5 s. A longer wait does not help: while it stops, it answers its own requests with "try
 	// again later" too, so a request whose admission makes one (as that for the first
 	// object in a namespace does) and the stop wait for each other for a minute.
 	drainTimeout = 4 * time.Second
@@ -67,7 +67,7 @@ type Config struct {
 	// Port of the API server. Default 0: a free one.
 	Port int
 	// Kubelets are the names of nodes whose kubelets are real: each gets a kubeconfig,
-	// "kubelet-<name>.kubeconfig" in the data folder, and joins by itself.
+	// "kubelet-<name>.kubeconfig" in the data folder, and its kubelet registers it.
 	Kubelets []string
 	// NodeGrace is how long a node may be silent before it counts as lost.
 	NodeGrace time.Duration
@@ -86,7 +86,7 @@ type Config struct {
 	CRDs []string
 	// StageFiles add to or replace the built-in life of pods and nodes.
 	StageFiles []string
-	// APIServerArgs, ControllerManagerArgs and SchedulerArgs are further flags.
+	// APIServerArgs, ControllerManagerArgs and SchedulerArgs are more flags.
 	APIServerArgs, ControllerManagerArgs, SchedulerArgs []string
 }
 

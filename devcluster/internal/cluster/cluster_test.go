@@ -75,7 +75,7 @@ func TestDataDir(t *testing.T) {
 		left   bool
 	}{
 		{"a temporary folder goes", false, false, false},
-		{"unless it shall be kept", false, true, true},
+		{"unless it is to be kept", false, true, true},
 		{"a folder of the user stays", true, false, true},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestSupervisor(t *testing.T) {
 		cause     string
 	}{
 		{"an error is reported with the component's name", func(context.Context) error { return errors.New("no disk") }, "etcd died: no disk"},
-		{"an end without an error is one", func(context.Context) error { return nil }, "etcd died: it ended by itself"},
+		{"an end without an error is one", func(context.Context) error { return nil }, "etcd died: it ended unexpectedly"},
 		{"a panic is an error", func(context.Context) error { panic("oops") }, "etcd died: panic: oops"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // errEnded is the error of a component that returned nil although it should run.
-var errEnded = errors.New("it ended by itself")
+var errEnded = errors.New("it ended unexpectedly")
 
 // supervisor runs components and stops them in the reverse of the order in which
 // they were started. A component that ends before that fails all.
@@ -45,7 +45,7 @@ func (s *supervisor) startPatient(ctx context.Context, name string, patience tim
 		defer close(done)
 		err := protect(ctx, f)
 		if ctx.Err() != nil {
-			return // it was told to stop; how it took that does not matter
+			return // it was asked to stop; its error does not matter
 		}
 		if err == nil {
 			err = errEnded

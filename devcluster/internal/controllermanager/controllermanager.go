@@ -20,7 +20,7 @@ type Options struct {
 	PKI        pki.Store
 	// NodeGrace is how long a node may be silent before it counts as lost.
 	NodeGrace time.Duration
-	// Args are further kube-controller-manager flags, which win over the ones
+	// Args are more kube-controller-manager flags, which win over the ones
 	// chosen here. Feature gates are not among them: see apiserver.Options.
 	Args []string
 }

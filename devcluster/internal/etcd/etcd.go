@@ -47,7 +47,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return &Server{e}, nil
 	case err = <-e.Err():
 	case <-e.Server.StopNotify():
-		err = errors.New("it stopped by itself")
+		err = errors.New("it stopped unexpectedly")
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -64,7 +64,7 @@ func (s *Server) Wait(ctx context.Context) error {
 	case err := <-s.etcd.Err():
 		return err
 	case <-s.etcd.Server.StopNotify():
-		return errors.New("the server stopped by itself")
+		return errors.New("the server stopped unexpectedly")
 	case <-ctx.Done():
 		return nil
 	}

@@ -24,7 +24,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Users that get a client certificate and hence can get a kubeconfig.
+// Users that get a client certificate and so can get a kubeconfig.
 const (
 	Admin             = "admin"
 	ControllerManager = "kube-controller-manager"
@@ -220,7 +220,7 @@ func fill(s Store, listen net.IP, now time.Time) error {
 		{ca, ControllerManager, client("system:kube-controller-manager")},
 		{ca, Scheduler, client("system:kube-scheduler")},
 		// One identity plays every kubelet, which the Node authorizer would
-		// not allow, hence the group that may do everything.
+		// not allow; so it is in the group that may do everything.
 		{ca, FakeNodes, client("devcluster-fake-nodes", "system:masters")},
 	} {
 		if _, err := s.issue(leaf.by, leaf.name, leaf.tmpl, now); err != nil {

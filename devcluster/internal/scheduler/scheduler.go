@@ -14,7 +14,7 @@ import (
 type Options struct {
 	// Kubeconfig is the path of the scheduler's own kubeconfig.
 	Kubeconfig string
-	// Args are further kube-scheduler flags, which win over the ones chosen
+	// Args are more kube-scheduler flags, which win over the ones chosen
 	// here. Feature gates are not among them: see apiserver.Options.
 	Args []string
 }

@@ -31,7 +31,7 @@ func Save() (Streams, error) {
 	return Streams{Out: out, Err: errOut}, nil
 }
 
-// Redirect sends file descriptors 1 and 2 to the log file for good. The report
+// Redirect sends file descriptors 1 and 2 to the log file permanently. The report
 // of a crash goes there and to crash.
 func Redirect(log, crash *os.File) error {
 	for _, fd := range []int{unix.Stdout, unix.Stderr} {

@@ -42,14 +42,14 @@ type TestJob struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is what the job shall be.
+	// Spec is the desired state of the job.
 	Spec TestJobSpec `json:"spec"`
-	// Status is what the job is.
+	// Status is the observed state of the job.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }
 
-// TestJobSpec is what a TestJob shall be.
+// TestJobSpec is the desired state of a TestJob.
 type TestJobSpec struct {
 	// RunPolicy holds the policies of the job as a whole.
 	// +optional

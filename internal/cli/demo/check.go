@@ -44,7 +44,7 @@ func (e Example) Check(job jobview.Job, steps int) (Result, string) {
 // decided reports whether every job has a result, as expected or otherwise.
 func decided(examples []Example, jobs []jobview.Job, steps []int) bool {
 	for i, e := range examples {
-		if verdict, _ := e.Check(jobs[i], steps[i]); verdict == Waiting {
+		if result, _ := e.Check(jobs[i], steps[i]); result == Waiting {
 			return false
 		}
 	}
@@ -55,7 +55,7 @@ func decided(examples []Example, jobs []jobview.Job, steps []int) bool {
 func unexpected(examples []Example, jobs []jobview.Job, steps []int) []int {
 	var found []int
 	for i, e := range examples {
-		if verdict, _ := e.Check(jobs[i], steps[i]); verdict != AsExpected {
+		if result, _ := e.Check(jobs[i], steps[i]); result != AsExpected {
 			found = append(found, i)
 		}
 	}

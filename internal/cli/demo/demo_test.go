@@ -127,7 +127,7 @@ func TestSelect(t *testing.T) {
 		{"a name", []string{"suspended"}, []string{"suspended"}, ""},
 		{"names, in the order of the examples", []string{"suspended", "all-workers"}, []string{"all-workers", "suspended"}, ""},
 		{
-			"a name that there is not",
+			"an unknown name",
 			[]string{"nosuch"},
 			nil,
 			`unknown example "nosuch": choose from all-workers, backoff-limit, master-decides, retry-succeeds, suspended, worker-fails`,
@@ -179,7 +179,7 @@ func TestJudge(t *testing.T) {
 		name, reason string
 		example      demo.Example
 		job          jobview.Job
-		verdict      demo.Result
+		result       demo.Result
 		why          string
 	}{
 		{"good", "all is as expected", strict, job(commonv1.JobSucceeded, 1, 1), demo.AsExpected, ""},
@@ -212,8 +212,8 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			verdict, why := c.example.Check(c.job, 0)
-			if diff := cmp.Diff([]any{c.verdict, c.why}, []any{verdict, why}); diff != "" {
+			result, why := c.example.Check(c.job, 0)
+			if diff := cmp.Diff([]any{c.result, c.why}, []any{result, why}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
 		})

@@ -31,7 +31,7 @@ const (
 // Step is one thing that the demo does to a job.
 type Step struct {
 	Action Action
-	// Replicas is how many Workers shall run after Autoscale.
+	// Replicas is how many Workers run after Autoscale.
 	Replicas int
 	// After is how long after it was submitted, at the earliest.
 	After time.Duration

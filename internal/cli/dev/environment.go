@@ -25,7 +25,7 @@ type Cluster interface {
 type Environment interface {
 	// Start starts one that ends with this process.
 	Start(ctx context.Context, o devenv.Options) (Cluster, error)
-	// Up starts one that goes on running, or finds the one that does, and says which.
+	// Up starts one that keeps running, or finds the one that does, and says which.
 	Up(ctx context.Context, o devenv.Options) (cluster Cluster, started bool, err error)
 	// Find finds the one that Up has started; ErrNotRunning if none runs.
 	Find() (Cluster, error)

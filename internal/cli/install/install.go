@@ -83,7 +83,7 @@ func Serves(definitions []Definition, kind schema.GroupVersionKind) bool {
 }
 
 // CRDs applies the definitions and waits until the cluster serves their kinds.
-// It leaves alone what is as it should be, so that it can be called again.
+// It does not change what is up to date, so that it can be called again.
 func CRDs(ctx context.Context, client dynamic.Interface, discovery Discovery, definitions []Definition) error {
 	crds := client.Resource(schema.GroupVersionResource{
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",

@@ -61,7 +61,7 @@ var errTimeout = errors.New("the time was up")
 // notTakenUp is how long an operator may take to react before the user is informed.
 const notTakenUp = 10 * time.Second
 
-// Run submits the jobs, shows how they get on, and returns nil if all succeeded,
+// Run submits the jobs, shows their progress, and returns nil if all succeeded,
 // or if they were submitted and Detach is set. Otherwise it returns one of the
 // errors above. When ctx ends, the jobs are left running.
 func Run(ctx context.Context, streams console.Streams, o Options) error {

@@ -135,7 +135,7 @@ func (w *Watcher) Snapshot(at time.Time) jobview.Snapshot {
 
 // lastSeen returns a job as it was last seen, and whether it is gone. It goes by what
 // the event handlers saw, not by the informer's store: a job leaves the store some
-// time before its last state comes by.
+// time before the handlers see its last state.
 func (w *Watcher) lastSeen(t Target) (*unstructured.Unstructured, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,7 +193,7 @@ func (w *Watcher) only(s scope) dynamicinformer.TweakListOptionsFunc {
 }
 
 // onlyPods narrows a watch to the pods of the jobs in a namespace, as far as a
-// selector can bear it.
+// selector can hold them.
 func (w *Watcher) onlyPods(namespace string) dynamicinformer.TweakListOptionsFunc {
 	const most = 100 // names in a selector
 	var names []string
@@ -316,7 +316,7 @@ func (w *Watcher) notify() {
 	}
 }
 
-// uid is the UID of an object that came by.
+// uid is the UID of an object from a watch.
 func uid(item any) types.UID {
 	object, ok := item.(*unstructured.Unstructured)
 	if !ok {

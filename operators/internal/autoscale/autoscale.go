@@ -17,7 +17,7 @@ func ObjectKinds() []jobkit.Object { return []jobkit.Object{&autoscalingv2.Horiz
 
 // Objects returns the autoscaler of a job, which has the job's name, or nothing if
 // metrics is nil. Call it from the method Objects of a controller as long as the job
-// has not finished: a job that is over is not to be scaled.
+// has not finished: a finished job is not scaled.
 func Objects(kind schema.GroupVersionKind, job string, least, most *int32, metrics []autoscalingv2.MetricSpec) []jobkit.Object {
 	if metrics == nil || most == nil {
 		return nil

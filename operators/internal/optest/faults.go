@@ -15,8 +15,8 @@ import (
 )
 
 // Faults runs jobs with many seeds in a simulated cluster where calls fail, caches
-// lag, processes crash and pods end as they like. It is a matter of the library that
-// its promises hold; this is to find the kind that breaks them.
+// lag, processes crash and pods end at random. The library's own tests check its promises;
+// these find a kind that breaks them.
 func Faults[T any, J interface {
 	*T
 	client.Object
@@ -43,8 +43,8 @@ func Faults[T any, J interface {
 	})
 }
 
-// fates lets chance decide once what becomes of pods, by their name and attempt. From
-// the third attempt on they do not fail any more, so that jobs come to rest.
+// fates chooses a random fate for each pod, by its name and attempt. From
+// the third attempt on they no longer fail, so that jobs come to rest.
 func fates(chance *jobtest.Chance) func(*corev1.Pod) jobtest.Fate {
 	var all [5]jobtest.Fate
 	for i := range all {

@@ -50,7 +50,7 @@ func Job[J any](tb testing.TB, manifest string) *J {
 	return job
 }
 
-// Golden compares what a controller creates for each manifest testdata/<case>.yaml
+// Golden compares the objects that a controller creates for each manifest testdata/<case>.yaml
 // with testdata/<case>.golden.yaml. author returns the controller for a case. Run
 // with -rewrite to write the golden files again; the diff is then the review.
 func Golden[T any, J interface {
@@ -121,11 +121,11 @@ func Text(t *testing.T, objects []client.Object) string {
 
 // Run is a job's life in a simulated cluster.
 type Run struct {
-	// Reason is why the job ends so.
+	// Reason is why the job ends like that.
 	Reason string
 	// Job is its manifest.
 	Job string
-	// Fates are what becomes of pods, by name. Others run forever.
+	// Fates are the fates of pods, by name. Others run forever.
 	Fates map[string]Fate
 	// Conditions are those of the job at the end: "<type> <status> <reason>: <message>".
 	Conditions []string
@@ -133,7 +133,7 @@ type Run struct {
 	Restarts int32
 }
 
-// Fate is what becomes of the attempts of a pod. Those beyond the list run forever.
+// Fate is the fate of each attempt of a pod. Those beyond the list run forever.
 type Fate []jobtest.Fate
 
 // Play runs jobs until they come to rest, and compares how they end. The simulated
@@ -207,7 +207,7 @@ func Robust[T any, J interface {
 	}
 }
 
-// Env is what the first container of a pod of a new job is told: "<name>=<value>".
+// Env is the environment of the first container of a pod of a new job: "<name>=<value>".
 func Env[T any, J interface {
 	*T
 	client.Object

@@ -48,7 +48,7 @@ func (p Policies) Runs() map[string]Run {
 	exits := func(codes ...int32) jobtest.Fate { return jobtest.Fate{Run: time.Minute, Exits: codes} }
 	return map[string]Run{
 		"Never":     fails(137, "Never", "a replica that is not to be restarted fails the job, whatever its exit code"),
-		"Permanent": fails(127, "ExitCode", "known-bugs row 33: an exit code below 128 fails the job, at once and for good"),
+		"Permanent": fails(127, "ExitCode", "known-bugs row 33: an exit code below 128 fails the job, at once and permanently"),
 		"Retryable": goesOn(1, "ExitCode", "an exit code of 128 or more has the pod recreated", exits(128)),
 		"OnFailure": goesOn(2, "OnFailure", "containers that fail are restarted in place", exits(1, 1)),
 		"Always":    goesOn(2, "Always", "containers that end are restarted in place", exits(1, 0)),

@@ -6,10 +6,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Resolved are the variables of a container as its processes see them, and what becomes
-// of its command and arguments. As a kubelet does, it resolves $(NAME) in a variable if
-// NAME stands further up, in a command if it exists at all, and leaves it as it is
-// otherwise. A variable that is taken from elsewhere has the value "<NAME>".
+// Resolved are the variables of a container as its processes see them, and its resolved
+// command and arguments. Like a kubelet, it resolves $(NAME) in a variable if NAME is listed
+// before it, in a command if it exists at all, and does not change it otherwise.
+// A variable that is taken from elsewhere has the value "<NAME>".
 func Resolved(c *corev1.Container) (env map[string]string, command []string) {
 	env = map[string]string{}
 	for i := range c.Env {

@@ -1,6 +1,6 @@
 // Command pause holds the namespaces of a pod on a test's nodes, as the program of that
-// name in every cluster does: it waits until it is asked to end, and takes note of the end
-// of processes whose parent has gone.
+// name in every cluster does: it waits until it is asked to end, and reaps processes whose
+// parent has ended.
 package main
 
 import (

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// The protocol, in lines. A follower says "<name> <rank>" and hears "<rank> <world> <step>":
-// what it is and where the job stands. Then it says "<step> <value>" for each step and
-// hears "<step> <sum>", and at last "end 0".
+// The protocol, in lines. A follower sends "<name> <rank>" and receives "<rank> <world> <step>":
+// its rank, the number of processes and the current step. Then it sends "<step> <value>" for
+// each step and receives "<step> <sum>", and at last "end 0".
 
 const (
 	saveEvery = 5
@@ -24,7 +24,7 @@ const (
 const lossTimeout = 4 * time.Second
 
 // watched has the kernel end a connection whose other side has lost its machine, also while
-// it has not confirmed what it was sent.
+// data that was sent to it is not confirmed.
 func watched(_, _ string, c syscall.RawConn) error {
 	const tcpUserTimeout = 18 // of Linux
 	var failed error
@@ -94,7 +94,7 @@ func leadOn(d *diary, t task, l net.Listener) error {
 			if d.peerExit != 0 {
 				return err
 			}
-			continue // with who comes back
+			continue // with the processes that come back
 		}
 		step++
 		d.note(0, "step", step)
@@ -110,7 +110,7 @@ func leadOn(d *diary, t task, l net.Listener) error {
 		_, _ = fmt.Fprintln(p.conn, "end 0")
 	}
 	d.note(0, "done", step)
-	time.Sleep(retry) // who has just connected again hears of it
+	time.Sleep(retry) // for processes that have just connected again
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (b *leader) accept(l net.Listener) {
 	}
 }
 
-// gather waits until all are there.
+// gather waits until all have joined.
 func (b *leader) gather(step int) error {
 	limit := time.After(patience)
 	for len(b.peers) < b.world-1 {
@@ -152,7 +152,7 @@ func (b *leader) gather(step int) error {
 	return nil
 }
 
-// welcome takes a follower in, in the place of the one that had its rank.
+// welcome adds a follower, in place of the one that had its rank.
 func (b *leader) welcome(h hello, step int) error {
 	if h.rank < 0 {
 		rank, known := b.ranks[h.name]
@@ -196,7 +196,7 @@ func (b *leader) reduce(step int) error {
 		sum += value
 	}
 	if lost != nil {
-		// Their part of this step is used up: they begin it again.
+		// Their part of this step was consumed: they begin it again.
 		for rank := range b.peers {
 			b.drop(rank)
 		}
@@ -206,7 +206,7 @@ func (b *leader) reduce(step int) error {
 		return fmt.Errorf("step %d: the sum is %d, want %d", step, sum, want)
 	}
 	for _, p := range b.peers {
-		_, _ = fmt.Fprintln(p.conn, step, sum) // who is lost is missed in the next step
+		_, _ = fmt.Fprintln(p.conn, step, sum) // a lost process is noticed in the next step
 	}
 	return nil
 }
@@ -269,7 +269,7 @@ func (d *diary) session(ctx context.Context, t task) (over bool, err error) {
 	}
 }
 
-// dial connects to the leader, which may not be there yet.
+// dial connects to the leader, which may not have started yet.
 func (d *diary) dial(ctx context.Context, t task) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: 3 * time.Second, Control: watched, KeepAliveConfig: keepAlive()}
 	for began := time.Now(); ; {

@@ -51,7 +51,7 @@ func (d *diary) obey() {
 	}
 }
 
-// checkpoint is the step at which the job goes on.
+// checkpoint is the step at which the job continues.
 func (d *diary) checkpoint() int {
 	text, err := os.ReadFile(filepath.Join(d.dir, "checkpoint"))
 	if err != nil {

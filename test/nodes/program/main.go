@@ -1,8 +1,7 @@
 // Command program is what the jobs of test/nodes run: a number of processes that find each
 // other by what the job's kind puts into their environment, and then step together as a
 // training job does. Each step is an all-reduce over TCP, whose result every process
-// checks. The first process writes checkpoints, from which the next one to take its place
-// goes on.
+// checks. The first process writes checkpoints, from which its successor continues.
 //
 //	program           take part as the environment says
 //	program mpirun    be the launcher of an MPIJob: start a process a slot, and lead them

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// mpirun does what Open MPI's does with what an MPIJob gives its launcher: it starts a
+// mpirun does what Open MPI's does with the files of an MPIJob's launcher: it starts a
 // process for each slot of the host file by means of the rsh agent, which is "kubectl
 // exec", and fails when one of them does.
 func mpirun(ctx context.Context, d *diary) error {

@@ -49,7 +49,7 @@ func ranked(rank, world, host, port string) (task, error) {
 	return task{leads: r == 0, rank: r, world: w, leader: net.JoinHostPort(host, port)}, nil
 }
 
-// paddle: who has the leader's address is the leader, and it assigns the ranks.
+// paddle: the process with the leader's address is the leader, and it assigns the ranks.
 func paddle(leader, own, world string) (task, error) {
 	rank := -1
 	if own != "" && strings.HasPrefix(leader, own+":") {

@@ -18,10 +18,10 @@ import (
 const (
 	cgroupRoot = "/sys/fs/cgroup"
 	procsFile  = "cgroup.procs"
-	// v2Controllers is there in version 2 only.
+	// v2Controllers exists in version 2 only.
 	v2Controllers, v2Delegated = "cgroup.controllers", "cgroup.subtree_control"
 
-	// groupTimeout bounds the wait until the kernel has done with the processes of a group.
+	// groupTimeout bounds the wait until the kernel has removed the processes of a group.
 	groupTimeout = 10 * time.Second
 	groupPoll    = 20 * time.Millisecond
 )
@@ -93,7 +93,7 @@ func delegatedControllers() []string {
 	return strings.Fields(string(text))
 }
 
-// withdraw takes back what the sandbox had passed on at the top.
+// withdraw undoes the delegation at the top.
 func withdraw(before []string) error {
 	for _, controller := range delegatedControllers() {
 		if slices.Contains(before, controller) {
@@ -106,8 +106,8 @@ func withdraw(before []string) error {
 	return nil
 }
 
-// inheritSets gives a group the processors and memory of its parent. In version 1 it has
-// none by itself, and so could hold no process.
+// inheritSets gives a group the processors and memory of its parent. In version 1 a new
+// group has none, and so could hold no process.
 func inheritSets(parent, dir string) error {
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		value, err := os.ReadFile(filepath.Join(parent, name))
@@ -122,7 +122,7 @@ func inheritSets(parent, dir string) error {
 }
 
 // removeGroups removes the control groups of a sandbox, from the leaves up. Its processes
-// are dead, but the kernel may still be at work on them.
+// are dead, but the kernel may not have removed them yet.
 func removeGroups(name string) error {
 	var errs []error
 	for _, root := range hierarchies() {

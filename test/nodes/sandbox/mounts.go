@@ -12,8 +12,8 @@ import (
 // Dir is where the program keeps what it needs, in memory: nothing of it is on a disk.
 const Dir = "/run/sandbox"
 
-// sysctls are what a kubelet wants of the kernel, which is shared by the whole machine. In
-// the sandbox the kernel seems to be set so; it is not, and it need not be for a test.
+// sysctls are the settings of the kernel that a kubelet needs; the kernel is shared by the
+// whole machine. In the sandbox they only seem to be set, which is enough for a test.
 func sysctls() map[string]string {
 	return map[string]string{
 		"kernel/panic":              "10",
@@ -39,7 +39,7 @@ func prepare() error {
 	if err := syscall.Mount("tmpfs", "/run", "tmpfs", syscall.MS_NOSUID, "mode=755,size=16g"); err != nil {
 		return fmt.Errorf("cannot mount /run: %w", err)
 	}
-	// Programs have fixed places there, in which they leave things.
+	// Programs write to fixed paths there.
 	for _, dir := range []string{"/var/lib", "/var/log"} {
 		if err := overlay(dir); err != nil {
 			return err

@@ -96,8 +96,8 @@ func Run(ctx context.Context, env ...string) (code int, err error) {
 }
 
 // serve is the first process of a sandbox: it prepares what the program finds there, runs
-// it, and takes note of the end of every process whose parent has gone, as every first
-// process must. With its own end the kernel kills all others.
+// it, and reaps every process whose parent has ended, as every first process must. When it
+// ends, the kernel kills all others.
 func serve() (int, error) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)

@@ -18,7 +18,7 @@ import (
 )
 
 // asEnv makes the test binary a program in a sandbox that changes all it can, and then ends
-// in the way that the variable names.
+// as the variable says.
 const asEnv = "SANDBOX_TEST_END"
 
 func TestMain(m *testing.M) {
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	select {} // until it is killed
 }
 
-// changeAll leaves behind whatever a careless program could.
+// changeAll leaves behind everything that a careless program could.
 func changeAll() error {
 	group, err := Group("node1")
 	if err != nil {
@@ -79,7 +79,7 @@ done
 	return nil
 }
 
-// TestLeavesNothingBehind ends a sandbox in every way that there is.
+// TestLeavesNothingBehind ends a sandbox in every possible way.
 func TestLeavesNothingBehind(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this needs root")
@@ -91,7 +91,7 @@ func TestLeavesNothingBehind(t *testing.T) {
 		// killed: the sandbox cannot remove its control groups, and the next one does.
 		killed bool
 	}{
-		{reason: "the program ends by itself", end: "exit", code: 7},
+		{reason: "the program exits", end: "exit", code: 7},
 		{reason: "it fails", end: "panic", code: 2},
 		{reason: "it is interrupted", end: "wait", signal: syscall.SIGINT, code: 1},
 		{reason: "it is asked to end", end: "wait", signal: syscall.SIGTERM, code: 1},

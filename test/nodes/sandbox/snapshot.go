@@ -90,7 +90,7 @@ func (s Snapshot) network() {
 	}
 }
 
-// groups are those at the top of each hierarchy. What systemd makes comes and goes by itself.
+// groups are those at the top of each hierarchy. What systemd makes changes at any time.
 func (s Snapshot) groups() {
 	s["control group controllers"] = strings.Join(delegatedControllers(), " ")
 	for _, root := range hierarchies() {
@@ -107,7 +107,7 @@ func (s Snapshot) groups() {
 	}
 }
 
-// files are those in the places that are fixed in the programs.
+// files are those at the paths that are fixed in the programs.
 func (s Snapshot) files() {
 	for _, dir := range []string{
 		"/run", "/run/netns", "/run/containerd", "/run/containerd/runc", "/run/containerd/s",

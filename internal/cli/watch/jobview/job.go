@@ -55,7 +55,7 @@ type Pod struct {
 	Phase corev1.PodPhase
 	// Restarts counts the restarts of its containers in place.
 	Restarts int32
-	// Problem says why the pod does not get on; empty if nothing is known to be wrong.
+	// Problem says what is wrong with the pod; empty if nothing is known.
 	Problem string
 }
 
@@ -137,7 +137,7 @@ func fromPod(pod *corev1.Pod, types map[commonv1.ReplicaType]int) Pod {
 	return shown
 }
 
-// podProblem says why a pod does not get on: it cannot be scheduled, or one of its
+// podProblem says what is wrong with a pod: it cannot be scheduled, or one of its
 // containers cannot be started. It is empty for a pod that is merely on its way.
 func podProblem(pod *corev1.Pod) string {
 	for _, condition := range pod.Status.Conditions {

@@ -233,7 +233,7 @@ func measure(columns []column, jobs []Job) []sized {
 			width = max(width, utf8.RuneCountInString(c.text(job)))
 		}
 		if c.grows {
-			width = minNoteWidth // whatever there is to say now
+			width = minNoteWidth // for the notes to come
 		}
 		laid = append(laid, sized{column: c, width: width})
 	}

@@ -86,7 +86,7 @@ func server(t *testing.T) string {
 	return s.URL
 }
 
-// TestRefused has the commands that cannot work, with all that they answer.
+// TestRefused has commands that cannot work, with their whole output.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -268,8 +268,8 @@ Next, each in its own terminal:
 	}
 }
 
-// TestDemoCleansUp has demos that end badly: the control plane that one has started
-// never outlives it, and one that it has found is never stopped.
+// TestDemoCleansUp has demos that fail: a control plane that the demo has started never
+// outlives it, and one that it has found is never stopped.
 func TestDemoCleansUp(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	host := server(t)

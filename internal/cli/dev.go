@@ -115,7 +115,7 @@ func (f *devFlags) addTo(flags *pflag.FlagSet) {
 		"`folder` that keeps the data when the control plane stops (default: they go with it)")
 }
 
-// read returns what control plane the flags ask for.
+// read returns the options that the flags ask for.
 func (f *devFlags) read() (devenv.Options, error) {
 	if f.options.Nodes < 0 {
 		return f.options, fmt.Errorf("--nodes is %d: it must not be negative", f.options.Nodes)

@@ -17,7 +17,7 @@ import (
 	"github.com/jobkit/jobkit/internal/version"
 )
 
-// Choice is which cluster to speak to. The zero value is kubectl's default.
+// Choice names a cluster. The zero value is kubectl's default.
 type Choice struct {
 	// Kubeconfig is a file. Default: $KUBECONFIG, then ~/.kube/config.
 	Kubeconfig string

@@ -63,7 +63,7 @@ func (b *Block) Close() {
 }
 
 // write writes lines that stay and then the block, over the existing block.
-// An error is not reported: there is no one to report it to but the same terminal.
+// An error is not reported: it could only be written to the same terminal.
 func (b *Block) write(over, block []string) {
 	var text strings.Builder
 	text.WriteString(beginUpdate)

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// plainWriter passes on text without what a terminal takes for more than text. Most of
-// what the command prints comes from elsewhere, and what is not cleaned where it is read,
-// an error of the API server, for example, is here.
+// plainWriter passes on text without control sequences for a terminal. Most of what the
+// command prints comes from elsewhere; text that is not cleaned where it is read, for
+// example an error of the API server, is cleaned here.
 type plainWriter struct {
 	to io.Writer
 	mu sync.Mutex

@@ -22,7 +22,7 @@ type Streams struct {
 	terminal io.Writer
 }
 
-// New returns the given streams with what can be found out about them. Out counts
+// New returns the given streams with their properties. Out counts
 // as a terminal unless it is a pipe or a file, or TERM is "dumb" or not set; there
 // are colours on a terminal unless NO_COLOR is set to anything.
 func New(in io.Reader, out, errors *os.File) Streams {
@@ -42,7 +42,7 @@ func New(in io.Reader, out, errors *os.File) Streams {
 	return s
 }
 
-// The size of a terminal that does not say its own.
+// The size of a terminal that does not report its own.
 const (
 	defaultWidth  = 80
 	defaultHeight = 24

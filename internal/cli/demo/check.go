@@ -35,7 +35,7 @@ func (e Example) Check(job jobview.Job, steps int) (Result, string) {
 	case steps < len(e.Steps):
 		return Otherwise, fmt.Sprintf("it ended %s before this could be done to it: %s", outcome, e.Steps[steps].Action)
 	case e.Pods != nil && *e.Pods != len(job.Pods):
-		// Pods are deleted, and take their time to go, after the job has finished.
+		// Pods are deleted after the job has finished, which takes time.
 		return Waiting, fmt.Sprintf("it ended %s, but %d of its pods are left, expected %d", outcome, len(job.Pods), *e.Pods)
 	}
 	return AsExpected, ""

@@ -18,7 +18,7 @@ import (
 	"github.com/jobkit/jobkit/operators"
 )
 
-// TestExamples holds the examples of this module to what the demo needs of them.
+// TestExamples checks that the examples of this module fulfil what the demo requires.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	examples, err := demo.Examples()

@@ -3,6 +3,6 @@
 //
 //   - [Examples] reads the examples and what each says of its end.
 //   - [Example.Check] compares a job with that; it is pure.
-//   - [Run] does it all and cleans up behind itself, however it ends.
+//   - [Run] does it all and cleans up, however it ends.
 //   - [Local] does it on a control plane on this machine.
 package demo

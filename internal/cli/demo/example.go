@@ -33,7 +33,7 @@ type Example struct {
 	// Outcome is how it ends.
 	Outcome jobview.Outcome
 	// Restarts is how many restarts it has then, Ignored how many failures were ignored,
-	// and Pods how many pods are left; nil if any number will do.
+	// and Pods how many pods are left; nil if any number is accepted.
 	Restarts, Ignored, Pods *int
 	// Steps are what the demo does to it, in order. Default: nothing.
 	Steps []Step
@@ -107,7 +107,7 @@ func readExample(d manifest.Document) (Example, error) {
 }
 
 // Select picks the examples with the given names or kinds; all without any. It is
-// an error if a name fits no example, and the error lists those that there are.
+// an error if a name matches no example, and the error lists the existing ones.
 func Select(examples []Example, names []string) ([]Example, error) {
 	if len(names) == 0 {
 		return examples, nil

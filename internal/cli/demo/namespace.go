@@ -48,7 +48,7 @@ func awaitServiceAccount(ctx context.Context, client dynamic.Interface, namespac
 }
 
 // removeNamespace deletes a namespace with all that is in it, and waits until it is
-// gone. Pods get no grace, because nothing of worth runs in them.
+// gone. Pods get no grace period, because they run no real programs.
 func removeNamespace(ctx context.Context, client dynamic.Interface, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()

@@ -64,8 +64,8 @@ type runner struct {
 // Run runs the examples and shows how they end. It returns nil if all of them ended
 // as expected, and otherwise an error after having said what is known of those that
 // did not. However it ends, also by the end of ctx, it leaves nothing behind on a
-// shared cluster, unless Keep is set, and no goroutine. It also returns the
-// namespace in which the jobs were; empty if it did not come so far.
+// shared cluster, unless Keep is set, and no goroutine. It also returns the namespace of
+// the jobs; empty if it was not created.
 func Run(ctx context.Context, streams console.Streams, o Options) (namespace string, err error) {
 	if o.Operators == nil {
 		o.Operators = runOperators
@@ -110,7 +110,7 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// prepare makes ready what the jobs need: clients, CRDs and a namespace.
+// prepare makes what the jobs need: clients, CRDs and a namespace.
 func (r *runner) prepare(ctx context.Context) error {
 	var err error
 	r.client, err = dynamic.NewForConfig(r.Config)
@@ -166,7 +166,7 @@ func (r *runner) run(ctx context.Context) error {
 	return r.finish(context.WithoutCancel(ctx), last, err)
 }
 
-// submit introduces the jobs and submits them.
+// submit lists the jobs and submits them.
 func (r *runner) submit(ctx context.Context) error {
 	width := 0
 	for _, e := range r.Examples {

@@ -25,8 +25,8 @@ func (a Acquired) Release() error {
 	return a.Stop()
 }
 
-// Acquire uses the control plane that runs, or starts one, which
-// outlives the process if it is to be kept.
+// Acquire uses the control plane that runs, or starts one, which outlives the process if
+// it is to be kept.
 func Acquire(ctx context.Context, e Environment, progress io.Writer, keep bool) (Acquired, error) {
 	running, err := e.Find()
 	switch {

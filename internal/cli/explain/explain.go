@@ -27,7 +27,7 @@ const (
 )
 
 // Job writes what is known about a job, ready to be printed, at most some 30 lines.
-// Events that cannot be read are left out with a word about it.
+// If events cannot be read, a line says so.
 func Job(ctx context.Context, client dynamic.Interface, job jobview.Job, now time.Time) []string {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
@@ -72,7 +72,7 @@ func Report(job jobview.Job, events []corev1.Event, now time.Time) []string {
 	return cleaned(lines)
 }
 
-// cleaned are the lines as a terminal can show them: they are full of what others wrote.
+// cleaned are the lines as a terminal can show them: they contain text from elsewhere.
 func cleaned(lines []string) []string {
 	for i := range lines {
 		lines[i] = console.Clean(lines[i])

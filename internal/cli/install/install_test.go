@@ -40,7 +40,7 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// fakeDiscovery answers as the list says, and after its end as its last item.
+// fakeDiscovery returns the answers of a list in turn, and then repeats the last one.
 type fakeDiscovery struct {
 	asked   int
 	answers []error

@@ -93,11 +93,11 @@ func Run(ctx context.Context, streams console.Streams, o Options) error {
 			fmt.Fprintf(streams.Err, "the jobs have ended, but are not all deleted: %v\n", err)
 		}
 	}
-	return Outcome(last.Jobs)
+	return outcome(last.Jobs)
 }
 
-// Outcome is nil if all jobs succeeded, and otherwise the error that says how not.
-func Outcome(jobs []jobview.Job) error {
+// outcome is nil if all jobs succeeded, and otherwise the error that says how they ended.
+func outcome(jobs []jobview.Job) error {
 	switch jobview.OutcomeOf(jobs) {
 	case jobview.Succeeded:
 		return nil
@@ -165,7 +165,7 @@ func (h *hinter) hints(s *jobview.Snapshot) []string {
 	return lines
 }
 
-// managedBy says that a job asks for another controller than the usual one.
+// managedBy says that a job names another controller than the usual one.
 func managedBy(job manifest.Job) string {
 	spec, _ := job.Object.Object["spec"].(map[string]any)
 	policy, _ := spec["runPolicy"].(map[string]any)
@@ -199,7 +199,7 @@ func conclude(ctx context.Context, streams console.Streams, o Options, last jobv
 	}
 }
 
-// leave says that the jobs go on without being watched, and why.
+// leave says that the jobs continue without being watched, and why.
 func leave(out io.Writer, o Options, jobs []manifest.Job, last jobview.Snapshot, cause error) error {
 	what := "the watch ended: " + cause.Error()
 	switch {

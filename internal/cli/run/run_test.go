@@ -38,8 +38,8 @@ func (known) ServerGroupsWithContext(context.Context) (*metav1.APIGroupList, err
 	return &metav1.APIGroupList{}, nil
 }
 
-// newClient is a cluster whose operator is quick: a job has the state that its name
-// begins with from the moment of its creation, or none.
+// newClient is a cluster whose operator is fast: a job is created in the state that its
+// name begins with, or in none.
 func newClient(t *testing.T) *fake.FakeDynamicClient {
 	t.Helper()
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
@@ -68,7 +68,7 @@ func newClient(t *testing.T) *fake.FakeDynamicClient {
 				}}
 			}
 		}
-		if job.GetName() == "lost" { // deleted before anybody saw it
+		if job.GetName() == "lost" { // deleted before it was seen
 			return true, job, nil
 		}
 		return true, job, client.Tracker().Create(jobs(), stored, job.GetNamespace())

@@ -35,9 +35,9 @@ const (
 	troubleDelay = 3 * time.Second
 )
 
-// Follow shows the jobs until step, which sees each snapshot before it is shown and
-// may add to it, returns true or an error, which Follow returns. It returns the last snapshot. If ctx
-// ends first, it returns the cause of that.
+// Follow shows the jobs until step returns true or an error. step gets each snapshot
+// before it is shown, and may add to it. Follow returns the last snapshot, and the error
+// of step or, if ctx ends first, the cause of that.
 func Follow(ctx context.Context, w source, r display,
 	step func(s *jobview.Snapshot) (done bool, err error),
 ) (jobview.Snapshot, error) {
@@ -77,7 +77,7 @@ func Follow(ctx context.Context, w source, r display,
 	}
 }
 
-// complaint says that the cluster is out of reach: once, and not at once.
+// complaint reports that the cluster is out of reach: once, and after a delay.
 type complaint struct {
 	since time.Time
 	said  bool

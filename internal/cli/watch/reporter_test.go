@@ -28,8 +28,8 @@ func snapshot(state commonv1.JobConditionType, names ...string) jobview.Snapshot
 	return s
 }
 
-// terminal is a screen that knows the few control sequences that are used. It
-// breaks the test on all others.
+// terminal is a screen that knows the few control sequences that are used. It fails the
+// test on all others.
 type terminal struct {
 	t      *testing.T
 	width  int

@@ -52,7 +52,7 @@ type Watcher struct {
 	listed map[scope]bool
 	// noPods holds the namespaces whose pods may not be read.
 	noPods map[string]bool
-	// trouble is why a watch does not get through now, or nil.
+	// trouble is why a watch fails now, or nil.
 	trouble error
 }
 
@@ -66,7 +66,7 @@ type scope struct {
 const byOwner = "owner"
 
 // Start follows jobs until ctx ends. It returns at once, and Changes reports when
-// there is something to see. A user who may not read pods sees less, without error.
+// something has changed. A user who may not read pods sees less, without error.
 func Start(ctx context.Context, client dynamic.Interface, targets []Target) (*Watcher, error) {
 	w := &Watcher{
 		targets: targets,
@@ -232,7 +232,7 @@ func fresh(o *metav1.ListOptions) {
 // under the lock, when all that existed at first has been seen.
 func (w *Watcher) run(ctx context.Context, informer cache.SharedIndexInformer, failed func(error), listed func()) error {
 	err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-		// An expired watch is the normal end of one, and is begun again.
+		// A watch normally ends by expiring, and is started again.
 		if err != nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) && !errors.Is(err, context.Canceled) {
 			failed(err)
 		}
@@ -243,7 +243,7 @@ func (w *Watcher) run(ctx context.Context, informer cache.SharedIndexInformer, f
 	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(item any) { w.record(item, true) },
 		UpdateFunc: func(before, item any) {
-			// A job that took the name of another one between two lists comes as a change.
+			// A job that took the name of another one between two lists arrives as an update.
 			if uid(before) != uid(item) {
 				w.record(before, false)
 			}

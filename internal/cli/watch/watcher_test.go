@@ -138,9 +138,9 @@ func TestWatch(t *testing.T) {
 		seen{"a", "Succeeded", jobview.Tally{Running: 2}}, seen{"b", "Deleted", jobview.Tally{}})
 }
 
-// TestWatchJobThatIsNotThere has a job that was deleted before the watch
+// TestWatchDeletedJob has a job that was deleted before the watch
 // began: no watch event will ever report it.
-func TestWatchJobThatIsNotThere(t *testing.T) {
+func TestWatchDeletedJob(t *testing.T) {
 	w := start(t, newClient(), job("a", "uid-a", ""))
 	await(t, w, "a job that is not there at all is gone", seen{"a", "Deleted", jobview.Tally{}})
 }

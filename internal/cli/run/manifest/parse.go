@@ -1,6 +1,7 @@
 // Package manifest reads job manifests and submits them to a cluster.
 //
-//   - [Parse] reads YAML or JSON with any number of documents.
+//   - [Read] reads files, and [Parse] the YAML or JSON in them, with any number of
+//     documents.
 //   - [Submitter] finds out which resource each document is, has the API server
 //     check all of them, and only then creates them: all or none.
 //
@@ -39,7 +40,7 @@ func (d Document) Place() string {
 
 // Parse reads a manifest: YAML or JSON documents, separated by lines of "---".
 // Objects of kind List are taken apart; empty documents are left out. It reports
-// all that is wrong at once, and it is wrong to have no document at all.
+// all mistakes at once; a manifest without any document is one.
 func Parse(source string, data []byte) ([]Document, error) {
 	var (
 		documents []Document
@@ -134,8 +135,8 @@ func check(d Document) error {
 	return nil
 }
 
-// yamlMessage makes the message of the YAML reader speak of lines of the file, and
-// leaves out what it says of itself.
+// yamlMessage changes the line numbers in a message of the YAML reader to those of the
+// file, and removes the reader's name.
 func yamlMessage(err error, base int) string {
 	message := err.Error()
 	if strings.Contains(message, "cannot unmarshal") {

@@ -58,7 +58,7 @@ func (j Job) Target() string {
 }
 
 // Submit creates the jobs, or none of them: it has the API server check all of
-// them first, and should one be refused after that it deletes those that it has
+// them first, and if one is refused after that it deletes those that it has
 // created. Its error says, for each invalid job, what is wrong and how to fix it.
 func (s *Submitter) Submit(ctx context.Context, documents []Document) ([]Job, error) {
 	jobs := make([]Job, 0, len(documents))
@@ -114,7 +114,7 @@ func (s *Submitter) createOrReplace(ctx context.Context, job *Job) error {
 	jobs := s.Client.Resource(job.Resource).Namespace(job.Object.GetNamespace())
 	err = jobs.Delete(ctx, job.Object.GetName(), metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s: cannot delete the existing job: %w", job.Place(), Refused(err))
+		return fmt.Errorf("%s: cannot delete the existing job: %w", job.Place(), refused(err))
 	}
 	const interval = 50 * time.Millisecond
 	err = wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
@@ -144,7 +144,7 @@ func (s *Submitter) create(ctx context.Context, job *Job, dryRun ...string) erro
 			"rename the new one, or set metadata.generateName in place of metadata.name",
 			job.Place(), job.Object.GetNamespace())}
 	case err != nil:
-		return fmt.Errorf("%s: %w", job.Place(), Refused(err))
+		return fmt.Errorf("%s: %w", job.Place(), refused(err))
 	}
 	if len(dryRun) == 0 {
 		job.Object, job.UID = created, created.GetUID()
@@ -182,7 +182,7 @@ func (s *Submitter) resolve(ctx context.Context, d Document) (Job, error) {
 	return Job{}, s.unknown(ctx, d)
 }
 
-// unknown says that the cluster does not know a kind, and how to teach it.
+// unknown says that the cluster does not know a kind, and how to install it.
 func (s *Submitter) unknown(ctx context.Context, d Document) error {
 	kind := d.Object.GroupVersionKind()
 	problem := fmt.Sprintf("%s: the cluster does not know the kind %s in %s", d.Place(), kind.Kind, kind.GroupVersion())
@@ -224,9 +224,9 @@ func builtIn(group string) bool {
 	return !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")
 }
 
-// Refused puts the answer of an API server that refused a request into words: each
+// refused puts the answer of an API server that refused a request into words: each
 // cause with its field, without the repetitions of the server's own message.
-func Refused(err error) error {
+func refused(err error) error {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return err

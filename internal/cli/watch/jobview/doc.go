@@ -1,6 +1,6 @@
 // Package jobview turns what is known about jobs into what a person reads. It is
-// pure: a [Snapshot] goes in, lines of text come out. It reads no clock, talks to
-// no server and writes to no terminal.
+// pure: a [Snapshot] goes in, lines of text come out. It does not read the clock, call a
+// server or write to a terminal.
 //
 // It works with every job kind that reports a commonv1.JobStatus, because it
 // reads jobs as unstructured objects.

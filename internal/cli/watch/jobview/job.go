@@ -138,7 +138,7 @@ func fromPod(pod *corev1.Pod, types map[commonv1.ReplicaType]int) Pod {
 }
 
 // podProblem says what is wrong with a pod: it cannot be scheduled, or one of its
-// containers cannot be started. It is empty for a pod that is merely on its way.
+// containers cannot be started. It is empty for a pod that is merely starting.
 func podProblem(pod *corev1.Pod) string {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Reason == corev1.PodReasonUnschedulable {
@@ -168,8 +168,8 @@ func withMessage(reason, message string) string {
 	return reason + ": " + message
 }
 
-// State is the job's state in one word: what the status says, or StateSubmitted or
-// StateDeleted if it cannot say it.
+// State is the job's state in one word: that of the status, or StateSubmitted or
+// StateDeleted, which no status has.
 func (j Job) State() string {
 	outcome := j.Outcome()
 	switch {
@@ -204,9 +204,9 @@ func (j Job) Tally() Tally {
 	return sum
 }
 
-// Tallies counts the job's replicas, by type. Pods show the current state. Of a job that
-// has finished the status knows better what ended how: it remembers pods that are gone,
-// and those that were stopped did not fail, although their exit codes say so.
+// Tallies counts the job's replicas, by type. Pods show the current state. For a
+// finished job the status is more exact: it counts pods that no longer exist, and pods
+// that were stopped did not fail, although their exit codes say so.
 func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 	reported := j.reported()
 	if j.Pods == nil {
@@ -295,8 +295,8 @@ func (j Job) Age(now time.Time) time.Duration {
 	return max(0, end.Sub(j.Created))
 }
 
-// Note is the one thing that the reader should know about the job now: why it
-// failed, what keeps it from getting on, why it restarts. It is empty when all is well.
+// Note is the one thing that the reader should know about the job now: why it failed, why
+// it does not make progress, why it restarts. It is empty when nothing is wrong.
 func (j Job) Note() string {
 	switch j.Outcome() {
 	case Failed:

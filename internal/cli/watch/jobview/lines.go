@@ -17,8 +17,8 @@ import (
 const stateWidth = len("Restarting")
 
 // Lines renders what changed from one snapshot to the next, one line for each job
-// that did: time, job, state, replicas, restarts, and the note if it is new. A job that is new has
-// changed. There is no line end in the lines.
+// that did: time, job, state, replicas, restarts, and the note if it is new. A new job has
+// changed. The lines have no line ends.
 func Lines(previous, next Snapshot) []string {
 	before := map[string]Job{}
 	for _, job := range previous.Jobs {
@@ -79,7 +79,7 @@ func tallies(j Job) string {
 	return strings.Join(parts, "; ")
 }
 
-// typesIn lists how many replicas of each type there are, types without any left out.
+// typesIn lists the number of replicas of each type; types without any are left out.
 func typesIn[T any](of map[commonv1.ReplicaType]T, count func(T) int) string {
 	var parts []string
 	for _, t := range slices.Sorted(maps.Keys(of)) {

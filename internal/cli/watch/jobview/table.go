@@ -44,17 +44,16 @@ type column struct {
 	// dropAt is the order in which columns go when the terminal is too narrow;
 	// 0 is never.
 	dropAt int
-	// grows takes the room that the other columns leave.
+	// grows takes the width that the other columns leave.
 	grows bool
 	text  func(Job) string
 	style func(Job) style
 }
 
-// Table renders a snapshot as a table with a heading. Columns get shorter, and
-// the less important ones go, until the lines fit in the width; if the jobs do not
-// fit in the height, those that have finished are left out first and counted in a
-// last line. Notes for which there is no column come below the table. There is no
-// line end in the lines.
+// Table renders a snapshot as a table with a heading. Columns get narrower, and the less
+// important ones are dropped, until the lines fit in the width; if the jobs do not fit in
+// the height, those that have finished are left out first and counted in a last line.
+// Notes without a column come below the table. The lines have no line ends.
 func Table(s Snapshot, o TableOptions) []string {
 	columns := columnsOf(s)
 	if o.HideNotes {
@@ -89,7 +88,7 @@ func render(s Snapshot, columns []sized, o TableOptions) []string {
 }
 
 // footnotes are the notes of the jobs where the table has no column for them: one
-// line for each, as far as there is room, which is without limit if the table is.
+// line for each, as far as they fit in the height.
 func footnotes(jobs []Job, o TableOptions, room int) []string {
 	var lines []string
 	name := nameIn(jobs)
@@ -177,8 +176,8 @@ type sized struct {
 }
 
 // fit gives each column its width, so that together they fit in the given one.
-// What it decides depends on the names of the jobs and the width, hardly on what
-// the jobs do, so that a table that is redrawn does not jump.
+// The widths depend on the names of the jobs and the width, and hardly on the states of
+// the jobs, so that a table that is redrawn does not jump.
 func fit(columns []column, jobs []Job, width int) []sized {
 	laid := measure(columns, jobs)
 	if width <= 0 {
@@ -196,7 +195,7 @@ func fit(columns []column, jobs []Job, width int) []sized {
 	if over := total(laid) - width; over > 0 {
 		laid[0].width = max(minNameWidth, laid[0].width-over)
 	}
-	// A terminal that is narrower than all that is left still gets whole lines.
+	// A terminal that is narrower than the remaining columns still gets whole lines.
 	for len(laid) > 1 && total(laid) > width {
 		laid = laid[:len(laid)-1]
 	}
@@ -280,7 +279,7 @@ func nameIn(jobs []Job) func(Job) string {
 	}
 }
 
-// Duration writes a duration as people say it: "8s", "2m05s", "3h10m", "4d02h".
+// Duration writes a duration in a short form: "8s", "2m05s", "3h10m", "4d02h".
 func Duration(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

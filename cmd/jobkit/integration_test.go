@@ -107,7 +107,7 @@ func (w workplace) run(t *testing.T, args ...string) (code int, out, errs string
 func TestDemo(t *testing.T) {
 	w := newWorkplace(t)
 	code, out, _ := w.run(t, "demo")
-	if code != 0 || !strings.Contains(out, "\n20 of 20 jobs ended as expected, ") {
+	if code != 0 || !strings.Contains(out, "\n21 of 21 jobs ended as expected, ") {
 		t.Errorf("the demo should succeed: exit code %d", code)
 	}
 	if strings.Contains(out, "\x1b") {

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -234,10 +235,14 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 // its size: the status itself cannot say so. The status is held back for a while.
 func (c *JobController[J]) recordRefusedStatus(job J, p *plan.Plan, err error) {
 	what, _ := obstacleOf(err, job)
-	if what == "" {
+	_, dropped := errors.AsType[droppedError](err)
+	if what == "" && !dropped {
 		return
 	}
 	c.set.pending.holdStatus(job, c.set.clock.Now())
+	if dropped && c.set.gate != nil {
+		return // The gate says so, of the whole kind.
+	}
 	message := "The status cannot be written: " + err.Error()
 	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
 		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)

@@ -102,3 +102,18 @@ func TestFirstActivePodOfAQueuedJob(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadableThatAUserWrites: a job is taken for one that cannot be decoded by what the cache says, and not by
+// what its user has written, whatever client the jobs come from.
+func TestUnreadableThatAUserWrites(t *testing.T) {
+	job := testJob(1)
+	job.Annotations = map[string]string{"training.kubeflow.org/unreadable": "nonsense"}
+	b := newBench(t, testjob.Controller{}, job)
+	writes, _, err := b.reconcile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"create service job", "create pod job-worker-0"}, writes); diff != "" {
+		t.Errorf("the job is run as any other (-want +got):\n%s", diff)
+	}
+}

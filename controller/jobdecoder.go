@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -18,16 +19,23 @@ import (
 	"github.com/jobkit/jobkit/internal/decode"
 )
 
-// unreadableAnnotation marks a job that Go cannot decode, in the cache and nowhere else:
-// it holds the decoder's words. Such a job has its metadata, its status and who manages
-// it, and nothing of the rest. What a user writes into this annotation is not read.
-const unreadableAnnotation = "training.kubeflow.org/unreadable"
+// unreadableMark marks a job that Go cannot decode, in the cache and nowhere else: with the
+// decoder's words after it, it stands in the self link, which API servers no longer store, so that
+// no user can write it. Such a job has its metadata, its status and who manages it, and nothing of
+// the rest.
+const unreadableMark = "unreadable:"
 
 // maxWords is how much of the decoder's words is kept.
 const maxWords = 2000
 
 // unreadable returns why a job could not be decoded, if that is so.
-func unreadable(job client.Object) string { return job.GetAnnotations()[unreadableAnnotation] }
+func unreadable(job client.Object) string {
+	words, ok := strings.CutPrefix(job.GetSelfLink(), unreadableMark)
+	if !ok {
+		return ""
+	}
+	return words
+}
 
 // jobDecoder decodes jobs of one kind, and lists of them item by item: one that cannot
 // be decoded does not keep the others away. It is a runtime.NegotiatedSerializer, for a
@@ -131,15 +139,9 @@ func (d *jobDecoder[J]) job(raw []byte) (J, error) {
 		}
 	}
 	_, _ = keepStatusManagers(job)
-	// The annotation is the cache's: what a user writes there says nothing.
-	annotations := job.GetAnnotations()
-	delete(annotations, unreadableAnnotation)
+	job.SetSelfLink("")
 	if problem != nil {
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations[unreadableAnnotation] = cut(problem.Error(), maxWords)
-		job.SetAnnotations(annotations)
+		job.SetSelfLink(unreadableMark + cut(problem.Error(), maxWords))
 	}
 	if job.GetName() == "" && job.GetResourceVersion() == "" {
 		return job, fmt.Errorf("the API server's answer has no metadata: %.200q", raw)

@@ -262,5 +262,12 @@ func wouldDrop(err error) error {
 		return nil
 	}
 	fields := strings.ReplaceAll(strings.NewReplacer(`\"`, "", `"`, "").Replace(text[at+len(begin):]), "unknown field ", "")
-	return fmt.Errorf("the API server would drop %.200s: the CustomResourceDefinition is older than the operator", fields)
+	return droppedError(fields)
+}
+
+// droppedError is the fields of a status that the API server would drop.
+type droppedError string
+
+func (e droppedError) Error() string {
+	return fmt.Sprintf("the API server would drop %.200s: the CustomResourceDefinition is older than the operator", string(e))
 }

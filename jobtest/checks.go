@@ -207,17 +207,33 @@ func inPlace(s *commonv1.JobStatus) int32 {
 // anyLost tells whether a pod of the present attempt of any replica that had a node is
 // being deleted, or is gone.
 func (m *monitor) anyLost(job client.Object, l *ledger, status *commonv1.JobStatus) bool {
+	// What an edit since the last status has made unwanted was one of the gang that the status counts.
+	observed := m.asObserved(job, status)
 	for uid, pod := range l.pods {
 		there := m.w.kubelet.pods.get(client.ObjectKeyFromObject(pod))
 		gone := there == nil || there.GetUID() != uid || !metav1.IsControlledBy(there, job)
 		typ, i, wanted := m.replica(job, pod)
-		// What an edit has just made unwanted was one of the gang.
-		wanted = wanted || typ != "" && status.ObservedGeneration != job.GetGeneration()
+		if !wanted && observed != nil {
+			typ, i, wanted = m.replica(observed, pod)
+		}
 		if wanted && attemptLabel(pod) == attemptOf(status, typ, i) && pod.Spec.NodeName != "" && (gone || pod.DeletionTimestamp != nil) {
 			return true
 		}
 	}
 	return false
+}
+
+// asObserved is the job as it was when its status was written, or nil if it was not edited since.
+func (m *monitor) asObserved(job client.Object, status *commonv1.JobStatus) client.Object {
+	if status.ObservedGeneration == job.GetGeneration() {
+		return nil
+	}
+	for _, c := range slices.Backward(m.w.jobs.log) {
+		if c.object.GetUID() == job.GetUID() && c.object.GetGeneration() == status.ObservedGeneration {
+			return c.object
+		}
+	}
+	return nil
 }
 
 // checkLimit checks that a job has no more restarts than its backoffLimit allows,
@@ -297,7 +313,7 @@ func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus
 	}
 	l, policy := m.ledger(job.GetUID()), m.w.parts(job).RunPolicy
 	if strings.HasSuffix(c.Reason, "FailedValidation") {
-		if !l.invalid && !strings.Contains(c.Message, " is not valid: ") && !strings.Contains(c.Message, "terminal error") {
+		if !l.invalid && !strings.Contains(c.Message, " is not valid: ") && !strings.Contains(c.Message, " cannot be read: ") && !strings.Contains(c.Message, "terminal error") {
 			m.w.violatef("P12", "the job failed because of %q, but the server found nothing of it invalid", c.Message)
 		}
 		return

@@ -84,10 +84,14 @@ func (a api) Get(_ context.Context, key client.ObjectKey, o client.Object, _ ...
 		return err
 	}
 	return a.p.cached(t, func(v *view) error {
-		if job := v.objects[key]; job != nil && t == a.w.jobs {
-			a.p.found(job)
+		there := v.objects[key]
+		if there != nil && t == a.w.jobs {
+			a.p.found(there)
+			if a.w.older != nil {
+				there = a.w.older.shows(there)
+			}
 		}
-		return get(t, v.objects[key], key, o)
+		return get(t, there, key, o)
 	})
 }
 
@@ -206,6 +210,7 @@ func (a api) Delete(_ context.Context, o client.Object, opts ...client.DeleteOpt
 	}
 	key := client.ObjectKeyFromObject(o)
 	op := call{verb: verbDelete, table: t, key: key, write: true, guarded: how.uid != "", uid: how.uid, version: how.version}
+	op.force = how.grace != nil && *how.grace == 0
 	return a.do(op, nil, func() (client.Object, error) { return nil, a.w.server.delete(t, key, how) })
 }
 

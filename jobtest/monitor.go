@@ -304,6 +304,7 @@ func controllerParts(w *World, job client.Object) jobkit.JobParts {
 // lastRefusal is when a write was refused, of a job of which generation.
 type lastRefusal struct {
 	at         time.Time
+	uid        types.UID
 	generation int64
 }
 
@@ -320,14 +321,20 @@ func (m *monitor) refused(p *process, op call, err error) {
 	if job := p.look.proof; job != nil { // An edit that it does not know of yet changes nothing.
 		now.generation = job.GetGeneration()
 	}
+	if job := p.look.job; job != nil {
+		now.uid = job.GetUID()
+	}
 	what := op.String()
+	if op.force {
+		what += " by force" // which is tried when the other was of no use
+	}
 	if p.refusals == nil {
 		p.refusals = map[string]lastRefusal{}
 	}
 	was, again := p.refusals[what]
 	// Of the first refusal the status may tell only in the next look; the time of a look
 	// is that of its beginning.
-	if gap := now.at.Sub(was.at); again && was.generation == now.generation && gap < 900*time.Millisecond {
+	if gap := now.at.Sub(was.at); again && was.uid == now.uid && was.generation == now.generation && gap < 900*time.Millisecond {
 		m.w.violatef("P10", "%s was refused: %s, %s after the time before", p.name, what, gap)
 	}
 	p.refusals[what] = now

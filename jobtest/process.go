@@ -47,6 +47,8 @@ type call struct {
 	// uid and version are those in the precondition of a delete.
 	uid     types.UID
 	version string
+	// force is set for a delete without a grace period.
+	force bool
 	// object is what is to be created.
 	object client.Object
 	// begun is when the process made the call, which may take a while to arrive.
@@ -296,6 +298,11 @@ func (p *process) hasOutline(op call) bool {
 func (p *process) answer(op call, f func() (client.Object, error)) (client.Object, error) {
 	if op.write && p.w.denies != nil {
 		if err := p.w.denies(op); err != nil {
+			return nil, err
+		}
+	}
+	if op.write && p.w.older != nil {
+		if err := p.w.older.refuses(op); err != nil {
 			return nil, err
 		}
 	}

@@ -82,6 +82,8 @@ type World struct {
 	outages []outage
 	// denies refuses writes of the operator, of whatever kind, if it is set.
 	denies func(op call) error
+	// older is set while the CRD of the jobs is that of an older operator.
+	older *olderCRD
 	// witness is told of every status that the operator writes, if it is set.
 	witness func(before, after client.Object)
 	// together is true if the pods of a job are to be scheduled together.
@@ -113,6 +115,13 @@ type deed struct {
 
 // odds are how often things go wrong in a run, in percent.
 type odds struct{ wild, fault, meanwhile, trouble int }
+
+// olderCRD is a CRD that lacks fields: what shows says is what the operator reads of a job, and
+// refuses are the writes that ask to be refused rather than cut.
+type olderCRD struct {
+	shows   func(client.Object) client.Object
+	refuses func(op call) error
+}
 
 // Event is an event that the operator told.
 type Event struct {

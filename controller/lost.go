@@ -19,7 +19,7 @@ import (
 // by name, or all pods of the job where old news of some makes others look lost.
 func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (*plan.Tally, error) {
 	tally := plan.TallyOf(in)
-	if plan.InDoubt(in, tally) {
+	if tally.InDoubt() {
 		pods, err := c.livePods(ctx, job)
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
@@ -28,7 +28,7 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		tally = plan.TallyOf(in)
 	}
 	changed := false
-	for _, name := range plan.SuspectPods(in, tally) {
+	for _, name := range tally.SuspectPods() {
 		pod := &corev1.Pod{}
 		err := c.set.live.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
 		if apierrors.IsNotFound(err) {
@@ -45,7 +45,7 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 			if in.FoundPods == nil {
 				in.FoundPods = map[string]bool{}
 			}
-			in.FoundPods[name] = true
+			in.FoundPods[name], changed = true, true
 		case in.Pods[at].UID != pod.UID:
 			in.Pods[at], changed = pod, true
 		}

@@ -80,7 +80,7 @@ func (d *decision) causes(failed []failedReplica) []failedReplica {
 // client: their peers lose the connection too. No limit counts that.
 func (d *decision) deletedReplicas() []failedReplica {
 	var out []failedReplica
-	for _, s := range lostReplicas(d.in, d.tally, (*Tally).missing) {
+	for _, s := range d.tally.lost {
 		if s.pod == nil {
 			continue
 		}

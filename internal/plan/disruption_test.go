@@ -522,10 +522,10 @@ func TestSuspectPods(t *testing.T) {
 			})
 			m.bind()
 			tc.change(m)
-			if got := fmt.Sprint(plan.SuspectPods(&m.in, plan.TallyOf(&m.in))); got != tc.want {
+			if got := fmt.Sprint(plan.TallyOf(&m.in).SuspectPods()); got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
 			}
-			if got := plan.InDoubt(&m.in, plan.TallyOf(&m.in)); got != tc.doubt {
+			if got := plan.TallyOf(&m.in).InDoubt(); got != tc.doubt {
 				t.Errorf("%s: want doubt %t, got %t", tc.reason, tc.doubt, got)
 			}
 		})

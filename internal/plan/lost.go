@@ -13,7 +13,7 @@ import (
 // user or another client deleted its pod. A new pod in its place could not join the others.
 // No limit counts that.
 func (d *decision) restartGang() {
-	lost := lostReplicas(d.in, d.tally, (*Tally).missing)
+	lost := d.tally.lost
 	if len(lost) == 0 {
 		return
 	}
@@ -30,14 +30,10 @@ func (d *decision) restartGang() {
 // SuspectPods names the pods that a pass takes for lost, so that the whole job must restart.
 // The shell verifies them with the API server, because a cache may be stale. There are never
 // more than FirstBatch.
-func SuspectPods(in *Input, tally *Tally) []string {
-	if !in.mayLose() {
-		return nil
-	}
-	lost := lostReplicas(in, tally, (*Tally).missing)
-	names := make([]string, 0, FirstBatch)
-	for i := range min(len(lost), FirstBatch) {
-		names = append(names, lost[i].name)
+func (t *Tally) SuspectPods() []string {
+	names := make([]string, 0, min(len(t.lost), FirstBatch))
+	for i := range min(len(t.lost), FirstBatch) {
+		names = append(names, t.lost[i].name)
 	}
 	return names
 }
@@ -46,9 +42,15 @@ func SuspectPods(in *Input, tally *Tally) []string {
 // appear as pending. A cache that is older than the status may show pods as pending that run
 // and that the status counts: then nothing is lost; the missing pods were never created. The
 // shell reads all pods of the job again, from the API server.
-func InDoubt(in *Input, tally *Tally) bool {
-	return in.mayLose() && len(lostReplicas(in, tally, (*Tally).missing)) > 0 &&
-		len(lostReplicas(in, tally, (*Tally).surelyMissing)) == 0
+func (t *Tally) InDoubt() bool { return t.inDoubt }
+
+// findLost finds the lost replicas, once for all that need them.
+func (t *Tally) findLost(in *Input) {
+	if !in.mayLose() {
+		return
+	}
+	t.lost = lostReplicas(in, t, (*Tally).missing)
+	t.inDoubt = len(t.lost) > 0 && len(lostReplicas(in, t, (*Tally).surelyMissing)) == 0
 }
 
 // mayLose reports whether the job is in a state in which lost replicas matter.

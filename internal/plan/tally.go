@@ -20,6 +20,9 @@ type Tally struct {
 	names []podNames
 	// unexpectedPods are the pods that belong to no replica that the job wants.
 	unexpectedPods []*corev1.Pod
+	// lost are the lost replicas of a job that restarts as a whole (see lostReplicas).
+	lost    []*replica
+	inDoubt bool
 }
 
 // typeTally is the state of the replicas of one type, and the pods behind it.
@@ -73,6 +76,7 @@ func TallyOf(in *Input) *Tally {
 	for i := range t.byType {
 		t.byType[i].fill(in)
 	}
+	t.findLost(in)
 	return t
 }
 

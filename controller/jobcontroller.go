@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -116,7 +117,8 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		p = plan.Decide(in, tally, verdict)
 	}
 
-	verified, current, err := c.verifyCurrent(ctx, job, in, &p)
+	pace := paceStatus(in, &p)
+	verified, current, err := c.verifyCurrent(ctx, job, in, &p, pace.now)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -124,20 +126,22 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{RequeueAfter: c.set.pending.staleBackoff(job)}, nil
 	}
 	outcome, stale, err := c.execute(ctx, job, in, p.Actions, verified)
+	outcome.StatusWritten = pace.now
 	c.recordEvents(job, outcome.Events())
 	c.set.metrics.recordChildren(&outcome)
 	settled := plan.Conclude(in, tally, p, outcome)
 	now := c.set.clock.Now()
 	c.set.pending.recordObstacles(job, outcome.Obstructions, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
-	return c.conclude(ctx, job, in, &p, &settled, stale, err)
+	return c.conclude(ctx, job, in, &p, &settled, pace, stale, err)
 }
 
 // conclude writes what was concluded from the outcome of a plan, unless the status was
 // written in this pass already, and returns when to requeue the job.
 func (c *JobController[J]) conclude(
-	ctx context.Context, job J, in *plan.Input, p, settled *plan.Plan, stale bool, err error,
+	ctx context.Context, job J, in *plan.Input, p, settled *plan.Plan, pace pace, stale bool, err error,
 ) (reconcile.Result, error) {
-	if settled.WriteStatus && !p.WriteStatus {
+	news := settled.StatusChange == plan.StatusNews
+	if news && !pace.now {
 		current, werr := c.writeStatus(ctx, job, in, settled)
 		if werr != nil {
 			// What was concluded is lost: only the plan before it says when to requeue.
@@ -145,16 +149,18 @@ func (c *JobController[J]) conclude(
 		}
 		stale = stale || !current
 	}
-	if !settled.WriteStatus {
+	if news {
+		pace.after = 0
+	} else {
 		c.recordEvents(job, settled.Events)
 	}
 	after := soonest(settled.RequeueAfter, c.Config.ResyncPeriod)
-	if after = soonest(after, c.set.pending.nextExpiry(job, in.Now)); stale || settled.WriteStatus && p.WriteStatus {
+	if after = soonest(after, c.set.pending.nextExpiry(job, in.Now)); stale || news && pace.now {
 		after = soonest(after, c.set.pending.staleBackoff(job))
 	} else {
 		c.set.pending.resetStale(job)
 	}
-	return requeueResult(after, settled.StatusAfter), err
+	return requeueResult(after, pace.after), err
 }
 
 // finished reports whether a job has ended, by its status.
@@ -184,7 +190,7 @@ func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
 // halt writes the status of a job of which only the status is known.
 func (c *JobController[J]) halt(ctx context.Context, job J, in *plan.Input) (reconcile.Result, error) {
 	p := plan.Halt(in)
-	_, current, err := c.verifyCurrent(ctx, job, in, &p)
+	_, current, err := c.verifyCurrent(ctx, job, in, &p, p.StatusChange == plan.StatusNews)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -216,6 +222,8 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	if c.set.pending.isStatusHeld(job, c.set.clock.Now()) {
 		return false, nil
 	}
+	now := metav1.NewTime(in.Now.Truncate(time.Second)) // as the API stores it
+	p.Status.LastReconcileTime = &now
 	err := w.WriteStatus(ctx, job, &p.Status)
 	if (apierrors.IsConflict(err) || apierrors.IsNotFound(err)) && !byWebhook(err) {
 		log.FromContext(ctx).V(1).Info("The job has changed since it was read; it is requeued")

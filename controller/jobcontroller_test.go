@@ -67,6 +67,9 @@ func TestLifeOfAJob(t *testing.T) {
 		if diff := cmp.Diff(step.want, b.conditions()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.reason, diff)
 		}
+		if at := b.job().Status.LastReconcileTime; slices.Contains(writes, "write status of testjob job") && (at == nil || !at.Time.Equal(b.clock.Now())) {
+			t.Errorf("%s: a status says when it was written, %s, got %v", step.reason, b.clock.Now(), at)
+		}
 	}
 	want := []string{
 		"Normal SuccessfulCreateService: Created service: job",

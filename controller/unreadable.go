@@ -35,8 +35,8 @@ func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why s
 	}
 	c.set.metrics.observeJob(in, c.set.pending.isJobDeleted)
 	p := plan.Decide(in, plan.TallyOf(in), nil)
-	if !p.WriteStatus {
-		return requeueResult(p.RequeueAfter, p.StatusAfter), nil
+	if pace := paceStatus(in, &p); !pace.now {
+		return requeueResult(p.RequeueAfter, pace.after), nil
 	}
 	current, err := c.writeStatusWith(ctx, unreadableStatus[J]{c}, job, in, &p)
 	if err != nil {

@@ -36,6 +36,8 @@ type Obstruction struct {
 // ExecutionResult is the result of the actions of a plan. Transient errors (timeouts,
 // conflicts, overload) are not obstructions: the shell retries.
 type ExecutionResult struct {
+	// StatusWritten is true when the status of the plan was written before its actions.
+	StatusWritten                    bool
 	PodsCreated, PodsDeleted         []string
 	ServicesCreated, ServicesDeleted []string
 	// PodsForced are the pods that were deleted by force.
@@ -61,7 +63,7 @@ const (
 // the same conclusion.
 func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 	in = withUnpackedStatus(in)
-	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), StatusAfter: p.StatusAfter, RequeueAfter: p.RequeueAfter}}
+	d := &decision{in: in, tally: tally, plan: Plan{Status: *p.Status.DeepCopy(), RequeueAfter: p.RequeueAfter}}
 	switch {
 	case len(o.Obstructions) > 0 && p.Status.Finished():
 		d.plan.RetryAfter = d.cannotCleanUp(firstObstruction(o.Obstructions))
@@ -77,9 +79,12 @@ func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 	}
 	status := &d.plan.Status
 	status.State = stateOf(status)
-	if now := in.nowInSeconds(); !sameConditions(status, &p.Status) || p.StatusAfter > 0 && !o.createdAll(p.Actions) {
-		status.LastReconcileTime = &now
-		d.plan.WriteStatus, d.plan.StatusAfter = true, 0
+	waits := p.StatusChange != StatusUnchanged && !o.StatusWritten
+	switch {
+	case !sameConditions(status, &p.Status), waits && !o.createdAll(p.Actions):
+		d.plan.StatusChange = StatusNews
+	case waits:
+		d.plan.StatusChange = p.StatusChange
 	}
 	return d.plan
 }

@@ -80,7 +80,7 @@ func TestObstacles(t *testing.T) {
 			if diff := cmp.Diff(tc.want, conditions(&settled.Status)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			if !settled.WriteStatus || len(settled.Actions) > 0 {
+			if settled.StatusChange != plan.StatusNews || len(settled.Actions) > 0 {
 				t.Errorf("%s: the conclusion is to be written, and nothing else done: %+v", tc.reason, settled)
 			}
 		})
@@ -98,9 +98,9 @@ func TestStalledJob(t *testing.T) {
 	} {
 		m.in.Now = epoch.Add(step.age)
 		p, settled := outcome(m, plan.NameConflict)
-		if p.WriteStatus || settled.WriteStatus || len(settled.Events) > 0 {
+		if p.StatusChange != plan.StatusUnchanged || settled.StatusChange != plan.StatusUnchanged || len(settled.Events) > 0 {
 			t.Errorf("after %s: the same obstacle is to be told once; writes are %v and %v, events %v",
-				step.age, p.WriteStatus, settled.WriteStatus, settled.Events)
+				step.age, p.StatusChange != plan.StatusUnchanged, settled.StatusChange != plan.StatusUnchanged, settled.Events)
 		}
 		if settled.RequeueAfter != step.again {
 			t.Errorf("after %s: the next try is to follow after %s, got %s", step.age, step.again, settled.RequeueAfter)
@@ -109,7 +109,7 @@ func TestStalledJob(t *testing.T) {
 
 	p := m.decide()
 	done := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{PodsCreated: []string{"job-worker-0"}})
-	if !done.WriteStatus || done.Status.Condition(commonv1.JobStalled) != nil {
+	if done.StatusChange != plan.StatusNews || done.Status.Condition(commonv1.JobStalled) != nil {
 		t.Errorf("the job is no longer stalled when the pod is created: %q", conditions(&done.Status))
 	}
 }
@@ -338,8 +338,8 @@ func TestOutcomeChangesTheConditions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := m.decide()
 			s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, tc.outcome)
-			if s.WriteStatus != tc.write || s.WriteStatus && s.Status.LastReconcileTime == nil {
-				t.Errorf("%s: write is %v", tc.reason, s.WriteStatus)
+			if (s.StatusChange == plan.StatusNews) != tc.write {
+				t.Errorf("%s: write is %v", tc.reason, s.StatusChange != plan.StatusUnchanged)
 			}
 			if len(tc.outcome.Obstructions) == 0 && s.RequeueAfter != 10*time.Second {
 				t.Errorf("the deadline is still to be kept, got another look after %s", s.RequeueAfter)

@@ -77,7 +77,7 @@ func TestStalledStaysLast(t *testing.T) {
 	if diff := cmp.Diff([]string{created, runs, stalled}, conditions(&m.in.Status)); diff != "" || m.in.Status.State != commonv1.JobStalled {
 		t.Errorf("a job that runs in part is stalled, got %s (-want +got):\n%s", m.in.Status.State, diff)
 	}
-	if p.StatusAfter == 0 || len(p.Events) != 0 {
+	if p.StatusChange != plan.StatusProgress || len(p.Events) != 0 {
 		t.Errorf("that it runs its condition says, and no event does: %v", p.Events)
 	}
 

@@ -10,13 +10,13 @@ import (
 // Plan is what to do about a job, as values. The shell executes it in this order, and
 // stops at the first step that fails:
 //
-//  1. If WriteStatus is set, write Status, on condition that the job is still the
-//     one that was observed; otherwise, if there are actions, verify that by reading it.
-//     A plan made from a stale view ends here and has done no harm.
+//  1. If StatusChange is StatusNews, or the write does not wait, write Status, on condition
+//     that the job is still the one that was observed; otherwise, if there are actions,
+//     verify that by reading it. A plan made from a stale view ends here and has done no harm.
 //  2. Emit the Events.
 //  3. Execute the Actions: in order, neighbours of the same verb in parallel.
 //  4. Hand the result to Conclude.
-//  5. Requeue after RequeueAfter or StatusAfter, whichever is not zero and comes first.
+//  5. Requeue after RequeueAfter, or earlier to write a status that waits.
 //
 // The status comes first because it holds the count of restarts: a restart is counted
 // before the failed pod is deleted, so that no crash in between can lose or double the
@@ -24,12 +24,8 @@ import (
 type Plan struct {
 	// Status is the complete status that the job should have.
 	Status commonv1.JobStatus
-	// WriteStatus is true when Status differs from the status that was observed in
-	// a way that cannot wait.
-	WriteStatus bool
-	// StatusAfter is when to write Status if nothing else happens: it differs, but in
-	// what can wait. 0 is never.
-	StatusAfter time.Duration
+	// StatusChange is how Status differs from the status that was observed.
+	StatusChange StatusChange
 	// Events are emitted once the status is written.
 	Events []Event
 	// Actions are executed after that.

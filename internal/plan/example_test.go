@@ -40,13 +40,13 @@ func ExampleDecide() {
 	for _, a := range p.Actions {
 		fmt.Println(a)
 	}
-	fmt.Printf("write the status: %s, after %s at the latest\n", p.Status.State, p.StatusAfter)
+	fmt.Printf("the status is %s; the write may wait: %t\n", p.Status.State, p.StatusChange == plan.StatusProgress)
 	// Output:
 	// create service bert: the job has one
 	// create pod bert-master-0 (attempt 0): replica 0 of Master is missing
 	// create pod bert-worker-0 (attempt 0): replica 0 of Worker is missing
 	// create pod bert-worker-1 (attempt 0): replica 1 of Worker is missing
-	// write the status: Created, after 1s at the latest
+	// the status is Created; the write may wait: true
 }
 
 // What if a worker was evicted? It is counted now, and deleted: the next attempt

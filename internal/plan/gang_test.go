@@ -250,7 +250,7 @@ func TestHeldGang(t *testing.T) {
 		t.Fatalf("held back, but %d pods and %d services were created", len(m.in.Pods), len(m.in.Services))
 	}
 	p := m.decide()
-	if p.WriteStatus || p.RequeueAfter != 10*time.Second {
+	if p.StatusChange != plan.StatusUnchanged || p.RequeueAfter != 10*time.Second {
 		t.Errorf("it looks again when its patience ends, got %s", p.RequeueAfter)
 	}
 	m.in.Now = m.in.Now.Add(10 * time.Second)
@@ -261,7 +261,7 @@ func TestHeldGang(t *testing.T) {
 	}
 	for range 100 {
 		m.in.Now = m.in.Now.Add(time.Minute)
-		if p := m.decide(); p.WriteStatus || len(p.Actions) > 0 || p.RequeueAfter > 0 {
+		if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 || p.RequeueAfter > 0 {
 			t.Fatalf("a job that waits asks for nothing, got %+v", p)
 		}
 	}

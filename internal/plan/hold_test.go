@@ -73,16 +73,16 @@ func TestHeldBack(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			c := p.Status.Condition(commonv1.JobStalled)
-			if c == nil || c.Reason+": "+c.Message != tc.says || !p.WriteStatus {
-				t.Errorf("the job says why, at once: %+v, write is %v", c, p.WriteStatus)
+			if c == nil || c.Reason+": "+c.Message != tc.says || p.StatusChange != plan.StatusNews {
+				t.Errorf("the job says why, at once: %+v, write is %v", c, p.StatusChange != plan.StatusUnchanged)
 			}
 			if p.RequeueAfter != 8*time.Second {
 				t.Errorf("another try when its time comes, got one after %s", p.RequeueAfter)
 			}
 			m.in.Status = p.Status
 			again := m.decide()
-			if again.WriteStatus || len(again.Events) > 0 {
-				t.Errorf("nothing new, but it writes %v, tells %v", again.WriteStatus, again.Events)
+			if again.StatusChange != plan.StatusUnchanged || len(again.Events) > 0 {
+				t.Errorf("nothing new, but it writes %v, tells %v", again.StatusChange != plan.StatusUnchanged, again.Events)
 			}
 			s := plan.Conclude(&m.in, plan.TallyOf(&m.in), again, plan.ExecutionResult{PodsCreated: []string{"job-worker-0", "job-worker-1"}, ServicesCreated: []string{"job"}})
 			if !s.Status.IsTrue(commonv1.JobStalled) {
@@ -93,12 +93,12 @@ func TestHeldBack(t *testing.T) {
 }
 
 // TestInvalidIsKeptAcrossTheStatusWrite: a large job whose status is written
-// before its pods fails in the look after, without another try.
+// before its pods fails in the next pass, without another try.
 func TestInvalidIsKeptAcrossTheStatusWrite(t *testing.T) {
 	m := newModel(workers(20))
 	p := m.decide()
-	if !p.WriteStatus {
-		t.Fatal("the status of a large job goes first")
+	if p.StatusChange == plan.StatusUnchanged {
+		t.Fatal("the shell writes the status of a large job first")
 	}
 	m.in.Status = p.Status
 	m.in.Tried = []plan.Tried{tried(plan.CreatePod{Name: "job-worker-0", Type: worker}, plan.Invalid)}
@@ -120,7 +120,7 @@ func TestRefusedUpdateDoesNotFlap(t *testing.T) {
 			t.Errorf("the next try follows after %s", s.RetryAfter)
 		}
 		for _, w := range []plan.Plan{p, s} {
-			if w.WriteStatus {
+			if w.StatusChange != plan.StatusUnchanged {
 				writes++
 			}
 			events += len(w.Events)
@@ -153,7 +153,7 @@ func TestRefusedDeletes(t *testing.T) {
 		}
 		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}}})
 		for _, w := range []plan.Plan{p, s} {
-			if w.WriteStatus {
+			if w.StatusChange != plan.StatusUnchanged {
 				stalled++
 			}
 		}
@@ -164,7 +164,7 @@ func TestRefusedDeletes(t *testing.T) {
 		t.Errorf("want it said once, written %d times: %q", stalled, conditions(&m.in.Status))
 	}
 	m.in.Pods, m.in.Services = nil, nil
-	if p := m.decide(); p.Status.Condition(commonv1.JobStalled) != nil || !p.WriteStatus {
+	if p := m.decide(); p.Status.Condition(commonv1.JobStalled) != nil || p.StatusChange != plan.StatusNews {
 		t.Errorf("all is gone, but the job is still stalled: %q", conditions(&p.Status))
 	}
 }
@@ -184,7 +184,7 @@ func TestRefusedCleanUp(t *testing.T) {
 		}
 		f := plan.Obstruction{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no."}
 		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{f}})
-		if p.WriteStatus || s.WriteStatus {
+		if p.StatusChange != plan.StatusUnchanged || s.StatusChange != plan.StatusUnchanged {
 			t.Errorf("nothing is to be written: %q", conditions(&s.Status))
 		}
 		for _, e := range s.Events {
@@ -192,7 +192,7 @@ func TestRefusedCleanUp(t *testing.T) {
 		}
 		waits = append(waits, s.RetryAfter)
 		m.in.Tried = []plan.Tried{{Obstruction: f, Since: epoch, Again: m.in.Now.Add(s.RetryAfter)}}
-		if p := m.decide(); !p.Held || len(p.Actions) > 0 || p.WriteStatus {
+		if p := m.decide(); !p.Held || len(p.Actions) > 0 || p.StatusChange != plan.StatusUnchanged {
 			t.Errorf("it is held back: %v", names(p.Actions))
 		}
 		m.in.Now = m.in.Now.Add(s.RetryAfter)

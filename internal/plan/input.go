@@ -142,30 +142,17 @@ func (in *Input) nowInSeconds() metav1.Time {
 
 // start is the start time of a job whose status has none yet: that of its first pod, or now.
 func (in *Input) start() metav1.Time {
-	if first := in.firstPod(); !first.IsZero() && first.Before(in.Now) {
+	if first := in.FirstPod(); !first.IsZero() && first.Before(in.Now) {
 		return metav1.NewTime(first)
 	}
 	return in.nowInSeconds()
 }
 
-// firstPod is when the first pod was created; zero if that is unknown.
-func (in *Input) firstPod() time.Time {
+// FirstPod is when the first pod was created; zero if that is unknown.
+func (in *Input) FirstPod() time.Time {
 	var first time.Time
 	for _, pod := range in.Pods {
 		first = earliest(first, pod.CreationTimestamp.Time)
-	}
-	return first
-}
-
-// firstRun is when the first container began to run; zero if that is unknown.
-func (in *Input) firstRun() time.Time {
-	var first time.Time
-	for _, pod := range in.Pods {
-		for i := range pod.Status.ContainerStatuses {
-			if r := pod.Status.ContainerStatuses[i].State.Running; r != nil {
-				first = earliest(first, r.StartedAt.Time)
-			}
-		}
 	}
 	return first
 }

@@ -68,7 +68,7 @@ func TestKnownBugs(t *testing.T) {
 		m.reconcileUntilStable()
 		m.in.Now = epoch.Add(100 * time.Second)
 		m.reconcileUntilStable() // the counts that were held back
-		if p := m.decide(); p.RequeueAfter != 3500*time.Second || p.WriteStatus || len(p.Actions) > 0 {
+		if p := m.decide(); p.RequeueAfter != 3500*time.Second || p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 {
 			t.Errorf("want one look after 3500s and nothing else, got %+v", p)
 		}
 	})
@@ -155,7 +155,7 @@ func TestKnownBugs(t *testing.T) {
 		m.reconcileUntilStable()
 		for range 3 {
 			m.in.Now = m.in.Now.Add(time.Hour)
-			if p := m.reconcile(); p.WriteStatus || len(p.Actions)+len(p.Events) > 0 {
+			if p := m.reconcile(); p.StatusChange != plan.StatusUnchanged || len(p.Actions)+len(p.Events) > 0 {
 				t.Errorf("nothing is left to do or to tell: %+v", p)
 			}
 		}
@@ -220,7 +220,7 @@ func TestKnownBugs(t *testing.T) {
 		written := m.in.Status.LastReconcileTime
 		for range 3 {
 			m.in.Now = m.in.Now.Add(time.Hour)
-			if p := m.reconcile(); p.WriteStatus || p.RequeueAfter != 0 || !written.Equal(p.Status.LastReconcileTime) {
+			if p := m.reconcile(); p.StatusChange != plan.StatusUnchanged || p.RequeueAfter != 0 || !written.Equal(p.Status.LastReconcileTime) {
 				t.Errorf("a write would bring on the next look, and that the next write: %+v", p)
 			}
 		}

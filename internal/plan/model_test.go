@@ -32,6 +32,10 @@ type model struct {
 	nodesAhead time.Duration
 	// writes counts status writes, creates and deletes.
 	writes int
+	// wrote is true when the last reconcile wrote the status.
+	wrote bool
+	// written is when the status was last written, or from when the first one waits.
+	written time.Time
 }
 
 func newModel(replicas map[commonv1.ReplicaType]int32) *model {
@@ -63,9 +67,8 @@ func (m *model) decide() plan.Plan {
 // reconcile makes a plan and carries it out.
 func (m *model) reconcile() plan.Plan {
 	p := m.decide()
-	if p.WriteStatus {
-		m.in.Status = p.Status
-		m.writes++
+	if m.wrote = m.isDue(&p); m.wrote {
+		m.write(&p)
 	}
 	for _, a := range p.Actions {
 		m.apply(a)
@@ -78,14 +81,35 @@ func (m *model) reconcile() plan.Plan {
 func (m *model) reconcileUntilStable() {
 	for range 20 {
 		p := m.reconcile()
-		if p.StatusAfter > 0 {
-			m.in.Status = p.Status
-			m.writes++
+		if p.StatusChange != plan.StatusUnchanged && !m.wrote {
+			m.write(&p)
 		}
-		if !p.WriteStatus && p.StatusAfter == 0 && len(p.Actions) == 0 {
+		if p.StatusChange == plan.StatusUnchanged && len(p.Actions) == 0 {
 			return
 		}
 	}
+}
+
+// write writes the status of a plan.
+func (m *model) write(p *plan.Plan) {
+	m.in.Status, m.written = p.Status, m.in.Now
+	m.writes++
+}
+
+// isDue reports whether the status of a plan is written now: news at once, progress after a
+// while, in place of the pacing of package controller.
+func (m *model) isDue(p *plan.Plan) bool {
+	if m.written.IsZero() {
+		m.written = m.in.Now
+	}
+	switch p.StatusChange {
+	case plan.StatusUnchanged:
+		return false
+	case plan.StatusNews:
+		return true
+	case plan.StatusCounts, plan.StatusProgress:
+	}
+	return !m.in.Now.Before(m.written.Add(2 * time.Second))
 }
 
 func (m *model) apply(a plan.Action) {

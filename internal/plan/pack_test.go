@@ -106,8 +106,8 @@ func TestPackedStatusIsTheSame(t *testing.T) {
 		t.Fatalf("want %d restarts, packed, got %d, %d plain", 2*n, m.in.Status.Restarts, len(rs.InPlaceRestarts))
 	}
 	m.in.Now = m.in.Now.Add(time.Hour)
-	if p := m.decide(); p.WriteStatus || p.StatusAfter > 0 || p.Status.Restarts != 2*n {
-		t.Errorf("nothing is new, but it writes %v, restarts are %d", p.WriteStatus, p.Status.Restarts)
+	if p := m.decide(); p.StatusChange != plan.StatusUnchanged || p.Status.Restarts != 2*n {
+		t.Errorf("nothing is new, but it writes %v, restarts are %d", p.StatusChange != plan.StatusUnchanged, p.Status.Restarts)
 	}
 
 	// One more restart of a pod that is known; a successor of another; and that one seen again.
@@ -192,8 +192,8 @@ func TestLongTexts(t *testing.T) {
 				t.Errorf("%d bytes, valid is %v", len(text), utf8.ValidString(text))
 			}
 		}
-		if s.WriteStatus != (i == 0) {
-			t.Errorf("look %d: write is %v", i, s.WriteStatus)
+		if (s.StatusChange == plan.StatusNews) != (i == 0) {
+			t.Errorf("look %d: write is %v", i, s.StatusChange != plan.StatusUnchanged)
 		}
 		m.in.Status = s.Status
 	}

@@ -112,7 +112,7 @@ func (w *world) reconcileAndCheck(t *rapid.T) {
 		checkRunning(t, &w.in, &p.Status)
 		w.reconcile()
 		w.twin.check(t, &w.in)
-		if !p.WriteStatus && len(p.Actions) == 0 {
+		if !w.wrote && len(p.Actions) == 0 {
 			w.checkAtRest(t)
 			return
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 const (
@@ -152,7 +153,7 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 			if want := len(tc.want) > 1 && tc.want[1] == isRunning; podsReady(&m.in.Status) != want {
 				t.Errorf("%s: Kueue's PodsReady is %t", tc.reason, !want)
 			}
-			if p := m.decide(); p.WriteStatus || len(p.Events) > 0 {
+			if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Events) > 0 {
 				t.Errorf("%s: it is said once, and then again: %v", tc.reason, p.Events)
 			}
 		})
@@ -180,8 +181,8 @@ func TestRunningDoesNotFlap(t *testing.T) {
 		}
 	}
 	m.drop(m.pod("master-0"))
-	if p := m.reconcile(); !p.WriteStatus || podsReady(&p.Status) {
-		t.Errorf("that it does not run any more is news: %t, %q", p.WriteStatus, conditions(&p.Status))
+	if p := m.reconcile(); p.StatusChange != plan.StatusNews || podsReady(&p.Status) {
+		t.Errorf("that it does not run any more is news: %t, %q", p.StatusChange != plan.StatusUnchanged, conditions(&p.Status))
 	}
 	m.reconcileUntilStable()
 	m.run()

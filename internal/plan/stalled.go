@@ -55,9 +55,8 @@ func Halt(in *Input) Plan {
 	}
 	d.stall(OperatorError, fmt.Sprintf("%s cannot continue: %s", d.jobName(), in.OperatorError))
 	d.plan.Status.State = stateOf(&d.plan.Status)
-	if now := in.nowInSeconds(); !sameConditions(&d.plan.Status, &in.Status) {
-		d.plan.Status.LastReconcileTime = &now
-		d.plan.WriteStatus = true
+	if !sameConditions(&d.plan.Status, &in.Status) {
+		d.plan.StatusChange = StatusNews
 	}
 	return d.plan
 }

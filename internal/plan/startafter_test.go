@@ -192,7 +192,7 @@ func TestStartAfterIsSaid(t *testing.T) {
 	if diff := cmp.Diff("TestJob ns/job starts Worker when all replicas of Master are ready: look at pod job-master-0", said(commonv1.JobStalled)); diff != "" {
 		t.Errorf("if that takes long it says where to look (-want +got):\n%s", diff)
 	}
-	if p := m.decide(); p.WriteStatus || len(p.Actions) > 0 {
+	if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 {
 		t.Errorf("it says so once, got %v", p.Actions)
 	}
 	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)

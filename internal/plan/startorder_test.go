@@ -127,7 +127,7 @@ func TestStartOrderIsReported(t *testing.T) {
 	if diff := cmp.Diff(want, stalled()); diff != "" {
 		t.Errorf("the job says what it waits for (-want +got):\n%s", diff)
 	}
-	if p := m.decide(); p.WriteStatus || len(p.Actions) > 0 {
+	if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 {
 		t.Errorf("it says so once, got %v", p.Actions)
 	}
 	m.pod("worker-1").Status.Phase = corev1.PodRunning

@@ -13,19 +13,25 @@ import (
 // known to succeed.
 const FirstBatch = 8
 
-// How long progress waits to be written. Times of a status are stored in whole seconds:
-// one of them may just have been, or have been for a second.
+// StatusChange is how a planned status differs from the observed one. A write costs the API
+// server twice as much as a pod does, so what only reports how far the job has come may wait
+// for more of the same. The shell decides for how long.
+type StatusChange int
+
+// The kinds of change.
 const (
-	// sinceStart counts from the start of a job that has no status yet, and from that of
-	// the first container of one that did not run before.
-	sinceStart = time.Second
-	// sinceWrite counts from the last write, so that there is at most one a second.
-	sinceWrite = 2 * time.Second
+	// StatusUnchanged: nothing differs.
+	StatusUnchanged StatusChange = iota
+	// StatusCounts: only the numbers of pods in each phase differ. The write may wait.
+	StatusCounts
+	// StatusProgress: the job was accepted, or a part of it runs. The write may wait.
+	StatusProgress
+	// StatusNews: anything else. The status is written before any action.
+	StatusNews
 )
 
-// finishStatus fills in what follows from the rest, and says when to write. A write
-// costs the API server twice as much as a pod does: what only tells how far the job has
-// come waits for a moment, because more of the same is about to follow.
+// finishStatus sets what follows from the rest, and how the status differs from the observed
+// one.
 func (d *decision) finishStatus() {
 	in, status := d.in, &d.plan.Status
 	if in.Unreadable == "" {
@@ -34,39 +40,28 @@ func (d *decision) finishStatus() {
 	}
 	status.ObservedGeneration = in.Job.Generation
 	status.State = stateOf(status)
-	if equality.Semantic.DeepEqual(status, &in.Status) {
-		return
-	}
-	// Clocks of nodes and of other leaders may differ: none makes it wait for longer.
-	if wait := d.progressWaits().Sub(in.Now); wait > 0 && wait <= sinceWrite {
-		d.plan.StatusAfter = wait
-		return
-	}
-	now := in.nowInSeconds()
-	status.LastReconcileTime = &now
-	d.plan.WriteStatus = true
+	d.plan.StatusChange = d.statusChange()
 }
 
-// progressWaits is until when the status can wait, if it says nothing but that the job
-// was taken up, that it runs and how many of its pods do. It cannot once all run, unless
-// only the counts are new; nor while more is to be created than goes out at once, which
-// takes a while; nor while a queue takes the job for one that has no pods.
-func (d *decision) progressWaits() time.Time {
+// statusChange is how the planned status differs from the observed one. That all replicas
+// run is news; and so is the first active pod to a queue, which takes the job for one that
+// has no pods.
+func (d *decision) statusChange() StatusChange {
 	status, was := &d.plan.Status, &d.in.Status
 	switch {
+	case equality.Semantic.DeepEqual(status, was):
+		return StatusUnchanged
 	case len(d.plan.Events) > 0 || !onlyProgress(status, was):
+		return StatusNews
 	case d.in.Job.Queued && active(was) == 0 && active(status) > 0:
-	case !sameConditions(status, was) && (d.complete() || len(d.plan.Actions) > FirstBatch):
-	case was.LastReconcileTime != nil && status.IsTrue(commonv1.JobRunning) && !was.IsTrue(commonv1.JobRunning):
-		return later(was.LastReconcileTime.Add(sinceWrite), d.in.firstRun().Add(sinceStart))
-	case was.LastReconcileTime != nil:
-		return was.LastReconcileTime.Add(sinceWrite)
-	case !d.in.firstPod().IsZero():
-		return d.in.firstPod().Add(sinceStart)
-	case slices.ContainsFunc(d.plan.Actions, func(a Action) bool { _, ok := a.(CreatePod); return ok }):
-		return d.in.Now.Add(sinceStart)
+		return StatusNews
+	case sameConditions(status, was):
+		return StatusCounts
+	case d.complete():
+		return StatusNews
+	default:
+		return StatusProgress
 	}
-	return time.Time{}
 }
 
 // active is how many pods a status counts as running.
@@ -98,8 +93,8 @@ func (d *decision) complete() bool {
 	return true
 }
 
-// onlyProgress tells whether a status says no more than the one before it but that the
-// job was taken up, that it runs, and how many pods are in which phase.
+// onlyProgress reports whether a status differs from the one before it only in that the job
+// was accepted, that it runs, and how many pods are in which phase.
 func onlyProgress(is, was *commonv1.JobStatus) bool {
 	is, was = is.DeepCopy(), was.DeepCopy()
 	if was.Condition(commonv1.JobCreated) == nil {
@@ -121,7 +116,7 @@ func without(list []commonv1.JobCondition, t commonv1.JobConditionType) []common
 	return slices.DeleteFunc(list, func(c commonv1.JobCondition) bool { return c.Type == t })
 }
 
-// clearCounts leaves of the replica statuses what does not change with every pod.
+// clearCounts removes from the replica statuses what changes with every pod.
 func clearCounts(status *commonv1.JobStatus) {
 	for t, rs := range status.ReplicaStatuses {
 		if rs != nil {

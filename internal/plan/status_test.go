@@ -14,138 +14,43 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// TestProgressWaits: what only says how far a job has come is not written for each
-// pod, and not before the pods of a small job. What is news does not wait.
-func TestProgressWaits(t *testing.T) {
+// TestStatusChange: what only reports how far a job has come may wait to be written. Anything
+// else is news.
+func TestStatusChange(t *testing.T) {
 	created := func(m *model) { m.reconcile() }
-	for name, tc := range map[string]struct {
-		reason   string
-		replicas int32
-		before   func(*model) // what led to the look
-		after    time.Duration
-		write    bool
+	written := func(m *model) { p := m.reconcile(); m.write(&p) }
+	partly := func(m *model) { m.run(); m.pod("worker-3").Status.Phase = corev1.PodPending }
+	tests := map[string]struct {
+		reason string
+		before func(*model) // what led to the pass
+		want   plan.StatusChange
 	}{
-		"New": {
-			reason: "a new job gets its pods first, and its status when they run", replicas: 4,
-			before: func(*model) {}, after: time.Second,
-		},
-		"NewAndMore": {
-			reason: "a second after its first pod a job says that it was created", replicas: 4,
-			before: func(m *model) { created(m); m.in.Now = epoch.Add(time.Second) }, write: true,
-		},
-		"NewAndRuns": {
-			reason: "once all pods run, nothing more is to be waited for", replicas: 4,
-			before: func(m *model) { created(m); m.run() }, write: true,
-		},
-		"NewAndRunsInPart": {
-			reason: "more pods are about to run", replicas: 4,
-			before: func(m *model) { created(m); m.run(); m.pod("worker-3").Status.Phase = corev1.PodPending }, after: time.Second,
-		},
-		"NewAndRunsInPartInAQueue": {
-			reason: "a queue gives the quota of a job away whose status counts no active pod", replicas: 4,
-			before: func(m *model) {
-				m.in.Job.Queued = true
-				created(m)
-				m.run()
-				m.pod("worker-3").Status.Phase = corev1.PodPending
-			}, write: true,
-		},
-		"MoreRunInAQueue": {
-			reason: "how many are active beyond the first waits", replicas: 4,
-			before: func(m *model) {
-				m.in.Job.Queued = true
-				created(m)
-				m.pod("worker-0").Status.Phase = corev1.PodRunning
-				m.reconcile()
-				m.pod("worker-1").Status.Phase = corev1.PodRunning
-			}, after: 2 * time.Second,
-		},
-		"PodsOfAQueueArePending": {
-			reason: "a pod that does not run holds no quota that the status could tell of", replicas: 4,
-			before: func(m *model) { m.in.Job.Queued = true; created(m) }, after: time.Second,
-		},
-		"NewAndFails": {
-			reason: "a failure is counted before anything is done about it", replicas: 4,
-			before: func(m *model) { created(m); m.run(); m.evict(m.pod("worker-3")) }, write: true,
-		},
-		"NewAndSucceeds": {
-			reason: "success is news", replicas: 1,
-			before: func(m *model) { created(m); m.end(m.pod("worker-0"), 0) }, write: true,
-		},
-		"NewAndLarge": {
-			reason: "the pods of a large job take a while, during which its user can see nothing else", replicas: 8,
-			before: func(*model) {}, write: true,
-		},
-		"NewAndNotQuiteLarge": {
-			reason: "seven pods and a service go out at once", replicas: 7,
-			before: func(*model) {}, after: time.Second,
-		},
-		"NewAndSuspended": {
-			reason: "there are no pods to wait for", replicas: 4,
-			before: func(m *model) { m.in.RunPolicy.Suspend = new(true) }, write: true,
-		},
-		"NewWithWarning": {
-			reason: "a warning is told once, which its status proves", replicas: 4,
-			before: func(m *model) { m.in.Warnings = []jobkit.Warning{{Reason: "Old", Message: "old"}} }, write: true,
-		},
-		"CreatedAndRunsInPart": {
-			reason: "at most one write a second", replicas: 4,
-			before: func(m *model) {
-				created(m)
-				m.in.Now = epoch.Add(time.Second)
-				m.reconcile()
-				m.run()
-				m.pod("worker-3").Status.Phase = corev1.PodPending
-			}, after: 2 * time.Second,
-		},
-		"CreatedLongAgoAndRunsInPart": {
-			reason: "the others are about to run too", replicas: 4,
-			before: func(m *model) {
-				created(m)
-				m.in.Now = epoch.Add(time.Minute)
-				m.reconcile()
-				m.in.Now = epoch.Add(2 * time.Minute)
-				m.run()
-				m.pod("worker-3").Status.Phase = corev1.PodPending
-				for i, pod := range []string{"worker-0", "worker-1", "worker-2"} {
-					m.pod(pod).Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
-						Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(m.in.Now.Add(time.Duration(i%2) * time.Second))},
-					}}}
-				}
-			}, after: time.Second,
-		},
-		"ClockOfTheAPIServer": {
-			reason: "it may be ahead: nothing waits for that", replicas: 4,
-			before: func(m *model) { created(m); m.in.Now = epoch.Add(-time.Minute) }, write: true,
-		},
-		"CreatedAndRuns": {
-			reason: "that all run does not wait", replicas: 4,
-			before: func(m *model) { created(m); m.in.Now = epoch.Add(time.Second); m.reconcile(); m.run() }, write: true,
-		},
-		"WithoutPodsYet": {
-			reason: "before a gang is admitted there are no pods to wait for", replicas: 4,
-			before: func(m *model) {
-				m.in.Gang = &plan.Gang{Hold: true}
-				m.in.Objects = []plan.Object{{Kind: "PodGroup", Name: "job", Wanted: &corev1.ConfigMap{}}}
-			}, write: true,
-		},
-		"StatusOfOthers": {
-			reason: "a status that does not say when it was written, as kubeflow's may, does not wait", replicas: 4,
-			before: func(m *model) {
-				m.reconcileUntilStable()
-				m.in.Status.LastReconcileTime = nil
-				m.in.Now = epoch.Add(time.Minute)
-				m.run()
-				m.pod("worker-3").Status.Phase = corev1.PodPending
-			}, write: true,
-		},
-	} {
+		"AtRest":       {reason: "nothing differs", before: func(m *model) { m.reconcileUntilStable() }, want: plan.StatusUnchanged},
+		"New":          {reason: "that a job was accepted may wait for its pods", before: func(*model) {}, want: plan.StatusProgress},
+		"RunsInPart":   {reason: "more pods are about to run", before: func(m *model) { written(m); partly(m) }, want: plan.StatusProgress},
+		"MoreRun":      {reason: "only the counts differ", before: func(m *model) { written(m); partly(m); written(m); m.pod("worker-2").Status.Phase = corev1.PodPending }, want: plan.StatusCounts},
+		"RunsInFull":   {reason: "no more of the same follows", before: func(m *model) { written(m); m.run() }, want: plan.StatusNews},
+		"NewAndRuns":   {reason: "no more of the same follows", before: func(m *model) { created(m); m.run() }, want: plan.StatusNews},
+		"Fails":        {reason: "a failure is counted before anything is done about it", before: func(m *model) { created(m); m.run(); m.evict(m.pod("worker-3")) }, want: plan.StatusNews},
+		"Suspended":    {reason: "a suspension has no pods to wait for", before: func(m *model) { m.in.RunPolicy.Suspend = new(true) }, want: plan.StatusNews},
+		"Edited":       {reason: "the generation is news", before: func(m *model) { written(m); m.in.Job.Generation++ }, want: plan.StatusNews},
+		"Warned":       {reason: "a warning is emitted once, and the status shows that it was", before: func(m *model) { m.in.Warnings = []jobkit.Warning{{Reason: "Old", Message: "old"}} }, want: plan.StatusNews},
+		"FirstInQueue": {reason: "a queue gives the quota of a job away whose status counts no active pod", before: func(m *model) { m.in.Job.Queued = true; created(m); partly(m) }, want: plan.StatusNews},
+		"MoreInQueue": {reason: "how many are active beyond the first may wait", before: func(m *model) {
+			m.in.Job.Queued = true
+			created(m)
+			partly(m)
+			written(m)
+			m.pod("worker-2").Status.Phase = corev1.PodPending
+		}, want: plan.StatusCounts},
+		"PendingInQueue": {reason: "a pod that does not run holds no quota", before: func(m *model) { m.in.Job.Queued = true; created(m) }, want: plan.StatusProgress},
+	}
+	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := newModel(workers(tc.replicas))
+			m := newModel(workers(4))
 			tc.before(m)
-			p := m.decide()
-			if p.WriteStatus != tc.write || p.StatusAfter != tc.after {
-				t.Errorf("%s: want a write now: %t, or after %s; got %t, %s", tc.reason, tc.write, tc.after, p.WriteStatus, p.StatusAfter)
+			if got := m.decide().StatusChange; got != tc.want {
+				t.Errorf("%s: want %d, got %d", tc.reason, tc.want, got)
 			}
 		})
 	}
@@ -169,10 +74,14 @@ func TestStatusOfWhatWasNotCreated(t *testing.T) {
 	m := newModel(workers(2))
 	p := m.decide()
 	pods := []string{"job-worker-0", "job-worker-1"}
-	for created, want := range map[int]time.Duration{1: 0, 2: time.Second} {
-		s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{ServicesCreated: []string{"job"}, PodsCreated: pods[:created]})
-		if s.WriteStatus != (want == 0) || s.StatusAfter != want {
-			t.Errorf("%d pods created: got a write: %t, or after %s", created, s.WriteStatus, s.StatusAfter)
+	for created, want := range map[int]plan.StatusChange{1: plan.StatusNews, 2: plan.StatusProgress} {
+		r := plan.ExecutionResult{ServicesCreated: []string{"job"}, PodsCreated: pods[:created]}
+		if s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, r); s.StatusChange != want {
+			t.Errorf("%d pods created: want %d, got %d", created, want, s.StatusChange)
+		}
+		r.StatusWritten = true
+		if s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, r); s.StatusChange != plan.StatusUnchanged {
+			t.Errorf("%d pods created: what was written already is not written again, got %d", created, s.StatusChange)
 		}
 	}
 }

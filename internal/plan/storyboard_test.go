@@ -14,6 +14,7 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the storyboards in testdata anew")
@@ -169,7 +170,7 @@ func (m *model) command(t *testing.T, words []string) {
 func (m *model) reconcileAndRecord(out *strings.Builder) {
 	for range 20 {
 		p := m.reconcile()
-		if p.WriteStatus {
+		if m.wrote {
 			fmt.Fprintf(out, "  write status: %s, restarts %d\n", p.Status.State, p.Status.Restarts)
 			for _, e := range p.Events {
 				fmt.Fprintf(out, "  %s\n", e)
@@ -178,12 +179,12 @@ func (m *model) reconcileAndRecord(out *strings.Builder) {
 		for _, a := range p.Actions {
 			fmt.Fprintf(out, "  %s\n", a)
 		}
-		if !p.WriteStatus && len(p.Actions) == 0 {
-			if p.StatusAfter > 0 {
-				fmt.Fprintf(out, "  write status after %s\n", p.StatusAfter)
+		if !m.wrote && len(p.Actions) == 0 {
+			if p.StatusChange != plan.StatusUnchanged {
+				fmt.Fprintln(out, "  the status may wait")
 			}
 			if p.RequeueAfter > 0 {
-				fmt.Fprintf(out, "  look again after %s\n", p.RequeueAfter)
+				fmt.Fprintf(out, "  requeue after %s\n", p.RequeueAfter)
 			}
 			return
 		}

@@ -48,7 +48,7 @@ func TestRulesThatNeverHold(t *testing.T) {
 			before := m.in.Status
 			m.in.Now = m.in.Now.Add(time.Hour)
 			p := m.reconcile()
-			if diff := cmp.Diff(before, m.in.Status); diff != "" || len(p.Actions) > 0 || p.WriteStatus || p.RequeueAfter > 0 || len(p.Events) > 0 {
+			if diff := cmp.Diff(before, m.in.Status); diff != "" || len(p.Actions) > 0 || p.StatusChange != plan.StatusUnchanged || p.RequeueAfter > 0 || len(p.Events) > 0 {
 				t.Errorf("nothing more happens, got %v, again after %v (-want +got):\n%s", p.Actions, p.RequeueAfter, diff)
 			}
 		})
@@ -101,7 +101,7 @@ func TestUndecidedEnds(t *testing.T) {
 		}
 		refused := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no"}}})
 		done := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{ServicesCreated: []string{"job"}})
-		if refused.WriteStatus || done.WriteStatus {
+		if refused.StatusChange != plan.StatusUnchanged || done.StatusChange != plan.StatusUnchanged {
 			t.Errorf("the condition would flip at each look: %q, %q", conditions(&refused.Status), conditions(&done.Status))
 		}
 	})

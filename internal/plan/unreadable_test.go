@@ -61,8 +61,8 @@ func TestUnreadable(t *testing.T) {
 				in.Pods = append(in.Pods, &corev1.Pod{})
 			}
 			p := plan.Decide(in, plan.TallyOf(in), nil)
-			if got := p.Status.State; got != tc.want || p.WriteStatus != tc.writes || len(p.Events) != tc.events || len(p.Actions) > 0 {
-				t.Errorf("%s: state %s, write %t, events %v, actions %v", tc.reason, got, p.WriteStatus, p.Events, p.Actions)
+			if got := p.Status.State; got != tc.want || (p.StatusChange == plan.StatusNews) != tc.writes || len(p.Events) != tc.events || len(p.Actions) > 0 {
+				t.Errorf("%s: state %s, write %t, events %v, actions %v", tc.reason, got, p.StatusChange != plan.StatusUnchanged, p.Events, p.Actions)
 			}
 			if diff := cmp.Diff(tc.status.ReplicaStatuses, p.Status.ReplicaStatuses); diff != "" {
 				t.Errorf("%s: the replicas are not counted (-want +got):\n%s", tc.reason, diff)
@@ -78,7 +78,7 @@ func TestUnreadable(t *testing.T) {
 				t.Errorf("%s: a job that was taken up says so", tc.reason)
 			}
 			in.Status = p.Status
-			if p := plan.Decide(in, plan.TallyOf(in), nil); p.WriteStatus || len(p.Events) > 0 || p.StatusAfter > 0 {
+			if p := plan.Decide(in, plan.TallyOf(in), nil); p.StatusChange != plan.StatusUnchanged || len(p.Events) > 0 {
 				t.Errorf("%s: the next look writes again: %+v", tc.reason, p)
 			}
 		})

@@ -338,8 +338,8 @@ func TestEveryMistake(t *testing.T) {
 // though its status does not say so yet. The mistake came with an edit.
 func TestMistakeBeforeTheFirstStatus(t *testing.T) {
 	m := newModel(workers(1))
-	if p := m.reconcile(); p.WriteStatus || len(m.in.Pods) != 1 {
-		t.Fatalf("want a pod and no status yet, got %d, status written: %t", len(m.in.Pods), p.WriteStatus)
+	if p := m.reconcile(); m.wrote || p.StatusChange == plan.StatusNews || len(m.in.Pods) != 1 {
+		t.Fatalf("want a pod and no status yet, got %d, status written: %t", len(m.in.Pods), m.wrote)
 	}
 	m.in.Problem = "a mistake"
 	m.in.Job.Generation++
@@ -355,7 +355,7 @@ func TestInvalidEditStalls(t *testing.T) {
 	m.in.Problem = "a mistake"
 	m.reconcileUntilStable()
 	s := plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{})
-	if s.Status.State != commonv1.JobStalled || s.WriteStatus {
+	if s.Status.State != commonv1.JobStalled || s.StatusChange != plan.StatusUnchanged {
 		t.Errorf("the mistake is still there, but the job is %s", s.Status.State)
 	}
 }

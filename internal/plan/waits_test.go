@@ -106,7 +106,7 @@ func TestPodStuckTerminatingEnds(t *testing.T) {
 	}
 	for range 100 {
 		m.in.Now = m.in.Now.Add(time.Minute)
-		if p := m.decide(); p.WriteStatus || p.StatusAfter > 0 || len(p.Events) > 0 || p.RequeueAfter != time.Minute {
+		if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Events) > 0 || p.RequeueAfter != time.Minute {
 			t.Fatalf("it is looked at again every minute, because its node may die, and not written to: %+v", p)
 		}
 	}
@@ -180,7 +180,7 @@ func TestSchedulingGates(t *testing.T) {
 			}
 			for range 20 {
 				m.in.Now = m.in.Now.Add(time.Minute)
-				if p := m.decide(); p.WriteStatus && tc.want != "" {
+				if p := m.decide(); p.StatusChange != plan.StatusUnchanged && tc.want != "" {
 					t.Fatalf("%s: it costs nothing while it lasts, got %q", tc.reason, conditions(&p.Status))
 				}
 			}
@@ -260,8 +260,8 @@ func TestSameMessageInAnotherOrder(t *testing.T) {
 			m.reconcileUntilStable()
 			m.in.Problem = tc.then
 			m.in.Now = m.in.Now.Add(time.Minute)
-			if p := m.decide(); p.WriteStatus != tc.news {
-				t.Errorf("%s: the status is written: %t, %q", tc.reason, p.WriteStatus, conditions(&p.Status))
+			if p := m.decide(); (p.StatusChange == plan.StatusNews) != tc.news {
+				t.Errorf("%s: the status is written: %t, %q", tc.reason, p.StatusChange != plan.StatusUnchanged, conditions(&p.Status))
 			}
 		})
 	}

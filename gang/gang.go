@@ -27,19 +27,19 @@ type Scheduler interface {
 	// called at set-up. A kind whose Go type the scheme does not know is unstructured, and
 	// any other may be; the objects of the other methods are then so too.
 	Kinds() []jobkit.Object
-	// Objects returns the objects that a job shall have, in the order in which they are
+	// Objects returns the objects that a job should have, in the order in which they are
 	// to be created, or none if no replica is a member. Owner and labels of the job are
 	// set afterwards.
 	Objects(job *Job) []jobkit.Object
-	// Patch returns the merge patch, without metadata, that makes an object which is
-	// there say what is wanted, or nil if it does or the scheduler's API does not let it
+	// Patch returns the merge patch, without metadata, that makes an existing
+	// object match what is wanted, or nil if it does or the scheduler's API does not let it
 	// change. It must leave alone what others have set. It must change neither object.
 	Patch(wanted, found jobkit.Object) map[string]any
-	// Join makes a pod template that of a member of the job's  A template that
+	// Join makes a pod template that of a member of the job's group. A template that
 	// names another scheduler is left as it is; the result is then false. Maps and
 	// pointers in the template may be shared: they are to be replaced, not changed.
 	Join(job *Job, t commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool
-	// State says what the objects of the group that are there say of it.
+	// State says what the existing objects of the group say of it.
 	State(job *Job, found []jobkit.Object) State
 }
 

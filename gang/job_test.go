@@ -156,7 +156,7 @@ func TestMinResources(t *testing.T) {
 		want   corev1.ResourceList
 	}{"row 131: what the operator adds to the pods counts", completed, list("cpu", "2", "memory", "1", "ephemeral-storage", "15Gi")}
 	own := job(1, 0)
-	own.Members[0].Completed = func() *corev1.PodTemplateSpec { panic("nobody needs it") }
+	own.Members[0].Completed = func() *corev1.PodTemplateSpec { panic("it is not needed") }
 	own.Policy.MinResources = new(map[corev1.ResourceName]resource.Quantity(list("memory", "9")))
 	cases["Own"] = struct {
 		reason string
@@ -186,7 +186,7 @@ func TestMinMember(t *testing.T) {
 	}{
 		"All":     {"by default all must fit", job(0, 0, 0), 4},
 		"Some":    {"the policy may say fewer", job(3, 0, 0), 3},
-		"TooMany": {"never more than there are, or the group would wait for ever", job(9, 0, 0), 4},
+		"TooMany": {"never more than there are, or the group would wait forever", job(9, 0, 0), 4},
 		"Waiting": {"those that start after others are not there to be scheduled", waits, 2},
 		"FewWait": {"never more than can be created", some, 2},
 		"Done":    {"those that have ended well need no room", done, 1},

@@ -75,7 +75,7 @@ func asAWhole(total corev1.ResourceList, r *corev1.ResourceRequirements) {
 	}
 }
 
-// podLevel tells whether a resource can be asked for by a pod as a whole.
+// podLevel reports whether a resource can be asked for by a pod as a whole.
 func podLevel(name corev1.ResourceName) bool {
 	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
 }

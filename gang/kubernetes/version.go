@@ -72,10 +72,10 @@ func served(mapper meta.RESTMapper, version string) (bool, error) {
 	return true, nil
 }
 
-// typed tells whether objects have Go types.
+// typed reports whether objects have Go types.
 func (s Scheduler) typed() bool { return s.Version == "" || s.Version == version1beta1 }
 
-// fixed tells whether the API lets nothing of a group change, not even its size.
+// fixed reports whether the API lets nothing of a group change, not even its size.
 func (s Scheduler) fixed() bool { return s.Version == version1old }
 
 // initiallyScheduled is the type of the condition that says whether a group fits.

@@ -25,7 +25,7 @@ import (
 )
 
 // TestGolden pins the exact objects of each back end, and what it makes of a template.
-// REWRITE=1 writes the files anew.
+// REWRITE=1 writes the files again.
 func TestGolden(t *testing.T) {
 	for _, name := range []string{
 		"kubernetes", "kubernetes-v1", "kubernetes-v1alpha3", "kubernetes-v1alpha2", "volcano", "coscheduling", "my-scheduler",
@@ -178,10 +178,10 @@ func TestVolcanoState(t *testing.T) {
 		why    string
 	}{
 		"New": {
-			reason: "nobody has looked yet: Volcano says nothing of a group of a queue that is not there, so both are named", hold: true,
-			why: `has not looked at PodGroup job-testjob yet: make sure that its queue "default" is there, and that Volcano runs`,
+			reason: "no scheduler has handled it yet: Volcano says nothing of a group of a queue that does not exist, so both are named", hold: true,
+			why: `has not looked at PodGroup job-testjob yet: make sure that its queue "default" exists, and that Volcano runs`,
 		},
-		"NewInQueue": {reason: "the queue is the job's", queue: "research", hold: true, why: `its queue "research" is there`},
+		"NewInQueue": {reason: "the queue is the job's", queue: "research", hold: true, why: `its queue "research" exists`},
 		"Pending":    {reason: "the queue has no room", status: map[string]any{"phase": "Pending"}, hold: true, why: `queue "default" has no room`},
 		"Says": {
 			reason: "Volcano's own words go first", hold: true, why: "3/4 tasks in gang unschedulable",

@@ -57,7 +57,7 @@ func (s Scheduler) Objects(job *gang.Job) []jobkit.Object {
 	if job.Total() == 0 {
 		return nil
 	}
-	job.Done = job.Gone // Volcano counts the pods that have ended well, as long as they are there.
+	job.Done = job.Gone // Volcano counts the pods that have ended well, as long as they exist.
 	return []jobkit.Object{podgroup.New(podGroup(), job, map[string]any{
 		"queue":             job.Policy.Queue,
 		"priorityClassName": job.Policy.PriorityClass,
@@ -98,7 +98,7 @@ func (s Scheduler) State(job *gang.Job, found []jobkit.Object) gang.State {
 		state.Why, state.Since = message, since
 	case phase == phaseNew:
 		// It passes over groups of a queue that is not there without a word.
-		state.Why = fmt.Sprintf("the scheduler %q has not looked at PodGroup %s yet: make sure that its queue %q is there, and that Volcano runs",
+		state.Why = fmt.Sprintf("the scheduler %q has not looked at PodGroup %s yet: make sure that its queue %q exists, and that Volcano runs",
 			s.name(), g.GetName(), queue)
 	case state.Hold:
 		state.Why = fmt.Sprintf("PodGroup %s is Pending: queue %q has no room for it yet", g.GetName(), queue)

@@ -35,14 +35,14 @@ func list() []word {
 		avoid(`anybody|everybody`, "anyone, everyone"),
 		avoid(`further objects?`, "owned objects"),
 		avoid(`affairs?`, "concern"),
-		avoid(`(is|are|was|were|do|does|exists?) no more`, "no longer", `than\b`),
+		avoid(`(is|are|was|were|do|does|exists?) no more`, "no longer", `(\w+ ){0,2}than\b`),
 		avoid(`(is|are|was|were) there`, "exists", `(a|an|any|no|one|something|anything)\b`),
 		avoid(`be rid of`, "remove, avoid"),
 		avoid(`shall`, "must, should, will"),
 		avoid(`heed(s|ed|ing)?`, "respect, follow"),
 		avoid(`strays?`, "unexpected pods"),
 		avoid(`verdicts?`, "outcome, decision"),
-		avoid(`lest|thereof|therein|whence|hitherto|thereby|wherein|in vain`, "plain modern English"),
+		avoid(`lest|thereof|therein|hitherto|thereby|wherein`, "plain modern English"),
 	}
 }
 

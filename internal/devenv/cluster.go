@@ -63,7 +63,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, append(o.args(), "--lifeline")...) //nolint:noctx // the cluster outlives ctx; launch heeds it
+	cmd := exec.Command(binary, append(o.args(), "--lifeline")...) //nolint:noctx // the cluster outlives ctx; launch respects it
 	cmd.SysProcAttr = ownGroup()
 	// Nothing is ever written to it. When this process ends the kernel closes it,
 	// and the child sees the end of its standard input.

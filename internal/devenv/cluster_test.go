@@ -93,7 +93,7 @@ func TestStopKeepsTheUsersFolder(t *testing.T) {
 	}
 }
 
-func TestStopTellsOfADeath(t *testing.T) {
+func TestStopReportsADeath(t *testing.T) {
 	fake(t, "dies")
 	c, err := Start(t.Context(), Options{Progress: io.Discard})
 	if err != nil {

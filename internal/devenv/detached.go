@@ -73,7 +73,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, o.args()...) //nolint:noctx // the cluster outlives ctx; launch heeds it
+	cmd := exec.Command(binary, o.args()...) //nolint:noctx // the cluster outlives ctx; launch respects it
 	cmd.SysProcAttr = ownSession()
 	c, err := launch(ctx, cmd, o.progress())
 	if err != nil {

@@ -231,7 +231,7 @@ func TestKubeflowManagedBy(t *testing.T) {
 			err := cluster.client.Create(t.Context(), manifest(t, kind, ns, "unknown", "{runPolicy: {managedBy: me}, "+spec+"}"))
 			checkRefused(t, err, `spec.runPolicy.managedBy: Invalid value: no controller "me" is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue`)
 
-			const immutable = `spec.runPolicy.managedBy: Invalid value: it is immutable and was %q: keep that, or delete the job and create it anew`
+			const immutable = `spec.runPolicy.managedBy: Invalid value: it is immutable and was %q: keep that, or delete the job and create it again`
 			for i, tc := range []struct{ before, after, want string }{
 				{`{}`, `{runPolicy: {managedBy: kueue.x-k8s.io/multikueue}}`, fmt.Sprintf(immutable, "")},
 				{`{runPolicy: {suspend: true}}`, `{runPolicy: {suspend: true, managedBy: kueue.x-k8s.io/multikueue}}`, fmt.Sprintf(immutable, "")},

@@ -54,13 +54,13 @@ func playTimers(t *testing.T) []string {
 	t.Helper()
 	ns := namespace(t)
 	seen := watchTimes(t, ns)
-	forEver, short := replicas(1), replicas(1, "run-for", "500ms")
+	forever, short := replicas(1), replicas(1, "run-for", "500ms")
 	cases := []timer{
-		{name: "deadline-1", worker: forEver, deadline: new(int64(1))},
-		{name: "deadline-2", worker: forEver, deadline: new(int64(2))},
-		{name: "deadline-3", worker: forEver, deadline: new(int64(3))},
-		{name: "deadline-5", worker: forEver, deadline: new(int64(5))},
-		{name: "deadline-8", worker: forEver, deadline: new(int64(8))},
+		{name: "deadline-1", worker: forever, deadline: new(int64(1))},
+		{name: "deadline-2", worker: forever, deadline: new(int64(2))},
+		{name: "deadline-3", worker: forever, deadline: new(int64(3))},
+		{name: "deadline-5", worker: forever, deadline: new(int64(5))},
+		{name: "deadline-8", worker: forever, deadline: new(int64(8))},
 		{name: "deadline-of-pending-pods", worker: replicas(2, "waiting-reason", "ImagePullBackOff"), deadline: new(int64(4))},
 		{name: "deadline-of-many-pods", worker: replicas(8), deadline: new(int64(6))},
 		{name: "ttl-0", worker: short, ttl: new(int32(0))},
@@ -68,10 +68,10 @@ func playTimers(t *testing.T) []string {
 		{name: "ttl-3", worker: short, ttl: new(int32(3))},
 		{name: "ttl-6", worker: short, ttl: new(int32(6))},
 		{name: "ttl-of-many-pods", worker: replicas(8, "run-for", "500ms"), ttl: new(int32(2))},
-		{name: "both", worker: forEver, deadline: new(int64(3)), ttl: new(int32(3))},
-		{name: "both-ttl-0", worker: forEver, deadline: new(int64(2)), ttl: new(int32(0))},
-		{name: "resumed", worker: forEver, deadline: new(int64(3)), suspend: true},
-		{name: "resumed-ttl-0", worker: forEver, deadline: new(int64(3)), ttl: new(int32(0)), suspend: true},
+		{name: "both", worker: forever, deadline: new(int64(3)), ttl: new(int32(3))},
+		{name: "both-ttl-0", worker: forever, deadline: new(int64(2)), ttl: new(int32(0))},
+		{name: "resumed", worker: forever, deadline: new(int64(3)), suspend: true},
+		{name: "resumed-ttl-0", worker: forever, deadline: new(int64(3)), ttl: new(int32(0)), suspend: true},
 	}
 	var suspended []*testv1.TestJob
 	for _, tc := range cases {

@@ -49,7 +49,7 @@ type JobStatus struct {
 	Restarts int32 `json:"restarts"`
 
 	// Attempt is how many times the job was restarted as a whole (restart scope
-	// Job), also if no limit counts that because somebody deleted a pod. An addition to
+	// Job), also if no limit counts that because someone deleted a pod. An addition to
 	// kubeflow.org/v1.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
@@ -99,7 +99,7 @@ type ReplicaStatus struct {
 	// Succeeded is how many pods ended well.
 	// +optional
 	Succeeded int32 `json:"succeeded,omitempty"`
-	// Failed is how many pods are there that ended with an error.
+	// Failed is the number of existing pods that ended with an error.
 	// +optional
 	Failed int32 `json:"failed,omitempty"`
 	// LabelSelector is not used. Deprecated: use Selector.
@@ -131,7 +131,7 @@ type ReplicaStatus struct {
 	InPlaceRestarts map[string]InPlaceRestarts `json:"inPlaceRestarts,omitempty"`
 	// Record holds, packed, what a job with many replicas would say in succeededIndexes,
 	// attempts, ignoredAttempts and inPlaceRestarts, which are then absent. Its form is the
-	// controller's affair. An addition to kubeflow.org/v1.
+	// controller's concern. An addition to kubeflow.org/v1.
 	// +optional
 	Record string `json:"record,omitempty"`
 }
@@ -169,7 +169,7 @@ const (
 	JobSuspended JobConditionType = "Suspended"
 	// JobStalled is True while something that the controller cannot fix keeps it
 	// from creating, updating or deleting what it should, for example an object of the
-	// wanted name that belongs to somebody else, a quota or a policy; or keeps its pods
+	// wanted name that belongs to another client, a quota or a policy; or keeps its pods
 	// from starting or from going, for example a lack of room, or a node that does not
 	// answer. It goes on by itself when that is over. An addition to kubeflow.org/v1.
 	JobStalled JobConditionType = "Stalled"
@@ -210,13 +210,13 @@ func (s *JobStatus) Condition(t JobConditionType) *JobCondition {
 	return nil
 }
 
-// IsTrue tells whether the condition of the given type is True.
+// IsTrue reports whether the condition of the given type is True.
 func (s *JobStatus) IsTrue(t JobConditionType) bool {
 	c := s.Condition(t)
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
-// Finished tells whether the job has succeeded or failed.
+// Finished reports whether the job has succeeded or failed.
 func (s *JobStatus) Finished() bool {
 	return s.IsTrue(JobSucceeded) || s.IsTrue(JobFailed)
 }

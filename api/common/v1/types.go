@@ -152,7 +152,7 @@ type RunPolicy struct {
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 
 	// ActiveDeadlineSeconds fails the job when it has been active for this many
-	// seconds. Time spent suspended does not count: the clock starts anew at
+	// seconds. Time spent suspended does not count: the clock starts again at
 	// resume. Default: no limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

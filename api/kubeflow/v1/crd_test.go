@@ -73,7 +73,7 @@ func TestCRDs(t *testing.T) {
 }
 
 // TestRulesHaveMessages checks that every rule of the CRDs says what is wrong and
-// how to mend it, also where the message with the value cannot be worked out.
+// how to fix it, also where the message with the value cannot be worked out.
 func TestRulesHaveMessages(t *testing.T) {
 	for _, plural := range []string{
 		kubeflowv1.TFJobPlural, kubeflowv1.PyTorchJobPlural, kubeflowv1.MPIJobPlural,
@@ -85,7 +85,7 @@ func TestRulesHaveMessages(t *testing.T) {
 			count++
 			message, _ := rule["message"].(string)
 			if !strings.Contains(message, ": ") && !strings.Contains(message, "immutable") {
-				t.Errorf("%s: the rule %q says what is wrong, a colon, and the mend; it says %q", plural, rule["rule"], message)
+				t.Errorf("%s: the rule %q says what is wrong, a colon, and the fix; it says %q", plural, rule["rule"], message)
 			}
 		})
 		if count < 10 {

@@ -49,8 +49,8 @@
 //     controller sets them; they used to be overwritten.
 //   - The policies are enumerations: a misspelt one is refused instead of ignored.
 //   - The launcher of an MPIJob is created when its Workers are ready, and its role when
-//     their pods are there; spec.launcherCreationPolicy AtStartup, which v1 does not have,
-//     creates it as soon as their pods are there.
+//     their pods exist; spec.launcherCreationPolicy AtStartup, which v1 does not have,
+//     creates it as soon as their pods exist.
 //   - kubectl shows the true state of a job, its Workers (wanted and active) and its
 //     restarts.
 //   - All kinds have the scale subresource; v1 has none for TFJob, MPIJob and
@@ -59,22 +59,22 @@
 //     Restarting beside it while others are replaced. In v1 each takes the other away.
 //   - The active of a replica type counts the pods that run, also when the job has ended
 //     or is suspended; v1 sets it to 0 at once.
-//   - A pod that somebody deletes is replaced, whatever its exit code, and counts against
+//   - A pod that someone deletes is replaced, whatever its exit code, and counts against
 //     no limit; under restartScope Job it restarts the gang.
 //   - Services go when no pod of a finished job runs any more, with every clean-up
 //     policy; with None v1 keeps them.
-//   - Events about pods and services tell of all that one look at a job did ("Created
+//   - Events about pods and services report all that one pass over a job did ("Created
 //     512 pods") under v1's reasons SuccessfulCreatePod and the like. What goes wrong is
-//     told by a condition and an event of its reason: FailedCreatePod, FailedDeletePod,
+//     reported by a condition and an event of its reason: FailedCreatePod, FailedDeletePod,
 //     JobTerminated, MPIJobEvicted and v1's reasons with spaces do not occur. That the
-//     deprecated nProcPerNode is set is told by an event, as there is no webhook.
-//   - A variable of a pod template that the operator sets too is there once; in v1 both
+//     deprecated nProcPerNode is set is reported by an event, as there is no webhook.
+//   - A variable of a pod template that the operator sets too occurs once; in v1 both
 //     are.
 //
 // # Who checks what
 //
 // The CRDs in config/crd hold most rules (CEL), so that kubectl apply fails at once
-// and tells why. A name that is too long, for example, is refused with the longest
+// and says why. A name that is too long, for example, is refused with the longest
 // that is allowed. They need Kubernetes 1.30 or newer. Rules about names look at an existing job only where it changes,
 // so that a job from before can still be reported on and deleted.
 //

@@ -57,17 +57,17 @@ type MPIJob struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is what the job shall be.
+	// Spec is the desired state of the job.
 	Spec MPIJobSpec `json:"spec"`
 	// Status is what the job is.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }
 
-// MPIJobSpec is what an MPIJob shall be.
+// MPIJobSpec is the desired state of an MPIJob.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in [\"\", 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'no controller \"%s\" is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'.format([self.runPolicy.managedBy])"
-// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : \"\") == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it anew",messageExpression="'it is immutable and was \"%s\": keep that, or delete the job and create it anew'.format([(has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")])"
+// +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : \"\") == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it again",messageExpression="'it is immutable and was \"%s\": keep that, or delete the job and create it again'.format([(has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")])"
 type MPIJobSpec struct {
 	// SlotsPerWorker is how many processes MPI may start in each Worker, as the
 	// hostfile says. Default: 1.
@@ -100,8 +100,8 @@ type MPIJobSpec struct {
 
 	// LauncherCreationPolicy says when the launcher is created: WaitForWorkersReady, when
 	// all Workers run and are ready (where they have a probe that says so), because mpirun
-	// gives up on Workers that do not run yet; or AtStartup, as soon as their pods are
-	// there, as training-operator v1 did. Whoever schedules the pods may want to see all of
+	// gives up on Workers that do not run yet; or AtStartup, as soon as their pods
+	// exist, as training-operator v1 did. Whoever schedules the pods may want to see all of
 	// them first (a gang scheduler, a queue with scheduling gates); the launcher is then
 	// created at once in either case. It is an addition to kubeflow.org/v1, with the name
 	// that it has in v2beta1. Default: WaitForWorkersReady.
@@ -120,7 +120,7 @@ type LauncherCreationPolicy string
 
 // The launcher creation policies.
 const (
-	// LauncherCreationAtStartup creates the launcher as soon as the Workers' pods are there.
+	// LauncherCreationAtStartup creates the launcher as soon as the Workers' pods exist.
 	LauncherCreationAtStartup LauncherCreationPolicy = "AtStartup"
 	// LauncherCreationWaitForWorkersReady creates it when all Workers are ready.
 	LauncherCreationWaitForWorkersReady LauncherCreationPolicy = "WaitForWorkersReady"

@@ -20,7 +20,7 @@ func elasticPath() *field.Path   { return field.NewPath("spec", "elasticPolicy")
 func specsPath(name string) *field.Path { return field.NewPath("spec", name) }
 
 // ValidateTFJob finds the mistakes that are particular to a TFJob. Each error names
-// the field, the value and the mend. It can be given anything, with or without
+// the field, the value and the fix. It can be given anything, with or without
 // defaults.
 func ValidateTFJob(job *TFJob) field.ErrorList {
 	path := specsPath("tfReplicaSpecs")
@@ -39,7 +39,7 @@ func ValidateTFJob(job *TFJob) field.ErrorList {
 }
 
 // ValidatePyTorchJob finds the mistakes that are particular to a PyTorchJob. Each
-// error names the field, the value and the mend. It can be given anything, with or
+// error names the field, the value and the fix. It can be given anything, with or
 // without defaults.
 func ValidatePyTorchJob(job *PyTorchJob) field.ErrorList {
 	path, specs := specsPath("pytorchReplicaSpecs"), job.Spec.PyTorchReplicaSpecs
@@ -62,7 +62,7 @@ func ValidatePyTorchJob(job *PyTorchJob) field.ErrorList {
 }
 
 // ValidateMPIJob finds the mistakes that are particular to an MPIJob. Each error
-// names the field, the value and the mend. It can be given anything, with or
+// names the field, the value and the fix. It can be given anything, with or
 // without defaults.
 func ValidateMPIJob(job *MPIJob) field.ErrorList {
 	errs := validateManagedBy(&job.Spec.RunPolicy)
@@ -96,7 +96,7 @@ func validateMainContainer(job *MPIJob) field.ErrorList {
 }
 
 // ValidateXGBoostJob finds the mistakes that are particular to an XGBoostJob. Each
-// error names the field, the value and the mend. It can be given anything, with or
+// error names the field, the value and the fix. It can be given anything, with or
 // without defaults.
 func ValidateXGBoostJob(job *XGBoostJob) field.ErrorList {
 	errs := validateManagedBy(&job.Spec.RunPolicy)
@@ -104,7 +104,7 @@ func ValidateXGBoostJob(job *XGBoostJob) field.ErrorList {
 }
 
 // ValidatePaddleJob finds the mistakes that are particular to a PaddleJob. Each
-// error names the field, the value and the mend. It can be given anything, with or
+// error names the field, the value and the fix. It can be given anything, with or
 // without defaults.
 func ValidatePaddleJob(job *PaddleJob) field.ErrorList {
 	path, specs := specsPath("paddleReplicaSpecs"), job.Spec.PaddleReplicaSpecs
@@ -117,7 +117,7 @@ func ValidatePaddleJob(job *PaddleJob) field.ErrorList {
 }
 
 // ValidateJAXJob finds the mistakes that are particular to a JAXJob. Each error
-// names the field, the value and the mend. It can be given anything, with or
+// names the field, the value and the fix. It can be given anything, with or
 // without defaults.
 func ValidateJAXJob(job *JAXJob) field.ErrorList {
 	errs := validateManagedBy(&job.Spec.RunPolicy)

@@ -185,7 +185,7 @@ func TestValidateMPIJob(t *testing.T) {
 	}{
 		{reason: "an empty job has no mistakes that are particular to the kind (row 77)"},
 		{
-			reason: "the main container is there",
+			reason: "the main container exists",
 			spec: kubeflowv1.MPIJobSpec{
 				MainContainer:   "mpi",
 				MPIReplicaSpecs: kubeflowv1.ReplicaSpecs{"Launcher": runs("mpi"), "worker": worker(2, "sidecar", "mpi")},

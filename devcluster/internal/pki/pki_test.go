@@ -15,7 +15,7 @@ import (
 
 var loopback = net.IPv4(127, 0, 0, 1)
 
-func TestEnsureKeepsWhatIsThere(t *testing.T) {
+func TestEnsureKeepsWhatExists(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
 	first, err := Ensure(dir, loopback, time.Now())
 	if err != nil {

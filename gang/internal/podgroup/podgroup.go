@@ -26,7 +26,7 @@ func Empty(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 }
 
 // fieldsAnnotation of a PodGroup lists the fields of its specification that the job set,
-// so that one which the job does not set any more can be told from one that somebody else
+// so that one which the job does not set any more can be distinguished from one that another client
 // set. It is never empty.
 const fieldsAnnotation = commonv1.LabelPrefix + "pod-group-fields"
 
@@ -63,7 +63,7 @@ func quantities(list corev1.ResourceList) map[string]any {
 }
 
 // Patch is the merge patch that makes the specification of found say what wanted
-// says. Fields that wanted does not have go if the job set them, and are somebody else's
+// says. Fields that wanted does not have go if the job set them, and are another owner's
 // if not. Resources are the job's as a whole.
 func Patch(wanted, found jobkit.Object) map[string]any {
 	want, have := nested(wanted, "spec"), nested(found, "spec")

@@ -203,7 +203,7 @@ func TestSubmit(t *testing.T) {
 			},
 		},
 		{
-			name: "no job", reason: "Kubernetes' own kinds have no job status, and would be waited for in vain",
+			name: "no job", reason: "Kubernetes' own kinds have no job status, and would be waited for without end",
 			cluster: newCluster(),
 			objects: []*unstructured.Unstructured{of("batch/v1", "Job", object("a", "")), of("v1", "ConfigMap", object("b", ""))},
 			wantErr: []string{

@@ -92,11 +92,11 @@ func TestP12OperatorsMistakesStallAJob(t *testing.T) {
 		author careless
 		want   string
 	}{
-		"an object without a name":   {careless{object: &corev1.ConfigMap{}}, "wants a ConfigMap without a name"},
-		"an object that is invalid":  {careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "Config"}}}, "metadata.name"},
-		"a pod that is made invalid": {careless{image: "no image"}, "the operator wrote that, not the job"},
-		"a panic in Parts":           {careless{parts: func() { panic("oops") }}, "the operator's Parts panicked: oops"},
-		"a verdict that never comes": {careless{undecided: true}, "EvaluateStatus() reports neither"},
+		"an object without a name":    {careless{object: &corev1.ConfigMap{}}, "wants a ConfigMap without a name"},
+		"an object that is invalid":   {careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "Config"}}}, "metadata.name"},
+		"a pod that is made invalid":  {careless{image: "no image"}, "the operator wrote that, not the job"},
+		"a panic in Parts":            {careless{parts: func() { panic("oops") }}, "the operator's Parts panicked: oops"},
+		"an outcome that never comes": {careless{undecided: true}, "EvaluateStatus() reports neither"},
 		"rules that never hold": {careless{rules: func(*testv1.TestJob) jobkit.Rules {
 			return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.Index(testv1.Worker, 99))}}
 		}}, "Rules().Success is AllOf(Index(Worker, 99))"},
@@ -122,7 +122,7 @@ func TestP12OperatorsMistakesStallAJob(t *testing.T) {
 			}
 			author = careless{}
 			job := read(t, w, "j")
-			job.Annotations = map[string]string{"somebody": "looks"}
+			job.Annotations = map[string]string{"someone": "was-here"}
 			if err := w.Client().Update(t.Context(), job); err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestP12OperatorsMistakesStallAJob(t *testing.T) {
 	}
 }
 
-// TestMonitorSeesUndecidedJobs: the monitor notices a job that goes on for ever although
+// TestMonitorSeesUndecidedJobs: the monitor notices a job that goes on forever although
 // all its replicas have succeeded.
 func TestMonitorSeesUndecidedJobs(t *testing.T) {
 	w := story(t, Options{}, newJob("j", 2))

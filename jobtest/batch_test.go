@@ -26,7 +26,7 @@ import (
 // for exit codes 1 to 127; Never is one that fails it for any.
 //
 // Where the two differ on purpose, the twin does not compare:
-//   - failed and succeeded count the pods that are there (the contract of
+//   - failed and succeeded count the pods that exist (the contract of
 //     kubeflow.org/v1), so they may fall until the job has finished;
 //   - a job is Failed at once, and its pods are deleted after that; batch/v1 waits;
 //   - completionTime is set for failed jobs too;
@@ -43,7 +43,7 @@ func newBatchTwin(w *World) *batchTwin {
 
 func (b *batchTwin) violatef(format string, args ...any) { b.w.violatef("batch/v1", format, args...) }
 
-// wrote is told of every status that the operator writes.
+// wrote records every status that the operator writes.
 func (b *batchTwin) wrote(before, after client.Object) {
 	old, status := b.w.parts(before).Status, b.w.parts(after).Status
 	b.counts(after, status)
@@ -105,10 +105,10 @@ func (b *batchTwin) terminal(job client.Object, status *commonv1.JobStatus) {
 	}
 }
 
-// verdict adds, for a job of one role that nobody meddled with, why it ended: Succeeded
+// outcome adds, for a job of one role that no one meddled with, why it ended: Succeeded
 // when each index has had a pod that succeeded, Failed when one failed for good, there
 // were more failures than backoffLimit, or the deadline had passed.
-func (b *batchTwin) verdict(before, after client.Object) {
+func (b *batchTwin) outcome(before, after client.Object) {
 	b.wrote(before, after)
 	job, old, status := after, b.w.parts(before).Status, b.w.parts(after).Status
 	if old.Finished() || !status.Finished() {
@@ -150,7 +150,7 @@ func (b *batchTwin) truth(job client.Object) (succeeded map[string]bool, permane
 	return succeeded, permanent, failures
 }
 
-// everForGood tells whether a pod ever looked as if it failed for good: its node may
+// everForGood reports whether a pod ever looked as if it failed for good: its node may
 // have been lost after that.
 func (b *batchTwin) everForGood(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(b.w.kubelet.pods.log, func(c change) bool {
@@ -159,7 +159,7 @@ func (b *batchTwin) everForGood(pod *corev1.Pod) bool {
 	})
 }
 
-// forGood tells whether restart policy ExitCode does not retry a pod.
+// forGood reports whether restart policy ExitCode does not retry a pod.
 func forGood(pod *corev1.Pod) bool {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == corev1.DisruptionTarget {
@@ -193,7 +193,7 @@ func (b *batchTwin) atRest(job *testv1.TestJob) {
 	case status.Finished():
 	case job.Spec.RunPolicy.Suspend != nil && *job.Spec.RunPolicy.Suspend:
 		if pods > 0 {
-			b.violatef("the job is suspended, but %d pods are there", pods)
+			b.violatef("the job is suspended, but %d pods exist", pods)
 		}
 	case limit != nil && status.Restarts > *limit:
 		b.violatef("the job goes on after %d restarts, backoffLimit is %d", status.Restarts, *limit)
@@ -218,7 +218,7 @@ func randomBatchRun(c *Chance) error {
 	}
 	randomClocks(c, w)
 	twin := newBatchTwin(w)
-	w.witness = twin.verdict
+	w.witness = twin.outcome
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){actNothing, actSuspend, actQuota, actNode, actOutage, actPod, actDisrupt}
 	for range c.Pick(4) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)

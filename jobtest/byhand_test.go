@@ -19,7 +19,7 @@ import (
 )
 
 // byHand is a World in which nothing happens but what a test says: no cache takes
-// in anything, and nobody looks at a job, until the test wants it.
+// in anything, and no operator reconciles a job, until the test wants it.
 type byHand struct {
 	*World
 	t *testing.T
@@ -78,8 +78,8 @@ func (h *byHand) happens(pods ...string) {
 	}
 }
 
-// look has an operator look at the job.
-func (h *byHand) look(operator int) {
+// reconcile has an operator reconcile the job.
+func (h *byHand) reconcile(operator int) {
 	h.t.Helper()
 	h.processes[operator].reconcile(h.ctx, jobKey)
 	if h.broken != nil {
@@ -96,33 +96,33 @@ func (h *byHand) job() *testv1.TestJob {
 }
 
 // TestP8PodDisownedBeforeTheCacheShowsIt: an operator that remembers having created
-// a pod, and whose cache never showed it, must not delete it once it is no more the
+// a pod, and whose cache never showed it, must not delete it once it is no longer the
 // job's.
 func TestP8PodDisownedBeforeTheCacheShowsIt(t *testing.T) {
 	h := newByHand(t, 1, newJob("j", 1))
-	h.look(0)
+	h.reconcile(0)
 	h.user(disown)
 	h.user(edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
 	h.show(0, h.jobs)
 	for range 3 {
-		h.look(0)
+		h.reconcile(0)
 	}
 	var pod corev1.Pod
 	if err := h.Client().Get(h.ctx, types.NamespacedName{Namespace: "default", Name: "j-worker-0"}, &pod); err != nil || pod.DeletionTimestamp != nil {
-		t.Errorf("the pod that somebody took away from the job was deleted (%v):\n%s", err, h.Transcript())
+		t.Errorf("the pod that someone took away from the job was deleted (%v):\n%s", err, h.Transcript())
 	}
 }
 
-// TestPodDeletedBeforeTheCacheShowsIt: a pod that nobody took away is deleted, once,
+// TestPodDeletedBeforeTheCacheShowsIt: a pod that no one took away is deleted, once,
 // although the cache shows neither it nor its end.
 func TestPodDeletedBeforeTheCacheShowsIt(t *testing.T) {
 	h := newByHand(t, 1, newJob("j", 1))
-	h.look(0)
+	h.reconcile(0)
 	h.user(edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
 	h.show(0, h.jobs)
 	calls := h.calls
 	for range 3 {
-		h.look(0)
+		h.reconcile(0)
 	}
 	// The status, a pod and a service.
 	if got := h.calls - calls; got != 3 {
@@ -131,16 +131,16 @@ func TestPodDeletedBeforeTheCacheShowsIt(t *testing.T) {
 }
 
 // TestDeletedJobIsLeftAlone: an operator that remembers having created the pods of a
-// job which is being deleted does not look at it again and again.
+// job which is being deleted does not reconcile again and again.
 func TestDeletedJobIsLeftAlone(t *testing.T) {
 	h := newByHand(t, 1, newJob("j", 1))
-	h.look(0)
+	h.reconcile(0)
 	h.user(deleteJob(metav1.DeletePropagationForeground))
 	h.show(0, h.jobs)
 	h.now = h.now.Add(time.Minute)
-	h.look(0)
+	h.reconcile(0)
 	if it := h.processes[0].item(jobKey); it.queued {
-		t.Errorf("the job is to be looked at again after %v", it.at.Sub(h.now))
+		t.Errorf("the job is to be reconciled again after %v", it.at.Sub(h.now))
 	}
 }
 
@@ -148,14 +148,14 @@ func TestDeletedJobIsLeftAlone(t *testing.T) {
 // the caches do not show, because it is not the job's any more; the other does not.
 func TestStalledDoesNotFlap(t *testing.T) {
 	h := newByHand(t, 2, newJob("j", 1))
-	h.look(0)
+	h.reconcile(0)
 	h.user(disown)
 	var turns int
 	var was metav1.Time
 	for range 6 {
 		for i := range h.processes {
 			h.showAll(i)
-			h.look(i)
+			h.reconcile(i)
 			h.now = h.now.Add(1100 * time.Millisecond)
 			if c := h.job().Status.Condition(commonv1.JobStalled); c != nil && !c.LastTransitionTime.Equal(&was) {
 				turns++
@@ -190,20 +190,20 @@ func TestPodsThatRunAreNotLost(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			h := newByHand(t, 2, newJob("j", 2, gang))
-			h.look(0)
+			h.reconcile(0)
 			h.happens("j-worker-0", "j-worker-1") // They are bound.
 			h.showAll(1)
 			grow := edit(func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(3)) })
 			if tc.lost != "" {
 				h.user(grow)
 				h.showAll(0)
-				h.look(0)
+				h.reconcile(0)
 				h.happens(tc.lost)
 			}
 			h.happens(tc.runs...) // They run.
 			h.now = h.now.Add(10 * time.Second)
 			h.showAll(0)
-			h.look(0)
+			h.reconcile(0)
 			if active := h.job().Status.ReplicaStatuses[testv1.Worker].Active; active != 2 {
 				t.Fatalf("%d pods are active:\n%s", active, h.Transcript())
 			}
@@ -213,7 +213,7 @@ func TestPodsThatRunAreNotLost(t *testing.T) {
 				h.user(grow)
 			}
 			h.show(1, h.jobs)
-			h.look(1)
+			h.reconcile(1)
 			if s := h.job().Status; s.Attempt != tc.attempt || s.Restarts != 0 {
 				t.Errorf("%s: want attempt %d, got %d:\n%s", tc.reason, tc.attempt, s.Attempt, h.Transcript())
 			}

@@ -61,7 +61,7 @@ func (m *monitor) checkConditions(l *ledger, old, status *commonv1.JobStatus) {
 	}
 	for _, t := range []commonv1.JobConditionType{commonv1.JobSucceeded, commonv1.JobFailed} {
 		if old.IsTrue(t) && !status.IsTrue(t) {
-			w.violatef("P5", "the job was %s, and is no more", t)
+			w.violatef("P5", "the job was %s, and no longer is", t)
 		}
 	}
 	for _, t := range append([]commonv1.JobConditionType{commonv1.JobStalled}, exclusive()...) {
@@ -104,7 +104,7 @@ func (m *monitor) checkTimes(old, status *commonv1.JobStatus) {
 		w.violatef("status", "completionTime %v is before startTime %v", status.CompletionTime, status.StartTime)
 	}
 	resumed := old.IsTrue(commonv1.JobSuspended) && !status.IsTrue(commonv1.JobSuspended)
-	if began := w.actor.look.began.Truncate(time.Second); resumed && !status.Finished() &&
+	if began := w.actor.pass.began.Truncate(time.Second); resumed && !status.Finished() &&
 		(status.StartTime == nil || status.StartTime.Time.Before(began) || status.StartTime.After(w.now)) {
 		w.violatef("status", "the job was resumed between %v and %v, but startTime is %v", began, w.now, status.StartTime)
 	}
@@ -204,7 +204,7 @@ func inPlace(s *commonv1.JobStatus) int32 {
 	return n
 }
 
-// anyLost tells whether a pod of the present attempt of any replica that had a node is
+// anyLost reports whether a pod of the present attempt of any replica that had a node is
 // being deleted, or is gone.
 func (m *monitor) anyLost(job client.Object, l *ledger, status *commonv1.JobStatus) bool {
 	// What an edit since the last status has made unwanted was one of the gang that the status counts.
@@ -342,7 +342,7 @@ func recreations(l *ledger, s *commonv1.JobStatus) int64 {
 	return n
 }
 
-// replicaFailed tells whether a pod of the present attempt of a replica failed.
+// replicaFailed reports whether a pod of the present attempt of a replica failed.
 func (m *monitor) replicaFailed(job client.Object, l *ledger, status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) bool {
 	for uid := range m.failedOf(l) {
 		pod := l.pods[uid]
@@ -354,7 +354,7 @@ func (m *monitor) replicaFailed(job client.Object, l *ledger, status *commonv1.J
 	return false
 }
 
-// anyFailed tells whether a pod of the present attempt of any replica failed.
+// anyFailed reports whether a pod of the present attempt of any replica failed.
 func (m *monitor) anyFailed(job client.Object, l *ledger, status *commonv1.JobStatus) bool {
 	for uid := range m.failedOf(l) {
 		pod := l.pods[uid]

@@ -125,8 +125,8 @@ func (a api) List(_ context.Context, list client.ObjectList, opts ...client.List
 	}
 	if a.live {
 		err := a.do(call{verb: "list", table: t}, nil, func() (client.Object, error) {
-			if a.p.look != nil {
-				a.p.look.seen = append(a.p.look.seen, t.all()...)
+			if a.p.pass != nil {
+				a.p.pass.seen = append(a.p.pass.seen, t.all()...)
 			}
 			return nil, fill(list, t, t.keys, t.objects, &o, true)
 		})
@@ -134,8 +134,8 @@ func (a api) List(_ context.Context, list client.ObjectList, opts ...client.List
 		return err
 	}
 	err = a.p.cached(t, func(v *view) error {
-		if a.p.look != nil {
-			a.p.look.seen = slices.AppendSeq(a.p.look.seen, maps.Values(v.objects))
+		if a.p.pass != nil {
+			a.p.pass.seen = slices.AppendSeq(a.p.pass.seen, maps.Values(v.objects))
 		}
 		return fill(list, t, v.keys, v.objects, &o, copied)
 	})
@@ -344,7 +344,7 @@ func (s subresource) Apply(context.Context, runtime.ApplyConfiguration, ...clien
 	return fmt.Errorf("server-side apply: %w", errNotSimulated)
 }
 
-// carriesVersion tells whether a merge patch holds a resource version.
+// carriesVersion reports whether a merge patch holds a resource version.
 func carriesVersion(data []byte) bool {
 	var patch struct {
 		Metadata struct {

@@ -11,7 +11,7 @@
 // # A single run
 //
 // [NewWorld] makes a World, its Client is a user's, and [World.Run] lets things
-// happen until nothing is left to happen. [World.Transcript] tells what did. See the
+// happen until nothing is left to happen. [World.Transcript] says what did. See the
 // example.
 //
 // # Many runs
@@ -19,7 +19,7 @@
 // [Search] runs a scenario with many seeds. In each run chance decides what goes
 // wrong: calls fail or their replies are lost (see [Fault]), processes crash before
 // and after calls and start again with empty memory and old caches, caches lag, skip
-// and go back in time, processes pause in the middle of a look while all else goes
+// and go back in time, processes pause in the middle of a pass while all else goes
 // on. Where it fails it takes back choices as long as the same promise is broken, and
 // prints what is left. [Exhaust] runs a scenario with each fault at each call, or
 // each pair of faults.
@@ -31,7 +31,7 @@
 //   - A finished, suspended or deleted job gets no new pod or service. Between the
 //     moment when a process makes sure of the job's state and the create that follows
 //     the job may change, which no client can prevent. So what is checked is: in each
-//     look at a job, before anything is created or deleted, the process wrote the
+//     pass at a job, before anything is created or deleted, the process wrote the
 //     job's status under its resource version or read the job from the server, and
 //     what the server showed then was not finished, suspended or deleted.
 //   - There are never two pods of one replica that have not ended.
@@ -47,7 +47,7 @@
 //   - A job fails only if its user made a mistake, its deadline passed or a replica
 //     really failed.
 //   - Every write has a precondition. Objects of others are neither changed nor
-//     deleted. A look writes the status at most once.
+//     deleted. A pass writes the status at most once.
 //
 // When nothing goes wrong any more:
 //
@@ -55,7 +55,7 @@
 //   - Each job has the pods and services that it wants and no others, its status
 //     counts them, deadlines and times to live have been obeyed, and nothing is left
 //     of jobs that are gone.
-//   - Restarts of containers in place are counted: fully for pods that are there or
+//   - Restarts of containers in place are counted: fully for pods that exist or
 //     were replaced after they failed; for others, what was counted stays counted.
 //   - Another look at each job writes nothing, with memory and without.
 package jobtest

@@ -310,7 +310,7 @@ func chosen() []small {
 	return slices.DeleteFunc(slices.Clone(smallJobs), func(s small) bool { return !s.brief })
 }
 
-// thorough tells whether many runs are wanted, as "make sim" wants them.
+// thorough reports whether many runs are wanted, as "make sim" wants them.
 func thorough() bool { return os.Getenv(EnvRuns) != "" }
 
 // alike are the faults that differ from a timeout by the error only; a short test

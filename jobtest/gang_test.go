@@ -25,11 +25,11 @@ import (
 	"github.com/jobkit/jobkit/gang/schedulers"
 )
 
-// theirs marks what somebody else wrote into a group. The operator must leave it alone.
+// theirs marks what another client wrote into a group. The operator must leave it alone.
 const theirs = "theirs"
 
 // gangs plays one of the gang schedulers, in the plainest way: it holds the pods of a
-// group until minMember of them are there, and until there is room. Of a gang that runs,
+// group until minMember of them exist, and until there is room. Of a gang that runs,
 // it counts the pods that do. It also watches what the operator does.
 type gangs struct {
 	w      *World
@@ -98,7 +98,7 @@ func (g *gangs) members(key types.NamespacedName) (all, bound int64) {
 func (g *gangs) holds(pod *corev1.Pod) bool {
 	name := pod.Labels[commonv1.PodGroupLabel]
 	if name == "" {
-		return false // The pod is no member: another scheduler's affair.
+		return false // The pod is no member: another scheduler's concern.
 	}
 	key := types.NamespacedName{Namespace: pod.Namespace, Name: name}
 	o := g.groups().get(key)
@@ -218,11 +218,11 @@ func set(o client.Object, value any, fields ...string) {
 	}
 }
 
-// asked implements gangScheduler: no member is created before its group is there and the
+// asked implements gangScheduler: no member is created before its group exists and the
 // back end wants to see pods. A cache may lag behind, so what counts is what the process
-// could know: what is there, what its caches showed in this look, and what it created.
+// could know: what exists, what its caches showed in this pass, and what it created.
 func (g *gangs) asked(p *process, op call) {
-	if op.verb != "create" || p.look == nil {
+	if op.verb != "create" || p.pass == nil {
 		return
 	}
 	if slices.Contains(g.tables, op.table) {
@@ -241,7 +241,7 @@ func (g *gangs) asked(p *process, op call) {
 	if o := g.groups().get(key); o != nil {
 		known = append(known, o)
 	}
-	for _, o := range p.look.seen {
+	for _, o := range p.pass.seen {
 		if _, is := o.(*corev1.Pod); is && o.GetLabels()[commonv1.PodGroupLabel] == key.Name && o.GetDeletionTimestamp() == nil && !ended(o.(*corev1.Pod)) {
 			return // It runs: what is missing may be created.
 		}
@@ -315,7 +315,7 @@ func (g *gangs) atRest() {
 		for _, t := range g.tables {
 			there := t.get(types.NamespacedName{Namespace: job.Namespace, Name: job.Name + "-testjob"})
 			if there != nil && (job.Status.Finished() || suspended) && !w.monitor.stuck(there) {
-				w.violatef("P9", "job %s is over or suspended, but its %s is still there", job.Name, t.gvk.Kind)
+				w.violatef("P9", "job %s is over or suspended, but its %s still exists", job.Name, t.gvk.Kind)
 			}
 		}
 		if !job.Status.Finished() && !suspended {
@@ -333,7 +333,7 @@ func (g *gangs) active(job *testv1.TestJob, pods []*corev1.Pod) {
 			members++
 		}
 		if pod.Spec.NodeName == "" && !ended(pod) && !w.monitor.stuck(pod) && g.holds(pod) && !w.monitor.ledger(job.UID).touched {
-			w.violatef("P3", "pod %s waits for the others of its gang for ever", pod.Name)
+			w.violatef("P3", "pod %s waits for the others of its gang forever", pod.Name)
 		}
 	}
 	if members == 0 {
@@ -416,7 +416,7 @@ func randomPolicy(c *Chance) *commonv1.SchedulingPolicy {
 	)
 }
 
-// actGroup has somebody else write into the groups, keep them for a while by a finalizer,
+// actGroup has another client write into the groups, keep them for a while by a finalizer,
 // or delete them.
 func actGroup(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 	g, ok := w.gang.(*gangs)

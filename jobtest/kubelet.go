@@ -14,7 +14,7 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// Fate is what becomes of a pod if nobody intervenes. The zero value starts at
+// Fate is what becomes of a pod if no one intervenes. The zero value starts at
 // once and succeeds at once.
 type Fate struct {
 	// Start is how long after its creation the pod starts to run.
@@ -61,7 +61,7 @@ func (f *Fate) exit(run int) int32 {
 	return 0
 }
 
-// endless tells whether a run lasts until the pod is deleted.
+// endless reports whether a run lasts until the pod is deleted.
 func (f *Fate) endless(run int) bool {
 	return f.Forever || run >= max(len(f.Exits), 1)
 }
@@ -147,12 +147,12 @@ type kubelet struct {
 	gone    map[string]bool      // lost nodes that were removed
 	// clocks are how far the clocks of nodes are ahead.
 	clocks map[string]time.Duration
-	// ended is told of every pod that ended, and whether it did so by itself.
+	// ended records every pod that ended, and whether it did so by itself.
 	ended func(pod *corev1.Pod, byItself bool)
-	// disrupted is told of every pod that gets the condition DisruptionTarget, as it was
+	// disrupted records every pod that gets the condition DisruptionTarget, as it was
 	// before.
 	disrupted func(pod *corev1.Pod)
-	// held tells whether a pod waits for the others of its gang.
+	// held reports whether a pod waits for the others of its gang.
 	held func(pod *corev1.Pod) bool
 }
 
@@ -216,7 +216,7 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 	}
 }
 
-// held tells whether a pod is done with and only its finalizers keep it.
+// held reports whether a pod is done with and only its finalizers keep it.
 func held(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp != nil && graceOf(pod) == 0 && len(pod.Finalizers) > 0
 }
@@ -337,7 +337,7 @@ func (k *kubelet) reportEnd(l *life, pod *corev1.Pod) string {
 	return "exits with code " + strconv.Itoa(int(l.code))
 }
 
-// end ends a pod for good. It did so by itself if nobody had asked for its deletion when
+// end ends a pod for good. It did so by itself if no one had asked for its deletion when
 // that was reported.
 func (k *kubelet) end(l *life, pod *corev1.Pod, code int32, at time.Time) {
 	l.running, l.over = false, time.Time{}
@@ -512,7 +512,7 @@ func disrupt(pod *corev1.Pod, now time.Time, reason string) {
 	pod.Status.Conditions = append(pod.Status.Conditions, c)
 }
 
-// disrupted tells whether a pod is marked as ended from outside.
+// disrupted reports whether a pod is marked as ended from outside.
 func disrupted(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue

@@ -22,7 +22,7 @@ import (
 type monitor struct {
 	w    *World
 	kind jobkit.Kind
-	// failed and succeeded hold the pods that did so by themselves: before anybody asked
+	// failed and succeeded hold the pods that did so by themselves: before anyone asked
 	// for their deletion.
 	failed, succeeded map[types.UID]bool
 	// doubtful are those that may be taken for failed: they were disrupted when they had
@@ -51,7 +51,7 @@ type ledger struct {
 	turns int
 	// invalid is set when the server found a pod or service of the job invalid.
 	invalid bool
-	// touched is set when somebody changed labels or owners of the job's pods.
+	// touched is set when someone changed labels or owners of the job's pods.
 	touched bool
 }
 
@@ -62,7 +62,7 @@ func newMonitor(w *World, kind jobkit.Kind) monitor {
 	}
 }
 
-// ended is told of every pod that ended, and whether it did so by itself.
+// ended records every pod that ended, and whether it did so by itself.
 func (m *monitor) ended(pod *corev1.Pod, byItself bool) {
 	switch {
 	case !byItself || pod == nil:
@@ -73,7 +73,7 @@ func (m *monitor) ended(pod *corev1.Pod, byItself bool) {
 	}
 }
 
-// disrupted is told of every pod that something ends from outside, as it was before. That
+// disrupted records every pod that something ends from outside, as it was before. That
 // is a failure, unless something else came first.
 func (m *monitor) disrupted(pod *corev1.Pod) {
 	if ended(pod) || pod.DeletionTimestamp != nil {
@@ -93,7 +93,7 @@ func (m *monitor) ledger(uid types.UID) *ledger {
 	return l
 }
 
-// changed is told of every change in the cluster, when it has happened.
+// changed records every change in the cluster, when it has happened.
 func (m *monitor) changed(t *table, c change) {
 	if t == m.w.jobs {
 		if status := m.w.parts(c.object).Status; status != nil && m.w.actor == nil && status.State == "" && len(status.Conditions) > 0 {
@@ -139,7 +139,7 @@ func (m *monitor) keepBooks(c change) {
 	l.pods[pod.UID] = pod
 }
 
-// asked is told of a write that a process asks for, before it is done.
+// asked records a write that a process asks for, before it is done.
 func (m *monitor) asked(p *process, op call) {
 	w := m.w
 	if m.probing {
@@ -154,33 +154,33 @@ func (m *monitor) asked(p *process, op call) {
 		}
 		return
 	}
-	l := p.look
-	if l == nil || l.proof == nil {
-		w.violatef("P5", "%s wants to %s, but did not make sure in this look that the job is still what it was", p.name, op)
+	l := p.pass
+	if l == nil || l.verified == nil {
+		w.violatef("P5", "%s wants to %s, but did not make sure in this pass that the job is still what it was", p.name, op)
 		return
 	}
 	switch op.verb {
 	case verbCreate:
-		m.createAsked(p, op, l.proof)
+		m.createAsked(p, op, l.verified)
 	case verbDelete:
-		m.deleteAsked(p, op, l.proof)
+		m.deleteAsked(p, op, l.verified)
 	default:
-		m.updateAsked(p, op, l.proof)
+		m.updateAsked(p, op, l.verified)
 	}
 }
 
-// updateAsked checks that only the job's own services and further objects are
+// updateAsked checks that only the job's own services and owned objects are
 // changed, under a precondition.
-func (m *monitor) updateAsked(p *process, op call, proof client.Object) {
+func (m *monitor) updateAsked(p *process, op call, verification client.Object) {
 	if !op.guarded {
 		m.w.violatef("preconditions", "%s wants to %s without a resource version as precondition", p.name, op)
 	}
 	there := op.table.get(op.key)
-	if there == nil || unaware(p.look, there, proof) {
+	if there == nil || unaware(p.pass, there, verification) {
 		return
 	}
-	if _, ok := there.(*corev1.Pod); ok && !adopts(op.patch) || !metav1.IsControlledBy(there, proof) {
-		m.w.violatef("P8", "%s wants to %s, which is not its affair", p.name, op)
+	if _, ok := there.(*corev1.Pod); ok && !adopts(op.patch) || !metav1.IsControlledBy(there, verification) {
+		m.w.violatef("P8", "%s wants to %s, which is not its concern", p.name, op)
 	}
 }
 
@@ -204,7 +204,7 @@ func adopts(patch []byte) bool {
 	return len(labels) > 0
 }
 
-// answered is told of the server's answer to a create. A further object that is invalid
+// answered records the server's answer to a create. An owned object that is invalid
 // is no mistake of the job's user.
 func (m *monitor) answered(op call, err error) {
 	_, pod := op.object.(*corev1.Pod)
@@ -218,14 +218,14 @@ func (m *monitor) answered(op call, err error) {
 
 // createAsked checks that a job which ended, was suspended or is being deleted gets
 // nothing new. What counts is the job as the server showed it to the process when
-// the look made sure of it: between that and the create the job may change, and no
+// the pass made sure of it: between that and the create the job may change, and no
 // client can prevent that.
-func (m *monitor) createAsked(p *process, op call, proof client.Object) {
-	parts := m.w.parts(proof)
+func (m *monitor) createAsked(p *process, op call, verification client.Object) {
+	parts := m.w.parts(verification)
 	why := ""
 	switch {
 	case parts.Status == nil:
-	case proof.GetDeletionTimestamp() != nil:
+	case verification.GetDeletionTimestamp() != nil:
 		why = "is being deleted"
 	case parts.Status.Finished():
 		why = "has finished"
@@ -235,31 +235,31 @@ func (m *monitor) createAsked(p *process, op call, proof client.Object) {
 	if why != "" {
 		m.w.violatef("P5", "%s wants to %s for a job that %s", p.name, op, why)
 	}
-	m.checkLate(p, op, proof)
+	m.checkLate(p, op, verification)
 	owner := metav1.GetControllerOf(op.object)
-	if owner == nil || owner.UID != proof.GetUID() {
-		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, proof.GetName())
+	if owner == nil || owner.UID != verification.GetUID() {
+		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, verification.GetName())
 	}
-	m.inOrder(p, op, proof)
+	m.inOrder(p, op, verification)
 	if scope := parts.RunPolicy.RestartScope; scope != nil && *scope == commonv1.RestartScopeJob {
-		m.gangAsked(p, op, proof)
+		m.gangAsked(p, op, verification)
 	}
 }
 
 // gangAsked checks that no pod of a job which restarts as a whole is created while one of
-// an earlier attempt is there.
-func (m *monitor) gangAsked(p *process, op call, proof client.Object) {
+// an earlier attempt exists.
+func (m *monitor) gangAsked(p *process, op call, verification client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	if !ok {
 		return
 	}
-	status := m.w.parts(proof).Status
-	for _, o := range p.look.seen {
+	status := m.w.parts(verification).Status
+	for _, o := range p.pass.seen {
 		old, ok := o.(*corev1.Pod)
-		if !ok || !metav1.IsControlledBy(old, proof) || !m.w.there(op.table, old) {
+		if !ok || !metav1.IsControlledBy(old, verification) || !m.w.there(op.table, old) {
 			continue
 		}
-		typ, index, wanted := m.replica(proof, old)
+		typ, index, wanted := m.replica(verification, old)
 		if wanted && attemptLabel(old) < attemptOf(status, typ, index) {
 			m.w.violatef("restart scope Job", "%s wants to %s of attempt %d, but has seen pod %s of the earlier attempt %d",
 				p.name, op, attemptLabel(pod), old.Name, attemptLabel(old))
@@ -270,25 +270,25 @@ func (m *monitor) gangAsked(p *process, op call, proof client.Object) {
 	}
 }
 
-// batches are how many objects may be created after each time that a look has made sure
+// batches are how many objects may be created after each time that a pass has made sure
 // of the job.
 func batches() []int { return []int{8, 32, 128, 512} }
 
-// checkLate checks that a look makes sure of the job again before each batch that it
+// checkLate checks that a pass makes sure of the job again before each batch that it
 // creates, and after a pause: at most one batch may be too many when the job has changed.
-func (m *monitor) checkLate(p *process, op call, proof client.Object) {
-	l, is := p.look, m.w.jobs.get(p.look.key)
+func (m *monitor) checkLate(p *process, op call, verification client.Object) {
+	l, is := p.pass, m.w.jobs.get(p.pass.key)
 	l.creates++
-	if l.made++; l.made > batches()[min(l.proofs, len(batches()))-1] {
+	if l.made++; l.made > batches()[min(l.verifications, len(batches()))-1] {
 		m.w.violatef("P5", "%s wants to %s, the %dth since it last made sure that the job is still what it was", p.name, op, l.made)
 	}
 	parts := controllerParts(m.w, is)
-	if is == nil || is.GetUID() != proof.GetUID() || is.GetGeneration() != proof.GetGeneration() ||
+	if is == nil || is.GetUID() != verification.GetUID() || is.GetGeneration() != verification.GetGeneration() ||
 		is.GetDeletionTimestamp() != nil || parts.Status.Finished() {
 		l.late++
 	}
-	// What is under way when a process is paused, or takes long to arrive, nobody can take back.
-	if age := op.begun.Sub(l.provenAt); l.late > 0 && age > 2*time.Second {
+	// What is under way when a process is paused, or takes long to arrive, no one can take back.
+	if age := op.begun.Sub(l.verifiedAt); l.late > 0 && age > 2*time.Second {
 		m.w.violatef("P5", "%s wants to %s, but the job has changed, and it last made sure of it %s before", p.name, op, age)
 	}
 }
@@ -308,20 +308,20 @@ type lastRefusal struct {
 	generation int64
 }
 
-// refused is told of a write that the server refused, and checks that the same is not
+// refused records a write that the server refused, and checks that the same is not
 // tried again before its time, whatever happens to the job: no sooner than after a second.
 func (m *monitor) refused(p *process, op call, err error) {
 	switch {
-	case p.look == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err) && op.verb != verbCreate, apierrors.IsAlreadyExists(err),
+	case p.pass == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err) && op.verb != verbCreate, apierrors.IsAlreadyExists(err),
 		apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err), apierrors.IsTimeout(err),
 		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return
 	}
 	now := lastRefusal{at: m.w.now}
-	if job := p.look.proof; job != nil { // An edit that it does not know of yet changes nothing.
+	if job := p.pass.verified; job != nil { // An edit that it does not know of yet changes nothing.
 		now.generation = job.GetGeneration()
 	}
-	if job := p.look.job; job != nil {
+	if job := p.pass.job; job != nil {
 		now.uid = job.GetUID()
 	}
 	what := op.String()
@@ -332,7 +332,7 @@ func (m *monitor) refused(p *process, op call, err error) {
 		p.refusals = map[string]lastRefusal{}
 	}
 	was, again := p.refusals[what]
-	// Of the first refusal the status may tell only in the next look; the time of a look
+	// Of the first refusal the status may tell only in the next pass; the time of a pass
 	// is that of its beginning.
 	if gap := now.at.Sub(was.at); again && was.uid == now.uid && was.generation == now.generation && gap < 900*time.Millisecond {
 		m.w.violatef("P10", "%s was refused: %s, %s after the time before", p.name, what, gap)
@@ -340,7 +340,7 @@ func (m *monitor) refused(p *process, op call, err error) {
 	p.refusals[what] = now
 }
 
-// there tells whether an object is still there.
+// there reports whether an object still exists.
 func (w *World) there(t *table, o client.Object) bool {
 	now := t.get(client.ObjectKeyFromObject(o))
 	return now != nil && now.GetUID() == o.GetUID()
@@ -348,7 +348,7 @@ func (w *World) there(t *table, o client.Object) bool {
 
 // deleteAsked checks that only the job's own objects are deleted, and failed pods
 // only after their restart was counted.
-func (m *monitor) deleteAsked(p *process, op call, proof client.Object) {
+func (m *monitor) deleteAsked(p *process, op call, verification client.Object) {
 	if !op.guarded {
 		m.w.violatef("preconditions", "%s wants to %s without a UID as precondition", p.name, op)
 	}
@@ -357,8 +357,8 @@ func (m *monitor) deleteAsked(p *process, op call, proof client.Object) {
 		return
 	}
 	owner := metav1.GetControllerOf(there)
-	if owner == nil || owner.UID != proof.GetUID() {
-		if !unaware(p.look, there, proof) {
+	if owner == nil || owner.UID != verification.GetUID() {
+		if !unaware(p.pass, there, verification) {
 			m.w.violatef("P8", "%s wants to %s, which is not the job's", p.name, op)
 		}
 		return
@@ -367,12 +367,12 @@ func (m *monitor) deleteAsked(p *process, op call, proof client.Object) {
 	if !ok || !m.failed[pod.UID] {
 		return
 	}
-	parts := m.w.parts(proof)
-	typ, index, wanted := m.replica(proof, pod)
+	parts := m.w.parts(verification)
+	typ, index, wanted := m.replica(verification, pod)
 	if !wanted || parts.Status.Finished() || parts.RunPolicy.Suspend != nil && *parts.RunPolicy.Suspend {
 		return
 	}
-	l := m.ledger(proof.GetUID())
+	l := m.ledger(verification.GetUID())
 	l.counted[pod.UID] = true
 	if at := attemptOf(parts.Status, typ, index); at <= attemptLabel(pod) && !l.touched {
 		m.w.violatef("P6", "%s wants to %s, which failed as attempt %d, but the status counts only %d restarts of the replica",
@@ -380,15 +380,15 @@ func (m *monitor) deleteAsked(p *process, op call, proof client.Object) {
 	}
 }
 
-// unaware tells whether an object was the job's when a process began to look at the
-// job: that somebody took it away since, the process cannot know.
-func unaware(l *look, o, job client.Object) bool {
+// unaware reports whether an object was the job's when a process began to look at the
+// job: that someone took it away since, the process cannot know.
+func unaware(l *passState, o, job client.Object) bool {
 	return slices.ContainsFunc(l.seen, func(seen client.Object) bool {
 		return seen.GetUID() == o.GetUID() && metav1.IsControlledBy(seen, job)
 	})
 }
 
-// made is told of an object that the operator created.
+// made records an object that the operator created.
 func (m *monitor) made(p *process, t *table, o client.Object) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
@@ -406,19 +406,19 @@ func (m *monitor) made(p *process, t *table, o client.Object) {
 		}
 		if of := metav1.GetControllerOf(q); of != nil && of.UID == owner.UID &&
 			q.Labels[commonv1.ReplicaTypeLabel] == typ && q.Labels[commonv1.ReplicaIndexLabel] == index && !m.ledger(owner.UID).touched {
-			m.w.violatef("P4", "%s created pod %s, while pod %s of the same replica is still there", p.name, pod.Name, q.Name)
+			m.w.violatef("P4", "%s created pod %s, while pod %s of the same replica still exists", p.name, pod.Name, q.Name)
 		}
 	}
 }
 
-// looked is told of the end of a look at a job.
-func (m *monitor) looked(p *process, l *look) {
+// passEnded records the end of a pass over a job.
+func (m *monitor) passEnded(p *process, l *passState) {
 	if l.statusWrites > 1 {
-		m.w.violatef("P10", "%s wrote the status of %s %d times in one look", p.name, l.key.Name, l.statusWrites)
+		m.w.violatef("P10", "%s wrote the status of %s %d times in one pass", p.name, l.key.Name, l.statusWrites)
 	}
-	// One read proves that the job is the one observed; each name that is taken
-	// costs another. In a long create it is proven again before each batch, and when the
-	// proof is a second old. Of a job that another operator ran until now, the objects are read;
+	// One read verifies that the job is the one observed; each name that is taken
+	// costs another. In a long create it is verified again before each batch, and when the
+	// verification is a second old. Of a job that another operator ran until now, the objects are read;
 	// and what makes sure that pods are gone, for which a whole job restarts, costs a few. Each large
 	// object may be read once to see what it says.
 	again := int(m.w.now.Sub(l.began) / time.Second)
@@ -430,7 +430,7 @@ func (m *monitor) looked(p *process, l *look) {
 		most += len(m.w.lenses)
 	}
 	if l.reads > most {
-		m.w.violatef("P10", "%s read %d times in one look at %s, with %d writes", p.name, l.reads, l.key.Name, l.writes)
+		m.w.violatef("P10", "%s read %d times in one pass over %s, with %d writes", p.name, l.reads, l.key.Name, l.writes)
 	}
 }
 

@@ -37,8 +37,8 @@ func (m *monitor) grants(p *process, o client.Object) {
 	}
 }
 
-// seenOwn reports whether an object of a name is a job's own, or was when a process looked:
-// that somebody has exchanged it since, the process cannot know. What it created itself it
+// seenOwn reports whether an object of a name is a job's own, or was when a process read it:
+// that someone has exchanged it since, the process cannot know. What it created itself it
 // remembers, even if its caches have not shown that.
 func seenOwn[T client.Object](m *monitor, p *process, namespace, name string, job types.UID) bool {
 	own := func(o client.Object) bool {
@@ -47,11 +47,11 @@ func seenOwn[T client.Object](m *monitor, p *process, namespace, name string, jo
 		return ok && o.GetNamespace() == namespace && o.GetName() == name && owner != nil && owner.UID == job
 	}
 	began := m.w.now
-	if p.look != nil {
-		if slices.ContainsFunc(p.look.seen, own) {
+	if p.pass != nil {
+		if slices.ContainsFunc(p.pass.seen, own) {
 			return true
 		}
-		began = p.look.began // What it created in this look may have been exchanged while it paused.
+		began = p.pass.began // What it created in this pass may have been exchanged while it paused.
 	}
 	for _, t := range m.w.server.tables {
 		if slices.ContainsFunc(t.all(), own) || slices.ContainsFunc(t.log, func(c change) bool {
@@ -66,28 +66,28 @@ func seenOwn[T client.Object](m *monitor, p *process, namespace, name string, jo
 // createMemory is longer than a process remembers what it created.
 const createMemory = 15 * time.Second
 
-// inOrder checks that a pod is created when those that go before it are there, and run if
-// the rules ask for that, unless they have no node: then somebody may want to see all pods.
-func (m *monitor) inOrder(p *process, op call, proof client.Object) {
+// inOrder checks that a pod is created when those that go before it exist, and run if
+// the rules ask for that, unless they have no node: then someone may want to see all pods.
+func (m *monitor) inOrder(p *process, op call, verification client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	if !ok {
 		return
 	}
-	typ, _, wanted := m.replica(proof, pod)
+	typ, _, wanted := m.replica(verification, pod)
 	if !wanted {
 		return
 	}
-	parts := m.w.parts(proof)
-	if after := m.startAfter(parts, typ); after != nil && !m.ledger(proof.GetUID()).touched {
-		m.afterAll(p, op, proof, after)
+	parts := m.w.parts(verification)
+	if after := m.startAfter(parts, typ); after != nil && !m.ledger(verification.GetUID()).touched {
+		m.afterAll(p, op, verification, after)
 	}
-	for _, rule := range m.w.rules(proof).StartAfter {
+	for _, rule := range m.w.rules(verification).StartAfter {
 		if rule.Type != typ {
 			continue
 		}
 		for _, t := range rule.After {
 			if spec := parts.ReplicaSpecs[t]; spec != nil {
-				m.allBefore(p, op, proof, rule, t, wantedReplicas(spec))
+				m.allBefore(p, op, verification, rule, t, wantedReplicas(spec))
 			}
 		}
 	}
@@ -106,14 +106,14 @@ func (m *monitor) startAfter(parts jobkit.JobParts, t commonv1.ReplicaType) *com
 
 // afterAll checks that a process which creates a pod has seen each replica of the type that
 // goes first in its state, in a pod of the replica's present attempt.
-func (m *monitor) afterAll(p *process, op call, proof client.Object, after *commonv1.StartAfter) {
-	parts := m.w.parts(proof)
+func (m *monitor) afterAll(p *process, op call, verification client.Object, after *commonv1.StartAfter) {
+	parts := m.w.parts(verification)
 	for i := range wantedReplicas(parts.ReplicaSpecs[after.ReplicaType]) {
-		name := m.kind.PodName(proof.GetName(), after.ReplicaType, i)
+		name := m.kind.PodName(verification.GetName(), after.ReplicaType, i)
 		at := attemptOf(parts.Status, after.ReplicaType, i)
-		if !saysSucceeded(parts.Status, after.ReplicaType, i) && !slices.ContainsFunc(p.look.seen, func(o client.Object) bool {
+		if !saysSucceeded(parts.Status, after.ReplicaType, i) && !slices.ContainsFunc(p.pass.seen, func(o client.Object) bool {
 			pod, ok := o.(*corev1.Pod)
-			return ok && pod.Name == name && metav1.IsControlledBy(pod, proof) && attemptLabel(pod) == at && inState(pod, after.State)
+			return ok && pod.Name == name && metav1.IsControlledBy(pod, verification) && attemptLabel(pod) == at && inState(pod, after.State)
 		}) {
 			m.w.violatef("startAfter", "%s wants to %s, which starts when %s is %s, but has not seen pod %s so in its attempt %d",
 				p.name, op, after.ReplicaType, after.State, name, at)
@@ -151,11 +151,11 @@ func (m *monitor) waitsForOthers(job client.Object, t commonv1.ReplicaType) bool
 }
 
 // allBefore checks the replicas of one type that go before a pod.
-func (m *monitor) allBefore(p *process, op call, proof client.Object, rule jobkit.StartAfter, t commonv1.ReplicaType, n int32) {
-	status := m.w.parts(proof).Status
+func (m *monitor) allBefore(p *process, op call, verification client.Object, rule jobkit.StartAfter, t commonv1.ReplicaType, n int32) {
+	status := m.w.parts(verification).Status
 	for i := range n {
-		name := m.kind.PodName(proof.GetName(), t, i)
-		if !saysSucceeded(status, t, i) && !m.goesBefore(p, op.table, proof, name, rule) {
+		name := m.kind.PodName(verification.GetName(), t, i)
+		if !saysSucceeded(status, t, i) && !m.goesBefore(p, op.table, verification, name, rule) {
 			m.w.violatef("start order", "%s wants to %s, but pod %s goes before and is not ready", p.name, op, name)
 		}
 	}
@@ -169,7 +169,7 @@ func (m *monitor) goesBefore(p *process, t *table, job client.Object, name strin
 		pod, ok := o.(*corev1.Pod)
 		return ok && metav1.IsControlledBy(pod, job) && pod.Spec.NodeName == "" && age(pod) >= schedulerPatience
 	}
-	atOnce := !rule.Ready || m.w.together || slices.ContainsFunc(p.look.seen, unbound) ||
+	atOnce := !rule.Ready || m.w.together || slices.ContainsFunc(p.pass.seen, unbound) ||
 		slices.ContainsFunc(t.log, func(c change) bool { return unbound(c.object) && age(c.object) <= createMemory })
 	return slices.ContainsFunc(t.log, func(c change) bool {
 		pod, ok := c.object.(*corev1.Pod)

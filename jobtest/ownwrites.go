@@ -57,7 +57,7 @@ func (o *ownWrites) sawJob(job client.Object) {
 	o.jobs[key][job.GetUID()] = true
 }
 
-// note is told of the answer to a write of a pod for a job, as the process got it.
+// note records the answer to a write of a pod for a job, as the process got it.
 func (o *ownWrites) note(job types.UID, op call, reply client.Object, err error, now time.Time) {
 	until := now.Add(remembered)
 	if pod, ok := reply.(*corev1.Pod); ok && err == nil && op.verb != verbDelete {
@@ -160,7 +160,7 @@ func (k knownPods) asRead(pod *corev1.Pod) {
 	}
 }
 
-// certain are pods that nobody is in doubt of.
+// certain are pods that no one is in doubt of.
 func certain(list []*corev1.Pod) knownPods {
 	out := knownPods{}
 	for _, pod := range list {

@@ -62,7 +62,7 @@ func TestOwnWrites(t *testing.T) {
 			from:   remembered, to: remembered,
 		},
 		"PerhapsForgotten": {
-			reason: "nobody knows when in its pass the process looked",
+			reason: "no one knows when in its pass the process read it",
 			does:   func(o *ownWrites) { o.note("job", write(verbCreate, "", ""), pod(made, "7"), nil, epoch()) },
 			to:     remembered, want: []string{made, gone},
 		},
@@ -92,7 +92,7 @@ func TestOwnWrites(t *testing.T) {
 			want: []string{made + ", being deleted", made + ", being deleted"},
 		},
 		"Refused": {
-			reason: "a webhook says nothing of whether the pod is there",
+			reason: "a webhook says nothing of whether the pod exists",
 			does: func(o *ownWrites) {
 				o.note("job", write(verbDelete, "a", ""), nil, refuse("webhook 404", "j-worker-0"), epoch())
 			},

@@ -210,14 +210,14 @@ func TestP8LargeObjectDisownedBeforeTheCacheShowsIt(t *testing.T) {
 		})
 	}
 	for range 3 {
-		h.look(0)
+		h.reconcile(0)
 		h.showAll(0)
 	}
 	change(func() { config.Data["file"] = large + "y" })
 	h.showAll(0)
 	change(func() { config.OwnerReferences = nil })
 	want := config.ResourceVersion
-	h.look(0)
+	h.reconcile(0)
 	h.must(h.Client().Get(h.ctx, client.ObjectKeyFromObject(config), config))
 	if config.ResourceVersion != want {
 		t.Errorf("the object that was taken away from the job was changed:\n%.3000s", h.Transcript())

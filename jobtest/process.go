@@ -69,26 +69,26 @@ func outcome(err error) string {
 	return ": " + err.Error()
 }
 
-// look is one reconcile of one job, while it goes on.
-type look struct {
+// passState is one reconcile of one job, while it goes on.
+type passState struct {
 	key types.NamespacedName
 	// began is when it began.
 	began time.Time
-	// proof is the job as the server last showed it to the process in this look.
-	proof client.Object
-	// seen are the objects that the caches, or the server, showed in this look.
+	// verified is the job as the server last showed it to the process in this pass.
+	verified client.Object
+	// seen are the objects that the caches, or the server, showed in this pass.
 	seen []client.Object
 	// job is the job as the cache showed it, and pods are those of its pods that the
 	// process knows, nil if it did not look at them.
 	job  client.Object
 	pods knownPods
-	// proofs is how often the server showed it, provenAt when it did last, and made how
+	// verifications is how often the server showed it, verifiedAt when it did last, and made how
 	// many objects were to be created since; late are those of them that came when the
 	// job had ended, was suspended, edited or deleted since.
-	proofs, made, late int
-	// creates are all that the look asked for.
-	creates  int
-	provenAt time.Time
+	verifications, made, late int
+	// creates are all that the pass asked for.
+	creates    int
+	verifiedAt time.Time
 	// reads and writes are the calls that reached the server, statusWrites those
 	// of them that wrote the job's status.
 	reads, writes, statusWrites int
@@ -111,13 +111,13 @@ type process struct {
 	name string
 	run  func(context.Context, types.NamespacedName) (reconcile.Result, error)
 
-	// mu makes the calls of one look, which the controller may make in parallel,
-	// one after the other. Between the looks and calls of different processes the
+	// mu makes the calls of one pass, which the controller may make in parallel,
+	// one after the other. Between the passes and calls of different processes the
 	// World switches by itself, one at a time.
 	mu    sync.Mutex
 	views []*view
 	queue map[types.NamespacedName]*item
-	look  *look // nil if idle
+	pass  *passState // nil if idle
 	dead  bool
 	own   ownWrites
 	// refusals are the writes that the server refused last, by what they were to do.
@@ -130,9 +130,9 @@ type item struct {
 	queued   bool
 	at       time.Time
 	failures int
-	// idle counts the looks in a row that timers caused and that changed nothing.
+	// idle counts the passes in a row that timers caused and that changed nothing.
 	idle    int
-	version uint64 // of the store, at the end of the last look
+	version uint64 // of the store, at the end of the last pass
 }
 
 // errDead is what the calls of a process get once it has crashed.
@@ -170,7 +170,7 @@ func (p *process) call(op call, f func() (client.Object, error)) (client.Object,
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	reply, err := p.tryCall(op, f)
-	if l := p.look; op.write && l != nil && l.job != nil && op.table == p.w.kubelet.pods {
+	if l := p.pass; op.write && l != nil && l.job != nil && op.table == p.w.kubelet.pods {
 		p.own.note(l.job.GetUID(), op, reply, err, p.w.now)
 	}
 	return reply, err
@@ -222,9 +222,9 @@ func (p *process) tryCall(op call, f func() (client.Object, error)) (client.Obje
 	if op.write || err != nil {
 		w.logf("%s: %s%s%s", p.name, op, w.inShort(op, reply), outcome(err))
 	}
-	if l := p.look; l != nil && err == nil && reply != nil && op.table == w.jobs && op.key == l.key {
-		l.proof, l.provenAt, l.made, l.late = reply, w.now, 0, 0
-		l.proofs++
+	if l := p.pass; l != nil && err == nil && reply != nil && op.table == w.jobs && op.key == l.key {
+		l.verified, l.verifiedAt, l.made, l.late = reply, w.now, 0, 0
+		l.verifications++
 	}
 	return reply, err
 }
@@ -253,7 +253,7 @@ func (w *World) inShort(op call, reply client.Object) string {
 // serve has the server do a call, and the monitor watch.
 func (p *process) serve(op call, f func() (client.Object, error)) (client.Object, error) {
 	w := p.w
-	if l := p.look; l != nil {
+	if l := p.pass; l != nil {
 		switch {
 		case op.status:
 			l.statusWrites++
@@ -336,17 +336,17 @@ func faultError(op call, f Fault) error {
 	return apierrors.NewTimeoutError("simulated timeout", 0)
 }
 
-// found is told of a job that the cache showed.
+// found records a job that the cache showed.
 func (p *process) found(job client.Object) {
-	if p.look != nil && client.ObjectKeyFromObject(job) == p.look.key {
-		p.look.job = job
+	if p.pass != nil && client.ObjectKeyFromObject(job) == p.pass.key {
+		p.pass.job = job
 		p.own.sawJob(job)
 	}
 }
 
-// listed is told of the pods that the cache showed, or the server if live is set.
+// listed records the pods that the cache showed, or the server if live is set.
 func (p *process) listed(list *corev1.PodList, live bool) {
-	l := p.look
+	l := p.pass
 	if l == nil || l.job == nil {
 		return
 	}
@@ -363,9 +363,9 @@ func (p *process) listed(list *corev1.PodList, live bool) {
 	}
 }
 
-// read is told of a pod that the server showed.
+// read records a pod that the server showed.
 func (p *process) read(pod *corev1.Pod) {
-	if l := p.look; l != nil && l.job != nil && l.writes == 0 && metav1.IsControlledBy(pod, l.job) {
+	if l := p.pass; l != nil && l.job != nil && l.writes == 0 && metav1.IsControlledBy(pod, l.job) {
 		l.pods.asRead(pod)
 	}
 }
@@ -385,7 +385,7 @@ func (p *process) item(key types.NamespacedName) *item {
 	return it
 }
 
-// addAfter puts a job into the queue for later, unless it is there for an earlier time.
+// addAfter puts a job into the queue for later, unless it exists for an earlier time.
 func (it *item) addAfter(now time.Time, d time.Duration) {
 	if at := now.Add(d); !it.queued || at.Before(it.at) {
 		it.queued, it.at = true, at
@@ -412,7 +412,7 @@ func (p *process) deliver(v *view) {
 	p.wake(v.table, is)
 }
 
-// relist lists a kind anew, and wakes the jobs of all that was or is there.
+// relist lists a kind again, and wakes the jobs of all that existed or exists.
 func (p *process) relist(v *view, pos int) {
 	for _, key := range v.keys {
 		p.wake(v.table, v.objects[key])
@@ -441,15 +441,15 @@ func (p *process) wake(t *table, o client.Object) {
 func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false
-	p.look = &look{key: key, began: w.now, outlines: map[childKey]bool{}}
-	w.looks++
+	p.pass = &passState{key: key, began: w.now, outlines: map[childKey]bool{}}
+	w.passes++
 	result, err := p.recovered(ctx, key)
-	l := p.look
-	p.look = nil
+	l := p.pass
+	p.pass = nil
 	if p.dead {
 		return
 	}
-	w.monitor.looked(p, l)
+	w.monitor.passEnded(p, l)
 	out := slices.ContainsFunc(w.outages, func(o outage) bool { return w.now.Before(o.over) })
 	if it.version != w.server.version || out {
 		it.version, it.idle = w.server.version, 0

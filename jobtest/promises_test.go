@@ -32,7 +32,7 @@ import (
 func forever(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }
 
 // failsFirst is the fate of pods of which replica 0 exits with the given codes, one
-// in each attempt, and all others run for ever.
+// in each attempt, and all others run forever.
 func failsFirst(codes ...int32) func(*corev1.Pod) Fate {
 	return func(pod *corev1.Pod) Fate {
 		at := int(attemptLabel(pod))
@@ -93,7 +93,7 @@ func read(t *testing.T, w *World, name string) *testv1.TestJob {
 	return job
 }
 
-// children names the pods and services that are there.
+// children names the pods and services that exist.
 func children(t *testing.T, w *World) []string {
 	t.Helper()
 	var names []string
@@ -124,7 +124,7 @@ func scaleTo(n int32) func(*testv1.TestJob) {
 	return func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = &n }
 }
 
-// TestP2Quiet looks at jobs at rest again and again, for a day, with an operator
+// TestP2Quiet passes over jobs at rest again and again, for a day, with an operator
 // that remembers and one that was just started: nothing is written or even read from
 // the API server.
 func TestP2Quiet(t *testing.T) {
@@ -162,7 +162,7 @@ func TestP2Quiet(t *testing.T) {
 }
 
 // TestP3Stable makes a mess of a job while no operator runs. Once one does it takes
-// a dozen looks, and then the job is as it should be and stays so.
+// a dozen passes, and then the job is as it should be and stays so.
 func TestP3Stable(t *testing.T) {
 	w := story(t, Options{Fate: forever}, newJob("j", 3, func(j *testv1.TestJob) {
 		j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
@@ -187,10 +187,10 @@ func TestP3Stable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := w.looks
+	before := w.passes
 	rest(t, w)
-	if n := w.looks - before; n > 20 {
-		t.Errorf("%d looks until all is well, want at most 20:\n%s", n, w.Transcript())
+	if n := w.passes - before; n > 20 {
+		t.Errorf("%d passes until all is well, want at most 20:\n%s", n, w.Transcript())
 	}
 	want := []string{"pod j-worker-0", "pod j-worker-1", "service j"}
 	if diff := cmp.Diff(want, children(t, w)); diff != "" {
@@ -209,16 +209,16 @@ func TestP4TwoLeaders(t *testing.T) {
 		return first
 	}}}
 	for range 3 {
-		h.look(0)
+		h.reconcile(0)
 		h.show(1, h.jobs)
-		h.look(1)
+		h.reconcile(1)
 	}
 	if n := len(h.kubelet.pods.objects); n != 3 {
 		t.Errorf("%d pods, want 3:\n%s", n, h.Transcript())
 	}
 }
 
-// TestP5Terminal ends, suspends or deletes a job and has an operator look at it that
+// TestP5Terminal ends, suspends or deletes a job and has an operator reconcile it that
 // does not know yet; then one that does.
 func TestP5Terminal(t *testing.T) {
 	for name, end := range map[string]func(context.Context, client.Client) error{
@@ -240,11 +240,11 @@ func TestP5Terminal(t *testing.T) {
 			h := newByHand(t, 1, newJob("j", 2))
 			h.user(end)
 			for range 3 {
-				h.look(0) // its cache still shows a new job
+				h.reconcile(0) // its cache still shows a new job
 			}
 			for range 3 {
 				h.show(0, h.jobs)
-				h.look(0)
+				h.reconcile(0)
 			}
 			if got := children(t, h.World); len(got) > 0 {
 				t.Errorf("the job has %v:\n%s", got, h.Transcript())
@@ -254,7 +254,7 @@ func TestP5Terminal(t *testing.T) {
 }
 
 // TestP6OneFailureOneRestart fails a replica once, with every fault at every call,
-// whatever somebody writes into the label of its attempt, and with each restart scope.
+// whatever someone writes into the label of its attempt, and with each restart scope.
 func TestP6OneFailureOneRestart(t *testing.T) {
 	for _, scope := range []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeJob} {
 		labels := []string{"", "7"}
@@ -280,7 +280,7 @@ func TestP6OneFailureOneRestart(t *testing.T) {
 }
 
 // TestP7Timers lets jobs run into their limits. Nothing else happens at that time,
-// and nobody looks at them by chance.
+// and no one looks at them by chance.
 func TestP7Timers(t *testing.T) {
 	t.Run("activeDeadlineSeconds", func(t *testing.T) {
 		w := story(t, Options{Fate: forever}, newJob("j", 2, func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(3600)) }))
@@ -293,7 +293,7 @@ func TestP7Timers(t *testing.T) {
 			t.Errorf("a second after its deadline the job is %s", got)
 		}
 	})
-	t.Run("activeDeadlineSeconds counts anew after a suspension", func(t *testing.T) {
+	t.Run("activeDeadlineSeconds counts again after a suspension", func(t *testing.T) {
 		w := story(t, Options{Fate: forever}, newJob("j", 2, func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(3600)) }))
 		w.At(30*time.Minute, "suspends", edit(suspend(true)))
 		w.At(60*time.Minute, "resumes", edit(suspend(false)))
@@ -314,7 +314,7 @@ func TestP7Timers(t *testing.T) {
 		}
 		pass(t, w, time.Minute)
 		if read(t, w, "j") != nil {
-			t.Errorf("the job is there after its time to live has passed")
+			t.Errorf("the job exists after its time to live has passed")
 		}
 	})
 	t.Run("backoffLimit", func(t *testing.T) {
@@ -365,7 +365,7 @@ func TestNodeClocks(t *testing.T) {
 			}
 			rest(t, w)
 			if got := read(t, w, "j").Status; got.State != commonv1.JobRunning || got.Restarts != 3 || len(got.Failures) != 3 {
-				t.Errorf("the job is %s after %d restarts, want Running after 3: a pod that somebody deletes is none", got.State, got.Restarts)
+				t.Errorf("the job is %s after %d restarts, want Running after 3: a pod that someone deletes is none", got.State, got.Restarts)
 			}
 			for _, f := range read(t, w, "j").Status.Failures {
 				if seconds := f.Time.Sub(epoch()).Seconds(); seconds < 10 || seconds > 100 {
@@ -584,7 +584,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 			want: calls{"write the status of job": 2},
 		},
 		"a replica restarts": {
-			// Counted; deleted in the same look. Created in another, which makes sure of
+			// Counted; deleted in the same pass. Created in another, which makes sure of
 			// the job first, because it has no status to write; then it runs again.
 			fate: failsFirst(137), change: exitCode, until: 10 * time.Second,
 			want: calls{"write the status of job": 2, "delete pod": 1, "create pod": 1, "read job": 1},
@@ -898,7 +898,7 @@ func failsFirst137ThenSucceeds(pod *corev1.Pod) Fate {
 }
 
 // TestP12MistakesFailAJob makes mistakes of the user: the job fails, and its
-// condition names the field and the mend.
+// condition names the field and the fix.
 func TestP12MistakesFailAJob(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*testv1.TestJob)

@@ -27,7 +27,7 @@ var jobKey = types.NamespacedName{Namespace: "default", Name: "j"}
 func randomJob(c *Chance) *testv1.TestJob {
 	workers := 1 + c.Pick(3)
 	if c.Percent(2) {
-		workers = 12 // more than is created without looking again
+		workers = 12 // more than is created without another check
 	}
 	return newJob(jobKey.Name, int32(workers), func(j *testv1.TestJob) {
 		spec := j.Spec.TestReplicaSpecs[testv1.Worker]
@@ -115,7 +115,7 @@ func randomClocks(c *Chance, w *World) {
 	}
 }
 
-// edit has a user change the job, if it is there.
+// edit has a user change the job, if it exists.
 func edit(change func(*testv1.TestJob)) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
 		job := &testv1.TestJob{}
@@ -155,7 +155,7 @@ func deleteService(name string) func(context.Context, client.Client) error {
 	}
 }
 
-// foreign has a user create a pod and a service of a name, unless they are there.
+// foreign has a user create a pod and a service of a name, unless they exist.
 func foreign(name string) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
 		meta := metav1.ObjectMeta{Namespace: jobKey.Namespace, Name: name, Labels: map[string]string{"foreign": "yes", commonv1.JobNameLabel: jobKey.Name, commonv1.OperatorNameLabel: "testjob-controller"}}

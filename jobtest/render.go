@@ -28,7 +28,7 @@ import (
 )
 
 // Render returns what the controller of a kind creates for a new job, without a
-// cluster: its pods, in the order of their replicas, then its services, then its further
+// cluster: its pods, in the order of their replicas, then its services, then its owned
 // objects, both in the order in which they are created. Pods run at once, so that those are
 // among them that start after others. It is made for golden tests. The job, which stays as it
 // is, needs no defaults; without a namespace it is in "default".
@@ -71,10 +71,10 @@ func Render[J client.Object](author jobkit.ControllerInterface[J], scheme *runti
 	return p.created, nil
 }
 
-// fill looks at the job until nothing more is created. A look creates what it can; the one
+// fill passes over the job until nothing more is created. A pass creates what it can; the one
 // after it the next, or says why it could not.
 func (p *paper[J]) fill(ctx context.Context, jobs *controller.JobController[J]) error {
-	for looks, before := 0, -1; looks < 2 || len(p.created) > before && looks < maxRenderLooks; looks++ {
+	for passes, before := 0, -1; passes < 2 || len(p.created) > before && passes < maxRenderPasses; passes++ {
 		before = len(p.created)
 		if _, err := jobs.ReconcileJobs(ctx, clone(p.job)); err != nil {
 			return err
@@ -83,8 +83,8 @@ func (p *paper[J]) fill(ctx context.Context, jobs *controller.JobController[J]) 
 	return nil
 }
 
-// maxRenderLooks is how many looks at a job Render takes at most.
-const maxRenderLooks = 20
+// maxRenderPasses is how many reconciles a job Render takes at most.
+const maxRenderPasses = 20
 
 // role is the place of a pod's replica type among those of the kind.
 func role(kind *jobkit.Kind, o client.Object) int {
@@ -94,7 +94,7 @@ func role(kind *jobkit.Kind, o client.Object) int {
 	})
 }
 
-// sheet sorts pods before services, and services before further objects.
+// sheet sorts pods before services, and services before owned objects.
 func sheet(o client.Object) int {
 	switch o.(type) {
 	case *corev1.Pod:
@@ -207,7 +207,7 @@ func (s paperStatus[J]) Patch(_ context.Context, o client.Object, _ client.Patch
 	return nil
 }
 
-// unheard takes events and tells nobody.
+// unheard takes events and tells no one.
 type unheard struct{}
 
 // Eventf implements events.EventRecorder.

@@ -52,7 +52,7 @@ func TestRender(t *testing.T) {
 		fails  string
 	}{
 		"All": {
-			reason: "pods come first, in the order of their replicas, then services, then further objects; all have their kind and the job's namespace",
+			reason: "pods come first, in the order of their replicas, then services, then owned objects; all have their kind and the job's namespace",
 			want: []string{
 				"Pod default/train-master-0", "Pod default/train-worker-0", "Pod default/train-worker-1",
 				"Service default/train", "ConfigMap default/train-config",
@@ -193,7 +193,7 @@ func TestRenderNeverPanics(t *testing.T) {
 		"ServiceAmongTheKinds":   {reason: "the library keeps services", author: strange{kinds: []jobkit.Object{&corev1.Service{}}}, want: "names Service, which the library keeps itself"},
 		"ServiceAmongTheObjects": {reason: "nor is one wanted", author: strange{objects: func() []jobkit.Object { return []jobkit.Object{named(&corev1.Service{}, "s")} }}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind`},
 		"OtherKind": {
-			reason: "an object that nobody would find again",
+			reason: "an object that no one would find again",
 			author: strange{kinds: []jobkit.Object{&corev1.ConfigMap{}}, objects: func() []jobkit.Object { return []jobkit.Object{named(&corev1.Secret{}, "s")} }},
 			want:   `wants the Secret "s" of v1, but ObjectKinds() does not name that kind`,
 		},
@@ -203,7 +203,7 @@ func TestRenderNeverPanics(t *testing.T) {
 			want:   "wants an object that is nil",
 		},
 		"ObjectThatChanges": {
-			reason: "what the first look created is what there is",
+			reason: "what the first pass created is what there is",
 			author: strange{kinds: []jobkit.Object{&corev1.ConfigMap{}}, objects: func() []jobkit.Object {
 				changes++
 				return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Data: map[string]string{"n": strings.Repeat("x", changes)}}}

@@ -101,7 +101,7 @@ func (s *server) admitted(t *table, o client.Object) error {
 }
 
 // bare takes the kind off an object, as in those that the API server returns, unless
-// nothing else tells of it.
+// nothing else reports it.
 func bare(o client.Object) {
 	if _, ok := o.(*unstructured.Unstructured); !ok {
 		o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})

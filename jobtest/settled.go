@@ -16,9 +16,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// settled checks a World that has come to rest: everything is as the jobs want it,
+// checkQuiescent checks a World that has come to rest: everything is as the jobs want it,
 // and the operator has nothing to do, whether it remembers what it did or not.
-func (m *monitor) settled(ctx context.Context) {
+func (m *monitor) checkQuiescent(ctx context.Context) {
 	w := m.w
 	m.checkOrphans()
 	for _, job := range w.jobs.all() {
@@ -44,7 +44,7 @@ func (m *monitor) settled(ctx context.Context) {
 	}
 	m.probing = false
 	if w.server.version != version {
-		w.violatef("P2", "at rest, a look at the jobs changed something")
+		w.violatef("P2", "at rest, a pass over the jobs changed something")
 	}
 }
 
@@ -59,7 +59,7 @@ func (m *monitor) checkOrphans() {
 	}
 }
 
-// stuck tells whether something other than the operator keeps an object from going.
+// stuck reports whether something other than the operator keeps an object from going.
 func (m *monitor) stuck(o client.Object) bool {
 	if o.GetDeletionTimestamp() == nil {
 		return false
@@ -72,7 +72,7 @@ func (m *monitor) stuck(o client.Object) bool {
 	return lost && !m.byForce(pod) || len(pod.Finalizers) > 0
 }
 
-// byForce tells whether the job of a pod wants it deleted by force if need be.
+// byForce reports whether the job of a pod wants it deleted by force if need be.
 func (m *monitor) byForce(pod *corev1.Pod) bool {
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil {
@@ -112,7 +112,7 @@ func (m *monitor) checkJob(job client.Object) {
 	}
 	if job.GetDeletionTimestamp() != nil {
 		if !m.stuck(job) {
-			w.violatef("P9", "job %s was deleted, but is still there", job.GetName())
+			w.violatef("P9", "job %s was deleted, but still exists", job.GetName())
 		}
 		return
 	}
@@ -139,7 +139,7 @@ func (m *monitor) checkJob(job client.Object) {
 func (m *monitor) checkFinished(job client.Object, pods []*corev1.Pod, services []client.Object) {
 	w, parts := m.w, m.w.parts(job)
 	if ttl := parts.RunPolicy.TTLSecondsAfterFinished; ttl != nil {
-		w.violatef("P7", "job %s finished at %v and is still there, ttlSecondsAfterFinished is %d", job.GetName(), parts.Status.CompletionTime, *ttl)
+		w.violatef("P7", "job %s finished at %v and still exists, ttlSecondsAfterFinished is %d", job.GetName(), parts.Status.CompletionTime, *ttl)
 	}
 	policy := m.kind.CleanPodPolicy
 	if p := parts.RunPolicy.CleanPodPolicy; p != nil && *p != "" {
@@ -154,10 +154,10 @@ func (m *monitor) checkFinished(job client.Object, pods []*corev1.Pod, services 
 			pod.Status.Phase == corev1.PodFailed && pod.Spec.RestartPolicy == corev1.RestartPolicyNever
 		switch policy {
 		case commonv1.CleanPodPolicyAll:
-			w.violatef("P9", "job %s has finished with cleanPodPolicy All, but pod %s is still there", job.GetName(), pod.Name)
+			w.violatef("P9", "job %s has finished with cleanPodPolicy All, but pod %s still exists", job.GetName(), pod.Name)
 		case commonv1.CleanPodPolicyRunning:
 			if !over {
-				w.violatef("P9", "job %s has finished with cleanPodPolicy Running, but pod %s is still there and is %s", job.GetName(), pod.Name, pod.Status.Phase)
+				w.violatef("P9", "job %s has finished with cleanPodPolicy Running, but pod %s still exists and is %s", job.GetName(), pod.Name, pod.Status.Phase)
 			}
 		case commonv1.CleanPodPolicyNone, commonv1.CleanPodPolicyUndefined:
 			running = running || !ended(pod)
@@ -165,7 +165,7 @@ func (m *monitor) checkFinished(job client.Object, pods []*corev1.Pod, services 
 	}
 	for _, s := range services {
 		if !running && !m.stuck(s) {
-			w.violatef("P9", "job %s has finished, but service %s is still there", job.GetName(), s.GetName())
+			w.violatef("P9", "job %s has finished, but service %s still exists", job.GetName(), s.GetName())
 		}
 	}
 }
@@ -178,12 +178,12 @@ func (m *monitor) checkSuspended(job client.Object, pods []*corev1.Pod, services
 	}
 	for _, pod := range pods {
 		if !m.stuck(pod) {
-			w.violatef("P9", "job %s is suspended, but pod %s is still there", job.GetName(), pod.Name)
+			w.violatef("P9", "job %s is suspended, but pod %s still exists", job.GetName(), pod.Name)
 		}
 	}
 	for _, s := range services {
 		if !m.stuck(s) {
-			w.violatef("P9", "job %s is suspended, but service %s is still there", job.GetName(), s.GetName())
+			w.violatef("P9", "job %s is suspended, but service %s still exists", job.GetName(), s.GetName())
 		}
 	}
 }
@@ -234,7 +234,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	}
 	for name := range byName {
 		if !m.stuck(byName[name]) {
-			w.violatef("P9", "job %s does not want pod %s, but it is there", job.GetName(), name)
+			w.violatef("P9", "job %s does not want pod %s, but it exists", job.GetName(), name)
 		}
 	}
 	m.checkServices(job, services)
@@ -316,7 +316,7 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 	}
 }
 
-// saysSucceeded tells whether a status lists a replica among those that have
+// saysSucceeded reports whether a status lists a replica among those that have
 // succeeded.
 func saysSucceeded(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) bool {
 	rs := status.ReplicaStatuses[t]
@@ -334,7 +334,7 @@ func saysSucceeded(status *commonv1.JobStatus, t commonv1.ReplicaType, index int
 	return false
 }
 
-// succeededOnce tells whether a pod of the given attempt of a replica ever ended well by
+// succeededOnce reports whether a pod of the given attempt of a replica ever ended well by
 // itself.
 func (m *monitor) succeededOnce(job client.Object, t commonv1.ReplicaType, index, attempt int32) bool {
 	for uid, pod := range m.ledger(job.GetUID()).pods {
@@ -345,12 +345,12 @@ func (m *monitor) succeededOnce(job client.Object, t commonv1.ReplicaType, index
 	return false
 }
 
-// mayFail tells whether the kind's rules let a replica stay failed.
+// mayFail reports whether the kind's rules let a replica stay failed.
 func (m *monitor) mayFail(job client.Object, t commonv1.ReplicaType, index int32) bool {
 	return slices.ContainsFunc(m.w.rules(job).Optional, func(r jobkit.ReplicaSelector) bool { return r.Includes(t, index) })
 }
 
-// waits tells whether a job that restarts as a whole waits for a pod that something
+// waits reports whether a job that restarts as a whole waits for a pod that something
 // else keeps from going.
 func (m *monitor) waits(job client.Object) bool {
 	pods, _ := m.children(job)
@@ -378,7 +378,7 @@ func (m *monitor) checkServices(job client.Object, services []client.Object) {
 	}
 	for _, s := range services {
 		if !want[s.GetName()] && !m.stuck(s) {
-			w.violatef("P9", "job %s does not want service %s, but it is there", job.GetName(), s.GetName())
+			w.violatef("P9", "job %s does not want service %s, but it exists", job.GetName(), s.GetName())
 		}
 		delete(want, s.GetName())
 	}
@@ -389,9 +389,9 @@ func (m *monitor) checkServices(job client.Object, services []client.Object) {
 
 // checkRestarts compares the counts of restarts with what really happened. That
 // each recreation is counted once is checked when it is counted and when the failed
-// pod is deleted; what is left are the restarts in place. Those of pods that are
-// there, and of pods that failed and were replaced, must be counted in full. Those
-// of a pod that somebody else deleted may have been seen or not; once they were,
+// pod is deleted; what is left are the restarts in place. Those of pods that
+// exist, and of pods that failed and were replaced, must be counted in full. Those
+// of a pod that another client deleted may have been seen or not; once they were,
 // they must not be forgotten.
 func (m *monitor) checkRestarts(job client.Object) {
 	l, status := m.ledger(job.GetUID()), m.w.parts(job).Status

@@ -21,14 +21,14 @@ const (
 	stepAction    stepKind = iota // a user does something
 	stepStart                     // a process of the operator starts
 	stepDeliver                   // a cache takes in an event
-	stepReconcile                 // a process looks at a job
+	stepReconcile                 // a process reconciles a job
 	stepNode                      // a kubelet does something
 	stepCollect                   // the garbage collector removes an object
 	stepNamespace                 // the namespace controller removes an object
 	stepGang                      // the gang scheduler does something
 	stepTime                      // time passes
-	stepCrash                     // a process crashes, between two looks
-	stepRelist                    // a cache is listed anew
+	stepCrash                     // a process crashes, between two passes
+	stepRelist                    // a cache is listed again
 )
 
 // step is one thing that can happen.
@@ -42,8 +42,8 @@ type step struct {
 }
 
 const (
-	// patience is how many looks in a row may change nothing before a timer is
-	// taken to be one that goes on for ever, as the retry of a stalled job does.
+	// patience is how many passes in a row may change nothing before a timer is
+	// taken to be one that goes on forever, as the retry of a stalled job does.
 	patience = 25
 	// maxSteps is how many steps a World may take to come to rest when nothing
 	// goes wrong any more.
@@ -57,7 +57,7 @@ func (w *World) Run(ctx context.Context) error {
 	w.ctx = log.IntoContext(ctx, logr.Discard())
 	if w.proceed(nil, time.Time{}) {
 		w.steps = 0
-		w.monitor.settled(w.ctx) //nolint:contextcheck // it is the caller's, with a logger in it
+		w.monitor.checkQuiescent(w.ctx) //nolint:contextcheck // it is the caller's, with a logger in it
 	}
 	return w.err()
 }
@@ -83,7 +83,7 @@ func (w *World) rest(p *process) {
 	w.logf("%s: goes on", p.name)
 }
 
-// proceed lets things happen until the given time, if it is set. It tells whether
+// proceed lets things happen until the given time, if it is set. It reports whether
 // the World has come to rest.
 func (w *World) proceed(but *process, until time.Time) bool {
 	calm := 0
@@ -177,7 +177,7 @@ func (w *World) possible(but *process, until time.Time, wild bool) []step { //no
 		}
 	}
 	for i, p := range w.processes {
-		if p == nil || p == but || p.look != nil {
+		if p == nil || p == but || p.pass != nil {
 			continue
 		}
 		for _, key := range p.keys() {
@@ -288,7 +288,7 @@ func (w *World) take(s step) {
 	case stepRelist:
 		pos := len(s.view.table.log)
 		pos -= w.chance.pick(pos+1, 50)
-		w.logf("%s: lists %s anew, as they were %d changes ago", w.processes[s.process].name, s.view.table.resource().Resource, len(s.view.table.log)-pos)
+		w.logf("%s: lists %s again, as they were %d changes ago", w.processes[s.process].name, s.view.table.resource().Resource, len(s.view.table.log)-pos)
 		w.processes[s.process].relist(s.view, pos)
 	}
 }
@@ -378,11 +378,11 @@ func (w *World) startProcess(i int) {
 	w.stale[i] = false
 	w.processes[i] = p
 	if w.births > len(w.processes) {
-		w.logf("%s: starts anew", p.name)
+		w.logf("%s: starts again", p.name)
 	}
 }
 
-// changed is told of every change in the cluster.
+// changed records every change in the cluster.
 func (w *World) changed(t *table, c change) {
 	if pod, ok := c.object.(*corev1.Pod); ok && c.verb == added {
 		w.kubelet.born(pod)
@@ -408,7 +408,7 @@ func (w *World) changed(t *table, c change) {
 	}
 }
 
-// alive tells whether there is an object of a UID.
+// alive reports whether there is an object of a UID.
 func (w *World) alive(uid types.UID) bool {
 	for _, t := range w.server.tables {
 		for _, o := range t.objects {

@@ -54,7 +54,7 @@ type store struct {
 	now     func() time.Time
 	version uint64
 	tables  []*table
-	// observe is told of every change, in order.
+	// observe records every change, in order.
 	observe func(t *table, c change)
 }
 

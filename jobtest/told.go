@@ -53,7 +53,7 @@ func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
 // checkWritten checks the condition Running of a status that is written against the pods
 // which the process knew: those that it saw, and what it remembers having done to them.
 func (m *monitor) checkWritten(job client.Object, status *commonv1.JobStatus) {
-	l := m.w.actor.look
+	l := m.w.actor.pass
 	if l == nil || l.pods == nil || l.job.GetUID() != job.GetUID() || m.ledger(job.GetUID()).touched ||
 		obstructed(status) || status.Finished() || status.IsTrue(commonv1.JobSuspended) {
 		return
@@ -106,7 +106,7 @@ func (m *monitor) decides(job client.Object, t commonv1.ReplicaType, index int32
 }
 
 // checkOrderTold checks that a job at rest whose replicas wait for others of its own says so:
-// where it runs, and where to look if they do not do their part.
+// where it runs, and what to check if they do not do their part.
 func (m *monitor) checkOrderTold(job client.Object) {
 	parts := m.w.parts(job)
 	for t, spec := range parts.ReplicaSpecs {

@@ -75,16 +75,16 @@ type World struct {
 	steps int
 	depth int
 	calls int
-	// looks counts the looks at jobs; served the calls that reached the server, by
-	// the job that was looked at.
-	looks   int
+	// passes counts the passes over jobs; served the calls that reached the server, by
+	// the job of the pass.
+	passes  int
 	served  map[types.NamespacedName]map[string]int
 	outages []outage
 	// denies refuses writes of the operator, of whatever kind, if it is set.
 	denies func(op call) error
 	// older is set while the CRD of the jobs is that of an older operator.
 	older *olderCRD
-	// witness is told of every status that the operator writes, if it is set.
+	// witness records every status that the operator writes, if it is set.
 	witness func(before, after client.Object)
 	// together is true if the pods of a job are to be scheduled together.
 	together bool
@@ -97,13 +97,13 @@ type World struct {
 
 // gangScheduler plays a gang scheduler, and watches what the operator does for it.
 type gangScheduler interface {
-	// holds tells whether a pod may not be bound yet.
+	// holds reports whether a pod may not be bound yet.
 	holds(pod *corev1.Pod) bool
 	// deeds are what the scheduler could do now, each of which changes something.
 	deeds() []deed
-	// asked is told of a write that a process asks for, before it is done.
+	// asked records a write that a process asks for, before it is done.
 	asked(p *process, op call)
-	// changed is told of every change, when it has happened.
+	// changed records every change, when it has happened.
 	changed(t *table, c change)
 }
 
@@ -295,16 +295,16 @@ func (w *World) checkHeld(o client.Object) {
 	}
 }
 
-// lookFunc looks at one job.
-type lookFunc = func(context.Context, types.NamespacedName) (reconcile.Result, error)
+// reconcileFunc looks at one job.
+type reconcileFunc = func(context.Context, types.NamespacedName) (reconcile.Result, error)
 
 // startFunc starts the controller in a process.
-type startFunc = func(c client.Client, live client.Reader, p *process) (lookFunc, error)
+type startFunc = func(c client.Client, live client.Reader, p *process) (reconcileFunc, error)
 
 // runner returns what starts the controller in a process. Its writes go one after
 // the other, so that a run can be repeated.
 func runner[J client.Object](author jobkit.ControllerInterface[J], scheme *runtime.Scheme, scheduler gang.Scheduler) startFunc {
-	return func(c client.Client, live client.Reader, p *process) (lookFunc, error) {
+	return func(c client.Client, live client.Reader, p *process) (reconcileFunc, error) {
 		jobs := &controller.JobController[J]{Controller: author, Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
 		jobs.Config.MaxParallelWrites = 1
 		jobs.Config.GangScheduler = scheduler
@@ -365,7 +365,7 @@ func (w *World) SetQuota(namespace string, pods int) {
 }
 
 // TerminateNamespace deletes a namespace: nothing can be created in it any more,
-// and what is there goes.
+// and what exists goes.
 func (w *World) TerminateNamespace(namespace string) {
 	w.logf("namespace %s is being terminated", namespace)
 	w.server.terminating[namespace] = true
@@ -378,7 +378,7 @@ func (w *World) LoseNode(node string) {
 	w.kubelet.lost[node] = w.now
 }
 
-// Disrupt has something end a pod from outside, if it is there: the pod gets the condition
+// Disrupt has something end a pod from outside, if it exists: the pod gets the condition
 // DisruptionTarget with the reason, such as EvictionByEvictionAPI, PreemptionByScheduler
 // or DeletionByTaintManager, and is deleted.
 func (w *World) Disrupt(pod types.NamespacedName, reason string) {

@@ -35,7 +35,7 @@ type Backend struct {
 	// pods. Leave it out if the scheduler does no such thing.
 	Admit func(o jobkit.Object)
 	// Refuse changes an object of a group as the scheduler does when the group does not
-	// fit, and has been so since the given time. The job's condition must then tell of
+	// fit, and has been so since the given time. The job's condition must then report
 	// Says. Leave both out if the scheduler tells it on the pods.
 	Refuse func(o jobkit.Object, since time.Time)
 	Says   string
@@ -206,7 +206,7 @@ func join(t *testing.T, b *Backend) {
 func anotherScheduler(t *testing.T, b *Backend) {
 	t.Helper()
 	job := Job()
-	job.Members[0].Template.Spec.SchedulerName = "somebody-else"
+	job.Members[0].Template.Spec.SchedulerName = "another-scheduler"
 	before := job.Members[0].Template.DeepCopy()
 	if b.Scheduler.Join(job, "Master", job.Members[0].Template) {
 		t.Error("a template that names another scheduler is no member")
@@ -214,7 +214,7 @@ func anotherScheduler(t *testing.T, b *Backend) {
 	if diff := cmp.Diff(before, job.Members[0].Template); diff != "" {
 		t.Errorf("it is to be left alone (-before +after):\n%s", diff)
 	}
-	job.Members[1].Template.Spec.SchedulerName = "somebody-else"
+	job.Members[1].Template.Spec.SchedulerName = "another-scheduler"
 	if o := b.Scheduler.Objects(job); len(o) > 0 {
 		t.Errorf("a job without members needs no group, got %d objects", len(o))
 	}
@@ -342,13 +342,13 @@ func waits(t *testing.T, b *Backend) {
 	w.each(func(o jobkit.Object) { b.Refuse(o, w.world.Now()) })
 	w.runFor(5 * time.Second)
 	if c := w.job().Status.Condition(commonv1.JobStalled); c != nil {
-		t.Errorf("to wait for a moment is nothing to tell of: %s", c.Message)
+		t.Errorf("to wait for a moment is nothing to report: %s", c.Message)
 	}
 	if w.beforeAdmission(4) == 0 {
 		w.runFor(time.Minute)
 		c := w.job().Status.Condition(commonv1.JobStalled)
 		if c == nil || !strings.Contains(c.Message, b.Says) {
-			t.Fatalf("the job does not tell why it waits, %q, but %+v", b.Says, w.job().Status.Conditions)
+			t.Fatalf("the job does not say why it waits, %q, but %+v", b.Says, w.job().Status.Conditions)
 		}
 		version := w.job().ResourceVersion
 		w.runFor(time.Hour)

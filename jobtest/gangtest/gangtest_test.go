@@ -52,7 +52,7 @@ func TestGroupThatCannotShrink(t *testing.T) {
 	}{
 		{"the size is right", "v1alpha2", 0, ""},
 		{"it is too large, and stays so", "v1alpha2", 1, "PodGroup job-testjob needs 4 pods, the job has 3 left to schedule, and v1alpha2 of the API does not let a group change: suspend and resume the job"},
-		{"it will be mended", "v1alpha3", 1, ""},
+		{"it will be fixed", "v1alpha3", 1, ""},
 	} {
 		s := schedulers.ByName("kubernetes", schedulers.Options{Version: tc.version})
 		job := gangtest.Job()

@@ -116,7 +116,7 @@ func TestRow64(t *testing.T) {
 		"minMember": int64(3), "minTaskMember": map[string]any{"worker": int64(1)}, "minResources": map[string]any{"cpu": "1", "memory": "2"},
 	}
 	if diff := cmp.Diff(want, podGroup(t, w).Object["spec"]); diff != "" {
-		t.Errorf("only what is ours is mended (-want +got):\n%s", diff)
+		t.Errorf("only what is ours is fixed (-want +got):\n%s", diff)
 	}
 }
 
@@ -212,7 +212,7 @@ func TestRemovedSetting(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", reason, diff)
 		}
 	}
-	check("all is there", map[string]any{
+	check("all exists", map[string]any{
 		"minMember": int64(3), "minResources": map[string]any{"cpu": "1", "memory": "2"}, "scheduleTimeoutSeconds": int64(30),
 	})
 	edit(w, nil)
@@ -224,7 +224,7 @@ func TestRemovedSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(w, &commonv1.SchedulingPolicy{MinAvailable: new(int32(2))})
-	check("what somebody else set stays", map[string]any{
+	check("what another client set stays", map[string]any{
 		"minMember": int64(2), "minResources": map[string]any{"cpu": "5"}, "scheduleTimeoutSeconds": int64(60),
 	})
 	edit(w, &commonv1.SchedulingPolicy{ScheduleTimeoutSeconds: new(int32(90))})

@@ -46,7 +46,9 @@ func (c *JobController[J]) attributeMistake(ctx context.Context, job J, in *plan
 	asWritten, current, err := c.asSubmitted(ctx, job, in)
 	switch {
 	case err != nil:
-		return result{err: err}
+		// Who made the mistake is not known yet. It was refused all the same, and is not tried again at once.
+		r.obstacle = plan.Refused
+		return r
 	case !current:
 		return result{stale: true}
 	case fromUser(r.made, written(asWritten), r.invalid):

@@ -180,13 +180,16 @@ func (c *cluster) mustStop() {
 	}
 }
 
+// hangs is after how long a test takes what it waits for to hang, on however slow a machine.
+const hangs = 2 * time.Minute
+
 // eventually waits until a condition holds.
 func (c *cluster) eventually(what string, holds func() bool) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), hangs)
 	defer cancel()
 	if !c.Wait(ctx, holds) {
-		c.t.Fatalf("after 20 s it is not so that %s; requests: %s", what, strings.Join(c.Asked(), "\n"))
+		c.t.Fatalf("after %s it is not so that %s; requests: %s", hangs, what, strings.Join(c.Asked(), "\n"))
 	}
 }
 

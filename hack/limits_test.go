@@ -64,6 +64,10 @@ func TestPlanIsPure(t *testing.T) {
 			if paths[0] == "github.com/jobkit/jobkit" && path == "sync" {
 				continue
 			}
+			// A digest is a function of its input alone.
+			if path == "crypto/sha256" {
+				continue
+			}
 			if within(path, bannedInOurs) {
 				t.Errorf("%s, which is part of plan, imports %s", paths[0], path)
 			}

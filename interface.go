@@ -77,7 +77,8 @@ type Warner[J Object] interface {
 // configuration, permissions, an autoscaler. The library creates them before the
 // pods and fixes what differs from what is wanted (what others add to them stays). It
 // deletes them when the job is suspended, or when it has finished and none of its
-// pods runs any longer. Give the same kinds to controller.CacheOptions.
+// pods runs any longer, unless [KeepSuspended] or [KeepFinished] say otherwise. Give the
+// same kinds to controller.CacheOptions.
 type OwnedObjects[J Object] interface {
 	// ObjectKinds returns an empty object of each kind. Pod and Service are not allowed:
 	// the library manages these itself. It is called at set-up.
@@ -89,16 +90,52 @@ type OwnedObjects[J Object] interface {
 	Objects(job J, tally *Tally) []Object
 }
 
-// UseExisting marks an object that the method Objects of an [OwnedObjects] returns: if an
-// object of that name exists that is not the job's, the job uses it as it is, instead of
-// being stalled. That object belongs to its creator: the library neither changes nor deletes
-// it. An object with this mark is created together with pods, not while they run.
-func UseExisting(o Object) Object { return existing{o} }
+// UseExisting marks an owned object that the method Objects of an [OwnedObjects] returns: if
+// another client has made one of its name, the job uses that as it is, instead of being
+// stalled. The library neither changes nor deletes it then. Such an object is created together
+// with pods, not while they run.
+func UseExisting(o Object) Object {
+	m := mark(o)
+	m.shared = true
+	return m
+}
 
-type existing struct{ Object }
+// KeepSuspended marks an owned object that stays when the job is suspended.
+// Default: it is deleted.
+func KeepSuspended(o Object) Object {
+	m := mark(o)
+	m.keepSuspended = true
+	return m
+}
 
-// Existing returns the object without the mark.
-func (e existing) Existing() Object { return e.Object }
+// KeepFinished marks an owned object that stays when the job has finished, as long as the
+// method Objects still returns it. It is deleted with the job. Default: it is deleted as soon
+// as none of the job's pods runs.
+func KeepFinished(o Object) Object {
+	m := mark(o)
+	m.keepFinished = true
+	return m
+}
+
+// marked is an owned object and what was said of it.
+type marked struct {
+	Object
+
+	shared, keepSuspended, keepFinished bool
+}
+
+func mark(o Object) marked {
+	if m, ok := o.(marked); ok {
+		return m
+	}
+	return marked{Object: o}
+}
+
+// Unmarked returns the object itself, and which of [UseExisting], [KeepSuspended] and
+// [KeepFinished] was said of it.
+func (m marked) Unmarked() (o Object, useExisting, keepSuspended, keepFinished bool) {
+	return m.Object, m.shared, m.keepSuspended, m.keepFinished
+}
 
 // StatusEvaluator decides on success, failure and running instead of [Rules]. It
 // must be a pure function of its arguments. If it returns nil, the rules decide. When all

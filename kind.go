@@ -45,6 +45,10 @@ type Kind struct {
 	CleanPodPolicy commonv1.CleanPodPolicy
 	// ServiceMode is that of jobs that set none. Default: PerJob.
 	ServiceMode commonv1.ServiceMode
+	// VolumeClaims allows volumeClaimTemplates in jobs of the kind. The operator then needs
+	// the verbs get, list, watch, create, patch and delete on persistentvolumeclaims.
+	// Default: false, jobs that have them are not valid.
+	VolumeClaims bool
 }
 
 // Role is one replica type of a kind, and how many replicas of it a job may have.

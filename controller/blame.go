@@ -37,6 +37,9 @@ func (c *JobController[J]) attributeMistake(ctx context.Context, job J, in *plan
 	case plan.UpdateService:
 		written = func(in *plan.Input) client.Object { return plan.NewService(in, a.CreateService) }
 	case plan.CreateObject:
+		if c.set.keepsClaims(a.Kind) {
+			return r // It is as the user's template has it.
+		}
 		return c.operatorsMistake(a.Kind, r)
 	case plan.UpdateObject:
 		return c.operatorsMistake(a.Kind, r)

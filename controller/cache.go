@@ -2,6 +2,7 @@ package controller
 
 import (
 	"reflect"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,6 +40,10 @@ func CacheOptions(owned ...jobkit.Object) cache.Options {
 	byObject := map[client.Object]cache.ByObject{
 		&corev1.Pod{}:     {Label: ours, Transform: newShortener().pod},
 		&corev1.Service{}: {Label: ours, Transform: shortService},
+	}
+	claims := &corev1.PersistentVolumeClaim{}
+	if !slices.ContainsFunc(owned, func(o jobkit.Object) bool { return reflect.TypeOf(o) == reflect.TypeOf(claims) }) {
+		byObject[claims] = cache.ByObject{Label: ours, Transform: shortVolumeClaim}
 	}
 	seen := map[any]bool{}
 	for _, o := range owned {

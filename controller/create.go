@@ -80,7 +80,9 @@ func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *p
 	switch {
 	case owner != nil && owner.UID == job.GetUID():
 		if plan.HasJobLabels(in, there) {
-			return result{} // The job's own: only the cache did not know it yet.
+			// The job's own, which the cache does not show. If it goes before the cache shows it, no
+			// event ever says so, so the job is reconciled again.
+			return result{stale: true}
 		}
 		if there.DeletionTimestamp != nil {
 			return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
@@ -90,8 +92,15 @@ func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *p
 		owner != nil && owner.Kind == in.Kind.Name && owner.Name == job.GetName() && in.Now.Before(job.GetCreationTimestamp().Add(6*pendingFor)):
 		// It belongs to an earlier job of the same name, and is deleted soon.
 		return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
+	case owner == nil && c.set.keepsClaims(kind) && there.Labels[commonv1.JobNameLabel] != "":
+		if plan.HasJobLabels(in, there) {
+			return result{stale: true} // The cache did not know it yet.
+		}
+		return result{obstacle: plan.NameConflict, otherJob: true, message: fmt.Sprintf(
+			"a %s of that name is there and holds the data of job %s of %s: delete it, or give the job another name",
+			kind, there.Labels[commonv1.JobNameLabel], there.Labels[commonv1.OperatorNameLabel])}
 	case owner != nil:
-		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(
+		return result{otherJob: c.set.keepsClaims(kind), obstacle: plan.NameConflict, message: fmt.Sprintf(
 			"a %s of that name is there and belongs to %s %s: delete it, or give one of the two another name", kind, owner.Kind, owner.Name)}
 	default:
 		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(

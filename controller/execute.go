@@ -86,9 +86,11 @@ type result struct {
 	stale bool
 	// jobChanged is true when the job is not as observed: nothing more is created for it.
 	jobChanged bool
-	obstacle   plan.Obstacle
-	message    string
-	err        error
+	// otherJob is true when the name is taken by an object of another job.
+	otherJob bool
+	obstacle plan.Obstacle
+	message  string
+	err      error
 	// invalid is what the API server says of an object that is not valid, and made is
 	// that object as it was sent.
 	invalid error

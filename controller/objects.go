@@ -84,7 +84,7 @@ func (c *JobController[J]) mistakeIn(wanted []jobkit.Object) string {
 		}
 		name := childName{gvk.Kind, o.GetName()}
 		switch {
-		case !slices.Contains(c.set.objectKinds, gvk):
+		case !slices.Contains(c.set.objectKinds, gvk), c.set.keepsClaims(gvk.Kind):
 			return fmt.Sprintf("the operator's Objects() wants the %s %q of %s, but ObjectKinds() does not name that kind: add it there",
 				gvk.Kind, o.GetName(), gvk.GroupVersion())
 		case o.GetName() == "":
@@ -122,7 +122,7 @@ func (c *JobController[J]) compare(
 func (c *JobController[J]) match(
 	in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, client.Object, error) {
-	wanted, shared := unmarked(wanted)
+	wanted, said := unmarked(wanted)
 	gvk, err := apiutil.GVKForObject(wanted, c.set.client.Scheme())
 	if err != nil {
 		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)
@@ -130,7 +130,10 @@ func (c *JobController[J]) match(
 	wanted.GetObjectKind().SetGroupVersionKind(gvk)
 	plan.Claim(in, wanted)
 	key := childName{gvk.Kind, wanted.GetName()}
-	o := plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted, Shared: shared}
+	o := plan.Object{
+		Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted,
+		Shared: said.useExisting, KeepSuspended: said.keepSuspended, KeepFinished: said.keepFinished,
+	}
 	if binding, ok := wanted.(*rbacv1.RoleBinding); ok && binding.RoleRef.Kind == kindRole {
 		o.Role = binding.RoleRef.Name
 	}
@@ -183,6 +186,9 @@ func asAny(m map[string]string) map[string]any {
 func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Input) (map[childName]client.Object, error) {
 	found := map[childName]client.Object{}
 	for _, gvk := range c.set.objectKinds {
+		if c.set.keepsClaims(gvk.Kind) {
+			continue // They are not the author's.
+		}
 		seen, err := c.set.cache.listObjects(ctx, job, gvk)
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the %s objects of %s %s/%s: %w", gvk.Kind, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
@@ -267,7 +273,7 @@ func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Inp
 		return result{obstacle: plan.OperatorError, message: fmt.Sprintf("%T is no API object", a.Object)}
 	}
 	r := c.classifyCreate(ctx, job, in, a.Kind, o, c.set.client.Create(ctx, o))
-	if a.Shared && r.obstacle == plan.NameConflict {
+	if a.Shared && r.obstacle == plan.NameConflict && !r.otherJob {
 		return result{}
 	}
 	return r
@@ -339,11 +345,17 @@ func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Inp
 	return c.classifyDelete(job, a.Kind, o, deleteIfUnchanged(ctx, c.set.client, o))
 }
 
-// unmarked returns an owned object without the mark of jobkit.UseExisting, and whether it had it.
-func unmarked(o client.Object) (client.Object, bool) {
-	marked, ok := o.(interface{ Existing() jobkit.Object })
-	if !ok {
-		return o, false
+// marks are what an author says of an owned object: see jobkit.UseExisting,
+// jobkit.KeepSuspended and jobkit.KeepFinished.
+type marks struct{ useExisting, keepSuspended, keepFinished bool }
+
+// unmarked returns an owned object without its marks, and the marks.
+func unmarked(o client.Object) (client.Object, marks) {
+	var m marks
+	if marked, ok := o.(interface {
+		Unmarked() (o jobkit.Object, useExisting, keepSuspended, keepFinished bool)
+	}); ok {
+		o, m.useExisting, m.keepSuspended, m.keepFinished = marked.Unmarked()
 	}
-	return marked.Existing(), true
+	return o, m
 }

@@ -74,6 +74,9 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	in.Pods = withPendingWrites(c.set.pending, job, kindPod, in.Pods, in.Now)
 	in.Services = withPendingWrites(c.set.pending, job, kindService, in.Services, in.Now)
 	in.Uncached = len(in.Pods) > pods || len(in.Services) > services
+	if err := c.observeVolumeClaims(ctx, job, in); err != nil {
+		return nil, err
+	}
 	in.DeadNodes = c.deadNodes(ctx, in)
 	return in, nil
 }

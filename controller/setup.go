@@ -119,6 +119,9 @@ func (c *JobController[J]) childKinds(mgr ctrl.Manager) ([]jobkit.Object, error)
 	if c.set.keeper != nil {
 		children = append(children, c.set.keeper.ObjectKinds()...)
 	}
+	if c.set.kind.VolumeClaims {
+		children = append(children, &corev1.PersistentVolumeClaim{})
+	}
 	if c.set.gang != nil {
 		if err := c.set.gang.served(mgr.GetRESTMapper()); err != nil {
 			return nil, err
@@ -324,6 +327,9 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	if err := errors.Join(s.mistakes...); err != nil {
 		return err
 	}
+	if s.kind.VolumeClaims {
+		s.objectKinds = append(s.objectKinds, volumeClaimKind)
+	}
 	if s.gang = gangs; gangs != nil {
 		s.objectKinds = append(s.objectKinds, s.gang.kinds...)
 		s.cache.untyped = s.gang.untyped
@@ -348,6 +354,8 @@ func (s *settings[J]) keepObjects(scheme *runtime.Scheme) error {
 		switch {
 		case gvk == corev1.SchemeGroupVersion.WithKind("Pod"), gvk == corev1.SchemeGroupVersion.WithKind("Service"):
 			return fmt.Errorf("ObjectKinds() of %s names %s, which the library keeps itself, and would delete those that it did not make: leave it out, and see Kind().ServiceMode and SetClusterSpec", s.kind.Name, gvk.Kind)
+		case s.kind.VolumeClaims && gvk == volumeClaimKind:
+			return fmt.Errorf("ObjectKinds() of %s names %s, which the library keeps itself where Kind().VolumeClaims is set: leave one of the two out", s.kind.Name, gvk.Kind)
 		case gvk == s.gvk:
 			return fmt.Errorf("ObjectKinds() of %s names the kind of the jobs themselves: leave it out", s.kind.Name)
 		case slices.ContainsFunc(s.objectKinds, func(k schema.GroupVersionKind) bool { return k.Kind == gvk.Kind }):

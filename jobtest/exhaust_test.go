@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang/schedulers"
 )
@@ -84,6 +83,18 @@ var smallJobs = []small{
 		users: func(w *World) {
 			w.At(5*time.Second, "suspends", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
 			w.At(8*time.Second, "resumes", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = nil }))
+		},
+	},
+	{
+		name: "a retried failure with volume claims", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1,
+		change: claimed(nil),
+	},
+	{
+		name: "volume claims that are deleted", workers: 2, want: commonv1.JobSucceeded, change: claimed(deleteAllClaims()),
+		users: func(w *World) {
+			w.At(3*time.Second, "scales to 1", edit(scaleTo(1)))
+			w.At(5*time.Second, "suspends", edit(suspend(true)))
+			w.At(8*time.Second, "resumes", edit(suspend(false)))
 		},
 	},
 	{
@@ -251,7 +262,7 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 // run is a run of the job. Whatever goes wrong, its end must be the same.
 func (s *small) run(operators int) Scenario {
 	return func(c *Chance) error {
-		w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{
+		w, err := NewWorld[*testv1.TestJob](withClaims{}, testScheme, Options{
 			Chance: c, Fate: s.fate, Operators: operators, Gang: schedulers.ByName(s.gang, schedulers.Options{}),
 		})
 		if err != nil {

@@ -202,7 +202,7 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 	case l.fate.Unschedulable || ended(pod):
 		return at, false
 	case pod.Spec.NodeName == "":
-		return l.created, !k.held(pod)
+		return l.created, !k.held(pod) && !k.saysLacked(pod)
 	case !l.running:
 		return l.created.Add(l.fate.Start), true
 	case !l.doomed.IsZero():
@@ -240,6 +240,9 @@ func (k *kubelet) act(l *life) string {
 		return k.stop(l, pod)
 	case !l.over.IsZero():
 		return k.reportEnd(l, pod)
+	case pod.Spec.NodeName == "" && k.server.lackedClaim(pod) != "":
+		k.update(pod, func(p *corev1.Pod) { p.Status.Conditions = []corev1.PodCondition{k.lackedCondition(p)} })
+		return "lacks a volume claim"
 	case pod.Spec.NodeName == "":
 		node := k.node()
 		k.update(pod, func(p *corev1.Pod) { p.Spec.NodeName = node })

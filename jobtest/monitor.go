@@ -179,6 +179,9 @@ func (m *monitor) updateAsked(p *process, op call, verification client.Object) {
 	if there == nil || unaware(p.pass, there, verification) {
 		return
 	}
+	if claim, ok := there.(*corev1.PersistentVolumeClaim); ok && m.kind.VolumeClaims && m.claimUpdateAsked(op, claim, verification) {
+		return
+	}
 	if _, ok := there.(*corev1.Pod); ok && !adopts(op.patch) || !metav1.IsControlledBy(there, verification) {
 		m.w.violatef("P8", "%s wants to %s, which is not its concern", p.name, op)
 	}
@@ -237,7 +240,9 @@ func (m *monitor) createAsked(p *process, op call, verification client.Object) {
 	}
 	m.checkLate(p, op, verification)
 	owner := metav1.GetControllerOf(op.object)
-	if owner == nil || owner.UID != verification.GetUID() {
+	_, claim := op.object.(*corev1.PersistentVolumeClaim)
+	outlives := claim && owner == nil && m.claimPolicy(verification, op.object).WhenDeleted != commonv1.VolumeClaimDelete
+	if !outlives && (owner == nil || owner.UID != verification.GetUID()) {
 		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, verification.GetName())
 	}
 	m.inOrder(p, op, verification)
@@ -362,6 +367,9 @@ func (m *monitor) deleteAsked(p *process, op call, verification client.Object) {
 			m.w.violatef("P8", "%s wants to %s, which is not the job's", p.name, op)
 		}
 		return
+	}
+	if claim, ok := there.(*corev1.PersistentVolumeClaim); ok && m.kind.VolumeClaims {
+		m.claimDeleteAsked(p, op, claim, verification)
 	}
 	pod, ok := there.(*corev1.Pod)
 	if !ok || !m.failed[pod.UID] {

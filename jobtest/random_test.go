@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang/schedulers"
 )
@@ -56,6 +55,9 @@ func randomJob(c *Chance) *testv1.TestJob {
 			if c.Percent(70) {
 				first.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 			}
+		}
+		if c.Percent(15) {
+			claimed(randomRetention(c))(j)
 		}
 		p := &j.Spec.RunPolicy
 		p.CleanPodPolicy = oneOf(c, nil, new(commonv1.CleanPodPolicyAll), new(commonv1.CleanPodPolicyNone))
@@ -231,7 +233,7 @@ func randomActions(c *Chance, w *World, job *testv1.TestJob) {
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){
 		actNothing, actSuspend, actScale, actDelete, actRecreate, actOnPod, actOnPod, actQuota, actNode, actNode,
 		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace, actAdmission, actOutage, actOutage,
-		actRoom, actPolicy, actGroup, actDisrupt, actDisrupt, actRefuse, actRefuse,
+		actRoom, actPolicy, actGroup, actDisrupt, actDisrupt, actRefuse, actRefuse, actClaim,
 	}
 	for range c.Pick(5) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
@@ -449,7 +451,7 @@ func actOutage(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 func randomRun(c *Chance) error {
 	job := randomJob(c)
 	scheduler := []string{schedulers.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
-	w, err := NewWorld[*testv1.TestJob](testjob.Controller{}, testScheme, Options{
+	w, err := NewWorld[*testv1.TestJob](withClaims{}, testScheme, Options{
 		Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),
 	})
 	if err != nil {

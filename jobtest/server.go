@@ -73,6 +73,9 @@ func (s *server) create(t *table, o client.Object) (client.Object, error) {
 	if pod, ok := stored.(*corev1.Pod); ok {
 		defaultPod(pod)
 	}
+	if _, ok := stored.(*corev1.PersistentVolumeClaim); ok {
+		stored.SetFinalizers(append(stored.GetFinalizers(), claimProtection))
+	}
 	return s.insert(t, stored), nil
 }
 

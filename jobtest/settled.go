@@ -130,6 +130,7 @@ func (m *monitor) checkJob(job client.Object) {
 		m.checkActive(job, pods, services)
 	}
 	m.checkRestarts(job)
+	m.checkClaims(job)
 }
 
 // checkFinished checks that of a finished job only that is left which its clean-up

@@ -406,6 +406,7 @@ func (w *World) changed(t *table, c change) {
 	if w.gang != nil {
 		w.gang.changed(t, c)
 	}
+	w.claimChanged(c)
 }
 
 // alive reports whether there is an object of a UID.

@@ -254,6 +254,9 @@ func furtherKinds[J client.Object](author jobkit.ControllerInterface[J], schedul
 	if keeper, ok := author.(jobkit.OwnedObjects[J]); ok {
 		kinds = keeper.ObjectKinds()
 	}
+	if author.Kind().VolumeClaims {
+		kinds = append(slices.Clone(kinds), &corev1.PersistentVolumeClaim{})
+	}
 	if scheduler != nil {
 		kinds = append(slices.Clone(kinds), scheduler.Kinds()...)
 	}
@@ -277,6 +280,10 @@ func (w *World) chooseOdds(calmAfter int) {
 
 // lensOf is what the caches that controller.CacheOptions configures keep of a kind.
 func lensOf(t *table, scheme *runtime.Scheme, further []jobkit.Object) *lens {
+	further = slices.DeleteFunc(slices.Clone(further), func(o jobkit.Object) bool {
+		_, claim := o.(*corev1.PersistentVolumeClaim) // The library's own have a transform of their own.
+		return claim
+	})
 	for o, by := range controller.CacheOptions(further...).ByObject {
 		if gvk, err := apiutil.GVKForObject(o, scheme); err == nil && gvk == t.gvk {
 			return &lens{selector: by.Label, transform: by.Transform}

@@ -1,5 +1,9 @@
 package operators
 
+// What the operator may do for the volume claims of replicas.
+//
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
+
 // What the operator may do for gang scheduling, whatever the kind of job, and to see at its
 // start whether training-operator v1 has left webhooks behind that refuse every job;
 // config/rbac is generated from it.

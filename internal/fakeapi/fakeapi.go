@@ -28,6 +28,7 @@ func Core() []Resource {
 	return []Resource{
 		{"", "v1", "pods", "Pod"},
 		{"", "v1", "services", "Service"},
+		{"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"},
 		{"", "v1", "configmaps", "ConfigMap"},
 		{"", "v1", "serviceaccounts", "ServiceAccount"},
 		{"rbac.authorization.k8s.io", "v1", "roles", "Role"},

@@ -145,13 +145,14 @@ const (
 	StepUpdate
 	StepDelete
 	StepCreateObject
+	StepCreateVolumeClaim
 	StepDeleteObject
 	StepDeleteJob
 )
 
 // StepOf is the step that an action belongs to.
 func StepOf(a Action) Step {
-	switch a.(type) {
+	switch a := a.(type) {
 	case CreatePod, CreateService:
 		return StepCreate
 	case UpdateService, UpdateObject:
@@ -159,6 +160,9 @@ func StepOf(a Action) Step {
 	case DeletePod, DeleteService:
 		return StepDelete
 	case CreateObject:
+		if a.Kind == VolumeClaimKind {
+			return StepCreateVolumeClaim
+		}
 		return StepCreateObject
 	case DeleteObject:
 		return StepDeleteObject
@@ -178,7 +182,9 @@ func Together(before, a Action) bool {
 func (s Step) Deletes() bool { return s == StepDelete || s == StepDeleteObject || s == StepDeleteJob }
 
 // Creates reports whether the actions of a step create something.
-func (s Step) Creates() bool { return s == StepCreate || s == StepCreateObject }
+func (s Step) Creates() bool {
+	return s == StepCreate || s == StepCreateObject || s == StepCreateVolumeClaim
+}
 
 // The verbs of actions in messages.
 const (

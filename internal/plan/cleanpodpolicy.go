@@ -27,9 +27,10 @@ func (d *decision) cleanUp() {
 			running = true
 		}
 	}
-	d.deleteObjects(running, "the job has finished")
+	d.deleteObjects(func(o *Object) bool { return running || o.KeepFinished }, "the job has finished")
 	if !running {
 		d.deleteServices("the job has finished")
+		d.deleteClaimsOfFinished()
 	}
 }
 

@@ -86,6 +86,7 @@ func chain() []policy {
 		waitForGang,           // no pods before the gang scheduler wants to see them
 		createSharedObjects,   // those that may not be the job's, only together with pods
 		syncServices,          // create the services that are missing, before the pods that look them up
+		syncVolumeClaims,      // the claims of the replicas, before the pods that use them
 		createPods,            // create the pods that are missing
 		clearStalled,          // nothing is in the way any longer
 		reportWaits,           // report what the pods wait for

@@ -44,6 +44,9 @@ type Input struct {
 	// contain pods and services of other owners.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
+	// VolumeClaims are the volume claims of the job: those whose controller is the job, and
+	// those without a controller that carry its labels.
+	VolumeClaims []*corev1.PersistentVolumeClaim
 	// Uncached is true when some of them are pending writes of the shell, which the cache
 	// does not show yet.
 	Uncached bool

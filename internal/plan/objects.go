@@ -23,6 +23,9 @@ type Object struct {
 	Role string
 	// Shared is true if an existing object is used as it is, whoever made it.
 	Shared bool
+	// KeepSuspended and KeepFinished are true of one that stays when the job is suspended,
+	// and when it has finished.
+	KeepSuspended, KeepFinished bool
 	// Patch is what must change in it (see Difference); empty if nothing must.
 	Patch map[string]any
 }
@@ -124,12 +127,12 @@ func createSharedObjects(d *decision) bool {
 	return false
 }
 
-// deleteObjects deletes the kind's own objects of the job: all, or those that the kind
-// does not want while pods of a finished job still run.
-func (d *decision) deleteObjects(keepWanted bool, reason string) {
+// deleteObjects deletes the owned objects of the job, but those that the kind wants and that
+// are to be kept.
+func (d *decision) deleteObjects(keep func(*Object) bool, reason string) {
 	for i := range d.in.Objects {
 		o := &d.in.Objects[i]
-		if o.UID != "" && !o.Terminating && (o.Wanted == nil || !keepWanted) {
+		if o.UID != "" && !o.Terminating && (o.Wanted == nil || !keep(o)) {
 			d.act(DeleteObject{Kind: o.Kind, Name: o.Name, UID: o.UID, Reason: reason})
 		}
 	}

@@ -36,6 +36,7 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 		OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
 	}
 	pod.Spec.RestartPolicy = in.podRestartPolicy(a.Type)
+	addClaimVolumes(in, a.Type, pod)
 	if in.serviceMode() == commonv1.ServiceModePerJob {
 		// Together with the job's headless service this makes <pod>.<job> resolve.
 		pod.Spec.Hostname = cmp.Or(pod.Spec.Hostname, a.Name)

@@ -31,6 +31,10 @@ func deleteSurplus(d *decision) bool {
 // that no replica of the new attempt connects to one of the old.
 func createPods(d *decision) bool {
 	for _, s := range d.missing() {
+		if d.claimIsLeaving(s) {
+			d.requeueAt(d.in.Now.Add(claimRequeue))
+			continue
+		}
 		d.act(CreatePod{
 			Name: s.name, Type: s.typ, Index: s.index, Attempt: s.attempt,
 			Reason: fmt.Sprintf("replica %d of %s is missing", s.index, s.typ),

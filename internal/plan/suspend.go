@@ -31,7 +31,8 @@ func suspend(d *decision) bool {
 		}
 	}
 	d.deleteServices("the job is suspended")
-	d.deleteObjects(false, "the job is suspended")
+	d.deleteObjects(func(o *Object) bool { return o.KeepSuspended }, "the job is suspended")
+	d.deleteClaimsOfSuspended()
 	clearStalled(d)
 	return true
 }

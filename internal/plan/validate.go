@@ -176,6 +176,7 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 	if p := spec.RestartPolicy; p != "" {
 		errs = append(errs, oneOf(path.Child("restartPolicy"), &p, restartPolicies()...)...)
 	}
+	errs = append(errs, validateVolumeClaims(in, t, path)...)
 	errs = append(errs, validateContainers(&in.Kind, &spec.Template, path.Child("template"))...)
 	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
 }

@@ -35,6 +35,7 @@ func (Controller) Kind() jobkit.Kind {
 		PortNumber:        kubeflowv1.JAXJobDefaultPort,
 		RestartPolicy:     kubeflowv1.JAXJobDefaultRestartPolicy,
 		ServiceMode:       commonv1.ServiceModePerReplica,
+		VolumeClaims:      true,
 	}
 }
 

@@ -75,6 +75,7 @@ func (Controller) Kind() jobkit.Kind {
 		AnyContainer:      true,
 		RestartPolicy:     kubeflowv1.MPIJobDefaultRestartPolicy,
 		ServiceMode:       commonv1.ServiceModeNone,
+		VolumeClaims:      true,
 	}
 }
 

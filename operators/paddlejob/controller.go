@@ -43,6 +43,7 @@ func (Controller) Kind() jobkit.Kind {
 		PortNumber:        kubeflowv1.PaddleJobDefaultPort,
 		RestartPolicy:     kubeflowv1.PaddleJobDefaultRestartPolicy,
 		ServiceMode:       commonv1.ServiceModePerReplica,
+		VolumeClaims:      true,
 	}
 }
 

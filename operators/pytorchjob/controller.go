@@ -63,6 +63,7 @@ func (Controller) Kind() jobkit.Kind {
 		PortNumber:        kubeflowv1.PyTorchJobDefaultPort,
 		RestartPolicy:     kubeflowv1.PyTorchJobDefaultRestartPolicy,
 		ServiceMode:       commonv1.ServiceModePerReplica,
+		VolumeClaims:      true,
 	}
 }
 

@@ -47,6 +47,7 @@ func (Controller) Kind() jobkit.Kind {
 		PortNumber:        kubeflowv1.TFJobDefaultPort,
 		RestartPolicy:     kubeflowv1.TFJobDefaultRestartPolicy,
 		ServiceMode:       commonv1.ServiceModePerReplica,
+		VolumeClaims:      true,
 	}
 }
 

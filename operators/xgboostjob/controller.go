@@ -36,6 +36,7 @@ func (Controller) Kind() jobkit.Kind {
 		PortNumber:        kubeflowv1.XGBoostJobDefaultPort,
 		RestartPolicy:     kubeflowv1.XGBoostJobDefaultRestartPolicy,
 		ServiceMode:       commonv1.ServiceModePerReplica,
+		VolumeClaims:      true,
 	}
 }
 

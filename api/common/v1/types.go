@@ -35,6 +35,21 @@ type ReplicaSpec struct {
 	// sets none. An addition to kubeflow.org/v1.
 	// +optional
 	StartAfter *StartAfter `json:"startAfter,omitempty"`
+
+	// VolumeClaimTemplates give each replica of the type persistent volume claims of its
+	// own, named <template>-<pod>, and the pod a volume of the template's name. They are
+	// created with the pod and kept across restarts. Where one of that name exists that
+	// belongs to no job, it is used as it is, unless persistentVolumeClaimRetentionPolicy
+	// deletes it with the job. Default: none. An addition to kubeflow.org/v1.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	VolumeClaimTemplates []corev1.PersistentVolumeClaimTemplate `json:"volumeClaimTemplates,omitempty"`
+
+	// PersistentVolumeClaimRetentionPolicy says when those claims are deleted.
+	// Default: never. An addition to kubeflow.org/v1.
+	// +optional
+	PersistentVolumeClaimRetentionPolicy *VolumeClaimRetentionPolicy `json:"persistentVolumeClaimRetentionPolicy,omitempty"`
 }
 
 // StartAfter says what the pods of a replica type wait for. Each pod is created while all

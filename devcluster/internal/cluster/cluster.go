@@ -286,6 +286,9 @@ func (r *runner) up(ctx context.Context) error {
 	if err := r.awaitServiceAccount(ctx); err != nil {
 		return err
 	}
+	if err := createStorageClass(ctx, r.client); err != nil {
+		return err
+	}
 	state, err := json.Marshal(r.info)
 	if err != nil {
 		return fmt.Errorf("cannot encode the state: %w", err)

@@ -67,6 +67,8 @@ func args(o Options) []string {
 		// make garbage collection the slowest part of a test.
 		"--kube-api-qps=1000",
 		"--kube-api-burst=2000",
+		// Volume claims of the default storage class get volumes. No container ever uses one.
+		"--enable-hostpath-provisioner=true",
 		"--node-monitor-grace-period=" + o.NodeGrace.String(),
 	}, o.Args...)
 }

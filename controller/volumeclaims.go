@@ -1,0 +1,72 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+var volumeClaimKind = corev1.SchemeGroupVersion.WithKind(plan.VolumeClaimKind)
+
+// claimIndex is the name of the cache index of volume claims by the name of their job: those
+// that outlive jobs have no controller.
+func claimIndex(operator string) string { return "jobkit.jobName/" + operator }
+
+// byJobName indexes the volume claims of an operator's jobs.
+func byJobName(operator string) client.IndexerFunc {
+	return func(o client.Object) []string {
+		if l := o.GetLabels(); l[commonv1.OperatorNameLabel] == operator && l[commonv1.JobNameLabel] != "" {
+			return []string{l[commonv1.JobNameLabel]}
+		}
+		return nil
+	}
+}
+
+// keepsClaims reports whether objects of a kind are the volume claims of replicas, which the
+// library keeps itself.
+func (s *settings[J]) keepsClaims(kind string) bool {
+	return s.kind.VolumeClaims && kind == plan.VolumeClaimKind
+}
+
+// observeVolumeClaims finds the volume claims of a job, if jobs of its kind have some.
+func (c *JobController[J]) observeVolumeClaims(ctx context.Context, job J, in *plan.Input) error {
+	if !in.Kind.VolumeClaims {
+		return nil
+	}
+	var list corev1.PersistentVolumeClaimList
+	var by client.ListOption = client.MatchingLabels(jobkit.JobLabels(in.Kind, in.Job.Name))
+	if c.set.cache.indexed {
+		by = client.MatchingFields{claimIndex(in.Kind.OperatorName): in.Job.Name}
+	}
+	if err := c.set.cache.reader.List(ctx, &list, client.InNamespace(in.Job.Namespace), by, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("cannot list the volume claims of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	}
+	for i := range list.Items {
+		if o := metav1.GetControllerOf(&list.Items[i]); o == nil && plan.HasJobLabels(in, &list.Items[i]) || o != nil && o.UID == in.Job.UID {
+			in.VolumeClaims = append(in.VolumeClaims, &list.Items[i])
+		}
+	}
+	shown := len(in.VolumeClaims)
+	in.VolumeClaims = withPendingWrites(c.set.pending, job, plan.VolumeClaimKind, in.VolumeClaims, in.Now)
+	in.Uncached = in.Uncached || len(in.VolumeClaims) > shown
+	return nil
+}
+
+// shortVolumeClaim is a cache.TransformFunc that drops of volume claims what the library does
+// not read: all but whose they are.
+func shortVolumeClaim(o any) (any, error) {
+	if claim, ok := o.(*corev1.PersistentVolumeClaim); ok {
+		claim.ManagedFields = nil
+		claim.Labels, claim.Annotations = bounded(claim.Labels), nil
+		claim.Finalizers, claim.OwnerReferences = leading(claim.Finalizers), owners(claim)
+		claim.Spec, claim.Status = corev1.PersistentVolumeClaimSpec{}, corev1.PersistentVolumeClaimStatus{}
+	}
+	return o, nil
+}

@@ -8,21 +8,21 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// TestEndlessTimes: times that nobody lives to see neither overflow nor end a job.
+// TestEndlessTimes: very long times neither overflow nor end a job.
 func TestEndlessTimes(t *testing.T) {
 	m := started(workers(1), func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(math.MaxInt64)) })
 	if p := m.decide(); m.in.Status.State != commonv1.JobRunning || p.RequeueAfter < 292*365*24*time.Hour {
-		t.Errorf("the job is %s, and is looked at again after %s", m.in.Status.State, p.RequeueAfter)
+		t.Errorf("the job is %s, and is requeued after %s", m.in.Status.State, p.RequeueAfter)
 	}
 	m = started(workers(1), func(m *model) { m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(math.MaxInt32)) })
 	m.end(m.pod("worker-0"), 0)
 	m.reconcileUntilStable()
 	if p := m.decide(); len(p.Actions) > 0 || p.RequeueAfter != math.MaxInt32*time.Second {
-		t.Errorf("want another look after %d s, got %v, again after %s", math.MaxInt32, p.Actions, p.RequeueAfter)
+		t.Errorf("want it requeued after %d s, got %v, again after %s", math.MaxInt32, p.Actions, p.RequeueAfter)
 	}
 }
 
-// TestNearestDeadline: of several times the nearest is when to look again.
+// TestNearestDeadline: of several times the job is requeued for the nearest.
 func TestNearestDeadline(t *testing.T) {
 	m := started(workers(2), func(m *model) {
 		restartPolicy(commonv1.RestartPolicyExitCode)(m)
@@ -42,6 +42,6 @@ func TestNearestDeadline(t *testing.T) {
 	}
 	m.in.Now = m.in.Now.Add(10*time.Second - time.Nanosecond)
 	if p := m.decide(); p.RequeueAfter != time.Millisecond {
-		t.Errorf("no look follows at once, which would be a busy loop: got %s", p.RequeueAfter)
+		t.Errorf("no requeue follows at once, which would be a busy loop: got %s", p.RequeueAfter)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// BenchmarkDecide is one look at a job whose pods all run: what an operator does most.
+// BenchmarkDecide is one pass over a job whose pods all run: what an operator does most.
 func BenchmarkDecide(b *testing.B) {
 	for _, n := range []int32{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
@@ -21,7 +21,7 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideServiceEach is the same look where each replica has a service.
+// BenchmarkDecideServiceEach is the same pass where each replica has a service.
 func BenchmarkDecideServiceEach(b *testing.B) {
 	for _, n := range []int32{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
@@ -34,7 +34,7 @@ func BenchmarkDecideServiceEach(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideCreate is the look at which all pods are missing.
+// BenchmarkDecideCreate is the pass in which all pods are missing.
 func BenchmarkDecideCreate(b *testing.B) {
 	for _, n := range []int32{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
@@ -56,13 +56,13 @@ func TestAllocationsGrowWithReplicas(t *testing.T) {
 		job    func(workers int32) *model
 		most   float64 // allocations per replica
 	}{
-		"AtRest": {reason: "a look that finds nothing to do makes nothing per replica, or a slice that grows", job: steadyJob, most: 0.01},
+		"AtRest": {reason: "a pass that finds nothing to do makes nothing per replica, or a slice that grows", job: steadyJob, most: 0.01},
 		"AtRestServiceEach": {
 			reason: "nor does it where each replica has a service, but the table in which they are found",
 			job:    steadyJobServiceEach, most: 0.05,
 		},
 		"Create": {
-			reason: "a look at which all pods are missing makes a few things per replica, however many there are",
+			reason: "a pass in which all pods are missing makes a few things per replica, however many there are",
 			job:    func(n int32) *model { return newModel(map[commonv1.ReplicaType]int32{worker: n}) }, most: 8,
 		},
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // TestCleanUp: what a job that ends deletes, by its clean-up policy. It does so
-// whatever ended it, in the same look.
+// whatever ended it, in the same pass.
 func TestCleanUp(t *testing.T) {
 	ends := map[string]func(*model){
 		"Success":   func(m *model) { m.end(m.pod("master-0"), 0) },

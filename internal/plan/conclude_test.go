@@ -76,12 +76,12 @@ func TestObstacles(t *testing.T) {
 				m.in.Replicas[worker].Replicas = new(int32(2))
 				m.in.Job.Generation++
 			}
-			_, settled := outcome(m, tc.obstacle)
-			if diff := cmp.Diff(tc.want, conditions(&settled.Status)); diff != "" {
+			_, concluded := outcome(m, tc.obstacle)
+			if diff := cmp.Diff(tc.want, conditions(&concluded.Status)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			if settled.StatusChange != plan.StatusNews || len(settled.Actions) > 0 {
-				t.Errorf("%s: the conclusion is to be written, and nothing else done: %+v", tc.reason, settled)
+			if concluded.StatusChange != plan.StatusNews || len(concluded.Actions) > 0 {
+				t.Errorf("%s: the conclusion is to be written, and nothing else done: %+v", tc.reason, concluded)
 			}
 		})
 	}
@@ -90,20 +90,20 @@ func TestObstacles(t *testing.T) {
 func TestStalledJob(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
 	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
-	_, settled := outcome(m, plan.NameConflict)
-	m.in.Status = settled.Status
+	_, concluded := outcome(m, plan.NameConflict)
+	m.in.Status = concluded.Status
 
 	for _, step := range []struct{ age, again time.Duration }{
 		{0, time.Second}, {8 * time.Second, 8 * time.Second}, {time.Hour, time.Minute},
 	} {
 		m.in.Now = epoch.Add(step.age)
-		p, settled := outcome(m, plan.NameConflict)
-		if p.StatusChange != plan.StatusUnchanged || settled.StatusChange != plan.StatusUnchanged || len(settled.Events) > 0 {
-			t.Errorf("after %s: the same obstacle is to be told once; writes are %v and %v, events %v",
-				step.age, p.StatusChange != plan.StatusUnchanged, settled.StatusChange != plan.StatusUnchanged, settled.Events)
+		p, concluded := outcome(m, plan.NameConflict)
+		if p.StatusChange != plan.StatusUnchanged || concluded.StatusChange != plan.StatusUnchanged || len(concluded.Events) > 0 {
+			t.Errorf("after %s: the same obstacle is to be reported once; writes are %v and %v, events %v",
+				step.age, p.StatusChange != plan.StatusUnchanged, concluded.StatusChange != plan.StatusUnchanged, concluded.Events)
 		}
-		if settled.RequeueAfter != step.again {
-			t.Errorf("after %s: the next try is to follow after %s, got %s", step.age, step.again, settled.RequeueAfter)
+		if concluded.RequeueAfter != step.again {
+			t.Errorf("after %s: the next try is to follow after %s, got %s", step.age, step.again, concluded.RequeueAfter)
 		}
 	}
 
@@ -114,22 +114,22 @@ func TestStalledJob(t *testing.T) {
 	}
 }
 
-// TestStalledJobAndObstacles: what is only remembered to have been created may have met
+// TestStalledJobAndObstacles: what is only known to have been created may have met
 // what stalls the job since, so it is no reason to say that nothing does.
 func TestStalledJobAndObstacles(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
 	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
-	_, settled := outcome(m, plan.NameConflict)
-	m.in.Status = settled.Status
+	_, concluded := outcome(m, plan.NameConflict)
+	m.in.Status = concluded.Status
 	m.reconcileUntilStable()
 
-	m.in.Status, m.in.Uncached = settled.Status, true
+	m.in.Status, m.in.Uncached = concluded.Status, true
 	if p := m.decide(); !p.Status.IsTrue(commonv1.JobStalled) {
-		t.Errorf("the pod is only remembered, but the job is no longer stalled: %q", conditions(&p.Status))
+		t.Errorf("the pod is only known from a write, but the job is no longer stalled: %q", conditions(&p.Status))
 	}
 	m.in.Uncached = false
 	if p := m.decide(); p.Status.IsTrue(commonv1.JobStalled) {
-		t.Errorf("the pod is there, but the job is still stalled: %q", conditions(&p.Status))
+		t.Errorf("the pod exists, but the job is still stalled: %q", conditions(&p.Status))
 	}
 }
 
@@ -154,14 +154,14 @@ func TestOutcomeEvents(t *testing.T) {
 		{Warning: true, Reason: "ForcedDeletePod", Message: "Deleted pod by force: f: its node n is gone or out of service", Pod: plan.PodRef{Name: "f", UID: "u"}},
 	}
 	if diff := cmp.Diff(want, o.Events()); diff != "" {
-		t.Errorf("a pod that was deleted by force is told of by itself, with the reason (-want +got):\n%s", diff)
+		t.Errorf("a pod that was deleted by force has its own event, with the reason (-want +got):\n%s", diff)
 	}
 	o = plan.ExecutionResult{PodsForced: []plan.DeletePod{forced, {Name: "g", Force: true, Reason: "another"}}}
 	if got := o.Events(); len(got) != 1 || got[0].Message != "Deleted 2 pods by force, the first of them f: its node n is gone or out of service" {
 		t.Errorf("several are one event, got %v", got)
 	}
 	if events := (&plan.ExecutionResult{}).Events(); len(events) > 0 {
-		t.Errorf("nothing was done, and told: %v", events)
+		t.Errorf("nothing was done, but reported: %v", events)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestOperatorErrorStalls(t *testing.T) {
 	m.drop(m.pod("worker-0"))
 	m.in.OperatorError = "it panicked"
 	if p := m.reconcile(); p.Status.State != commonv1.JobStalled || len(p.Actions) > 0 || p.RequeueAfter == 0 {
-		t.Errorf("want it stalled, looked at again and left alone, it is %s, again after %s, and is to %v", p.Status.State, p.RequeueAfter, p.Actions)
+		t.Errorf("want it stalled, requeued and left alone, it is %s, again after %s, and is to %v", p.Status.State, p.RequeueAfter, p.Actions)
 	}
 	m.in.Now = epoch.Add(time.Hour)
 	if p := m.reconcile(); p.Status.State != commonv1.JobFailed {
@@ -215,9 +215,9 @@ func TestMessageOfAnObstacle(t *testing.T) {
 }
 
 // TestInvalidObject: an object that is invalid in itself fails a job that never had
-// such objects. A job that had some goes on, whether it was edited or not: an API
+// such objects. A job that had some continues, whether it was edited or not: an API
 // server may find invalid today what it did not yesterday. That it had some the status
-// says when no pod does any more.
+// says when no pod does any longer.
 func TestInvalidObject(t *testing.T) {
 	w0 := plan.CreatePod{Name: "job-worker-0", Type: worker}
 	forget := func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{} }
@@ -250,7 +250,7 @@ func TestInvalidObject(t *testing.T) {
 			action: w0, status: forget, want: commonv1.JobFailed,
 		},
 		"UnknownType": {
-			reason: "a type that the job has no more has no pods", generation: 2,
+			reason: "a type that the job no longer has has no pods", generation: 2,
 			action: plan.CreatePod{Name: "job-chief-0", Type: "Chief"}, status: forget, want: commonv1.JobFailed,
 		},
 		"Service": {
@@ -319,7 +319,7 @@ func TestOutcomeChangesTheConditions(t *testing.T) {
 			outcome: plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: pod, Obstacle: plan.NameConflict, Message: "because."}}},
 		},
 		"First": {
-			reason: "the first obstacle is the one to tell of",
+			reason: "the first obstacle is the one to report",
 			outcome: plan.ExecutionResult{Obstructions: []plan.Obstruction{
 				{Action: pod, Obstacle: plan.NameConflict, Message: "because."}, {Action: pod, Obstacle: plan.Refused, Message: "of that."},
 			}},
@@ -332,7 +332,7 @@ func TestOutcomeChangesTheConditions(t *testing.T) {
 			reason:  "another message is news",
 			outcome: plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: pod, Obstacle: plan.NameConflict, Message: "of that."}}}, write: true,
 		},
-		"None": {reason: "that nothing is in the way any more is news", write: true},
+		"None": {reason: "that nothing is in the way any longer is news", write: true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -342,7 +342,7 @@ func TestOutcomeChangesTheConditions(t *testing.T) {
 				t.Errorf("%s: write is %v", tc.reason, s.StatusChange != plan.StatusUnchanged)
 			}
 			if len(tc.outcome.Obstructions) == 0 && s.RequeueAfter != 10*time.Second {
-				t.Errorf("the deadline is still to be kept, got another look after %s", s.RequeueAfter)
+				t.Errorf("the deadline is still to be kept, got it requeued after %s", s.RequeueAfter)
 			}
 		})
 	}
@@ -372,7 +372,7 @@ func TestStalledForObjectsOtherThanPods(t *testing.T) {
 			p = m.decide()
 			want := []string{"Created=True TestJobCreated: TestJob job is created.", "Running=True TestJobRunning: TestJob ns/job is running."}
 			if diff := cmp.Diff(want, conditions(&p.Status)); diff != "" {
-				t.Errorf("nothing is in the way any more (-want +got):\n%s", diff)
+				t.Errorf("nothing is in the way any longer (-want +got):\n%s", diff)
 			}
 		})
 	}

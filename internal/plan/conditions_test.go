@@ -70,7 +70,7 @@ func TestStalledStaysLast(t *testing.T) {
 	}
 	taken()
 	if diff := cmp.Diff([]string{created, stalled}, conditions(&m.in.Status)); diff != "" {
-		t.Errorf("two pods are there and one is not (-want +got):\n%s", diff)
+		t.Errorf("two pods exist and one does not (-want +got):\n%s", diff)
 	}
 	m.run()
 	p := taken()
@@ -105,7 +105,7 @@ func TestStalledStaysLast(t *testing.T) {
 	})
 }
 
-// TestWarnings: what the controller has to say about a job is told once, when the
+// TestWarnings: what the controller has to say about a job is reported once, when the
 // job is taken up.
 func TestWarnings(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
@@ -121,7 +121,7 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("a restart policy that does not count is worth a warning, one that says the same is not (-want +got):\n%s", diff)
 	}
 	if events := m.reconcile().Events; len(events) > 0 {
-		t.Errorf("and it is told once, got again %v", events)
+		t.Errorf("and it is reported once, got again %v", events)
 	}
 }
 

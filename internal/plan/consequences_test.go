@@ -78,7 +78,7 @@ func TestCollateralExits(t *testing.T) {
 			want: restarted("worker-0 1, worker-1 0"),
 		},
 		"Deleted": {
-			reason: "a peer of a worker that somebody deleted: no limit counts it",
+			reason: "a peer of a worker that a user deleted: no limit counts it",
 			happens: func(m *model) {
 				m.bind()
 				m.terminate(m.pod("worker-1"))
@@ -115,7 +115,7 @@ func TestCollateralExits(t *testing.T) {
 			want: failed("worker-1 1, worker-0 137"),
 		},
 		"AllPermanent": {
-			reason: "nothing is left to wait for, and the first by time is the one to look at",
+			reason: "nothing is left to wait for, and the first by time is the one to investigate",
 			happens: func(m *model) {
 				m.end(m.pod("worker-2"), 3)
 				after(m, time.Second)
@@ -163,7 +163,7 @@ func TestCollateralExits(t *testing.T) {
 			want: restarted("worker-0 1, worker-1 137"),
 		},
 		"ClockAhead": {
-			reason: "an API server whose clock is far ahead keeps nobody waiting",
+			reason: "an API server whose clock is far ahead delays nothing",
 			happens: func(m *model) {
 				after(m, time.Hour)
 				m.end(m.pod("worker-0"), 1)
@@ -172,7 +172,7 @@ func TestCollateralExits(t *testing.T) {
 			want: failed("worker-0 1"),
 		},
 		"UnknownAndAhead": {
-			reason: "a node whose clock is ahead does not, where managed fields tell nothing",
+			reason: "a node whose clock is ahead does not, where managed fields say nothing",
 			happens: func(m *model) {
 				m.nodesAhead = time.Hour
 				m.end(m.pod("worker-0"), 1)
@@ -210,7 +210,7 @@ func TestCollateralExits(t *testing.T) {
 				t.Errorf("%s: the condition names the first by time: %q", tc.reason, conditions(&p.Status))
 			}
 			if got.state == commonv1.JobRunning && (p.RequeueAfter == 0 || p.RequeueAfter > 3*time.Second) {
-				t.Errorf("%s: want another look when it is no more, got after %s", tc.reason, p.RequeueAfter)
+				t.Errorf("%s: want it requeued when it no longer is, got after %s", tc.reason, p.RequeueAfter)
 			}
 		})
 	}

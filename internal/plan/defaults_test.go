@@ -138,7 +138,7 @@ func TestDefaultPort(t *testing.T) {
 	}
 }
 
-// TestWithoutDefaults: a job whose defaults nobody has set is one with the defaults.
+// TestWithoutDefaults: a job whose defaults were not set is one with the defaults.
 func TestWithoutDefaults(t *testing.T) {
 	m := newModel(workers(1))
 	m.in.Replicas[worker].Replicas = nil

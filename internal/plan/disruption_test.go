@@ -65,7 +65,7 @@ func TestDisruptedPods(t *testing.T) {
 			happens: func(m *model, p *corev1.Pod) { m.disrupt(p, evicted); m.terminate(p); wait(m); m.end(p, 0) },
 		},
 		"SucceededBefore": {
-			reason: "a pod that ended well before is a success", want: jobkit.Succeeded,
+			reason: "a pod that had succeeded before stays succeeded", want: jobkit.Succeeded,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); wait(m); m.disrupt(p, tainted) },
 		},
 		"SucceededInTheSameSecond": {
@@ -106,7 +106,7 @@ func TestDisruptedPods(t *testing.T) {
 			},
 		},
 		"DeletedAndThenEvicted": {
-			reason: "of an eviction and a deletion one clock tells", want: jobkit.Terminating,
+			reason: "of an eviction and a deletion the same clock decides", want: jobkit.Terminating,
 			happens: func(m *model, p *corev1.Pod) {
 				m.terminate(p)
 				m.in.Now = m.in.Now.Add(time.Second)
@@ -114,7 +114,7 @@ func TestDisruptedPods(t *testing.T) {
 			},
 		},
 		"GenerationBefore": {
-			reason: "the generation tells what was first, whatever the clocks", want: jobkit.Failed,
+			reason: "the generation says what was first, whatever the clocks", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) {
 				m.terminate(p)
 				wait(m)
@@ -123,7 +123,7 @@ func TestDisruptedPods(t *testing.T) {
 			},
 		},
 		"GenerationAfter": {
-			reason: "the generation tells what was first", want: jobkit.Terminating,
+			reason: "the generation says what was first", want: jobkit.Terminating,
 			happens: func(m *model, p *corev1.Pod) {
 				m.terminate(p)
 				m.in.Now = m.in.Now.Add(time.Second)
@@ -132,7 +132,7 @@ func TestDisruptedPods(t *testing.T) {
 			},
 		},
 		"GenerationInTheSameSecond": {
-			reason: "a node is tainted right after somebody deleted its pods", want: jobkit.Terminating,
+			reason: "a node is tainted right after a user deleted its pods", want: jobkit.Terminating,
 			happens: func(m *model, p *corev1.Pod) {
 				m.terminate(p)
 				m.disrupt(p, tainted)
@@ -211,7 +211,7 @@ func TestPreemptedGang(t *testing.T) {
 	type outcome struct {
 		state             commonv1.JobConditionType
 		restarts, attempt int32
-		anew              int // how many pods are new
+		fresh             int // how many pods are new
 	}
 	cases := map[string]struct {
 		reason string
@@ -283,7 +283,7 @@ func TestPreemptedGang(t *testing.T) {
 			got := outcome{s.State, s.Restarts, s.Attempt, 0}
 			for _, p := range m.in.Pods {
 				if !before[string(p.UID)] {
-					got.anew++
+					got.fresh++
 				}
 			}
 			if got != tc.want {
@@ -329,7 +329,7 @@ func TestLostReplicas(t *testing.T) {
 			happens: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(5)); m.drop(m.pod("worker-1")) },
 		},
 		"GoneOfSucceeded": {
-			reason: "the others have ended well already: the one left over could not go on alone", attempt: 1, says: "pod job-worker-1 was deleted",
+			reason: "the others have succeeded already: the one left over could not continue alone", attempt: 1, says: "pod job-worker-1 was deleted",
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 0)
 				m.end(m.pod("worker-2"), 0)
@@ -419,9 +419,9 @@ func TestLostReplicas(t *testing.T) {
 			}
 			m.reconcileUntilStable()
 			for range 3 {
-				if leaving := leaving(m); leaving != nil {
-					checkAlone(t, m, leaving)
-					m.drop(leaving)
+				if terminating := terminating(m); terminating != nil {
+					checkAlone(t, m, terminating)
+					m.drop(terminating)
 				}
 				m.reconcileUntilStable()
 			}
@@ -437,7 +437,7 @@ func TestLostReplicas(t *testing.T) {
 }
 
 // terminating is a pod that is being deleted, or nil.
-func leaving(m *model) *corev1.Pod {
+func terminating(m *model) *corev1.Pod {
 	for _, p := range m.in.Pods {
 		if p.DeletionTimestamp != nil {
 			return p
@@ -451,13 +451,13 @@ func checkAlone(t *testing.T, m *model, old *corev1.Pod) {
 	t.Helper()
 	for _, p := range m.in.Pods {
 		if p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil {
-			t.Errorf("%s was created while %s is still there", p.Name, old.Name)
+			t.Errorf("%s was created while %s still exists", p.Name, old.Name)
 		}
 	}
 }
 
 // TestSuspectPods: before the whole job restarts because replicas are lost, the shell makes
-// sure of that; and of no other job. Where old news of pods that are there may be what it
+// sure of that; and of no other job. Where a stale view of existing pods may be what it
 // concludes that from, it reads all of them.
 func TestSuspectPods(t *testing.T) {
 	waits := func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }
@@ -467,8 +467,8 @@ func TestSuspectPods(t *testing.T) {
 		want   string
 		doubt  bool
 	}{
-		"Leaving": {"who is being deleted", func(m *model) { m.terminate(m.pod("worker-1")) }, "[job-worker-1]", false},
-		"Gone":    {"who is not there", func(m *model) { m.drop(m.pod("worker-2")) }, "[job-worker-2]", false},
+		"Terminating": {"who is being deleted", func(m *model) { m.terminate(m.pod("worker-1")) }, "[job-worker-1]", false},
+		"Gone":        {"who is not there", func(m *model) { m.drop(m.pod("worker-2")) }, "[job-worker-2]", false},
 		"NewBesidePending": {"who was never there, unless the pod that waits did not run", func(m *model) {
 			m.in.Replicas[worker].Replicas = new(int32(24))
 			waits(m.pod("worker-1"))
@@ -494,7 +494,7 @@ func TestSuspectPods(t *testing.T) {
 			m.in.Replicas[worker].Replicas = new(int32(24))
 			waits(m.pod("worker-1"))
 		}, "[]", false},
-		"Complete": {"nobody is missing", func(*model) {}, "[]", false},
+		"Complete": {"no pod is missing", func(*model) {}, "[]", false},
 		"Restarting": {"what the status counts may be of the attempt before", func(m *model) {
 			m.end(m.pod("worker-0"), 137)
 			m.in.Status = m.decide().Status

@@ -75,7 +75,7 @@ func ExampleDecide_restart() {
 	// delete pod bert-worker-1: attempt 1 takes its place
 }
 
-// Mistakes are errors that name the field, the value and the mend.
+// Mistakes are errors that name the field, the value and the fix.
 func ExampleValidate() {
 	in := exampleJob()
 	in.Replicas["Worker"].Template.Spec.Containers[0].Name = "app"

@@ -114,7 +114,7 @@ func TestCauseOfAFailure(t *testing.T) {
 		want   commonv1.ReplicaFailure
 	}{
 		"Container": {
-			reason: "the container tells why",
+			reason: "the container says why",
 			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{withReason}},
 			want:   commonv1.ReplicaFailure{Time: at(7), Reason: "OOMKilled", ExitCode: new(int32(137)), Message: "out of memory"},
 		},
@@ -133,7 +133,7 @@ func TestCauseOfAFailure(t *testing.T) {
 			want: commonv1.ReplicaFailure{Time: at(9), ExitCode: new(int32(130))},
 		},
 		"Sidecar": {
-			reason: "where the main container ended well, the first other one that did not decides",
+			reason: "where the main container exited with 0, the first other one that did not decides",
 			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 				{Name: "never-ran"}, endedAt("main", 0, 1), endedAt("first", 140, 2), endedAt("second", 150, 2),
 			}},
@@ -186,7 +186,7 @@ func TestEndedFromOutside(t *testing.T) {
 		"DisruptionTarget": {"Kubernetes says so by a condition", disruption(corev1.DisruptionTarget, corev1.ConditionTrue), true},
 		"ConditionFalse":   {"one that is True", disruption(corev1.DisruptionTarget, corev1.ConditionFalse), false},
 		"OtherCondition":   {"and of that type", disruption(corev1.PodScheduled, corev1.ConditionTrue), false},
-		"DeadlineExceeded": {"a pod that took too long is the program's affair", corev1.PodStatus{Reason: "DeadlineExceeded"}, false},
+		"DeadlineExceeded": {"a pod that took too long is up to the program", corev1.PodStatus{Reason: "DeadlineExceeded"}, false},
 		"NoReason":         {"a pod that says nothing failed by itself", corev1.PodStatus{}, false},
 	}
 	for _, reason := range []string{"Evicted", "NodeLost", "Preempting", "Preempted", "Shutdown", "NodeShutdown", "Terminated", "NodeAffinity"} {
@@ -215,7 +215,7 @@ func TestEndedFromOutside(t *testing.T) {
 	}
 }
 
-// TestDeletedWhileItRan: a pod that somebody deletes is Failed in the end, by the
+// TestDeletedWhileItRan: a pod that a user deletes is Failed in the end, by the
 // signal; that is no failure, unless it failed before.
 func TestDeletedWhileItRan(t *testing.T) {
 	cases := map[string]struct {
@@ -236,7 +236,7 @@ func TestDeletedWhileItRan(t *testing.T) {
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 1); m.terminate(p); p.DeletionGracePeriodSeconds = nil },
 		},
 		"RemovedByTheNode": {
-			reason: "the node removes what has stopped without grace, and the API server then sets the time of the deletion anew", want: jobkit.Terminating,
+			reason: "the node removes what has stopped without grace, and the API server then sets the time of the deletion again", want: jobkit.Terminating,
 			happens: func(m *model, p *corev1.Pod) {
 				m.terminate(p)
 				m.end(p, 143)
@@ -254,7 +254,7 @@ func TestDeletedWhileItRan(t *testing.T) {
 			},
 		},
 		"Succeeded": {
-			reason: "a pod that ended well before stays a success", want: jobkit.Succeeded,
+			reason: "a pod that had succeeded before stays succeeded", want: jobkit.Succeeded,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.in.Now = m.in.Now.Add(time.Second); m.terminate(p) },
 		},
 		"StoppedWithZero": {

@@ -23,7 +23,7 @@ func TestPodsOnDeadNodes(t *testing.T) {
 		again   time.Duration
 	}{
 		"NodeWorks": {
-			reason: "a kubelet that is slow is left alone, and looked at again", overdue: time.Hour, again: time.Minute,
+			reason: "a kubelet that is slow is left alone, and requeued", overdue: time.Hour, again: time.Minute,
 		},
 		"NodeIsGoneButItIsEarly": {
 			reason: "30 s are left to those who end pods", dead: true, overdue: 29 * time.Second, again: time.Second,
@@ -36,7 +36,7 @@ func TestPodsOnDeadNodes(t *testing.T) {
 			reason: "a node that does not answer is given the time that the job says", after: new(int64(20)), overdue: 19 * time.Second, again: time.Second,
 		},
 		"OptIn": {
-			reason: "and no more", after: new(int64(20)), overdue: 20 * time.Second,
+			reason: "and not longer", after: new(int64(20)), overdue: 20 * time.Second,
 			want: force("it still exists 20 seconds after its grace period; its node node-7 does not answer"),
 		},
 	}
@@ -138,7 +138,7 @@ func TestSuspectNodes(t *testing.T) {
 	}
 }
 
-// TestPodsNotForceDeleted: a finalizer is its owner's affair, and what is not
+// TestPodsNotForceDeleted: a finalizer is up to its owner, and what is not
 // being deleted is not stuck.
 func TestPodsNotForceDeleted(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -44,7 +44,7 @@ func TestBackoffLimitOfAGang(t *testing.T) {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, p.Status.State)
 			}
 			if tc.want == commonv1.JobFailed && len(m.in.Pods) > 0 {
-				t.Errorf("a job that fails cleans up in the same look, %d pods are left", len(m.in.Pods))
+				t.Errorf("a job that fails cleans up in the same pass, %d pods are left", len(m.in.Pods))
 			}
 		})
 	}
@@ -84,7 +84,7 @@ func TestWaitForPeers(t *testing.T) {
 		waits  bool
 	}{
 		"Alone": {
-			reason: "its own restart is no affair of others", label: "3",
+			reason: "its own restart does not affect others", label: "3",
 			change: func(m *model) { m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 3} },
 		},
 		"AloneInALaterGang": {
@@ -251,7 +251,7 @@ func TestHeldGang(t *testing.T) {
 	}
 	p := m.decide()
 	if p.StatusChange != plan.StatusUnchanged || p.RequeueAfter != 10*time.Second {
-		t.Errorf("it looks again when its patience ends, got %s", p.RequeueAfter)
+		t.Errorf("it is requeued when its patience ends, got %s", p.RequeueAfter)
 	}
 	m.in.Now = m.in.Now.Add(10 * time.Second)
 	m.reconcileUntilStable()
@@ -320,7 +320,7 @@ func TestWhyAGangWaits(t *testing.T) {
 	unschedulable(m, "worker-0", "the group is too large")
 	unschedulable(m, "worker-1", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
 	m.in.Gang = &plan.Gang{Why: "the group is too large", Since: m.in.Now}
-	look := func(after time.Duration) string {
+	pass := func(after time.Duration) string {
 		m.in.Now = m.in.Now.Add(after)
 		m.reconcileUntilStable()
 		c := m.in.Status.Condition(commonv1.JobStalled)
@@ -335,7 +335,7 @@ func TestWhyAGangWaits(t *testing.T) {
 		after  time.Duration
 		want   string
 	}{
-		{"a moment is nothing to tell of", func() {}, 9 * time.Second, ""},
+		{"a moment is not worth a report", func() {}, 9 * time.Second, ""},
 		{"the pod's own reason, and the group's", func() {}, time.Second, "3 of 3 pods to fit: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu. the group is too large"},
 		{"what the scheduler says at its next try waits", func() { unschedulable(m, "worker-1", "no") }, time.Second, "3 of 3 pods to fit: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu. the group is too large"},
 		{"for a minute", func() {}, time.Minute, "3 of 3 pods to fit: no the group is too large"},
@@ -348,13 +348,13 @@ func TestWhyAGangWaits(t *testing.T) {
 				p.Spec.NodeName, p.Status.Conditions = "node", nil
 			}
 		}
-		if got := look(step.after); got != step.want {
+		if got := pass(step.after); got != step.want {
 			t.Errorf("%s: want %q, got %q", step.reason, step.want, got)
 		}
 	}
 }
 
-// TestAnotherReasonGoesFirst: what keeps pods from being created is told before that
+// TestAnotherReasonGoesFirst: what keeps pods from being created is reported before that
 // the others wait for them, and the two do not take turns.
 func TestAnotherReasonGoesFirst(t *testing.T) {
 	m := newModel(workers(2))
@@ -381,7 +381,7 @@ func TestSizeOfAGang(t *testing.T) {
 		"Zero":    {"none is no gang", 0, true, true},
 		"All":     {"all is the default", 3, true, false},
 		"One":     {"one is allowed", 1, true, false},
-		"NoGang":  {"without a gang scheduler nobody reads it", 4, false, false},
+		"NoGang":  {"without a gang scheduler it is not read", 4, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(3))
@@ -399,7 +399,7 @@ func TestSizeOfAGang(t *testing.T) {
 	m.in.Gang = &plan.Gang{}
 	m.in.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{ScheduleTimeoutSeconds: new(int32(-1))}
 	if errs := plan.Validate(&m.in); len(errs) != 1 {
-		t.Errorf("a negative time makes no sense, got %v", errs)
+		t.Errorf("a negative time is not valid, got %v", errs)
 	}
 }
 

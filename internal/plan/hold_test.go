@@ -23,7 +23,7 @@ func names(actions []plan.Action) []string {
 	return out
 }
 
-// TestHeldBack: what met an obstacle is not tried at each look, and what needs it waits.
+// TestHeldBack: what met an obstacle is not tried in each pass, and what needs it waits.
 func TestHeldBack(t *testing.T) {
 	w := func(name string) plan.Action { return plan.CreatePod{Name: name, Type: worker} }
 	object := plan.Object{Kind: "ConfigMap", Name: "c", UID: "c", Wanted: &corev1.ConfigMap{}, Patch: map[string]any{"data": "x"}}
@@ -82,7 +82,7 @@ func TestHeldBack(t *testing.T) {
 			m.in.Status = p.Status
 			again := m.decide()
 			if again.StatusChange != plan.StatusUnchanged || len(again.Events) > 0 {
-				t.Errorf("nothing new, but it writes %v, tells %v", again.StatusChange != plan.StatusUnchanged, again.Events)
+				t.Errorf("nothing new, but it writes %v, emits %v", again.StatusChange != plan.StatusUnchanged, again.Events)
 			}
 			s := plan.Conclude(&m.in, plan.TallyOf(&m.in), again, plan.ExecutionResult{PodsCreated: []string{"job-worker-0", "job-worker-1"}, ServicesCreated: []string{"job"}})
 			if !s.Status.IsTrue(commonv1.JobStalled) {
@@ -108,7 +108,7 @@ func TestInvalidIsKeptAcrossTheStatusWrite(t *testing.T) {
 }
 
 // TestRefusedUpdateDoesNotFlap: while an update is refused the condition stays as it
-// is, look after look; when it is done the condition goes.
+// is, pass after pass; when it is done the condition goes.
 func TestRefusedUpdateDoesNotFlap(t *testing.T) {
 	m := started(workers(1), nil)
 	m.in.Objects = []plan.Object{{Kind: "ConfigMap", Name: "c", UID: "c", Wanted: &corev1.ConfigMap{}, Patch: map[string]any{"data": "x"}}}
@@ -170,12 +170,12 @@ func TestRefusedDeletes(t *testing.T) {
 }
 
 // TestRefusedCleanUp: the conditions of a job that has ended are final, so an event
-// tells what cannot be deleted, once, and it is tried again later and later.
+// reports what cannot be deleted, once, and it is tried again later and later.
 func TestRefusedCleanUp(t *testing.T) {
 	m := started(workers(1), nil)
 	m.end(m.pod("worker-0"), 0)
 	m.in.Status = m.decide().Status
-	var told []string
+	var emitted []string
 	var waits []time.Duration
 	for range 5 {
 		p := m.decide()
@@ -188,7 +188,7 @@ func TestRefusedCleanUp(t *testing.T) {
 			t.Errorf("nothing is to be written: %q", conditions(&s.Status))
 		}
 		for _, e := range s.Events {
-			told = append(told, e.String())
+			emitted = append(emitted, e.String())
 		}
 		waits = append(waits, s.RetryAfter)
 		m.in.Tried = []plan.Tried{{Obstruction: f, Since: epoch, Again: m.in.Now.Add(s.RetryAfter)}}
@@ -197,7 +197,7 @@ func TestRefusedCleanUp(t *testing.T) {
 		}
 		m.in.Now = m.in.Now.Add(s.RetryAfter)
 	}
-	if diff := cmp.Diff([]string{"warning event TestJobDeleteRefused: TestJob ns/job cannot delete service job: no."}, told); diff != "" {
+	if diff := cmp.Diff([]string{"warning event TestJobDeleteRefused: TestJob ns/job cannot delete service job: no."}, emitted); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]time.Duration{time.Second, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}, waits); diff != "" {

@@ -23,11 +23,11 @@ func TestSucceededIndexes(t *testing.T) {
 		created int
 	}{
 		"None":         {reason: "nothing has succeeded", want: "", created: 6},
-		"Pods":         {reason: "pods that ended well are written down", ended: []string{"worker-0", "worker-1", "worker-3"}, want: "0-1,3"},
+		"Pods":         {reason: "pods that succeeded are recorded", ended: []string{"worker-0", "worker-1", "worker-3"}, want: "0-1,3"},
 		"Gone":         {reason: "replicas whose pods are gone stay succeeded", status: "0-2,5", want: "0-2,5", created: 2},
 		"Beyond":       {reason: "indexes that the job does not have are left out", status: "4-2147483647,9,4294967296", want: "4-5", created: 4},
-		"Nonsense":     {reason: "what makes no sense is left out", status: "x,-1,2-,-,3-1,1,", want: "1", created: 5},
-		"RunningAgain": {reason: "a pod that is there goes before what was written down", status: "0-5", running: []string{"worker-2"}, want: "0-1,3-5"},
+		"Nonsense":     {reason: "what is not valid is left out", status: "x,-1,2-,-,3-1,1,", want: "1", created: 5},
+		"RunningAgain": {reason: "an existing pod takes precedence over the record", status: "0-5", running: []string{"worker-2"}, want: "0-1,3-5"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

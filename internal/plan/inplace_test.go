@@ -52,7 +52,7 @@ func TestRestartsInPlace(t *testing.T) {
 	check("and so on", 5, commonv1.InPlaceRestarts{PodUID: third.UID, Count: 1, PodResourceVersion: "21", Earlier: 4})
 }
 
-// TestInvalidCountsInAStatus: what somebody wrote into a status gains a replica nothing.
+// TestInvalidCountsInAStatus: invalid counts in a status add no restarts to a replica.
 func TestInvalidCountsInAStatus(t *testing.T) {
 	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
 	m.in.RunPolicy.BackoffLimitPerReplica = new(int32(0))
@@ -86,7 +86,7 @@ func TestIgnoredAttempts(t *testing.T) {
 		m.reconcileUntilStable()
 	}
 	if rs := m.in.Status.ReplicaStatuses[worker]; m.in.Status.State != commonv1.JobFailed || rs.Attempts["0"] != 3 || rs.IgnoredAttempts["0"] != 2 {
-		t.Errorf("two ignored and one that counts are allowed, and no more: the job is %s, %+v", m.in.Status.State, rs)
+		t.Errorf("two ignored and one that counts are allowed, and not more: the job is %s, %+v", m.in.Status.State, rs)
 	}
 }
 

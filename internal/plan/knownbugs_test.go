@@ -38,7 +38,8 @@ func restartPolicy(p commonv1.RestartPolicy) func(*model) {
 // TestKnownBugs shows, row by row, that bugs of this library's predecessors are
 // not here. docs/maintainers/known-bugs.md lists the rows and where each is dealt with.
 func TestKnownBugs(t *testing.T) {
-	t.Run("Row1: a finished job without completion time and with a TTL is no crash", func(t *testing.T) {
+	// A finished job without completion time and with a TTL is no crash.
+	t.Run("Row1NoCompletionTime", func(t *testing.T) {
 		m := newModel(workers(1))
 		m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(60))
 		m.in.Status.Conditions = []commonv1.JobCondition{{
@@ -52,7 +53,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the time to live has passed: %v", p.Actions)
 		}
 	})
-	t.Run("Row2: a job without a clean pod policy keeps its pods", func(t *testing.T) {
+	// A job without a clean pod policy keeps its pods.
+	t.Run("Row2NoCleanPodPolicy", func(t *testing.T) {
 		m := started(workers(2), nil)
 		m.in.RunPolicy = commonv1.RunPolicy{}
 		m.end(m.pod("worker-0"), 1)
@@ -61,7 +63,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("%d pods are left, the job is %s", len(m.in.Pods), m.in.Status.State)
 		}
 	})
-	t.Run("Row3: the wait for the TTL is what is left of it", func(t *testing.T) {
+	// The wait for the TTL is what is left of it.
+	t.Run("Row3RestOfTheTTL", func(t *testing.T) {
 		m := started(workers(1), nil)
 		m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(3600))
 		m.end(m.pod("worker-0"), 0)
@@ -69,10 +72,11 @@ func TestKnownBugs(t *testing.T) {
 		m.in.Now = epoch.Add(100 * time.Second)
 		m.reconcileUntilStable() // the counts that were held back
 		if p := m.decide(); p.RequeueAfter != 3500*time.Second || p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 {
-			t.Errorf("want one look after 3500s and nothing else, got %+v", p)
+			t.Errorf("want one requeue after 3500s and nothing else, got %+v", p)
 		}
 	})
-	t.Run("Row5: containers of pods that are pending, and of pods that are gone, count", func(t *testing.T) {
+	// Containers of pods that are pending, and of pods that are gone, count.
+	t.Run("Row5PendingAndGonePodsCount", func(t *testing.T) {
 		m := newModel(workers(2))
 		restartPolicy(commonv1.RestartPolicyOnFailure)(m)
 		m.in.RunPolicy.BackoffLimit = new(int32(3))
@@ -93,7 +97,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the fourth is not: %d, %s", s.Restarts, s.State)
 		}
 	})
-	t.Run("Row6: a failed pod is recreated under OnFailure and Always", func(t *testing.T) {
+	// A failed pod is recreated under OnFailure and Always.
+	t.Run("Row6FailedPodIsRecreated", func(t *testing.T) {
 		for _, policy := range []commonv1.RestartPolicy{commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyAlways} {
 			m := started(workers(1), restartPolicy(policy))
 			old := m.pod("worker-0")
@@ -104,7 +109,8 @@ func TestKnownBugs(t *testing.T) {
 			}
 		}
 	})
-	t.Run("Row9: services go when no pod needs them, whatever the clean pod policy", func(t *testing.T) {
+	// Services go when no pod needs them, whatever the clean pod policy.
+	t.Run("Row9ServicesWithoutPods", func(t *testing.T) {
 		for _, policy := range []commonv1.CleanPodPolicy{commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone} {
 			m := started(workers(2), func(m *model) {
 				m.in.RunPolicy.CleanPodPolicy = &policy
@@ -118,7 +124,8 @@ func TestKnownBugs(t *testing.T) {
 			}
 		}
 	})
-	t.Run("Row10: clean pod policy Running removes pending pods too", func(t *testing.T) {
+	// Clean pod policy Running removes pending pods too.
+	t.Run("Row10PendingPodsAreCleanedUp", func(t *testing.T) {
 		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
 			m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyRunning)
 			m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
@@ -130,7 +137,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the pending worker goes, the master that ended stays: %d pods", len(m.in.Pods))
 		}
 	})
-	t.Run("Row11: replicas beyond the number wanted go", func(t *testing.T) {
+	// Replicas beyond the number wanted go.
+	t.Run("Row11SurplusReplicas", func(t *testing.T) {
 		m := started(workers(3), nil)
 		m.in.Replicas[worker].Replicas = new(int32(1))
 		m.reconcileUntilStable()
@@ -138,14 +146,16 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("%d pods are left", len(m.in.Pods))
 		}
 	})
-	t.Run("Row14: the labels are the controller's own and name the kind", func(t *testing.T) {
+	// The labels are the controller's own and name the kind.
+	t.Run("Row14OwnLabels", func(t *testing.T) {
 		set := jobkit.JobLabels(jobkit.Kind{OperatorName: "testjob-controller"}, "job")
 		want := "training.kubeflow.org/job-name=job,training.kubeflow.org/operator-name=testjob-controller"
 		if diff := cmp.Diff(want, set.String()); diff != "" {
 			t.Error(diff)
 		}
 	})
-	t.Run("Row17: a finished job is written once, and its end is told once", func(t *testing.T) {
+	// A finished job is written once, and its end is reported once.
+	t.Run("Row17FinishedIsWrittenOnce", func(t *testing.T) {
 		m := started(workers(1), nil)
 		m.end(m.pod("worker-0"), 0)
 		if p := m.reconcile(); len(p.Events) != 1 {
@@ -156,11 +166,12 @@ func TestKnownBugs(t *testing.T) {
 		for range 3 {
 			m.in.Now = m.in.Now.Add(time.Hour)
 			if p := m.reconcile(); p.StatusChange != plan.StatusUnchanged || len(p.Actions)+len(p.Events) > 0 {
-				t.Errorf("nothing is left to do or to tell: %+v", p)
+				t.Errorf("nothing is left to do or to report: %+v", p)
 			}
 		}
 	})
-	t.Run("Row19: a second pod of one index is removed", func(t *testing.T) {
+	// A second pod of one index is removed.
+	t.Run("Row19SecondPodOfAnIndex", func(t *testing.T) {
 		m := started(workers(1), nil)
 		twin := m.pod("worker-0").DeepCopy()
 		twin.Name, twin.UID = "job-worker-0-copy", "copy"
@@ -174,24 +185,26 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the replica is counted once, got %d", got)
 		}
 	})
-	t.Run("Row20: an exit code is told once", func(t *testing.T) {
+	// An exit code is reported once.
+	t.Run("Row20ExitCodeOnce", func(t *testing.T) {
 		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 3} // so that the failed pod stays for a while
 		m.pod("worker-0").Labels[commonv1.AttemptLabel] = "3"
 		m.end(m.pod("worker-0"), 137)
-		told := 0
+		emitted := 0
 		for range 5 {
 			for _, e := range m.reconcile().Events {
 				if e.Reason == "ExitedWithCode" {
-					told++
+					emitted++
 				}
 			}
 		}
-		if told != 1 {
-			t.Errorf("told %d times", told)
+		if emitted != 1 {
+			t.Errorf("emitted %d times", emitted)
 		}
 	})
-	t.Run("Row21: Restarting ends with the job", func(t *testing.T) {
+	// Restarting ends with the job.
+	t.Run("Row21RestartingEnds", func(t *testing.T) {
 		m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.end(m.pod("worker-0"), 137)
 		m.reconcileUntilStable()
@@ -204,7 +217,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("want Failed and no Restarting, got %q", conditions(&m.in.Status))
 		}
 	})
-	t.Run("Row21: a new message is written although the reason is the same", func(t *testing.T) {
+	// A new message is written although the reason is the same.
+	t.Run("Row21NewMessage", func(t *testing.T) {
 		m := started(workers(1), nil)
 		m.in.Problem = "one thing"
 		m.reconcileUntilStable()
@@ -214,18 +228,20 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
-	t.Run("Row28: a job that waits is not written to for that", func(t *testing.T) {
+	// A job that waits is not written to for that.
+	t.Run("Row28NoWriteWhileWaiting", func(t *testing.T) {
 		m := newModel(workers(2))
 		m.reconcileUntilStable() // its pods are pending from now on
 		written := m.in.Status.LastReconcileTime
 		for range 3 {
 			m.in.Now = m.in.Now.Add(time.Hour)
 			if p := m.reconcile(); p.StatusChange != plan.StatusUnchanged || p.RequeueAfter != 0 || !written.Equal(p.Status.LastReconcileTime) {
-				t.Errorf("a write would bring on the next look, and that the next write: %+v", p)
+				t.Errorf("a write would cause the next pass, and that the next write: %+v", p)
 			}
 		}
 	})
-	t.Run("Row30: recreated pods count against the limit", func(t *testing.T) {
+	// Recreated pods count against the limit.
+	t.Run("Row30RecreatedPodsCount", func(t *testing.T) {
 		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.in.RunPolicy.BackoffLimit = new(int32(2))
 		failures := 0
@@ -241,7 +257,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("2 restarts allow 3 failures; there were %d and %d", m.in.Status.Restarts, failures)
 		}
 	})
-	t.Run("Row32: a failure of all replicas at once is one restart of the job", func(t *testing.T) {
+	// A failure of all replicas at once is one restart of the job.
+	t.Run("Row32OneRestartForAll", func(t *testing.T) {
 		m := started(workers(3), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
 		m.in.RunPolicy.BackoffLimit = new(int32(1))
@@ -262,7 +279,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the second time the job fails: %d, %s", m.in.Status.Restarts, m.in.Status.State)
 		}
 	})
-	t.Run("Row36: the Master's success goes before a Worker's failure", func(t *testing.T) {
+	// The Master's success goes before a Worker's failure.
+	t.Run("Row36SuccessBeforeFailure", func(t *testing.T) {
 		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
 			m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
 		})
@@ -273,7 +291,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the job is %s", m.in.Status.State)
 		}
 	})
-	t.Run("Row38: a failed pod that is being deleted counts once", func(t *testing.T) {
+	// A failed pod that is being deleted counts once.
+	t.Run("Row38TerminatingFailureCountsOnce", func(t *testing.T) {
 		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
 		pod := m.pod("worker-0")
 		m.in.Now = epoch.Add(time.Minute)
@@ -287,7 +306,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("counted %d times", m.in.Status.Restarts)
 		}
 	})
-	t.Run("Row41: a pod that failed without an exit code gets none", func(t *testing.T) {
+	// A pod that failed without an exit code gets none.
+	t.Run("Row41NoExitCode", func(t *testing.T) {
 		m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.pod("worker-0").Status = corev1.PodStatus{Phase: corev1.PodFailed}
 		m.reconcileUntilStable()
@@ -296,7 +316,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("it is restarted, and the failure has no exit code: %d, %+v", s.Restarts, s.Failures)
 		}
 	})
-	t.Run("Row46: a failed pod that its node may run again is cleaned up", func(t *testing.T) {
+	// A failed pod that its node may run again is cleaned up.
+	t.Run("Row46FailedPodIsCleanedUp", func(t *testing.T) {
 		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
 			m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyRunning)
 			m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
@@ -309,7 +330,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the worker goes, the master that ended stays: %d pods", len(m.in.Pods))
 		}
 	})
-	t.Run("Row59: replicas 0 creates nothing", func(t *testing.T) {
+	// Replicas 0 creates nothing.
+	t.Run("Row59NoReplicas", func(t *testing.T) {
 		m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
 		m.in.Replicas[worker].Replicas = new(int32(0))
 		m.reconcileUntilStable()
@@ -317,17 +339,19 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("there are %d pods", len(m.in.Pods))
 		}
 	})
-	t.Run("Row60: a stray pod brings no others", func(t *testing.T) {
+	// A unexpected pod brings no others.
+	t.Run("Row60UnexpectedPod", func(t *testing.T) {
 		m := started(workers(2), nil)
-		stray := m.pod("worker-0").DeepCopy()
-		stray.Name, stray.UID, stray.Labels[commonv1.ReplicaIndexLabel] = "job-worker-5", "stray", "5"
-		m.in.Pods = append(m.in.Pods, stray)
+		unexpected := m.pod("worker-0").DeepCopy()
+		unexpected.Name, unexpected.UID, unexpected.Labels[commonv1.ReplicaIndexLabel] = "job-worker-5", "unexpected", "5"
+		m.in.Pods = append(m.in.Pods, unexpected)
 		m.writes = 0
 		if m.reconcileUntilStable(); len(m.in.Pods) != 2 || m.writes != 1 {
-			t.Errorf("the stray pod goes and nothing else happens: %d pods, %d writes", len(m.in.Pods), m.writes)
+			t.Errorf("the unexpected pod goes and nothing else happens: %d pods, %d writes", len(m.in.Pods), m.writes)
 		}
 	})
-	t.Run("Row61: strange index labels neither crash nor multiply", func(t *testing.T) {
+	// Strange index labels neither crash nor multiply.
+	t.Run("Row61StrangeIndexLabels", func(t *testing.T) {
 		for _, label := range []string{"-1", "x", "99999999999999999999"} {
 			m := started(workers(1), nil)
 			m.pod("worker-0").Labels[commonv1.ReplicaIndexLabel] = label
@@ -337,7 +361,8 @@ func TestKnownBugs(t *testing.T) {
 			}
 		}
 	})
-	t.Run("Row62: a failed pod that the job does not want is no failure", func(t *testing.T) {
+	// A failed pod that the job does not want is no failure.
+	t.Run("Row62FailedSurplusPod", func(t *testing.T) {
 		m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
 		m.end(m.pod("worker-1"), 137)
 		m.in.Replicas[worker].Replicas = new(int32(1))
@@ -348,17 +373,19 @@ func TestKnownBugs(t *testing.T) {
 		}
 		m.reconcileUntilStable()
 		if s := m.in.Status; s.State != commonv1.JobRunning || s.Restarts != 0 || s.ReplicaStatuses[worker].Failed != 0 {
-			t.Errorf("the job goes on, and counts neither a restart nor a failed replica: %+v", s)
+			t.Errorf("the job continues, and counts neither a restart nor a failed replica: %+v", s)
 		}
 	})
-	t.Run("Row72: an empty managedBy is this controller", func(t *testing.T) {
+	// An empty managedBy is this controller.
+	t.Run("Row72EmptyManagedBy", func(t *testing.T) {
 		m := newModel(workers(1))
 		m.in.RunPolicy.ManagedBy = new("")
 		if m.reconcileUntilStable(); len(m.in.Pods) != 1 {
 			t.Error("the job was left alone")
 		}
 	})
-	t.Run("Row78: the state is what is true last, not what changed last", func(t *testing.T) {
+	// The state is what is true last, not what changed last.
+	t.Run("Row78State", func(t *testing.T) {
 		m := started(workers(1), nil)
 		m.in.RunPolicy.Suspend = new(true)
 		m.reconcileUntilStable()
@@ -374,7 +401,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the job is %s", m.in.Status.State)
 		}
 	})
-	t.Run("Row79: Restarting ends when the job succeeds or is suspended", func(t *testing.T) {
+	// Restarting ends when the job succeeds or is suspended.
+	t.Run("Row79RestartingEnds", func(t *testing.T) {
 		ends := map[commonv1.JobConditionType]func(*model){
 			commonv1.JobSucceeded: func(m *model) { m.end(m.pod("master-0"), 0) },
 			commonv1.JobSuspended: func(m *model) { m.in.RunPolicy.Suspend = new(true) },
@@ -395,22 +423,23 @@ func TestKnownBugs(t *testing.T) {
 			}
 		}
 	})
-	t.Run("Row82: each event is told once, and that a job failed is a warning", func(t *testing.T) {
+	// Each event is reported once, and that a job failed is a warning.
+	t.Run("Row82EventsOnce", func(t *testing.T) {
 		m := newModel(workers(1))
-		var told []plan.Event
-		look := func(change func()) {
+		var emitted []plan.Event
+		pass := func(change func()) {
 			change()
 			for range 3 {
 				m.in.Now = m.in.Now.Add(time.Minute)
-				told = append(told, m.reconcile().Events...)
+				emitted = append(emitted, m.reconcile().Events...)
 			}
 		}
-		look(func() { m.in.RunPolicy.Suspend = new(true) })
-		look(func() { m.in.RunPolicy.Suspend = new(false) })
-		look(m.run)
-		look(func() { m.end(m.pod("worker-0"), 1) })
+		pass(func() { m.in.RunPolicy.Suspend = new(true) })
+		pass(func() { m.in.RunPolicy.Suspend = new(false) })
+		pass(m.run)
+		pass(func() { m.end(m.pod("worker-0"), 1) })
 		var got []string
-		for _, e := range told {
+		for _, e := range emitted {
 			got = append(got, fmt.Sprintf("%s warning=%t", e.Reason, e.Warning))
 		}
 		want := []string{
@@ -421,7 +450,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
-	t.Run("Row84: replicas are counted while their pods terminate", func(t *testing.T) {
+	// Replicas are counted while their pods terminate.
+	t.Run("Row84TerminatingPodsCount", func(t *testing.T) {
 		m := started(workers(1), nil)
 		m.terminate(m.pod("worker-0"))
 		m.in.RunPolicy.Suspend = new(true)
@@ -430,7 +460,8 @@ func TestKnownBugs(t *testing.T) {
 			t.Errorf("the pod still runs, and %d are counted", got)
 		}
 	})
-	t.Run("Row87: pods are found by a name of their own, without a service each", func(t *testing.T) {
+	// Pods are found by a name of their own, without a service each.
+	t.Run("Row87NamesWithoutServices", func(t *testing.T) {
 		m := started(workers(3), nil)
 		if len(m.in.Services) != 1 || m.in.Services[0].Name != "job" || m.in.Services[0].Spec.ClusterIP != corev1.ClusterIPNone {
 			t.Fatalf("want one headless service, of the job's name: %v", m.in.Services)

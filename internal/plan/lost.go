@@ -146,7 +146,7 @@ func (t *Tally) formerReplicas(in *Input, i int) (begun, pending int) {
 		case p.Status.Phase == corev1.PodPending:
 			pending++
 		default:
-			ended[int32(index)] = true //nolint:gosec // a name holds no more
+			ended[int32(index)] = true //nolint:gosec // a name has no larger number
 		}
 	}
 	return len(ended), pending

@@ -204,14 +204,14 @@ func restartCount(p *corev1.Pod) int32 {
 	return p.Status.ContainerStatuses[0].RestartCount
 }
 
-// terminate marks a pod as being deleted by somebody else.
+// terminate marks a pod as being deleted by another client.
 func (m *model) terminate(p *corev1.Pod) {
 	grace := int64(30)
 	at := metav1.NewTime(m.in.Now.Add(30 * time.Second))
 	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, &grace
 }
 
-// drop removes a pod for good.
+// drop removes a pod permanently.
 func (m *model) drop(p *corev1.Pod) {
 	m.in.Pods = slices.DeleteFunc(m.in.Pods, func(o *corev1.Pod) bool { return o == p })
 }
@@ -240,7 +240,7 @@ func masterRuns(m *model) {
 	m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master), jobkit.All(worker))}
 }
 
-// markFailed makes the job one that ended in an earlier look, without clean-up.
+// markFailed makes the job one that ended in an earlier pass, without clean-up.
 func markFailed(m *model) {
 	m.in.Status.CompletionTime = new(metav1.NewTime(m.in.Now))
 	m.in.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobFailed, Status: corev1.ConditionTrue}}

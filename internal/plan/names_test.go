@@ -18,22 +18,22 @@ import (
 // job is one too many.
 func TestReplicaOfAPod(t *testing.T) {
 	tests := map[string]struct {
-		reason string
-		name   string
-		stray  bool
+		reason     string
+		name       string
+		unexpected bool
 	}{
 		"Replica":      {reason: "the name that the library gives", name: "job-worker-12"},
 		"First":        {reason: "indexes begin with 0", name: "job-worker-0"},
 		"OtherType":    {reason: "each type has its own names", name: "job-master-0"},
-		"Beyond":       {reason: "the job wants 13 workers", name: "job-worker-13", stray: true},
-		"LeadingZeros": {reason: "no index is written so", name: "job-worker-012", stray: true},
-		"Sign":         {reason: "no index is written so", name: "job-worker-+12", stray: true},
-		"Negative":     {reason: "there is no such index", name: "job-worker--1", stray: true},
-		"NoIndex":      {reason: "these replicas are numbered", name: "job-worker-", stray: true},
-		"NoNumber":     {reason: "an index is a number", name: "job-worker-12x", stray: true},
-		"Huge":         {reason: "no number holds it", name: "job-worker-99999999999999999999", stray: true},
-		"UnknownType":  {reason: "the kind has no such type", name: "job-chief-0", stray: true},
-		"OtherJob":     {reason: "the name of another job begins it", name: "job2-worker-0", stray: true},
+		"Beyond":       {reason: "the job wants 13 workers", name: "job-worker-13", unexpected: true},
+		"LeadingZeros": {reason: "no index is written so", name: "job-worker-012", unexpected: true},
+		"Sign":         {reason: "no index is written so", name: "job-worker-+12", unexpected: true},
+		"Negative":     {reason: "no such index exists", name: "job-worker--1", unexpected: true},
+		"NoIndex":      {reason: "these replicas are numbered", name: "job-worker-", unexpected: true},
+		"NoNumber":     {reason: "an index is a number", name: "job-worker-12x", unexpected: true},
+		"Huge":         {reason: "no number holds it", name: "job-worker-99999999999999999999", unexpected: true},
+		"UnknownType":  {reason: "the kind has no such type", name: "job-chief-0", unexpected: true},
+		"OtherJob":     {reason: "the name of another job begins it", name: "job2-worker-0", unexpected: true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -45,11 +45,11 @@ func TestReplicaOfAPod(t *testing.T) {
 					found = true
 				}
 				if a, ok := a.(plan.CreatePod); ok && a.Name == tc.name {
-					t.Errorf("%s: %s is there, and is created", tc.reason, tc.name)
+					t.Errorf("%s: %s exists, and is created", tc.reason, tc.name)
 				}
 			}
-			if found != tc.stray {
-				t.Errorf("%s: pod %s is deleted: %v, want %v", tc.reason, tc.name, found, tc.stray)
+			if found != tc.unexpected {
+				t.Errorf("%s: pod %s is deleted: %v, want %v", tc.reason, tc.name, found, tc.unexpected)
 			}
 		})
 	}

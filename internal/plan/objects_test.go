@@ -59,7 +59,7 @@ func TestActionsInFull(t *testing.T) {
 		plan.DeleteObject{Kind: "ConfigMap", Name: "unwanted", UID: "3", Reason: reason},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what is there goes, what is not is not deleted (-want +got):\n%s", diff)
+		t.Errorf("what exists is deleted, what does not is not (-want +got):\n%s", diff)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestRenderedInFull(t *testing.T) {
 		labels  int
 	}{
 		"PerJob": {
-			reason: "the ports of all types; replicas look for each other before they are ready",
+			reason: "the ports of all types; replicas connect to each other before they are ready",
 			action: plan.CreateService{Name: "job"}, ports: []string{"master", "worker"}, publish: true, labels: 2,
 		},
 		"PerReplica": {
@@ -174,7 +174,7 @@ func TestAdoption(t *testing.T) {
 		}
 	}
 	if m.in.TakenOver() {
-		t.Error("a job without a status is new, and nobody's")
+		t.Error("a job without a status is new, and no other operator's")
 	}
 	m.in.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobCreated, Status: corev1.ConditionTrue}}
 	if !m.in.TakenOver() {
@@ -189,7 +189,7 @@ func TestAdoption(t *testing.T) {
 	}
 }
 
-// TestAdoptionIsReported tells of adopted objects in one event.
+// TestAdoptionIsReported: adopted objects are one event.
 func TestAdoptionIsReported(t *testing.T) {
 	for want, o := range map[string]plan.ExecutionResult{
 		"normal event SuccessfulAdopt: Adopted ConfigMap c, which lacked the labels of the job": {Adopted: []string{"ConfigMap c"}},

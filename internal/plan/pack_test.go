@@ -90,7 +90,7 @@ func TestLargestStatus(t *testing.T) {
 	}
 }
 
-// TestPackedStatusIsTheSame: a look at a job whose status is packed finds nothing new,
+// TestPackedStatusIsTheSame: a pass over a job whose status is packed finds nothing new,
 // and counts no restart twice, whether it knows the pods by their UIDs or by short forms.
 func TestPackedStatusIsTheSame(t *testing.T) {
 	const n = 1500
@@ -138,7 +138,7 @@ func TestPlainStatusStaysPlain(t *testing.T) {
 	}
 }
 
-// TestInvalidRecords: what somebody wrote into a status does no harm.
+// TestInvalidRecords: an invalid record of another client does no harm.
 func TestInvalidRecords(t *testing.T) {
 	full := fullStatus(2000, 100)
 	m := newModel(workers(2000))
@@ -193,7 +193,7 @@ func TestLongTexts(t *testing.T) {
 			}
 		}
 		if (s.StatusChange == plan.StatusNews) != (i == 0) {
-			t.Errorf("look %d: write is %v", i, s.StatusChange != plan.StatusUnchanged)
+			t.Errorf("pass %d: write is %v", i, s.StatusChange != plan.StatusUnchanged)
 		}
 		m.in.Status = s.Status
 	}

@@ -63,7 +63,7 @@ func TestPodFailurePolicy(t *testing.T) {
 			happens: end(137), want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempts: map[string]int32{"0": 1}},
 		},
 		"FailJob": {
-			reason: "FailJob ends a job that the restart policy would go on with",
+			reason: "FailJob ends a job that the restart policy would restart",
 			policy: commonv1.RestartPolicyExitCode, rules: []commonv1.PodFailurePolicyRule{onCodes(failJob, in, 137)},
 			happens: end(137), want: outcome{State: commonv1.JobFailed},
 		},
@@ -145,7 +145,7 @@ func TestPodFailurePolicy(t *testing.T) {
 	}
 }
 
-// TestOptionalReplicas: their failure is left alone as long as others go on.
+// TestOptionalReplicas: their failure is left alone as long as others continue.
 func TestOptionalReplicas(t *testing.T) {
 	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
 		m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
@@ -154,7 +154,7 @@ func TestOptionalReplicas(t *testing.T) {
 	m.end(m.pod("worker-0"), 1)
 	m.reconcileUntilStable()
 	if s := &m.in.Status; s.State != commonv1.JobRunning || s.Restarts != 0 || m.pod("worker-0") == nil {
-		t.Errorf("a failed worker is left as it is and the job goes on, got %s with %d restarts", s.State, s.Restarts)
+		t.Errorf("a failed worker is left as it is and the job continues, got %s with %d restarts", s.State, s.Restarts)
 	}
 	m.end(m.pod("worker-1"), 1)
 	m.end(m.pod("master-0"), 0)
@@ -165,7 +165,7 @@ func TestOptionalReplicas(t *testing.T) {
 }
 
 // TestNoReplicaLeftThatCanSucceed: a job whose replicas may fail does not wait
-// for ever when all of them have ended.
+// forever when all of them have ended.
 func TestNoReplicaLeftThatCanSucceed(t *testing.T) {
 	m := started(workers(2), func(m *model) { m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)} })
 	m.end(m.pod("worker-0"), 1)
@@ -276,7 +276,7 @@ func TestExitCodesOfOtherContainers(t *testing.T) {
 			status: corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{terminated("init", 3)}},
 		},
 		"EndedWell": {
-			reason: "a container that ended well is no failure, in whatever list", rule: onCodes(failJob, notIn, 137), want: commonv1.JobRestarting,
+			reason: "a container that exited with 0 is not a failure, in whatever list", rule: onCodes(failJob, notIn, 137), want: commonv1.JobRestarting,
 			status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{terminated("sidecar", 0), terminated("main", 137)}},
 		},
 		"StillRuns": {

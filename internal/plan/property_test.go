@@ -19,7 +19,7 @@ import (
 )
 
 // TestPromises lets anything happen to jobs of any shape and checks, at every
-// look, the promises that hold for plans alone.
+// pass, the promises that hold for plans alone.
 func TestPromises(t *testing.T) {
 	rapid.Check(t, promises)
 }
@@ -94,7 +94,7 @@ func drawRule(t *rapid.T) commonv1.PodFailurePolicyRule {
 }
 
 // world is a job to which things happen, with the deliberately dumb twin that
-// counts restarts by being told of each.
+// counts restarts from the reports of each.
 type world struct {
 	*model
 	twin *twin
@@ -117,7 +117,7 @@ func (w *world) reconcileAndCheck(t *rapid.T) {
 			return
 		}
 	}
-	t.Fatalf("the job is not at rest after 12 looks")
+	t.Fatalf("the job is not at rest after 12 passes")
 }
 
 // checkDeterministic: the same input gives the same plan, in whatever order the
@@ -180,7 +180,7 @@ func checkActions(t *rapid.T, in *plan.Input, p *plan.Plan) {
 	}
 }
 
-// checkStatus: an end is for ever, counts never fall, and one state holds at a time.
+// checkStatus: an end is permanent, counts never fall, and one state holds at a time.
 func checkStatus(t *rapid.T, before, after *commonv1.JobStatus) {
 	for _, end := range []commonv1.JobConditionType{commonv1.JobSucceeded, commonv1.JobFailed} {
 		if before.IsTrue(end) && !after.IsTrue(end) {
@@ -214,7 +214,7 @@ func checkStatus(t *rapid.T, before, after *commonv1.JobStatus) {
 	}
 }
 
-// checkRunning: Running is True while a pod runs that is to go on running, and no longer.
+// checkRunning: Running is True while a pod runs that is to continue, and no longer.
 func checkRunning(t *rapid.T, in *plan.Input, after *commonv1.JobStatus) {
 	if after.Finished() || in.Job.Deleted || after.IsTrue(commonv1.JobSuspended) {
 		return
@@ -301,7 +301,7 @@ func (w *world) restartContainer(t *rapid.T) {
 	w.restartInPlace(p)
 }
 
-// deletePod takes a pod away, as somebody with kubectl does: at once, or by way of
+// deletePod takes a pod away, as a user with kubectl does: at once, or by way of
 // a container that is ended by a signal.
 func (w *world) deletePod(t *rapid.T) {
 	p := w.runningPod(t)
@@ -341,8 +341,8 @@ func (w *world) scale(t *rapid.T) {
 	w.in.Job.Generation++
 }
 
-// twin counts restarts the dumb way: it looks at every pod there ever was and
-// remembers which pod it has seen fail in a way that counts, and the highest
+// twin counts restarts the dumb way: it keeps every pod that ever existed and
+// records which pod failed in a way that counts, and the highest
 // restart count of every pod.
 type twin struct {
 	failed  map[string]bool
@@ -396,13 +396,13 @@ func isARestart(in *plan.Input, p *corev1.Pod, disrupted bool) bool {
 	}
 }
 
-// hasRestartJob tells whether one failure may restart all replicas.
+// hasRestartJob reports whether one failure may restart all replicas.
 func hasRestartJob(in *plan.Input) bool {
 	return *in.RunPolicy.RestartScope == commonv1.RestartScopeJob || in.RunPolicy.PodFailurePolicy != nil &&
 		slices.ContainsFunc(in.RunPolicy.PodFailurePolicy.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.Action == restartJob })
 }
 
-// check: in a job that goes on and whose replicas are restarted one by one, every
+// check: in a job that continues and whose replicas are restarted one by one, every
 // pod that failed by itself in a way that counts is a restart, and so is every
 // restart in place; and a job whose restarts are more than its limit has failed.
 func (w *twin) check(t *rapid.T, in *plan.Input) {

@@ -153,6 +153,6 @@ func TestRestartsInPlaceAreRecorded(t *testing.T) {
 		Time: metav1.NewTime(epoch.Add(time.Minute)), Type: worker, Node: "node-1", Reason: "OOMKilled", ExitCode: new(int32(137)), Message: "why",
 	}}
 	if diff := cmp.Diff(want, m.in.Status.Failures); diff != "" || m.in.Status.Restarts != 2 {
-		t.Errorf("each is recorded once, and what ended well is no failure; %d restarts (-want +got):\n%s", m.in.Status.Restarts, diff)
+		t.Errorf("each is recorded once, and what exited with 0 is not a failure; %d restarts (-want +got):\n%s", m.in.Status.Restarts, diff)
 	}
 }

@@ -73,7 +73,7 @@ func TestPodRestartPolicy(t *testing.T) {
 		if got := m.pod("worker-0").Spec.RestartPolicy; got != want {
 			t.Errorf("%s: pods get %s, want %s", policy, got, want)
 		}
-		// Known-bugs row 96: one container that begins anew could not join the others.
+		// Known-bugs row 96: one container that is restarted could not join the others.
 		m = newModel(map[commonv1.ReplicaType]int32{worker: 1})
 		m.in.Replicas[worker].RestartPolicy = policy
 		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)

@@ -47,7 +47,7 @@ func TestReportEntry(t *testing.T) {
 			want: at(8),
 		},
 		"NotTheStatus": {
-			reason: "nobody can set the phase otherwise",
+			reason: "no other client sets the phase",
 			fields: []metav1.ManagedFieldsEntry{{Manager: "someone", Time: at(8), FieldsV1: fields(phase)}},
 		},
 		"Kept": {
@@ -55,7 +55,7 @@ func TestReportEntry(t *testing.T) {
 			fields: []metav1.ManagedFieldsEntry{{Subresource: "status", Time: at(5)}}, want: at(5),
 		},
 		"SeveralWithoutFields": {
-			reason: "which of several entries it is, nobody can tell",
+			reason: "it is unknown which of several entries it is",
 			fields: []metav1.ManagedFieldsEntry{{Subresource: "status", Time: at(5)}, {Subresource: "status", Time: at(6)}},
 		},
 		"NoTime": {reason: "an entry need not have a time", fields: []metav1.ManagedFieldsEntry{{Subresource: "status", FieldsV1: fields(phase)}}},
@@ -138,7 +138,7 @@ func TestNodeClocks(t *testing.T) {
 	cases := map[string]struct {
 		reason     string
 		nodesAhead time.Duration
-		known      bool // whether managed fields tell when the pod failed
+		known      bool // whether managed fields say when the pod failed
 	}{
 		"Ahead":            {"a node whose clock is half an hour ahead", 30 * time.Minute, true},
 		"Behind":           {"a node whose clock is half an hour behind", -30 * time.Minute, true},

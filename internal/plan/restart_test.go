@@ -49,7 +49,7 @@ func TestSuspendedJobThatFails(t *testing.T) {
 	}
 }
 
-// TestChangedAttemptLabel: whatever somebody writes into the attempt
+// TestChangedAttemptLabel: whatever a client writes into the attempt
 // label of a pod, its failure is one restart, and a restart of the whole job leaves
 // no pod out.
 func TestChangedAttemptLabel(t *testing.T) {
@@ -106,7 +106,7 @@ func TestStaleViewAfterTheEnd(t *testing.T) {
 		m.in.Now = m.in.Now.Add(time.Minute)
 		m.reconcileUntilStable()
 		if got := m.in.Status.ReplicaStatuses[worker]; got.Active != 0 || got.Succeeded != 3 {
-			t.Errorf("3 workers ended well, the status counts %+v", got)
+			t.Errorf("3 workers succeeded, the status counts %+v", got)
 		}
 		m.in.Pods, m.in.Now = old, m.in.Now.Add(time.Minute)
 		m.reconcileUntilStable()
@@ -146,7 +146,7 @@ func TestRestartDelay(t *testing.T) {
 				return
 			}
 			if len(p.Actions) > 0 || p.RequeueAfter != tc.want {
-				t.Errorf("%s: want another look after %s, got %v, again after %s", tc.reason, tc.want, p.Actions, p.RequeueAfter)
+				t.Errorf("%s: want it requeued after %s, got %v, again after %s", tc.reason, tc.want, p.Actions, p.RequeueAfter)
 			}
 		})
 	}

@@ -72,12 +72,12 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 			want:    []string{isCreated, countInPlaceRestarts + "no replica of Master runs any more."}, state: commonv1.JobRestarting,
 		},
 		"WorkerLeaves": {
-			reason: "a worker that somebody deleted changes nothing", set: ranByMaster,
+			reason: "a worker that a user deleted changes nothing", set: ranByMaster,
 			happens: func(m *model) { m.terminate(m.pod("worker-0")) },
 			want:    []string{isCreated, isRunning}, state: commonv1.JobRunning,
 		},
 		"All": {
-			reason: "nothing runs any more", set: retry,
+			reason: "nothing runs any longer", set: retry,
 			happens: func(m *model) {
 				for _, p := range m.in.Pods {
 					m.end(p, 137)
@@ -108,14 +108,14 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 			want: []string{isCreated, isRunning, countInPlaceRestarts + "1 Master, 1 Worker replica(s) failed."}, state: commonv1.JobRestarting,
 		},
 		"ScaledToZero": {
-			reason: "nothing of it is there, and nothing is missing", set: func(*model) {},
+			reason: "it has no pod, and none is missing", set: func(*model) {},
 			happens: func(m *model) {
 				m.in.Replicas[master].Replicas, m.in.Replicas[worker].Replicas = new(int32(0)), new(int32(0))
 			},
 			want: []string{isCreated}, state: commonv1.JobCreated,
 		},
 		"ScaledToZeroWhileRestarting": {
-			reason: "what was to restart is not wanted any more", set: retry,
+			reason: "what was to restart is no longer wanted", set: retry,
 			happens: func(m *model) {
 				m.end(m.pod("worker-0"), 137)
 				m.reconcileUntilStable()
@@ -182,7 +182,7 @@ func TestRunningDoesNotFlap(t *testing.T) {
 	}
 	m.drop(m.pod("master-0"))
 	if p := m.reconcile(); p.StatusChange != plan.StatusNews || podsReady(&p.Status) {
-		t.Errorf("that it does not run any more is news: %t, %q", p.StatusChange != plan.StatusUnchanged, conditions(&p.Status))
+		t.Errorf("that it no longer runs is news: %t, %q", p.StatusChange != plan.StatusUnchanged, conditions(&p.Status))
 	}
 	m.reconcileUntilStable()
 	m.run()
@@ -197,7 +197,7 @@ func TestRunningOfAnInvalidEdit(t *testing.T) {
 	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, ranByMaster)
 	m.in.Problem = "a mistake"
 	if m.reconcileUntilStable(); !podsReady(&m.in.Status) {
-		t.Errorf("what runs goes on running: %q", conditions(&m.in.Status))
+		t.Errorf("what runs continues to run: %q", conditions(&m.in.Status))
 	}
 	delete(m.in.Replicas, master)
 	if m.reconcileUntilStable(); !podsReady(&m.in.Status) {
@@ -213,7 +213,7 @@ func TestRunningOfAnInvalidEdit(t *testing.T) {
 	}
 }
 
-// TestMissingReplicaIsReported: a successor that does not fit on any node is told of, soon
+// TestMissingReplicaIsReported: a successor that does not fit on any node is reported, soon
 // if the job does not run without it.
 func TestMissingReplicaIsReported(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -230,7 +230,7 @@ func TestMissingReplicaIsReported(t *testing.T) {
 			unschedulable(m, tc.pod, "0/2 nodes are available: 2 Insufficient cpu.")
 			m.reconcileUntilStable()
 			if p := m.decide(); p.RequeueAfter != tc.after || p.Status.Condition(commonv1.JobStalled) != nil {
-				t.Errorf("%s: it is looked at again after %s, not %s", tc.reason, tc.after, p.RequeueAfter)
+				t.Errorf("%s: it is requeued after %s, not %s", tc.reason, tc.after, p.RequeueAfter)
 			}
 			m.in.Now = m.in.Now.Add(tc.after)
 			m.reconcileUntilStable()
@@ -242,7 +242,7 @@ func TestMissingReplicaIsReported(t *testing.T) {
 			m.pod(tc.pod).Spec.NodeName = "node"
 			m.run()
 			if m.reconcileUntilStable(); m.in.Status.State != commonv1.JobRunning {
-				t.Errorf("%s: it runs, and is stalled no more: %q", tc.reason, conditions(&m.in.Status))
+				t.Errorf("%s: it runs, and is no longer stalled: %q", tc.reason, conditions(&m.in.Status))
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func TestServicesAreKeptInStep(t *testing.T) {
 			want:   []string{"update service job: its ports or its selector are not those of the job"},
 		},
 		"PortRemoved": {
-			reason: "a port that the job has no more goes",
+			reason: "a port that the job no longer has is removed",
 			change: func(m *model) { ports(m) },
 			want:   []string{"update service job: its ports or its selector are not those of the job"},
 		},
@@ -63,7 +63,7 @@ func TestServicesAreKeptInStep(t *testing.T) {
 			want: []string{"update service job: its ports or its selector are not those of the job"},
 		},
 		"Selector": {
-			reason: "a selector that somebody changed is put right",
+			reason: "a changed selector is corrected",
 			change: func(m *model) { m.in.Services[0].Spec.Selector["x"] = "y" },
 			want:   []string{"update service job: its ports or its selector are not those of the job"},
 		},
@@ -81,7 +81,7 @@ func TestServicesAreKeptInStep(t *testing.T) {
 				s.Annotations = map[string]string{"x": "y"}
 			},
 		},
-		"Leaving": {
+		"Terminating": {
 			reason: "a service that is being deleted is not worth an update",
 			change: func(m *model) {
 				ports(m, 1, 2)
@@ -184,7 +184,7 @@ func TestObjects(t *testing.T) {
 	differs := there
 	differs.Patch = map[string]any{"data": map[string]any{"k": "v"}}
 	unwanted := plan.Object{Kind: "ConfigMap", Name: "old", UID: "2"}
-	leaving := plan.Object{Kind: "ConfigMap", Name: "leaving", UID: "3", Terminating: true}
+	terminating := plan.Object{Kind: "ConfigMap", Name: "terminating", UID: "3", Terminating: true}
 	suspend := func(m *model) { m.in.RunPolicy.Suspend = new(true) }
 	finish := func(policy commonv1.CleanPodPolicy) func(*model) {
 		return func(m *model) {
@@ -210,10 +210,10 @@ func TestObjects(t *testing.T) {
 	}{
 		"Missing":      {reason: "what is missing is created", objects: []plan.Object{missing}, want: []string{create}},
 		"AtRest":       {reason: "what is as it should be is left alone", objects: []plan.Object{there}},
-		"Differs":      {reason: "what is not as it should be is mended", objects: []plan.Object{differs}, want: []string{update}},
-		"Unwanted":     {reason: "what is not wanted any more goes", objects: []plan.Object{there, unwanted}, want: []string{remove}},
-		"Leaving":      {reason: "what is being deleted is left to go", objects: []plan.Object{leaving}},
-		"Suspended":    {reason: "a suspended job keeps nothing", change: suspend, objects: []plan.Object{there, leaving}, want: []string{afterSuspend}},
+		"Differs":      {reason: "what is not as it should be is fixed", objects: []plan.Object{differs}, want: []string{update}},
+		"Unwanted":     {reason: "what is no longer wanted is deleted", objects: []plan.Object{there, unwanted}, want: []string{remove}},
+		"Terminating":  {reason: "what is being deleted is left to go", objects: []plan.Object{terminating}},
+		"Suspended":    {reason: "a suspended job keeps nothing", change: suspend, objects: []plan.Object{there, terminating}, want: []string{afterSuspend}},
 		"NotSuspended": {reason: "and creates nothing", change: suspend, objects: []plan.Object{missing}},
 		"Finished": {
 			reason: "a job that has finished and has no pods that run keeps nothing", change: finish(commonv1.CleanPodPolicyAll),
@@ -260,7 +260,7 @@ func TestDifference(t *testing.T) {
 		"Deep":      {reason: "only what differs is sent", wanted: m{"a": m{"b": "1", "c": "2"}}, found: m{"a": m{"b": "0", "c": "2"}}, want: m{"a": m{"b": "1"}}},
 		"List":      {reason: "a list is replaced as a whole, as JSON merge patch does", wanted: m{"l": []any{"x", "y"}}, found: m{"l": []any{"y"}}, want: m{"l": []any{"x", "y"}}},
 		"OtherType": {reason: "a value takes the place of an object", wanted: m{"a": "1"}, found: m{"a": m{"b": "1"}}, want: m{"a": "1"}},
-		"Empty":     {reason: "an object that wants nothing of what is there wants nothing", wanted: m{"metadata": m{}}, found: m{"metadata": m{"labels": m{"a": "b"}}}},
+		"Empty":     {reason: "an object that wants nothing of what exists wants nothing", wanted: m{"metadata": m{}}, found: m{"metadata": m{"labels": m{"a": "b"}}}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// TestSidecars: what happens to a native sidecar is no affair of the job, under any
+// TestSidecars: what happens to a native sidecar does not affect the job, under any
 // restart policy; what happens to any other init container is.
 func TestSidecars(t *testing.T) {
 	always := corev1.ContainerRestartPolicyAlways

@@ -105,7 +105,7 @@ func (d *decision) startAfterWaits() wait {
 			w.since = earliest(w.since, unreadySince(s.pod))
 		}
 		if len(names) > 0 {
-			w.why = fmt.Sprintf("%s starts %s when all replicas of %s %s: look at pod %s",
+			w.why = fmt.Sprintf("%s starts %s when all replicas of %s %s: check pod %s",
 				d.jobName(), tt.Type, after.ReplicaType, inState(after.State), andMore(names))
 			return w
 		}

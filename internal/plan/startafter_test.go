@@ -189,8 +189,8 @@ func TestStartAfterIsSaid(t *testing.T) {
 	}
 	m.in.Now = m.in.Now.Add(5 * time.Minute)
 	m.reconcileUntilStable()
-	if diff := cmp.Diff("TestJob ns/job starts Worker when all replicas of Master are ready: look at pod job-master-0", said(commonv1.JobStalled)); diff != "" {
-		t.Errorf("if that takes long it says where to look (-want +got):\n%s", diff)
+	if diff := cmp.Diff("TestJob ns/job starts Worker when all replicas of Master are ready: check pod job-master-0", said(commonv1.JobStalled)); diff != "" {
+		t.Errorf("if that takes long it names the pod (-want +got):\n%s", diff)
 	}
 	if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 {
 		t.Errorf("it says so once, got %v", p.Actions)
@@ -198,7 +198,7 @@ func TestStartAfterIsSaid(t *testing.T) {
 	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)
 	m.reconcileUntilStable()
 	if diff := cmp.Diff("TestJob ns/job is running.", said(commonv1.JobRunning)); diff != "" || said(commonv1.JobStalled) != "" {
-		t.Errorf("nothing waits any more: %q (-want +got):\n%s", said(commonv1.JobStalled), diff)
+		t.Errorf("nothing waits any longer: %q (-want +got):\n%s", said(commonv1.JobStalled), diff)
 	}
 
 	m = inOrder(commonv1.StartAfterSucceeded)

@@ -16,7 +16,7 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// ordered is a job of a master and two workers whose pods are there; the master starts
+// ordered is a job of a master and two workers whose pods exist; the master starts
 // after the workers.
 func ordered(ready bool) *model {
 	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
@@ -50,18 +50,18 @@ func TestStartOrder(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		reason  string
-		created bool // that the pods are there is enough
+		created bool // that the pods exist is enough
 		set     func(*model)
 		want    bool
 	}{
-		"Pending":  {reason: "they do not run yet", set: func(*model) {}},
-		"One":      {reason: "all must run", set: func(m *model) { m.pod("worker-0").Status.Phase = corev1.PodRunning }},
-		"All":      {reason: "all run", set: run, want: true},
-		"Created":  {reason: "that they are there is enough", created: true, set: func(*model) {}, want: true},
-		"Missing":  {reason: "one is not there", created: true, set: func(m *model) { m.drop(m.pod("worker-1")) }},
-		"Leaving":  {reason: "one is not there to stay", created: true, set: func(m *model) { m.terminate(m.pod("worker-1")) }},
-		"Ended":    {reason: "one that has succeeded has run", set: func(m *model) { run(m); m.end(m.pod("worker-1"), 0) }, want: true},
-		"NotReady": {reason: "a readiness probe says when", set: func(m *model) { run(m); spec(m).Containers[0].ReadinessProbe = probe }},
+		"Pending":     {reason: "they do not run yet", set: func(*model) {}},
+		"One":         {reason: "all must run", set: func(m *model) { m.pod("worker-0").Status.Phase = corev1.PodRunning }},
+		"All":         {reason: "all run", set: run, want: true},
+		"Created":     {reason: "that they exist is enough", created: true, set: func(*model) {}, want: true},
+		"Missing":     {reason: "one is not there", created: true, set: func(m *model) { m.drop(m.pod("worker-1")) }},
+		"Terminating": {reason: "one is not there to stay", created: true, set: func(m *model) { m.terminate(m.pod("worker-1")) }},
+		"Ended":       {reason: "one that has succeeded has run", set: func(m *model) { run(m); m.end(m.pod("worker-1"), 0) }, want: true},
+		"NotReady":    {reason: "a readiness probe says when", set: func(m *model) { run(m); spec(m).Containers[0].ReadinessProbe = probe }},
 		"IsReady": {reason: "and it says so", set: func(m *model) {
 			run(m)
 			spec(m).Containers[0].ReadinessProbe = probe
@@ -70,7 +70,7 @@ func TestStartOrder(t *testing.T) {
 			}
 		}, want: true},
 		"Startup": {reason: "so does a startup probe", set: func(m *model) { run(m); spec(m).Containers[0].StartupProbe = probe }},
-		"Gate":    {reason: "so does somebody outside", set: func(m *model) { run(m); spec(m).ReadinessGates = []corev1.PodReadinessGate{{}} }},
+		"Gate":    {reason: "so does a client outside", set: func(m *model) { run(m); spec(m).ReadinessGates = []corev1.PodReadinessGate{{}} }},
 		"Sidecar": {reason: "so does a sidecar", set: func(m *model) {
 			run(m)
 			spec(m).InitContainers = []corev1.Container{{RestartPolicy: new(corev1.ContainerRestartPolicyAlways), ReadinessProbe: probe}}
@@ -83,18 +83,18 @@ func TestStartOrder(t *testing.T) {
 			unbound(m).Status.Conditions = []corev1.PodCondition{condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonSchedulingGated)}
 		}, want: true},
 		"Gates":         {reason: "so may who put a gate into the template", set: func(m *model) { unbound(m); spec(m).SchedulingGates = []corev1.PodSchedulingGate{{Name: "x"}} }, want: true},
-		"Gang":          {reason: "the gang starts when all its pods are there", set: func(m *model) { unbound(m); m.in.Gang = &plan.Gang{} }, want: true},
+		"Gang":          {reason: "the gang starts when all its pods exist", set: func(m *model) { unbound(m); m.in.Gang = &plan.Gang{} }, want: true},
 		"GangHasNodes":  {reason: "the gang was let in without the master", set: func(m *model) { unbound(m).Spec.NodeName = "node"; m.in.Gang = &plan.Gang{} }},
 		"Scheduler":     {reason: "another scheduler may be one of gangs", set: func(m *model) { unbound(m); spec(m).SchedulerName = "other" }, want: true},
 		"Default":       {reason: "the default scheduler is not", set: func(m *model) { unbound(m); spec(m).SchedulerName = corev1.DefaultSchedulerName }},
 		"Group":         {reason: "it is of pods that name a group", set: func(m *model) { unbound(m); spec(m).SchedulingGroup = &corev1.PodSchedulingGroup{} }, want: true},
-		"Silent":        {reason: "no scheduler has looked at the pod for ten seconds", set: func(m *model) { unbound(m); m.in.Now = m.in.Now.Add(10 * time.Second) }, want: true},
+		"Silent":        {reason: "no scheduler has processed the pod for ten seconds", set: func(m *model) { unbound(m); m.in.Now = m.in.Now.Add(10 * time.Second) }, want: true},
 		"GangOfAnother": {reason: "one that is missing is to be created first", set: func(m *model) { unbound(m); m.drop(m.pod("worker-0")); m.in.Gang = &plan.Gang{} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := ordered(!tc.created)
 			if len(m.in.Pods) != 2 {
-				t.Fatalf("the master does not start before any worker is there, got %d pods", len(m.in.Pods))
+				t.Fatalf("the master does not start before any worker exists, got %d pods", len(m.in.Pods))
 			}
 			tc.set(m)
 			got := slices.ContainsFunc(m.decide().Actions, func(a plan.Action) bool { return strings.HasPrefix(a.String(), "create pod job-master-0") })
@@ -117,7 +117,7 @@ func TestStartOrderIsReported(t *testing.T) {
 	m.pod("worker-0").Status.Phase = corev1.PodRunning
 	p := m.reconcile()
 	if diff := cmp.Diff("", stalled()); diff != "" || p.RequeueAfter <= 0 || p.RequeueAfter > 5*time.Minute {
-		t.Errorf("images take a while; it is looked at again after %v, at the latest when that is too long (-want +got):\n%s", p.RequeueAfter, diff)
+		t.Errorf("images take a while; it is requeued after %v, at the latest when that is too long (-want +got):\n%s", p.RequeueAfter, diff)
 	}
 	m.in.Now = m.in.Now.Add(5 * time.Minute)
 	for range 3 {
@@ -134,7 +134,7 @@ func TestStartOrderIsReported(t *testing.T) {
 	m.reconcile()
 	m.reconcile()
 	if diff := cmp.Diff("", stalled()); diff != "" || m.pod("master-0") == nil {
-		t.Errorf("the master is created, and the job says no more (-want +got):\n%s", diff)
+		t.Errorf("the master is created, and the job says nothing more (-want +got):\n%s", diff)
 	}
 	m.pod("worker-1").Status.Phase = corev1.PodPending
 	m.in.Now = m.in.Now.Add(time.Hour)
@@ -154,7 +154,7 @@ func TestRolesAndBindings(t *testing.T) {
 		return o
 	}
 	gone := func(o *plan.Object) { o.UID = "" }
-	leaving := func(o *plan.Object) { o.Terminating = true }
+	terminating := func(o *plan.Object) { o.Terminating = true }
 	binding := func(uid string) plan.Object {
 		o := plan.Object{Kind: "RoleBinding", Name: "b", Wanted: &corev1.ConfigMap{}, Role: "r"}
 		o.UID = types.UID(uid)
@@ -166,15 +166,15 @@ func TestRolesAndBindings(t *testing.T) {
 		want    []string
 	}{
 		"New":      {reason: "a role comes before what gives it away, whatever the kind's order", objects: []plan.Object{binding(""), role(gone)}, want: []string{"create Role r: the job needs it", "create RoleBinding b: the job needs it"}},
-		"Missing":  {reason: "the role is there", objects: []plan.Object{role(), binding("")}, want: []string{"create RoleBinding b: the job needs it"}},
+		"Missing":  {reason: "the role exists", objects: []plan.Object{role(), binding("")}, want: []string{"create RoleBinding b: the job needs it"}},
 		"Both":     {reason: "nothing to do", objects: []plan.Object{role(), binding("b")}},
-		"RoleGone": {reason: "somebody else may take the name", objects: []plan.Object{role(gone), binding("b")}, want: []string{"delete RoleBinding b: its Role r is gone, and another of that name may not be the job's", "create Role r: the job needs it"}},
-		"RoleGoes": {reason: "it is not to be given away any more", objects: []plan.Object{role(leaving), binding("b")}, want: []string{"delete RoleBinding b: its Role r is gone, and another of that name may not be the job's"}},
-		"Waits":    {reason: "the binding waits for the next role", objects: []plan.Object{role(leaving), binding("")}},
-		"Cluster": {reason: "a role that is not the kind's is its author's affair", objects: []plan.Object{{
+		"RoleGone": {reason: "another client may take the name", objects: []plan.Object{role(gone), binding("b")}, want: []string{"delete RoleBinding b: its Role r is gone, and another of that name may not be the job's", "create Role r: the job needs it"}},
+		"RoleGoes": {reason: "it is no longer to be granted", objects: []plan.Object{role(terminating), binding("b")}, want: []string{"delete RoleBinding b: its Role r is gone, and another of that name may not be the job's"}},
+		"Waits":    {reason: "the binding waits for the next role", objects: []plan.Object{role(terminating), binding("")}},
+		"Cluster": {reason: "a role that is not the kind's is up to its author", objects: []plan.Object{{
 			Kind: "RoleBinding", Name: "b", Wanted: &corev1.ConfigMap{},
 		}}, want: []string{"create RoleBinding b: the job needs it"}},
-		"Shared": {reason: "what may be somebody else's is asked for when pods need it, and not at rest", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: &corev1.ServiceAccount{}, Shared: true}}},
+		"Shared": {reason: "what may not be the job's is requested when pods need it, and not at rest", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: &corev1.ServiceAccount{}, Shared: true}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(1))

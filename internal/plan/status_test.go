@@ -140,7 +140,7 @@ func TestCountsOfReplicas(t *testing.T) {
 			want:    counts{Active: 2, Succeeded: 1},
 		},
 		"FailedAndKept": {
-			reason:  "a failed pod is counted as long as it is there",
+			reason:  "a failed pod is counted as long as it exists",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.end(m.pod("worker-1"), 1) },
 			want:    counts{Active: 1, Failed: 2},
 		},
@@ -258,7 +258,7 @@ func TestCountsOfReplicas(t *testing.T) {
 			want: counts{Active: 1, Failed: 1},
 		},
 		"TypeRemoved": {
-			reason:  "a type that the job has no more has no pods",
+			reason:  "a type that the job no longer has has no pods",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.reconcileUntilStable(); delete(m.in.Replicas, worker) },
 			want:    counts{},
 		},

@@ -17,11 +17,11 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the storyboards in testdata anew")
+var rewrite = flag.Bool("rewrite", false, "write the storyboards in testdata again")
 
 // TestStoryboards plays the scripts in testdata: lines that start with ">" are
 // commands, the lines below each are what follows from it. Run with -rewrite to
-// write them anew; the diff is then the review.
+// write them again; the diff is then the review.
 func TestStoryboards(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

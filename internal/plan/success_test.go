@@ -19,12 +19,12 @@ func TestAuthorsOutcome(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
 		happens func(*model)
-		verdict jobkit.Outcome
+		outcome jobkit.Outcome
 		want    []string
 		left    int // pods that are left
 	}{
 		"Silent": {
-			reason:  "a verdict that says nothing keeps a job going whose rules are met, and that does not run by it",
+			reason:  "a outcome that says nothing keeps a job running whose rules are met, and that does not run by it",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) },
 			want: []string{created, "Stalled=True TestJobOperatorError: TestJob ns/job cannot end: all its replicas have succeeded, " +
 				"but EvaluateStatus() reports neither success nor failure: this is a bug of the operator, please report it"}, left: 2,
@@ -35,9 +35,9 @@ func TestAuthorsOutcome(t *testing.T) {
 			want:    []string{created}, left: 2,
 		},
 		"RunningWithoutPods": {
-			reason:  "a verdict that says that the job runs has decided",
+			reason:  "a outcome that says that the job runs has decided",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) },
-			verdict: jobkit.Outcome{Running: true},
+			outcome: jobkit.Outcome{Running: true},
 			want:    []string{created, "Running=True TestJobRunning: TestJob ns/job is running."}, left: 2,
 		},
 		"RunsNoMore": {
@@ -47,32 +47,32 @@ func TestAuthorsOutcome(t *testing.T) {
 		},
 		"Succeeded": {
 			reason:  "success ends the job although no replica has ended, and cleans up",
-			verdict: jobkit.Outcome{Succeeded: true},
+			outcome: jobkit.Outcome{Succeeded: true},
 			want:    []string{created, ranUntil, "Succeeded=True TestJobSucceeded: TestJob ns/job successfully completed."},
 		},
 		"SucceededInItsWords": {
-			reason:  "the message is the verdict's, if it has one",
-			verdict: jobkit.Outcome{Succeeded: true, Message: "Converged."},
+			reason:  "the message is the outcome's, if it has one",
+			outcome: jobkit.Outcome{Succeeded: true, Message: "Converged."},
 			want:    []string{created, ranUntil, "Succeeded=True TestJobSucceeded: Converged."},
 		},
 		"Failed": {
 			reason:  "failure ends the job, and cleans up",
-			verdict: jobkit.Outcome{Failed: true},
+			outcome: jobkit.Outcome{Failed: true},
 			want:    []string{created, ranUntil, "Failed=True TestJobFailed: TestJob ns/job has failed."},
 		},
 		"FailedInItsWords": {
-			reason:  "the message is the verdict's, if it has one",
-			verdict: jobkit.Outcome{Failed: true, Message: "Diverged."},
+			reason:  "the message is the outcome's, if it has one",
+			outcome: jobkit.Outcome{Failed: true, Message: "Diverged."},
 			want:    []string{created, ranUntil, "Failed=True TestJobFailed: Diverged."},
 		},
 		"Both": {
 			reason:  "success goes first",
-			verdict: jobkit.Outcome{Succeeded: true, Failed: true},
+			outcome: jobkit.Outcome{Succeeded: true, Failed: true},
 			want:    []string{created, ranUntil, "Succeeded=True TestJobSucceeded: TestJob ns/job successfully completed."},
 		},
 		"Running": {
-			reason:  "the verdict's message is that of Running too",
-			verdict: jobkit.Outcome{Running: true, Message: "Epoch 3."},
+			reason:  "the outcome's message is that of Running too",
+			outcome: jobkit.Outcome{Running: true, Message: "Epoch 3."},
 			want:    []string{created, "Running=True TestJobRunning: Epoch 3."}, left: 2,
 		},
 	}
@@ -82,7 +82,7 @@ func TestAuthorsOutcome(t *testing.T) {
 			if tc.happens != nil {
 				tc.happens(m)
 			}
-			p := plan.Decide(&m.in, plan.TallyOf(&m.in), &tc.verdict)
+			p := plan.Decide(&m.in, plan.TallyOf(&m.in), &tc.outcome)
 			for _, a := range p.Actions {
 				m.apply(a)
 			}

@@ -23,17 +23,17 @@ func TestSuspendAndResume(t *testing.T) {
 	m.in.Now = m.in.Now.Add(2 * time.Second) // counts alone wait that long
 	m.reconcileUntilStable()
 	if p := m.decide(); p.RequeueAfter != 0 {
-		t.Errorf("a suspended job has no deadline, got another look after %s", p.RequeueAfter)
+		t.Errorf("a suspended job has no deadline, got it requeued after %s", p.RequeueAfter)
 	}
 
 	m.in.Now = epoch.Add(time.Hour)
 	m.in.RunPolicy.Suspend = new(false)
 	p = m.reconcile()
 	if len(p.Events) != 1 || p.Events[0].Warning || p.Events[0].Reason != "TestJobResumed" {
-		t.Errorf("want one event that tells of the resumption, got %v", p.Events)
+		t.Errorf("want one event about the resumption, got %v", p.Events)
 	}
 	if start := m.in.Status.StartTime; !start.Time.Equal(m.in.Now) || p.RequeueAfter != time.Minute {
-		t.Errorf("the deadline counts active time only: start %s, another look after %s", start, p.RequeueAfter)
+		t.Errorf("the deadline counts active time only: start %s, requeued after %s", start, p.RequeueAfter)
 	}
 	m.reconcileUntilStable()
 	m.run()
@@ -55,12 +55,12 @@ func TestSuspendedFromTheStart(t *testing.T) {
 	m.in.RunPolicy.Suspend = new(false)
 	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobFailed {
-		t.Errorf("a mistake that was there from the start fails the job, it is %s", m.in.Status.State)
+		t.Errorf("a mistake that existed from the start fails the job, it is %s", m.in.Status.State)
 	}
 }
 
-// TestMistakeWhileSuspended: a job that has run and is suspended can be mended before
-// it goes on; until then nothing is in its way.
+// TestMistakeWhileSuspended: a job that has run and is suspended can be fixed before
+// it continues; until then nothing is in its way.
 func TestMistakeWhileSuspended(t *testing.T) {
 	m := started(workers(1), nil)
 	m.in.RunPolicy.Suspend = new(true)

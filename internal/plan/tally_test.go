@@ -55,9 +55,9 @@ func TestAttemptLabel(t *testing.T) {
 		"Later":    {reason: "a stale status does not take a later pod for an earlier one", label: "2", attempt: 1, want: jobkit.Active},
 		"Text":     {reason: "no number is 0", label: "x", attempt: 1, want: jobkit.Superseded},
 		"Negative": {reason: "a negative number is 0", label: "-1", attempt: 0, want: jobkit.Active},
-		"Large":    {reason: "an attempt that nobody reaches is believed", label: "1073741824", attempt: 1, want: jobkit.Active},
+		"Large":    {reason: "an attempt that no replica reaches is accepted", label: "1073741824", attempt: 1, want: jobkit.Active},
 		"TooLarge": {reason: "a higher one is not", label: "1073741825", attempt: 1, want: jobkit.Superseded},
-		"Reached":  {reason: "unless the replica is there", label: "1073741825", attempt: 1<<30 + 1, want: jobkit.Active},
+		"Reached":  {reason: "unless the replica has reached it", label: "1073741825", attempt: 1<<30 + 1, want: jobkit.Active},
 		"Overflow": {reason: "what is no int32 does not become one", label: "4294967295", attempt: 0, want: jobkit.Active},
 	}
 	for name, tc := range cases {

@@ -15,7 +15,7 @@ const cannotEnd = "Stalled=True TestJobOperatorError: TestJob ns/job cannot end:
 	"but no success rule selects a replica of the job: Rules().Success is "
 
 // TestRulesThatNeverHold: a job whose pods have all ended and whose rules say nothing
-// about that does not look as if it ran.
+// about that does not count as if it ran.
 func TestRulesThatNeverHold(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
@@ -102,7 +102,7 @@ func TestUndecidedEnds(t *testing.T) {
 		refused := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{{Action: p.Actions[0], Obstacle: plan.Refused, Message: "no"}}})
 		done := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{ServicesCreated: []string{"job"}})
 		if refused.StatusChange != plan.StatusUnchanged || done.StatusChange != plan.StatusUnchanged {
-			t.Errorf("the condition would flip at each look: %q, %q", conditions(&refused.Status), conditions(&done.Status))
+			t.Errorf("the condition would flip in each pass: %q, %q", conditions(&refused.Status), conditions(&done.Status))
 		}
 	})
 	t.Run("PodsAreGone", func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestUndecidedEnds(t *testing.T) {
 		m.in.Pods = nil
 		m.reconcileUntilStable()
 		if m.in.Status.State != commonv1.JobStalled || len(m.in.Pods) > 0 {
-			t.Errorf("what succeeded is remembered, got %q and %d pods", conditions(&m.in.Status), len(m.in.Pods))
+			t.Errorf("what succeeded is recorded, got %q and %d pods", conditions(&m.in.Status), len(m.in.Pods))
 		}
 	})
 }
@@ -155,7 +155,7 @@ func TestMistakesInRules(t *testing.T) {
 			want: []string{`Success[0][0]: Invalid value: "Index(Launcher, 1)": a job has at most 1 Launcher, counted from 0: use an index up to 0, or raise Max of the role`},
 		},
 		"IndexOutOfReach": {
-			reason: "nobody has so many", rules: success(jobkit.AllOf(jobkit.Index("Worker", jobkit.MaxReplicas))),
+			reason: "no job has so many", rules: success(jobkit.AllOf(jobkit.Index("Worker", jobkit.MaxReplicas))),
 			want: []string{`Success[0][0]: Invalid value: "Index(Worker, 100000)": a job has at most 100000 Worker, counted from 0: use an index up to 99999, or raise Max of the role`},
 		},
 		"Nothing": {

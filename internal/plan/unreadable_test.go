@@ -79,7 +79,7 @@ func TestUnreadable(t *testing.T) {
 			}
 			in.Status = p.Status
 			if p := plan.Decide(in, plan.TallyOf(in), nil); p.StatusChange != plan.StatusUnchanged || len(p.Events) > 0 {
-				t.Errorf("%s: the next look writes again: %+v", tc.reason, p)
+				t.Errorf("%s: the next pass writes again: %+v", tc.reason, p)
 			}
 		})
 	}

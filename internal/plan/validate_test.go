@@ -73,7 +73,7 @@ func TestBadInput(t *testing.T) {
 			want:   `metadata.name: Invalid value: "1st.job": must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name`,
 		},
 		"NoDefaultContainer": {
-			reason: "the error names the containers that are there and the one that is missing",
+			reason: "the error names the containers that exist and the one that is missing",
 			change: func(m *model) {
 				m.in.Replicas[worker].Template.Spec.Containers = []corev1.Container{{Name: "app"}, {Name: "sidecar"}}
 			},
@@ -167,7 +167,7 @@ func TestInvalidEditOfARunningJob(t *testing.T) {
 	m.in.Replicas[worker].Replicas = new(int32(2))
 	m.reconcileUntilStable()
 	if m.in.Status.State != commonv1.JobRunning {
-		t.Errorf("the job goes on when the mistake is mended; it is %s", m.in.Status.State)
+		t.Errorf("the job continues when the mistake is fixed; it is %s", m.in.Status.State)
 	}
 
 	m.in.Problem = "a mistake"
@@ -189,11 +189,11 @@ func TestReplicaTypeRemoved(t *testing.T) {
 	m.in.Now = m.in.Now.Add(2 * time.Second)
 	m.reconcileUntilStable()
 	if got := m.in.Status.ReplicaStatuses[worker].Active; len(m.in.Pods) != 1 || got != 0 {
-		t.Errorf("the workers go and are not counted any more: %d pods, %d workers active", len(m.in.Pods), got)
+		t.Errorf("the workers go and are no longer counted: %d pods, %d workers active", len(m.in.Pods), got)
 	}
 }
 
-// TestSpellTypes: types are given the kind's spelling, unless both spellings are there.
+// TestSpellTypes: types are given the kind's spelling, unless both spellings exist.
 func TestSpellTypes(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{worker: 1})
 	lower, upper, other := &commonv1.ReplicaSpec{}, &commonv1.ReplicaSpec{}, &commonv1.ReplicaSpec{}
@@ -210,7 +210,7 @@ func TestSpellTypes(t *testing.T) {
 	}
 }
 
-// TestEveryMistake: all mistakes are told, in an order that does not depend on chance.
+// TestEveryMistake: all mistakes are reported, in an order that does not depend on chance.
 func TestEveryMistake(t *testing.T) {
 	const prefix = `spec.runPolicy.`
 	cases := map[string]struct {
@@ -349,14 +349,14 @@ func TestMistakeBeforeTheFirstStatus(t *testing.T) {
 	}
 }
 
-// TestInvalidEditStalls: what the outcome of a look says does not end that.
+// TestInvalidEditStalls: what the result of a pass says does not end that.
 func TestInvalidEditStalls(t *testing.T) {
 	m := started(workers(1), nil)
 	m.in.Problem = "a mistake"
 	m.reconcileUntilStable()
 	s := plan.Conclude(&m.in, plan.TallyOf(&m.in), m.decide(), plan.ExecutionResult{})
 	if s.Status.State != commonv1.JobStalled || s.StatusChange != plan.StatusUnchanged {
-		t.Errorf("the mistake is still there, but the job is %s", s.Status.State)
+		t.Errorf("the mistake still exists, but the job is %s", s.Status.State)
 	}
 }
 
@@ -382,7 +382,7 @@ func TestRoles(t *testing.T) {
 			replicas: map[commonv1.ReplicaType]*int32{"Launcher": nil, "Worker": nil},
 		},
 		"Required": {
-			reason:   "a job without a required type is refused, with the mend",
+			reason:   "a job without a required type is refused, with the fix",
 			replicas: map[commonv1.ReplicaType]*int32{"Worker": new(int32(2))},
 			want:     "spec.replicaSpecs[Launcher]: Required value: every RunJob needs the replica type Launcher: add it",
 		},

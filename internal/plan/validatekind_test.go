@@ -47,7 +47,7 @@ func TestMistakesInAKind(t *testing.T) {
 			want:   []string{`Framework: Invalid value: "\xff": is the value of a metric's label: use a short word in UTF-8`},
 		},
 		"ReplicaSpecsField": {
-			reason: "users look for it in their job",
+			reason: "users search for it in their job",
 			change: func(k *jobkit.Kind) { k.ReplicaSpecsField = "replica specs" },
 			want:   []string{`ReplicaSpecsField: Invalid value: "replica specs": is a JSON name: use letters, digits, '-', '_' and '.'`},
 		},

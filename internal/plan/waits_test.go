@@ -57,7 +57,7 @@ func TestPodStuckTerminating(t *testing.T) {
 				"its node does not answer. " + advice,
 		},
 		"NotWanted": {
-			"a pod that nobody waits for holds nothing up", func(m *model) {
+			"a pod that is not waited for delays nothing", func(m *model) {
 				m.in.Replicas[worker].Replicas = new(int32(4))
 				m.pod("worker-4").DeletionTimestamp, m.pod("worker-0").DeletionTimestamp = m.pod("worker-0").DeletionTimestamp, nil
 			}, "",
@@ -76,7 +76,7 @@ func TestPodStuckTerminating(t *testing.T) {
 				t.Errorf("%s: the kubelet may take a moment", tc.reason)
 			}
 			if tc.want != "" && p.RequeueAfter != time.Second {
-				t.Errorf("%s: looked at again after %s", tc.reason, p.RequeueAfter)
+				t.Errorf("%s: requeued after %s", tc.reason, p.RequeueAfter)
 			}
 			m.in.Now = late
 			p = m.decide()
@@ -91,7 +91,7 @@ func TestPodStuckTerminating(t *testing.T) {
 	}
 }
 
-// TestPodStuckTerminatingEnds: it is told once, costs nothing while it lasts, and ends by
+// TestPodStuckTerminatingEnds: it is reported once, costs nothing while it lasts, and ends by
 // itself when the pod goes.
 func TestPodStuckTerminatingEnds(t *testing.T) {
 	m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
@@ -107,7 +107,7 @@ func TestPodStuckTerminatingEnds(t *testing.T) {
 	for range 100 {
 		m.in.Now = m.in.Now.Add(time.Minute)
 		if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Events) > 0 || p.RequeueAfter != time.Minute {
-			t.Fatalf("it is looked at again every minute, because its node may die, and not written to: %+v", p)
+			t.Fatalf("it is requeued every minute, because its node may die, and not written to: %+v", p)
 		}
 	}
 	m.drop(m.pod("worker-0"))
@@ -115,15 +115,15 @@ func TestPodStuckTerminatingEnds(t *testing.T) {
 	for _, a := range p.Actions {
 		m.apply(a)
 	}
-	// The pod of its name was created, so that nothing is in the way any more.
+	// The pod of its name was created, so that nothing is in the way any longer.
 	m.in.Status = p.Status
 	m.reconcileUntilStable()
 	if m.in.Status.IsTrue(commonv1.JobStalled) || m.pod("worker-0") == nil {
-		t.Errorf("it goes on: %q", conditions(&m.in.Status))
+		t.Errorf("it continues: %q", conditions(&m.in.Status))
 	}
 }
 
-// TestSchedulingGates: pods at which no scheduler looks are reported as such, with the
+// TestSchedulingGates: pods that no scheduler processes are reported as such, with the
 // gates and who removes them, before what a gang scheduler makes of their group.
 func TestSchedulingGates(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -151,8 +151,8 @@ func TestSchedulingGates(t *testing.T) {
 			},
 			"pod job-worker-1, held back by scheduling gates: the client that set example.com/quota must remove them.",
 		},
-		"Leaving": {
-			"a pod that goes is waited for no more", func(m *model) {
+		"Terminating": {
+			"a pod that goes is no longer waited for", func(m *model) {
 				gate(m, "example.com/quota", "worker-1")
 				at := metav1.NewTime(m.in.Now.Add(time.Minute))
 				m.pod("worker-1").DeletionTimestamp = &at
@@ -190,7 +190,7 @@ func TestSchedulingGates(t *testing.T) {
 			m.in.Gang = nil
 			m.run()
 			if m.reconcileUntilStable(); tc.want != "" && m.in.Status.State != commonv1.JobRunning {
-				t.Errorf("%s: it goes on: %q", tc.reason, conditions(&m.in.Status))
+				t.Errorf("%s: it continues: %q", tc.reason, conditions(&m.in.Status))
 			}
 		})
 	}
@@ -205,8 +205,8 @@ func gate(m *model, name string, pods ...string) {
 	}
 }
 
-// TestWaitsDoNotAlternate: of two things that a job waits for the first is told, and what is
-// told stays for a minute; when it is over, the other is told at once.
+// TestWaitsDoNotAlternate: of two things that a job waits for the first is reported, and what is
+// reported stays for a minute; when it is over, the other is reported at once.
 func TestWaitsDoNotAlternate(t *testing.T) {
 	m := started(workers(2), nil)
 	m.in.Gang = &plan.Gang{}
@@ -226,15 +226,15 @@ func TestWaitsDoNotAlternate(t *testing.T) {
 	m.pod("worker-0").Spec.NodeName, m.pod("worker-0").DeletionTimestamp, m.pod("worker-0").DeletionGracePeriodSeconds = "node-7", &at, new(int64(30))
 	m.in.Now = m.in.Now.Add(59 * time.Second)
 	if got := reason(); got != "WaitingForGang" || m.decide().RequeueAfter != time.Second {
-		t.Errorf("what is told stays for a minute: %s, again after %s", got, m.decide().RequeueAfter)
+		t.Errorf("what is reported stays for a minute: %s, again after %s", got, m.decide().RequeueAfter)
 	}
 	m.in.Now = m.in.Now.Add(time.Second)
 	if got := reason(); got != "PodStuckTerminating" {
-		t.Errorf("then what goes first is told: %s", got)
+		t.Errorf("then what takes precedence is reported: %s", got)
 	}
 	m.pod("worker-0").DeletionTimestamp = nil
 	if got := reason(); got != "WaitingForGang" {
-		t.Errorf("the other is told at once: %s", got)
+		t.Errorf("the other is reported at once: %s", got)
 	}
 }
 

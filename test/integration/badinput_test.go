@@ -58,7 +58,7 @@ func TestRefusedAtAdmission(t *testing.T) {
 		},
 		"NoDefaultContainer": {
 			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Containers[0].Name = "x" },
-			want:   `each replica type needs a container named "test-container" in template.spec.containers: name the main container so`,
+			want:   `each replica type needs a container named "test-container" in template.spec.containers: give the main container this name`,
 		},
 		"ControllersLabels": {
 			change: func(j *testv1.TestJob) {

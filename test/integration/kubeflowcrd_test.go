@@ -169,7 +169,7 @@ func TestKubeflowAdmission(t *testing.T) {
 		{reason: "a dot", kind: "JAXJob", name: "a.job", spec: `{jaxReplicaSpecs: {Worker: {template: TEMPLATE}}}`, want: []string{`metadata.name "a.job" ` + noName}},
 
 		// Templates.
-		{reason: "no main container", kind: "TFJob", spec: `{tfReplicaSpecs: {PS: {template: TEMPLATE}, Worker: {template: {spec: {containers: [{name: x, image: busybox}]}}}}}`, want: []string{`Invalid value: the replica type Worker has no container named "tensorflow" in template.spec.containers, only x: name the main container so`}},
+		{reason: "no main container", kind: "TFJob", spec: `{tfReplicaSpecs: {PS: {template: TEMPLATE}, Worker: {template: {spec: {containers: [{name: x, image: busybox}]}}}}}`, want: []string{`Invalid value: the replica type Worker has no container named "tensorflow" in template.spec.containers, only x: give the main container this name`}},
 		{reason: "no main container", kind: "PyTorchJob", spec: `{pytorchReplicaSpecs: {Worker: {template: {spec: {containers: [{name: tensorflow, image: busybox}]}}}}}`, want: []string{`the replica type Worker has no container named "pytorch" in template.spec.containers, only tensorflow: name`}},
 		{reason: "no container at all", kind: "MPIJob", spec: `{mpiReplicaSpecs: {Launcher: {template: TEMPLATE}, Worker: {template: {spec: {containers: []}}}}}`, want: []string{`spec.mpiReplicaSpecs: Invalid value: the replica type Worker has no container in template.spec.containers: add one`}},
 		{reason: "no pod", kind: "XGBoostJob", spec: `{xgbReplicaSpecs: {Master: {template: {}}}}`, want: []string{`the replica type Master has no container in template.spec.containers: add one named "xgboost"`}},

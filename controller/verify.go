@@ -89,7 +89,9 @@ func (v *verification) renew() result {
 // verifyCurrent verifies that a plan was made from the current job: by writing its status,
 // which has a precondition, or by reading the job again. It costs nothing when there is
 // nothing to do. What it returns renews itself while the plan is executed.
-func (c *JobController[J]) verifyCurrent(ctx context.Context, job J, in *plan.Input, p *plan.Plan, write bool) (*verification, bool, error) {
+func (c *JobController[J]) verifyCurrent(
+	ctx context.Context, job J, in *plan.Input, p *plan.Plan, write bool,
+) (*verification, bool, error) {
 	version := job.GetResourceVersion()
 	verify := func() (bool, error) { return c.isCurrent(ctx, job, in, &version) }
 	verified := newVerification(c.set.clock.Now, verify)

@@ -5,9 +5,8 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
@@ -250,7 +249,7 @@ func TestInvalidObject(t *testing.T) {
 			action: w0, status: forget, want: commonv1.JobFailed,
 		},
 		"UnknownType": {
-			reason: "a type that the job no longer has has no pods", generation: 2,
+			reason: "a removed type has no pods", generation: 2,
 			action: plan.CreatePod{Name: "job-chief-0", Type: "Chief"}, status: forget, want: commonv1.JobFailed,
 		},
 		"Service": {

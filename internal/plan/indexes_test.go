@@ -3,11 +3,10 @@ package plan_test
 import (
 	"testing"
 
-	"github.com/jobkit/jobkit"
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -258,7 +257,7 @@ func TestCountsOfReplicas(t *testing.T) {
 			want: counts{Active: 1, Failed: 1},
 		},
 		"TypeRemoved": {
-			reason:  "a type that the job no longer has has no pods",
+			reason:  "a removed type has no pods",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 0); m.reconcileUntilStable(); delete(m.in.Replicas, worker) },
 			want:    counts{},
 		},

@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jobkit/jobkit"
-
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )

@@ -15,18 +15,18 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// The cache shows what has the operator's label, so an object that is the job's by its
-// controller and has lost that label, or never had it because another operator made it,
-// is not seen. Such an object is adopted: it gets the label, and from then on it is like
-// any other. Whose it is, its controller's UID says, and nothing else.
+// The cache shows only objects with the operator's label. An object of the job that lost this
+// label, or never had it because another operator created it, is not visible there. Such an
+// object is adopted: it gets the label, and is then like any other. Only the UID of its
+// controller decides whose it is.
 
 // adopt puts the labels of the job on an object that is the job's own, if it is still
 // the one that was read.
 func (c *JobController[J]) adopt(
-	ctx context.Context, job J, kind string, gvk schema.GroupVersionKind, wanted client.Object, there *metav1.PartialObjectMetadata,
+	ctx context.Context, job J, kind string, gvk schema.GroupVersionKind, wanted client.Object, existing *metav1.PartialObjectMetadata,
 ) result {
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": there.UID, "resourceVersion": there.ResourceVersion, "labels": plan.OwnLabels(wanted),
+		"uid": existing.UID, "resourceVersion": existing.ResourceVersion, "labels": plan.OwnLabels(wanted),
 	}})
 	if err != nil {
 		return result{err: fmt.Errorf("cannot write the labels of %s %s: %w", kind, wanted.GetName(), err)}
@@ -35,8 +35,8 @@ func (c *JobController[J]) adopt(
 	if !ok {
 		return result{err: fmt.Errorf("cannot adopt %s %s: the scheme does not know %s", kind, wanted.GetName(), gvk)}
 	}
-	o.SetNamespace(there.Namespace)
-	o.SetName(there.Name)
+	o.SetNamespace(existing.Namespace)
+	o.SetName(existing.Name)
 	err = c.set.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, body))
 	r := c.classifyUpdate(job, kind, o, err)
 	if r.done {
@@ -46,12 +46,12 @@ func (c *JobController[J]) adopt(
 	return r
 }
 
-// adoptable completes what the cache shows of the owned objects of a job that another
-// operator ran until now: it may have left some without our labels, also of a job that
-// is suspended or has finished and no longer creates anything. They are read once, by the
-// names of those that the job has while it runs.
+// adoptable adds the objects that the cache does not show to the owned objects of a job that
+// another operator ran until now: that operator created them without our labels. The job may
+// be suspended or finished, and create nothing itself. They are read once, by the names that
+// the job's objects have while it runs.
 func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input, found map[childName]client.Object) error {
-	if c.set.keeper == nil || !in.TakenOver() {
+	if c.set.owned == nil || !in.TakenOver() {
 		return nil
 	}
 	asNew, ok := job.DeepCopyObject().(J)
@@ -85,7 +85,7 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 func (c *JobController[J]) ownLive(ctx context.Context, job J, gvk schema.GroupVersionKind, name string) (client.Object, error) {
 	o, ok := c.set.cache.newObject(gvk)
 	if !ok {
-		return nil, nil //nolint:nilnil // what the scheme does not know is not there
+		return nil, nil //nolint:nilnil // what the scheme does not know does not exist
 	}
 	err := c.set.live.Get(ctx, client.ObjectKey{Namespace: job.GetNamespace(), Name: name}, o)
 	if apierrors.IsNotFound(err) || err == nil && !metav1.IsControlledBy(o, job) {

@@ -35,7 +35,8 @@ func panicked(ctx context.Context, method string, p any) error {
 	return fmt.Errorf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)
 }
 
-// partsOf has the author say which parts a job has, or says what is wrong with that.
+// partsOf asks the author for the parts of a job. The string says what is wrong with them, or
+// is empty.
 func (c *JobController[J]) partsOf(ctx context.Context, job J) (jobkit.JobParts, string) {
 	var parts jobkit.JobParts
 	var asked plan.Input
@@ -52,21 +53,21 @@ func (c *JobController[J]) partsOf(ctx context.Context, job J) (jobkit.JobParts,
 	}
 }
 
-// halted is what is known of a job whose parts are not: its status, where that was found
-// at set-up.
-func (c *JobController[J]) halted(job J, broken string) (*plan.Input, error) {
+// haltedInput is the input for a job whose parts are not known. It has little more than the
+// status, and only if the field of the status was found at set-up.
+func (c *JobController[J]) haltedInput(job J, operatorError string) (*plan.Input, error) {
 	status := fieldAt[commonv1.JobStatus](job, c.set.statusAt)
 	if status == nil {
-		return nil, fmt.Errorf("%s %s cannot continue: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), broken)
+		return nil, fmt.Errorf("%s %s cannot continue: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), operatorError)
 	}
-	in := &plan.Input{Kind: c.set.kind, Job: identify(job), Status: *status, OperatorError: broken, Halted: true, Now: c.set.clock.Now()}
+	in := &plan.Input{Kind: c.set.kind, Job: identify(job), Status: *status, OperatorError: operatorError, Halted: true, Now: c.set.clock.Now()}
 	if policy := fieldAt[commonv1.RunPolicy](job, c.set.policyAt); policy != nil {
 		in.RunPolicy = *policy
 	}
 	return in, nil
 }
 
-// callValidators has the author say what depends on the job alone.
+// callValidators calls those methods of the author that depend on the job alone.
 func (c *JobController[J]) callValidators(ctx context.Context, job J, in *plan.Input) {
 	c.callAuthor(ctx, in, "Rules", func() { in.Rules = c.Controller.Rules(job) })
 	if c.set.validator != nil {
@@ -81,24 +82,24 @@ func (c *JobController[J]) callValidators(ctx context.Context, job J, in *plan.I
 	}
 }
 
-// judge asks the author's own verdict, if there is one.
-func (c *JobController[J]) judge(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) *jobkit.Outcome {
-	if c.set.judge == nil {
+// evaluateStatus asks the author's own verdict, if there is one.
+func (c *JobController[J]) evaluateStatus(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) *jobkit.Outcome {
+	if c.set.evaluator == nil {
 		return nil
 	}
-	var verdict *jobkit.Outcome
-	c.callAuthor(ctx, in, "EvaluateStatus", func() { verdict = c.set.judge.EvaluateStatus(job, &tally.Tally) })
-	return verdict
+	var outcome *jobkit.Outcome
+	c.callAuthor(ctx, in, "EvaluateStatus", func() { outcome = c.set.evaluator.EvaluateStatus(job, &tally.Tally) })
+	return outcome
 }
 
 // wantedObjects asks the author for the owned objects of a job.
 func (c *JobController[J]) wantedObjects(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) []jobkit.Object {
 	var wanted []jobkit.Object
-	c.callAuthor(ctx, in, "Objects", func() { wanted = c.set.keeper.Objects(job, &tally.Tally) })
+	c.callAuthor(ctx, in, "Objects", func() { wanted = c.set.owned.Objects(job, &tally.Tally) })
 	return wanted
 }
 
-// setClusterSpec has the author complete the template of a pod.
+// setClusterSpec calls the author's SetClusterSpec, which completes the template of a pod.
 func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r jobkit.Replica, template *corev1.PodTemplateSpec) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -28,10 +28,10 @@ import (
 // An author's own code that reads pods through the manager's client sees the
 // shortened ones. Without these options everything works, with more memory.
 //
-// owned are the kinds of owned objects that operators keep (see
-// [jobkit.OwnedObjects]): of these, too, the cache then holds those that were made here, and of
-// those of more than 4 KiB a digest in place of what they hold. Of pods, services and owned
-// objects without a controller, which are no job's, it holds no more than which they are.
+// owned are the kinds of owned objects that operators keep (see [jobkit.OwnedObjects]). Of
+// these kinds, too, the cache then holds only what operators of this library made. Of objects
+// above 4 KiB it holds a digest in place of their content. Of pods, services and owned objects
+// without a controller, which belong to no job, it holds only the identity.
 func CacheOptions(owned ...jobkit.Object) cache.Options {
 	ours := labels.NewSelector()
 	if exists, err := labels.NewRequirement(commonv1.OperatorNameLabel, selection.Exists, nil); err == nil {
@@ -60,16 +60,16 @@ func CacheOptions(owned ...jobkit.Object) cache.Options {
 	return cache.Options{DefaultTransform: keepStatusManagers, ByObject: byObject}
 }
 
-// sharedWords is how many strings a shortener knows again: those of some hundred
-// jobs whose pods come at the same time.
-const sharedWords = 4096
+// sharedStrings is how many strings a shortener remembers: enough for some hundred jobs whose
+// pods appear at the same time.
+const sharedStrings = 4096
 
-// shortener makes the pods in a cache small. Most of a pod is its specification, which
-// never says how the pod is doing; and much of the rest is the same in every pod of a
-// job, but is read as a string of its own each time.
-type shortener struct{ words *lru.Cache }
+// shortener makes the pods in a cache small. Most of a pod is its specification, which is not
+// read again after creation. Much of the rest is the same in every pod of a job, but decoding
+// makes a new string of it each time.
+type shortener struct{ strings *lru.Cache }
 
-func newShortener() *shortener { return &shortener{words: lru.New(sharedWords)} }
+func newShortener() *shortener { return &shortener{strings: lru.New(sharedStrings)} }
 
 // pod is a cache.TransformFunc that drops what the library does not read.
 func (s *shortener) pod(o any) (any, error) {
@@ -83,51 +83,51 @@ func (s *shortener) pod(o any) (any, error) {
 		return out, nil
 	}
 	pod.Status.InitContainerStatuses = plan.WithoutSidecars(pod)
-	pod.ManagedFields = report(pod)
-	pod.Namespace = s.word(pod.Namespace)
-	pod.Labels, pod.Annotations = s.dictionary(bounded(pod.Labels)), s.dictionary(bounded(pod.Annotations))
+	pod.ManagedFields = keepEndReport(pod)
+	pod.Namespace = s.share(pod.Namespace)
+	pod.Labels, pod.Annotations = s.shareAll(bounded(pod.Labels)), s.shareAll(bounded(pod.Annotations))
 	pod.Finalizers, pod.OwnerReferences = leading(pod.Finalizers), owners(pod)
 	for i := range pod.OwnerReferences {
 		r := &pod.OwnerReferences[i]
-		r.APIVersion, r.Kind, r.Name, r.UID = s.word(r.APIVersion), s.word(r.Kind), s.word(r.Name), types.UID(s.word(string(r.UID)))
+		r.APIVersion, r.Kind, r.Name, r.UID = s.share(r.APIVersion), s.share(r.Kind), s.share(r.Name), types.UID(s.share(string(r.UID)))
 	}
 	pod.Spec = corev1.PodSpec{
-		NodeName:          s.word(pod.Spec.NodeName),
+		NodeName:          s.share(pod.Spec.NodeName),
 		RestartPolicy:     pod.Spec.RestartPolicy,
-		PriorityClassName: s.word(pod.Spec.PriorityClassName),
+		PriorityClassName: s.share(pod.Spec.PriorityClassName),
 		SchedulingGates:   leading(pod.Spec.SchedulingGates),
 	}
 	pod.Status = s.status(&pod.Status)
 	return pod, nil
 }
 
-// status keeps of the status of a pod what says how it does. All texts have a limit: they are for
-// people, and decide nothing.
+// status keeps the fields of a pod's status that the library reads. All texts have a limit: they
+// are for people, and decide nothing.
 func (s *shortener) status(st *corev1.PodStatus) corev1.PodStatus {
 	texts := budget(maxTexts)
 	out := corev1.PodStatus{
 		Phase: st.Phase, Reason: cutShort(st.Reason, maxReason), Message: texts.cut(st.Message, maxText), StartTime: st.StartTime,
-		HostIP: s.word(st.HostIP), PodIP: st.PodIP, Conditions: conditionsRead(st.Conditions),
+		HostIP: s.share(st.HostIP), PodIP: st.PodIP, Conditions: conditionsRead(st.Conditions),
 	}
 	for i := range out.Conditions {
 		c := &out.Conditions[i]
-		c.Type, c.Status = corev1.PodConditionType(s.word(string(c.Type))), corev1.ConditionStatus(s.word(string(c.Status)))
-		c.Reason, c.Message = s.word(cutShort(c.Reason, maxReason)), s.word(texts.cut(c.Message, maxText))
+		c.Type, c.Status = corev1.PodConditionType(s.share(string(c.Type))), corev1.ConditionStatus(s.share(string(c.Status)))
+		c.Reason, c.Message = s.share(cutShort(c.Reason, maxReason)), s.share(texts.cut(c.Message, maxText))
 	}
 	out.ContainerStatuses = s.containers(st.ContainerStatuses, &texts)
 	out.InitContainerStatuses = s.containers(st.InitContainerStatuses, &texts)
 	return out
 }
 
-// conditionsRead returns the conditions of a pod, of too many the first ones and those that
-// policies read by their type.
+// conditionsRead returns the conditions of a pod. Of too many it returns those that policies read
+// by their type, and the first others.
 func conditionsRead(list []corev1.PodCondition) []corev1.PodCondition {
 	return some(list, maxStatuses, func(c *corev1.PodCondition) bool {
 		return c.Type == corev1.DisruptionTarget || c.Type == corev1.PodScheduled || c.Type == corev1.PodReady
 	})
 }
 
-// shortService is a cache.TransformFunc that drops of services what the library does not read.
+// shortService is a cache.TransformFunc that drops the fields of services that the library does not read.
 func shortService(o any) (any, error) {
 	if service, ok := o.(*corev1.Service); ok {
 		if metav1.GetControllerOfNoCopy(service) == nil {
@@ -145,9 +145,9 @@ func shortService(o any) (any, error) {
 	return o, nil
 }
 
-// shortServiceSpec keeps of the specification of a large service what is compared with the one
-// that is wanted, of many ports a digest. A large selector is dropped: it is not the one that is
-// wanted, nor is none.
+// shortServiceSpec keeps the fields of a large service that are compared with the wanted ones, and
+// of many ports a digest. A large selector is dropped: neither it nor an empty one is the wanted
+// selector.
 func shortServiceSpec(spec *corev1.ServiceSpec) corev1.ServiceSpec {
 	out := corev1.ServiceSpec{
 		Type: spec.Type, ClusterIP: spec.ClusterIP, Ports: plan.ShortPorts(spec.Ports), PublishNotReadyAddresses: spec.PublishNotReadyAddresses,
@@ -158,9 +158,9 @@ func shortServiceSpec(spec *corev1.ServiceSpec) corev1.ServiceSpec {
 	return out
 }
 
-// report keeps, of the managed fields of a pod that ends, the one entry that says when
-// that was reported: what the clock of its node says decides nothing.
-func report(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
+// keepEndReport returns the one managed-fields entry of a pod that says when the end of the
+// pod was reported, by the API server's clock. Times by the node's clock decide nothing.
+func keepEndReport(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
 	if !plan.Ends(pod) {
 		return nil
 	}
@@ -171,11 +171,13 @@ func report(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
 	return []metav1.ManagedFieldsEntry{{Subresource: e.Subresource, Time: e.Time}}
 }
 
-// containers drops images, and what belongs to earlier runs of a container unless it was
-// restarted. Of too many it keeps those that ended with an error, and the first others; the
-// restarts of the others are counted with the last of them.
+// containers drops images, and the last termination of containers that were not restarted. Of too
+// many containers it keeps those that ended with an error, and the first others. The restarts of
+// those that are dropped are added to the last one that is kept.
 func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []corev1.ContainerStatus {
-	list := some(all, maxStatuses, func(c *corev1.ContainerStatus) bool { return endedBadly(c.State) || endedBadly(c.LastTerminationState) })
+	list := some(all, maxStatuses, func(c *corev1.ContainerStatus) bool {
+		return endedWithError(c.State) || endedWithError(c.LastTerminationState)
+	})
 	if len(list) < len(all) {
 		list[len(list)-1].RestartCount += restarts(all) - restarts(list)
 	}
@@ -184,30 +186,30 @@ func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []co
 		last := corev1.ContainerState{}
 		if t := c.LastTerminationState.Terminated; t != nil && c.RestartCount > 0 {
 			last.Terminated = &corev1.ContainerStateTerminated{
-				ExitCode: t.ExitCode, Reason: s.word(cutShort(t.Reason, maxReason)), Message: t.Message, FinishedAt: t.FinishedAt,
+				ExitCode: t.ExitCode, Reason: s.share(cutShort(t.Reason, maxReason)), Message: t.Message, FinishedAt: t.FinishedAt,
 			}
 		}
 		*c = corev1.ContainerStatus{
-			Name: s.word(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started, LastTerminationState: last,
+			Name: s.share(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started, LastTerminationState: last,
 		}
 		if t := c.State.Terminated; t != nil {
-			t.Reason, t.Message, t.ContainerID = s.word(cutShort(t.Reason, maxReason)), texts.cut(t.Message, maxContainerText), ""
+			t.Reason, t.Message, t.ContainerID = s.share(cutShort(t.Reason, maxReason)), texts.cut(t.Message, maxContainerText), ""
 		}
 		if t := last.Terminated; t != nil {
 			t.Message = texts.cut(t.Message, maxContainerText)
 		}
 		if w := c.State.Waiting; w != nil {
-			w.Reason, w.Message = s.word(cutShort(w.Reason, maxReason)), texts.cut(w.Message, maxContainerText)
+			w.Reason, w.Message = s.share(cutShort(w.Reason, maxReason)), texts.cut(w.Message, maxContainerText)
 		}
 	}
 	return list
 }
 
-func endedBadly(s corev1.ContainerState) bool {
+func endedWithError(s corev1.ContainerState) bool {
 	return s.Terminated != nil && s.Terminated.ExitCode != 0
 }
 
-// restarts is how often containers were restarted, together.
+// restarts is how often all the containers were restarted, in total.
 func restarts(list []corev1.ContainerStatus) int32 {
 	var n int32
 	for i := range list {
@@ -216,28 +218,28 @@ func restarts(list []corev1.ContainerStatus) int32 {
 	return n
 }
 
-// dictionary shares the strings of a map.
-func (s *shortener) dictionary(m map[string]string) map[string]string {
+// shareAll shares the strings of a map.
+func (s *shortener) shareAll(m map[string]string) map[string]string {
 	if len(m) == 0 {
 		return nil
 	}
 	out := make(map[string]string, len(m))
 	for key, value := range m {
-		out[s.word(key)] = s.word(value)
+		out[s.share(key)] = s.share(value)
 	}
 	return out
 }
 
-// word returns a string that was seen before, if the same one was.
-func (s *shortener) word(w string) string {
+// share returns an equal string that was seen before, if there is one.
+func (s *shortener) share(w string) string {
 	if w == "" {
 		return ""
 	}
-	if known, ok := s.words.Get(w); ok {
+	if known, ok := s.strings.Get(w); ok {
 		if same, ok := known.(string); ok {
 			return same
 		}
 	}
-	s.words.Add(w, w)
+	s.strings.Add(w, w)
 	return w
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// nearMiss says why an author's type, which has methods of an optional interface, does
-// not implement it; nil if it has none. Go takes such a method for one of the author's
-// own, and it would never be called.
+// nearMiss returns an error if an author's type has some methods of an optional interface but
+// does not implement it. Go accepts such methods as the type's own, and they would never be
+// called.
 func nearMiss(author any, optional reflect.Type, name string) error {
 	name = path.Base(optional.PkgPath()) + "." + name
 	own := reflect.TypeOf(author)
@@ -82,8 +82,8 @@ func signature(t reflect.Type, first int) string {
 // sentinel is a count of restarts that no job has at set-up.
 const sentinel = 7
 
-// checkParts makes sure that what is written into the status which the author points
-// at is in the job. With a copy no status would ever be written, and nothing would say so.
+// checkParts verifies that the status which the author's Parts points at is in the job. If it
+// were a copy, no status would ever be written, and no error would say so.
 func checkParts[J client.Object](author jobkit.ControllerInterface[J], s *settings[J]) error {
 	kind := &s.kind
 	job, err := newJob[J]()
@@ -101,7 +101,7 @@ func checkParts[J client.Object](author jobkit.ControllerInterface[J], s *settin
 	parts.Status.Restarts = sentinel
 	other, ok := job.DeepCopyObject().(J)
 	if !ok {
-		return fmt.Errorf("the deep copy of a %T is no %T: generate DeepCopyObject again", job, job)
+		return fmt.Errorf("the deep copy of a %T is not a %T: generate DeepCopyObject again", job, job)
 	}
 	if !returnsNormally(func() { again = author.Parts(other) }) {
 		return nil
@@ -149,8 +149,8 @@ func fieldAt[T any](job client.Object, index []int) *T {
 	return at
 }
 
-// checkRules makes sure that the author's rules select what a job can have, as far as a
-// job that has everything shows it.
+// checkRules verifies that the author's rules select replicas that a job can have, with a
+// sample job that has every replica type.
 func checkRules[J client.Object](author jobkit.ControllerInterface[J], defaulter jobkit.Defaulter[J], kind *jobkit.Kind) error {
 	job, err := newJob[J]()
 	if err != nil {

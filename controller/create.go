@@ -61,50 +61,50 @@ func classifyFailure(verb, kind string, o client.Object, err error) result {
 	return result{err: fmt.Errorf("cannot %s %s %s/%s: %w", verb, kind, o.GetNamespace(), o.GetName(), err)}
 }
 
-// resolveNameConflict finds out who has the name that a pod or service should get.
+// resolveNameConflict finds out which object has the name that a new object should get.
 func (c *JobController[J]) resolveNameConflict(ctx context.Context, job J, in *plan.Input, kind string, wanted client.Object) result {
-	there := &metav1.PartialObjectMetadata{}
+	existing := &metav1.PartialObjectMetadata{}
 	key := client.ObjectKeyFromObject(wanted)
 	gvk, err := apiutil.GVKForObject(wanted, c.set.client.Scheme())
 	if err != nil {
 		return result{err: fmt.Errorf("cannot create %s %s: %w", kind, key, err)}
 	}
-	there.SetGroupVersionKind(gvk)
-	if err := c.set.live.Get(ctx, key, there); err != nil {
+	existing.SetGroupVersionKind(gvk)
+	if err := c.set.live.Get(ctx, key, existing); err != nil {
 		if apierrors.IsNotFound(err) {
-			err = errors.New("it has just gone")
+			err = errors.New("it was deleted meanwhile")
 		}
-		return result{err: fmt.Errorf("cannot create %s %s, because one of that name was there: %w", kind, key, err)}
+		return result{err: fmt.Errorf("cannot create %s %s, because one of that name exists: %w", kind, key, err)}
 	}
-	owner := metav1.GetControllerOf(there)
+	owner := metav1.GetControllerOf(existing)
 	switch {
 	case owner != nil && owner.UID == job.GetUID():
-		if plan.HasJobLabels(in, there) {
+		if plan.HasJobLabels(in, existing) {
 			// The job's own, which the cache does not show. If it goes before the cache shows it, no
 			// event ever says so, so the job is reconciled again.
 			return result{stale: true}
 		}
-		if there.DeletionTimestamp != nil {
+		if existing.DeletionTimestamp != nil {
 			return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
 		}
-		return c.adopt(ctx, job, kind, gvk, wanted, there)
-	case there.DeletionTimestamp != nil && in.Now.Before(there.DeletionTimestamp.Add(pendingFor)),
+		return c.adopt(ctx, job, kind, gvk, wanted, existing)
+	case existing.DeletionTimestamp != nil && in.Now.Before(existing.DeletionTimestamp.Add(pendingFor)),
 		owner != nil && owner.Kind == in.Kind.Name && owner.Name == job.GetName() && in.Now.Before(job.GetCreationTimestamp().Add(6*pendingFor)):
 		// It belongs to an earlier job of the same name, and is deleted soon.
 		return result{err: fmt.Errorf("cannot create %s %s yet: the one of that name is still being deleted", kind, key)}
-	case owner == nil && c.set.keepsClaims(kind) && there.Labels[commonv1.JobNameLabel] != "":
-		if plan.HasJobLabels(in, there) {
+	case owner == nil && c.set.keepsClaims(kind) && existing.Labels[commonv1.JobNameLabel] != "":
+		if plan.HasJobLabels(in, existing) {
 			return result{stale: true} // The cache did not know it yet.
 		}
 		return result{obstacle: plan.NameConflict, otherJob: true, message: fmt.Sprintf(
-			"a %s of that name is there and holds the data of job %s of %s: delete it, or give the job another name",
-			kind, there.Labels[commonv1.JobNameLabel], there.Labels[commonv1.OperatorNameLabel])}
+			"a %s of that name exists and holds the data of job %s of %s: delete it, or give the job another name",
+			kind, existing.Labels[commonv1.JobNameLabel], existing.Labels[commonv1.OperatorNameLabel])}
 	case owner != nil:
 		return result{otherJob: c.set.keepsClaims(kind), obstacle: plan.NameConflict, message: fmt.Sprintf(
-			"a %s of that name is there and belongs to %s %s: delete it, or give one of the two another name", kind, owner.Kind, owner.Name)}
+			"a %s of that name exists and belongs to %s %s: delete it, or give one of the two another name", kind, owner.Kind, owner.Name)}
 	default:
 		return result{obstacle: plan.NameConflict, message: fmt.Sprintf(
-			"a %s of that name is there and belongs to no job: delete or rename it, or give the job another name", kind)}
+			"a %s of that name exists and belongs to no job: delete or rename it, or give the job another name", kind)}
 	}
 }
 

@@ -43,12 +43,12 @@ func TestWhatStopsACreate(t *testing.T) {
 		"ForeignPod": {
 			reason: "a pod without an owner with the wanted name is left alone, and the job says so",
 			pod:    foreign(nil),
-			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: a pod of that name is there and belongs to no job: delete or rename it, or give the job another name",
+			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: a pod of that name exists and belongs to no job: delete or rename it, or give the job another name",
 		},
 		"PodOfAnotherJob": {
 			reason: "so is that of another job",
 			pod:    foreign(&metav1.OwnerReference{APIVersion: "kubeflow.org/v1", Kind: "OtherJob", Name: "job", UID: "other", Controller: new(true)}),
-			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: a pod of that name is there and belongs to OtherJob job: delete it, or give one of the two another name",
+			want:   "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-1: a pod of that name exists and belongs to OtherJob job: delete it, or give one of the two another name",
 		},
 		"PodOfTheJobBefore": {
 			reason: "the pods of a deleted job of the same name go soon: not worth a condition",
@@ -206,7 +206,7 @@ func TestWhatStopsACreate(t *testing.T) {
 	}
 }
 
-// broken is a TestJob controller whose SetClusterSpec fails for replica 1, or gives it
+// operatorError is a TestJob controller whose SetClusterSpec fails for replica 1, or gives it
 // a variable of some size.
 type broken struct {
 	testjob.Controller

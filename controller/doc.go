@@ -8,10 +8,10 @@
 //
 // # One pass
 //
-// ReconcileJobs reads the job's pods and services from the cache (observe.go),
-// has a plan made, writes the status if there is news, on condition that the job is
-// the one that was read (jobcontroller.go, verify.go), executes the actions in parallel
-// (execute.go, create.go), and concludes from their outcome. It knows no policy.
+// ReconcileJobs reads the job's pods and services from the cache (observe.go), has a plan
+// made, writes the status if it has changed, on condition that the job is the one that was
+// read (jobcontroller.go, verify.go), executes the actions in parallel (execute.go,
+// create.go), and concludes from their outcome. It knows no policy.
 //
 // # What an author can rely on
 //
@@ -25,7 +25,7 @@
 //
 // # Replacing what the library does
 //
-// The optional interfaces in interface.go ([jobkit.Defaulter], [jobkit.Validator], [jobkit.StatusEvaluator],
-// [PodControl], [ServiceControl], [ChildLister], [StatusWriter]) are found on the
-// author's type at set-up.
+// The optional interfaces of package jobkit ([jobkit.Defaulter], [jobkit.Validator],
+// [jobkit.StatusEvaluator] and others) and of this package ([PodControl], [ServiceControl],
+// [ChildLister], [StatusWriter]) are found on the author's type at set-up.
 package controller

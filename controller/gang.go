@@ -24,18 +24,18 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// gangs is what a JobController knows of gang scheduling.
+// gangs holds what a JobController knows of gang scheduling.
 type gangs struct {
 	name      string
 	scheduler gang.Scheduler
-	// kinds are those of the objects that stand for groups of pods.
+	// kinds are those of the objects that describe groups of pods.
 	kinds []schema.GroupVersionKind
-	// untyped are those of them whose objects have no Go type, though there may be one.
+	// untyped are those of them that are read as unstructured objects, whatever the scheme knows.
 	untyped []schema.GroupVersionKind
 
 	mu sync.Mutex
-	// priorities are those of priority classes, whose value never changes. A class can
-	// be made anew, so they are forgotten after a while.
+	// priorities are the values of priority classes. The value of a class never changes, but
+	// the class can be deleted and created again, so entries expire.
 	priorities map[string]priority
 }
 
@@ -44,7 +44,7 @@ type priority struct {
 	until time.Time
 }
 
-// gangName is what messages call the gang scheduler.
+// gangName is the name of the gang scheduler in messages.
 func gangName(s gang.Scheduler) string {
 	if named, ok := s.(fmt.Stringer); ok {
 		return named.String()
@@ -78,13 +78,13 @@ func (c *JobController[J]) newGangs(scheme *runtime.Scheme, mapper meta.RESTMapp
 	return g, nil
 }
 
-// served makes sure that the API server knows the kinds of the gang scheduler.
-func (g *gangs) served(mapper meta.RESTMapper) error {
+// checkServed verifies that the cluster serves the kinds of the gang scheduler.
+func (g *gangs) checkServed(mapper meta.RESTMapper) error {
 	for _, gvk := range g.kinds {
 		_, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 		if gang.NotServed(err) {
 			return fmt.Errorf("gang scheduler %s needs the kind %s of %s, which the cluster does not serve: %s: %w",
-				g.name, gvk.Kind, gvk.GroupVersion(), mendOf(gvk), err)
+				g.name, gvk.Kind, gvk.GroupVersion(), fixFor(gvk), err)
 		}
 		if err != nil {
 			return fmt.Errorf("cannot find out whether the cluster serves the kind %s of %s: %w", gvk.Kind, gvk.GroupVersion(), err)
@@ -93,21 +93,21 @@ func (g *gangs) served(mapper meta.RESTMapper) error {
 	return nil
 }
 
-// mendOf says how a kind comes to be served.
-func mendOf(gvk schema.GroupVersionKind) string {
+// fixFor says what to do so that the cluster serves a kind.
+func fixFor(gvk schema.GroupVersionKind) string {
 	if gvk.Group == schedulingv1.GroupName {
-		return "switch the feature gate GenericWorkload on, and the API " + gvk.GroupVersion().String() + " of the API server, or choose another gang scheduler"
+		return "enable the feature gate GenericWorkload and the API " + gvk.GroupVersion().String() + " in the API server, or choose another gang scheduler"
 	}
 	return "install the scheduler with its CRDs, or choose another gang scheduler"
 }
 
-// gangObjects compares the objects that the gang scheduler wants for a job with those
-// that are there, and takes these off the list. It notes down what they say in the input
-// of the plan.
+// gangObjects compares the objects that the gang scheduler wants for a job with the existing
+// ones, which it removes from found. It records the state of the gang in the input of the
+// plan.
 //
-// A job whose pods another operator made members of a group keeps that group; one whose
-// pods were created without goes on without: their like would wait for the others of a
-// group that can never be complete.
+// A job whose pods another operator made members of a group keeps that group. A job whose
+// pods were created without a group continues without one: new pods in a group would wait
+// for members that never join it.
 func (c *JobController[J]) gangObjects(
 	ctx context.Context, job J, in *plan.Input, tally *plan.Tally, found map[childName]client.Object,
 ) ([]plan.Object, error) {
@@ -116,10 +116,10 @@ func (c *JobController[J]) gangObjects(
 		return nil, nil
 	}
 	adopted := g.adopted(in)
-	if adopted == "" && startedWithout(in.Pods) {
+	if adopted == "" && runsUngrouped(in.Pods) {
 		return nil, nil
 	}
-	in.Gang = &plan.Gang{Group: adopted} // The job is one of a gang, from here on.
+	in.Gang = &plan.Gang{Group: adopted} // The warnings and templates below depend on it.
 	of, err := c.gangJob(ctx, job, in, tally, adopted)
 	if err != nil {
 		return nil, err
@@ -127,36 +127,36 @@ func (c *JobController[J]) gangObjects(
 	if in.Status.Condition(commonv1.JobCreated) == nil {
 		in.Warnings = append(in.Warnings, g.warnings(of)...)
 	}
-	of.Done, of.Gone = done(in, tally)
+	of.Done, of.Gone = countDone(in, tally)
 	wanted := g.scheduler.Objects(of)
 	if len(wanted) == 0 {
 		in.Gang = nil
 		return nil, nil
 	}
 	out := make([]plan.Object, 0, len(wanted))
-	var there []jobkit.Object
-	var leaving *plan.Gang
+	var existing []jobkit.Object
+	var terminating *plan.Gang
 	for _, w := range wanted {
 		o, f, err := c.compareGroup(in, w, found)
 		if err != nil {
 			return nil, err
 		}
 		if o.Terminating {
-			leaving = &plan.Gang{Group: adopted, Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
+			terminating = &plan.Gang{Group: adopted, Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
 				"the %s %s of an earlier run is still being deleted", o.Kind, o.Name)}
 		} else if f != nil {
-			there = append(there, f)
+			existing = append(existing, f)
 		}
 		out = append(out, o)
 	}
-	if in.Gang = leaving; leaving == nil {
-		state := g.scheduler.State(of, there)
+	if in.Gang = terminating; terminating == nil {
+		state := g.scheduler.State(of, existing)
 		in.Gang = &plan.Gang{Group: adopted, Hold: state.Hold, Why: state.Why, Since: state.Since}
 	}
 	return out, nil
 }
 
-// compareGroup sets one object of a group beside the one that is there.
+// compareGroup compares one object of a group with the existing one.
 func (c *JobController[J]) compareGroup(
 	in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, client.Object, error) {
@@ -187,8 +187,8 @@ func (c *JobController[J]) joinGang(in *plan.Input, a plan.CreatePod, template *
 
 // adopted is the name of the group that the pods of a job are members of, if another
 // operator created them: training-operator v1 gives a group the name of its job. The
-// membership of a pod cannot change, so pods that are missing join that group too, as
-// long as one of it is there.
+// membership of a pod cannot change, so missing pods join that group, too, as long as one
+// of its members exists.
 func (g *gangs) adopted(in *plan.Input) string {
 	job := groupOf(in, in.Job.Name)
 	for _, p := range in.Pods {
@@ -200,7 +200,7 @@ func (g *gangs) adopted(in *plan.Input) string {
 }
 
 // marked reports whether a pod has the labels and annotations by which the gang scheduler
-// knows the members of a group, and did not get them here.
+// recognizes the members of a group, and another operator set them.
 func (g *gangs) marked(job *gang.Job, p *corev1.Pod) bool {
 	var bare corev1.PodTemplateSpec
 	if p.Labels[commonv1.PodGroupLabel] != "" || !g.scheduler.Join(job, replicaTypeOf(job, p), &bare) {
@@ -227,8 +227,8 @@ func replicaTypeOf(job *gang.Job, p *corev1.Pod) commonv1.ReplicaType {
 	return ""
 }
 
-// groupOf is what the gang scheduler is told of a job, without priorities. named is the
-// name of its group, or empty.
+// groupOf describes a job to the gang scheduler, without priorities. named is the name of
+// its group, or empty.
 func groupOf(in *plan.Input, named string) *gang.Job {
 	job := &gang.Job{
 		Group:      named,
@@ -247,8 +247,8 @@ func groupOf(in *plan.Input, named string) *gang.Job {
 	return job
 }
 
-// gangJob is what the gang scheduler is told of a job. It asks for priorities only if
-// they matter: when not all pods count.
+// gangJob describes a job to the gang scheduler. It reads priorities only if they matter:
+// when the group does not need all pods.
 func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input, tally *plan.Tally, named string) (*gang.Job, error) {
 	job := groupOf(in, named)
 	for i := range job.Members {
@@ -273,8 +273,8 @@ func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input,
 	return job, nil
 }
 
-// completed is the template of a replica type with what the operator adds to it, as the
-// first replica gets it. What cannot be completed now is reported when a pod is created.
+// completed is the template of a replica type with what the operator adds to it for the
+// first replica. An error of the operator's code is reported when a pod is created.
 func (c *JobController[J]) completed(ctx context.Context, job J, in *plan.Input, m *gang.Member) *corev1.PodTemplateSpec {
 	template := m.Template.DeepCopy()
 	if err := c.setClusterSpec(ctx, job, replicasOf(in)(m.Type, 0, 0), template); err != nil {
@@ -308,7 +308,7 @@ func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, 
 	return class.Value, nil
 }
 
-// warnings tells of templates that name another scheduler, in one event.
+// warnings returns a warning if a template names another scheduler.
 func (g *gangs) warnings(job *gang.Job) []jobkit.Warning {
 	for i := range job.Members {
 		m := &job.Members[i]
@@ -321,9 +321,9 @@ func (g *gangs) warnings(job *gang.Job) []jobkit.Warning {
 	return nil
 }
 
-// startedWithout tells whether a job runs pods that are no members of a group, and none
+// runsUngrouped reports whether a job runs pods that are not members of a group, and none
 // that are.
-func startedWithout(pods []*corev1.Pod) bool {
+func runsUngrouped(pods []*corev1.Pod) bool {
 	without := false
 	for _, p := range pods {
 		if !plan.IsLive(p) {
@@ -337,10 +337,10 @@ func startedWithout(pods []*corev1.Pod) bool {
 	return without
 }
 
-// done is how many replicas have ended well, and how many of those have no pod any more,
-// if any of the others is still to be scheduled. As long as none is, the size of the group
+// countDone counts the replicas that have succeeded, and those of them that no longer have a
+// pod. Both are 0 when no other replica waits to be scheduled: then the size of the group
 // does not matter, and stays.
-func done(in *plan.Input, tally *plan.Tally) (all, gone int32) {
+func countDone(in *plan.Input, tally *plan.Tally) (all, gone int32) {
 	placed, there := 0, 0
 	for _, p := range in.Pods {
 		if plan.IsLive(p) && p.Spec.NodeName != "" {

@@ -45,7 +45,7 @@ func (l informers) AddEventHandlerWithOptions(
 func (l informers) RemoveEventHandler(handle toolscache.ResourceEventHandlerRegistration) error {
 	all, ok := handle.(registrations)
 	if !ok {
-		return fmt.Errorf("%T is no handle of these informers", handle)
+		return fmt.Errorf("%T is not a handle of these informers", handle)
 	}
 	var errs []error
 	for i, r := range all {

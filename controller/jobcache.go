@@ -23,14 +23,14 @@ import (
 	"github.com/jobkit/jobkit"
 )
 
-// jobCache is the cache of a controller: that of the manager, but for the jobs, which it
-// reads by itself, so that one that cannot be decoded affects no other. It is
-// a runnable of the manager, with and without the lease, so that a standby is warm.
+// jobCache is the cache of a controller. It is the manager's cache except for the jobs, which
+// it reads itself, so that a job that cannot be decoded affects no other. It is a runnable of
+// the manager, with and without the lease, so that a standby is warm.
 //
-// The manager waits for all that its own cache watches when it starts: a list that is
-// forbidden would keep every kind from running, and SIGTERM from being heard (the wait in
-// controller-runtime v0.25.2 does not end). So nothing is watched before the manager has
-// started; each kind then waits for what it needs and for nothing else, and says so.
+// When the manager starts, it waits for all that its own cache watches. A list that is
+// forbidden would then keep every kind from running, and the manager would not stop on
+// SIGTERM (the wait in controller-runtime v0.25.2 does not end). So nothing is watched before
+// the manager has started. Each kind then waits only for what it needs, and reports that.
 type jobCache[J client.Object] struct {
 	cache.Cache
 
@@ -49,14 +49,14 @@ type jobCache[J client.Object] struct {
 	indexed map[schema.GroupVersionKind]bool
 }
 
-// How often the controller checks whether a watch is up, and how often it asks why not.
+// How often the controller checks whether a watch is up, and when it finds out why not.
 const (
-	lookForSync = 50 * time.Millisecond
-	askFirst    = time.Second
-	askWhy      = 10 * time.Second
+	syncPollInterval  = 50 * time.Millisecond
+	firstDiagnosis    = time.Second
+	diagnosisInterval = 10 * time.Second
 )
 
-// errReading is why a controller waits while all goes well.
+// errReading is why a controller waits in the normal case.
 var errReading = errors.New("they are still being read")
 
 func newJobCache[J client.Object](mgr ctrl.Manager, c *JobController[J], children []jobkit.Object) (*jobCache[J], error) {
@@ -129,8 +129,8 @@ func (c *jobCache[J]) nameOf(o client.Object) string {
 	return fmt.Sprintf("%T", o)
 }
 
-// note records how a list or the start of a watch of the jobs ended. One that was
-// refused counts when all had been read, too: from then on nothing new is seen.
+// note records how a list or the start of a watch of the jobs ended. After the first list,
+// only errors that last count: from then on the cache no longer follows the jobs.
 func (c *jobCache[J]) note(ctx context.Context, namespace string, err error) {
 	synced := c.informers.HasSynced()
 	switch {
@@ -145,14 +145,14 @@ func (c *jobCache[J]) note(ctx context.Context, namespace string, err error) {
 // waits reports what the controller waits for, or that it no longer does.
 func (c *jobCache[J]) waits(ctx context.Context, resource string, why error) {
 	if ctx.Err() != nil {
-		return // It is its own end that it meets.
+		return // The watch ended because the controller stops.
 	}
 	why = withFix(why)
 	news := c.ready.Waits(resource, why)
 	switch {
 	case !news:
 	case why != nil && !errors.Is(why, errReading):
-		c.log.Error(why, "Jobs of this kind are not run until this is mended, those of others are", "resource", resource)
+		c.log.Error(why, "Jobs of this kind are not run until this is fixed; other kinds are not affected", "resource", resource)
 	case c.ready.Check(nil) == nil:
 		c.log.Info("The controller sees its jobs and all that belongs to them")
 	}
@@ -161,20 +161,20 @@ func (c *jobCache[J]) waits(ctx context.Context, resource string, why error) {
 // watchChild has the manager's cache watch the children of one kind.
 func (c *jobCache[J]) watchChild(ctx context.Context, o client.Object) {
 	name := c.nameOf(o)
-	var timer clock.RealClock // It is the process that waits, whatever time it is for the jobs.
-	for ask := timer.Now().Add(askFirst); ctx.Err() == nil; {
+	var timer clock.RealClock // The process waits in real time, whatever the clock of the jobs is.
+	for ask := timer.Now().Add(firstDiagnosis); ctx.Err() == nil; {
 		informer, err := within(ctx, func() (cache.Informer, error) { return c.GetInformer(ctx, o) })
-		pause := lookForSync
+		pause := syncPollInterval
 		switch {
 		case err != nil:
 			c.waits(ctx, name, err)
-			pause = askWhy
+			pause = diagnosisInterval
 		case informer.HasSynced():
 			c.waits(ctx, name, nil)
 			return
 		case timer.Now().After(ask):
-			ask = timer.Now().Add(askWhy)
-			c.waits(ctx, name, c.why(ctx, o))
+			ask = timer.Now().Add(diagnosisInterval)
+			c.waits(ctx, name, c.diagnose(ctx, o))
 		}
 		select {
 		case <-ctx.Done():
@@ -183,9 +183,9 @@ func (c *jobCache[J]) watchChild(ctx context.Context, o client.Object) {
 	}
 }
 
-// why finds out why children cannot be watched: the cache, which tries again and again,
-// does not say.
-func (c *jobCache[J]) why(ctx context.Context, o client.Object) error {
+// diagnose finds out why children cannot be watched: the cache retries without reporting the
+// error.
+func (c *jobCache[J]) diagnose(ctx context.Context, o client.Object) error {
 	gvk, err := apiutil.GVKForObject(o, c.reader.scheme)
 	if err != nil {
 		return fmt.Errorf("the scheme does not know %T: %w", o, err)
@@ -203,8 +203,8 @@ func (c *jobCache[J]) why(ctx context.Context, o client.Object) error {
 	return errReading
 }
 
-// GetInformer implements cache.Informers. It does not wait: who watches waits for what it
-// watches. Children are indexed by their owner first.
+// GetInformer implements cache.Informers. It does not wait: watchChild does, for each kind
+// apart. Children are indexed by their owner first.
 func (c *jobCache[J]) GetInformer(ctx context.Context, o client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
 	if _, ok := o.(J); ok {
 		if len(c.informers) == 1 {
@@ -241,7 +241,7 @@ func (c *jobCache[J]) index(ctx context.Context, o client.Object) error {
 	return nil
 }
 
-// WaitForCacheSync implements cache.Informers. What is watched is waited for one by one.
+// WaitForCacheSync implements cache.Informers. It does not wait (see GetInformer).
 func (c *jobCache[J]) WaitForCacheSync(ctx context.Context) bool { return ctx.Err() == nil }
 
 // Get implements client.Reader.
@@ -342,7 +342,7 @@ func (c *jobCache[J]) synced(ctx context.Context) error {
 	return fmt.Errorf("the jobs of kind %s are not read yet: %w", c.gvk.Kind, context.Cause(ctx))
 }
 
-// within calls a function that may not heed its context, and returns when that ends.
+// within calls a function that may ignore its context, and returns when the context ends.
 func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T

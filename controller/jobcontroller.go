@@ -26,7 +26,7 @@ import (
 // with SetupWithManager, or with Builder or Init if the reconcile loop is your own.
 // It must not be copied after that. Set-up changes no field: defaults are resolved apart.
 type JobController[J client.Object] struct {
-	// Controller is what is special about the kind. Required.
+	// Controller is the author's part: the kind, its rules and its pods. Required.
 	Controller jobkit.ControllerInterface[J]
 
 	// Config configures the controller. The zero value is ready for use.
@@ -40,9 +40,9 @@ type JobController[J client.Object] struct {
 	// which reads the jobs of this kind from the controller's own cache (see Reader).
 	Client client.Client
 
-	// APIReader reads from the API server itself. It is asked before pods are
-	// created or deleted, to be sure that the plan is not made from a stale view,
-	// and when a name is taken. Default: the manager's.
+	// APIReader reads from the API server itself: before pods are created or deleted, to
+	// verify that the plan was not made from a stale cache, and when a name is taken.
+	// Default: the manager's.
 	APIReader client.Reader
 
 	// Clock is the source of the time. Default: the real one.
@@ -63,8 +63,8 @@ type JobController[J client.Object] struct {
 	set *settings[J]
 }
 
-// retryStale is how long to wait for the cache to catch up with the API server.
-// The event that brings the news usually comes first.
+// retryStale is how long to wait for the cache to catch up with the API server. Usually an
+// event of the cache comes first.
 const retryStale = 100 * time.Millisecond
 
 // ReconcileJobs reconciles one job: it does what the job needs next. It changes no field
@@ -109,12 +109,12 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
 		return reconcile.Result{}, err
 	}
-	verdict := c.judge(ctx, job, in, tally)
-	p := plan.Decide(in, tally, verdict)
+	outcome := c.evaluateStatus(ctx, job, in, tally)
+	p := plan.Decide(in, tally, outcome)
 	if made, err := c.markInvalid(ctx, job, in, &p); err != nil {
 		return reconcile.Result{}, err
 	} else if made {
-		p = plan.Decide(in, tally, verdict)
+		p = plan.Decide(in, tally, outcome)
 	}
 
 	pace := paceStatus(in, &p)
@@ -125,24 +125,24 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if !current {
 		return reconcile.Result{RequeueAfter: c.set.pending.staleBackoff(job)}, nil
 	}
-	outcome, stale, err := c.execute(ctx, job, in, p.Actions, verified)
-	outcome.StatusWritten = pace.now
-	c.recordEvents(job, outcome.Events())
-	c.set.metrics.recordChildren(&outcome)
-	settled := plan.Conclude(in, tally, p, outcome)
+	executed, stale, err := c.execute(ctx, job, in, p.Actions, verified)
+	executed.StatusWritten = pace.now
+	c.recordEvents(job, executed.Events())
+	c.set.metrics.recordChildren(&executed)
+	concluded := plan.Conclude(in, tally, p, executed)
 	now := c.set.clock.Now()
-	c.set.pending.recordObstacles(job, outcome.Obstructions, p.Held || outcome.Undone, now, now.Add(settled.RetryAfter))
-	return c.conclude(ctx, job, in, &p, &settled, pace, stale, err)
+	c.set.pending.recordObstacles(job, executed.Obstructions, p.Held || executed.Undone, now, now.Add(concluded.RetryAfter))
+	return c.conclude(ctx, job, in, &p, &concluded, pace, stale, err)
 }
 
 // conclude writes what was concluded from the outcome of a plan, unless the status was
 // written in this pass already, and returns when to requeue the job.
 func (c *JobController[J]) conclude(
-	ctx context.Context, job J, in *plan.Input, p, settled *plan.Plan, pace pace, stale bool, err error,
+	ctx context.Context, job J, in *plan.Input, p, concluded *plan.Plan, pace pace, stale bool, err error,
 ) (reconcile.Result, error) {
-	news := settled.StatusChange == plan.StatusNews
+	news := concluded.StatusChange == plan.StatusNews
 	if news && !pace.now {
-		current, werr := c.writeStatus(ctx, job, in, settled)
+		current, werr := c.writeStatus(ctx, job, in, concluded)
 		if werr != nil {
 			// What was concluded is lost: only the plan before it says when to requeue.
 			return reconcile.Result{RequeueAfter: p.RequeueAfter}, firstError(err, werr)
@@ -152,9 +152,9 @@ func (c *JobController[J]) conclude(
 	if news {
 		pace.after = 0
 	} else {
-		c.recordEvents(job, settled.Events)
+		c.recordEvents(job, concluded.Events)
 	}
-	after := soonest(settled.RequeueAfter, c.Config.ResyncPeriod)
+	after := soonest(concluded.RequeueAfter, c.Config.ResyncPeriod)
 	if after = soonest(after, c.set.pending.nextExpiry(job, in.Now)); stale || news && pace.now {
 		after = soonest(after, c.set.pending.staleBackoff(job))
 	} else {

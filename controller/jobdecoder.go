@@ -19,14 +19,14 @@ import (
 	"github.com/jobkit/jobkit/internal/decode"
 )
 
-// unreadableMark marks a job that Go cannot decode, in the cache and nowhere else: with the
-// decoder's words after it, it stands in the self link, which API servers no longer store, so that
-// no user can write it. Such a job has its metadata, its status and who manages it, and nothing of
-// the rest.
+// unreadableMark marks a job that Go cannot decode, in the cache and nowhere else. It precedes the
+// decoder's error in the self link of the metadata. Other clients cannot write it there: API servers
+// no longer store self links. Such a job has its metadata, its status and its managedBy, and nothing
+// of the rest.
 const unreadableMark = "unreadable:"
 
-// maxWords is how much of the decoder's words is kept.
-const maxWords = 2000
+// maxDecodeError is how many bytes of the decoder's error are kept.
+const maxDecodeError = 2000
 
 // unreadable returns why a job could not be decoded, if that is so.
 func unreadable(job client.Object) string {
@@ -37,13 +37,13 @@ func unreadable(job client.Object) string {
 	return words
 }
 
-// jobDecoder decodes jobs of one kind, and lists of them item by item: one that cannot
-// be decoded does not keep the others away. It is a runtime.NegotiatedSerializer, for a
+// jobDecoder decodes jobs of one kind, and lists of them item by item, so that a job that
+// cannot be decoded does not hide the others. It is a runtime.NegotiatedSerializer, for a
 // client that reads nothing else.
 type jobDecoder[J client.Object] struct {
 	gvk   schema.GroupVersionKind
 	parts func(J) jobkit.JobParts
-	// plain decodes what is no job: the status of an error, the frame of a watch event.
+	// plain decodes what is not a job: the status of an error, the frame of a watch event.
 	plain *kjson.Serializer
 }
 
@@ -90,7 +90,7 @@ func (d *jobDecoder[J]) Decode(
 ) (runtime.Object, *schema.GroupVersionKind, error) {
 	gvk, err := kjson.DefaultMetaFactory.Interpret(raw)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the API server's answer is no object: %w", err)
+		return nil, nil, fmt.Errorf("the API server's answer is not an object: %w", err)
 	}
 	switch {
 	case *gvk == d.gvk:
@@ -113,7 +113,7 @@ func (d *jobDecoder[J]) list(raw []byte) (*internalversion.List, error) {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(raw, &in); err != nil {
-		return nil, fmt.Errorf("the API server's answer is no list: %w", err)
+		return nil, fmt.Errorf("the API server's answer is not a list: %w", err)
 	}
 	list := &internalversion.List{TypeMeta: in.TypeMeta, ListMeta: in.ListMeta, Items: make([]runtime.Object, len(in.Items))}
 	for i, item := range in.Items {
@@ -141,7 +141,7 @@ func (d *jobDecoder[J]) job(raw []byte) (J, error) {
 	_, _ = keepStatusManagers(job)
 	job.SetSelfLink("")
 	if problem != nil {
-		job.SetSelfLink(unreadableMark + cut(problem.Error(), maxWords))
+		job.SetSelfLink(unreadableMark + cut(problem.Error(), maxDecodeError))
 	}
 	if job.GetName() == "" && job.GetResourceVersion() == "" {
 		return job, fmt.Errorf("the API server's answer has no metadata: %.200q", raw)
@@ -149,9 +149,9 @@ func (d *jobDecoder[J]) job(raw []byte) (J, error) {
 	return job, nil
 }
 
-// unreadable makes a job of the metadata, the status and the manager of one that cannot
-// be decoded. The rest must not be acted upon, not even what of it can be read: without a
-// replica count, to take the first example, the job would look like one with one replica.
+// unreadable makes a job of the metadata, the status and the managedBy of one that cannot be
+// decoded. The rest must not be acted upon, not even its readable part: a job without its
+// replica count, for example, would look like a job with one replica.
 func (d *jobDecoder[J]) unreadable(raw []byte, readable J) (J, error) {
 	job, err := newJob[J]()
 	if err != nil {
@@ -163,7 +163,7 @@ func (d *jobDecoder[J]) unreadable(raw []byte, readable J) (J, error) {
 		Metadata json.RawMessage `json:"metadata"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return job, fmt.Errorf("the API server's answer is no object: %w", err)
+		return job, fmt.Errorf("the API server's answer is not an object: %w", err)
 	}
 	only, err := json.Marshal(head)
 	if err != nil {

@@ -100,8 +100,8 @@ func (c *JobController[J]) forgetDeleted(jobs cache.Informer) error {
 func (c *JobController[J]) keepRequeueTime(
 	ctx context.Context, req reconcile.Request, result reconcile.Result, err error,
 ) (reconcile.Result, error) {
-	// A job that existed when the operator started came with low priority, which
-	// would stick to it as long as nothing but time passes for it.
+	// A job that existed when the operator started has low priority, and would keep it as
+	// long as only its timers requeue it.
 	if result.Priority == nil {
 		result.Priority = new(0)
 	}

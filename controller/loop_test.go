@@ -104,7 +104,7 @@ func TestOneControllerOfAKind(t *testing.T) {
 	named := func(name string) mistaken {
 		return mistaken{change: func(k *jobkit.Kind) { k.OperatorName = name + run }}
 	}
-	const twice = "the kind TestJob.kubeflow.org has a JobController in this process already, and two would undo what the other does: set up one for each kind"
+	const twice = "the kind TestJob.kubeflow.org has a JobController in this process already, and each would undo what the other does: set up one for each kind"
 	if got := setUp(named("one-controller-of-a-kind")); got != "<nil>" {
 		t.Fatal(got)
 	}

@@ -13,10 +13,10 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// tallyOf finds the states of a job's replicas. Where they say that replicas are lost, so
-// that the whole job must restart, it makes sure with the API server first: an old cache
-// must not cost a job its work. Most passes read nothing here; the others read a few pods
-// by name, or all pods of the job where old news of some makes others look lost.
+// tallyOf finds the states of a job's replicas. If they say that replicas are lost, so that
+// the whole job must restart, it verifies that with the API server first: a stale cache must
+// not cost a job its work. Most passes read nothing here. The others read a few pods by name,
+// or all pods of the job if stale pods make other replicas seem lost.
 func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (*plan.Tally, error) {
 	tally := plan.TallyOf(in)
 	if tally.InDoubt() {

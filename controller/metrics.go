@@ -14,7 +14,7 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// metrics are what a controller counts and measures. All controllers of a process
+// metrics holds what a controller counts and measures. All controllers of a process
 // share the collectors; the labels distinguish their kinds.
 //
 // The counters of jobs have the names and labels of training-operator v1. They rise
@@ -59,7 +59,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 		return h
 	}
 	m.created = counter("training_operator_jobs_created_total", "Jobs that were taken up.", jobs...)
-	m.deleted = counter("training_operator_jobs_deleted_total", "Jobs that were deleted, by whomever.", jobs...)
+	m.deleted = counter("training_operator_jobs_deleted_total", "Jobs that were deleted, by any client.", jobs...)
 	m.successful = counter("training_operator_jobs_successful_total", "Jobs that succeeded.", jobs...)
 	m.failed = counter("training_operator_jobs_failed_total", "Jobs that failed.", jobs...)
 	m.restarted = counter("training_operator_jobs_restarted_total", "Restarts that count against the backoffLimit of a job.", jobs...)
@@ -68,7 +68,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 	m.children = counter("jobkit_children_total",
 		"Pods and services that were created and deleted.", labelFramework, "resource", "verb")
 	m.rivals = counter("jobkit_foreign_status_writes_total",
-		"Writes to the status of jobs by somebody else, after the operator had written it.", labelFramework)
+		"Writes to the status of jobs by other clients, after the operator had written it.", labelFramework)
 	m.reconcile = histogram("jobkit_reconcile_duration_seconds",
 		"How long a reconcile of a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
 	m.launch = histogram("jobkit_job_launch_duration_seconds",
@@ -80,8 +80,8 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 	return m, nil
 }
 
-// initialize gives the counters of the kind the value 0: a rule about an increase does not see
-// that of a counter which comes into being with it.
+// initialize gives the counters of the kind the value 0: an alert on an increase does not see
+// the first increase of a counter that did not exist before.
 func (m *metrics) initialize() {
 	m.rivals.WithLabelValues(m.framework)
 	for _, cause := range []string{"failed", "disrupted", "in_place", "ignored"} {
@@ -193,7 +193,7 @@ func registerController(registry prometheus.Registerer, gvk schema.GroupVersionK
 	}, []string{"operator"})
 	err := registry.Register(info)
 	if _, there := errors.AsType[prometheus.AlreadyRegisteredError](err); there {
-		return fmt.Errorf("the kind %s has a JobController in this process already, and two would undo what the other does: set up one for each kind", gvk.GroupKind())
+		return fmt.Errorf("the kind %s has a JobController in this process already, and each would undo what the other does: set up one for each kind", gvk.GroupKind())
 	}
 	if err != nil {
 		return fmt.Errorf("cannot register a metric: %w", err)

@@ -25,10 +25,9 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// objectsOf compares the further objects that the author wants for a job with those
-// that are there.
+// objectsOf compares the owned objects that the author wants for a job with the existing ones.
 func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) ([]plan.Object, error) {
-	if c.set.keeper == nil && c.set.gang == nil || in.Job.Deleted {
+	if c.set.owned == nil && c.set.gang == nil || in.Job.Deleted {
 		return nil, nil
 	}
 	found, err := c.foundObjects(ctx, job, in)
@@ -39,12 +38,12 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 		return nil, err
 	}
 	var wanted []jobkit.Object
-	if c.set.keeper != nil {
+	if c.set.owned != nil {
 		wanted = c.wantedObjects(ctx, job, in, tally)
-		in.OperatorError = cmp.Or(in.OperatorError, c.mistakeIn(wanted))
+		in.OperatorError = cmp.Or(in.OperatorError, c.mistakeInObjects(wanted))
 	}
 	if in.OperatorError != "" {
-		return nil, nil // What is there stays as it is.
+		return nil, nil // Existing objects stay as they are.
 	}
 	out := make([]plan.Object, 0, len(wanted)+len(found))
 	for _, w := range wanted {
@@ -60,7 +59,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	}
 	out = append(out, groups...)
 	wantedCount := len(out)
-	for key, f := range found { // what is left is not wanted
+	for key, f := range found { // those that are left are not wanted
 		out = append(out, plan.Object{
 			Kind: key.kind, Name: key.name, UID: f.GetUID(), Version: f.GetResourceVersion(), Terminating: f.GetDeletionTimestamp() != nil,
 		})
@@ -69,9 +68,9 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 	return out, nil
 }
 
-// mistakeIn says what is wrong with the objects that the author wants for a job, or "":
-// what could be neither created nor found again.
-func (c *JobController[J]) mistakeIn(wanted []jobkit.Object) string {
+// mistakeInObjects says what is wrong with the objects that the author wants for a job, or "".
+// Such an object could not be created, or not be found again.
+func (c *JobController[J]) mistakeInObjects(wanted []jobkit.Object) string {
 	names := map[childName]bool{}
 	for _, o := range wanted {
 		o, _ = unmarked(o)
@@ -102,13 +101,13 @@ func isNil(o client.Object) bool {
 	return o == nil || reflect.ValueOf(o).Kind() == reflect.Pointer && reflect.ValueOf(o).IsNil()
 }
 
-// compare sets one object that the author wants beside the one that is there.
+// compare compares one object that the author wants with the existing one.
 func (c *JobController[J]) compare(
 	ctx context.Context, job J, in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, error) {
 	o, f, err := c.match(in, wanted, found)
 	if err != nil {
-		return o, reconcile.TerminalError(fmt.Errorf("Objects() of %s wants an object of no known kind: %w", in.Kind.Name, err))
+		return o, reconcile.TerminalError(fmt.Errorf("Objects() of %s wants an object of an unknown kind: %w", in.Kind.Name, err))
 	}
 	if f == nil {
 		return o, nil
@@ -117,8 +116,8 @@ func (c *JobController[J]) compare(
 	return o, c.compareContent(ctx, job, &o, wanted, f)
 }
 
-// match makes a wanted object the job's, and finds the one that is there, or nil. It
-// takes that off the list.
+// match makes a wanted object the job's, and returns the existing one, or nil. It removes that
+// from found.
 func (c *JobController[J]) match(
 	in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, client.Object, error) {
@@ -146,7 +145,7 @@ func (c *JobController[J]) match(
 	return o, f, nil
 }
 
-// content is what an object says, without what the API server adds to it.
+// content is the content of an object, without what the API server adds to it.
 func content(o client.Object) (map[string]any, error) {
 	if _, ok := o.(*unstructured.Unstructured); ok {
 		o = o.DeepCopyObject().(*unstructured.Unstructured) //nolint:forcetypeassert // it is its own copy
@@ -162,7 +161,7 @@ func content(o client.Object) (map[string]any, error) {
 	return m, nil
 }
 
-// ownMetadata is what an object's metadata says beside its identity.
+// ownMetadata is the metadata of an object without its identity.
 func ownMetadata(o client.Object) map[string]any {
 	metadata := map[string]any{}
 	if labels := o.GetLabels(); len(labels) > 0 {
@@ -182,7 +181,7 @@ func asAny(m map[string]string) map[string]any {
 	return out
 }
 
-// foundObjects are the further objects whose controller is the job.
+// foundObjects are the owned objects whose controller is the job.
 func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Input) (map[childName]client.Object, error) {
 	found := map[childName]client.Object{}
 	for _, gvk := range c.set.objectKinds {
@@ -241,12 +240,12 @@ func (l *cacheLister[J]) emptyList(gvk schema.GroupVersionKind) (client.ObjectLi
 	}
 	list, ok := empty.(client.ObjectList)
 	if !ok {
-		return nil, fmt.Errorf("%T is no list of objects", empty)
+		return nil, fmt.Errorf("%T is not a list of objects", empty)
 	}
 	return list, nil
 }
 
-// typed tells whether objects of a kind have a Go type.
+// typed reports whether objects of a kind are read as a Go type.
 func (l *cacheLister[J]) typed(gvk schema.GroupVersionKind) bool {
 	return l.scheme.Recognizes(gvk) && !slices.Contains(l.untyped, gvk)
 }
@@ -266,11 +265,11 @@ func (l *cacheLister[J]) newObject(gvk schema.GroupVersionKind) (client.Object, 
 	return o, ok
 }
 
-// createObject creates a further object.
+// createObject creates an owned object.
 func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Input, a plan.CreateObject) result {
 	o, ok := a.Object.(client.Object)
 	if !ok {
-		return result{obstacle: plan.OperatorError, message: fmt.Sprintf("%T is no API object", a.Object)}
+		return result{obstacle: plan.OperatorError, message: fmt.Sprintf("%T is not an API object", a.Object)}
 	}
 	r := c.classifyCreate(ctx, job, in, a.Kind, o, c.set.client.Create(ctx, o))
 	if a.Shared && r.obstacle == plan.NameConflict && !r.otherJob {
@@ -279,7 +278,7 @@ func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Inp
 	return r
 }
 
-// updateObject mends a further object, if it is still the one that was seen.
+// updateObject fixes an owned object, if it has not changed since it was observed.
 func (c *JobController[J]) updateObject(ctx context.Context, job J, in *plan.Input, a plan.UpdateObject) result {
 	o, patch, err := c.patchFor(in, a)
 	if err != nil {
@@ -288,7 +287,7 @@ func (c *JobController[J]) updateObject(ctx context.Context, job J, in *plan.Inp
 	return c.classifyUpdate(job, a.Kind, o, c.set.client.Patch(ctx, o, patch))
 }
 
-// patchFor puts a merge patch together, with its precondition.
+// patchFor returns a merge patch with its precondition.
 func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client.Object, client.Patch, error) {
 	for _, gvk := range c.set.objectKinds {
 		if gvk.Kind != a.Kind {
@@ -312,28 +311,28 @@ func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client
 	return nil, nil, fmt.Errorf("cannot update %s %s: the kind is not among those that ObjectKinds names", a.Kind, a.Name)
 }
 
-// updateService gives a service the ports and the selector that it should have, if
-// it is still the one that was seen.
+// updateService gives a service the ports and the selector that it should have, if it has
+// not changed since it was observed.
 func (c *JobController[J]) updateService(ctx context.Context, job J, in *plan.Input, a plan.UpdateService) result {
 	service := plan.NewService(in, a.CreateService)
 	service.UID, service.ResourceVersion = a.UID, a.Version
 	return c.classifyUpdate(job, kindService, service, c.set.services.UpdateService(ctx, job, service))
 }
 
-// classifyUpdate finds out what became of an update.
+// classifyUpdate returns the result of an update, by its error.
 func (c *JobController[J]) classifyUpdate(job J, kind string, o client.Object, err error) result {
 	switch {
 	case err == nil:
 		c.set.pending.recordWrite(job, kind, o, c.set.clock.Now())
 		return result{done: true}
 	case (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err):
-		return result{stale: true} // The cache will show what it is like now.
+		return result{stale: true} // The cache will show its present state.
 	default:
 		return classifyFailure("update", kind, o, err)
 	}
 }
 
-// deleteObject deletes a further object.
+// deleteObject deletes an owned object.
 func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Input, a plan.DeleteObject) result {
 	o := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: in.Job.Namespace, Name: a.Name, UID: a.UID}}
 	for _, gvk := range c.set.objectKinds {

@@ -15,7 +15,7 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// keeper is a TestJob operator that keeps a ConfigMap with the names of the
+// owned is a TestJob operator that keeps a ConfigMap with the names of the
 // replicas that run.
 type keeper struct {
 	testjob.Controller
@@ -91,7 +91,7 @@ func TestFurtherObjectOfSomebodyElse(t *testing.T) {
 	mustReconcile(t, b)
 	want := []string{
 		"TestJobCreated: TestJob job is created.",
-		"TestJobNameConflict: TestJob ns/job cannot create ConfigMap job-config: a ConfigMap of that name is there and belongs to no job: delete or rename it, or give the job another name",
+		"TestJobNameConflict: TestJob ns/job cannot create ConfigMap job-config: a ConfigMap of that name exists and belongs to no job: delete or rename it, or give the job another name",
 	}
 	if diff := cmp.Diff(want, b.conditions()); diff != "" {
 		t.Errorf("the job says what is in the way (-want +got):\n%s", diff)

@@ -28,22 +28,22 @@ func ownerIndex(operator string) string { return "jobkit.controllerUID/" + opera
 const (
 	kindPod     = "pod"
 	kindService = "service"
-	// kindRole is that of the roles which bindings give away.
+	// kindRole is that of the roles which bindings refer to.
 	kindRole = "Role"
 )
 
-// observe puts together all that the plan for a job depends on.
+// observe collects all that the plan for a job depends on.
 func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, error) {
 	in := &plan.Input{}
 	if c.set.defaulter != nil {
 		c.callAuthor(ctx, in, "Default", func() { c.set.defaulter.Default(job) })
 	}
-	parts, broken := c.partsOf(ctx, job)
-	if broken != "" {
-		return c.halted(job, broken)
+	parts, operatorError := c.partsOf(ctx, job)
+	if operatorError != "" {
+		return c.haltedInput(job, operatorError)
 	}
 	if parts.Status.Condition(commonv1.JobCreated) != nil {
-		// A version of before, or training-operator v1, may have taken it up as it is.
+		// An earlier version, or training-operator v1, may have accepted it as it is.
 		plan.SpellTypes(&c.set.kind, parts.ReplicaSpecs)
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.ReplicaSpecs)
@@ -89,8 +89,8 @@ func identify(job client.Object) plan.Job {
 	}
 }
 
-// deadNodes finds out which nodes of pods that should be gone are gone themselves,
-// or tainted as out of service. It reads no node as long as no pod is overdue.
+// deadNodes finds the nodes that are deleted or tainted as out of service, among those of
+// pods whose deletion is overdue. It reads no node as long as no pod is overdue.
 func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[string]bool {
 	var dead map[string]bool
 	for _, name := range plan.SuspectNodes(in.Pods, in.Now) {

@@ -22,31 +22,31 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// Whoever may create an object may give it the operator's label, so what the cache holds of
-// objects must be small whatever they hold. Of a large object it holds a digest, which is enough
-// to see that nothing has changed since the object itself was compared with what is wanted.
+// Any client that may create an object may give it the operator's label, so the cache must hold
+// little of an object, whatever its content. Of a large object it holds a digest, which shows
+// whether the object has changed since it was compared with the wanted one.
 
 const (
-	// maxWhole is how many bytes an owned object has at most that the cache holds whole. The
+	// maxWhole is the size in bytes up to which the cache holds an owned object whole. The
 	// autoscaler, the account, the role and the binding of a job are smaller, and so is the
 	// ConfigMap of an MPIJob of some 100 Workers.
 	maxWhole = 4 << 10
-	// maxMetadata is how many bytes the labels or annotations of a pod or service have at most
-	// that the cache holds.
+	// maxMetadata is the size in bytes up to which the cache holds the labels or annotations of a
+	// pod or service whole.
 	maxMetadata = 4 << 10
 	// maxOthers is how many bytes of larger labels or annotations it holds beside the operator's own.
 	maxOthers = 256
 	// maxListed is how many finalizers, owners and scheduling gates of a pod or service the cache
 	// holds at most.
 	maxListed = 16
-	// maxText is how many bytes a text in the status of a pod has at most in the cache: as many
-	// as fit into a condition of a job.
+	// maxText is the limit in bytes of a text in the status of a pod in the cache: as many as fit
+	// into a condition of a job.
 	maxText = plan.MaxConditionMessage
-	// maxContainerText is the same for a text of a container: as many as the status of a job keeps.
+	// maxContainerText is the limit for a text of a container: as many as the status of a job keeps.
 	maxContainerText = plan.MaxFailureMessage
-	// maxTexts is how many bytes the texts of one pod have together.
+	// maxTexts is the limit in bytes for all texts of one pod.
 	maxTexts = 8 << 10
-	// maxReason is how many bytes a reason has at most. Those of Kubernetes are shorter.
+	// maxReason is the limit in bytes of a reason. Those of Kubernetes are shorter.
 	maxReason = 128
 	// maxStatuses is how many containers and conditions of a pod the cache holds at most, each.
 	maxStatuses = 32
@@ -64,8 +64,8 @@ func cachedDigest(o client.Object) string {
 	return digest
 }
 
-// ownLabels are the labels that say what an object is to a job: all those that the library reads.
-// Without its attempt a pod would be one that was replaced, and be deleted.
+// ownLabels are the labels that the library reads: they say which part of a job an object is.
+// A pod without its attempt, for example, would be superseded, and be deleted.
 func ownLabels() []string {
 	return []string{
 		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel, commonv1.JobRoleLabel,
@@ -73,9 +73,9 @@ func ownLabels() []string {
 	}
 }
 
-// withoutPayload is a cache.TransformFunc for owned objects: small ones of a job lose their managed
-// fields; large ones, and those that have no controller and so are no job's, all but what says
-// whose they are.
+// withoutPayload is a cache.TransformFunc for owned objects: small ones lose their managed
+// fields. Large ones, and those without a controller, which belong to no job, keep only their
+// identity and owner.
 func withoutPayload(in any) (any, error) {
 	o, ok := in.(client.Object)
 	if !ok || cachedDigest(o) != "" {
@@ -88,7 +88,7 @@ func withoutPayload(in any) (any, error) {
 	return o, nil
 }
 
-// size is how many bytes an object takes on the wire, more or less.
+// size is about how many bytes an object takes on the wire.
 func size(o client.Object) int {
 	if sized, ok := o.(interface{ Size() int }); ok {
 		return sized.Size()
@@ -100,8 +100,8 @@ func size(o client.Object) int {
 	return len(data)
 }
 
-// digestOf is the digest of what an object says: of its [content], so that its status and what
-// the API server counts are no part of it.
+// digestOf is the digest of an object's [content], which does not include its status, or what
+// the API server sets.
 func digestOf(content map[string]any) (string, error) {
 	data, err := json.Marshal(content) // keys are sorted
 	if err != nil {
@@ -159,8 +159,8 @@ func pick(m map[string]string, keys []string) map[string]string {
 	return out
 }
 
-// bounded returns a map of labels or annotations. Of a large one it keeps what says whose the
-// object is, and the shortest others: a gang scheduler's marks are among them.
+// bounded returns a map of labels or annotations. Of a large one it keeps the library's own
+// entries, and the shortest others: those of a gang scheduler are among them.
 func bounded(m map[string]string) map[string]string {
 	if bytesIn(m) <= maxMetadata {
 		return m
@@ -196,8 +196,8 @@ func leading[T any](list []T) []T {
 	return slices.Clone(list[:maxListed]) // not a part of the long list, which would stay in memory
 }
 
-// some returns the entries of a list, of more than most those that matter and the first others, in
-// their order.
+// some returns at most most entries of a list, in their order: if there are more, those that
+// matter and the first others.
 func some[T any](list []T, most int, matters func(*T) bool) []T {
 	if len(list) <= most {
 		return list
@@ -224,15 +224,15 @@ func some[T any](list []T, most int, matters func(*T) bool) []T {
 // budget is how many bytes of texts are left.
 type budget int
 
-// cut returns at most so many bytes of a text, and no more than are left.
+// cut returns at most the given number of bytes of a text, and no more than are left.
 func (b *budget) cut(text string, most int) string {
 	text = cutShort(text, min(most, int(*b)))
 	*b -= budget(len(text))
 	return text
 }
 
-// cutShort returns a text of at most so many bytes: a copy, which does not keep the long one in
-// memory.
+// cutShort returns at most the given number of bytes of a text. It copies them, so that the long
+// text does not stay in memory.
 func cutShort(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -240,8 +240,8 @@ func cutShort(text string, most int) string {
 	return strings.Clone(strings.ToValidUTF8(text[:most], ""))
 }
 
-// owners are the owners of an object that the cache holds: of many only the controller, which is
-// the only one that the library asks for.
+// owners are the owners of an object that the cache holds. Of many it holds only the
+// controller, which is the only one that the library reads.
 func owners(o client.Object) []metav1.OwnerReference {
 	if all := o.GetOwnerReferences(); len(all) <= maxListed {
 		return all
@@ -259,13 +259,13 @@ func controllerOnly(o client.Object) []metav1.OwnerReference {
 // maxComparisons is how many comparisons are remembered: one for each large object of a job.
 const maxComparisons = 1 << 16
 
-// comparison is one that found nothing to change: the digests of what was wanted and of what
-// was found.
+// comparison is one that found nothing to change: the digests of the wanted and of the found
+// object.
 type comparison struct{ wanted, found string }
 
-// compareContent sets what the author wants an object to say beside what it says. Of a large
-// object the cache has the digest only: it is read from the API server when that, or what is
-// wanted, has changed since both were compared.
+// compareContent compares the content of an object with the wanted content. Of a large object
+// the cache has only the digest: it is read from the API server when the digest or the wanted
+// content has changed since the last comparison.
 func (c *JobController[J]) compareContent(ctx context.Context, job J, o *plan.Object, wanted, found client.Object) error {
 	w, err := content(wanted)
 	if err != nil {
@@ -276,14 +276,14 @@ func (c *JobController[J]) compareContent(ctx context.Context, job J, o *plan.Ob
 		if err != nil {
 			return err
 		}
-		if _, same := c.set.asWanted.Get(comparison{asked, digest}); same {
+		if _, same := c.set.comparisons.Get(comparison{asked, digest}); same {
 			return nil
 		}
 		if found, err = c.whole(ctx, job, wanted.GetObjectKind().GroupVersionKind(), found); err != nil {
 			return err
 		}
 		if found == nil || found.GetUID() != o.UID {
-			return nil // The cache will show what became of it.
+			return nil // The cache will show its present state.
 		}
 		o.Version = found.GetResourceVersion()
 	}
@@ -307,12 +307,12 @@ func (c *JobController[J]) rememberAsWanted(wanted, found map[string]any) error 
 	if err != nil {
 		return err
 	}
-	c.set.asWanted.Add(comparison{w, f}, struct{}{})
+	c.set.comparisons.Add(comparison{w, f}, struct{}{})
 	return nil
 }
 
-// whole is an object with what it says: one of which the cache has an outline is read from the
-// API server. It is nil if that has none, or it is not the job's.
+// whole returns an object with its content: if the cache has only an outline of it, it is read
+// from the API server. It is nil if it no longer exists, or is not the job's.
 func (c *JobController[J]) whole(ctx context.Context, job J, gvk schema.GroupVersionKind, o client.Object) (client.Object, error) {
 	if cachedDigest(o) == "" {
 		return o, nil
@@ -324,7 +324,7 @@ func (c *JobController[J]) whole(ctx context.Context, job J, gvk schema.GroupVer
 	return live, nil
 }
 
-// allWhole are objects with what they say, but for those that exist no longer.
+// allWhole returns objects with their content, without those that no longer exist.
 func (c *JobController[J]) allWhole(
 	ctx context.Context, job J, gvk schema.GroupVersionKind, seen []client.Object,
 ) ([]client.Object, error) {

@@ -122,8 +122,8 @@ func (w *pendingWrites[J]) recordDelete(job J, kind string, uid types.UID, now t
 }
 
 // uncachedVersion returns the resource version with which an object was created if the
-// cache has never shown it, and "" otherwise. Such an object may belong to the job no
-// longer, and then the cache never shows it.
+// cache has never shown it, and "" otherwise. Such an object may no longer belong to the job,
+// and then the cache never shows it.
 func (w *pendingWrites[J]) uncachedVersion(job J, kind string, o client.Object) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -165,7 +165,7 @@ func (w *pendingWrites[J]) staleBackoff(job J) time.Duration {
 	return min(retryStale<<min(j.stale-1, 16), maxRetry)
 }
 
-// resetStale resets that delay.
+// resetStale resets the delay of staleBackoff.
 func (w *pendingWrites[J]) resetStale(job J) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,7 +183,7 @@ func (w *pendingWrites[J]) holdStatus(job J, now time.Time) {
 	j.refused++
 }
 
-// releaseStatus ends that: the status was written.
+// releaseStatus ends the hold of holdStatus: the status was written.
 func (w *pendingWrites[J]) releaseStatus(job J) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

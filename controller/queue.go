@@ -18,7 +18,8 @@ import (
 const childPriority = -1
 
 // childDelay is how long after an event of a pod or another child its job is reconciled, so
-// that what several of them do together is one reconcile, and one write of the status. The Job controller of Kubernetes waits for a second.
+// that events of several children are one reconcile, and one write of the status. The Job
+// controller of Kubernetes waits for a second.
 const childDelay = 100 * time.Millisecond
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]

@@ -15,18 +15,18 @@ import (
 )
 
 // Readiness reports whether a controller sees all that it needs to run the jobs of its kind:
-// the jobs themselves, their pods, their services and so on. Each kind is ready for
-// itself, before it has the lease, too. Two metrics say the same.
+// the jobs themselves, their pods, their services and so on. Each kind becomes ready on its
+// own, also without the lease. The metrics jobkit_kind_ready and jobkit_kind_waits say the same.
 type Readiness struct {
 	framework      string
 	ready, waiting *prometheus.GaugeVec
 
 	mu sync.Mutex
-	// waits are what is not there yet, and why.
+	// waits holds the resources that cannot be read yet, and why.
 	waits map[string]error
 }
 
-// errStarting is why a controller waits that has just been made.
+// errStarting is why a new controller waits.
 var errStarting = errors.New("the controller is not started yet")
 
 // NewReadiness makes a Readiness that is not ready. The framework is that of the kind

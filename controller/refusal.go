@@ -15,10 +15,10 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// obstacleOf finds out what the API server means by an error: the obstacle that it is, or
-// none if it passes by itself. Invalid is only an object that is invalid in itself, as
-// it was sent: with anything else, it is the cluster or a policy that has to change,
-// and the job must not fail for it. In doubt it is Refused.
+// obstacleOf classifies an error of the API server: it returns the obstacle, or none if the
+// error passes by itself. Invalid is only an object that is invalid in itself, as it was
+// sent. For all else the cluster or a policy has to change, and the job must not fail. In
+// doubt it is Refused.
 func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
 	switch {
 	case tooLarge(err):
@@ -41,11 +41,11 @@ func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
 // code, reason and details; what the API server puts before its message shows it.
 func byWebhook(err error) bool { return strings.Contains(err.Error(), "admission webhook") }
 
-// isTransient reports whether an error passes by itself: nothing was refused.
+// isTransient reports whether an error passes by itself, that is, nothing was refused.
 func isTransient(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		return true // It never came to an answer.
+		return true // There was no answer.
 	}
 	if apierrors.IsNotFound(err) {
 		// A namespace that is gone takes the job with it.
@@ -68,9 +68,9 @@ func tooLarge(err error) bool {
 		strings.Contains(message, "etcdserver: request is too large") || strings.Contains(message, "trying to send message larger than max")
 }
 
-// invalidInItself reports whether validation found an object invalid by fields that it
-// had when it was sent. Admission policies answer with the same code and reason, but
-// name no field; and a field that was not sent, some other admission put in.
+// invalidInItself reports whether validation found an object invalid by fields that it had
+// when it was sent. Admission policies answer with the same code and reason, but name no
+// field. A field that was not sent was added by another admission plugin.
 func invalidInItself(err error, sent client.Object) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || !apierrors.IsInvalid(err) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
@@ -88,9 +88,9 @@ func invalidInItself(err error, sent client.Object) bool {
 	return true
 }
 
-// hasField reports whether an object has the element of a list that a path such as
-// "spec.containers[1].image" leads through. A field that is missing is no reason to
-// say no: that it is may be the mistake.
+// hasField reports whether an object has the list elements in a path such as
+// "spec.containers[1].image". A missing field does not make it false: that the field is
+// missing may be the mistake.
 func hasField(in any, path string) bool {
 	for path != "" {
 		end := strings.IndexAny(path, ".[")
@@ -198,8 +198,8 @@ func isNamespaceTerminating(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// stableMessage removes from a message what changes from try to try, so that the condition
-// which holds it does not change either.
+// stableMessage removes the part of a message that differs at each try, so that the condition
+// with the message does not change either.
 func stableMessage(message string) string {
 	message, _, _ = strings.Cut(message, ", used: ")
 	return message

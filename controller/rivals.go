@@ -31,12 +31,12 @@ const (
 // its controller before, and one that writes once fixes something by hand.
 type rivals struct {
 	own string
-	// report reports them to the probe of the process; nil means that there are none.
+	// keepEndReport reports them to the probe of the process; nil means that there are none.
 	report func(error)
 
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]*rivalry
-	// manager is the last one found, in which job, and until when it is reported.
+	// manager is the last rival found, job the job that it wrote, until when it is reported.
 	manager, job string
 	until        time.Time
 }
@@ -79,7 +79,7 @@ func (r *rivals) forget(key types.NamespacedName) {
 	delete(r.jobs, key)
 }
 
-// A sighting is that another client has written the status of a job.
+// A sighting records that another client has written the status of a job.
 type sighting struct {
 	manager string
 	// rival is set if it does so repeatedly, fresh if that was not known, emit if the job has
@@ -152,7 +152,7 @@ func rivalMessage(manager string) string {
 }
 
 // keepStatusManagers is a cache.TransformFunc that drops the managed fields of an object,
-// but for the names and times of those who wrote its status.
+// except for the names and times of the managers of its status.
 func keepStatusManagers(o any) (any, error) {
 	object, ok := o.(client.Object)
 	if !ok {

@@ -36,14 +36,14 @@ const (
 	reasonCRDOutdated = "CRDOutdated"
 )
 
-// schemaGate keeps the jobs of a kind from being run while the API server would drop what
-// their status says, as it does without an error when the CustomResourceDefinition is older
-// than the operator: then no restart would be counted, and no limit reached. It needs no
+// schemaGate holds back the jobs of a kind while the API server would drop fields of their
+// status. It drops them without an error when the CustomResourceDefinition is older than the
+// operator: then no restart would be counted, and no limit reached. The gate needs no
 // permission, because every client may read the schemas of what is served.
 //
-// It checks when the operator starts, until all is well. A CRD that is replaced
-// later is noticed when a status is written: the write asks the API server to refuse what
-// it would drop (see writer.WriteStatus).
+// It checks when the operator starts, until the schema is right. A CRD that is replaced later
+// is noticed when a status is written: the write asks the API server to refuse fields that it
+// would drop (see writer.WriteStatus).
 type schemaGate struct {
 	gvk      schema.GroupVersionKind
 	crd      string // the name of its CRD
@@ -51,17 +51,17 @@ type schemaGate struct {
 	schemas  openapi.ClientWithContext
 	log      logr.Logger
 	recorder events.EventRecorder
-	// report reports to the probe of the process why the kind is not run, nil if it is.
+	// keepEndReport reports to the probe of the process why the kind is not run, nil if it is.
 	report func(error)
 
 	mu sync.Mutex
 	// known is set once the schema was checked; without it no job is run.
 	known bool
-	// why is the reason that no job is run, or empty.
+	// diagnose is the reason that no job is run, or empty.
 	why string
 	// reported are the jobs that have an event with the reason.
 	reported map[types.UID]bool
-	// again wakes Start.
+	// again makes Start check again.
 	again chan struct{}
 }
 
@@ -87,8 +87,8 @@ func newSchemaGate[J client.Object](mgr ctrl.Manager, s *settings[J], recorder e
 	return g, nil
 }
 
-// NeedLeaderElection has a standby check, too, so that its readiness says what would keep it
-// from taking over.
+// NeedLeaderElection is false, so that a standby checks, too, and its readiness says what would
+// keep it from taking over.
 func (g *schemaGate) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
@@ -107,19 +107,19 @@ func (g *schemaGate) Start(ctx context.Context) error {
 	}
 }
 
-// check checks the schema, and reports whether all is well.
+// check checks the schema, and reports whether it is right.
 func (g *schemaGate) check(ctx context.Context) bool {
 	why, served, err := g.findProblem(ctx)
 	switch {
 	case err != nil:
-		// That this cannot be found out is no reason not to run jobs. What a
-		// status write says of the schema still holds.
+		// This is no reason not to run jobs. A write of the status still notices fields that
+		// would be dropped.
 		g.log.Info("Cannot find out whether the API server keeps all that the status of a job says; checking again",
 			"after", schemaRetry.String(), "reason", err.Error())
 		g.mu.Lock()
 		g.known = true
 		g.mu.Unlock()
-	case !served: // The CRD is not there yet.
+	case !served: // The CRD does not exist yet.
 		g.recordProblem("")
 	case why == "":
 		g.recordProblem("")
@@ -140,7 +140,7 @@ func (g *schemaGate) findProblem(ctx context.Context) (string, bool, error) {
 	path := servedschema.Find[commonv1.JobStatus](g.job)
 	document, served := paths["apis/"+g.gvk.GroupVersion().String()]
 	if !served || len(path) == 0 {
-		return "", len(path) == 0, nil // A status that is not in the job is the author's to keep.
+		return "", len(path) == 0, nil // A status outside the job is the author's concern.
 	}
 	text, err := document.SchemaWithContext(ctx, "application/json")
 	if err != nil {
@@ -162,25 +162,26 @@ func (g *schemaGate) findProblem(ctx context.Context) (string, bool, error) {
 // plural is the name of the resource.
 func (g *schemaGate) plural() string { return strings.TrimSuffix(g.crd, "."+g.gvk.Group) }
 
-// withoutStatus says that the status of a job cannot be written, and how to put it right.
+// withoutStatus says that the status of a job cannot be written, and how to fix that.
 func (g *schemaGate) withoutStatus() string {
 	return fmt.Sprintf("the CustomResourceDefinition %s has no subresource status, so the status of a job cannot be written. "+
 		"No %s is run until it has: put +kubebuilder:subresource:status on the Go type, generate the CRD and apply it", g.crd, g.gvk.Kind)
 }
 
-// outdated says what is wrong with the CRD, and how to put it right.
+// outdated says what is wrong with the CRD, and how to fix it.
 func (g *schemaGate) outdated(lost []string) string {
 	names := strings.Join(lost[:min(len(lost), namedFields)], ", ")
 	if more := len(lost) - namedFields; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Sprintf("the CustomResourceDefinition %s is older than the operator: the API server drops %s, so no restart would be counted. "+
-		"No %s is run until the CRD of this version is there: kubectl apply --server-side --force-conflicts -f config/crd/%s_%s.yaml",
+		"No %s is run until the CRD of this version is applied: kubectl apply --server-side --force-conflicts -f config/crd/%s_%s.yaml",
 		g.crd, names, g.gvk.Kind, g.gvk.Group, g.plural())
 }
 
-// refused has the schema checked again, because the API server refused to drop a part of a
-// status, or knows of no status to write. Its message decides nothing, because it quotes the job.
+// refused makes Start check the schema again: the API server refused a status because it would
+// drop a part of it, or serves no status. The text of that error decides nothing, because it
+// quotes the job.
 func (g *schemaGate) refused() {
 	if g == nil {
 		return
@@ -191,7 +192,7 @@ func (g *schemaGate) refused() {
 	}
 }
 
-// recordProblem opens the gate, or closes it for a reason, and reports what is new.
+// recordProblem opens the gate, or closes it for a reason, and reports a change.
 func (g *schemaGate) recordProblem(why string) {
 	g.mu.Lock()
 	was := g.why
@@ -215,7 +216,7 @@ func (g *schemaGate) recordProblem(why string) {
 	}
 }
 
-// holds reports whether a job is not to be run now, and when to ask again. An event of the
+// holds reports whether a job must not be run now, and when to requeue it. An event of the
 // job says why, once.
 func (g *schemaGate) holds(job client.Object, finished bool) (time.Duration, bool) {
 	if g == nil {
@@ -249,8 +250,8 @@ func (g *schemaGate) recordEvent(about runtime.Object, why string) {
 	g.recorder.Eventf(about, nil, corev1.EventTypeWarning, reasonCRDOutdated, "Reconcile", "%s", strings.ToUpper(why[:1])+why[1:])
 }
 
-// wouldDrop returns an error that says what the API server would drop, if that is what it
-// refused a write for. Its own words are left out: they hold the whole job.
+// wouldDrop returns an error that names the fields that the API server would drop, if it
+// refused a write for that. The API server's own message is left out: it has the whole job.
 func wouldDrop(err error) error {
 	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
 		return nil

@@ -42,7 +42,7 @@ func (j *gateJob) DeepCopyObject() runtime.Object {
 	return &c
 }
 
-// served is an API server that serves the schema of gateJobs.
+// checkServed is an API server that serves the schema of gateJobs.
 type served struct {
 	mu       sync.Mutex
 	fields   []string // of the status; nil if the kind is not served
@@ -149,7 +149,7 @@ func TestKindWithOldCRD(t *testing.T) {
 			synctest.Wait()
 		}
 		const why = "he CustomResourceDefinition gatejobs.example.org is older than the operator: the API server drops status.attempt, status.failures, " +
-			"status.observedGeneration, status.restarts and 1 more, so no restart would be counted. No GateJob is run until the CRD of this version is there: " +
+			"status.observedGeneration, status.restarts and 1 more, so no restart would be counted. No GateJob is run until the CRD of this version is applied: " +
 			"kubectl apply --server-side --force-conflicts -f config/crd/example.org_gatejobs.yaml"
 		want := []string{"CustomResourceDefinition gatejobs.example.org: Warning CRDOutdated: T" + why, "GateJob a: Warning CRDOutdated: T" + why}
 		if diff := cmp.Diff(want, events.events); diff != "" {

@@ -34,8 +34,8 @@ import (
 )
 
 const (
-	// Workers mostly wait for the API server, each for its own job. They are many, so
-	// that a job whose time is up does not wait until others have created their pods.
+	// Workers mostly wait for the API server, each for its own job. There are many, so that a
+	// job past its deadline does not wait until others have created their pods.
 	defaultWorkers = 64
 	// Errors of the API server are tried again after this time, doubled each time
 	// up to the maximum.
@@ -78,22 +78,22 @@ type settings[J client.Object] struct {
 	pending *pendingWrites[J]
 	metrics *metrics
 	rivals  *rivals
-	// gate holds jobs back while the schema of the kind is not as it should be; nil if
-	// nobody looks at it.
+	// gate holds jobs back while the schema of the kind is not as it should be; nil if the
+	// author writes the status.
 	gate  *schemaGate
 	cache *cacheLister[J]
 	// jobs reads jobs from the cache.
 	jobs client.Reader
 	// parts is the author's.
 	parts func(J) jobkit.JobParts
-	// statusAt and policyAt are the fields of a job that Parts points at, nil if they are
-	// not simply fields.
+	// statusAt and policyAt are the paths of the fields of a job that Parts points at, nil if
+	// they are not fields of the job.
 	statusAt, policyAt []int
-	// objectKinds are those of the further objects that the author keeps.
+	// objectKinds are the kinds of the owned objects.
 	objectKinds []schema.GroupVersionKind
-	// asWanted has the last comparisons of large further objects that found nothing to change.
-	asWanted *lru.Cache
-	// gang schedules the pods of a job together; nil if nobody does.
+	// comparisons has the last comparisons of large owned objects that found nothing to change.
+	comparisons *lru.Cache
+	// gang schedules the pods of a job together; nil without gang scheduling.
 	gang *gangs
 	// limiter knows how long a job waits after an error.
 	limiter workqueue.TypedRateLimiter[reconcile.Request]
@@ -104,9 +104,9 @@ type settings[J client.Object] struct {
 	statusWriter StatusWriter[J]
 	defaulter    jobkit.Defaulter[J]
 	validator    jobkit.Validator[J]
-	judge        jobkit.StatusEvaluator[J]
+	evaluator    jobkit.StatusEvaluator[J]
 	warner       jobkit.Warner[J]
-	keeper       jobkit.OwnedObjects[J]
+	owned        jobkit.OwnedObjects[J]
 	// custom names the optional interfaces that the author implements, and mistakes
 	// says which are not quite implemented.
 	custom   []string
@@ -116,14 +116,14 @@ type settings[J client.Object] struct {
 // childKinds are the kinds of the objects that belong to jobs.
 func (c *JobController[J]) childKinds(mgr ctrl.Manager) ([]jobkit.Object, error) {
 	children := []jobkit.Object{&corev1.Pod{}, &corev1.Service{}}
-	if c.set.keeper != nil {
-		children = append(children, c.set.keeper.ObjectKinds()...)
+	if c.set.owned != nil {
+		children = append(children, c.set.owned.ObjectKinds()...)
 	}
 	if c.set.kind.VolumeClaims {
 		children = append(children, &corev1.PersistentVolumeClaim{})
 	}
 	if c.set.gang != nil {
-		if err := c.set.gang.served(mgr.GetRESTMapper()); err != nil {
+		if err := c.set.gang.checkServed(mgr.GetRESTMapper()); err != nil {
 			return nil, err
 		}
 		children = append(children, c.set.gang.scheduler.Kinds()...)
@@ -153,7 +153,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.alone(mgr); err != nil {
+	if err := c.registerKind(mgr); err != nil {
 		return nil, err
 	}
 	c.set.cache.indexed = true
@@ -178,7 +178,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		WithOptions(ctrlcontroller.Options{
 			MaxConcurrentReconciles: cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers),
 			RateLimiter:             c.set.limiter,
-			CacheSyncTimeout:        forEver,
+			CacheSyncTimeout:        noTimeout,
 		}), nil
 }
 
@@ -201,9 +201,9 @@ func (c *JobController[J]) managed(mgr ctrl.Manager) (dependencies, error) {
 	return d, nil
 }
 
-// alone makes sure that no other controller of the process runs the jobs of the kind, and
-// that they and their further objects are in namespaces, as far as that is known yet.
-func (c *JobController[J]) alone(mgr ctrl.Manager) error {
+// registerKind verifies that no other controller of the process runs the jobs of the kind, and
+// that they and their owned objects are namespaced, as far as that is known yet.
+func (c *JobController[J]) registerKind(mgr ctrl.Manager) error {
 	for i, gvk := range append([]schema.GroupVersionKind{c.set.gvk}, c.set.objectKinds...) {
 		m, err := mgr.GetRESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
 		if err != nil || m.Scope.Name() == meta.RESTScopeNameNamespace {
@@ -220,14 +220,14 @@ func (c *JobController[J]) alone(mgr ctrl.Manager) error {
 	return registerController(c.set.registry, c.set.gvk, c.set.kind.OperatorName)
 }
 
-// forEver is how long a controller waits for what it watches. Giving up would end the
-// manager, and with it the controllers of all other kinds. Readiness says what it waits for.
-const forEver = 100 * 365 * 24 * time.Hour
+// noTimeout is how long a controller waits for what it watches: practically without a limit. A
+// timeout would end the manager, and with it the controllers of all other kinds. Readiness says
+// what it waits for.
+const noTimeout = 100 * 365 * 24 * time.Hour
 
-// watch adds the cache of the jobs to the manager. It does not wait for the lease, so that
-// a standby fills it, and the cache of the jobs' children, while it waits. (EnableWarmup of
-// controller-runtime would also queue all that happens meanwhile, for as long as the
-// standby stands by.)
+// watch adds the cache of the jobs to the manager. It does not wait for the lease, so that a
+// standby fills it, and the cache of the jobs' children. (EnableWarmup of controller-runtime
+// would also queue all events for as long as the process is a standby.)
 func (c *JobController[J]) watch(mgr ctrl.Manager, children []jobkit.Object) (*jobCache[J], error) {
 	if c.set.readiness == nil {
 		ready, err := NewReadiness(c.set.registry, c.set.kind.Framework)
@@ -251,7 +251,7 @@ func (c *JobController[J]) watch(mgr ctrl.Manager, children []jobkit.Object) (*j
 	return jobs, nil
 }
 
-// watchSchema has the schema of the kind looked at, unless the author writes the status.
+// watchSchema starts the check of the kind's schema, unless the author writes the status.
 func (c *JobController[J]) watchSchema(mgr ctrl.Manager) error {
 	w, ok := c.set.statusWriter.(*writer[J])
 	if !ok {
@@ -305,8 +305,8 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	s := &settings[J]{
 		dependencies: d,
 		gvk:          gvk, kind: kind, parts: c.Controller.Parts, pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName), jobs: d.client,
-		asWanted: lru.New(maxComparisons),
-		limiter:  workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+		comparisons: lru.New(maxComparisons),
+		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: d.client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(d.registry, kind.Framework); err != nil {
@@ -316,14 +316,14 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	s.lister, s.pods, s.services, s.statusWriter = s.cache, w, w, w
 	choose(s, c.Controller, "Defaulter", &s.defaulter)
 	choose(s, c.Controller, "Validator", &s.validator)
-	choose(s, c.Controller, "StatusEvaluator", &s.judge)
+	choose(s, c.Controller, "StatusEvaluator", &s.evaluator)
 	choose(s, c.Controller, "Warner", &s.warner)
-	choose(s, c.Controller, "OwnedObjects", &s.keeper)
+	choose(s, c.Controller, "OwnedObjects", &s.owned)
 	choose(s, c.Controller, "PodControl", &s.pods)
 	choose(s, c.Controller, "ServiceControl", &s.services)
 	choose(s, c.Controller, "ChildLister", &s.lister)
 	choose(s, c.Controller, "StatusWriter", &s.statusWriter)
-	s.mistakes = append(s.mistakes, checkParts(c.Controller, s), s.keepObjects(scheme), checkRules(c.Controller, s.defaulter, &kind))
+	s.mistakes = append(s.mistakes, checkParts(c.Controller, s), s.resolveObjectKinds(scheme), checkRules(c.Controller, s.defaulter, &kind))
 	if err := errors.Join(s.mistakes...); err != nil {
 		return err
 	}
@@ -338,12 +338,12 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	return nil
 }
 
-// keepObjects finds out which further objects the author keeps.
-func (s *settings[J]) keepObjects(scheme *runtime.Scheme) error {
-	if s.keeper == nil {
+// resolveObjectKinds finds the kinds of the owned objects.
+func (s *settings[J]) resolveObjectKinds(scheme *runtime.Scheme) error {
+	if s.owned == nil {
 		return nil
 	}
-	for _, o := range s.keeper.ObjectKinds() {
+	for _, o := range s.owned.ObjectKinds() {
 		if isNil(o) {
 			return fmt.Errorf("ObjectKinds() of %s names an object that is nil: give an empty object of the kind, for example &corev1.ConfigMap{}", s.kind.Name)
 		}
@@ -402,9 +402,9 @@ func kindOf[J client.Object](author jobkit.ControllerInterface[J], scheme *runti
 	return kind, gvk, nil
 }
 
-// knownParts are the parts of a job of which little may be known. They are found without
-// the author's code if that can be, so that a job which that code fails on can say so;
-// what cannot be found is nil.
+// knownParts are the parts of a job that may be incomplete. They are found without the
+// author's code if possible, so that the error of a job on which that code fails can be
+// written. A part that cannot be found is nil.
 func (s *settings[J]) knownParts(job J) jobkit.JobParts {
 	parts := jobkit.JobParts{Status: fieldAt[commonv1.JobStatus](job, s.statusAt), RunPolicy: fieldAt[commonv1.RunPolicy](job, s.policyAt)}
 	if parts.Status == nil || parts.RunPolicy == nil {

@@ -14,11 +14,11 @@ import (
 )
 
 // reconcileUnreadable reconciles a job that cannot be decoded: it says so in the status, and
-// touches nothing else. The author's code, which would expect a whole job, is not asked.
+// touches nothing else. The author's code, which expects a whole job, is not called.
 func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why string) (reconcile.Result, error) {
 	parts := c.set.knownParts(job)
 	if parts.RunPolicy == nil || parts.Status == nil {
-		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("cannot write into the status of %s %s that it cannot be decoded: %s",
+		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("cannot record in the status of %s %s that it cannot be decoded: %s",
 			c.set.kind.Name, client.ObjectKeyFromObject(job), why))
 	}
 	in := &plan.Input{
@@ -49,9 +49,9 @@ func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why s
 	return reconcile.Result{}, nil
 }
 
-// unreadableStatus writes the status of a job that cannot be decoded, whatever the
-// author's own way is: it sends nothing but what differs in the status, and decodes
-// nothing of the answer but the metadata.
+// unreadableStatus writes the status of a job that cannot be decoded, also in place of the
+// author's own StatusWriter: it sends only the differences in the status, and decodes only the
+// metadata of the answer.
 type unreadableStatus[J client.Object] struct{ c *JobController[J] }
 
 // WriteStatus implements StatusWriter.

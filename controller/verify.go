@@ -12,9 +12,9 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// How long a verification is valid, which says that the job is the one that was observed. A
-// large job takes long to create, and may be suspended, edited, deleted or finished by another
-// leader meanwhile; and the node may stop this process for a while.
+// How long it is valid that a job was verified to be the one that was observed. A large job
+// takes long to create. Meanwhile it may be suspended, edited or deleted, or another leader may
+// finish it, and the node may stop this process for a while.
 const (
 	// maxUnverified is the highest number of creates that one verification is valid for. The
 	// first is valid for firstBatch, each next one for batchGrowth times as many.
@@ -44,7 +44,7 @@ func newVerification(now func() time.Time, verify func() (bool, error)) *verific
 
 // check is called before each create. The result is empty if the create may go on. One
 // caller verifies, and the others go on meanwhile, so that a large job does not wait for it.
-// Only when the last verification is far too old, as after a pause of the process, they wait.
+// They wait only when the last verification is far too old, as after a pause of the process.
 func (v *verification) check() result {
 	v.mu.Lock()
 	for {
@@ -88,7 +88,7 @@ func (v *verification) renew() result {
 
 // verifyCurrent verifies that a plan was made from the current job: by writing its status,
 // which has a precondition, or by reading the job again. It costs nothing when there is
-// nothing to do. What it returns renews itself while the plan is executed.
+// nothing to do. The verification that it returns is renewed while the plan is executed.
 func (c *JobController[J]) verifyCurrent(
 	ctx context.Context, job J, in *plan.Input, p *plan.Plan, write bool,
 ) (*verification, bool, error) {

@@ -17,8 +17,8 @@ import (
 // background lets the garbage collector delete what an object owns.
 const background = client.PropagationPolicy(metav1.DeletePropagationBackground)
 
-// writer is how the library creates, deletes and writes where the author has no
-// way of their own. It implements PodControl, ServiceControl and StatusWriter.
+// writer creates, deletes and writes where the author does not. It implements PodControl,
+// ServiceControl and StatusWriter.
 type writer[J client.Object] struct {
 	client  client.Client
 	status  func(J) *commonv1.JobStatus
@@ -67,20 +67,20 @@ func (w *writer[J]) DeleteService(ctx context.Context, _ J, service *corev1.Serv
 // version if there is one.
 func deleteIfUnchanged(ctx context.Context, c client.Client, o client.Object) error {
 	uid := o.GetUID()
-	still := client.Preconditions{UID: &uid}
+	preconditions := client.Preconditions{UID: &uid}
 	if version := o.GetResourceVersion(); version != "" {
-		still.ResourceVersion = &version
+		preconditions.ResourceVersion = &version
 	}
-	options := []client.DeleteOption{still, background}
+	options := []client.DeleteOption{preconditions, background}
 	if grace := o.GetDeletionGracePeriodSeconds(); grace != nil {
 		options = append(options, client.GracePeriodSeconds(*grace))
 	}
 	return c.Delete(ctx, o, options...) //nolint:wrapcheck // its kind decides what follows
 }
 
-// WriteStatus implements StatusWriter. It sends only what differs, so that fields
-// of the status that this version does not know survive. The API server must refuse
-// what it would drop: a restart that the status does not count must not happen.
+// WriteStatus implements StatusWriter. It sends only the differences, so that fields of the
+// status that this version does not know survive. The API server is asked to refuse fields that
+// it would drop: a restart that the status does not count must not happen.
 func (w *writer[J]) WriteStatus(ctx context.Context, job J, status *commonv1.JobStatus) error {
 	changed, ok := job.DeepCopyObject().(J)
 	if !ok {

@@ -41,19 +41,19 @@ func TestForeignObjects(t *testing.T) {
 			reason:  "the launcher could run commands in a pod of someone else",
 			foreign: &corev1.Pod{ObjectMeta: theirs("pi-worker-0"), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "w", Image: "x"}}}},
 			want:    []string{"Pod pi-worker-0", "Pod pi-worker-1", "ConfigMap pi-config", "ServiceAccount pi-launcher"},
-			stalled: "MPIJob default/pi cannot create pod pi-worker-0: a pod of that name is there and belongs to no job: delete or rename it, or give the job another name",
+			stalled: "MPIJob default/pi cannot create pod pi-worker-0: a pod of that name exists and belongs to no job: delete or rename it, or give the job another name",
 		},
 		"Role": {
 			reason:  "the launcher would get the permissions of someone else's role",
 			foreign: &rbacv1.Role{ObjectMeta: theirs("pi-launcher"), Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"delete"}}}},
 			want:    []string{"Pod pi-worker-0", "Pod pi-worker-1", "ConfigMap pi-config", "ServiceAccount pi-launcher", "Role pi-launcher"},
-			stalled: "MPIJob default/pi cannot create Role pi-launcher: a Role of that name is there and belongs to no job: delete or rename it, or give the job another name",
+			stalled: "MPIJob default/pi cannot create Role pi-launcher: a Role of that name exists and belongs to no job: delete or rename it, or give the job another name",
 		},
 		"RoleBinding": {
 			reason:  "someone else's binding may grant anything",
 			foreign: &rbacv1.RoleBinding{ObjectMeta: theirs("pi-launcher"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "x"}},
 			want:    []string{"Pod pi-worker-0", "Pod pi-worker-1", "ConfigMap pi-config", "ServiceAccount pi-launcher", "Role pi-launcher", "RoleBinding pi-launcher"},
-			stalled: "MPIJob default/pi cannot create RoleBinding pi-launcher: a RoleBinding of that name is there and belongs to no job: delete or rename it, or give the job another name",
+			stalled: "MPIJob default/pi cannot create RoleBinding pi-launcher: a RoleBinding of that name exists and belongs to no job: delete or rename it, or give the job another name",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -236,7 +236,7 @@ func TestForeignPod(t *testing.T) {
 	job := newJob(ns, "job", nil, replicas(2))
 	create(t, job)
 	waitFor(t, job, commonv1.JobStalled)
-	want := fmt.Sprintf("TestJob %s/job cannot create pod job-worker-0: a pod of that name is there and belongs to no job: delete or rename it, or give the job another name", ns)
+	want := fmt.Sprintf("TestJob %s/job cannot create pod job-worker-0: a pod of that name exists and belongs to no job: delete or rename it, or give the job another name", ns)
 	if got := job.Status.Condition(commonv1.JobStalled).Message; got != want {
 		t.Errorf("the job says what is in the way:\n got %s\nwant %s", got, want)
 	}

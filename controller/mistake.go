@@ -77,21 +77,21 @@ func (c *JobController[J]) markInvalid(ctx context.Context, job J, in *plan.Inpu
 	return true, nil
 }
 
-// operatorsMistake is the result of a mistake that the operator made. What it makes for
-// a gang scheduler it makes of a few fields of the job, which may be what is wrong.
+// operatorsMistake is the result of a mistake that the operator made. The objects of a gang
+// scheduler are derived from a few fields of the job, and these may be wrong instead.
 func (c *JobController[J]) operatorsMistake(kind string, r result) result {
 	r.obstacle = plan.OperatorError
 	says := notFromUser
 	if g := c.set.gang; g != nil && slices.ContainsFunc(g.kinds, func(k schema.GroupVersionKind) bool { return k.Kind == kind }) {
-		says = "%s: the operator makes it of runPolicy.schedulingPolicy and the replicas of the job: correct these, or report it to the operator's author"
+		says = "%s: the operator derives it from runPolicy.schedulingPolicy and the replicas of the job: correct these, or report it to the operator's author"
 	}
 	r.message = fmt.Sprintf(says, r.message)
 	return r
 }
 
 // asSubmitted returns a job as its user wrote it, with the library's defaults, but without
-// what the author's own code makes of it. The job is read again, which only happens if it
-// cannot go on anyway. The bool reports whether it is still the job that was observed.
+// the changes of the author's own code. It reads the job again, which happens only if the job
+// cannot continue anyway. The bool reports whether it is still the job that was observed.
 func (c *JobController[J]) asSubmitted(ctx context.Context, job J, in *plan.Input) (*plan.Input, bool, error) {
 	fresh, err := newJob[J]()
 	if err != nil {
@@ -106,9 +106,9 @@ func (c *JobController[J]) asSubmitted(ctx context.Context, job J, in *plan.Inpu
 	if fresh.GetUID() != job.GetUID() || fresh.GetGeneration() != job.GetGeneration() {
 		return nil, false, nil
 	}
-	parts, broken := c.partsOf(ctx, fresh)
-	if broken != "" {
-		return nil, false, errors.New(broken)
+	parts, operatorError := c.partsOf(ctx, fresh)
+	if operatorError != "" {
+		return nil, false, errors.New(operatorError)
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.ReplicaSpecs)
 	out := *in
@@ -121,8 +121,8 @@ func (c *JobController[J]) asSubmitted(ctx context.Context, job J, in *plan.Inpu
 	return &out, true, nil
 }
 
-// fromUser reports whether what an API server finds wrong in an object is as the user
-// of the job wrote it.
+// fromUser reports whether the user of the job wrote what the API server finds wrong in an
+// object.
 func fromUser(made, written client.Object, invalid error) bool {
 	answer, ok := errors.AsType[*apierrors.StatusError](invalid)
 	if !ok || answer.ErrStatus.Details == nil {

@@ -20,8 +20,6 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/examples/testjob"
-	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/jobtest"
 )
@@ -68,12 +66,12 @@ func Exercise(t *testing.T, b Backend) {
 // Job is a job as Exercise gives it to the back end: one Master and three Workers.
 func Job() *gang.Job {
 	pod := func(cpu string) *corev1.PodTemplateSpec {
-		c := corev1.Container{Name: testv1.ContainerName, Image: "test"}
+		c := corev1.Container{Name: containerName, Image: "test"}
 		c.Resources.Requests = quantities(cpu)
 		return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{c}}}
 	}
 	return &gang.Job{
-		APIVersion: "test.example.com/v1", Kind: "TestJob", Namespace: "ns", Name: "job",
+		APIVersion: groupVersion().String(), Kind: kindName, Namespace: "ns", Name: "job",
 		Members: []gang.Member{{Type: "Master", Replicas: 1, Template: pod("2")}, {Type: "Worker", Replicas: 3, Template: pod("1")}},
 	}
 }
@@ -274,8 +272,8 @@ func inOrder(t *testing.T, b *Backend) {
 			return jobtest.Fate{Start: time.Second, Run: time.Minute, Exits: []int32{137}}
 		}
 		return jobtest.Fate{Start: 5 * time.Second, Forever: true}
-	}, func(job *testv1.TestJob) {
-		job.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: commonv1.StartAfterRunning}
+	}, func(job *testJob) {
+		job.Spec.ReplicaSpecs[worker].StartAfter = &commonv1.StartAfter{ReplicaType: master, State: commonv1.StartAfterRunning}
 	})
 	groups, first := len(b.Scheduler.Objects(Job())), Job()
 	first.Members[1].Waiting = first.Members[1].Replicas
@@ -374,7 +372,7 @@ type theWorld struct {
 func (b *Backend) scheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	known := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme, b.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, addTestJob, b.AddToScheme} {
 		if add == nil {
 			continue
 		}
@@ -397,10 +395,10 @@ func newWorld(t *testing.T, b *Backend, scope commonv1.RestartScope) *theWorld {
 }
 
 func newWorldOf(
-	t *testing.T, b *Backend, scope commonv1.RestartScope, fate func(*corev1.Pod) jobtest.Fate, change ...func(*testv1.TestJob),
+	t *testing.T, b *Backend, scope commonv1.RestartScope, fate func(*corev1.Pod) jobtest.Fate, change ...func(*testJob),
 ) *theWorld {
 	t.Helper()
-	world, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, b.scheme(t), jobtest.Options{Gang: b.Scheduler, Fate: fate})
+	world, err := jobtest.NewWorld[*testJob](testJobController{}, b.scheme(t), jobtest.Options{Gang: b.Scheduler, Fate: fate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +407,7 @@ func newWorldOf(
 	for _, m := range Job().Members {
 		specs[m.Type] = &commonv1.ReplicaSpec{Replicas: &m.Replicas, Template: *m.Template, RestartPolicy: commonv1.RestartPolicyExitCode}
 	}
-	job := &testv1.TestJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job"}, Spec: testv1.TestJobSpec{TestReplicaSpecs: specs}}
+	job := &testJob{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job"}, Spec: testJobSpec{ReplicaSpecs: specs}}
 	job.Spec.RunPolicy.RestartScope = &scope
 	job.Spec.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll)
 	for _, f := range change {
@@ -437,9 +435,9 @@ func (w *theWorld) rest() {
 	w.must(w.world.Run(w.t.Context()))
 }
 
-func (w *theWorld) job() *testv1.TestJob {
+func (w *theWorld) job() *testJob {
 	w.t.Helper()
-	job := &testv1.TestJob{}
+	job := &testJob{}
 	w.must(w.world.Client().Get(w.t.Context(), client.ObjectKey{Namespace: "ns", Name: "job"}, job))
 	return job
 }
@@ -447,7 +445,7 @@ func (w *theWorld) job() *testv1.TestJob {
 func (w *theWorld) scale(workers int32) {
 	w.t.Helper()
 	job := w.job()
-	job.Spec.TestReplicaSpecs[testv1.Worker].Replicas = &workers
+	job.Spec.ReplicaSpecs[worker].Replicas = &workers
 	w.must(w.world.Client().Update(w.t.Context(), job))
 }
 

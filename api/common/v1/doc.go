@@ -27,7 +27,7 @@
 //
 // Conditions are listed in the order of their last change. The last one whose
 // status is True names the state of the job, and status.state repeats it. A job
-// is finished when Succeeded or Failed is True, which is permanent.
+// is finished when Succeeded or Failed is True, and stays finished.
 //
 // +kubebuilder:object:generate=true
 package v1

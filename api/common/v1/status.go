@@ -18,8 +18,8 @@ type JobStatus struct {
 	// +optional
 	ReplicaStatuses map[ReplicaType]*ReplicaStatus `json:"replicaStatuses,omitempty"`
 
-	// StartTime is when the job's first pod was created or the controller took up the
-	// job, whichever came first, or when it resumed it last.
+	// StartTime is when the job's first pod was created or the controller accepted the job,
+	// whichever came first, or when the job was last resumed.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
@@ -27,17 +27,17 @@ type JobStatus struct {
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
-	// LastReconcileTime is when this status was last written. It is not written
-	// for its own sake.
+	// LastReconcileTime is when this status was last written. The status is not written
+	// only to change this time.
 	// +optional
 	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
 
-	// State is the type of the last condition with status True: what to show in one
+	// State is the type of the last condition with status True: the state of the job in one
 	// word. An addition to kubeflow.org/v1.
 	// +optional
 	State JobConditionType `json:"state,omitempty"`
 
-	// ObservedGeneration is the generation of the job that this status speaks of.
+	// ObservedGeneration is the generation of the job that this status describes.
 	// An addition to kubeflow.org/v1.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
@@ -48,9 +48,9 @@ type JobStatus struct {
 	// +optional
 	Restarts int32 `json:"restarts"`
 
-	// Attempt is how many times the job was restarted as a whole (restart scope
-	// Job), also if no limit counts that because someone deleted a pod. An addition to
-	// kubeflow.org/v1.
+	// Attempt is how many times the job was restarted as a whole (restart scope Job). It
+	// includes restarts that count against no limit, because a user or another controller
+	// deleted a pod. An addition to kubeflow.org/v1.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
 
@@ -80,12 +80,12 @@ type ReplicaFailure struct {
 	// Reason is the pod's own (Evicted) or its container's (OOMKilled).
 	// +optional
 	Reason string `json:"reason,omitempty"`
-	// ExitCode is that of the container which decided; absent if none ended with an
-	// error.
+	// ExitCode is the exit code of the container that decided the failure. It is absent if no
+	// container ended with an error.
 	// +optional
 	ExitCode *int32 `json:"exitCode,omitempty"`
-	// Message is what the container left as its termination message, or what the
-	// kubelet says of the pod, shortened.
+	// Message is the termination message of the container, or the kubelet's message about
+	// the pod, shortened.
 	// +optional
 	Message string `json:"message,omitempty"`
 }
@@ -93,21 +93,21 @@ type ReplicaFailure struct {
 // ReplicaStatus counts the replicas of one type. A replica that is waiting to be
 // scheduled or started is in none of the three counts.
 type ReplicaStatus struct {
-	// Active is how many pods are running, those that are being terminated included.
+	// Active is how many pods are running, including those that are terminating.
 	// +optional
 	Active int32 `json:"active,omitempty"`
-	// Succeeded is how many pods ended well.
+	// Succeeded is how many pods ended without an error.
 	// +optional
 	Succeeded int32 `json:"succeeded,omitempty"`
-	// Failed is the number of existing pods that ended with an error.
+	// Failed is how many existing pods ended with an error.
 	// +optional
 	Failed int32 `json:"failed,omitempty"`
 	// LabelSelector is not used. Deprecated: use Selector.
 	// +optional
 	LabelSelector *metav1.LabelSelector `json:"labelSelector,omitempty"`
 	// SucceededIndexes are the replicas that have succeeded, as in "0-2,5". They do not
-	// run again when their pods are deleted. A restart of the whole job and a suspend
-	// empty it. An addition to kubeflow.org/v1.
+	// run again when their pods are deleted. It is emptied when the whole job restarts and
+	// when the job is suspended. An addition to kubeflow.org/v1.
 	// +optional
 	SucceededIndexes string `json:"succeededIndexes,omitempty"`
 	// Selector selects the pods of this type, in the form that the scale
@@ -129,21 +129,21 @@ type ReplicaStatus struct {
 	// by index. Replicas without such restarts are not listed. An addition to kubeflow.org/v1.
 	// +optional
 	InPlaceRestarts map[string]InPlaceRestarts `json:"inPlaceRestarts,omitempty"`
-	// Record holds, packed, what a job with many replicas would say in succeededIndexes,
-	// attempts, ignoredAttempts and inPlaceRestarts, which are then absent. Its form is the
-	// controller's concern. An addition to kubeflow.org/v1.
+	// Record holds succeededIndexes, attempts, ignoredAttempts and inPlaceRestarts of a job
+	// with many replicas in a packed form; those fields are then absent. The form is internal
+	// to the controller. An addition to kubeflow.org/v1.
 	// +optional
 	Record string `json:"record,omitempty"`
 }
 
 // InPlaceRestarts counts the restarts of the containers of one replica.
 type InPlaceRestarts struct {
-	// PodUID is the replica's pod: the last that had any.
+	// PodUID is the UID of the replica's last pod that had such restarts.
 	PodUID types.UID `json:"podUID"`
 	// Count is how often its containers were restarted.
 	Count int32 `json:"count"`
-	// PodResourceVersion is the version of the pod that showed that count. It tells
-	// pods of the same name that came later from those that came before.
+	// PodResourceVersion is the version of the pod that showed that count. It distinguishes
+	// later pods of the same name from earlier ones.
 	// +optional
 	PodResourceVersion string `json:"podResourceVersion,omitempty"`
 	// Earlier is how often containers were restarted in the pods that the replica had
@@ -156,22 +156,22 @@ type InPlaceRestarts struct {
 type JobConditionType string
 
 const (
-	// JobCreated is True from the moment the controller takes up the job.
+	// JobCreated is True from the moment the controller accepts the job.
 	JobCreated JobConditionType = "Created"
 	// JobRunning is True while replicas run that make the job count as running, also
 	// while others are being replaced, and no longer.
 	JobRunning JobConditionType = "Running"
 	// JobRestarting is True from a failure that is retried until the replicas run again,
-	// and while none of the replicas that make the job count as running runs any more.
-	// Where both are True it stands behind Running, and names the state.
+	// and while none of the replicas that make the job count as running is running.
+	// If both are True, it comes after Running, and names the state.
 	JobRestarting JobConditionType = "Restarting"
 	// JobSuspended is True while the job is suspended.
 	JobSuspended JobConditionType = "Suspended"
-	// JobStalled is True while something that the controller cannot fix keeps it
-	// from creating, updating or deleting what it should, for example an object of the
-	// wanted name that belongs to another client, a quota or a policy; or keeps its pods
-	// from starting or from going, for example a lack of room, or a node that does not
-	// answer. It goes on by itself when that is over. An addition to kubeflow.org/v1.
+	// JobStalled is True while something that the controller cannot fix keeps it from
+	// creating, updating or deleting objects, for example an object of the wanted name that
+	// belongs to another owner, a quota or a policy; or keeps its pods from starting or from
+	// terminating, for example a lack of resources, or a node that does not answer. The job
+	// continues by itself when the cause is gone. An addition to kubeflow.org/v1.
 	JobStalled JobConditionType = "Stalled"
 	// JobSucceeded is True when the job has succeeded. It is never undone.
 	JobSucceeded JobConditionType = "Succeeded"
@@ -185,7 +185,7 @@ type JobCondition struct {
 	Type JobConditionType `json:"type"`
 	// Status is True, False or Unknown.
 	Status corev1.ConditionStatus `json:"status"`
-	// Reason is a word for machines: the kind and what happened, for example
+	// Reason is one word for programs: the kind and what happened, for example
 	// "TestJobRunning".
 	// +optional
 	Reason string `json:"reason,omitempty"`

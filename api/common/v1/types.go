@@ -167,7 +167,7 @@ type RunPolicy struct {
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 
 	// ActiveDeadlineSeconds fails the job when it has been active for this many
-	// seconds. Time spent suspended does not count: the clock starts again at
+	// seconds. Time spent suspended does not count: the clock starts again at zero at
 	// resume. Default: no limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -187,9 +187,9 @@ type RunPolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	BackoffLimitPerReplica *int32 `json:"backoffLimitPerReplica,omitempty"`
 
-	// PodFailurePolicy says what to do about pods that fail in certain ways. Where it
-	// says nothing, the replica's restart policy decides. Default: nothing. An
-	// addition to kubeflow.org/v1.
+	// PodFailurePolicy says what to do about pods that fail in certain ways. If none of its
+	// rules matches, the replica's restart policy decides. Default: no rules. An addition to
+	// kubeflow.org/v1.
 	// +optional
 	PodFailurePolicy *PodFailurePolicy `json:"podFailurePolicy,omitempty"`
 
@@ -197,8 +197,8 @@ type RunPolicy struct {
 	// +optional
 	SchedulingPolicy *SchedulingPolicy `json:"schedulingPolicy,omitempty"`
 
-	// Suspend deletes the pods and services of a job that has not finished, and
-	// creates none until it is false again. Default: false.
+	// Suspend deletes the pods and services of a job that has not finished. None are created
+	// until it is false again. Default: false.
 	// +optional
 	// +kubebuilder:default:=false
 	Suspend *bool `json:"suspend,omitempty"`
@@ -214,11 +214,11 @@ type RunPolicy struct {
 	// +optional
 	RestartScope *RestartScope `json:"restartScope,omitempty"`
 
-	// ForceDeleteAfterSeconds deletes by force a pod that is still there this many
-	// seconds after its grace period ended, because its node does not answer. The
-	// containers may still run there, so set it only if that does no harm. Pods on
-	// nodes that are gone, or tainted as out of service, are deleted by force after
-	// 30 seconds in any case. Default: never. An addition to kubeflow.org/v1.
+	// ForceDeleteAfterSeconds deletes by force a pod that still exists this many seconds
+	// after its grace period ended, because its node does not answer. The containers may
+	// still run there, so set it only if that does no harm. Pods on nodes that no longer
+	// exist, or are tainted as out of service, are deleted by force after 30 seconds in any
+	// case. Default: never. An addition to kubeflow.org/v1.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	ForceDeleteAfterSeconds *int64 `json:"forceDeleteAfterSeconds,omitempty"`
@@ -239,7 +239,7 @@ type SchedulingPolicy struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.runPolicy.schedulingPolicy.queue is immutable"
 	Queue string `json:"queue,omitempty"`
-	// MinResources is what must be free before any pod starts.
+	// MinResources are the resources that must be free before any pod starts.
 	// Default: computed from the first minAvailable pods.
 	// +optional
 	MinResources *map[corev1.ResourceName]resource.Quantity `json:"minResources,omitempty"`
@@ -252,11 +252,11 @@ type SchedulingPolicy struct {
 }
 
 // PodFailurePolicy says what to do about failed pods, in the manner of batch/v1
-// Job. It sees pods that failed as a whole, or that are preempted, evicted or drained:
-// containers that the kubelet restarts in place (restart policies Always and OnFailure,
-// with restart scope Replica) do not come before it.
+// Job. It applies to pods that failed as a whole, or that are preempted, evicted or drained.
+// It does not apply to containers that the kubelet restarts in place (restart policies Always
+// and OnFailure, with restart scope Replica).
 type PodFailurePolicy struct {
-	// Rules are looked at in order: the first that a failed pod meets decides.
+	// Rules are evaluated in order: the first that matches a failed pod decides.
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=20
@@ -277,14 +277,14 @@ type PodFailurePolicyRule struct {
 	// +kubebuilder:validation:MaxItems=20
 	ReplicaTypes []ReplicaType `json:"replicaTypes,omitempty"`
 
-	// OnExitCodes is met by a pod of which a container, init containers included,
-	// ended with an error and such an exit code.
+	// OnExitCodes matches a pod of which a container, init containers included, ended with
+	// such an exit code, not 0.
 	// +optional
 	OnExitCodes *batchv1.PodFailurePolicyOnExitCodesRequirement `json:"onExitCodes,omitempty"`
 
-	// OnPodConditions is met by a pod that has one of these conditions, for example
-	// DisruptionTarget, which pods have that are preempted, evicted or drained: such a
-	// pod has failed from that moment on.
+	// OnPodConditions matches a pod that has one of these conditions, for example
+	// DisruptionTarget, which preempted, evicted and drained pods have: such a pod has
+	// failed from that moment on.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
@@ -298,8 +298,7 @@ type PodFailurePolicyAction string
 const (
 	// PodFailurePolicyActionFailJob fails the job at once.
 	PodFailurePolicyActionFailJob PodFailurePolicyAction = "FailJob"
-	// PodFailurePolicyActionIgnore restarts the replica, and does not count that
-	// against any limit.
+	// PodFailurePolicyActionIgnore restarts the replica, and counts that against no limit.
 	PodFailurePolicyActionIgnore PodFailurePolicyAction = "Ignore"
 	// PodFailurePolicyActionCount restarts the replica, and counts that.
 	PodFailurePolicyActionCount PodFailurePolicyAction = "Count"

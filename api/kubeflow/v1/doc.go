@@ -29,16 +29,16 @@
 // # Compatibility
 //
 // JSON names, values and defaults are those of training-operator v1.9, so that its
-// manifests and the clients that read its jobs go on working. So are the Go names of
+// manifests and the clients that read its jobs continue to work. So are the Go names of
 // fields and replica types; ReplicaSpecs is a named map, to which map literals can be
 // assigned. These differ on purpose:
 //
 //   - A Master without replicas, and an empty managedBy are accepted.
 //   - Replica types in another letter case are refused in every kind, because
 //     nothing that reads a job by its types finds them: v1 did not ask TFJobs and
-//     MPIJobs. A job that v1 took up with such types goes on.
-//   - managedBy cannot be changed, on JAXJobs neither.
-//   - What could be created but never ran is refused at once: a name that leaves no
+//     MPIJobs. A job that v1 accepted with such types continues.
+//   - managedBy cannot be changed, also on JAXJobs.
+//   - Jobs that v1 accepts but that can never run are refused: a name that leaves no
 //     room for the names of pods, no replicas at all, an elastic policy whose minimum
 //     is above its maximum.
 //   - MPIJobs are validated when they are created, as the others are, and follow the
@@ -47,7 +47,7 @@
 //     Master.
 //   - Labels under training.kubeflow.org/ in a pod template are refused, because the
 //     controller sets them; they used to be overwritten.
-//   - The policies are enumerations: a misspelt one is refused instead of ignored.
+//   - The policies are enumerations: a misspelled one is refused instead of ignored.
 //   - The launcher of an MPIJob is created when its Workers are ready, and its role when
 //     their pods exist; spec.launcherCreationPolicy AtStartup, which v1 does not have,
 //     creates it as soon as their pods exist.
@@ -59,35 +59,36 @@
 //     Restarting beside it while others are replaced. In v1 each takes the other away.
 //   - The active of a replica type counts the pods that run, also when the job has ended
 //     or is suspended; v1 sets it to 0 at once.
-//   - A pod that someone deletes is replaced, whatever its exit code, and counts against
+//   - A pod that a user or another controller deletes is replaced, whatever its exit code, and counts against
 //     no limit; under restartScope Job it restarts the gang.
 //   - Services go when no pod of a finished job runs any more, with every clean-up
 //     policy; with None v1 keeps them.
-//   - Events about pods and services report all that one pass over a job did ("Created
-//     512 pods") under v1's reasons SuccessfulCreatePod and the like. What goes wrong is
-//     reported by a condition and an event of its reason: FailedCreatePod, FailedDeletePod,
-//     JobTerminated, MPIJobEvicted and v1's reasons with spaces do not occur. That the
-//     deprecated nProcPerNode is set is reported by an event, as there is no webhook.
-//   - A variable of a pod template that the operator sets too occurs once; in v1 both
-//     are.
+//   - An event about pods or services covers all that one reconcile of a job did ("Created
+//     512 pods"), under v1's reasons such as SuccessfulCreatePod. An error is reported by a
+//     condition and an event of its reason: FailedCreatePod, FailedDeletePod, JobTerminated,
+//     MPIJobEvicted and v1's reasons with spaces do not occur. The use of the deprecated
+//     nProcPerNode is reported by an event, as there is no webhook.
+//   - A variable of a pod template that the operator sets, too, occurs once; in v1 it
+//     occurs twice.
 //
 // # Who checks what
 //
 // The CRDs in config/crd hold most rules (CEL), so that kubectl apply fails at once
 // and says why. A name that is too long, for example, is refused with the longest
-// that is allowed. They need Kubernetes 1.30 or newer. Rules about names look at an existing job only where it changes,
-// so that a job from before can still be reported on and deleted.
+// that is allowed. They need Kubernetes 1.30 or newer. Rules about names apply to an existing
+// job only if it changes, so that the status of an older job can still be written, and the job
+// be deleted.
 //
-// The same rules stand in Go for programs and clusters that bypass the CRDs: those
-// particular to a kind in ValidateTFJob and its siblings here, those that hold for
-// every kind in package plan. No function here minds nil anywhere.
+// The same rules exist in Go for programs and clusters that bypass the CRDs: those of a kind
+// in ValidateTFJob and its siblings here, those of every kind in the library. All functions
+// here accept nil in any field.
 //
 // # Defaults
 //
-// The library sets what is alike in all kinds: one replica, the restart policy, the
-// port, the clean-up policy. What is particular to a kind is set here, before that:
-// SetPyTorchJobDefaults, SetMPIJobDefaults and SetPaddleJobDefaults. TFJob,
-// XGBoostJob and JAXJob have nothing of the sort.
+// The library sets the defaults that all kinds share: one replica, the restart policy, the
+// port, the clean-up policy. Before that, the functions here set the defaults of a kind:
+// SetPyTorchJobDefaults, SetMPIJobDefaults and SetPaddleJobDefaults. TFJob, XGBoostJob and
+// JAXJob have none of their own.
 //
 // +kubebuilder:object:generate=true
 // +groupName=kubeflow.org

@@ -10,7 +10,7 @@ import (
 // coordinator.
 const JAXJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
 
-// Names of JAXJob, and what it fills in where a manifest is silent.
+// Names of JAXJob, and its defaults.
 const (
 	JAXJobKind     = "JAXJob"
 	JAXJobPlural   = "jaxjobs"
@@ -49,7 +49,7 @@ type JAXJob struct {
 
 	// Spec is the desired state of the job.
 	Spec JAXJobSpec `json:"spec"`
-	// Status is what the job is.
+	// Status is the observed state of the job.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }

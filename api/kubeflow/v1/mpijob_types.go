@@ -15,7 +15,7 @@ const (
 	MPIJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
 )
 
-// Names of MPIJob, and what it fills in where a manifest is silent.
+// Names of MPIJob, and its defaults.
 const (
 	MPIJobKind     = "MPIJob"
 	MPIJobPlural   = "mpijobs"
@@ -59,7 +59,7 @@ type MPIJob struct {
 
 	// Spec is the desired state of the job.
 	Spec MPIJobSpec `json:"spec"`
-	// Status is what the job is.
+	// Status is the observed state of the job.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }
@@ -82,7 +82,7 @@ type MPIJobSpec struct {
 	CleanPodPolicy *commonv1.CleanPodPolicy `json:"cleanPodPolicy,omitempty"`
 
 	// MPIReplicaSpecs describes the replicas: Launcher (exactly 1) and Worker (any
-	// number, 0 if it says none).
+	// number; default 0).
 	// +kubebuilder:validation:MaxProperties=3
 	// +kubebuilder:validation:XValidation:rule="self.all(t, t.lowerAscii() in ['launcher', 'worker'])",message="an MPIJob has the replica types Launcher and Worker only: remove or rename the others",messageExpression="[self.filter(t, !(t.lowerAscii() in ['launcher', 'worker']))].map(l, 'unknown replica type %s%s: an MPIJob has the replica types Launcher and Worker only: remove or rename it'.format([l[0], size(l) > 1 ? ', %s'.format([l[1]]) : '']))[0]"
 	// +kubebuilder:validation:XValidation:rule="self.all(t, t in ['Launcher', 'Worker'] || !['Launcher', 'Worker'].exists(k, k.lowerAscii() == t.lowerAscii()) || oldSelf.hasValue() && t in oldSelf.value())",optionalOldSelf=true,message="the letter case of replica types counts: write Launcher, Worker",messageExpression="[self.filter(t, !(t in ['Launcher', 'Worker']) && ['Launcher', 'Worker'].exists(k, k.lowerAscii() == t.lowerAscii())).map(t, '%s: the letter case counts, write %s'.format([t, ['Launcher', 'Worker'].filter(k, k.lowerAscii() == t.lowerAscii())[0]]))].map(l, 'unknown replica type %s%s'.format([l[0], size(l) > 1 ? '; %s'.format([l[1]]) : '']))[0]"
@@ -100,10 +100,10 @@ type MPIJobSpec struct {
 
 	// LauncherCreationPolicy says when the launcher is created: WaitForWorkersReady, when
 	// all Workers run and are ready (where they have a probe that says so), because mpirun
-	// gives up on Workers that do not run yet; or AtStartup, as soon as their pods
-	// exist, as training-operator v1 did. Whoever schedules the pods may want to see all of
-	// them first (a gang scheduler, a queue with scheduling gates); the launcher is then
-	// created at once in either case. It is an addition to kubeflow.org/v1, with the name
+	// gives up on Workers that do not run yet; or AtStartup, as soon as their pods exist, as
+	// training-operator v1 did. If a scheduler needs all pods before it starts any (a gang
+	// scheduler, a queue with scheduling gates), the launcher is created at once in either
+	// case. It is an addition to kubeflow.org/v1, with the name
 	// that it has in v2beta1. Default: WaitForWorkersReady.
 	// +optional
 	LauncherCreationPolicy *LauncherCreationPolicy `json:"launcherCreationPolicy,omitempty"`

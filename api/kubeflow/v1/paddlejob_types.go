@@ -16,7 +16,7 @@ const (
 	PaddleJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
 )
 
-// Names of PaddleJob, and what it fills in where a manifest is silent.
+// Names of PaddleJob, and its defaults.
 const (
 	PaddleJobKind     = "PaddleJob"
 	PaddleJobPlural   = "paddlejobs"
@@ -56,7 +56,7 @@ type PaddleJob struct {
 
 	// Spec is the desired state of the job.
 	Spec PaddleJobSpec `json:"spec"`
-	// Status is what the job is.
+	// Status is the observed state of the job.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }
@@ -71,7 +71,7 @@ type PaddleJobSpec struct {
 	// +optional
 	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`
 
-	// ElasticPolicy says between which numbers of Workers the job can be scaled.
+	// ElasticPolicy limits the number of Workers when the job is scaled.
 	// Default: none; the number is fixed.
 	// +optional
 	ElasticPolicy *PaddleElasticPolicy `json:"elasticPolicy,omitempty"`
@@ -89,13 +89,13 @@ type PaddleJobSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="it is more than maxReplicas: lower it, or raise maxReplicas",messageExpression="'%d is more than maxReplicas, %d: lower it, or raise maxReplicas'.format([self.minReplicas, self.maxReplicas])"
 type PaddleElasticPolicy struct {
-	// MinReplicas is with how few Workers the job goes on.
+	// MinReplicas is the lowest number of Workers with which the job continues.
 	// Default: maxReplicas; the replicas of Worker if that is absent too.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 
-	// MaxReplicas is up to how many Workers the job can be scaled.
+	// MaxReplicas is the highest number of Workers to which the job can be scaled.
 	// Default: minReplicas; the replicas of Worker if that is absent too.
 	// +optional
 	// +kubebuilder:validation:Minimum=1

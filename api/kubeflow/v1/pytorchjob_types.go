@@ -16,7 +16,7 @@ const (
 	PyTorchJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
 )
 
-// Names of PyTorchJob, and what it fills in where a manifest is silent.
+// Names of PyTorchJob, and its defaults.
 const (
 	PyTorchJobKind     = "PyTorchJob"
 	PyTorchJobPlural   = "pytorchjobs"
@@ -59,7 +59,7 @@ type PyTorchJob struct {
 
 	// Spec is the desired state of the job.
 	Spec PyTorchJobSpec `json:"spec"`
-	// Status is what the job is.
+	// Status is the observed state of the job.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }
@@ -102,13 +102,13 @@ type PyTorchJobSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="it is more than maxReplicas: lower it, or raise maxReplicas",messageExpression="'%d is more than maxReplicas, %d: lower it, or raise maxReplicas'.format([self.minReplicas, self.maxReplicas])"
 type ElasticPolicy struct {
-	// MinReplicas is with how few Workers the job goes on.
+	// MinReplicas is the lowest number of Workers with which the job continues.
 	// Default: maxReplicas; the replicas of Worker if that is absent too.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 
-	// MaxReplicas is up to how many Workers the job can be scaled.
+	// MaxReplicas is the highest number of Workers to which the job can be scaled.
 	// Default: minReplicas; the replicas of Worker if that is absent too.
 	// +optional
 	// +kubebuilder:validation:Minimum=1

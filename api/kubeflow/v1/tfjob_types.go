@@ -22,7 +22,7 @@ const (
 	TFJobReplicaTypeEval commonv1.ReplicaType = "Evaluator"
 )
 
-// Names of TFJob, and what it fills in where a manifest is silent.
+// Names of TFJob, and its defaults.
 const (
 	TFJobKind     = "TFJob"
 	TFJobPlural   = "tfjobs"
@@ -63,7 +63,7 @@ type TFJob struct {
 
 	// Spec is the desired state of the job.
 	Spec TFJobSpec `json:"spec"`
-	// Status is what the job is.
+	// Status is the observed state of the job.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }

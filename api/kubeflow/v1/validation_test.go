@@ -74,7 +74,7 @@ func TestValidateTFJob(t *testing.T) {
 			want:   []string{unknownManager},
 		},
 		{
-			reason: "a misspelt policy would be ignored",
+			reason: "a misspelled policy would be ignored",
 			spec:   kubeflowv1.TFJobSpec{SuccessPolicy: new(kubeflowv1.SuccessPolicy("allworkers"))},
 			want:   []string{`spec.successPolicy: Unsupported value: "allworkers": supported values: "", "AllWorkers"`},
 		},
@@ -214,7 +214,7 @@ func TestValidateMPIJob(t *testing.T) {
 			},
 		},
 		{
-			reason: "a misspelt policy is refused, with those that there are",
+			reason: "a misspelled policy is refused, with the list of valid ones",
 			spec:   kubeflowv1.MPIJobSpec{LauncherCreationPolicy: new(kubeflowv1.LauncherCreationPolicy("Later"))},
 			want:   []string{`spec.launcherCreationPolicy: Unsupported value: "Later": supported values: "AtStartup", "WaitForWorkersReady"`},
 		},

@@ -15,7 +15,7 @@ const (
 	XGBoostJobReplicaTypeWorker commonv1.ReplicaType = "Worker"
 )
 
-// Names of XGBoostJob, and what it fills in where a manifest is silent.
+// Names of XGBoostJob, and its defaults.
 const (
 	XGBoostJobKind     = "XGBoostJob"
 	XGBoostJobPlural   = "xgboostjobs"
@@ -54,7 +54,7 @@ type XGBoostJob struct {
 
 	// Spec is the desired state of the job.
 	Spec XGBoostJobSpec `json:"spec"`
-	// Status is what the job is.
+	// Status is the observed state of the job.
 	// +optional
 	Status commonv1.JobStatus `json:"status,omitempty"`
 }

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestStartAfter(t *testing.T) {
 			all := pods(ctx, t, ns)
 			master := all["job-master-0"]
 			for name, pod := range all {
-				if pod.Labels[commonv1.AttemptLabel] != fmt.Sprint(attempt) || pod.DeletionTimestamp != nil {
+				if pod.Labels[commonv1.AttemptLabel] != strconv.Itoa(attempt) || pod.DeletionTimestamp != nil {
 					return name + " is of another attempt"
 				}
 				if at := readyAt(&master); name != "job-master-0" && (at.IsZero() || pod.CreationTimestamp.Time.Before(at)) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -60,7 +61,7 @@ func TestProblems(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			repository := fstest.MapFS(repository)
+			repository := maps.Clone(repository)
 			repository[c.file] = &fstest.MapFile{Data: []byte(c.text)}
 			got, err := run(repository, []string{c.file}, false)
 			if err != nil {

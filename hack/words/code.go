@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -21,7 +22,7 @@ func goParts(file string, source []byte) ([]part, error) {
 	positions := token.NewFileSet()
 	parsed, err := parser.ParseFile(positions, file, source, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read the code: %w", err)
 	}
 	lineOf := func(p token.Pos) int { return positions.Position(p).Line }
 
@@ -33,34 +34,42 @@ func goParts(file string, source []byte) ([]part, error) {
 		}
 	}
 
-	packages := map[string]bool{}
+	w := walk{packages: map[string]bool{}, seen: map[string]bool{}, lineOf: lineOf, parts: parts}
 	for _, spec := range parsed.Imports {
-		packages[packageName(spec)] = true
+		w.packages[packageName(spec)] = true
 	}
-	seen := map[string]bool{}
-	ast.Inspect(parsed, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.ImportSpec:
-			return false
-		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && packages[x.Name] {
-				return false
-			}
-		case *ast.Field:
-			n.Tag = nil
-		case *ast.BasicLit:
-			if n.Kind == token.STRING {
-				parts = append(parts, part{n.Value, lineOf(n.Pos())})
-			}
-		case *ast.Ident:
-			if !seen[n.Name] {
-				seen[n.Name] = true
-				parts = append(parts, part{wordsOf(n.Name), lineOf(n.Pos())})
-			}
+	ast.Inspect(parsed, w.visit)
+	return w.parts, nil
+}
+
+// walk collects the strings and identifiers of a file.
+type walk struct {
+	packages, seen map[string]bool
+	lineOf         func(token.Pos) int
+	parts          []part
+}
+
+// visit takes one node, and reports whether those below it count.
+func (w *walk) visit(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.ImportSpec:
+		return false
+	case *ast.SelectorExpr:
+		x, ok := n.X.(*ast.Ident)
+		return !ok || !w.packages[x.Name]
+	case *ast.Field:
+		n.Tag = nil
+	case *ast.BasicLit:
+		if n.Kind == token.STRING {
+			w.parts = append(w.parts, part{n.Value, w.lineOf(n.Pos())})
 		}
-		return true
-	})
-	return parts, nil
+	case *ast.Ident:
+		if !w.seen[n.Name] {
+			w.seen[n.Name] = true
+			w.parts = append(w.parts, part{wordsOf(n.Name), w.lineOf(n.Pos())})
+		}
+	}
+	return true
 }
 
 // packageName is the name by which a file knows a package.

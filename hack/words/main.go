@@ -138,7 +138,7 @@ func check(file string, source []byte) ([]find, error) {
 	case ".go":
 		var err error
 		if parts, err = goParts(file, source); err != nil {
-			return nil, fmt.Errorf("cannot read the code: %w", err)
+			return nil, err
 		}
 	case ".md":
 		parts = []part{{text: prose(string(source)), line: 1}}

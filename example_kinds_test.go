@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,11 +60,11 @@ type withHosts struct{ kind }
 func (withHosts) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
 
 func (withHosts) Objects(job *testv1.TestJob, tally *jobkit.Tally) []jobkit.Object {
-	hosts := ""
+	var hosts strings.Builder
 	for i := range tally.Of(testv1.Worker).States {
-		hosts += jobkit.PodName(job.Name, testv1.Worker, int32(i)) + "\n"
+		hosts.WriteString(jobkit.PodName(job.Name, testv1.Worker, int32(i)) + "\n")
 	}
-	return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-hosts"}, Data: map[string]string{"hosts": hosts}}}
+	return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-hosts"}, Data: map[string]string{"hosts": hosts.String()}}}
 }
 
 // How does a job get an object of its own, such as a ConfigMap? It is created before the
@@ -140,8 +141,8 @@ func (halfIsEnough) EvaluateStatus(_ *testv1.TestJob, tally *jobkit.Tally) *jobk
 // for each step of their index, and the job ends when the second of four has.
 func ExampleStatusEvaluator() {
 	world, err := jobtest.NewWorld(halfIsEnough{}, known(), jobtest.Options{Fate: func(pod *corev1.Pod) jobtest.Fate {
-		hours := time.Duration(1 + int(pod.Name[len(pod.Name)-1]-'0'))
-		return jobtest.Fate{Run: hours * time.Hour}
+		steps := int(pod.Name[len(pod.Name)-1] - '0')
+		return jobtest.Fate{Run: time.Hour * time.Duration(1+steps)}
 	}})
 	if err != nil {
 		fmt.Println(err)

@@ -104,9 +104,13 @@ func (w workplace) run(t *testing.T, args ...string) (code int, out, errs string
 	return code, stdout.String(), stderr.String()
 }
 
+// hangLimit is when a demo is taken to hang, on however slow a machine.
+const hangLimit = "--timeout=20m"
+
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	w := newWorkplace(t)
-	code, out, _ := w.run(t, "demo")
+	code, out, _ := w.run(t, "demo", hangLimit)
 	if code != 0 || !strings.Contains(out, "\n21 of 21 jobs ended as expected, ") {
 		t.Errorf("the demo should succeed: exit code %d", code)
 	}
@@ -120,6 +124,7 @@ func TestDemo(t *testing.T) {
 }
 
 func TestDemoEndedEarly(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, reason string
 		signal       syscall.Signal
@@ -129,8 +134,9 @@ func TestDemoEndedEarly(t *testing.T) {
 		{"killed", "even kill -9 leaves no process", syscall.SIGKILL, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorkplace(t)
-			cmd := runJobkit(t.Context(), t, w.environment, "demo")
+			cmd := runJobkit(t.Context(), t, w.environment, "demo", hangLimit)
 			code := endOn(t, cmd, c.signal, "Running")
 			if code != c.code {
 				t.Errorf("%s: exit code %d, want %d", c.reason, code, c.code)
@@ -168,6 +174,7 @@ func endOn(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, text string) int 
 
 // TestOnRunningControlPlane uses a control plane of "jobkit dev up" as a user does.
 func TestOnRunningControlPlane(t *testing.T) {
+	t.Parallel()
 	w := newWorkplace(t)
 	t.Cleanup(func() {
 		// The test's context has ended by now.
@@ -202,10 +209,10 @@ func TestOnRunningControlPlane(t *testing.T) {
 // demoOnShared runs demos on a control plane that runs: nothing of them is left.
 func demoOnShared(t *testing.T, w workplace, kubeconfig string) {
 	t.Helper()
-	if code, _, errs := w.run(t, "demo", "all-workers"); code != 0 || !strings.Contains(errs, "using the control plane that is running") {
+	if code, _, errs := w.run(t, "demo", hangLimit, "all-workers"); code != 0 || !strings.Contains(errs, "using the control plane that is running") {
 		t.Errorf("demo: exit code %d", code)
 	}
-	if code := endOn(t, runJobkit(t.Context(), t, w.environment, "demo"), syscall.SIGINT, "Running"); code != 3 {
+	if code := endOn(t, runJobkit(t.Context(), t, w.environment, "demo", hangLimit), syscall.SIGINT, "Running"); code != 3 {
 		t.Errorf("demo, interrupted: exit code %d", code)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,36 @@ func start(t *testing.T, o devenv.Options) (*devenv.Cluster, kubernetes.Interfac
 		}
 	})
 	return c, client
+}
+
+// startShared starts the cluster of the tests that only need one to be there, with the first of them.
+var startShared = sync.OnceValues(func() (*devenv.Cluster, error) {
+	c, err := devenv.Start(context.Background(), devenv.Options{})
+	if err == nil {
+		devenv.AtEnd = c.Stop
+	}
+	return c, err
+})
+
+// shared returns that cluster, and a namespace of the test's own in it.
+func shared(t *testing.T) (c *devenv.Cluster, client kubernetes.Interface, ns string) {
+	t.Helper()
+	c, err := startShared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client = clientOf(t, c)
+	made, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, client, made.Name
+}
+
+// in puts a pod into a namespace.
+func in(ns string, p *corev1.Pod) *corev1.Pod {
+	p.Namespace = ns
+	return p
 }
 
 // startFor leaves the end of the cluster to the test.

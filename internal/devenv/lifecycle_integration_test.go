@@ -30,6 +30,7 @@ import (
 // TestKilledParent kills a process that runs a cluster with SIGKILL: cluster and temporary
 // data must still be removed.
 func TestKilledParent(t *testing.T) {
+	t.Parallel()
 	parent := exec.Command(os.Args[0])
 	parent.Env = append(os.Environ(), "DEVENV_TEST_HELPER=parent")
 	parent.Stderr = os.Stderr
@@ -63,6 +64,7 @@ func TestKilledParent(t *testing.T) {
 
 // TestKeptData restarts on a kept folder, after an orderly end and after a kill.
 func TestKeptData(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c, client := startFor(t, devenv.Options{Dir: dir})
 	pods := client.CoreV1().Pods("default")
@@ -169,6 +171,7 @@ func TestCancelledStart(t *testing.T) {
 
 // TestGangScheduling starts with the gate of Kubernetes's own gang scheduling.
 func TestGangScheduling(t *testing.T) {
+	t.Parallel()
 	_, client := start(t, devenv.Options{
 		FeatureGates:  map[string]bool{"GenericWorkload": true},
 		RuntimeConfig: map[string]bool{"scheduling.k8s.io/v1beta1": true},
@@ -214,6 +217,7 @@ spec:
 // TestCustomResources creates an object of a custom kind at once, and lets the
 // garbage collector delete what it owns. It does so twice on one data folder.
 func TestCustomResources(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "crd.yaml")
 	if err := os.WriteFile(file, []byte(crd), 0o600); err != nil {
 		t.Fatal(err)
@@ -298,6 +302,7 @@ func TestDetached(t *testing.T) {
 
 // TestStopWithWatchers stops while clients watch, which must not delay it.
 func TestStopWithWatchers(t *testing.T) {
+	t.Parallel()
 	c, client := start(t, devenv.Options{})
 	for range 10 {
 		if _, err := client.CoreV1().Pods("").Watch(t.Context(), metav1.ListOptions{}); err != nil {

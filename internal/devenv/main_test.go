@@ -16,10 +16,19 @@ var helpers = map[string]func() int{
 	"parent":     parent,
 }
 
+// AtEnd is what the tests have done when all of them have ended: the end of the control plane
+// that many of them share.
+var AtEnd = func() error { return nil }
+
 func TestMain(m *testing.M) {
 	name := os.Getenv(helperEnv)
 	if name == "" {
-		os.Exit(m.Run())
+		code := m.Run()
+		if err := AtEnd(); err != nil {
+			fmt.Fprintln(os.Stderr, "at the end of the tests:", err)
+			code = max(code, 1)
+		}
+		os.Exit(code)
 	}
 	helper := helpers[name]
 	if helper == nil {

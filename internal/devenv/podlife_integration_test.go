@@ -12,8 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/jobkit/jobkit/internal/devenv"
 )
 
 type notes = map[string]string
@@ -47,7 +45,7 @@ func outcomeOf(p *corev1.Pod) outcome {
 }
 
 func TestPodLife(t *testing.T) {
-	_, client := start(t, devenv.Options{})
+	_, client, ns := shared(t)
 	for _, tt := range []struct {
 		reason string
 		policy corev1.RestartPolicy
@@ -108,7 +106,7 @@ func TestPodLife(t *testing.T) {
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			t.Parallel()
-			pod := newPod("", tt.policy, tt.labels, tt.notes)
+			pod := in(ns, newPod("", tt.policy, tt.labels, tt.notes))
 			pod.GenerateName = "p-"
 			pod, err := await(t.Context(), client, createPod(t, client, pod), func(p *corev1.Pod) bool {
 				return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
@@ -124,12 +122,12 @@ func TestPodLife(t *testing.T) {
 }
 
 func TestPodRuns(t *testing.T) {
-	_, client := start(t, devenv.Options{})
-	pods := client.CoreV1().Pods("default")
+	_, client, ns := shared(t)
+	pods := client.CoreV1().Pods(ns)
 
 	t.Run("a pod without annotations runs forever and looks like a kubelet's", func(t *testing.T) {
 		t.Parallel()
-		p := newPod("plain", corev1.RestartPolicyAlways, nil, nil)
+		p := in(ns, newPod("plain", corev1.RestartPolicyAlways, nil, nil))
 		p.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "example/init"}}
 		p, err := await(t.Context(), client, createPod(t, client, p), inPhase(corev1.PodRunning))
 		if err != nil {
@@ -145,7 +143,7 @@ func TestPodRuns(t *testing.T) {
 	t.Run("start-delay keeps a pod pending", func(t *testing.T) {
 		t.Parallel()
 		begun := time.Now()
-		p := createPod(t, client, newPod("late", corev1.RestartPolicyNever, nil, notes{"start-delay": "1500ms"}))
+		p := createPod(t, client, in(ns, newPod("late", corev1.RestartPolicyNever, nil, notes{"start-delay": "1500ms"})))
 		if _, err := await(t.Context(), client, p, inPhase(corev1.PodRunning)); err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +155,7 @@ func TestPodRuns(t *testing.T) {
 	t.Run("run-for is exact to well below a second, and other writes do not prolong it", func(t *testing.T) {
 		t.Parallel()
 		created := time.Now()
-		p := createPod(t, client, newPod("exact", corev1.RestartPolicyNever, nil, notes{"run-for": "2s"}))
+		p := createPod(t, client, in(ns, newPod("exact", corev1.RestartPolicyNever, nil, notes{"run-for": "2s"})))
 		if _, err := await(t.Context(), client, p, inPhase(corev1.PodRunning)); err != nil {
 			t.Fatal(err)
 		}
@@ -177,11 +175,11 @@ func TestPodRuns(t *testing.T) {
 }
 
 func TestPodRestartsAndStops(t *testing.T) {
-	_, client := start(t, devenv.Options{})
+	_, client, ns := shared(t)
 
 	t.Run("Always restarts after exit code 0, and keeps the last state", func(t *testing.T) {
 		t.Parallel()
-		p := createPod(t, client, newPod("again", corev1.RestartPolicyAlways, nil, notes{"run-for": "50ms", "restart-delay": "10ms", "termination-message": "bye"}))
+		p := createPod(t, client, in(ns, newPod("again", corev1.RestartPolicyAlways, nil, notes{"run-for": "50ms", "restart-delay": "10ms", "termination-message": "bye"})))
 		p, err := await(t.Context(), client, p, func(p *corev1.Pod) bool {
 			return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].RestartCount == 3
 		})
@@ -196,7 +194,7 @@ func TestPodRestartsAndStops(t *testing.T) {
 
 	t.Run("waiting-reason keeps a pod pending until it is deleted", func(t *testing.T) {
 		t.Parallel()
-		p := createPod(t, client, newPod("stuck", corev1.RestartPolicyNever, nil, notes{"waiting-reason": "ImagePullBackOff"}))
+		p := createPod(t, client, in(ns, newPod("stuck", corev1.RestartPolicyNever, nil, notes{"waiting-reason": "ImagePullBackOff"})))
 		p, err := await(t.Context(), client, p, func(p *corev1.Pod) bool { return len(p.Status.ContainerStatuses) > 0 })
 		if err != nil {
 			t.Fatal(err)
@@ -216,7 +214,7 @@ func TestPodRestartsAndStops(t *testing.T) {
 	} {
 		t.Run("a running pod reports its end before it goes: "+name, func(t *testing.T) {
 			t.Parallel()
-			p, err := await(t.Context(), client, createPod(t, client, newPod(name, corev1.RestartPolicyNever, nil, tt.notes)), inPhase(corev1.PodRunning))
+			p, err := await(t.Context(), client, createPod(t, client, in(ns, newPod(name, corev1.RestartPolicyNever, nil, tt.notes))), inPhase(corev1.PodRunning))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,9 +228,9 @@ func TestPodRestartsAndStops(t *testing.T) {
 // TestNameReuse deletes and recreates pods of one name as fast as it can: what is
 // done to one must not hit the next.
 func TestNameReuse(t *testing.T) {
-	_, client := start(t, devenv.Options{})
+	_, client, ns := shared(t)
 	for round := range 30 {
-		p := createPod(t, client, newPod("reused", corev1.RestartPolicyNever, nil, nil))
+		p := createPod(t, client, in(ns, newPod("reused", corev1.RestartPolicyNever, nil, nil)))
 		p, err := await(t.Context(), client, p, inPhase(corev1.PodRunning))
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)

@@ -15,26 +15,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/util/workqueue"
-
-	"github.com/jobkit/jobkit/internal/devenv"
 )
 
 // TestManyPods measures how fast pods are created, run and are deleted, and the cost. It
 // fails only if they do not.
 func TestManyPods(t *testing.T) {
 	const count, writers = 1000, 16
-	cluster, client := start(t, devenv.Options{})
+	cluster, client, ns := shared(t)
 	t.Logf("idle: %s", cost(cluster.PID()))
-	pods := client.CoreV1().Pods("default")
+	pods := client.CoreV1().Pods(ns)
 	// An informer, because listing again and again would cost more than the rest.
-	factory := informers.NewSharedInformerFactory(client, 0)
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(ns))
 	seen := factory.Core().V1().Pods().Informer().GetStore()
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
 
 	begun := time.Now()
 	workqueue.ParallelizeUntil(t.Context(), writers, count, func(i int) {
-		if _, err := pods.Create(t.Context(), newPod(fmt.Sprintf("p-%d", i), corev1.RestartPolicyNever, nil, nil), metav1.CreateOptions{}); err != nil {
+		if _, err := pods.Create(t.Context(), in(ns, newPod(fmt.Sprintf("p-%d", i), corev1.RestartPolicyNever, nil, nil)), metav1.CreateOptions{}); err != nil {
 			t.Error(err)
 		}
 	})

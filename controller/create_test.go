@@ -1,9 +1,11 @@
 package controller_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +17,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
@@ -223,4 +227,34 @@ func (c broken) SetClusterSpec(_ *testv1.TestJob, r jobkit.Replica, template *co
 		main.Env = append(main.Env, corev1.EnvVar{Name: "CLUSTER", Value: strings.Repeat("x", c.size)})
 	}
 	return c.how()
+}
+
+// TestRefusedWhileTheJobCannotBeRead: what the API server finds invalid is not tried again at once, also where the
+// job, which says who made the mistake, cannot be read at that moment.
+func TestRefusedWhileTheJobCannotBeRead(t *testing.T) {
+	b := newBench(t, testjob.Controller{}, testJob(1))
+	b.intercept(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		if _, whole := o.(*testv1.TestJob); whole {
+			return apierrors.NewTimeoutError("not now", 1)
+		}
+		return c.Get(ctx, key, o, opts...)
+	}})
+	b.fail = func(call string) error {
+		if call == "create pod job-worker-0" {
+			return apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "job-worker-0", field.ErrorList{field.Required(field.NewPath("spec", "volumes"), "")})
+		}
+		return nil
+	}
+	for pass, want := range []bool{true, false} {
+		writes, _, err := b.reconcile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tried := slices.Contains(writes, "create pod job-worker-0"); tried != want {
+			t.Errorf("pass %d: the pod is tried: %t, want %t; writes: %q", pass, tried, want, writes)
+		}
+	}
+	if c := b.job().Status.Condition(commonv1.JobStalled); c == nil || c.Reason != "TestJobCreateRefused" {
+		t.Errorf("the job says that it waits: %+v", c)
+	}
 }

@@ -64,6 +64,11 @@ type Role struct {
 	// Unnumbered leaves the index out of the pod's name, which is then
 	// <job>-<type>. Max must be 1.
 	Unnumbered bool
+	// RestartScope is that of replicas of jobs which name none, neither for the replicas nor
+	// for the job. Default: Replica.
+	RestartScope commonv1.RestartScope
+	// BackoffLimit is that of replicas which name none. Default: no limit of their own.
+	BackoffLimit *int32
 	// StartAfter is that of replicas which name none, in jobs that have the type which it
 	// names. Default: they wait for no other type. See [Rules].StartAfter for an order
 	// that depends on the job.

@@ -233,7 +233,7 @@ func groupOf(in *plan.Input, named string) *gang.Job {
 	job := &gang.Job{
 		Group:      named,
 		APIVersion: in.Kind.APIVersion, Kind: in.Kind.Name, Namespace: in.Job.Namespace, Name: in.Job.Name,
-		Whole: in.RunPolicy.RestartScope != nil && *in.RunPolicy.RestartScope == commonv1.RestartScopeJob,
+		Whole: in.RestartsWhole(),
 	}
 	if p := in.RunPolicy.SchedulingPolicy; p != nil {
 		job.Policy = *p

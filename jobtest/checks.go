@@ -36,6 +36,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkTimes(old, status)
 	m.checkCounts(before, old, status)
 	m.checkLimit(before, old, status)
+	m.checkRoleLimit(before, old, status)
 	m.checkReason(before, old, status)
 	m.checkSucceeded(before, old, status)
 	m.checkWritten(before, status)
@@ -133,6 +134,9 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 				w.violatef("P6", "the restarts in place of %s %s fell from %+v to %+v", t, index, before, now)
 			}
 		}
+		if is.Attempt < was.Attempt || is.Restarts < was.Restarts {
+			w.violatef("P6", "%s went from attempt %d to %d, and from %d restarts to %d", t, was.Attempt, is.Attempt, was.Restarts, is.Restarts)
+		}
 		if old.Finished() && (is.Succeeded < was.Succeeded || is.Failed < was.Failed) {
 			w.violatef("status", "the job has finished, but of %s succeeded went from %d to %d, failed from %d to %d",
 				t, was.Succeeded, is.Succeeded, was.Failed, is.Failed)
@@ -151,8 +155,8 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 	}
 	was := recreations(l, old)
 	whole, counted := status.Attempt > old.Attempt, status.Restarts-old.Restarts > inPlace(status)-inPlace(old)
-	if whole && !counted {
-		l.free++
+	if !counted {
+		l.free += status.Attempt - old.Attempt + roleAttempts(status) - roleAttempts(old)
 	}
 	if is, failed := recreations(l, status), int64(len(m.failedOf(l))); is > was && is > failed {
 		w.violatef("P6", "%d restarts were counted, but only %d pods failed", is, failed)
@@ -163,6 +167,7 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 	if whole {
 		m.checkWhole(job, old, status, counted)
 	}
+	m.checkRoles(job, old, status, counted)
 	for t, is := range status.ReplicaStatuses {
 		for index, n := range is.Attempts {
 			i, err := strconv.ParseInt(index, 10, 32)
@@ -186,10 +191,50 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 func (m *monitor) checkWhole(job client.Object, old, status *commonv1.JobStatus, counted bool) {
 	l := m.ledger(job.GetUID())
 	switch {
-	case status.Attempt > old.Attempt+1, counted && !m.anyFailed(job, l, old):
+	case status.Attempt > old.Attempt+1, counted && !m.anyFailed(job, l, old, ""):
 		m.w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
-	case !counted && !m.anyLost(job, l, old):
+	case !counted && !m.anyLost(job, l, old, ""):
 		m.w.violatef("P6", "the whole job restarts (%d to %d) without a count, but no pod of the present attempt was deleted", old.Attempt, status.Attempt)
+	}
+}
+
+// roleAttempts is how often roles were restarted together.
+func roleAttempts(s *commonv1.JobStatus) int32 {
+	n := int32(0)
+	for _, rs := range s.ReplicaStatuses {
+		n += rs.Attempt
+	}
+	return n
+}
+
+// checkRoles checks restarts of roles: a replica of the role failed, which counts, or was
+// lost by a deletion, which does not. If all roles have limits, and always had, each restart
+// that the job counts is one of a role.
+func (m *monitor) checkRoles(job client.Object, old, status *commonv1.JobStatus, counted bool) {
+	l, parts := m.ledger(job.GetUID()), m.w.parts(job)
+	sum, all := int32(0), job.GetGeneration() <= 1
+	for t, is := range status.ReplicaStatuses {
+		was := old.ReplicaStatuses[t]
+		if was == nil {
+			was = &commonv1.ReplicaStatus{}
+		}
+		sum += is.Restarts
+		switch scope := m.scopeOf(parts, t); {
+		case is.Attempt == was.Attempt:
+		case is.Attempt > was.Attempt+1, scope != commonv1.RestartScopeRole && status.ObservedGeneration == job.GetGeneration():
+			m.w.violatef("restart scope Role", "%s with restart scope %s went from attempt %d to %d", t, scope, was.Attempt, is.Attempt)
+		case status.Attempt > old.Attempt:
+			m.w.violatef("restart scope Role", "%s restarts together, and so does the whole job", t)
+		case counted && !m.anyFailed(job, l, old, t), !counted && !m.anyLost(job, l, old, t):
+			m.w.violatef("restart scope Role", "%s restarts together (%d to %d), counted: %t, but none of its pods of the present attempt failed or was deleted",
+				t, was.Attempt, is.Attempt, counted)
+		}
+	}
+	for _, spec := range parts.ReplicaSpecs {
+		all = all && spec.BackoffLimit != nil
+	}
+	if all && sum != status.Restarts {
+		m.w.violatef("P6", "the roles counted %d restarts, the job %d", sum, status.Restarts)
 	}
 }
 
@@ -204,9 +249,9 @@ func inPlace(s *commonv1.JobStatus) int32 {
 	return n
 }
 
-// anyLost reports whether a pod of the present attempt of any replica that had a node is
-// being deleted, or is gone.
-func (m *monitor) anyLost(job client.Object, l *ledger, status *commonv1.JobStatus) bool {
+// anyLost reports whether a pod of the present attempt of any replica that had a node, of a
+// type or of any, is being deleted, or is gone.
+func (m *monitor) anyLost(job client.Object, l *ledger, status *commonv1.JobStatus, of commonv1.ReplicaType) bool {
 	// What an edit since the last status has made unwanted was one of the gang that the status counts.
 	observed := m.asObserved(job, status)
 	for uid, pod := range l.pods {
@@ -216,6 +261,7 @@ func (m *monitor) anyLost(job client.Object, l *ledger, status *commonv1.JobStat
 		if !wanted && observed != nil {
 			typ, i, wanted = m.replica(observed, pod)
 		}
+		wanted = wanted && (of == "" || typ == of)
 		if wanted && attemptLabel(pod) == attemptOf(status, typ, i) && pod.Spec.NodeName != "" && (gone || pod.DeletionTimestamp != nil) {
 			return true
 		}
@@ -249,7 +295,7 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 		m.w.violatef("P7", "%d restarts were counted, backoffLimit is %d", is, limit)
 	}
 	c := status.Condition(commonv1.JobFailed)
-	if old.IsTrue(commonv1.JobFailed) || c == nil || !strings.Contains(c.Message, "backoff limit") {
+	if old.IsTrue(commonv1.JobFailed) || c == nil || !strings.Contains(c.Message, "runPolicy.backoffLimit is ") {
 		return
 	}
 	failures := int64(len(m.failedOf(l)))
@@ -258,6 +304,32 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 	}
 	if failures <= limit {
 		m.w.violatef("P7", "the job failed because of its backoffLimit %d, but only %d replicas failed", limit, failures)
+	}
+}
+
+// checkRoleLimit checks that a job which fails because of the limit of a role has had more
+// failures of that role.
+func (m *monitor) checkRoleLimit(job client.Object, old, status *commonv1.JobStatus) {
+	c, l := status.Condition(commonv1.JobFailed), m.ledger(job.GetUID())
+	if old.IsTrue(commonv1.JobFailed) || c == nil || l.touched {
+		return
+	}
+	for t, spec := range m.w.parts(job).ReplicaSpecs {
+		if spec.BackoffLimit == nil || !strings.Contains(c.Message, "["+string(t)+"].backoffLimit is ") {
+			continue
+		}
+		failures, failed := int32(0), m.failedOf(l)
+		for uid, pod := range l.pods {
+			if typ, _, _ := m.replica(job, pod); typ == t {
+				failures += int32(restartCount(pod)) //nolint:gosec // a handful
+				if failed[uid] {
+					failures++
+				}
+			}
+		}
+		if failures <= *spec.BackoffLimit {
+			m.w.violatef("P7", "the job failed because of the backoffLimit %d of %s, but only %d of its replicas failed", *spec.BackoffLimit, t, failures)
+		}
 	}
 }
 
@@ -333,7 +405,7 @@ func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus
 
 // recreations are the restarts that a status counts, those in place left out.
 func recreations(l *ledger, s *commonv1.JobStatus) int64 {
-	n := int64(s.Attempt) - int64(l.free)
+	n := int64(s.Attempt) - int64(l.free) + int64(roleAttempts(s))
 	for _, rs := range s.ReplicaStatuses {
 		for index, attempts := range rs.Attempts {
 			n += int64(attempts) - int64(rs.IgnoredAttempts[index])
@@ -354,12 +426,13 @@ func (m *monitor) replicaFailed(job client.Object, l *ledger, status *commonv1.J
 	return false
 }
 
-// anyFailed reports whether a pod of the present attempt of any replica failed.
-func (m *monitor) anyFailed(job client.Object, l *ledger, status *commonv1.JobStatus) bool {
+// anyFailed reports whether a pod of the present attempt of any replica, of a type or of any,
+// failed.
+func (m *monitor) anyFailed(job client.Object, l *ledger, status *commonv1.JobStatus, of commonv1.ReplicaType) bool {
 	for uid := range m.failedOf(l) {
 		pod := l.pods[uid]
 		typ, i, wanted := m.replica(job, pod)
-		if wanted && attemptLabel(pod) == attemptOf(status, typ, i) {
+		if wanted && (of == "" || typ == of) && attemptLabel(pod) == attemptOf(status, typ, i) {
 			return true
 		}
 	}

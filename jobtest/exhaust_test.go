@@ -38,6 +38,8 @@ type small struct {
 	// clocks of the nodes are ahead.
 	graceful bool
 	clocks   time.Duration
+	// lasts is how long pods of replica 0 run. Default: 10 seconds.
+	lasts time.Duration
 	// forever makes all pods run until they are deleted.
 	forever bool
 	users   func(*World)
@@ -186,6 +188,29 @@ var smallJobs = []small{
 		},
 	},
 	{
+		name: "workers restart together", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 137}, of: testv1.Worker,
+		want: commonv1.JobSucceeded, restarts: 2,
+		change: func(j *testv1.TestJob) {
+			j.Spec.TestReplicaSpecs[testv1.Worker].RestartScope = new(commonv1.RestartScopeRole)
+		},
+	},
+	{
+		name: "a failed master restarts all, a failed worker itself", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130},
+		want: commonv1.JobSucceeded, restarts: 1, of: testv1.Master, change: headAndWorkers,
+	},
+	{
+		name: "workers have a limit of their own", brief: true, workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130, 130}, of: testv1.Worker,
+		want: commonv1.JobFailed, restarts: 1, lasts: time.Second,
+		change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].BackoffLimit = new(int32(1)) },
+	},
+	{
+		name: "a pod of workers that restart together is deleted", brief: true, workers: 2, want: commonv1.JobSucceeded,
+		change: func(j *testv1.TestJob) {
+			j.Spec.TestReplicaSpecs[testv1.Worker].RestartScope = new(commonv1.RestartScopeRole)
+		},
+		users: func(w *World) { w.At(6*time.Second, "deletes a pod", deletePod("j-worker-0")) },
+	},
+	{
 		name: "workers start when the master is ready", brief: true, workers: 1, forever: true, readiness: []time.Duration{2 * time.Second},
 		want: commonv1.JobFailed, change: func(j *testv1.TestJob) {
 			ordered(commonv1.StartAfterReady)(j)
@@ -229,15 +254,30 @@ var smallJobs = []small{
 	},
 }
 
+// withMaster adds a master, which decides over the job.
+func withMaster(j *testv1.TestJob) {
+	first := j.Spec.TestReplicaSpecs[testv1.Worker].DeepCopy()
+	first.Replicas = new(int32(1))
+	j.Spec.TestReplicaSpecs[testv1.Master] = first
+}
+
+// headAndWorkers makes a job of a head, whose failure restarts all, and workers, which
+// start when it runs, and whose failures restart themselves.
+func headAndWorkers(j *testv1.TestJob) {
+	ordered(commonv1.StartAfterReady)(j)
+	j.Spec.TestReplicaSpecs[testv1.Master].RestartScope = new(commonv1.RestartScopeJob)
+	for t := range j.Spec.TestReplicaSpecs {
+		j.Spec.TestReplicaSpecs[t].BackoffLimit = new(int32(3))
+	}
+}
+
 // ordered adds a master with a readiness probe, after which the workers start. The master
 // decides over the job.
 func ordered(state commonv1.StartAfterState) func(*testv1.TestJob) {
 	return func(j *testv1.TestJob) {
+		withMaster(j)
 		then := j.Spec.TestReplicaSpecs[testv1.Worker]
-		first := then.DeepCopy()
-		first.Replicas = new(int32(1))
-		first.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
-		j.Spec.TestReplicaSpecs[testv1.Master] = first
+		j.Spec.TestReplicaSpecs[testv1.Master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 		then.StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: state}
 	}
 }
@@ -247,6 +287,9 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 	f := Fate{Start: time.Second, Run: 10 * time.Second, Forever: s.forever, Graceful: s.graceful, Readiness: s.readiness}
 	if pod.Labels[commonv1.ReplicaIndexLabel] != "0" || s.of != "" && pod.Labels[commonv1.ReplicaTypeLabel] != strings.ToLower(string(s.of)) {
 		return f
+	}
+	if s.lasts > 0 {
+		f.Run = s.lasts
 	}
 	attempt := int(attemptLabel(pod))
 	f.Evicted = s.evict && attempt == 0

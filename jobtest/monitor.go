@@ -45,7 +45,7 @@ type ledger struct {
 	counted map[types.UID]bool
 	// seen are the restarts in place that the status counted, by pod.
 	seen map[types.UID]int32
-	// free are the restarts of the whole job that no limit counts.
+	// free are the restarts of the whole job, and of roles, that no limit counts.
 	free int32
 	// turns counts how often a condition became True.
 	turns int
@@ -246,25 +246,51 @@ func (m *monitor) createAsked(p *process, op call, verification client.Object) {
 		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, verification.GetName())
 	}
 	m.inOrder(p, op, verification)
-	if scope := parts.RunPolicy.RestartScope; scope != nil && *scope == commonv1.RestartScopeJob {
-		m.gangAsked(p, op, verification)
+	m.gangAsked(p, op, verification)
+}
+
+// scopeOf is the restart scope of a type: what the job says of the type, of itself, or what
+// its kind says.
+func (m *monitor) scopeOf(parts jobkit.JobParts, t commonv1.ReplicaType) commonv1.RestartScope {
+	role := m.kind.Role(t)
+	switch spec := parts.ReplicaSpecs[t]; {
+	case spec != nil && spec.RestartScope != nil:
+		return *spec.RestartScope
+	case parts.RunPolicy.RestartScope != nil:
+		return *parts.RunPolicy.RestartScope
+	case role != nil && role.RestartScope != "":
+		return role.RestartScope
+	default:
+		return commonv1.RestartScopeReplica
 	}
 }
 
-// gangAsked checks that no pod of a job which restarts as a whole is created while one of
-// an earlier attempt exists.
+// gangAsked checks that no pod of a job, or of a role, which restarts as a whole is created
+// while one of an earlier attempt is there.
 func (m *monitor) gangAsked(p *process, op call, verification client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	if !ok {
 		return
 	}
-	status := m.w.parts(verification).Status
+	parts := m.w.parts(verification)
+	status, of := parts.Status, ""
+	if t, _, ok := m.replica(verification, pod); ok {
+		of = string(t)
+	}
 	for _, o := range p.pass.seen {
 		old, ok := o.(*corev1.Pod)
 		if !ok || !metav1.IsControlledBy(old, verification) || !m.w.there(op.table, old) {
 			continue
 		}
 		typ, index, wanted := m.replica(verification, old)
+		scope := m.scopeOf(parts, typ)
+		if wanted && attemptLabel(old) < status.Attempt && !m.ledger(verification.GetUID()).touched {
+			m.w.violatef("restart scope Job", "%s wants to %s, but has seen pod %s of attempt %d, before the restart of the whole job",
+				p.name, op, old.Name, attemptLabel(old))
+		}
+		if scope == commonv1.RestartScopeReplica || scope == commonv1.RestartScopeRole && string(typ) != of {
+			continue
+		}
 		if wanted && attemptLabel(old) < attemptOf(status, typ, index) {
 			m.w.violatef("restart scope Job", "%s wants to %s of attempt %d, but has seen pod %s of the earlier attempt %d",
 				p.name, op, attemptLabel(pod), old.Name, attemptLabel(old))
@@ -477,7 +503,7 @@ func wantedReplicas(spec *commonv1.ReplicaSpec) int32 {
 func attemptOf(s *commonv1.JobStatus, typ commonv1.ReplicaType, index int32) int32 {
 	n := s.Attempt
 	if rs := s.ReplicaStatuses[typ]; rs != nil {
-		n += rs.Attempts[strconv.Itoa(int(index))]
+		n += rs.Attempt + rs.Attempts[strconv.Itoa(int(index))]
 	}
 	return n
 }

@@ -594,6 +594,20 @@ func TestP10CallsPerTransition(t *testing.T) {
 			// As one replica, and one status more while the pods go and come.
 			want: calls{"write the status of job": 3, "delete pod": n, "create pod": n, "read job": 1},
 		},
+		"a role restarts together": {
+			fate: failsFirst(137), until: 10 * time.Second,
+			change: func(j *testv1.TestJob) {
+				exitCode(j)
+				j.Spec.TestReplicaSpecs[testv1.Worker].RestartScope = new(commonv1.RestartScopeRole)
+			},
+			// As the whole job, if it has no other.
+			want: calls{"write the status of job": 3, "delete pod": n, "create pod": n, "read job": 1},
+		},
+		"a type starts after another": {
+			fate: forever, change: ordered(commonv1.StartAfterReady), until: 500 * time.Millisecond,
+			// The master runs; the workers are created in the same pass; they run.
+			want: calls{"write the status of job": 2, "create pod": n, "read job": 1},
+		},
 		"success": {
 			until: 10500 * time.Millisecond,
 			// The first success is counted; the last is the job's.

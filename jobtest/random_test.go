@@ -59,12 +59,23 @@ func randomJob(c *Chance) *testv1.TestJob {
 		if c.Percent(15) {
 			claimed(randomRetention(c))(j)
 		}
+		limits := c.Percent(30)
+		for _, typ := range []commonv1.ReplicaType{testv1.Master, testv1.Worker} {
+			role := j.Spec.TestReplicaSpecs[typ]
+			if role == nil {
+				continue
+			}
+			if limits {
+				role.BackoffLimit = oneOf(c, new(int32(3)), new(int32(0)), new(int32(1)))
+			}
+			role.RestartScope = oneOf(c, nil, nil, new(commonv1.RestartScopeRole), new(commonv1.RestartScopeJob), new(commonv1.RestartScopeReplica))
+		}
 		p := &j.Spec.RunPolicy
 		p.CleanPodPolicy = oneOf(c, nil, new(commonv1.CleanPodPolicyAll), new(commonv1.CleanPodPolicyNone))
 		p.BackoffLimit = oneOf(c, nil, nil, new(int32(0)), new(int32(1)), new(int32(3)))
 		p.ActiveDeadlineSeconds = oneOf(c, nil, nil, nil, nil, nil, nil, new(int64(25)))
 		p.TTLSecondsAfterFinished = oneOf(c, nil, nil, nil, nil, nil, nil, new(int32(0)), new(int32(15)))
-		p.RestartScope = oneOf(c, nil, new(commonv1.RestartScopeJob))
+		p.RestartScope = oneOf(c, nil, new(commonv1.RestartScopeJob), new(commonv1.RestartScopeRole))
 		p.ServiceMode = oneOf(c, nil, new(commonv1.ServiceModePerReplica), new(commonv1.ServiceModeNone))
 		p.ForceDeleteAfterSeconds = oneOf(c, nil, nil, new(int64(20)))
 		p.Suspend = oneOf(c, nil, nil, nil, nil, nil, nil, nil, new(true))
@@ -332,7 +343,7 @@ func actNode(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 }
 
 func actEdit(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
-	scope := oneOf(c, commonv1.RestartScopeJob, commonv1.RestartScopeReplica)
+	scope := oneOf(c, commonv1.RestartScopeJob, commonv1.RestartScopeReplica, commonv1.RestartScopeRole)
 	mode := oneOf(c, commonv1.ServiceModePerJob, commonv1.ServiceModePerReplica, commonv1.ServiceModeNone)
 	policy := oneOf(c, commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning)
 	kind := c.Pick(6)

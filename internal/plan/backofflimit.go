@@ -1,6 +1,12 @@
 package plan
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
 
 // limitExceeded says why failures end the job, and which was the first; "" if they do not.
 func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica) {
@@ -12,7 +18,54 @@ func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica
 	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && int64(d.plan.Status.Restarts)+int64(d.countedRestarts(failed)) > int64(*limit) {
 		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d", *limit), firstOf(failed)
 	}
+	if why, first := d.roleLimitExceeded(failed); why != "" {
+		return why, first
+	}
 	return d.replicaLimitExceeded(failed)
+}
+
+// roleLimitExceeded says which replica type has asked for more restarts than it may.
+func (d *decision) roleLimitExceeded(failed []failedReplica) (string, *failedReplica) {
+	for i := range d.tally.byType {
+		t := d.tally.byType[i].Type
+		limit := d.in.Replicas[t].BackoffLimit
+		if limit == nil || int64(d.replicaStatus(t).Restarts)+int64(d.countedForRole(failed, t)) <= int64(*limit) {
+			continue
+		}
+		first := max(slices.IndexFunc(failed, func(f failedReplica) bool { return f.replica.typ == t }), 0)
+		return fmt.Sprintf("%s has reached its backoff limit: %s[%s].backoffLimit is %d",
+			t, cmp.Or(d.in.Kind.ReplicaSpecsField, "replicaSpecs"), t, *limit), firstOf(failed[min(first, len(failed)):])
+	}
+	return "", nil
+}
+
+// countForRole counts restarts that replicas of a type asked for, if the type has a limit.
+func (d *decision) countForRole(t commonv1.ReplicaType, n int32) {
+	if n > 0 && d.in.Replicas[t].BackoffLimit != nil {
+		rs := d.replicaStatus(t)
+		rs.Restarts = addCounts(rs.Restarts, n)
+	}
+}
+
+// countedForRole is how many of the counted restarts are those of a type. A restart of the whole job
+// is that of the type whose failure was its cause.
+func (d *decision) countedForRole(failed []failedReplica, t commonv1.ReplicaType) int32 {
+	if d.in.Replicas[t].BackoffLimit == nil || len(failed) == 0 {
+		return 0
+	}
+	if !d.restartsWhole(failed) {
+		return d.countedRestarts(slices.DeleteFunc(slices.Clone(failed), func(f failedReplica) bool { return f.replica.typ != t }))
+	}
+	counted := slices.DeleteFunc(slices.Clone(failed), func(f failedReplica) bool { return f.response == responseIgnore })
+	if len(counted) == 0 {
+		return 0
+	}
+	at := slices.IndexFunc(counted, func(f failedReplica) bool { return !f.consequence && d.restartsJob(&f) })
+	cause := &counted[max(at, 0)]
+	if of := cmp.Or(cause.cause, cause.replica.typ); of == t {
+		return 1
+	}
+	return 0
 }
 
 // replicaLimitExceeded says which replica has had more restarts than its limit.
@@ -23,7 +76,8 @@ func (d *decision) replicaLimitExceeded(failed []failedReplica) (string, *failed
 	}
 	if !d.restartsWhole(failed) {
 		for i := range failed {
-			if failed[i].response == responseRestart && d.restartsOfReplica(failed[i].replica) >= *limit {
+			if failed[i].response == responseRestart && d.in.scopeOf(failed[i].replica.typ) == commonv1.RestartScopeReplica &&
+				d.restartsOfReplica(failed[i].replica) >= *limit {
 				return replicaLimitReached(failed[i].replica, *limit), &failed[i]
 			}
 		}
@@ -51,9 +105,14 @@ func firstOf(failed []failedReplica) *failedReplica {
 // countedRestarts is how many restarts the failures cause that count against the limit.
 func (d *decision) countedRestarts(failed []failedReplica) int32 {
 	n := int32(0)
+	var roles []commonv1.ReplicaType
 	for i := range failed {
-		if failed[i].response != responseIgnore {
-			n++
+		t := failed[i].replica.typ
+		if failed[i].response == responseIgnore || slices.Contains(roles, t) {
+			continue
+		}
+		if n++; d.in.scopeOf(t) == commonv1.RestartScopeRole {
+			roles = append(roles, t)
 		}
 	}
 	if d.restartsWhole(failed) {

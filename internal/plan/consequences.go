@@ -32,22 +32,32 @@ func (d *decision) attributeConsequences(failed []failedReplica) bool {
 		if f.response != responseFail || f.byRule {
 			continue
 		}
-		at := slices.IndexFunc(causes, func(c failedReplica) bool { return !c.failure.at.After(f.failure.at.Add(slack)) })
+		at := slices.IndexFunc(causes, func(c failedReplica) bool {
+			return !c.failure.at.After(f.failure.at.Add(slack)) && d.takesAlong(&c, f.replica)
+		})
 		if at < 0 {
 			wait = wait || d.reportsMayFollow(f)
 			continue
 		}
-		f.response, f.consequence = causes[at].response, true
+		f.response, f.consequence, f.cause = causes[at].response, true, causes[at].replica.typ
+		if f.response == responseRestart && d.restartsJob(&causes[at]) {
+			f.response = responseRestartJob // The cause may be yet to be reported.
+		}
 		f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].replica.pod.Name, causes[at].failure)
 	}
 	// What fails the job by a rule does not wait for anything.
 	return wait && !slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseFail && f.byRule })
 }
 
-// restartsTogether reports whether one failure can restart all replicas: by the restart
-// scope, or by a rule.
+// restartsTogether reports whether one failure can restart several replicas.
 func (d *decision) restartsTogether() bool {
-	if d.in.restartScope() == commonv1.RestartScopeJob {
+	return d.in.anyScope(commonv1.RestartScopeRole, commonv1.RestartScopeJob) || d.mayRestartWhole()
+}
+
+// mayRestartWhole reports whether one failure can restart all replicas: by the restart
+// scope, or by a rule.
+func (d *decision) mayRestartWhole() bool {
+	if d.in.anyScope(commonv1.RestartScopeJob, commonv1.RestartScopeJob) {
 		return true
 	}
 	p := d.in.RunPolicy.PodFailurePolicy
@@ -56,24 +66,24 @@ func (d *decision) restartsTogether() bool {
 	})
 }
 
-// causes are the failures that restart the whole job, and those that will do so when they
-// are reported, in the order of time.
+// causes are the failures that restart several replicas, and those that will when they are
+// reported, in the order of time.
 func (d *decision) causes(failed []failedReplica) []failedReplica {
-	whole := d.in.restartScope() == commonv1.RestartScopeJob
-	all := byTime(append(slices.Clone(failed), d.endedUnreported()...))
-	if whole {
-		all = byTime(append(all, d.deletedReplicas()...))
-	}
-	return slices.DeleteFunc(all, func(f failedReplica) bool {
-		switch f.response {
-		case responseRestartJob:
-			return false
-		case responseRestart, responseIgnore:
-			return !whole
-		case responseFail, responseLeave:
-		}
-		return true
-	})
+	all := byTime(append(append(slices.Clone(failed), d.endedUnreported()...), d.deletedReplicas()...))
+	return slices.DeleteFunc(all, func(f failedReplica) bool { return !d.takesAlong(&f, f.replica) })
+}
+
+// takesAlong reports whether what one failure asks for restarts another replica, too, if it is
+// not restarted alone.
+func (d *decision) takesAlong(f *failedReplica, s *replica) bool {
+	return d.restartsJob(f) || (f.response == responseRestart || f.response == responseIgnore) &&
+		d.in.scopeOf(f.replica.typ) == commonv1.RestartScopeRole && f.replica.typ == s.typ
+}
+
+// restartsJob reports whether a failure restarts the whole job.
+func (d *decision) restartsJob(f *failedReplica) bool {
+	return f.response == responseRestartJob ||
+		(f.response == responseRestart || f.response == responseIgnore) && d.in.scopeOf(f.replica.typ) == commonv1.RestartScopeJob
 }
 
 // deletedReplicas are the replicas of a gang whose pods are deleted by a user or another
@@ -126,13 +136,15 @@ func (d *decision) reportsMayFollow(f *failedReplica) bool {
 	return true
 }
 
-// peersMayRestart reports whether another replica runs whose failure could restart the
-// job.
+// peersMayRestart reports whether a replica other than the given one runs whose failure
+// could restart it, too.
 func (d *decision) peersMayRestart(but *replica) bool {
 	rules, found := d.in.RunPolicy.PodFailurePolicy != nil, false
 	d.tally.each(func(s *replica) {
 		running := s.state == jobkit.Active || s.state == jobkit.Pending && s.pod.Spec.NodeName != ""
-		found = found || running && s != but && (rules || d.in.Replicas[s.typ].RestartPolicy != commonv1.RestartPolicyNever)
+		scope := d.in.scopeOf(s.typ)
+		together := scope == commonv1.RestartScopeJob || scope == commonv1.RestartScopeRole && s.typ == but.typ
+		found = found || running && s != but && (rules || together && d.in.Replicas[s.typ].RestartPolicy != commonv1.RestartPolicyNever)
 	})
 	return found
 }

@@ -33,10 +33,26 @@ func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.Re
 		if spec.RestartPolicy == "" {
 			spec.RestartPolicy = k.RestartPolicy
 		}
-		if role := k.Role(t); spec.StartAfter == nil && role != nil && role.StartAfter != nil && replicas[role.StartAfter.ReplicaType] != nil {
-			spec.StartAfter = role.StartAfter
+		if role := k.Role(t); role != nil {
+			setRoleDefaults(role, p, spec, replicas)
 		}
 		addPort(k, &spec.Template.Spec)
+	}
+}
+
+// setRoleDefaults fills in what a replica spec leaves open and the kind says of its type.
+// What the user says of the whole job goes before what the author says of a type.
+func setRoleDefaults(
+	role *jobkit.Role, p *commonv1.RunPolicy, spec *commonv1.ReplicaSpec, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec,
+) {
+	if spec.StartAfter == nil && role.StartAfter != nil && replicas[role.StartAfter.ReplicaType] != nil {
+		spec.StartAfter = role.StartAfter
+	}
+	if spec.RestartScope == nil && p.RestartScope == nil && role.RestartScope != "" {
+		spec.RestartScope = &role.RestartScope
+	}
+	if spec.BackoffLimit == nil {
+		spec.BackoffLimit = role.BackoffLimit
 	}
 }
 

@@ -72,12 +72,13 @@ func (in *Input) succeededBefore(t commonv1.ReplicaType) indexes {
 }
 
 // recordSucceeded updates the record of the replicas that have succeeded, or clears it if
-// all replicas start again.
+// all replicas of the job, or of their type, start again.
 func (d *decision) recordSucceeded() {
 	restarted := d.plan.Status.Attempt > d.in.Status.Attempt || d.plan.Status.IsTrue(commonv1.JobSuspended)
 	for i := range d.tally.byType {
-		rs := d.replicaStatus(d.tally.byType[i].Type)
-		if rs.SucceededIndexes = ""; !restarted {
+		rs, was := d.replicaStatus(d.tally.byType[i].Type), d.in.Status.ReplicaStatuses[d.tally.byType[i].Type]
+		together := rs.Attempt > 0 && (was == nil || rs.Attempt > was.Attempt)
+		if rs.SucceededIndexes = ""; !restarted && !together {
 			rs.SucceededIndexes = d.tally.byType[i].succeededIndexes()
 		}
 	}

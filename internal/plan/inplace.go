@@ -52,6 +52,7 @@ func (d *decision) countInPlace(s *replica) {
 	rs.InPlaceRestarts[index] = entry
 	d.recordInPlace(s)
 	d.plan.Status.Restarts = addCounts(d.plan.Status.Restarts, gained)
+	d.countForRole(s.typ, gained)
 	d.plan.Restarts.InPlace = addCounts(d.plan.Restarts.InPlace, gained)
 }
 

@@ -191,6 +191,37 @@ func (in *Input) restartScope() commonv1.RestartScope {
 	return commonv1.RestartScopeReplica
 }
 
+// scopeOf is how much restarts when a replica of a type fails.
+func (in *Input) scopeOf(t commonv1.ReplicaType) commonv1.RestartScope {
+	if spec := in.Replicas[t]; spec != nil && spec.RestartScope != nil {
+		return *spec.RestartScope
+	}
+	return in.restartScope()
+}
+
+// anyScope reports whether a type of the job has one of two restart scopes.
+func (in *Input) anyScope(a, b commonv1.RestartScope) bool {
+	if s := in.restartScope(); s == a || s == b {
+		return true
+	}
+	for _, spec := range in.Replicas {
+		if spec != nil && spec.RestartScope != nil && (*spec.RestartScope == a || *spec.RestartScope == b) {
+			return true
+		}
+	}
+	return false
+}
+
+// RestartsWhole reports whether each failure that is retried restarts the whole job.
+func (in *Input) RestartsWhole() bool {
+	for t := range in.Replicas {
+		if in.scopeOf(t) != commonv1.RestartScopeJob {
+			return false
+		}
+	}
+	return len(in.Replicas) > 0
+}
+
 func (in *Input) serviceMode() commonv1.ServiceMode {
 	if m := in.RunPolicy.ServiceMode; m != nil {
 		return *m

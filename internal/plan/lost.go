@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -9,17 +10,25 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// restartGang restarts a job with restart scope Job that lost a replica without a failure: a
-// user or another client deleted its pod. A new pod in its place could not join the others.
-// No limit counts that.
+// restartGang restarts what restarts together, a job or a role, that lost a replica without a
+// failure: a user or another client deleted its pod. A new pod in its place could not join
+// the others. No limit counts that.
 func (d *decision) restartGang() {
 	lost := d.tally.lost
 	if len(lost) == 0 {
 		return
 	}
-	d.plan.Status.Attempt++
-	d.tally.each(d.supersede)
-	d.plan.Restarts.Ignored++
+	if whole := slices.IndexFunc(lost, func(s *replica) bool { return d.in.scopeOf(s.typ) == commonv1.RestartScopeJob }); whole >= 0 {
+		lost = lost[whole:]
+		d.plan.Status.Attempt++
+		d.tally.each(d.supersede)
+		d.plan.Restarts.Ignored++
+	} else {
+		for _, t := range typesOf(lost) {
+			d.restartRole(t)
+			d.plan.Restarts.Ignored++
+		}
+	}
 	why := "is gone"
 	if lost[0].pod != nil {
 		why = "was deleted"
@@ -58,16 +67,16 @@ func (in *Input) mayLose() bool {
 	return !in.Job.Deleted && !in.Status.Finished() && !in.suspended() && !in.foreignManager()
 }
 
-// lostReplicas are the replicas of a job with restart scope Job whose pods terminate, or are
-// gone, while others of the same attempt exist. A pod that never had a node is not a loss;
-// and if no other exists, there is no gang to restart. isMissing reports whether pods of the
-// i-th type are gone.
+// lostReplicas are the replicas with restart scope Job or Role whose pods terminate, or are
+// gone, while others of the job, or of their role, exist in the same attempt. A pod that
+// never had a node is not a loss; and if no other exists, there is no gang to restart.
+// isMissing reports whether pods of the i-th type are gone.
 func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) bool) []*replica {
-	if in.restartScope() != commonv1.RestartScopeJob {
+	if !in.anyScope(commonv1.RestartScopeJob, commonv1.RestartScopeRole) {
 		return nil
 	}
 	var terminating, gone []*replica
-	others := false
+	others := map[commonv1.ReplicaType]bool{}
 	missing := map[commonv1.ReplicaType]bool{}
 	for i := range tally.byType {
 		missing[tally.byType[i].Type] = isMissing(tally, in, i)
@@ -80,13 +89,30 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) b
 		case s.state == jobkit.Missing && missing[s.typ] && !in.FoundPods[s.name]:
 			gone = append(gone, s)
 		case s.state == jobkit.Active, s.state == jobkit.Succeeded, s.state == jobkit.Pending && bound:
-			others = true
+			others[s.typ] = true
 		}
 	})
-	if !others {
-		return nil
+	return slices.DeleteFunc(append(terminating, gone...), func(s *replica) bool {
+		switch in.scopeOf(s.typ) {
+		case commonv1.RestartScopeJob:
+			return len(others) == 0
+		case commonv1.RestartScopeRole:
+			return !others[s.typ]
+		case commonv1.RestartScopeReplica:
+		}
+		return true
+	})
+}
+
+// typesOf are the types of some replicas.
+func typesOf(list []*replica) []commonv1.ReplicaType {
+	var out []commonv1.ReplicaType
+	for _, s := range list {
+		if !slices.Contains(out, s.typ) {
+			out = append(out, s.typ)
+		}
 	}
-	return append(terminating, gone...)
+	return out
 }
 
 // missing reports whether pods of the i-th type are gone that the status counts: by the

@@ -201,7 +201,7 @@ func TestInvalidRunPolicies(t *testing.T) {
 			want: []string{
 				`spec.runPolicy.backoffLimitPerReplica: Invalid value: -1: must be 0 or more`,
 				`spec.runPolicy.cleanPodPolicy: Unsupported value: "x": supported values: "All", "Running", "None"`,
-				`spec.runPolicy.restartScope: Unsupported value: "x": supported values: "Replica", "Job"`,
+				`spec.runPolicy.restartScope: Unsupported value: "x": supported values: "Replica", "Role", "Job"`,
 				`spec.runPolicy.serviceMode: Unsupported value: "x": supported values: "PerReplica", "PerJob", "None"`,
 			},
 		},

@@ -66,7 +66,7 @@ func drawJob(t *rapid.T) *model {
 		commonv1.ServiceModePerJob, commonv1.ServiceModePerReplica, commonv1.ServiceModeNone,
 	}).Draw(t, "service mode"))
 	p.RestartScope = new(rapid.SampledFrom([]commonv1.RestartScope{
-		commonv1.RestartScopeReplica, commonv1.RestartScopeJob,
+		commonv1.RestartScopeReplica, commonv1.RestartScopeRole, commonv1.RestartScopeJob,
 	}).Draw(t, "restart scope"))
 	p.BackoffLimit = rapid.Ptr(rapid.Int32Range(0, 4), true).Draw(t, "backoff limit")
 	p.ActiveDeadlineSeconds = rapid.Ptr(rapid.Int64Range(1, 100), true).Draw(t, "deadline")
@@ -77,10 +77,40 @@ func drawJob(t *rapid.T) *model {
 	if replicas[master] > 0 && rapid.Bool().Draw(t, "workers may fail") {
 		m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 	}
+	drawRoles(t, m)
 	if replicas[master] > 0 && rapid.Bool().Draw(t, "master decides") {
 		m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
 	}
 	return m
+}
+
+// drawRoles gives types policies of their own, and an order in which they start.
+func drawRoles(t *rapid.T, m *model) {
+	limits := rapid.Bool().Draw(t, "roles have limits")
+	for _, typ := range []commonv1.ReplicaType{master, worker} {
+		spec := m.in.Replicas[typ]
+		if spec == nil {
+			continue
+		}
+		if limits {
+			spec.BackoffLimit = new(rapid.Int32Range(0, 4).Draw(t, "backoff limit of a role"))
+		}
+		if rapid.Bool().Draw(t, "role has a scope") {
+			spec.RestartScope = new(rapid.SampledFrom([]commonv1.RestartScope{
+				commonv1.RestartScopeReplica, commonv1.RestartScopeRole, commonv1.RestartScopeJob,
+			}).Draw(t, "restart scope of a role"))
+		}
+	}
+	if m.in.Replicas[master] == nil || m.in.Replicas[worker] == nil || !rapid.Bool().Draw(t, "has an order") {
+		return
+	}
+	first, then := master, worker
+	if rapid.Bool().Draw(t, "workers go first") {
+		first, then = then, first
+	}
+	m.in.Replicas[then].StartAfter = &commonv1.StartAfter{ReplicaType: first, State: rapid.SampledFrom([]commonv1.StartAfterState{
+		commonv1.StartAfterRunning, commonv1.StartAfterReady, commonv1.StartAfterSucceeded,
+	}).Draw(t, "state")}
 }
 
 // drawRule makes a rule of the pod failure policy.
@@ -109,6 +139,8 @@ func (w *world) reconcileAndCheck(t *rapid.T) {
 		checkDeterministic(t, &w.in, p)
 		checkActions(t, &w.in, &p)
 		checkStatus(t, &before, &p.Status)
+		checkOrder(t, &w.in, &p)
+		checkRoles(t, &w.in, &p.Status)
 		checkRunning(t, &w.in, &p.Status)
 		w.reconcile()
 		w.twin.check(t, &w.in)
@@ -180,6 +212,94 @@ func checkActions(t *rapid.T, in *plan.Input, p *plan.Plan) {
 	}
 }
 
+// checkOrder: no pod is created whose type starts after another that is not so far.
+func checkOrder(t *rapid.T, in *plan.Input, p *plan.Plan) {
+	for _, a := range p.Actions {
+		create, ok := a.(plan.CreatePod)
+		if ok && waitsForOthers(in, &p.Status, create.Type) {
+			t.Fatalf("must not %s: %+v", a, in.Replicas[create.Type].StartAfter)
+		}
+	}
+}
+
+// waitsForOthers says by the documentation alone whether a type has to wait.
+func waitsForOthers(in *plan.Input, status *commonv1.JobStatus, typ commonv1.ReplicaType) bool {
+	after := in.Replicas[typ].StartAfter
+	if after == nil {
+		return false
+	}
+	for i := range *in.Replicas[after.ReplicaType].Replicas {
+		rs, index := status.ReplicaStatuses[after.ReplicaType], strconv.Itoa(int(i))
+		if rs == nil {
+			rs = &commonv1.ReplicaStatus{}
+		}
+		reached := slices.Contains(indexesOf(rs.SucceededIndexes), i)
+		for _, pod := range in.Pods {
+			if pod.Name == in.Kind.PodName(in.Job.Name, after.ReplicaType, i) {
+				at := status.Attempt + rs.Attempt + rs.Attempts[index]
+				label, _ := strconv.Atoi(pod.Labels[commonv1.AttemptLabel])
+				reached = reached || int32(label) >= at && pod.DeletionTimestamp == nil && //nolint:gosec // small
+					(pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodRunning && after.State != commonv1.StartAfterSucceeded)
+			}
+		}
+		if !reached {
+			return true
+		}
+	}
+	return false
+}
+
+// indexesOf are the indexes that a list such as "0-2,5" names.
+func indexesOf(list string) []int32 {
+	var out []int32
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.Atoi(from)
+		last, _ := strconv.Atoi(to)
+		for i := first; err == nil && i <= last; i++ {
+			out = append(out, int32(i)) //nolint:gosec // small
+		}
+	}
+	return out
+}
+
+// checkRoles: a role whose replicas restart together does so because of one of them, and the
+// others go on; of the restarts of a job whose roles all have limits, each is one of a role.
+func checkRoles(t *rapid.T, in *plan.Input, after *commonv1.JobStatus) {
+	sum, all := int32(0), true
+	for typ, spec := range in.Replicas {
+		was, is := in.Status.ReplicaStatuses[typ], after.ReplicaStatuses[typ]
+		if is == nil {
+			continue
+		}
+		if was == nil {
+			was = &commonv1.ReplicaStatus{}
+		}
+		all = all && spec.BackoffLimit != nil
+		sum += is.Restarts
+		scope := in.RunPolicy.RestartScope
+		if spec.RestartScope != nil {
+			scope = spec.RestartScope
+		}
+		switch {
+		case is.Attempt < was.Attempt || is.Attempt > was.Attempt+1 || is.Restarts < was.Restarts:
+			t.Fatalf("%s went from attempt %d to %d, and from %d restarts to %d", typ, was.Attempt, is.Attempt, was.Restarts, is.Restarts)
+		case is.Attempt > was.Attempt && (*scope != commonv1.RestartScopeRole || after.Attempt > in.Status.Attempt):
+			t.Fatalf("%s restarts together, but its scope is %s, and the attempt of the job went from %d to %d", typ, *scope, in.Status.Attempt, after.Attempt)
+		case is.Attempt > was.Attempt && !slices.ContainsFunc(in.Pods, func(p *corev1.Pod) bool {
+			return strings.Contains(p.Name, "-"+strings.ToLower(string(typ))+"-") && p.Status.Phase != corev1.PodPending
+		}):
+			t.Fatalf("%s restarts together, but none of its pods has begun", typ)
+		}
+	}
+	if all && sum != after.Restarts {
+		t.Fatalf("the roles counted %d restarts, the job %d", sum, after.Restarts)
+	}
+}
+
 // checkStatus: an end is permanent, counts never fall, and one state holds at a time.
 func checkStatus(t *rapid.T, before, after *commonv1.JobStatus) {
 	for _, end := range []commonv1.JobConditionType{commonv1.JobSucceeded, commonv1.JobFailed} {
@@ -223,7 +343,7 @@ func checkRunning(t *rapid.T, in *plan.Input, after *commonv1.JobStatus) {
 	for typ, spec := range in.Replicas {
 		for i := range *spec.Replicas {
 			rs, index := after.ReplicaStatuses[typ], strconv.Itoa(int(i))
-			at := after.Attempt + rs.Attempts[index]
+			at := after.Attempt + rs.Attempt + rs.Attempts[index]
 			done := slices.Contains(strings.Split(rs.SucceededIndexes, ","), index)
 			for _, p := range in.Pods {
 				if p.Name == in.Kind.PodName(in.Job.Name, typ, i) {
@@ -260,8 +380,12 @@ func (w *world) checkAtRest(t *rapid.T) {
 			t.Fatalf("%d pods and %d services are left although the job is suspended", len(w.in.Pods), len(w.in.Services))
 		}
 	case len(w.in.Pods) != want:
-		// A gang waits for the failed pod's delay before it starts again.
-		if !hasRestartJob(&w.in) || w.decide().RequeueAfter == 0 {
+		// A gang waits for the failed pod's delay before it starts again, and a type for another.
+		waits := false
+		for typ := range w.in.Replicas {
+			waits = waits || waitsForOthers(&w.in, status, typ)
+		}
+		if !waits && (!hasRestartJob(&w.in) || w.decide().RequeueAfter == 0) {
 			t.Fatalf("there are %d pods, and the job wants %d", len(w.in.Pods), want)
 		}
 	}
@@ -396,9 +520,14 @@ func isARestart(in *plan.Input, p *corev1.Pod, disrupted bool) bool {
 	}
 }
 
-// hasRestartJob reports whether one failure may restart all replicas.
+// hasRestartJob reports whether one failure may restart several replicas.
 func hasRestartJob(in *plan.Input) bool {
-	return *in.RunPolicy.RestartScope == commonv1.RestartScopeJob || in.RunPolicy.PodFailurePolicy != nil &&
+	for _, spec := range in.Replicas {
+		if spec.RestartScope != nil && *spec.RestartScope != commonv1.RestartScopeReplica {
+			return true
+		}
+	}
+	return *in.RunPolicy.RestartScope != commonv1.RestartScopeReplica || in.RunPolicy.PodFailurePolicy != nil &&
 		slices.ContainsFunc(in.RunPolicy.PodFailurePolicy.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.Action == restartJob })
 }
 
@@ -410,6 +539,12 @@ func (w *twin) check(t *rapid.T, in *plan.Input) {
 	limit := in.RunPolicy.BackoffLimit
 	if limit != nil && status.Restarts > *limit && !status.Finished() && !status.IsTrue(commonv1.JobSuspended) {
 		t.Fatalf("restarts is %d, over the limit of %d, but the job is %s", status.Restarts, *limit, status.State)
+	}
+	for typ, spec := range in.Replicas {
+		if rs := status.ReplicaStatuses[typ]; spec.BackoffLimit != nil && rs != nil && rs.Restarts > *spec.BackoffLimit &&
+			!status.Finished() && !status.IsTrue(commonv1.JobSuspended) {
+			t.Fatalf("%s has %d restarts, over its limit of %d, but the job is %s", typ, rs.Restarts, *spec.BackoffLimit, status.State)
+		}
 	}
 	if status.Finished() || status.IsTrue(commonv1.JobSuspended) || in.Job.Deleted || hasRestartJob(in) {
 		return

@@ -47,21 +47,47 @@ func createPods(d *decision) bool {
 // pod that failed by itself and was superseded alone is not among them. A job that always
 // restarts as a whole has no such pod, and there pods that are being stopped count too.
 func (d *decision) oldGangExists() bool {
-	found, whole := false, d.in.restartScope() == commonv1.RestartScopeJob
-	d.tally.each(func(s *replica) {
-		switch {
-		case found || s.pod == nil:
-		case d.superseded(s):
-			found = whole || s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed && !d.leavesAlone(s)
-		default:
-			found = whole && s.pod.DeletionTimestamp != nil && (s.state == jobkit.Terminating || !hasEnded(s.pod))
+	for i := range d.tally.byType {
+		scope := d.in.scopeOf(d.tally.byType[i].Type)
+		// If the whole job was never restarted, what was superseded together is a role.
+		role := scope == commonv1.RestartScopeRole && d.plan.Status.Attempt == 0
+		for j := range d.tally.byType[i].replicas {
+			switch s := &d.tally.byType[i].replicas[j]; {
+			case s.pod == nil:
+			case scope == commonv1.RestartScopeJob:
+				if d.superseded(s) || s.stops() {
+					return true
+				}
+			case d.superseded(s):
+				if s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed && !role && !d.leavesAlone(s) {
+					return true
+				}
+			}
 		}
+	}
+	return false
+}
+
+// oldRoleExists reports whether pods of a type exist that its restart has superseded, or that
+// are being stopped, if its replicas restart together.
+func (d *decision) oldRoleExists(t commonv1.ReplicaType) bool {
+	if d.in.scopeOf(t) != commonv1.RestartScopeRole {
+		return false
+	}
+	found := false
+	d.tally.each(func(s *replica) {
+		found = found || s.typ == t && s.pod != nil && (d.superseded(s) || s.stops())
 	})
 	return found
+}
+
+// stops reports whether the pod of a replica is being stopped and has not ended.
+func (s *replica) stops() bool {
+	return s.pod.DeletionTimestamp != nil && (s.state == jobkit.Terminating || !hasEnded(s.pod))
 }
 
 // leavesAlone reports whether a superseded pod is a disrupted one of a job whose replicas
 // are restarted one by one: it takes a while to stop, and delays no other replica.
 func (d *decision) leavesAlone(s *replica) bool {
-	return !d.restartsTogether() && disruption(s.pod) != nil
+	return !d.mayRestartWhole() && disruption(s.pod) != nil
 }

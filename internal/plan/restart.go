@@ -54,6 +54,8 @@ type failedReplica struct {
 	byRule  bool
 	// consequence is true if the failure of another replica was its cause.
 	consequence bool
+	// cause is the type of that replica.
+	cause commonv1.ReplicaType
 }
 
 // failedReplica finds why a replica failed, and what to do about it.
@@ -83,19 +85,20 @@ func (d *decision) allEnded() bool {
 
 // restartsWhole reports whether failures restart the whole job.
 func (d *decision) restartsWhole(failed []failedReplica) bool {
-	if d.in.restartScope() == commonv1.RestartScopeJob {
-		return len(failed) > 0
-	}
-	return slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseRestartJob })
+	return slices.ContainsFunc(failed, func(f failedReplica) bool { return d.restartsJob(&f) })
 }
 
-// restart counts the restart of failed replicas, or of the whole job.
+// restart counts the restart of failed replicas, of their roles, or of the whole job.
 func (d *decision) restart(failed []failedReplica) {
 	if len(failed) == 0 {
 		return
 	}
 	status := &d.plan.Status
 	status.Restarts = addCounts(status.Restarts, d.countedRestarts(failed))
+	for i := range d.tally.byType {
+		t := d.tally.byType[i].Type
+		d.countForRole(t, d.countedForRole(failed, t))
+	}
 	if d.restartsWhole(failed) {
 		// Pods whose failure is not reported yet will be deleted before it is.
 		d.recordFailures(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
@@ -104,13 +107,54 @@ func (d *decision) restart(failed []failedReplica) {
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
 		d.countByCause(&failed[cause])
 	} else {
-		d.recordFailures(failed)
+		d.recordFailures(d.andPeers(failed))
 		for i := range failed {
-			d.raiseAttempt(&failed[i])
-			d.countByCause(&failed[i])
+			if d.in.scopeOf(failed[i].replica.typ) != commonv1.RestartScopeRole {
+				d.raiseAttempt(&failed[i])
+				d.countByCause(&failed[i])
+			}
 		}
+		d.restartRoles(failed)
 	}
 	d.setRestarting(replicasFailed(failed, ""))
+}
+
+// andPeers adds to failures those that are about to be reported of roles which restart
+// together: their pods will be gone by then.
+func (d *decision) andPeers(failed []failedReplica) []failedReplica {
+	if !d.in.anyScope(commonv1.RestartScopeRole, commonv1.RestartScopeRole) {
+		return failed
+	}
+	return byTime(append(slices.Clone(failed), slices.DeleteFunc(d.endedUnreported(), func(p failedReplica) bool {
+		return !slices.ContainsFunc(failed, func(f failedReplica) bool { return d.takesAlong(&f, p.replica) })
+	})...))
+}
+
+// restartRoles restarts the roles with restart scope Role of which replicas failed.
+func (d *decision) restartRoles(failed []failedReplica) {
+	for i := range d.tally.byType {
+		t := d.tally.byType[i].Type
+		of := func(f failedReplica) bool { return f.replica.typ == t }
+		first := slices.IndexFunc(failed, of)
+		if first < 0 || d.in.scopeOf(t) != commonv1.RestartScopeRole {
+			continue
+		}
+		if cause := slices.IndexFunc(failed, func(f failedReplica) bool { return of(f) && !f.consequence }); cause >= 0 {
+			first = cause
+		}
+		d.restartRole(t)
+		d.countByCause(&failed[first])
+	}
+}
+
+// restartRole moves all replicas of a type on to their next attempt.
+func (d *decision) restartRole(t commonv1.ReplicaType) {
+	d.replicaStatus(t).Attempt++
+	d.tally.each(func(s *replica) {
+		if s.typ == t {
+			d.supersede(s)
+		}
+	})
 }
 
 // setRestarting sets the condition Restarting, with the cause.

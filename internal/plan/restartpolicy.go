@@ -28,7 +28,7 @@ func (d *decision) warnOfRestartPolicy() {
 // large job the node restarts nothing either: the status has no room to count such restarts
 // exactly.
 func (in *Input) podRestartPolicy(t commonv1.ReplicaType) corev1.RestartPolicy {
-	if in.restartScope() == commonv1.RestartScopeJob || jobkit.Count(in.Replicas) > MaxInPlace {
+	if in.scopeOf(t) != commonv1.RestartScopeReplica || jobkit.Count(in.Replicas) > MaxInPlace {
 		return corev1.RestartPolicyNever
 	}
 	switch in.Replicas[t].RestartPolicy {

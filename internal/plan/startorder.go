@@ -37,7 +37,7 @@ func (d *decision) missing() []*replica {
 		}
 		waits, known := held[s.typ]
 		if !known {
-			waits = len(d.startsAfter(s.typ)) > 0
+			waits = d.oldRoleExists(s.typ) || len(d.startsAfter(s.typ)) > 0
 			held[s.typ] = waits
 		}
 		if !waits {

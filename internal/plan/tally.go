@@ -147,8 +147,10 @@ func (t *typeTally) fill(in *Input) {
 // attemptOf is the attempt of a replica in a status.
 func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) int32 {
 	n := status.Attempt
-	if rs := status.ReplicaStatuses[t]; rs != nil && len(rs.Attempts) > 0 {
-		n += rs.Attempts[strconv.Itoa(int(index))]
+	if rs := status.ReplicaStatuses[t]; rs != nil {
+		if n += rs.Attempt; len(rs.Attempts) > 0 {
+			n += rs.Attempts[strconv.Itoa(int(index))]
+		}
 	}
 	return n
 }

@@ -177,6 +177,10 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 		errs = append(errs, oneOf(path.Child("restartPolicy"), &p, restartPolicies()...)...)
 	}
 	errs = append(errs, validateVolumeClaims(in, t, path)...)
+	errs = append(errs, oneOf(path.Child("restartScope"), spec.RestartScope, restartScopes()...)...)
+	if n := spec.BackoffLimit; n != nil && *n < 0 {
+		errs = append(errs, field.Invalid(path.Child("backoffLimit"), *n, "must be 0 or more"))
+	}
 	errs = append(errs, validateContainers(&in.Kind, &spec.Template, path.Child("template"))...)
 	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
 }

@@ -87,6 +87,12 @@ func validateRoles(k *jobkit.Kind) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("Max"), r.Max, fmt.Sprintf(
 				"%s is Unnumbered, so all its pods would have one name: set Max to 1, or Unnumbered to false", r.Type)))
 		}
+		if r.RestartScope != "" {
+			errs = append(errs, oneOf(at.Child("RestartScope"), &r.RestartScope, restartScopes()...)...)
+		}
+		if r.BackoffLimit != nil && *r.BackoffLimit < 0 {
+			errs = append(errs, field.Invalid(at.Child("BackoffLimit"), *r.BackoffLimit, "must be 0 or more"))
+		}
 		errs = append(errs, validateRoleStartAfter(k, r, at.Child("StartAfter"))...)
 	}
 	return errs

@@ -32,7 +32,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	}
 	errs = append(errs, oneOf(path.Child("cleanPodPolicy"), p.CleanPodPolicy, commonv1.CleanPodPolicyUndefined,
 		commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone)...)
-	errs = append(errs, oneOf(path.Child("restartScope"), p.RestartScope, commonv1.RestartScopeReplica, commonv1.RestartScopeJob)...)
+	errs = append(errs, oneOf(path.Child("restartScope"), p.RestartScope, restartScopes()...)...)
 	errs = append(errs, oneOf(path.Child("serviceMode"), p.ServiceMode,
 		commonv1.ServiceModePerReplica, commonv1.ServiceModePerJob, commonv1.ServiceModeNone)...)
 	errs = append(errs, validateGang(in, path.Child("schedulingPolicy"))...)
@@ -47,6 +47,10 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 		errs = append(errs, validateFailureRule(in, &p.PodFailurePolicy.Rules[i], rules.Index(i))...)
 	}
 	return errs
+}
+
+func restartScopes() []commonv1.RestartScope {
+	return []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeRole, commonv1.RestartScopeJob}
 }
 
 // validateGang checks the size of a gang: one that is too large would never start.

@@ -114,6 +114,15 @@ type ReplicaStatus struct {
 	// subresource needs.
 	// +optional
 	Selector string `json:"selector,omitempty"`
+	// Attempt is how many times the replicas of this type were restarted together (restart
+	// scope Role), also if no limit counts that because a pod was deleted. An addition to
+	// kubeflow.org/v1.
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+	// Restarts is how many restarts count against backoffLimit of the replica spec, while that
+	// is set. It never falls. An addition to kubeflow.org/v1.
+	// +optional
+	Restarts int32 `json:"restarts,omitempty"`
 	// Attempts is, for each replica that was ever recreated after a failure, the
 	// attempt it is now at, by index. The first attempt is 0 and is not listed. It
 	// is written before the failed pod is deleted, so that no restart is ever lost

@@ -30,6 +30,21 @@ type ReplicaSpec struct {
 	// +optional
 	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`
 
+	// RestartScope says how much restarts when one replica of this type fails.
+	// Default: runPolicy.restartScope; where that is not set either, what the kind says.
+	// An addition to kubeflow.org/v1.
+	// +optional
+	RestartScope *RestartScope `json:"restartScope,omitempty"`
+
+	// BackoffLimit is how many restarts that replicas of this type ask for may happen before
+	// the job fails, counted as for runPolicy.backoffLimit, which holds as well. A restart of
+	// several replicas together is one, and counts for the type whose replica was the cause.
+	// Restarts are counted while the field is set. Default: set by the kind; no limit where the
+	// kind sets none. An addition to kubeflow.org/v1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
+
 	// StartAfter creates the pods of this type only when all replicas of another type
 	// are in a state. Default: set by the kind; all types start together where the kind
 	// sets none. An addition to kubeflow.org/v1.
@@ -133,12 +148,16 @@ const (
 
 // RestartScope says how much of a job restarts when one replica fails. It is an
 // addition to kubeflow.org/v1.
-// +kubebuilder:validation:Enum=Replica;Job
+// +kubebuilder:validation:Enum=Replica;Role;Job
 type RestartScope string
 
 const (
 	// RestartScopeReplica restarts the replica that failed.
 	RestartScopeReplica RestartScope = "Replica"
+	// RestartScopeRole restarts the replicas of one type together when one of them must be
+	// replaced, and counts that as one restart if it failed or was disrupted. The replicas of
+	// other types go on. The node restarts no container in place.
+	RestartScopeRole RestartScope = "Role"
 	// RestartScopeJob restarts every replica of the job together when one must be
 	// replaced, and counts that as one restart if it failed or was disrupted. The node
 	// restarts no container in place.

@@ -182,6 +182,16 @@ func (in *ReplicaSpec) DeepCopyInto(out *ReplicaSpec) {
 		**out = **in
 	}
 	in.Template.DeepCopyInto(&out.Template)
+	if in.RestartScope != nil {
+		in, out := &in.RestartScope, &out.RestartScope
+		*out = new(RestartScope)
+		**out = **in
+	}
+	if in.BackoffLimit != nil {
+		in, out := &in.BackoffLimit, &out.BackoffLimit
+		*out = new(int32)
+		**out = **in
+	}
 	if in.StartAfter != nil {
 		in, out := &in.StartAfter, &out.StartAfter
 		*out = new(StartAfter)

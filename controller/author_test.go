@@ -297,6 +297,7 @@ func TestInvalidByWhom(t *testing.T) {
 			b.clock.SetTime(b.clock.Now().Add(time.Minute))
 			for range 2 {
 				mustReconcile(t, b)
+				b.setPhase(corev1.PodRunning)
 			}
 			if s := b.job().Status; s.State == stalls || s.Finished() {
 				t.Errorf("when the operator is fixed the job goes on, got %q", b.conditions())

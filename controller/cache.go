@@ -123,7 +123,8 @@ func (s *shortener) status(st *corev1.PodStatus) corev1.PodStatus {
 // by their type, and the first others.
 func conditionsRead(list []corev1.PodCondition) []corev1.PodCondition {
 	return some(list, maxStatuses, func(c *corev1.PodCondition) bool {
-		return c.Type == corev1.DisruptionTarget || c.Type == corev1.PodScheduled || c.Type == corev1.PodReady
+		return c.Type == corev1.DisruptionTarget || c.Type == corev1.PodScheduled || c.Type == corev1.PodReady ||
+			c.Type == corev1.PodReadyToStartContainers
 	})
 }
 
@@ -171,12 +172,13 @@ func keepEndReport(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
 	return []metav1.ManagedFieldsEntry{{Subresource: e.Subresource, Time: e.Time}}
 }
 
-// containers drops images, and the last termination of containers that were not restarted. Of too
-// many containers it keeps those that ended with an error, and the first others. The restarts of
-// those that are dropped are added to the last one that is kept.
+// containers drops images, but for those that keep a container waiting, and the last termination
+// of containers that were not restarted. Of too many containers it keeps those that ended with an
+// error or cannot start, and the first others. The restarts of those that are dropped are added to
+// the last one that is kept.
 func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []corev1.ContainerStatus {
 	list := some(all, maxStatuses, func(c *corev1.ContainerStatus) bool {
-		return endedWithError(c.State) || endedWithError(c.LastTerminationState)
+		return endedWithError(c.State) || endedWithError(c.LastTerminationState) || plan.Refuses(c)
 	})
 	if len(list) < len(all) {
 		list[len(list)-1].RestartCount += restarts(all) - restarts(list)
@@ -189,8 +191,10 @@ func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []co
 				ExitCode: t.ExitCode, Reason: s.share(cutShort(t.Reason, maxReason)), Message: t.Message, FinishedAt: t.FinishedAt,
 			}
 		}
+		image := s.share(texts.cut(plan.WaitingImage(c), maxContainerText))
 		*c = corev1.ContainerStatus{
-			Name: s.share(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started, LastTerminationState: last,
+			Name: s.share(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started,
+			LastTerminationState: last, Image: image,
 		}
 		if t := c.State.Terminated; t != nil {
 			t.Reason, t.Message, t.ContainerID = s.share(cutShort(t.Reason, maxReason)), texts.cut(t.Message, maxContainerText), ""
@@ -199,7 +203,8 @@ func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []co
 			t.Message = texts.cut(t.Message, maxContainerText)
 		}
 		if w := c.State.Waiting; w != nil {
-			w.Reason, w.Message = s.share(cutShort(w.Reason, maxReason)), texts.cut(w.Message, maxContainerText)
+			message := s.share(texts.cut(plan.WaitingMessage(c), maxContainerText))
+			w.Reason, w.Message = s.share(cutShort(w.Reason, maxReason)), message
 		}
 	}
 	return list

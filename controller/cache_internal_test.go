@@ -153,6 +153,46 @@ func TestShortPodsKeepTexts(t *testing.T) {
 	}
 }
 
+// TestShortPodsKeepWhyTheyWait: of a container that cannot start its image is kept, if that is
+// why, and what the kubelet says of it, shortened.
+func TestShortPodsKeepWhyTheyWait(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	waiting := func(image, reason, message string) corev1.ContainerStatus {
+		return corev1.ContainerStatus{
+			Name: "main", Image: image, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}},
+		}
+	}
+	for name, tc := range map[string]struct {
+		reason    string
+		pod, want corev1.ContainerStatus
+	}{
+		"Pull": {
+			"the image, and what the registry says", waiting("train:1", "ImagePullBackOff", `Back-off pulling image "train:1": ErrImagePull: not found`),
+			waiting("train:1", "ImagePullBackOff", "not found"),
+		},
+		"Config": {
+			"what is missing, and no image", waiting("train:1", "CreateContainerConfigError", `secret "keys" not found`),
+			waiting("", "CreateContainerConfigError", `secret "keys" not found`),
+		},
+		"Creating": {"no more than that it is being created", waiting("train:1", "ContainerCreating", "soon"), waiting("", "ContainerCreating", "")},
+		"Crash":    {"no delay, which changes", waiting("train:1", "CrashLoopBackOff", "back-off 10s"), waiting("", "CrashLoopBackOff", "")},
+		"Long":     {"all is bounded", waiting(long, "ErrImagePull", long), waiting(long[:256], "ErrImagePull", long[:256])},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := wholePod("job-worker-0")
+			pod.Status.Phase, pod.Status.ContainerStatuses = corev1.PodPending, []corev1.ContainerStatus{tc.pod}
+			s := newShortener()
+			once := short(t, s, pod)
+			if diff := cmp.Diff(tc.want, once.Status.ContainerStatuses[0]); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(once, short(t, s, once)); diff != "" {
+				t.Errorf("a pod that is short already stays as it is (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestShortPodsShareStrings(t *testing.T) {
 	s := newShortener()
 	a, b := short(t, s, wholePod("job-worker-0")), short(t, s, wholePod("job-worker-1"))

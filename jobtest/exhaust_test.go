@@ -40,6 +40,11 @@ type small struct {
 	clocks   time.Duration
 	// lasts is how long pods of replica 0 run. Default: 10 seconds.
 	lasts time.Duration
+	// waits is what the first pod of replica 0 waits for, until start, or permanently if it is
+	// stuck.
+	waits Waits
+	start time.Duration
+	stuck bool
 	// forever makes all pods run until they are deleted.
 	forever bool
 	users   func(*World)
@@ -71,6 +76,23 @@ var smallJobs = []small{
 	{
 		name: "the deadline passes", brief: true, workers: 2, forever: true, want: commonv1.JobFailed,
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(5)) },
+	},
+	{
+		name: "an image comes late", brief: true, workers: 2, waits: WaitsForImage, start: 70 * time.Second, want: commonv1.JobSucceeded,
+	},
+	{
+		name: "an image does not exist", workers: 2, waits: WaitsForImage, stuck: true, want: commonv1.JobFailed,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(60)) },
+	},
+	{
+		name: "a claim is bound late", workers: 1, waits: WaitsForClaim, start: 70 * time.Second, want: commonv1.JobSucceeded,
+	},
+	{
+		name: "an init container fails for a while and the job is suspended", workers: 1, waits: WaitsForInit, start: 100 * time.Second, want: commonv1.JobSucceeded,
+		users: func(w *World) {
+			w.At(40*time.Second, "suspends", edit(suspend(true)))
+			w.At(45*time.Second, "resumes", edit(suspend(false)))
+		},
 	},
 	{
 		name: "the time to live passes", brief: true, workers: 1, want: "",
@@ -292,6 +314,9 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 		f.Run = s.lasts
 	}
 	attempt := int(attemptLabel(pod))
+	if attempt == 0 && s.waits != "" {
+		f.Waits, f.Start, f.Stuck = s.waits, s.start, s.stuck
+	}
 	f.Evicted = s.evict && attempt == 0
 	if attempt == 0 {
 		f.Disrupted = s.disrupted

@@ -27,8 +27,13 @@ type Fate struct {
 	Exits []int32
 	// Forever makes the containers run until the pod is deleted.
 	Forever bool
-	// Unschedulable keeps the pod pending until it is deleted.
+	// Unschedulable keeps the pod pending until it is deleted, and nothing says why.
 	Unschedulable bool
+	// Waits is what keeps the pod from starting until Start has passed, which the pod's status
+	// says. Default: nothing.
+	Waits Waits
+	// Stuck has the pod wait for that until it is deleted.
+	Stuck bool
 	// Evicted ends the pod, when Run has passed, without an exit code.
 	Evicted bool
 	// Disrupted ends the pod from outside when Run has passed: it gets the condition
@@ -99,6 +104,9 @@ type life struct {
 	// once.
 	doomed time.Time
 	shaken bool
+	// tries are those to start the containers that failed, the last of them at tried.
+	tries int
+	tried time.Time
 	// began is when the pod first ran, and turns how often its readiness has changed since.
 	began time.Time
 	turns int
@@ -201,6 +209,8 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 		return l.over.Add(l.fate.Report), true
 	case l.fate.Unschedulable || ended(pod):
 		return at, false
+	case l.waitsNow(pod):
+		return k.dueTry(l, pod)
 	case pod.Spec.NodeName == "":
 		return l.created, !k.held(pod) && !k.saysLacked(pod)
 	case !l.running:
@@ -243,9 +253,16 @@ func (k *kubelet) act(l *life) string {
 	case pod.Spec.NodeName == "" && k.server.lackedClaim(pod) != "":
 		k.update(pod, func(p *corev1.Pod) { p.Status.Conditions = []corev1.PodCondition{k.lackedCondition(p)} })
 		return "lacks a volume claim"
+	case l.waitsNow(pod) && !l.startsNow(k.server.now()):
+		return k.try(l, pod)
 	case pod.Spec.NodeName == "":
 		node := k.node()
-		k.update(pod, func(p *corev1.Pod) { p.Spec.NodeName = node })
+		k.update(pod, func(p *corev1.Pod) {
+			p.Spec.NodeName = node
+			if l.tries > 0 {
+				scheduled(p, metav1.NewTime(k.server.now().Truncate(time.Second)))
+			}
+		})
 		return "is bound to " + node
 	case !l.running:
 		l.running, l.started, l.began = true, k.server.now(), k.server.now()

@@ -49,6 +49,8 @@ type ledger struct {
 	free int32
 	// turns counts how often a condition became True.
 	turns int
+	// lateStarts counts how often the job began to say that pods do not start.
+	lateStarts int
 	// invalid is set when the server found a pod or service of the job invalid.
 	invalid bool
 	// touched is set when someone changed labels or owners of the job's pods.

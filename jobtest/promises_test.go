@@ -545,6 +545,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 	const (
 		n     = 8 // too many to be created all at once
 		small = 4
+		brief = 29 * time.Second // nobody asks yet why the pods do not start
 	)
 	for name, tc := range map[string]struct {
 		replicas int32 // default n
@@ -553,25 +554,36 @@ func TestP10CallsPerTransition(t *testing.T) {
 		// until is when the transition begins, do what a user does then, if anything.
 		until time.Duration
 		do    func(context.Context, client.Client) error
-		want  calls
+		// over is how long it takes. Default: 10 minutes.
+		over time.Duration
+		want calls
 	}{
 		"creation": {
-			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
+			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief,
 			want: calls{"write the status of job": 1, "create pod": n, "create service": 1, "read job": 1},
 		},
 		"creation with a service for each replica": {
-			fate:   func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
+			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief,
 			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica) },
 			want:   calls{"write the status of job": 1, "create pod": n, "create service": n, "read job": 1},
 		},
 		"creation of a small job": {
 			// The pods go first; the status says so a second later.
-			replicas: small, fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} },
+			replicas: small, fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief,
 			want: calls{"read job": 1, "write the status of job": 1, "create pod": small, "create service": 1},
 		},
 		"creation of a small job whose pods start at once": {
 			replicas: small, fate: func(*corev1.Pod) Fate { return Fate{Start: 100 * time.Millisecond, Forever: true} },
 			want: calls{"read job": 1, "write the status of job": 1, "create pod": small, "create service": 1},
+		},
+		"no pod starts": {
+			fate: func(*corev1.Pod) Fate { return Fate{Waits: WaitsForImage, Stuck: true} }, until: brief,
+			want: calls{"write the status of job": 1},
+		},
+		"all pods start late": {
+			// It says why they do not start, and that they run.
+			fate:  func(*corev1.Pod) Fate { return Fate{Waits: WaitsForImage, Start: 5 * time.Minute, Forever: true} },
+			until: brief, want: calls{"write the status of job": 2},
 		},
 		"all pods start together": {
 			// Not that the first runs is written, but that all do.
@@ -654,7 +666,10 @@ func TestP10CallsPerTransition(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			pass(t, w, 10*time.Minute)
+			if tc.over == 0 {
+				tc.over = 10 * time.Minute
+			}
+			pass(t, w, tc.over)
 			got := calls{}
 			for verb, n := range w.served[jobKey] {
 				if n > before[verb] {

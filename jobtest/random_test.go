@@ -92,6 +92,10 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		f.Collateral = oneOf(c, 0, 0, int32(1), int32(134))
 		f.Readiness = oneOf(c, nil, []time.Duration{5 * time.Second}, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second}, []time.Duration{40 * time.Second})
 		f.NotReady = c.Percent(5)
+		if c.Percent(8) {
+			f.Waits = oneOf(c, WaitsForRoom, WaitsForClaim, WaitsForImage, WaitsForSecret, WaitsForVolume, WaitsForInit)
+			f.Start, f.Stuck = oneOf(c, 3*time.Second, 33*time.Second, 100*time.Second), c.Percent(20)
+		}
 		switch c.Pick(13) {
 		case 1:
 			f.Exits = []int32{1, 1, 0}

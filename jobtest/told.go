@@ -16,6 +16,13 @@ import (
 // and do not go.
 const reasonStuck = "PodStuckTerminating"
 
+// reasonNotStarting ends the reason of the condition Stalled of a job whose pods do not start.
+const reasonNotStarting = "PodsNotStarting"
+
+// startsIn is how long after its creation a pod may take to start before its job says why it
+// does not.
+const startsIn = 30 * time.Second
+
 // toldAfter is how long after the grace period of a pod its job says that it does not go:
 // what ends pods has half a minute, and the job is looked at every minute.
 const toldAfter = 2 * time.Minute
@@ -25,7 +32,7 @@ const toldAfter = 2 * time.Minute
 func obstructed(s *commonv1.JobStatus) bool {
 	c := s.Condition(commonv1.JobStalled)
 	return s.IsTrue(commonv1.JobStalled) && !slices.ContainsFunc(
-		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", "PodsNotStarted", "WaitingForReplicas"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
+		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", reasonNotStarting, "WaitingForReplicas"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
 }
 
 // checkTold checks what the conditions of a job at rest that goes on tell: that it runs,
@@ -37,6 +44,7 @@ func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
 	}
 	m.checkRunning(job, status, certain(pods))
 	m.checkOrderTold(job)
+	m.checkStartsTold(job, pods)
 	for _, pod := range pods {
 		if _, _, wanted := m.replica(job, pod); !wanted || !m.stuck(pod) || pod.Status.Phase == corev1.PodSucceeded ||
 			w.now.Before(pod.DeletionTimestamp.Add(toldAfter)) {
@@ -48,6 +56,64 @@ func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
 			w.violatef("conditions", "job %s waits for pod %s, which was deleted and does not go, but does not say so: %+v", job.GetName(), pod.Name, c)
 		}
 	}
+}
+
+// checkStartsTold checks that a job at rest says that pods of it do not start, if and only if
+// that is so.
+func (m *monitor) checkStartsTold(job client.Object, pods []*corev1.Pod) {
+	w, status := m.w, m.w.parts(job).Status
+	c := status.Condition(commonv1.JobStalled)
+	told := c != nil && strings.HasSuffix(c.Reason, reasonNotStarting)
+	for _, pod := range pods {
+		t, index, wanted := m.replica(job, pod)
+		if !wanted || attemptLabel(pod) < attemptOf(status, t, index) || !m.lateStart(pod) {
+			continue
+		}
+		if c == nil {
+			w.violatef("conditions", "pod %s of job %s does not start, but the job does not say so", pod.Name, job.GetName())
+		}
+		return
+	}
+	if told {
+		w.violatef("conditions", "job %s says that pods do not start, but all have: %q", job.GetName(), c.Message)
+	}
+}
+
+// lateStart reports whether a pod has not started that was created a while ago, and that
+// waits for no gang.
+func (m *monitor) lateStart(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodPending && pod.DeletionTimestamp == nil && !disrupted(pod) && len(pod.Spec.SchedulingGates) == 0 &&
+		(!m.w.together || pod.Spec.NodeName != "") && !m.w.now.Before(pod.CreationTimestamp.Add(startsIn))
+}
+
+// checkStartsWritten checks a status that begins to say that pods do not start: a pod which
+// the process knew does not. It may say so once for each pod that the job ever had, and a few
+// times more if a cache may go back in time.
+func (m *monitor) checkStartsWritten(job client.Object, old, status *commonv1.JobStatus) {
+	says := func(s *commonv1.JobStatus) bool {
+		c := s.Condition(commonv1.JobStalled)
+		return c != nil && strings.HasSuffix(c.Reason, reasonNotStarting)
+	}
+	l, look := m.ledger(job.GetUID()), m.w.actor.pass
+	if says(old) || !says(status) || l.touched {
+		return
+	}
+	most := len(l.pods)
+	if m.w.chance != nil {
+		most += 10
+	}
+	if l.lateStarts++; l.lateStarts > most {
+		m.w.violatef("conditions", "they flap: job %s says for the %dth time that pods do not start, and had %d pods", job.GetName(), l.lateStarts, len(l.pods))
+	}
+	if look == nil || look.pods == nil || look.job.GetUID() != job.GetUID() {
+		return
+	}
+	for _, candidates := range look.pods {
+		if slices.ContainsFunc(candidates, func(pod *corev1.Pod) bool { return pod != nil && m.lateStart(pod) }) {
+			return
+		}
+	}
+	m.w.violatef("conditions", "job %s says that pods do not start, but none was late: %q", job.GetName(), status.Condition(commonv1.JobStalled).Message)
 }
 
 // checkWritten checks the condition Running of a status that is written against the pods

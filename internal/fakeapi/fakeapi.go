@@ -190,7 +190,7 @@ func (s *Server) store(path string, o Object) {
 		}
 	}
 	if m["creationTimestamp"] == nil {
-		m["creationTimestamp"] = "2026-01-01T00:00:00Z"
+		m["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
 	}
 	s.objects[path] = o
 	s.notify(path, verb, o)

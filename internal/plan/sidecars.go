@@ -16,7 +16,9 @@ func Sidecars(pod *corev1.Pod) []*corev1.Container {
 	return out
 }
 
-// WithoutSidecars returns the statuses of the init containers of a pod but for its sidecars.
+// WithoutSidecars returns the statuses of the init containers of a pod but for its sidecars. One
+// that cannot start stays, because it keeps the pod from starting: it has not run, so nothing of
+// it counts.
 func WithoutSidecars(pod *corev1.Pod) []corev1.ContainerStatus {
 	sidecars := Sidecars(pod)
 	if len(sidecars) == 0 {
@@ -24,7 +26,7 @@ func WithoutSidecars(pod *corev1.Pod) []corev1.ContainerStatus {
 	}
 	var inits []corev1.ContainerStatus
 	for _, s := range pod.Status.InitContainerStatuses {
-		if !named(sidecars, s.Name) {
+		if !named(sidecars, s.Name) || s.RestartCount == 0 && Refuses(&s) {
 			inits = append(inits, s)
 		}
 	}

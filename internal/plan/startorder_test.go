@@ -108,13 +108,19 @@ func TestStartOrder(t *testing.T) {
 // TestStartOrderIsReported has a job wait for its own replicas for long.
 func TestStartOrderIsReported(t *testing.T) {
 	m := ordered(true)
+	m.in.Replicas[worker].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+	setReady := func(pod string, is corev1.ConditionStatus) {
+		m.pod(pod).Status.Phase = corev1.PodRunning
+		m.pod(pod).Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: is}}
+	}
 	stalled := func() string {
 		if c := m.in.Status.Condition(commonv1.JobStalled); c != nil {
 			return c.Reason + ": " + c.Message
 		}
 		return ""
 	}
-	m.pod("worker-0").Status.Phase = corev1.PodRunning
+	setReady("worker-0", corev1.ConditionTrue)
+	setReady("worker-1", corev1.ConditionFalse)
 	p := m.reconcile()
 	if diff := cmp.Diff("", stalled()); diff != "" || p.RequeueAfter <= 0 || p.RequeueAfter > 5*time.Minute {
 		t.Errorf("images take a while; it is requeued after %v, at the latest when that is too long (-want +got):\n%s", p.RequeueAfter, diff)
@@ -130,13 +136,14 @@ func TestStartOrderIsReported(t *testing.T) {
 	if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 {
 		t.Errorf("it says so once, got %v", p.Actions)
 	}
-	m.pod("worker-1").Status.Phase = corev1.PodRunning
+	setReady("worker-1", corev1.ConditionTrue)
 	m.reconcile()
 	m.reconcile()
 	if diff := cmp.Diff("", stalled()); diff != "" || m.pod("master-0") == nil {
 		t.Errorf("the master is created, and the job says nothing more (-want +got):\n%s", diff)
 	}
-	m.pod("worker-1").Status.Phase = corev1.PodPending
+	setReady("worker-1", corev1.ConditionFalse)
+	m.run()
 	m.in.Now = m.in.Now.Add(time.Hour)
 	m.reconcile()
 	if diff := cmp.Diff("", stalled()); diff != "" {

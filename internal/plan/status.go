@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -93,8 +94,8 @@ func (d *decision) complete() bool {
 	return true
 }
 
-// onlyProgress reports whether a status differs from the one before it only in that the job
-// was accepted, that it runs, and how many pods are in which phase.
+// onlyProgress tells whether a status says no more than the one before it but that the
+// job was taken up, that it runs, how many pods are in which phase, and why others do not start.
 func onlyProgress(is, was *commonv1.JobStatus) bool {
 	is, was = is.DeepCopy(), was.DeepCopy()
 	if was.Condition(commonv1.JobCreated) == nil {
@@ -106,6 +107,11 @@ func onlyProgress(is, was *commonv1.JobStatus) bool {
 		was.Conditions = without(was.Conditions, commonv1.JobRunning)
 	}
 	is.State = was.State
+	// Fewer pods are left that do not start, or others.
+	if said, says := was.Condition(commonv1.JobStalled), is.Condition(commonv1.JobStalled); said != nil && says != nil &&
+		said.Reason == says.Reason && strings.HasSuffix(says.Reason, reasonNotStarting) {
+		said.Message, said.LastUpdateTime = says.Message, says.LastUpdateTime
+	}
 	clearCounts(is)
 	clearCounts(was)
 	return equality.Semantic.DeepEqual(is, was)

@@ -58,13 +58,13 @@ func TestStatusChange(t *testing.T) {
 // TestStartTime: a status that is written after the first pods says when they were created.
 func TestStartTime(t *testing.T) {
 	m := newModel(workers(2))
-	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(60))
+	m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(25))
 	m.reconcile()
 	m.pod("worker-1").CreationTimestamp = metav1.Time{} // as a fake API server makes them
 	m.in.Now = epoch.Add(10 * time.Second)
 	p := m.reconcile()
-	if start := p.Status.StartTime; start == nil || !start.Time.Equal(epoch) || p.RequeueAfter != 50*time.Second {
-		t.Errorf("the job began with its pods, at %s, and 50 s of its time are left; got %s and %s", epoch, start, p.RequeueAfter)
+	if start := p.Status.StartTime; start == nil || !start.Time.Equal(epoch) || p.RequeueAfter != 15*time.Second {
+		t.Errorf("the job began with its pods, at %s, and 15 s of its time are left; got %s and %s", epoch, start, p.RequeueAfter)
 	}
 }
 

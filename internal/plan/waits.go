@@ -20,17 +20,12 @@ const (
 	reasonTerminating = "PodStuckTerminating"
 	// reasonGated: pods have scheduling gates.
 	reasonGated = "SchedulingGated"
-	// reasonNotStarted: pods do not fit on any node.
-	reasonNotStarted = "PodsNotStarted"
 )
 
 const (
 	// waitPatience is how long a job may wait before it reports this: a scheduler, for
 	// example, takes a moment to process its pods.
 	waitPatience = 10 * time.Second
-	// roomPatience is the same for pods of a job that does not depend on them, or that has
-	// never run: a cluster autoscaler takes a while.
-	roomPatience = time.Minute
 	// waitSteady is how long a reported message stays unchanged. Schedulers write another
 	// message at every attempt.
 	waitSteady = time.Minute
@@ -52,7 +47,7 @@ type wait struct {
 
 // possibleWaits are all that a job may wait for. The first that takes too long is reported.
 func (d *decision) possibleWaits() []wait {
-	return []wait{d.terminatingWaits(), d.gatedWaits(), d.gangWaits(), d.roomWaits(), d.orderWaits()}
+	return []wait{d.terminatingWaits(), d.gatedWaits(), d.gangWaits(), d.startWaits(), d.orderWaits()}
 }
 
 // reportWaits reports what the pods of the job wait for, if that takes long. Other reasons
@@ -101,7 +96,7 @@ func reportWaits(d *decision) bool {
 func (d *decision) isStalledByWait() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains([]string{
-		d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarted), d.reason(reasonStartOrder),
+		d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarting), d.reason(reasonStartOrder),
 	}, c.Reason)
 }
 
@@ -186,36 +181,6 @@ func (d *decision) gatedWaits() wait {
 	if len(names) > 0 {
 		slices.Sort(gates)
 		w.why = fmt.Sprintf("%s waits for pod %s, held back by scheduling gates: the client that set %s must remove them.", d.jobName(), andMore(names), andMore(gates))
-	}
-	return w
-}
-
-// roomWaits says which pods do not fit on any node, according to the scheduler. For a gang
-// the gang scheduler reports that.
-func (d *decision) roomWaits() wait {
-	w := wait{reason: reasonNotStarted, patience: roomPatience}
-	if d.in.Gang != nil {
-		return w
-	}
-	if s := &d.plan.Status; s.IsTrue(commonv1.JobRestarting) && !s.IsTrue(commonv1.JobRunning) {
-		w.patience = waitPatience
-	}
-	var names []string
-	why := ""
-	d.tally.each(func(s *replica) {
-		if s.pod == nil || !IsLive(s.pod) || s.pod.Spec.NodeName != "" || s.state == jobkit.Superseded {
-			return
-		}
-		if c := unschedulable(s.pod); c != nil {
-			if len(names) == 0 {
-				w.pod = refTo(s.pod)
-			}
-			names, why = append(names, s.pod.Name), cmp.Or(why, c.Message)
-			w.since = earliest(w.since, c.LastTransitionTime.Time)
-		}
-	})
-	if len(names) > 0 {
-		w.why = fmt.Sprintf("%s waits for room for pod %s: %s", d.jobName(), andMore(names), why)
 	}
 	return w
 }

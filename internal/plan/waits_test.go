@@ -96,7 +96,8 @@ func TestPodStuckTerminating(t *testing.T) {
 func TestPodStuckTerminatingEnds(t *testing.T) {
 	m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
 	m.end(m.pod("worker-1"), 137)
-	m.reconcileUntilStable() // its successor is pending, so that the job is Restarting
+	m.reconcileUntilStable()                                                           // its successor is pending, so that the job is Restarting
+	m.pod("worker-1").CreationTimestamp = metav1.NewTime(m.in.Now.Add(24 * time.Hour)) // too young for the job to ask why it does not start
 	m.terminate(m.pod("worker-0"))
 	m.pod("worker-0").Spec.NodeName = "node-7"
 	m.reconcileUntilStable()

@@ -20,7 +20,9 @@ const (
 	kindName      = "TestJob"
 )
 
-func groupVersion() schema.GroupVersion { return schema.GroupVersion{Group: "test.example.com", Version: "v1"} }
+func groupVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: "test.example.com", Version: "v1"}
+}
 
 // testJob is the job that Exercise runs: a Master, which decides, and Workers.
 type testJob struct {

@@ -1,0 +1,376 @@
+package plan_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"pgregory.net/rapid"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// waitingStatus is the status of a container that waits.
+func waitingStatus(name, reason, message string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{
+		Name: name, Image: "train:1", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}},
+	}
+}
+
+// exitedWith is how a container ended.
+func exitedWith(code int32) corev1.ContainerState {
+	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error"}}
+}
+
+// bound gives a pod a node, and the statuses of its containers.
+func bound(p *corev1.Pod, inits []corev1.ContainerStatus, containers ...corev1.ContainerStatus) {
+	p.Spec.NodeName, p.Status.Conditions = "node-7", nil
+	p.Status.InitContainerStatuses, p.Status.ContainerStatuses = inits, containers
+}
+
+// ready sets what the kubelet says of a pod before it makes its containers.
+func ready(p *corev1.Pod, status corev1.ConditionStatus) {
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: status}}
+}
+
+// startsOf is what a job says of its pods that do not start.
+func startsOf(m *model) string {
+	c := m.in.Status.Condition(commonv1.JobStalled)
+	if c == nil {
+		return ""
+	}
+	return strings.TrimPrefix(c.Reason+": "+c.Message, "TestJobPodsNotStarting: TestJob ns/job waits for ")
+}
+
+// TestPodsThatDoNotStart: 30 seconds after pods were created, the job says why they do not
+// start, from what the pods themselves say.
+func TestPodsThatDoNotStart(t *testing.T) {
+	const first = "2 of 2 pods to start, the first of them job-worker-0: "
+	running := corev1.ContainerStatus{Name: "setup", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	done := corev1.ContainerStatus{Name: "first", State: exitedWith(0)}
+	for name, tc := range map[string]struct {
+		reason string
+		set    func(*model, *corev1.Pod)
+		after  time.Duration // 30 seconds if 0
+		want   string        // "" if the job is not stalled
+	}{
+		"NoScheduler": {"nothing looks at the pod", func(*model, *corev1.Pod) {}, 0, first + "no scheduler takes it up"},
+		"Unschedulable": {
+			"the scheduler's words", func(m *model, _ *corev1.Pod) { unschedulable(m, "worker-0", "0/3 nodes are available.") }, 0,
+			first + "the scheduler finds no node for it: 0/3 nodes are available.",
+		},
+		"Unheard": {"the kubelet is silent", func(_ *model, p *corev1.Pod) { bound(p, nil) }, 0, first + "node node-7 does not take it up"},
+		"Pull": {
+			"image and container are named", func(_ *model, p *corev1.Pod) { bound(p, nil, waitingStatus("main", "ErrImagePull", "not found")) }, 0,
+			first + `image "train:1" of container main cannot be pulled: not found`,
+		},
+		"PullBackOff": {
+			"as is said between two tries", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "ImagePullBackOff", `Back-off pulling image "train:1": ErrImagePull: not found`))
+			}, 0,
+			first + `image "train:1" of container main cannot be pulled: not found`,
+		},
+		"PullBackOffOfOld": {
+			"older kubelets say no more", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "ImagePullBackOff", `Back-off pulling image "train:1"`))
+			}, 0,
+			first + `image "train:1" of container main cannot be pulled`,
+		},
+		"ImageName": {
+			"the name is wrong", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "InvalidImageName", `couldn't parse image name`))
+			}, 0,
+			first + `image "train:1" of container main is no valid name of an image: couldn't parse image name`,
+		},
+		"NeverPull": {
+			"the user said so", func(_ *model, p *corev1.Pod) { bound(p, nil, waitingStatus("main", "ErrImageNeverPull", "")) }, 0,
+			first + `image "train:1" of container main is not on the node, and imagePullPolicy is Never`,
+		},
+		"Secret": {
+			"what is missing is named", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "CreateContainerConfigError", `secret "keys" not found`))
+			}, 0,
+			first + `container main cannot be configured: secret "keys" not found`,
+		},
+		"Create": {
+			"the runtime's words", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "CreateContainerError", "context deadline exceeded"))
+			}, 0,
+			first + "container main cannot be created: context deadline exceeded",
+		},
+		"Run": {
+			"the runtime's words", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "RunContainerError", `exec: "trian": not found`))
+			}, 0,
+			first + `container main cannot be started: exec: "trian": not found`,
+		},
+		"Other": {
+			"a reason that is not known is told as it is", func(_ *model, p *corev1.Pod) { bound(p, nil, waitingStatus("main", "Odd", "why")) }, 0,
+			first + "container main waits because of Odd: why",
+		},
+		"Sidecar": {
+			"another container of the pod is named", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, corev1.ContainerStatus{Name: "main", State: running.State}, waitingStatus("logs", "ErrImagePull", ""))
+			}, 0,
+			first + `image "train:1" of container logs cannot be pulled`,
+		},
+		"InitPull": {
+			"an init container is named", func(_ *model, p *corev1.Pod) {
+				bound(p, []corev1.ContainerStatus{done, waitingStatus("setup", "ErrImagePull", "")}, waitingStatus("main", "PodInitializing", ""))
+			}, 0,
+			first + `image "train:1" of init container setup cannot be pulled`,
+		},
+		"InitCrashes": {
+			"between two runs", func(_ *model, p *corev1.Pod) {
+				setup := waitingStatus("setup", "CrashLoopBackOff", "back-off 20s")
+				setup.RestartCount, setup.LastTerminationState = 2, exitedWith(3)
+				bound(p, []corev1.ContainerStatus{done, setup}, waitingStatus("main", "PodInitializing", ""))
+			}, 0,
+			first + "init container setup fails again and again: exit code 3",
+		},
+		"InitCrashedAndRuns": {
+			"in the next run", func(_ *model, p *corev1.Pod) {
+				setup := running
+				setup.RestartCount, setup.LastTerminationState = 2, exitedWith(3)
+				bound(p, []corev1.ContainerStatus{setup}, waitingStatus("main", "PodInitializing", ""))
+			}, 0,
+			first + "init container setup fails again and again: exit code 3",
+		},
+		"InitCrashed": {
+			"at the end of one", func(_ *model, p *corev1.Pod) {
+				bound(p, []corev1.ContainerStatus{{Name: "setup", State: exitedWith(137)}}, waitingStatus("main", "PodInitializing", ""))
+			}, 0,
+			first + "init container setup fails again and again: exit code 137",
+		},
+		"InitRuns": {
+			"the user's own program is at work", func(_ *model, p *corev1.Pod) {
+				bound(p, []corev1.ContainerStatus{running}, waitingStatus("main", "PodInitializing", ""))
+			}, 0, "",
+		},
+		"Volumes": {
+			"the node has not got them ready", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "ContainerCreating", ""))
+				ready(p, corev1.ConditionFalse)
+			}, 0,
+			first + "node node-7 does not get its volumes or its network ready, the events of the pod say why",
+		},
+		"Creating": {
+			"a large image", func(m *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("main", "ContainerCreating", ""))
+				ready(p, corev1.ConditionTrue)
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 0,
+			"1 of 2 pods to start, the first of them job-worker-0: node node-7 still creates container main, and pulls its image if it does not have it",
+		},
+		"Gates": {
+			"another reason says that", func(m *model, _ *corev1.Pod) { gate(m, "example.com/quota", "worker-0", "worker-1") }, 0,
+			"TestJobSchedulingGated: TestJob ns/job waits for pod job-worker-0, job-worker-1, held back by scheduling gates: " +
+				"the client that set example.com/quota must remove them.",
+		},
+		"Gang":        {"a gang scheduler may take its time", func(m *model, _ *corev1.Pod) { m.in.Gang = &plan.Gang{} }, 0, ""},
+		"GangOnNodes": {"its pods have nodes", func(m *model, p *corev1.Pod) { m.in.Gang = &plan.Gang{}; bound(p, nil) }, 0, "1 of 2 pods to start, the first of them job-worker-0: node node-7 does not take it up"},
+		"Early":       {"a start takes a moment", func(*model, *corev1.Pod) {}, 29 * time.Second, ""},
+		"Leaving":     {"a pod that goes does not have to start", func(m *model, p *corev1.Pod) { m.terminate(p); m.terminate(m.pod("worker-1")) }, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			m.reconcileUntilStable()
+			tc.set(m, m.pod("worker-0"))
+			if name == "InitRuns" {
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}
+			if tc.after == 0 {
+				tc.after = 30 * time.Second
+			}
+			m.in.Now = m.in.Now.Add(tc.after)
+			m.reconcileUntilStable()
+			if diff := cmp.Diff(tc.want, startsOf(m)); diff != "" {
+				t.Fatalf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			for range 20 {
+				m.in.Now = m.in.Now.Add(10 * time.Second)
+				if p := m.decide(); p.StatusChange != plan.StatusUnchanged && tc.want != "" {
+					t.Fatalf("%s: it costs nothing while it lasts, got %q", tc.reason, conditions(&p.Status))
+				}
+			}
+		})
+	}
+}
+
+// TestTheCauseThatSaysMost: what someone must fix is told before what may only take long, and
+// then the first pod; all pods that have not started are counted.
+func TestTheCauseThatSaysMost(t *testing.T) {
+	m := newModel(workers(4))
+	m.reconcileUntilStable()
+	bound(m.pod("worker-0"), nil, waitingStatus("main", "ContainerCreating", ""))
+	m.in.Now = m.in.Now.Add(30 * time.Second)
+	m.reconcileUntilStable()
+	for _, step := range []struct {
+		reason string
+		change func()
+		after  time.Duration
+		want   string
+	}{
+		{"that nothing takes a pod up says more than that a node is at work", func() {}, 0, "4 of 4 pods to start, the first of them job-worker-1: no scheduler takes it up"},
+		{"it stays for a minute", func() { bound(m.pod("worker-2"), nil, waitingStatus("main", "ErrImagePull", "")) }, 59 * time.Second, "4 of 4 pods to start, the first of them job-worker-1: no scheduler takes it up"},
+		{"an image is told first", func() {}, time.Second, `4 of 4 pods to start, the first of them job-worker-2: image "train:1" of container main cannot be pulled`},
+		{"fewer wait", func() { m.pod("worker-0").Status.Phase = corev1.PodRunning }, time.Minute, `3 of 4 pods to start, the first of them job-worker-2: image "train:1" of container main cannot be pulled`},
+		{"another of the same class is no news", func() { bound(m.pod("worker-1"), nil, waitingStatus("main", "ErrImagePull", "")) }, time.Minute, `3 of 4 pods to start, the first of them job-worker-2: image "train:1" of container main cannot be pulled`},
+		{"the one that is named starts", func() { m.pod("worker-2").Status.Phase = corev1.PodRunning }, time.Minute, `2 of 4 pods to start, the first of them job-worker-1: image "train:1" of container main cannot be pulled`},
+		{"all start", m.run, 0, ""},
+	} {
+		step.change()
+		m.in.Now = m.in.Now.Add(step.after)
+		m.reconcileUntilStable()
+		if got := startsOf(m); got != step.want {
+			t.Errorf("%s: want %q, got %q", step.reason, step.want, got)
+		}
+	}
+}
+
+// TestWordsOfTheKubelet: the words vary with each try, and that is no news.
+func TestWordsOfTheKubelet(t *testing.T) {
+	m := newModel(workers(1))
+	m.reconcileUntilStable()
+	p := m.pod("worker-0")
+	bound(p, nil, waitingStatus("main", "ErrImagePull", "dial tcp 10.0.0.1:41234: timeout"))
+	m.in.Now = m.in.Now.Add(30 * time.Second)
+	m.reconcileUntilStable()
+	writes, said := m.writes, startsOf(m)
+	for i := range 100 {
+		m.in.Now = m.in.Now.Add(30 * time.Second)
+		bound(p, nil, waitingStatus("main", []string{"ErrImagePull", "ImagePullBackOff"}[i%2], fmt.Sprintf("dial tcp 10.0.0.1:%d: timeout", 50000+i)))
+		m.reconcileUntilStable()
+	}
+	if m.writes != writes || startsOf(m) != said {
+		t.Errorf("want what was said first, %q, and no write; got %q and %d writes", said, startsOf(m), m.writes-writes)
+	}
+}
+
+// TestWordsThatComeLater: what a kubelet says only now is told, once.
+func TestWordsThatComeLater(t *testing.T) {
+	m := newModel(workers(1))
+	m.reconcileUntilStable()
+	bound(m.pod("worker-0"), nil, waitingStatus("main", "ImagePullBackOff", `Back-off pulling image "train:1"`))
+	m.in.Now = m.in.Now.Add(30 * time.Second)
+	m.reconcileUntilStable()
+	bound(m.pod("worker-0"), nil, waitingStatus("main", "ErrImagePull", "not found"))
+	m.in.Now = m.in.Now.Add(time.Minute)
+	m.reconcileUntilStable()
+	if got := startsOf(m); !strings.HasSuffix(got, "cannot be pulled: not found") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestRestartsAreNoStart: while a pod that did not start is replaced, the job goes on saying
+// why, and does not flap.
+func TestRestartsAreNoStart(t *testing.T) {
+	m := newModel(workers(2))
+	m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+	restartPolicy(commonv1.RestartPolicyExitCode)(m)
+	m.reconcileUntilStable()
+	pull := func() { bound(m.pod("worker-1"), nil, waitingStatus("main", "ErrImagePull", "")) }
+	pull()
+	m.pod("worker-0").Status.Phase = corev1.PodRunning
+	m.in.Now = m.in.Now.Add(30 * time.Second)
+	m.reconcileUntilStable()
+	said := startsOf(m)
+	if !strings.Contains(said, "job-worker-1: image") {
+		t.Fatalf("got %q", said)
+	}
+	for attempt := range 5 {
+		m.end(m.pod("worker-0"), 137)
+		for step := 0; m.pod("worker-0") == nil || m.pod("worker-0").Labels[commonv1.AttemptLabel] != strconv.Itoa(attempt+1); step++ {
+			if m.reconcile(); startsOf(m) != said || step > 100 {
+				t.Fatalf("want %q throughout the restart, got %q", said, startsOf(m))
+			}
+			m.in.Now = m.in.Now.Add(5 * time.Second)
+		}
+		pull()
+		m.pod("worker-0").Status.Phase = corev1.PodRunning
+		for range 10 {
+			if m.reconcileUntilStable(); startsOf(m) != said {
+				t.Fatalf("want %q after the restart, got %q", said, startsOf(m))
+			}
+			m.in.Now = m.in.Now.Add(5 * time.Second)
+		}
+	}
+	m.run()
+	if m.reconcileUntilStable(); startsOf(m) != "" {
+		t.Errorf("it ends when the pod starts, got %q", startsOf(m))
+	}
+}
+
+// TestReplicasThatStartLaterAreNotMissed: a replica that waits for others of the job does not
+// count as one that does not start.
+func TestReplicasThatStartLaterAreNotMissed(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
+	m.in.Rules.StartAfter = []jobkit.StartAfter{{Type: worker, After: []commonv1.ReplicaType{master}, Ready: true}}
+	m.reconcileUntilStable()
+	bound(m.pod("master-0"), nil, waitingStatus("main", "ErrImagePull", ""))
+	m.in.Now = m.in.Now.Add(30 * time.Second)
+	m.reconcileUntilStable()
+	want := `1 of 2 pods to start, the first of them job-master-0: image "train:1" of container main cannot be pulled`
+	if got := startsOf(m); got != want || m.pod("worker-0") != nil {
+		t.Errorf("want %q, got %q", want, got)
+	}
+}
+
+// TestStartsAreToldSteadily: whatever happens to pods that do not start, the job says so no
+// later than 30 seconds after they were created, says it only of such pods, and writes at most
+// once a minute about it.
+func TestStartsAreToldSteadily(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(workers(rapid.Int32Range(1, 4).Draw(t, "workers")))
+		m.reconcileUntilStable()
+		for _, p := range m.in.Pods {
+			p.Spec.NodeName = "node-7"
+		}
+		var last time.Time
+		turns := 0
+		for range 60 {
+			m.in.Now = m.in.Now.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "seconds")) * time.Second)
+			p := m.in.Pods[rapid.IntRange(0, len(m.in.Pods)-1).Draw(t, "pod")]
+			switch rapid.IntRange(0, 9).Draw(t, "what") {
+			case 0:
+				p.Status.Phase = corev1.PodRunning
+			case 1, 2:
+				bound(p, nil, waitingStatus("main", "ContainerCreating", ""))
+			case 3:
+				bound(p, nil, waitingStatus("main", "CreateContainerConfigError", `secret "keys" not found`))
+			default:
+				bound(p, nil, waitingStatus("main", rapid.SampledFrom([]string{"ErrImagePull", "ImagePullBackOff"}).Draw(t, "reason"),
+					rapid.SampledFrom([]string{"", "no route", "not found"}).Draw(t, "words")))
+			}
+			was := startsOf(m)
+			m.reconcileUntilStable()
+			is, overdue := startsOf(m), false
+			for _, p := range m.in.Pods {
+				overdue = overdue || p.Status.Phase == corev1.PodPending && !m.in.Now.Before(p.CreationTimestamp.Add(30*time.Second))
+			}
+			if overdue != (is != "") {
+				t.Fatalf("that pods do not start is %t, but the job says %q", overdue, is)
+			}
+			if was == "" && is != "" {
+				turns++
+			}
+			if was != "" && is != "" && was != is {
+				if m.in.Now.Sub(last) < time.Minute {
+					t.Fatalf("it changed after %s from %q to %q", m.in.Now.Sub(last), was, is)
+				}
+			}
+			if was != is {
+				last = m.in.Now
+			}
+		}
+		if turns > 1 {
+			t.Fatalf("it became stalled %d times, though no pod was created", turns)
+		}
+	})
+}

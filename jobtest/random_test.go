@@ -92,10 +92,6 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		f.Collateral = oneOf(c, 0, 0, int32(1), int32(134))
 		f.Readiness = oneOf(c, nil, []time.Duration{5 * time.Second}, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second}, []time.Duration{40 * time.Second})
 		f.NotReady = c.Percent(5)
-		if c.Percent(8) {
-			f.Waits = oneOf(c, WaitsForRoom, WaitsForClaim, WaitsForImage, WaitsForSecret, WaitsForVolume, WaitsForInit)
-			f.Start, f.Stuck = oneOf(c, 3*time.Second, 33*time.Second, 100*time.Second), c.Percent(20)
-		}
 		switch c.Pick(13) {
 		case 1:
 			f.Exits = []int32{1, 1, 0}
@@ -120,6 +116,22 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 			return fates[(3*attempt+index)%len(fates)]
 		}
 		return Fate{Start: time.Second, Run: 10 * time.Second}
+	}
+}
+
+// withWaits has the first pods of some replicas wait for something.
+func withWaits(c *Chance, fates func(*corev1.Pod) Fate) func(*corev1.Pod) Fate {
+	if !c.Percent(30) {
+		return fates
+	}
+	waits := oneOf(c, WaitsForRoom, WaitsForClaim, WaitsForImage, WaitsForSecret, WaitsForVolume, WaitsForInit)
+	start, stuck, index := oneOf(c, 3*time.Second, 33*time.Second, 100*time.Second), c.Percent(20), strconv.Itoa(c.Pick(2))
+	return func(pod *corev1.Pod) Fate {
+		f := fates(pod)
+		if attemptLabel(pod) < 2 && pod.Labels[commonv1.ReplicaIndexLabel] == index {
+			f.Waits, f.Start, f.Stuck = waits, start, stuck
+		}
+		return f
 	}
 }
 
@@ -467,7 +479,7 @@ func randomRun(c *Chance) error {
 	job := randomJob(c)
 	scheduler := []string{schedulers.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
 	w, err := NewWorld[*testv1.TestJob](withClaims{}, testScheme, Options{
-		Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),
+		Chance: c, Fate: withWaits(c, randomFates(c)), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),
 	})
 	if err != nil {
 		return err

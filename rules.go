@@ -23,6 +23,9 @@ type Rules struct {
 	// Optional selects the replicas whose permanent failure does not fail the job, as
 	// long as others continue. Default: none.
 	Optional []ReplicaSelector
+	// MinReplicas is with how few replicas of a type the job goes on: no more of them must
+	// start within runPolicy.startDeadlineSeconds. Default: all replicas.
+	MinReplicas map[commonv1.ReplicaType]int32
 	// StartAfter says which replicas start after others. Default: all start together.
 	StartAfter []StartAfter
 	// Messages are the messages of the job's conditions.

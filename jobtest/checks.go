@@ -395,6 +395,10 @@ func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus
 		!m.w.now.Before(status.StartTime.Add(time.Duration(*limit)*time.Second)) {
 		return
 	}
+	if strings.HasSuffix(c.Reason, "StartDeadlineExceeded") {
+		m.checkStartDeadline(job, policy.StartDeadlineSeconds, c.Message)
+		return
+	}
 	failures := len(m.failedOf(l))
 	for _, pod := range l.pods {
 		failures += restartCount(pod)
@@ -402,6 +406,28 @@ func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus
 	if failures == 0 {
 		m.w.violatef("P12", "the job failed because of %q, but no replica did", c.Message)
 	}
+}
+
+// checkStartDeadline checks that a job which failed because its replicas did not start in time has
+// a pod that did not, one that is stuck in place of one, or one that could not be created.
+func (m *monitor) checkStartDeadline(job client.Object, limit *int64, message string) {
+	l := m.ledger(job.GetUID())
+	if limit == nil {
+		m.w.violatef("P7", "the job failed because of %q, but has no such limit", message)
+		return
+	}
+	was := m.w.parts(job).Status.Condition(commonv1.JobStalled)
+	if l.touched || was != nil && obstructed(m.w.parts(job).Status) {
+		return
+	}
+	for _, pod := range l.pods {
+		due := pod.CreationTimestamp.Add(time.Duration(*limit) * time.Second)
+		began := m.w.kubelet.beganAt(pod)
+		if pod.DeletionTimestamp != nil || !m.w.now.Before(due) && (began.IsZero() || began.After(due)) {
+			return
+		}
+	}
+	m.w.violatef("P7", "the job failed because of %q, but all its pods started in time", message)
 }
 
 // recreations are the restarts that a status counts, those in place left out.

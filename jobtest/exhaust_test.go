@@ -85,6 +85,14 @@ var smallJobs = []small{
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(60)) },
 	},
 	{
+		name: "an image does not come in time", brief: true, workers: 2, waits: WaitsForImage, stuck: true, want: commonv1.JobFailed,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.StartDeadlineSeconds = new(int64(45)) },
+	},
+	{
+		name: "an image comes in time", workers: 2, waits: WaitsForImage, start: 40 * time.Second, want: commonv1.JobSucceeded,
+		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.StartDeadlineSeconds = new(int64(45)) },
+	},
+	{
 		name: "a claim is bound late", workers: 1, waits: WaitsForClaim, start: 70 * time.Second, want: commonv1.JobSucceeded,
 	},
 	{

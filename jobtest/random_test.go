@@ -477,6 +477,7 @@ func actOutage(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 // randomRun is a run of which chance decides everything.
 func randomRun(c *Chance) error {
 	job := randomJob(c)
+	job.Spec.RunPolicy.StartDeadlineSeconds = oneOf(c, nil, nil, nil, new(int64(40)))
 	scheduler := []string{schedulers.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
 	w, err := NewWorld[*testv1.TestJob](withClaims{}, testScheme, Options{
 		Chance: c, Fate: withWaits(c, randomFates(c)), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),

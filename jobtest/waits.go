@@ -115,3 +115,13 @@ func noNode(p *corev1.Pod, now metav1.Time, message string) {
 func scheduled(p *corev1.Pod, now metav1.Time) {
 	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: now}}
 }
+
+// beganAt is when a pod first ran, zero if it has not.
+func (k *kubelet) beganAt(pod *corev1.Pod) time.Time {
+	for _, l := range k.lives {
+		if l.uid == pod.UID {
+			return l.began
+		}
+	}
+	return time.Time{}
+}

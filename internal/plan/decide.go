@@ -79,6 +79,7 @@ func chain() []policy {
 		failPastDeadline,      // active for too long
 		keepPodsOfInvalidEdit, // the user's mistake came with an edit: change nothing
 		restartOrFail,         // failed replicas: restart them or fail the job
+		failPastStartDeadline, // replicas have not started in time
 		reportRunning,         // conditions Running and Restarting
 		stallUndecided,        // all has ended, and nothing decides what that means
 		deleteSurplus,         // remove what the job no longer wants

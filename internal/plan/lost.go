@@ -49,8 +49,9 @@ func (t *Tally) SuspectPods() []string {
 
 // InDoubt reports whether replicas are taken for lost only because other pods of their type
 // appear as pending. A cache that is older than the status may show pods as pending that run
-// and that the status counts: then nothing is lost; the missing pods were never created. The
-// shell reads all pods of the job again, from the API server.
+// and that the status counts: then nothing is lost; the missing pods were never created. It also
+// reports whether the job fails because replicas have not started in time, which a stale cache
+// may show of pods that have. The shell reads all pods of the job again, from the API server.
 func (t *Tally) InDoubt() bool { return t.inDoubt }
 
 // findLost finds the lost replicas, once for all that need them.
@@ -59,7 +60,8 @@ func (t *Tally) findLost(in *Input) {
 		return
 	}
 	t.lost = lostReplicas(in, t, (*Tally).missing)
-	t.inDoubt = len(t.lost) > 0 && len(lostReplicas(in, t, (*Tally).surelyMissing)) == 0
+	late, _ := t.lateStarts(in)
+	t.inDoubt = late != nil || len(t.lost) > 0 && len(lostReplicas(in, t, (*Tally).surelyMissing)) == 0
 }
 
 // mayLose reports whether the job is in a state in which lost replicas matter.

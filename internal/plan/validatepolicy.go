@@ -22,6 +22,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	}{
 		{"ttlSecondsAfterFinished", widen(p.TTLSecondsAfterFinished)},
 		{"activeDeadlineSeconds", p.ActiveDeadlineSeconds},
+		{"startDeadlineSeconds", p.StartDeadlineSeconds},
 		{"backoffLimit", widen(p.BackoffLimit)},
 		{"backoffLimitPerReplica", widen(p.BackoffLimitPerReplica)},
 		{"forceDeleteAfterSeconds", p.ForceDeleteAfterSeconds},

@@ -60,6 +60,9 @@ func (Controller) Rules(job *kubeflowv1.PaddleJob) jobkit.Rules {
 		Running:  leaders,
 		Messages: jobkit.UnqualifiedMessages(kubeflowv1.PaddleJobKind, job.Name),
 	}
+	if e := job.Spec.ElasticPolicy; e != nil && e.MinReplicas != nil {
+		rules.MinReplicas = map[commonv1.ReplicaType]int32{worker: *e.MinReplicas}
+	}
 	if leader(job) == master {
 		rules.Master = leaders
 	} else {

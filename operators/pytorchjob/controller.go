@@ -84,7 +84,10 @@ func (Controller) Rules(job *kubeflowv1.PyTorchJob) jobkit.Rules {
 		Master:   []jobkit.ReplicaSelector{jobkit.Index(worker, 0)},
 		Messages: jobkit.Messages{Failed: messages.Failed},
 	}
-	if job.Spec.ElasticPolicy != nil {
+	if e := job.Spec.ElasticPolicy; e != nil {
+		if e.MinReplicas != nil {
+			rules.MinReplicas = map[commonv1.ReplicaType]int32{worker: *e.MinReplicas}
+		}
 		rules.Success = append(rules.Success, jobkit.AnyOf(jobkit.All(worker)))
 	}
 	return rules

@@ -33,6 +33,19 @@ func TestPodsThatDoNotStart(t *testing.T) {
 	room := newJob(ns, "room", nil, replicas(1))
 	room.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.NodeSelector = map[string]string{"example.com/kind": "none"}
 	slow := newJob(ns, "slow", nil, replicas(1, "start-delay", "75s"))
+	late := newJob(ns, "late", nil, replicas(2, "waiting-reason", "CreateContainerConfigError"))
+	late.Spec.RunPolicy.StartDeadlineSeconds = new(int64(10))
+	create(t, late)
+	eventually(t, "a job fails whose pods do not start in time", func(ctx context.Context) string {
+		if _, err := notStarting(ctx, late); err != nil {
+			return err.Error()
+		}
+		c := late.Status.Condition(commonv1.JobFailed)
+		if c == nil || c.Reason != "TestJobStartDeadlineExceeded" || !strings.Contains(c.Message, "container test-container cannot be configured") {
+			return fmt.Sprintf("got %+v", c)
+		}
+		return ""
+	})
 	wants := []struct {
 		job  *testv1.TestJob
 		want string

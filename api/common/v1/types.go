@@ -192,6 +192,15 @@ type RunPolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
 
+	// StartDeadlineSeconds fails the job when a replica has not started this many seconds
+	// after its pod was created: at the start, at a resume, and at each restart. Of an elastic
+	// job, minReplicas must start. Where a gang scheduler or a scheduling gate holds pods
+	// back, the time begins when they get a node. The reason is <kind>StartDeadlineExceeded.
+	// Default: no limit. An addition to kubeflow.org/v1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
+
 	// BackoffLimit is how many restarts the job may have before it fails: recreated
 	// pods, restarts of the whole job, and restarts of containers in place, of all
 	// replicas together. 0 fails the job at the first failure. Default: no limit.

@@ -280,6 +280,11 @@ func (in *RunPolicy) DeepCopyInto(out *RunPolicy) {
 		*out = new(int64)
 		**out = **in
 	}
+	if in.StartDeadlineSeconds != nil {
+		in, out := &in.StartDeadlineSeconds, &out.StartDeadlineSeconds
+		*out = new(int64)
+		**out = **in
+	}
 	if in.BackoffLimit != nil {
 		in, out := &in.BackoffLimit, &out.BackoffLimit
 		*out = new(int32)

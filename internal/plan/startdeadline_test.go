@@ -1,0 +1,191 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// limited is a job with a start deadline of a minute, a moment before it passes.
+func limited(n int32, change ...func(*model)) *model {
+	m := newModel(workers(n))
+	m.in.RunPolicy.StartDeadlineSeconds = new(int64(60))
+	for _, f := range change {
+		f(m)
+	}
+	m.reconcileUntilStable()
+	return m
+}
+
+// TestStartDeadline: a job of which a replica has not started in time fails, and says why.
+func TestStartDeadline(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		before []func(*model)
+		set    func(*model)
+		want   string // how the message goes on; "" if the job does not fail
+	}{
+		"NoPodStarts": {
+			"the cause is in the message", nil,
+			func(m *model) { bound(m.pod("worker-0"), nil, waitingStatus("main", "ErrImagePull", "not found")) },
+			`3 of 3 pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is 60. ` +
+				`The first of them is job-worker-0: image "train:1" of container main cannot be pulled: not found`,
+		},
+		"OnePodDoesNot": {
+			"all must start", nil,
+			func(m *model) { m.run(); m.pod("worker-1").Status.Phase = corev1.PodPending },
+			"1 of 3 pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is 60. " +
+				"The first of them is job-worker-1: no scheduler takes it up",
+		},
+		"AllStart":  {"nothing is late", nil, func(m *model) { m.run() }, ""},
+		"OneIsOver": {"what ended has started", nil, func(m *model) { m.run(); m.end(m.pod("worker-1"), 0) }, ""},
+		"Young": {"the time begins with the pod", nil, func(m *model) {
+			m.pod("worker-0").CreationTimestamp = metav1.NewTime(epoch.Add(time.Second))
+			m.run()
+			m.pod("worker-0").Status.Phase = corev1.PodPending
+		}, ""},
+		"Elastic": {"as many as are needed have started", nil, func(m *model) {
+			m.in.Rules.MinReplicas = map[commonv1.ReplicaType]int32{worker: 2}
+			m.run()
+			m.pod("worker-1").Status.Phase = corev1.PodPending
+		}, ""},
+		"ElasticToo": {"too few have", nil, func(m *model) { m.in.Rules.MinReplicas = map[commonv1.ReplicaType]int32{worker: 4} }, "3 of 3 pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is 60. The first of them is job-worker-0: no scheduler takes it up"},
+		"Gang":       {"a gang waits for room", nil, func(m *model) { m.in.Gang = &plan.Gang{} }, ""},
+		"GangOnNodes": {
+			"the time begins when it has room", nil,
+			func(m *model) {
+				m.in.Gang = &plan.Gang{}
+				for _, p := range m.in.Pods {
+					p.Spec.NodeName = "node-7"
+					p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(epoch.Add(time.Second))}}
+				}
+			}, "",
+		},
+		"Gates":     {"a queue holds the pods back", nil, func(m *model) { gate(m, "example.com/quota", "worker-0", "worker-1", "worker-2") }, ""},
+		"Suspended": {"a suspended job does not start", nil, func(m *model) { m.in.RunPolicy.Suspend = new(true) }, ""},
+		"NoLimit":   {"nobody asked for it", nil, func(m *model) { m.in.RunPolicy.StartDeadlineSeconds = nil }, ""},
+		"Replaced": {
+			"a restart begins anew", []func(*model){restartPolicy(commonv1.RestartPolicyExitCode)},
+			func(m *model) {
+				m.run()
+				m.in.Now = m.in.Now.Add(time.Hour)
+				m.end(m.pod("worker-0"), 137)
+				m.reconcileUntilStable()
+			}, "",
+		},
+		"Stuck": {
+			"the old pod does not go", nil,
+			func(m *model) {
+				m.run()
+				m.terminate(m.pod("worker-0"))
+				m.pod("worker-0").DeletionTimestamp = new(metav1.NewTime(epoch))
+			},
+			"1 of 3 pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is 60.",
+		},
+		"ClockSetBack": {"nothing fails early", nil, func(m *model) { m.in.Now = epoch.Add(-time.Hour) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := limited(3, tc.before...)
+			m.in.Now = epoch.Add(59 * time.Second)
+			if p := m.decide(); p.Status.Finished() || p.RequeueAfter != time.Millisecond && p.RequeueAfter > time.Second {
+				t.Errorf("%s: it is %s, again after %s", tc.reason, p.Status.State, p.RequeueAfter)
+			}
+			m.in.Now = epoch.Add(time.Minute)
+			tc.set(m)
+			m.reconcileUntilStable()
+			got := ""
+			if c := m.in.Status.Condition(commonv1.JobFailed); c != nil {
+				got = strings.TrimPrefix(c.Reason+": "+c.Message, "TestJobStartDeadlineExceeded: TestJob ns/job has failed because ")
+			}
+			if got != tc.want {
+				t.Errorf("%s: want %q, got %q", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+// TestStartDeadlineOfRefusedPods: pods that cannot be created count, as far as this process has
+// tried for as long, and no longer.
+func TestStartDeadlineOfRefusedPods(t *testing.T) {
+	m := limited(1)
+	m.drop(m.pod("worker-0"))
+	create := plan.CreatePod{Name: "job-worker-0", Type: worker}
+	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{
+		Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobCreateRefused", LastTransitionTime: metav1.NewTime(epoch),
+	})
+	m.in.Now = epoch.Add(time.Hour)
+	tried := func(since time.Duration) []plan.Tried {
+		return []plan.Tried{{
+			Obstruction: plan.Obstruction{Action: create, Obstacle: plan.Refused, Message: "quota"},
+			Since:       m.in.Now.Add(-since), Again: m.in.Now.Add(time.Minute),
+		}}
+	}
+	for since, want := range map[time.Duration]bool{59 * time.Second: false, time.Minute: true} {
+		m.in.Tried = tried(since)
+		if p := m.decide(); p.Status.Finished() != want {
+			t.Errorf("refused for %s: the job has failed: %t, want %t", since, p.Status.Finished(), want)
+		}
+	}
+	m.in.Tried = nil
+	if p := m.decide(); p.Status.Finished() {
+		t.Error("an operator that starts again tries first")
+	}
+}
+
+// TestStartDeadlineIsVerified: a cache may be old, so all pods are read before the job fails.
+func TestStartDeadlineIsVerified(t *testing.T) {
+	m := limited(2)
+	m.in.Now = epoch.Add(time.Minute)
+	if !plan.TallyOf(&m.in).InDoubt() {
+		t.Error("the job is about to fail: its pods are to be read again")
+	}
+	m.run()
+	if plan.TallyOf(&m.in).InDoubt() {
+		t.Error("they have started")
+	}
+}
+
+// TestStartDeadlineIsExact: whenever the operator looks, the job fails if and only if a pod that
+// was created as long ago has not started.
+func TestStartDeadlineIsExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(workers(rapid.Int32Range(1, 3).Draw(t, "workers")))
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.StartDeadlineSeconds = new(int64(60))
+		m.reconcileUntilStable()
+		for range 30 {
+			m.in.Now = m.in.Now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "seconds")) * time.Second)
+			if len(m.in.Pods) > 0 {
+				p := m.in.Pods[rapid.IntRange(0, len(m.in.Pods)-1).Draw(t, "pod")]
+				switch rapid.IntRange(0, 4).Draw(t, "what") {
+				case 0, 1:
+					p.Status.Phase = corev1.PodRunning
+				case 2:
+					if p.Status.Phase == corev1.PodRunning {
+						m.end(p, 137)
+					}
+				case 3:
+					m.drop(p)
+				}
+			}
+			late := false
+			for _, p := range m.in.Pods {
+				late = late || p.Status.Phase == corev1.PodPending && !m.in.Now.Before(p.CreationTimestamp.Add(time.Minute))
+			}
+			m.reconcileUntilStable()
+			if got := m.in.Status.IsTrue(commonv1.JobFailed); got != late {
+				t.Fatalf("a pod is late: %t, the job has failed: %t, %q", late, got, conditions(&m.in.Status))
+			}
+			if late {
+				return
+			}
+		}
+	})
+}

@@ -94,7 +94,7 @@ func (m *monitor) checkStartsWritten(job client.Object, old, status *commonv1.Jo
 		c := s.Condition(commonv1.JobStalled)
 		return c != nil && strings.HasSuffix(c.Reason, reasonNotStarting)
 	}
-	l, look := m.ledger(job.GetUID()), m.w.actor.pass
+	l, known := m.ledger(job.GetUID()), m.w.actor.pass
 	if says(old) || !says(status) || l.touched {
 		return
 	}
@@ -105,10 +105,10 @@ func (m *monitor) checkStartsWritten(job client.Object, old, status *commonv1.Jo
 	if l.lateStarts++; l.lateStarts > most {
 		m.w.violatef("conditions", "they flap: job %s says for the %dth time that pods do not start, and had %d pods", job.GetName(), l.lateStarts, len(l.pods))
 	}
-	if look == nil || look.pods == nil || look.job.GetUID() != job.GetUID() {
+	if known == nil || known.pods == nil || known.job.GetUID() != job.GetUID() {
 		return
 	}
-	for _, candidates := range look.pods {
+	for _, candidates := range known.pods {
 		if slices.ContainsFunc(candidates, func(pod *corev1.Pod) bool { return pod != nil && m.lateStart(pod) }) {
 			return
 		}

@@ -110,11 +110,7 @@ const hangLimit = "--timeout=20m"
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	w := newWorkplace(t)
-<<<<<<< HEAD
 	code, out, _ := w.run(t, "demo", hangLimit)
-=======
-	code, out, _ := w.run(t, "demo")
->>>>>>> 635add0 (examples: a job whose image does not exist fails in time)
 	if code != 0 || !strings.Contains(out, "\n22 of 22 jobs ended as expected, ") {
 		t.Errorf("the demo should succeed: exit code %d", code)
 	}

@@ -173,11 +173,7 @@ func TestRefused(t *testing.T) {
 			reason: "an unknown example", args: "demo nosuch", code: 2,
 			want: "jobkit: unknown example \"nosuch\": choose from " +
 				"jax-gang, jax-train, mpi-allreduce, mpi-retry, paddle-backoff, paddle-train, torch-ddp, torch-elastic, torch-evicted, " +
-<<<<<<< HEAD
 				"all-workers, backoff-limit, master-decides, retry-succeeds, role-restarts, start-order, suspended, worker-fails, " +
-=======
-				"all-workers, backoff-limit, master-decides, retry-succeeds, start-deadline, start-order, suspended, worker-fails, " +
->>>>>>> 635add0 (examples: a job whose image does not exist fails in time)
 				"tf-all-types, tf-suspend, tf-workers, xgb-killed, xgb-train\n",
 		},
 		{reason: "no time at all", args: "demo --timeout 0s", code: 2, want: "jobkit: --timeout is 0s: it must be above 0\n"},

@@ -130,11 +130,7 @@ func TestSelect(t *testing.T) {
 			"an unknown name",
 			[]string{"nosuch"},
 			nil,
-<<<<<<< HEAD
 			`unknown example "nosuch": choose from all-workers, backoff-limit, master-decides, retry-succeeds, role-restarts, start-order, suspended, worker-fails`,
-=======
-			`unknown example "nosuch": choose from all-workers, backoff-limit, master-decides, retry-succeeds, start-deadline, start-order, suspended, worker-fails`,
->>>>>>> 635add0 (examples: a job whose image does not exist fails in time)
 		},
 	} {
 		selected, err := demo.Select(all, c.names)

@@ -17,7 +17,7 @@ func TestSelfLinkIsNotStored(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
 	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "linked"}}
-	job := newJob(ns, "linked", nil, replicas(0))
+	job := newJob(ns, "linked", nil, replicas(1))
 	for _, o := range []client.Object{config, job} {
 		o.SetSelfLink("content-digest:abc")
 		create(t, o)

@@ -26,7 +26,7 @@ type fragile struct {
 
 func (f *fragile) at(method string) {
 	if f.method == method {
-		panic("nobody thought of this")
+		panic("no one thought of this")
 	}
 }
 
@@ -77,7 +77,7 @@ func TestPanicsOfTheAuthor(t *testing.T) {
 			want := []string{
 				"TestJobCreated: TestJob job is created.",
 				"TestJobOperatorError: TestJob ns/job " + says + ": the operator's " + method +
-					" panicked: nobody thought of this: this is a bug of the operator, please report it",
+					" panicked: no one thought of this: this is a bug of the operator, please report it",
 			}
 			if method == "Warn" {
 				want = want[:1] // It is asked once, when the job is taken up.
@@ -91,7 +91,7 @@ func TestPanicsOfTheAuthor(t *testing.T) {
 				mustReconcile(t, b)
 			}
 			if diff := cmp.Diff(want[:1], b.conditions()); diff != "" {
-				t.Errorf("when the operator is mended the job goes on (-want +got):\n%s", diff)
+				t.Errorf("when the operator is fixed the job goes on (-want +got):\n%s", diff)
 			}
 			b.setPhase(corev1.PodSucceeded)
 			mustReconcile(t, b)
@@ -122,7 +122,7 @@ func TestDeadlineDespitePanics(t *testing.T) {
 // TestPanicInParts: a job that the author's code cannot even take apart says so, and
 // nothing else of it is touched.
 func TestPanicInParts(t *testing.T) {
-	const says = "TestJobOperatorError: TestJob ns/job cannot continue: the operator's Parts panicked: nobody thought of this: this is a bug of the operator, please report it"
+	const says = "TestJobOperatorError: TestJob ns/job cannot continue: the operator's Parts panicked: no one thought of this: this is a bug of the operator, please report it"
 	author := &fragile{}
 	b := newBench(t, author, testJob(2))
 	mustReconcile(t, b)

@@ -227,7 +227,7 @@ func aTimedJob(every, status string) string {
 const ranBefore = `{"startTime":"2026-01-01T00:00:00Z","conditions":[{"type":"Created","status":"True","lastUpdateTime":null,"lastTransitionTime":null},{"type":"Running","status":"True","reason":"r","message":"m","lastUpdateTime":null,"lastTransitionTime":null}],"state":"Running","unknown":"stays"}`
 
 // TestUndecodable checks known-bugs row 93: a job that Go cannot decode says so, is
-// touched nowhere but in its status, harms no other job, and goes on when it is mended.
+// touched nowhere but in its status, harms no other job, and goes on when it is fixed.
 func TestUndecodable(t *testing.T) {
 	for name, watchList := range map[string]bool{"WatchList": true, "List": false} {
 		t.Run(name, func(t *testing.T) {
@@ -272,16 +272,16 @@ func TestUndecodable(t *testing.T) {
 			c.Put(timedPath+"last", asJSON(t, spoilt))
 			c.eventually("it is stalled", func() bool { return c.condition(timedPath+"last", commonv1.JobStalled) != "" })
 
-			// Mended ones go on.
-			mended := c.Get(testPath + "ran")
-			mended["spec"] = map[string]any(nil)
+			// Fixed ones go on.
+			fixed := c.Get(testPath + "ran")
+			fixed["spec"] = map[string]any(nil)
 			var good fakeapi.Object
 			if err := json.Unmarshal([]byte(aTestJob("2", "{}")), &good); err != nil {
 				t.Fatal(err)
 			}
-			mended["spec"] = good["spec"]
-			c.Put(testPath+"ran", asJSON(t, mended))
-			c.eventually("the mended job goes on", c.created("ran-worker-0"))
+			fixed["spec"] = good["spec"]
+			c.Put(testPath+"ran", asJSON(t, fixed))
+			c.eventually("the fixed job goes on", c.created("ran-worker-0"))
 			c.eventually("it is no longer stalled", func() bool { return c.condition(testPath+"ran", commonv1.JobStalled) == "" })
 
 			exponent := asJSON(t, c.Get(testPath+"exponent"))

@@ -47,7 +47,7 @@ func TestKnownBugs(t *testing.T) {
 		}
 	})
 
-	t.Run("Row8: a pod that is there already although the cache does not show it is no error", func(t *testing.T) {
+	t.Run("Row8: a pod that exists already although the cache does not show it is no error", func(t *testing.T) {
 		b := newBench(t, &blind{}, testJob(2))
 		mustReconcile(t, b)
 		b.restartOperator() // and with it what it remembered

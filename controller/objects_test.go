@@ -35,7 +35,7 @@ func (k *keeper) Objects(job *testv1.TestJob, _ *jobkit.Tally) []jobkit.Object {
 	}}
 }
 
-func TestFurtherObjects(t *testing.T) {
+func TestOwnedObjects(t *testing.T) {
 	k := &keeper{content: "1"}
 	b := newBench(t, k, testJob(1))
 	key := client.ObjectKey{Namespace: "ns", Name: "job-config"}
@@ -69,7 +69,7 @@ func TestFurtherObjects(t *testing.T) {
 	k.content = "2"
 	mustReconcile(t, b)
 	if diff := cmp.Diff(map[string]string{"k": "2", "other": "stays"}, read().Data); diff != "" {
-		t.Errorf("what differs is mended, what others added stays (-want +got):\n%s", diff)
+		t.Errorf("what differs is fixed, what others added stays (-want +got):\n%s", diff)
 	}
 	if calls, _, err := b.reconcile(); err != nil || len(calls) > 0 {
 		t.Errorf("at rest nothing is written, got %q, %v", calls, err)
@@ -82,7 +82,7 @@ func TestFurtherObjects(t *testing.T) {
 	}
 }
 
-func TestFurtherObjectOfSomebodyElse(t *testing.T) {
+func TestOwnedObjectOfAnotherOwner(t *testing.T) {
 	foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job-config"}}
 	b := newBench(t, &keeper{content: "1"}, testJob(1), foreign)
 	if _, _, err := b.reconcile(); err != nil {
@@ -134,7 +134,7 @@ func (warner) Warn(*testv1.TestJob) []jobkit.Warning {
 	return []jobkit.Warning{{Reason: "Careful", Message: "this is unusual"}}
 }
 
-func TestWarningsAreToldOnce(t *testing.T) {
+func TestWarningsAreReportedOnce(t *testing.T) {
 	b := newBench(t, warner{}, testJob(1))
 	for range 3 {
 		mustReconcile(t, b)

@@ -35,7 +35,7 @@ func TestOwnWritesAreNotRepeated(t *testing.T) {
 	writes, _, err := b.reconcile()
 	want := []string{
 		"create pod job-worker-0", "create pod job-worker-1", "create pod job-worker-2",
-		"create service job", // which is there
+		"create service job", // which exists
 		"write status of testjob job",
 	}
 	if diff := cmp.Diff(want, sorted(writes)); diff != "" || err != nil {
@@ -43,7 +43,7 @@ func TestOwnWritesAreNotRepeated(t *testing.T) {
 	}
 }
 
-func TestOwnWritesOfALongLookAreRemembered(t *testing.T) {
+func TestOwnWritesOfALongPassAreRemembered(t *testing.T) {
 	b := newBench(t, &blind{}, testJob(3))
 	b.fail = func(call string) error {
 		if strings.HasPrefix(call, "create") {

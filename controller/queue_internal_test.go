@@ -59,7 +59,7 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 	})
 }
 
-func TestWhatChildrenDoTogetherIsOneLook(t *testing.T) {
+func TestWhatChildrenDoTogetherIsOnePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
 		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {

@@ -80,7 +80,7 @@ func (s *served) SchemaWithContext(context.Context, string) ([]byte, error) {
 	}}}})
 }
 
-// serve has the status have these fields, and looked returns how often it was asked.
+// serve has the status have these fields, and requested returns how often it was asked.
 func (s *served) serve(fields []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,9 +165,9 @@ func TestKindWithOldCRD(t *testing.T) {
 		if _, held := g.holds(job, false); held {
 			t.Error("the CRD was updated, and the job is still held")
 		}
-		looks := server.requested()
+		requests := server.requested()
 		time.Sleep(time.Hour)
-		if n := server.requested() - looks; n != 0 {
+		if n := server.requested() - requests; n != 0 {
 			t.Errorf("%d requests are made while all is well", n)
 		}
 

@@ -231,8 +231,8 @@ func TestMistakenRules(t *testing.T) {
 		want   string
 	}{
 		"UnknownType": {
-			reason: "a type that is no role", rules: success(jobkit.AllOf(jobkit.All("Nobody"))),
-			want: `Rules() of TestJob cannot hold: Success[0][0]: Invalid value: "All(Nobody)": the kind has no replica type "Nobody": use one of Kind().Roles, Master, Worker`,
+			reason: "a type that is no role", rules: success(jobkit.AllOf(jobkit.All("Ghost"))),
+			want: `Rules() of TestJob cannot hold: Success[0][0]: Invalid value: "All(Ghost)": the kind has no replica type "Ghost": use one of Kind().Roles, Master, Worker`,
 		},
 		"IndexTooHigh": {
 			reason: "a job has one Master", rules: success(jobkit.AllOf(jobkit.Index(testv1.Master, 99))),
@@ -420,7 +420,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	}
 	got := b.conditions()
 	if diff := cmp.Diff([]string{"TestJobCreated: TestJob job is created.", "TestJobSucceeded: enough."}, got); diff != "" {
-		t.Errorf("the author's verdict decides (-want +got):\n%s", diff)
+		t.Errorf("the author's outcome decides (-want +got):\n%s", diff)
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestProof: how often a job is read again while it is created, and when nothing more
+// TestVerification: how often a job is read again while it is created, and when nothing more
 // is created.
-func TestProof(t *testing.T) {
+func TestVerification(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		n      int
@@ -58,9 +58,9 @@ func TestProof(t *testing.T) {
 	}
 }
 
-// TestProofOfMany: of callers at the same time one verifies; those that come after a
+// TestVerificationOfMany: of callers at the same time one verifies; those that come after a
 // long pause wait for it, and none creates anything when the job has changed.
-func TestProofOfMany(t *testing.T) {
+func TestVerificationOfMany(t *testing.T) {
 	for name, answer := range map[string]error{"Changed": nil, "Error": errors.New("busy")} {
 		t.Run(name, func(t *testing.T) {
 			now, reads, created := time.Unix(0, 0), 0, 0

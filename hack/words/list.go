@@ -21,7 +21,7 @@ func list() []word {
 	return []word{
 		avoid(`look(s|ed|ing)?( at \w+)? again|looked at again`, "requeue, reconcile again"),
 		avoid(`(a|one|each|every|the|first|next|last|any|this|per|same|whole|long|in) look|looks? at a job`, "a reconcile, a pass"),
-		avoid(`look(s|ed|ing)?`, "reconcile, pass, check, poll", `(up|like|for|at|as|into|closer|out)\b`),
+		avoid(`look(s|ed|ing)?`, "reconcile, pass, check, poll", `((them|it|each|one) )?(up|like|for|at|as|into|closer|out)\b`),
 		avoid(`(tells?|told|telling) (whether|if|how|what|when|why|which|who|of|that|about)`, "report, say, record"),
 		avoid(`(is|are|be|was|were|been) told (once|twice|again|in|only|at|by|as|so)`, "is emitted, is recorded"),
 		avoid(`settle(s|d|ment)?|settling`, "conclude; be stable"),

@@ -23,7 +23,7 @@ const (
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// model is a job and the world around it: just enough to carry out plans and to
+// model is a job and the world around it: just enough to execute plans and to
 // let things happen to pods.
 type model struct {
 	in   plan.Input

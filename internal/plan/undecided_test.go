@@ -22,13 +22,13 @@ func TestRulesThatNeverHold(t *testing.T) {
 		success []jobkit.SuccessRule
 		says    string
 	}{
-		"NoSuchType":  {reason: "no replica is of this type", success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.All("Nobody"))}, says: "AllOf(All(Nobody))"},
+		"NoSuchType":  {reason: "no replica is of this type", success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.All("Ghost"))}, says: "AllOf(All(Ghost))"},
 		"NoSuchIndex": {reason: "the job has two", success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.Index(worker, 99))}, says: "AllOf(Index(Worker, 99))"},
 		"Nothing":     {reason: "nothing is selected", success: []jobkit.SuccessRule{jobkit.AllOf()}, says: "AllOf()"},
 		"Several": {
 			reason:  "all are named",
-			success: []jobkit.SuccessRule{jobkit.AnyOf(jobkit.All("Nobody"), jobkit.Index(worker, 2)), jobkit.AllOf()},
-			says:    "AllOf(), AnyOf(All(Nobody), Index(Worker, 2))",
+			success: []jobkit.SuccessRule{jobkit.AnyOf(jobkit.All("Ghost"), jobkit.Index(worker, 2)), jobkit.AllOf()},
+			says:    "AllOf(), AnyOf(All(Ghost), Index(Worker, 2))",
 		},
 	}
 	for name, tc := range cases {
@@ -135,11 +135,11 @@ func TestMistakesInRules(t *testing.T) {
 		"UnknownTypes": {
 			reason: "wherever they are",
 			rules: jobkit.Rules{
-				Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.All("Worker"), jobkit.All("Nobody"))},
+				Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.All("Worker"), jobkit.All("Ghost"))},
 				Running: []jobkit.ReplicaSelector{jobkit.All("worker")}, Master: []jobkit.ReplicaSelector{jobkit.Index("Boss", 0)}, Optional: []jobkit.ReplicaSelector{jobkit.All("")},
 			},
 			want: []string{
-				`Success[0][1]: Invalid value: "All(Nobody)": the kind has no replica type "Nobody": use one of Kind().Roles, Launcher, Worker`,
+				`Success[0][1]: Invalid value: "All(Ghost)": the kind has no replica type "Ghost": use one of Kind().Roles, Launcher, Worker`,
 				`Running[0]: Invalid value: "All(worker)": the kind has no replica type "worker": use one of Kind().Roles, Launcher, Worker`,
 				`Master[0]: Invalid value: "Index(Boss, 0)": the kind has no replica type "Boss": use one of Kind().Roles, Launcher, Worker`,
 				`Optional[0]: Invalid value: "All()": the kind has no replica type "": use one of Kind().Roles, Launcher, Worker`,

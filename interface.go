@@ -140,7 +140,8 @@ func (m marked) Unmarked() (o Object, useExisting, keepSuspended, keepFinished b
 // StatusEvaluator decides on success, failure and running instead of [Rules]. It
 // must be a pure function of its arguments. If it returns nil, the rules decide. When all
 // replicas have succeeded it must decide, or report that the job runs: otherwise this is the
-// operator's mistake, and the job is stalled.
+// operator's mistake, and the job is stalled. In a job whose user sets
+// runPolicy.successPolicy, that decides on success, and Succeeded has no effect.
 type StatusEvaluator[J Object] interface {
 	EvaluateStatus(job J, tally *Tally) *Outcome
 }

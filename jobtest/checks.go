@@ -37,6 +37,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkCounts(before, old, status)
 	m.checkLimit(before, old, status)
 	m.checkRoleLimit(before, old, status)
+	m.checkBudgets(before, old, status)
 	m.checkReason(before, old, status)
 	m.checkSucceeded(before, old, status)
 	m.checkWritten(before, status)
@@ -165,7 +166,7 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 	if l.touched {
 		return
 	}
-	if whole {
+	if whole && status.JobRestarts == old.JobRestarts {
 		m.checkWhole(job, old, status, counted)
 	}
 	m.checkRoles(job, old, status, counted)
@@ -288,7 +289,7 @@ func (m *monitor) asObserved(job client.Object, status *commonv1.JobStatus) clie
 func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus) {
 	policy := m.w.parts(job).RunPolicy
 	l := m.ledger(job.GetUID())
-	if policy.BackoffLimit == nil || l.touched {
+	if policy.BackoffLimit == nil || policy.BackoffLimitWindowSeconds != nil || l.touched {
 		return
 	}
 	limit := int64(*policy.BackoffLimit)
@@ -353,6 +354,7 @@ func (m *monitor) checkSucceeded(job client.Object, old, status *commonv1.JobSta
 		}
 	}
 	m.checkRecord(job, status)
+	m.checkSuccessPolicy(job, old, status)
 }
 
 // checkRecord checks that a job which has finished reports no more successes than there

@@ -111,6 +111,57 @@ var smallJobs = []small{
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.TTLSecondsAfterFinished = new(int32(3)) },
 	},
 	{
+		name: "restarts that are older than the window", workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130, 130},
+		want: commonv1.JobSucceeded, restarts: 3,
+		change: func(j *testv1.TestJob) {
+			j.Spec.RunPolicy.BackoffLimit, j.Spec.RunPolicy.BackoffLimitWindowSeconds = new(int32(1)), new(int64(5))
+		},
+	},
+	{
+		name: "restarts within the window", brief: true, workers: 1, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130, 130},
+		want: commonv1.JobFailed, restarts: 1,
+		change: func(j *testv1.TestJob) {
+			j.Spec.RunPolicy.BackoffLimit, j.Spec.RunPolicy.BackoffLimitWindowSeconds = new(int32(1)), new(int64(3600))
+		},
+	},
+	{
+		name: "a replica uses up its limit, and the job restarts", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130},
+		want: commonv1.JobSucceeded, restarts: 2, attempt: 1,
+		change: restartsJob(1, nil),
+	},
+	{
+		name: "a replica uses up its limit in the window, again and again", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130, 130, 130},
+		want: commonv1.JobFailed, restarts: 1, attempt: 1,
+		change: func(j *testv1.TestJob) {
+			restartsJob(0, new(int32(1)))(j)
+			j.Spec.RunPolicy.BackoffLimitWindowSeconds = new(int64(3600))
+		},
+	},
+	{
+		name: "a replica uses up its limit in place", workers: 2, policy: commonv1.RestartPolicyOnFailure, exits: []int32{1},
+		want: commonv1.JobSucceeded, restarts: 1, attempt: 1,
+		change: restartsJob(0, new(int32(1))),
+	},
+	{
+		name: "one of a count of workers succeeds by the success policy", brief: true, workers: 3, policy: commonv1.RestartPolicyExitCode,
+		exits: []int32{130}, want: commonv1.JobSucceeded, restarts: 1,
+		change: func(j *testv1.TestJob) {
+			j.Spec.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{
+				{ReplicaType: testv1.Worker, Count: new(int32(3))}, {ReplicaType: testv1.Worker, Indexes: new("0")},
+			}}
+		},
+	},
+	{
+		name: "a success policy, scaled below and back", workers: 2, want: commonv1.JobSucceeded,
+		change: func(j *testv1.TestJob) {
+			j.Spec.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{{ReplicaType: testv1.Worker, Indexes: new("1")}}}
+		},
+		users: func(w *World) {
+			w.At(3*time.Second, "scales to 1", edit(scaleTo(1)))
+			w.At(6*time.Second, "scales to 2", edit(scaleTo(2)))
+		},
+	},
+	{
 		name: "suspended and resumed", brief: true, workers: 2, want: commonv1.JobSucceeded,
 		users: func(w *World) {
 			w.At(5*time.Second, "suspends", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(true) }))
@@ -309,6 +360,15 @@ func ordered(state commonv1.StartAfterState) func(*testv1.TestJob) {
 		then := j.Spec.TestReplicaSpecs[testv1.Worker]
 		j.Spec.TestReplicaSpecs[testv1.Master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 		then.StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: state}
+	}
+}
+
+// restartsJob has a replica that uses up its limit restart the job.
+func restartsJob(limit int32, most *int32) func(*testv1.TestJob) {
+	return func(j *testv1.TestJob) {
+		p := &j.Spec.RunPolicy
+		p.BackoffLimitPerReplica, p.MaxJobRestarts = &limit, most
+		p.OnBackoffLimitPerReplica = new(commonv1.BackoffLimitPerReplicaRestartJob)
 	}
 }
 

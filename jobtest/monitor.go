@@ -28,6 +28,8 @@ type monitor struct {
 	// doubtful are those that may be taken for failed: they were disrupted when they had
 	// ended, or were being deleted, already.
 	doubtful map[types.UID]bool
+	// failedAt is when each of both did so first.
+	failedAt map[types.UID]time.Time
 	// books hold what is true of each job, by its UID.
 	books   map[types.UID]*ledger
 	probing bool // whether the operator should be quiet
@@ -55,6 +57,7 @@ type ledger struct {
 	invalid bool
 	// touched is set when someone changed labels or owners of the job's pods.
 	touched bool
+	budgets budgetBook
 }
 
 func newMonitor(w *World, kind jobkit.Kind) monitor {
@@ -72,12 +75,14 @@ func (m *monitor) ended(pod *corev1.Pod, byItself bool) {
 		m.succeeded[pod.UID] = true
 	default:
 		m.failed[pod.UID] = true
+		m.failedNow(pod.UID)
 	}
 }
 
 // disrupted records every pod that something ends from outside, as it was before. That
 // is a failure, unless something else came first.
 func (m *monitor) disrupted(pod *corev1.Pod) {
+	m.failedNow(pod.UID)
 	if ended(pod) || pod.DeletionTimestamp != nil {
 		m.doubtful[pod.UID] = true
 	} else {
@@ -139,6 +144,7 @@ func (m *monitor) keepBooks(c change) {
 		l.touched = true
 	}
 	l.pods[pod.UID] = pod
+	m.enter(l, pod.UID, restartCount(pod))
 }
 
 // asked records a write that a process asks for, before it is done.

@@ -620,6 +620,30 @@ func TestP10CallsPerTransition(t *testing.T) {
 			// The master runs; the workers are created in the same pass; they run.
 			want: calls{"write the status of job": 2, "create pod": n, "read job": 1},
 		},
+		"a replica restarts, and only the last restarts count": {
+			// The time of the restart is in the write that counts it.
+			fate: failsFirst(137), until: 10 * time.Second, change: func(j *testv1.TestJob) {
+				exitCode(j)
+				j.Spec.RunPolicy.BackoffLimit, j.Spec.RunPolicy.BackoffLimitWindowSeconds = new(int32(3)), new(int64(60))
+			},
+			want: calls{"write the status of job": 2, "delete pod": 1, "create pod": 1, "read job": 1},
+		},
+		"the whole job restarts because a replica has used up its limit": {
+			fate: failsFirst(137), until: 10 * time.Second, change: func(j *testv1.TestJob) {
+				exitCode(j)
+				restartsJob(0, nil)(j)
+			},
+			want: calls{"write the status of job": 3, "delete pod": n, "create pod": n, "read job": 1},
+		},
+		"success by the success policy": {
+			// The first success is the job's; the others are counted, and the service goes with
+			// the last pod that runs.
+			until: 10500 * time.Millisecond, change: func(j *testv1.TestJob) {
+				j.Spec.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone)
+				j.Spec.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{{ReplicaType: testv1.Worker, Count: new(int32(1))}}}
+			},
+			want: calls{"write the status of job": 2, "delete service": 1, "read job": 1},
+		},
 		"success": {
 			until: 10500 * time.Millisecond,
 			// The first success is counted; the last is the job's.

@@ -79,7 +79,46 @@ func randomJob(c *Chance) *testv1.TestJob {
 		p.ServiceMode = oneOf(c, nil, new(commonv1.ServiceModePerReplica), new(commonv1.ServiceModeNone))
 		p.ForceDeleteAfterSeconds = oneOf(c, nil, nil, new(int64(20)))
 		p.Suspend = oneOf(c, nil, nil, nil, nil, nil, nil, nil, new(true))
+		if c.Percent(15) {
+			p.SuccessPolicy = randomSuccessPolicy(c, j)
+		}
+		randomBudgets(c, p)
 	})
+}
+
+// randomBudgets gives a job limits of replicas, and a window, of which chance decides.
+func randomBudgets(c *Chance, p *commonv1.RunPolicy) {
+	if c.Percent(25) {
+		p.BackoffLimitPerReplica = new(int32(c.Pick(3))) //nolint:gosec // a handful
+		if c.Percent(60) {
+			p.OnBackoffLimitPerReplica = new(commonv1.BackoffLimitPerReplicaRestartJob)
+			p.MaxJobRestarts = []*int32{new(int32(2)), new(int32(0)), new(int32(1))}[c.Pick(3)]
+		}
+	}
+	if (p.BackoffLimit != nil || p.BackoffLimitPerReplica != nil) && c.Percent(40) {
+		p.BackoffLimitWindowSeconds = []*int64{new(int64(3)), new(int64(15)), new(int64(40)), new(int64(1000))}[c.Pick(4)]
+	}
+}
+
+// randomSuccessPolicy makes a success policy that can hold, as long as the job is not scaled
+// down.
+func randomSuccessPolicy(c *Chance, j *testv1.TestJob) *commonv1.SuccessPolicy {
+	p := &commonv1.SuccessPolicy{}
+	for range 1 + c.Pick(2) {
+		r := commonv1.SuccessPolicyRule{ReplicaType: testv1.Worker}
+		if j.Spec.TestReplicaSpecs[testv1.Master] != nil && c.Percent(30) {
+			r.ReplicaType = testv1.Master
+		}
+		n := int(*j.Spec.TestReplicaSpecs[r.ReplicaType].Replicas)
+		if c.Percent(50) {
+			r.Indexes = new(strconv.Itoa(c.Pick(n)))
+		}
+		if r.Indexes == nil {
+			r.Count = new(int32(1 + c.Pick(n)))
+		}
+		p.Rules = append(p.Rules, r)
+	}
+	return p
 }
 
 // randomFates decides once what becomes of the pods of each attempt.

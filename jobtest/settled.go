@@ -204,6 +204,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 		return
 	}
 	m.checkDecided(job, pods)
+	m.checkNoRuleHolds(job, pods)
 	m.checkTold(job, pods)
 	byName := map[string]*corev1.Pod{}
 	for _, pod := range pods {

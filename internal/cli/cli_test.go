@@ -172,8 +172,9 @@ func TestRefused(t *testing.T) {
 		{
 			reason: "an unknown example", args: "demo nosuch", code: 2,
 			want: "jobkit: unknown example \"nosuch\": choose from " +
-				"jax-gang, jax-train, mpi-allreduce, mpi-retry, paddle-backoff, paddle-train, torch-ddp, torch-elastic, torch-evicted, " +
-				"all-workers, backoff-limit, master-decides, retry-succeeds, role-restarts, start-order, suspended, worker-fails, " +
+				"jax-gang, jax-train, mpi-allreduce, mpi-retry, paddle-backoff, paddle-train, torch-ddp, torch-elastic, torch-evicted, torch-volumes, " +
+				"all-workers, backoff-limit, backoff-window, master-decides, replica-budget, retry-succeeds, role-restarts, start-deadline, start-order, " +
+				"success-policy, suspended, worker-fails, " +
 				"tf-all-types, tf-suspend, tf-workers, xgb-killed, xgb-train\n",
 		},
 		{reason: "no time at all", args: "demo --timeout 0s", code: 2, want: "jobkit: --timeout is 0s: it must be above 0\n"},

@@ -15,13 +15,27 @@ func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica
 			return replicasFailed(failed, failed[i].replica.typ), &failed[i]
 		}
 	}
-	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && int64(d.plan.Status.Restarts)+int64(d.countedRestarts(failed)) > int64(*limit) {
-		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d", *limit), firstOf(failed)
+	why, first := d.replicaLimitExceeded(failed)
+	if why != "" {
+		why = d.restartInstead(why)
+	}
+	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && d.overLimit(failed, *limit) {
+		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d%s", *limit, d.window()), firstOf(failed)
 	}
 	if why, first := d.roleLimitExceeded(failed); why != "" {
 		return why, first
 	}
-	return d.replicaLimitExceeded(failed)
+	return why, first
+}
+
+// overLimit reports whether failures ask for more restarts than the job may have.
+func (d *decision) overLimit(failed []failedReplica, limit int32) bool {
+	if w := d.in.RunPolicy.BackoffLimitWindowSeconds; w != nil {
+		fresh := freshRestarts{all: slices.Clone(d.fresh.all)}
+		d.asked(&fresh, failed)
+		return overWindow(d.in.Status.RestartTimes, fresh.all, limit, seconds(*w), d.in.Now)
+	}
+	return int64(d.plan.Status.Restarts)+int64(d.countedRestarts(failed)) > int64(limit)
 }
 
 // roleLimitExceeded says which replica type has asked for more restarts than it may.
@@ -77,22 +91,35 @@ func (d *decision) replicaLimitExceeded(failed []failedReplica) (string, *failed
 	if !d.restartsWhole(failed) {
 		for i := range failed {
 			if failed[i].response == responseRestart && d.in.scopeOf(failed[i].replica.typ) == commonv1.RestartScopeReplica &&
-				d.restartsOfReplica(failed[i].replica) >= *limit {
-				return replicaLimitReached(failed[i].replica, *limit), &failed[i]
+				d.overReplicaLimit(failed[i].replica, failed[i:i+1], *limit) {
+				return d.replicaLimitReached(failed[i].replica, *limit), &failed[i]
 			}
 		}
 	}
 	why := ""
 	d.tally.each(func(s *replica) {
-		if why == "" && d.restartsOfReplica(s) > *limit {
-			why = replicaLimitReached(s, *limit)
+		if why == "" && d.overReplicaLimit(s, nil, *limit) {
+			why = d.replicaLimitReached(s, *limit)
 		}
 	})
 	return why, firstOf(failed)
 }
 
-func replicaLimitReached(s *replica, limit int32) string {
-	return fmt.Sprintf("replica %d of %s has reached its backoff limit: runPolicy.backoffLimitPerReplica is %d", s.index, s.typ, limit)
+// overReplicaLimit reports whether a replica has had, or its failure asks for, more restarts
+// than it may have.
+func (d *decision) overReplicaLimit(s *replica, failed []failedReplica, limit int32) bool {
+	if w := d.in.RunPolicy.BackoffLimitWindowSeconds; w != nil {
+		fresh := slices.Clone(d.fresh.of[s])
+		for i := range failed {
+			fresh = append(fresh, at(countedAt(&failed[i])))
+		}
+		return overWindow(d.in.restartTimes(s), fresh, limit, seconds(*w), d.in.Now)
+	}
+	return addCounts(d.restartsOfReplica(s), int32(len(failed))) > limit //nolint:gosec // one or none
+}
+
+func (d *decision) replicaLimitReached(s *replica, limit int32) string {
+	return fmt.Sprintf("replica %d of %s has reached its backoff limit: runPolicy.backoffLimitPerReplica is %d%s", s.index, s.typ, limit, d.window())
 }
 
 func firstOf(failed []failedReplica) *failedReplica {

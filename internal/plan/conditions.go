@@ -19,6 +19,7 @@ const (
 	reasonCreateRefused    = "CreateRefused"
 	reasonUpdateRefused    = "UpdateRefused"
 	reasonDeleteRefused    = "DeleteRefused"
+	reasonSuccessPolicy    = "SuccessPolicy" // as in batch/v1
 )
 
 // MaxConditionMessage is how long the message of a condition can be.

@@ -104,7 +104,11 @@ type decision struct {
 	keepPods bool
 	// tooEarly is true when it is not known yet what failures mean.
 	tooEarly bool
-	plan     Plan
+	// fresh are the restarts that this pass counts, if a window decides which count.
+	fresh freshRestarts
+	// spent is why the whole job restarts: a replica has used up its own limit.
+	spent string
+	plan  Plan
 }
 
 // Decide plans what to do about a job. A nil outcome leaves success and running to
@@ -122,6 +126,7 @@ func Decide(in *Input, tally *Tally, outcome *jobkit.Outcome) Plan {
 		}
 	}
 	if !in.Job.Deleted {
+		d.keepRestartTimes()
 		d.keepUncounted()
 		d.holdBack()
 		d.finishStatus()

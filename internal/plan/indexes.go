@@ -83,3 +83,39 @@ func (d *decision) recordSucceeded() {
 		}
 	}
 }
+
+// indexRange is a range of indexes, both ends included.
+type indexRange struct{ first, last int32 }
+
+// parseRanges reads a list of indexes that a user wrote. It reports whether that is one:
+// of indexes that a job can have, in ascending order, none of them twice.
+func parseRanges(s string) ([]indexRange, bool) {
+	var list []indexRange
+	next := int64(0)
+	for part := range strings.SplitSeq(s, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.ParseUint(from, 10, 31)
+		if err != nil {
+			return nil, false
+		}
+		last, err := strconv.ParseUint(to, 10, 31)
+		if err != nil || last < first || int64(first) < next { //nolint:gosec // 31 bits
+			return nil, false
+		}
+		list = append(list, indexRange{int32(first), int32(last)}) //nolint:gosec // 31 bits
+		next = int64(last) + 1                                     //nolint:gosec // 31 bits
+	}
+	return list, true
+}
+
+// sizeOf is how many indexes are in a list of ranges.
+func sizeOf(list []indexRange) int {
+	n := 0
+	for _, r := range list {
+		n += int(r.last-r.first) + 1
+	}
+	return n
+}

@@ -51,16 +51,19 @@ func (d *decision) countInPlace(s *replica) {
 	}
 	rs.InPlaceRestarts[index] = entry
 	d.recordInPlace(s)
+	d.noteInPlace(s, gained)
 	d.plan.Status.Restarts = addCounts(d.plan.Status.Restarts, gained)
 	d.countForRole(s.typ, gained)
 	d.plan.Restarts.InPlace = addCounts(d.plan.Restarts.InPlace, gained)
 }
 
-// restartsOfReplica is how many restarts of a replica count against its limit.
+// restartsOfReplica is how many restarts of a replica count against its limit, which may
+// have begun again (see onBackoffLimitPerReplica).
 func (d *decision) restartsOfReplica(s *replica) int32 {
 	rs, index := d.replicaStatus(s.typ), strconv.Itoa(int(s.index))
 	own := max(rs.Attempts[index]-rs.IgnoredAttempts[index], 0)
-	return addCounts(own, addCounts(rs.InPlaceRestarts[index].Earlier, rs.InPlaceRestarts[index].Count))
+	all := addCounts(own, addCounts(rs.InPlaceRestarts[index].Earlier, rs.InPlaceRestarts[index].Count))
+	return max(all-max(rs.EarlierRestarts[index], 0), 0)
 }
 
 // addCounts adds two counts without overflow, even for invalid counts in a status.

@@ -37,6 +37,7 @@ const (
 	packedPrefix  = "1:" // the version of the format
 	packedCounts  = 1
 	packedIndexes = 2
+	packedBudgets = 4 // last, so that operators that do not know it read the others
 	hashSize      = 8
 	hashPrefix    = "#"
 )
@@ -87,6 +88,9 @@ func packStatus(status *commonv1.JobStatus) {
 		if len(rs.SucceededIndexes) > maxPlainIndexes {
 			parts |= packedIndexes
 		}
+		if len(rs.EarlierRestarts)+countTimes(rs.RestartTimes) > maxPlain {
+			parts |= packedBudgets
+		}
 		if parts == 0 {
 			continue
 		}
@@ -97,6 +101,9 @@ func packStatus(status *commonv1.JobStatus) {
 		}
 		if parts&packedIndexes != 0 {
 			packed.SucceededIndexes = ""
+		}
+		if parts&packedBudgets != 0 {
+			packed.EarlierRestarts, packed.RestartTimes = nil, nil
 		}
 		status.ReplicaStatuses[t] = &packed
 	}
@@ -120,6 +127,9 @@ func encodeRecord(rs *commonv1.ReplicaStatus, parts byte) string {
 			bits[i/8] |= 1 << (i % 8)
 		}
 		out = append(binary.AppendUvarint(out, uint64(len(bits))), bits...)
+	}
+	if parts&packedBudgets != 0 {
+		out = appendTimes(appendColumn(out, rs.EarlierRestarts), rs.RestartTimes)
 	}
 	var buffer bytes.Buffer
 	w, _ := flate.NewWriter(&buffer, flate.DefaultCompression) // fails for a wrong level only
@@ -245,6 +255,9 @@ func decodeRecord(packed string, rs *commonv1.ReplicaStatus) error {
 	}
 	if data[0]&packedIndexes != 0 {
 		read.SucceededIndexes = r.indexes()
+	}
+	if data[0]&packedBudgets != 0 {
+		read.EarlierRestarts, read.RestartTimes = r.column(), r.times()
 	}
 	if r.failed {
 		return errRecord

@@ -74,6 +74,16 @@ func drawJob(t *rapid.T) *model {
 	if rapid.Bool().Draw(t, "has rules") {
 		p.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: rapid.SliceOfN(rapid.Custom(drawRule), 1, 3).Draw(t, "rules")}
 	}
+	if (p.BackoffLimit != nil || p.BackoffLimitPerReplica != nil) && rapid.IntRange(0, 2).Draw(t, "has a window") == 2 {
+		p.BackoffLimitWindowSeconds = new(rapid.Int64Range(1, 100).Draw(t, "window"))
+	}
+	if p.BackoffLimitPerReplica != nil && rapid.Bool().Draw(t, "replicas restart the job") {
+		p.OnBackoffLimitPerReplica = new(commonv1.BackoffLimitPerReplicaRestartJob)
+		p.MaxJobRestarts = rapid.Ptr(rapid.Int32Range(0, 2), true).Draw(t, "max job restarts")
+	}
+	if rapid.IntRange(0, 3).Draw(t, "has a success policy") == 3 {
+		p.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{drawSuccessRule(t, m.in.Replicas)}}
+	}
 	if replicas[master] > 0 && rapid.Bool().Draw(t, "workers may fail") {
 		m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 	}
@@ -313,7 +323,7 @@ func checkStatus(t *rapid.T, before, after *commonv1.JobStatus) {
 	if after.Finished() != (after.CompletionTime != nil) {
 		t.Fatalf("finished is %v but the completion time is %v", after.Finished(), after.CompletionTime)
 	}
-	if after.Restarts < before.Restarts || after.Attempt < before.Attempt {
+	if after.Restarts < before.Restarts || after.Attempt < before.Attempt || after.JobRestarts < before.JobRestarts {
 		t.Fatalf("restarts fell from %d to %d", before.Restarts, after.Restarts)
 	}
 	for _, of := range []commonv1.JobConditionType{commonv1.JobRunning, commonv1.JobRestarting} {
@@ -461,8 +471,18 @@ func (w *world) toggleSuspend(*rapid.T) {
 }
 
 func (w *world) scale(t *rapid.T) {
+	was := w.in.Replicas[worker].Replicas
 	w.in.Replicas[worker].Replicas = new(rapid.Int32Range(0, 4).Draw(t, "workers"))
 	w.in.Job.Generation++
+	if len(plan.Validate(&w.in)) == 0 {
+		return
+	}
+	// No rule of the success policy could hold any more: nothing is touched until that is
+	// undone.
+	if p := w.decide(); len(p.Actions) > 0 && !p.Status.Finished() && !p.Status.IsTrue(commonv1.JobSuspended) {
+		t.Fatalf("the job is not valid, and wants %v", p.Actions)
+	}
+	w.in.Replicas[worker].Replicas = was
 }
 
 // twin counts restarts the dumb way: it keeps every pod that ever existed and
@@ -527,7 +547,7 @@ func hasRestartJob(in *plan.Input) bool {
 			return true
 		}
 	}
-	return *in.RunPolicy.RestartScope != commonv1.RestartScopeReplica || in.RunPolicy.PodFailurePolicy != nil &&
+	return *in.RunPolicy.RestartScope != commonv1.RestartScopeReplica || in.RunPolicy.OnBackoffLimitPerReplica != nil || in.RunPolicy.PodFailurePolicy != nil &&
 		slices.ContainsFunc(in.RunPolicy.PodFailurePolicy.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.Action == restartJob })
 }
 
@@ -537,7 +557,7 @@ func hasRestartJob(in *plan.Input) bool {
 func (w *twin) check(t *rapid.T, in *plan.Input) {
 	status := &in.Status
 	limit := in.RunPolicy.BackoffLimit
-	if limit != nil && status.Restarts > *limit && !status.Finished() && !status.IsTrue(commonv1.JobSuspended) {
+	if limit != nil && in.RunPolicy.BackoffLimitWindowSeconds == nil && status.Restarts > *limit && !status.Finished() && !status.IsTrue(commonv1.JobSuspended) {
 		t.Fatalf("restarts is %d, over the limit of %d, but the job is %s", status.Restarts, *limit, status.State)
 	}
 	for typ, spec := range in.Replicas {

@@ -32,7 +32,7 @@ func restartOrFail(d *decision) bool {
 	}
 	if why == "" {
 		d.restart(failed)
-		if len(failed) == 0 {
+		if len(failed) == 0 && d.spent == "" {
 			d.restartGang()
 		}
 		d.deleteSuperseded()
@@ -85,12 +85,12 @@ func (d *decision) allEnded() bool {
 
 // restartsWhole reports whether failures restart the whole job.
 func (d *decision) restartsWhole(failed []failedReplica) bool {
-	return slices.ContainsFunc(failed, func(f failedReplica) bool { return d.restartsJob(&f) })
+	return d.spent != "" || slices.ContainsFunc(failed, func(f failedReplica) bool { return d.restartsJob(&f) })
 }
 
 // restart counts the restart of failed replicas, of their roles, or of the whole job.
 func (d *decision) restart(failed []failedReplica) {
-	if len(failed) == 0 {
+	if len(failed) == 0 && d.spent == "" {
 		return
 	}
 	status := &d.plan.Status
@@ -98,6 +98,11 @@ func (d *decision) restart(failed []failedReplica) {
 	for i := range d.tally.byType {
 		t := d.tally.byType[i].Type
 		d.countForRole(t, d.countedForRole(failed, t))
+	}
+	d.noteRestarts(failed)
+	if d.spent != "" {
+		d.restartForBudget(failed)
+		return
 	}
 	if d.restartsWhole(failed) {
 		// Pods whose failure is not reported yet will be deleted before it is.

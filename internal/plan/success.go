@@ -7,25 +7,30 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// succeed ends the job when its rules are met. It takes precedence over every failure, so
-// that a job succeeds whatever its last replicas do.
+// succeed ends the job when its rules are met: those of the user or, without any, those of
+// the kind. It takes precedence over every failure, so that a job succeeds whatever its
+// last replicas do.
 func succeed(d *decision) bool {
-	message := cmp.Or(d.in.Rules.Messages.Succeeded, fmt.Sprintf("%s successfully completed.", d.jobName()))
-	switch v := d.outcome; {
-	case v == nil:
-		if !d.in.Rules.Succeeded(&d.tally.Tally) {
-			return false
-		}
-	case v.Succeeded:
-		message = cmp.Or(v.Message, message)
-	case v.Failed:
+	rule, policy := d.successRule(), d.in.RunPolicy.SuccessPolicy != nil
+	reason, v := string(commonv1.JobSucceeded), d.outcome
+	switch {
+	case rule >= 0:
+		reason = reasonSuccessPolicy
+	case v != nil && v.Failed && (policy || !v.Succeeded):
 		d.fail(cmp.Or(v.Message, d.hasFailed()+"."))
 		d.cleanUp()
 		return true
-	default:
+	case policy, v != nil && !v.Succeeded, v == nil && !d.in.Rules.Succeeded(&d.tally.Tally):
 		return false
 	}
-	d.setTrue(commonv1.JobSucceeded, d.reason(string(commonv1.JobSucceeded)), message)
+	message := cmp.Or(d.in.Rules.Messages.Succeeded, fmt.Sprintf("%s successfully completed.", d.jobName()))
+	switch {
+	case rule >= 0:
+		message += fmt.Sprintf(" Matched rules at index %d of runPolicy.successPolicy.", rule)
+	case v != nil:
+		message = cmp.Or(v.Message, message)
+	}
+	d.setTrue(commonv1.JobSucceeded, d.reason(reason), message)
 	d.cleanUp()
 	return true
 }

@@ -25,6 +25,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 		{"startDeadlineSeconds", p.StartDeadlineSeconds},
 		{"backoffLimit", widen(p.BackoffLimit)},
 		{"backoffLimitPerReplica", widen(p.BackoffLimitPerReplica)},
+		{"maxJobRestarts", widen(p.MaxJobRestarts)},
 		{"forceDeleteAfterSeconds", p.ForceDeleteAfterSeconds},
 	} {
 		if number.value != nil && *number.value < 0 {
@@ -37,6 +38,8 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	errs = append(errs, oneOf(path.Child("serviceMode"), p.ServiceMode,
 		commonv1.ServiceModePerReplica, commonv1.ServiceModePerJob, commonv1.ServiceModeNone)...)
 	errs = append(errs, validateGang(in, path.Child("schedulingPolicy"))...)
+	errs = append(errs, validateBudgets(in, path)...)
+	errs = append(errs, validateSuccessPolicy(in, path.Child("successPolicy"))...)
 	if p.PodFailurePolicy == nil {
 		return errs
 	}

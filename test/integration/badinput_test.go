@@ -95,6 +95,28 @@ func TestRefusedAtAdmission(t *testing.T) {
 			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.BackoffLimit = new(int32(-1)) },
 			want:   "spec.runPolicy.backoffLimit: Invalid value: -1",
 		},
+		"SuccessRuleOfNothing": {
+			change: successRule(commonv1.SuccessPolicyRule{ReplicaType: testv1.Worker}),
+			want:   "spec.runPolicy.successPolicy.rules[0]: Invalid value: a rule of successPolicy needs indexes, count, or both: add one",
+		},
+		"SuccessRuleOfNoList": {
+			change: successRule(commonv1.SuccessPolicyRule{ReplicaType: testv1.Worker, Indexes: new("0-a")}),
+			want:   `"0-a" is no list of indexes: write indexes and ranges in ascending order, as in "0-3,7"`,
+		},
+		"SuccessRuleOfAMissingType": {
+			change: successRule(commonv1.SuccessPolicyRule{ReplicaType: testv1.Master, Count: new(int32(1))}),
+			want:   `spec.runPolicy.successPolicy: Invalid value: the job has no replica type "Master", so the rule never holds: use a type of testReplicaSpecs, or add it`,
+		},
+		"SuccessRuleOfTooMany": {
+			change: successRule(commonv1.SuccessPolicyRule{ReplicaType: testv1.Worker, Count: new(int32(2))}),
+			want:   `spec.runPolicy.successPolicy: Invalid value: count is 2, and the job has 1 replicas of Worker, so the rule never holds: lower count, or raise replicas`,
+		},
+		"SuccessPolicyWithoutRules": {
+			change: func(j *testv1.TestJob) {
+				j.Spec.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{}}
+			},
+			want: "spec.runPolicy.successPolicy.rules in body should have at least 1 items",
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -106,6 +128,12 @@ func TestRefusedAtAdmission(t *testing.T) {
 				t.Errorf("want an Invalid error with %q, got %v", tc.want, err)
 			}
 		})
+	}
+}
+
+func successRule(r commonv1.SuccessPolicyRule) func(*testv1.TestJob) {
+	return func(j *testv1.TestJob) {
+		j.Spec.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{r}}
 	}
 }
 

@@ -54,6 +54,19 @@ type JobStatus struct {
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
 
+	// RestartTimes are the times of the last restarts that count against backoffLimit while
+	// backoffLimitWindowSeconds is set: no more than that needs, in order. An addition to
+	// kubeflow.org/v1.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1001
+	RestartTimes []metav1.Time `json:"restartTimes,omitempty"`
+
+	// JobRestarts is how often a replica that had used up its own limit restarted the whole
+	// job (onBackoffLimitPerReplica). An addition to kubeflow.org/v1.
+	// +optional
+	JobRestarts int32 `json:"jobRestarts,omitempty"`
+
 	// Failures are the last failures of replicas, and of containers that were restarted
 	// in place, the newest last. An addition to kubeflow.org/v1.
 	// +optional
@@ -138,9 +151,19 @@ type ReplicaStatus struct {
 	// by index. Replicas without such restarts are not listed. An addition to kubeflow.org/v1.
 	// +optional
 	InPlaceRestarts map[string]InPlaceRestarts `json:"inPlaceRestarts,omitempty"`
-	// Record holds succeededIndexes, attempts, ignoredAttempts and inPlaceRestarts of a job
-	// with many replicas in a packed form; those fields are then absent. The form is internal
-	// to the controller. An addition to kubeflow.org/v1.
+	// RestartTimes are, for each replica, the times of its last restarts that count against
+	// backoffLimitPerReplica while backoffLimitWindowSeconds is set, by index, in order. An
+	// addition to kubeflow.org/v1.
+	// +optional
+	RestartTimes map[string][]metav1.Time `json:"restartTimes,omitempty"`
+	// EarlierRestarts is, for each replica, how many restarts it had had when its limit
+	// began again, because a replica restarted the whole job (onBackoffLimitPerReplica). An
+	// addition to kubeflow.org/v1.
+	// +optional
+	EarlierRestarts map[string]int32 `json:"earlierRestarts,omitempty"`
+	// Record holds succeededIndexes, attempts, ignoredAttempts, inPlaceRestarts, restartTimes
+	// and earlierRestarts of a job with many replicas in a packed form; those fields are then
+	// absent. The form is internal to the controller. An addition to kubeflow.org/v1.
 	// +optional
 	Record string `json:"record,omitempty"`
 }

@@ -172,7 +172,25 @@ const (
 	ManagedByMultiKueue = "kueue.x-k8s.io/multikueue"
 )
 
+// BackoffLimitPerReplicaAction is what follows when a replica has used up its own backoff
+// limit. It is an addition to kubeflow.org/v1.
+// +kubebuilder:validation:Enum=FailJob;RestartJob
+type BackoffLimitPerReplicaAction string
+
+const (
+	// BackoffLimitPerReplicaFailJob fails the job.
+	BackoffLimitPerReplicaFailJob BackoffLimitPerReplicaAction = "FailJob"
+	// BackoffLimitPerReplicaRestartJob restarts every replica of the job together, and each
+	// has its whole budget again.
+	BackoffLimitPerReplicaRestartJob BackoffLimitPerReplicaAction = "RestartJob"
+)
+
 // RunPolicy holds the policies of a job as a whole.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.backoffLimitWindowSeconds) || has(self.backoffLimit) || has(self.backoffLimitPerReplica)",fieldPath=".backoffLimitWindowSeconds",message="it says nothing without backoffLimit or backoffLimitPerReplica: add one of them, or remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.backoffLimitWindowSeconds) || !has(self.backoffLimit) || self.backoffLimit <= 1000",fieldPath=".backoffLimit",message="with backoffLimitWindowSeconds the status holds the time of each restart: use at most 1000, or remove backoffLimitWindowSeconds"
+// +kubebuilder:validation:XValidation:rule="!has(self.onBackoffLimitPerReplica) || has(self.backoffLimitPerReplica)",fieldPath=".onBackoffLimitPerReplica",message="it says nothing without backoffLimitPerReplica: add that, or remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxJobRestarts) || has(self.onBackoffLimitPerReplica) && self.onBackoffLimitPerReplica == 'RestartJob'",fieldPath=".maxJobRestarts",message="it says nothing unless onBackoffLimitPerReplica is RestartJob: set that, or remove it"
 type RunPolicy struct {
 	// CleanPodPolicy says which pods are deleted when the job has finished.
 	// Default: set by the kind; None where the kind sets none.
@@ -215,11 +233,37 @@ type RunPolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	BackoffLimitPerReplica *int32 `json:"backoffLimitPerReplica,omitempty"`
 
+	// BackoffLimitWindowSeconds makes only the restarts of so many last seconds count
+	// against backoffLimit (then at most 1000) and backoffLimitPerReplica. Default: all
+	// restarts count. An addition to kubeflow.org/v1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	BackoffLimitWindowSeconds *int64 `json:"backoffLimitWindowSeconds,omitempty"`
+
+	// OnBackoffLimitPerReplica says what follows when a replica needs more restarts than
+	// backoffLimitPerReplica. RestartJob restarts the whole job, which counts as one restart
+	// against backoffLimit. Default: FailJob. An addition to kubeflow.org/v1.
+	// +optional
+	OnBackoffLimitPerReplica *BackoffLimitPerReplicaAction `json:"onBackoffLimitPerReplica,omitempty"`
+
+	// MaxJobRestarts is how often replicas that have used up their own limit may restart
+	// the whole job. The next such replica fails it. Default: no limit. An addition to
+	// kubeflow.org/v1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxJobRestarts *int32 `json:"maxJobRestarts,omitempty"`
+
 	// PodFailurePolicy says what to do about pods that fail in certain ways. If none of its
 	// rules matches, the replica's restart policy decides. Default: no rules. An addition to
 	// kubeflow.org/v1.
 	// +optional
 	PodFailurePolicy *PodFailurePolicy `json:"podFailurePolicy,omitempty"`
+
+	// SuccessPolicy says when the job has succeeded, in place of the kind's own rules, a
+	// TFJob's spec.successPolicy among them. Default: the kind's rules. An addition to
+	// kubeflow.org/v1.
+	// +optional
+	SuccessPolicy *SuccessPolicy `json:"successPolicy,omitempty"`
 
 	// SchedulingPolicy is used when gang scheduling is enabled.
 	// +optional

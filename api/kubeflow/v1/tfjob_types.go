@@ -72,6 +72,8 @@ type TFJob struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.managedBy) || self.runPolicy.managedBy in [\"\", 'kubeflow.org/training-operator', 'kueue.x-k8s.io/multikueue']",fieldPath=".runPolicy.managedBy",message="no controller of that name is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue",messageExpression="'no controller \"%s\" is known: remove it, or use kubeflow.org/training-operator or kueue.x-k8s.io/multikueue'.format([self.runPolicy.managedBy])"
 // +kubebuilder:validation:XValidation:rule="(has(self.runPolicy) && has(self.runPolicy.managedBy) ? self.runPolicy.managedBy : \"\") == (has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")",fieldPath=".runPolicy.managedBy",message="it is immutable: keep its value, or delete the job and create it again",messageExpression="'it is immutable and was \"%s\": keep that, or delete the job and create it again'.format([(has(oldSelf.runPolicy) && has(oldSelf.runPolicy.managedBy) ? oldSelf.runPolicy.managedBy : \"\")])"
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.successPolicy) || self.runPolicy.successPolicy.rules.all(r, self.tfReplicaSpecs.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))",fieldPath=".runPolicy.successPolicy",message="a rule names a replica type that the job does not have: use a type of tfReplicaSpecs, or add it",messageExpression="self.runPolicy.successPolicy.rules.filter(r, !self.tfReplicaSpecs.exists(t, t.lowerAscii() == r.replicaType.lowerAscii())).map(r, 'the job has no replica type \"%s\", so the rule never holds: use a type of tfReplicaSpecs, or add it'.format([r.replicaType]))[0]"
+// +kubebuilder:validation:XValidation:rule="!has(self.runPolicy) || !has(self.runPolicy.successPolicy) || self.runPolicy.successPolicy.rules.all(r, !has(r.count) || self.tfReplicaSpecs.all(t, t != r.replicaType || !has(self.tfReplicaSpecs[t].replicas) || r.count <= self.tfReplicaSpecs[t].replicas))",fieldPath=".runPolicy.successPolicy",message="count is more than there are replicas: lower it, or raise replicas",messageExpression="self.runPolicy.successPolicy.rules.filter(r, has(r.count) && self.tfReplicaSpecs.exists(t, t == r.replicaType && has(self.tfReplicaSpecs[t].replicas) && r.count > self.tfReplicaSpecs[t].replicas)).map(r, 'count is %d, and the job has %d replicas of %s, so the rule never holds: lower count, or raise replicas'.format([r.count, self.tfReplicaSpecs[r.replicaType].replicas, r.replicaType]))[0]"
 type TFJobSpec struct {
 	// RunPolicy holds the policies of the job as a whole.
 	// +optional
@@ -79,7 +81,8 @@ type TFJobSpec struct {
 
 	// SuccessPolicy says when a job without Chief and Master has succeeded: "" when
 	// Worker 0 or all Workers have, AllWorkers when all Workers have. With a Chief
-	// or Master it has no effect: that one decides. Default: "".
+	// or Master it has no effect: that one decides. Nor has it any with
+	// runPolicy.successPolicy, which goes first. Default: "".
 	// +optional
 	SuccessPolicy *SuccessPolicy `json:"successPolicy,omitempty"`
 

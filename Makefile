@@ -32,7 +32,7 @@ DOCS = $(wildcard $(shell git ls-files --cached --others --exclude-standard '*.m
 # Packages whose API is stable (VERSIONING.md).
 STABLE := . ./api/common/v1 ./api/kubeflow/v1 ./controller ./gang ./gang/schedulers ./jobtest ./jobtest/gangtest ./podtemplate
 # What is checked for words that are not used (hack/words).
-WORDS := $(filter-out LICENSE bin internal controller,$(wildcard *)) $(filter-out internal/plan,$(wildcard internal/*))
+WORDS := . Makefile
 
 ##@ Try it
 

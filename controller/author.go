@@ -82,7 +82,7 @@ func (c *JobController[J]) callValidators(ctx context.Context, job J, in *plan.I
 	}
 }
 
-// evaluateStatus asks the author's own verdict, if there is one.
+// evaluateStatus asks the author's own StatusEvaluator, if there is one.
 func (c *JobController[J]) evaluateStatus(ctx context.Context, job J, in *plan.Input, tally *plan.Tally) *jobkit.Outcome {
 	if c.set.evaluator == nil {
 		return nil

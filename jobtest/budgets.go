@@ -65,7 +65,7 @@ func (m *monitor) checkBudgets(job client.Object, old, status *commonv1.JobStatu
 			m.w.violatef("P7", "the job failed because of its backoffLimit %d in %d seconds, but there were at most %d restarts in so many",
 				*p.BackoffLimit, *p.BackoffLimitWindowSeconds, n)
 		}
-	case failsNow && strings.Contains(c.Message, "has reached its backoff limit"), status.JobRestarts > old.JobRestarts:
+	case failsNow && strings.Contains(c.Message, "runPolicy.backoffLimitPerReplica is "), status.JobRestarts > old.JobRestarts:
 		m.checkSpent(job, l, old, status)
 	case !status.Finished() && status.Restarts > old.Restarts:
 		m.checkUnspent(job, l, status)
@@ -128,8 +128,13 @@ func (m *monitor) checkSpent(job client.Object, l *ledger, old, status *commonv1
 func (m *monitor) checkUnspent(job client.Object, l *ledger, status *commonv1.JobStatus) {
 	parts := m.w.parts(job)
 	p := parts.RunPolicy
-	if status.Attempt > status.JobRestarts || p.RestartScope != nil && *p.RestartScope == commonv1.RestartScopeJob || obstructed(status) {
+	if status.Attempt > status.JobRestarts || obstructed(status) {
 		return
+	}
+	for t := range parts.ReplicaSpecs {
+		if m.scopeOf(parts, t) != commonv1.RestartScopeReplica {
+			return // One restart is that of several replicas.
+		}
 	}
 	// Of the pods of one attempt the last is the one that was counted: what is disrupted may
 	// be gone before it is seen.

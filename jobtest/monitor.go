@@ -274,7 +274,7 @@ func (m *monitor) scopeOf(parts jobkit.JobParts, t commonv1.ReplicaType) commonv
 }
 
 // gangAsked checks that no pod of a job, or of a role, which restarts as a whole is created
-// while one of an earlier attempt is there.
+// while one of an earlier attempt exists.
 func (m *monitor) gangAsked(p *process, op call, verification client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	if !ok {

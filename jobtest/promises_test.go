@@ -545,7 +545,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 	const (
 		n     = 8 // too many to be created all at once
 		small = 4
-		brief = 29 * time.Second // nobody asks yet why the pods do not start
+		brief = 29 * time.Second // no one asks yet why the pods do not start
 	)
 	for name, tc := range map[string]struct {
 		replicas int32 // default n

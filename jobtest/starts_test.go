@@ -52,8 +52,8 @@ func TestStartsAreTold(t *testing.T) {
 	}
 }
 
-// TestSlowStartsAreNotTold: pods that start in time are nothing to tell of.
-func TestSlowStartsAreNotTold(t *testing.T) {
+// TestSlowStartsAreNotReported: pods that start in time are not reported.
+func TestSlowStartsAreNotReported(t *testing.T) {
 	w := story(t, Options{Fate: func(*corev1.Pod) Fate {
 		return Fate{Waits: WaitsForImage, Start: 29 * time.Second, Run: time.Minute}
 	}}, newJob("j", 2, func(j *testv1.TestJob) {

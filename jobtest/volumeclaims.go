@@ -139,7 +139,7 @@ func (m *monitor) claimDeleteAsked(p *process, op call, claim *corev1.Persistent
 }
 
 // claimUpdateAsked reports whether a patch changes the owner of a claim that is the job's, or
-// that carries its labels and is nobody's else, and nothing else.
+// that carries its labels and has no controller, and nothing else.
 func (m *monitor) claimUpdateAsked(op call, claim *corev1.PersistentVolumeClaim, job client.Object) bool {
 	var body map[string]map[string]any
 	if json.Unmarshal(op.patch, &body) != nil || len(body) != 1 {

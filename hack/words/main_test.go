@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 		"Unless": {
 			reason: "some words have honest uses that can be known by what follows",
 			file:   "a.md",
-			text:   "It looks like one. Is there a job? Are no more than two. It looks it up. Look up.\n",
+			text:   "It looks like one. Is there a job? Are no more than two. It looks around. Look up.\n",
 			want:   []string{`1 "looks"`},
 		},
 		"Longest": {

@@ -110,7 +110,7 @@ func newestOf(times []restartTime) time.Time {
 }
 
 // believable are the restarts that were counted before one of a given time. One that seems
-// to be later was told by a clock that has been set back since.
+// to be later comes from a clock that has been set back since.
 func believable(counted []metav1.Time, newest time.Time) []restartTime {
 	out := make([]restartTime, 0, len(counted)+1)
 	for i := range counted {
@@ -242,7 +242,7 @@ func countedAt(f *failedReplica) time.Time {
 }
 
 // inPlaceAt is when a container of a pod ended that was restarted in place last. A node
-// tells how long that was before it last wrote the status of the pod; the API server tells
+// says how long that was before it last wrote the status of the pod; the API server says
 // when that was. So the clock of the node may be wrong.
 func inPlaceAt(p *corev1.Pod, now time.Time) restartTime {
 	ended, newest := nodeTimes(p)
@@ -376,7 +376,7 @@ func appendTimes(out []byte, m map[string][]metav1.Time) []byte {
 		last = i
 		was := base
 		for _, t := range at[i] {
-			now := max(t.Unix(), was)                        // What somebody else wrote may be in no order.
+			now := max(t.Unix(), was)                        // What another client wrote may be in no order.
 			out = binary.AppendUvarint(out, uint64(now-was)) //nolint:gosec // not negative
 			was = now
 		}

@@ -168,7 +168,7 @@ func TestBackoffLimitWindow(t *testing.T) {
 			times: []int{0, 80},
 		},
 		"InPlaceSeenTogether": {
-			reason: "of those that an operator which was down has missed nobody knows whether they were in the window", limit: new(int32(1)),
+			reason: "of those that an operator which was down has missed no one knows whether they were in the window", limit: new(int32(1)),
 			change: restartPolicy(commonv1.RestartPolicyOnFailure),
 			happens: func(m *model) {
 				m.after(300 * second)
@@ -381,7 +381,7 @@ func TestBackoffLimitWindowIsExact(t *testing.T) {
 				key = name
 			}
 			now := int(m.in.Now.Sub(epoch) / time.Second)
-			switch what := rapid.SampledFrom([]string{"fail", "fail", "restart in place", "wait", "wait", "leader's clock", "look"}).Draw(t, "what"); what {
+			switch what := rapid.SampledFrom([]string{"fail", "fail", "restart in place", "wait", "wait", "leader's clock", "reconcile"}).Draw(t, "what"); what {
 			case "wait":
 				m.after(time.Duration(rapid.IntRange(0, 40).Draw(t, "seconds")) * time.Second)
 				continue

@@ -111,7 +111,7 @@ func TestPodsThatDoNotStart(t *testing.T) {
 			first + `container main cannot be started: exec: "trian": not found`,
 		},
 		"Other": {
-			"a reason that is not known is told as it is", func(_ *model, p *corev1.Pod) { bound(p, nil, waitingStatus("main", "Odd", "why")) }, 0,
+			"a reason that is not known is reported as it is", func(_ *model, p *corev1.Pod) { bound(p, nil, waitingStatus("main", "Odd", "why")) }, 0,
 			first + "container main waits because of Odd: why",
 		},
 		"Sidecar": {

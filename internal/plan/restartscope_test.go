@@ -68,26 +68,35 @@ func TestRestartScopeOfARole(t *testing.T) {
 		"Role":     {"all and only the workers", [2]commonv1.RestartScope{scopeReplica, scopeRole}, fail("worker-0"), all("0", "0", "1", "1"), counts{Job: 1, Worker: 1, AttemptOfWorker: 1}},
 		"RoleOnce": {"two that fail at a time are one restart", [2]commonv1.RestartScope{scopeReplica, scopeRole}, fail("worker-0", "worker-1"), all("0", "0", "1", "1"), counts{Job: 1, Worker: 1, AttemptOfWorker: 1}},
 		"BothRoles": {
-			"each role once", [2]commonv1.RestartScope{scopeRole, scopeRole}, fail("worker-0", "worker-1", "master-1"), all("1", "1", "1", "1"),
+			"each role once",
+			[2]commonv1.RestartScope{scopeRole, scopeRole},
+			fail("worker-0", "worker-1", "master-1"), all("1", "1", "1", "1"),
 			counts{Job: 2, Master: 1, Worker: 1, AttemptOfMaster: 1, AttemptOfWorker: 1},
 		},
 		"Job": {"a master takes all along", [2]commonv1.RestartScope{scopeJob, scopeReplica}, fail("master-0"), all("1", "1", "1", "1"), counts{Job: 1, Master: 1, Attempt: 1}},
 		"JobAndReplica": {
-			"the whole job is one restart, and the master's, whose scope it is", [2]commonv1.RestartScope{scopeJob, scopeReplica}, fail("worker-0", "master-0"),
-			all("1", "1", "1", "1"), counts{Job: 1, Master: 1, Attempt: 1},
+			"the whole job is one restart, and the master's, whose scope it is",
+			[2]commonv1.RestartScope{scopeJob, scopeReplica},
+			fail("worker-0", "master-0"),
+			all("1", "1", "1", "1"),
+			counts{Job: 1, Master: 1, Attempt: 1},
 		},
 		"NotJob": {"a worker restarts alone", [2]commonv1.RestartScope{scopeJob, scopeReplica}, fail("worker-1"), all("0", "0", "0", "1"), counts{Job: 1, Worker: 1}},
 		"Lost": {
-			"what is taken away restarts its role, and counts for nothing", [2]commonv1.RestartScope{scopeReplica, scopeRole},
-			func(m *model) { m.drop(m.pod("worker-1")) }, all("0", "0", "1", "1"), counts{AttemptOfWorker: 1},
+			"what is taken away restarts its role, and counts for nothing",
+			[2]commonv1.RestartScope{scopeReplica, scopeRole},
+			func(m *model) { m.drop(m.pod("worker-1")) }, all("0", "0", "1", "1"),
+			counts{AttemptOfWorker: 1},
 		},
 		"LostMaster": {
 			"or the job", [2]commonv1.RestartScope{scopeJob, scopeRole}, func(m *model) { m.drop(m.pod("master-1")) }, all("1", "1", "1", "1"), counts{Attempt: 1},
 		},
 		"LostReplica": {"or is made again alone", [2]commonv1.RestartScope{scopeReplica, scopeRole}, func(m *model) { m.drop(m.pod("master-1")) }, all("0", "0", "0", "0"), counts{}},
 		"Succeeded": {
-			"a worker that had succeeded runs again", [2]commonv1.RestartScope{scopeReplica, scopeRole},
-			func(m *model) { m.end(m.pod("worker-1"), 0); m.reconcileUntilStable(); m.end(m.pod("worker-0"), 137) }, all("0", "0", "1", "1"), counts{Job: 1, Worker: 1, AttemptOfWorker: 1},
+			"a worker that had succeeded runs again",
+			[2]commonv1.RestartScope{scopeReplica, scopeRole},
+			func(m *model) { m.end(m.pod("worker-1"), 0); m.reconcileUntilStable(); m.end(m.pod("worker-0"), 137) }, all("0", "0", "1", "1"),
+			counts{Job: 1, Worker: 1, AttemptOfWorker: 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

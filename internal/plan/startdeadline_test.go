@@ -70,9 +70,10 @@ func TestStartDeadline(t *testing.T) {
 		},
 		"Gates":     {"a queue holds the pods back", nil, func(m *model) { gate(m, "example.com/quota", "worker-0", "worker-1", "worker-2") }, ""},
 		"Suspended": {"a suspended job does not start", nil, func(m *model) { m.in.RunPolicy.Suspend = new(true) }, ""},
-		"NoLimit":   {"nobody asked for it", nil, func(m *model) { m.in.RunPolicy.StartDeadlineSeconds = nil }, ""},
+		"NoLimit":   {"no one asked for it", nil, func(m *model) { m.in.RunPolicy.StartDeadlineSeconds = nil }, ""},
 		"Replaced": {
-			"a restart begins anew", []func(*model){restartPolicy(commonv1.RestartPolicyExitCode)},
+			"a restart begins again",
+			[]func(*model){restartPolicy(commonv1.RestartPolicyExitCode)},
 			func(m *model) {
 				m.run()
 				m.in.Now = m.in.Now.Add(time.Hour)
@@ -152,7 +153,7 @@ func TestStartDeadlineIsVerified(t *testing.T) {
 	}
 }
 
-// TestStartDeadlineIsExact: whenever the operator looks, the job fails if and only if a pod that
+// TestStartDeadlineIsExact: whenever the operator reconciles, the job fails if and only if a pod that
 // was created as long ago has not started.
 func TestStartDeadlineIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -94,7 +94,7 @@ func (d *decision) complete() bool {
 	return true
 }
 
-// onlyProgress tells whether a status says no more than the one before it but that the
+// onlyProgress reports whether a status says no more than the one before it but that the
 // job was taken up, that it runs, how many pods are in which phase, and why others do not start.
 func onlyProgress(is, was *commonv1.JobStatus) bool {
 	is, was = is.DeepCopy(), was.DeepCopy()

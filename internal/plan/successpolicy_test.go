@@ -247,20 +247,20 @@ func TestSuccessPolicyCleansUp(t *testing.T) {
 	}
 }
 
-// TestSuccessPolicyAndVerdict: the user's policy is in place of what the kind's own code
+// TestSuccessPolicyAndAuthorsOutcome: the user's policy is in place of what the kind's own code
 // says of success; that the job has failed the code still says.
-func TestSuccessPolicyAndVerdict(t *testing.T) {
+func TestSuccessPolicyAndAuthorsOutcome(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
 		happens func(*model)
-		verdict jobkit.Outcome
+		outcome jobkit.Outcome
 		want    commonv1.JobConditionType
 	}{
-		"Success":        {reason: "no rule holds", verdict: jobkit.Outcome{Running: true, Succeeded: true}, want: commonv1.JobRunning},
-		"Failure":        {reason: "a failure ends the job", verdict: jobkit.Outcome{Failed: true}, want: commonv1.JobFailed},
-		"Both":           {reason: "the success does not count, so the failure does", verdict: jobkit.Outcome{Succeeded: true, Failed: true}, want: commonv1.JobFailed},
-		"Rule":           {reason: "a rule holds", happens: succeedIn("worker-0"), verdict: jobkit.Outcome{Running: true}, want: commonv1.JobSucceeded},
-		"RuleAndFailure": {reason: "success goes first", happens: succeedIn("worker-0"), verdict: jobkit.Outcome{Failed: true}, want: commonv1.JobSucceeded},
+		"Success":        {reason: "no rule holds", outcome: jobkit.Outcome{Running: true, Succeeded: true}, want: commonv1.JobRunning},
+		"Failure":        {reason: "a failure ends the job", outcome: jobkit.Outcome{Failed: true}, want: commonv1.JobFailed},
+		"Both":           {reason: "the success does not count, so the failure does", outcome: jobkit.Outcome{Succeeded: true, Failed: true}, want: commonv1.JobFailed},
+		"Rule":           {reason: "a rule holds", happens: succeedIn("worker-0"), outcome: jobkit.Outcome{Running: true}, want: commonv1.JobSucceeded},
+		"RuleAndFailure": {reason: "success goes first", happens: succeedIn("worker-0"), outcome: jobkit.Outcome{Failed: true}, want: commonv1.JobSucceeded},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestSuccessPolicyAndVerdict(t *testing.T) {
 			if tc.happens != nil {
 				tc.happens(m)
 			}
-			if got := plan.Decide(&m.in, plan.TallyOf(&m.in), &tc.verdict).Status.State; got != tc.want {
+			if got := plan.Decide(&m.in, plan.TallyOf(&m.in), &tc.outcome).Status.State; got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
 			}
 		})

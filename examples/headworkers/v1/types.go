@@ -30,7 +30,7 @@ type HeadWorkersJob struct {
 	Status            commonv1.JobStatus `json:"status,omitempty"`
 }
 
-// HeadWorkersJobSpec is what a HeadWorkersJob shall be.
+// HeadWorkersJobSpec is the specification of a HeadWorkersJob.
 type HeadWorkersJobSpec struct {
 	// +optional
 	RunPolicy commonv1.RunPolicy `json:"runPolicy,omitempty"`

@@ -60,7 +60,9 @@ func (c *JobController[J]) haltedInput(job J, operatorError string) (*plan.Input
 	if status == nil {
 		return nil, fmt.Errorf("%s %s cannot continue: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), operatorError)
 	}
-	in := &plan.Input{Kind: c.set.kind, Job: identify(job), Status: *status, OperatorError: operatorError, Halted: true, Now: c.set.clock.Now()}
+	in := &plan.Input{
+		Kind: c.set.kind, Job: identify(job), Status: *status, OperatorError: operatorError, Halted: true, Now: c.set.clock.Now(),
+	}
 	if policy := fieldAt[commonv1.RunPolicy](job, c.set.policyAt); policy != nil {
 		in.RunPolicy = *policy
 	}

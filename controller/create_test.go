@@ -258,3 +258,14 @@ func TestRefusedWhileTheJobCannotBeRead(t *testing.T) {
 		t.Errorf("the job says that it waits: %+v", c)
 	}
 }
+
+// TestExistingPodThatTheCacheNeverShows: a pod that exists but is gone before the cache shows it
+// causes no event, so the job is requeued as long as the cache does not show it.
+func TestExistingPodThatTheCacheNeverShows(t *testing.T) {
+	b := newBench(t, &blind{}, testJob(1))
+	mustReconcile(t, b)
+	b.restartOperator()
+	if _, result, err := b.reconcile(); err != nil || result.RequeueAfter == 0 || result.RequeueAfter > time.Minute {
+		t.Errorf("the pod exists, and the cache does not show it: requeue after %s, error %v; want a requeue soon", result.RequeueAfter, err)
+	}
+}

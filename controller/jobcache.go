@@ -232,7 +232,7 @@ func (c *jobCache[J]) index(ctx context.Context, o client.Object) error {
 	if err := c.IndexField(ctx, o, ownerIndex(c.operator), byController(c.gvk)); err != nil {
 		return fmt.Errorf("cannot index the %T of %s: %w", o, c.gvk.Kind, err)
 	}
-	if gvk == volumeClaimKind {
+	if gvk == volumeClaimKind() {
 		if err := c.IndexField(ctx, o, claimIndex(c.operator), byJobName(c.operator)); err != nil {
 			return fmt.Errorf("cannot index the volume claims of %s: %w", c.gvk.Kind, err)
 		}

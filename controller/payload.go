@@ -196,7 +196,7 @@ func leading[T any](list []T) []T {
 	return slices.Clone(list[:maxListed]) // not a part of the long list, which would stay in memory
 }
 
-// some returns at most most entries of a list, in their order: if there are more, those that
+// some returns at most entries of a list, in their order: if there are more, those that
 // matter and the first others.
 func some[T any](list []T, most int, matters func(*T) bool) []T {
 	if len(list) <= most {

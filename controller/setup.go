@@ -304,7 +304,8 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	}
 	s := &settings[J]{
 		dependencies: d,
-		gvk:          gvk, kind: kind, parts: c.Controller.Parts, pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName), jobs: d.client,
+		gvk:          gvk, kind: kind, parts: c.Controller.Parts, jobs: d.client,
+		pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName),
 		comparisons: lru.New(maxComparisons),
 		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
@@ -328,7 +329,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		return err
 	}
 	if s.kind.VolumeClaims {
-		s.objectKinds = append(s.objectKinds, volumeClaimKind)
+		s.objectKinds = append(s.objectKinds, volumeClaimKind())
 	}
 	if s.gang = gangs; gangs != nil {
 		s.objectKinds = append(s.objectKinds, s.gang.kinds...)
@@ -354,7 +355,7 @@ func (s *settings[J]) resolveObjectKinds(scheme *runtime.Scheme) error {
 		switch {
 		case gvk == corev1.SchemeGroupVersion.WithKind("Pod"), gvk == corev1.SchemeGroupVersion.WithKind("Service"):
 			return fmt.Errorf("ObjectKinds() of %s names %s, which the library keeps itself, and would delete those that it did not make: leave it out, and see Kind().ServiceMode and SetClusterSpec", s.kind.Name, gvk.Kind)
-		case s.kind.VolumeClaims && gvk == volumeClaimKind:
+		case s.kind.VolumeClaims && gvk == volumeClaimKind():
 			return fmt.Errorf("ObjectKinds() of %s names %s, which the library keeps itself where Kind().VolumeClaims is set: leave one of the two out", s.kind.Name, gvk.Kind)
 		case gvk == s.gvk:
 			return fmt.Errorf("ObjectKinds() of %s names the kind of the jobs themselves: leave it out", s.kind.Name)

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit"
@@ -13,7 +14,10 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-var volumeClaimKind = corev1.SchemeGroupVersion.WithKind(plan.VolumeClaimKind)
+// volumeClaimKind is the kind of the claims of replicas.
+func volumeClaimKind() schema.GroupVersionKind {
+	return corev1.SchemeGroupVersion.WithKind(plan.VolumeClaimKind)
+}
 
 // claimIndex is the name of the cache index of volume claims by the name of their job: those
 // that outlive jobs have no controller.

@@ -104,7 +104,8 @@ func (m *monitor) checkSpent(job client.Object, l *ledger, old, status *commonv1
 	case p.BackoffLimitPerReplica == nil:
 		m.w.violatef("P7", "a limit of replicas took effect, but there is none")
 		return
-	case restarts && (!instead || status.JobRestarts != old.JobRestarts+1 || status.Attempt != old.Attempt+1 || most != nil && status.JobRestarts > *most):
+	case restarts && (!instead || status.JobRestarts != old.JobRestarts+1 || status.Attempt != old.Attempt+1 ||
+		most != nil && status.JobRestarts > *most):
 		m.w.violatef("P7", "the job restarted because of a replica %d times after %d, attempt %d after %d", status.JobRestarts, old.JobRestarts, status.Attempt, old.Attempt)
 	case !restarts && instead && (most == nil || old.JobRestarts < *most):
 		m.w.violatef("P7", "the job failed because of a replica after %d restarts for that, but should restart", old.JobRestarts)
@@ -125,6 +126,8 @@ func (m *monitor) checkSpent(job client.Object, l *ledger, old, status *commonv1
 
 // checkUnspent checks that a job which goes on with one more restart may: of the failures
 // that were counted one by one, no limit was exceeded.
+//
+//nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) checkUnspent(job client.Object, l *ledger, status *commonv1.JobStatus) {
 	parts := m.w.parts(job)
 	p := parts.RunPolicy
@@ -162,7 +165,8 @@ func (m *monitor) checkUnspent(job client.Object, l *ledger, status *commonv1.Jo
 			of[key.name] = append(of[key.name], m.failedAt[uid])
 		}
 	}
-	if limit := p.BackoffLimit; limit != nil && p.BackoffLimitWindowSeconds != nil && status.JobRestarts == 0 && mostWithin(all, p, -time.Second) > int(*limit) {
+	if limit := p.BackoffLimit; limit != nil && p.BackoffLimitWindowSeconds != nil && status.JobRestarts == 0 &&
+		mostWithin(all, p, -time.Second) > int(*limit) {
 		m.w.violatef("P7", "the job goes on after restarts at %v, backoffLimit is %d in %d seconds", all, *limit, *p.BackoffLimitWindowSeconds)
 	}
 	for name, times := range of {

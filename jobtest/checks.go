@@ -311,6 +311,8 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 
 // checkRoleLimit checks that a job which fails because of the limit of a role has had more
 // failures of that role.
+//
+//nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) checkRoleLimit(job client.Object, old, status *commonv1.JobStatus) {
 	c, l := status.Condition(commonv1.JobFailed), m.ledger(job.GetUID())
 	if old.IsTrue(commonv1.JobFailed) || c == nil || l.touched {
@@ -388,7 +390,8 @@ func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus
 	}
 	l, policy := m.ledger(job.GetUID()), m.w.parts(job).RunPolicy
 	if strings.HasSuffix(c.Reason, "FailedValidation") {
-		if !l.invalid && !strings.Contains(c.Message, " is not valid: ") && !strings.Contains(c.Message, " cannot be read: ") && !strings.Contains(c.Message, "terminal error") {
+		if says := func(words string) bool { return strings.Contains(c.Message, words) }; !l.invalid &&
+			!says(" is not valid: ") && !says(" cannot be read: ") && !says("terminal error") {
 			m.w.violatef("P12", "the job failed because of %q, but the server found nothing of it invalid", c.Message)
 		}
 		return

@@ -137,7 +137,8 @@ func setReady(pod *corev1.Pod, ready bool, now metav1.Time) {
 	if ready {
 		c.Status = corev1.ConditionTrue
 	}
-	pod.Status.Conditions = slices.DeleteFunc(slices.Clone(pod.Status.Conditions), func(old corev1.PodCondition) bool { return old.Type == c.Type })
+	others := func(old corev1.PodCondition) bool { return old.Type == c.Type }
+	pod.Status.Conditions = slices.DeleteFunc(slices.Clone(pod.Status.Conditions), others)
 	pod.Status.Conditions = append(pod.Status.Conditions, c)
 }
 

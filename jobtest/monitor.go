@@ -275,6 +275,8 @@ func (m *monitor) scopeOf(parts jobkit.JobParts, t commonv1.ReplicaType) commonv
 
 // gangAsked checks that no pod of a job, or of a role, which restarts as a whole is created
 // while one of an earlier attempt exists.
+//
+//nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) gangAsked(p *process, op call, verification client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	if !ok {
@@ -387,6 +389,8 @@ func (w *World) there(t *table, o client.Object) bool {
 
 // deleteAsked checks that only the job's own objects are deleted, and failed pods
 // only after their restart was counted.
+//
+//nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) deleteAsked(p *process, op call, verification client.Object) {
 	if !op.guarded {
 		m.w.violatef("preconditions", "%s wants to %s without a UID as precondition", p.name, op)

@@ -142,7 +142,8 @@ func (m *monitor) waitsForOthers(job client.Object, t commonv1.ReplicaType) bool
 		return false
 	}
 	for i := range wantedReplicas(parts.ReplicaSpecs[after.ReplicaType]) {
-		pod, _ := m.w.kubelet.pods.get(client.ObjectKey{Namespace: job.GetNamespace(), Name: m.kind.PodName(job.GetName(), after.ReplicaType, i)}).(*corev1.Pod)
+		key := client.ObjectKey{Namespace: job.GetNamespace(), Name: m.kind.PodName(job.GetName(), after.ReplicaType, i)}
+		pod, _ := m.w.kubelet.pods.get(key).(*corev1.Pod)
 		if !saysSucceeded(parts.Status, after.ReplicaType, i) && (pod == nil || !metav1.IsControlledBy(pod, job) || !inState(pod, after.State)) {
 			return true
 		}

@@ -2,7 +2,9 @@ package jobtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +173,7 @@ func TestRandomManyPorts(t *testing.T) {
 				return client.IgnoreNotFound(err)
 			}
 			if held, ok := w.lenses[w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))].see(service).(*corev1.Service); !ok || len(held.Spec.Ports) > 20 {
-				return fmt.Errorf("the caches hold all ports")
+				return errors.New("the caches hold all ports")
 			}
 			service.Spec.Ports[last].Port = 7
 			return c.Update(ctx, service)
@@ -243,10 +245,8 @@ func TestDigestThatAUserWrites(t *testing.T) {
 	// All that an outline says, which was compared and found as wanted, and other data.
 	outline := outlines.see(config)
 	config.Annotations = map[string]string{commonv1.LabelPrefix + "content-digest": strings.TrimPrefix(outline.GetSelfLink(), "content-digest:")}
-	for name, value := range outline.GetAnnotations() {
-		config.Annotations[name] = value
-	}
-	config.SelfLink = outline.GetSelfLink()
+	maps.Copy(config.Annotations, outline.GetAnnotations())
+	config.SelfLink = outline.GetSelfLink() //nolint:staticcheck // the cache keeps the digest there
 	config.Data["file"] = "changed"
 	if err := w.Client().Update(t.Context(), config); err != nil {
 		t.Fatal(err)

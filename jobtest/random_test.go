@@ -89,7 +89,7 @@ func randomJob(c *Chance) *testv1.TestJob {
 // randomBudgets gives a job limits of replicas, and a window, of which chance decides.
 func randomBudgets(c *Chance, p *commonv1.RunPolicy) {
 	if c.Percent(25) {
-		p.BackoffLimitPerReplica = new(int32(c.Pick(3))) //nolint:gosec // a handful
+		p.BackoffLimitPerReplica = new(int32(c.Pick(3)))
 		if c.Percent(60) {
 			p.OnBackoffLimitPerReplica = new(commonv1.BackoffLimitPerReplicaRestartJob)
 			p.MaxJobRestarts = []*int32{new(int32(2)), new(int32(0)), new(int32(1))}[c.Pick(3)]

@@ -104,7 +104,8 @@ func (w *World) claimChanged(c change) {
 // claimPolicy is the retention policy of the type whose claim has these labels.
 func (m *monitor) claimPolicy(job, claim client.Object) commonv1.VolumeClaimRetentionPolicy {
 	for t, spec := range m.w.parts(job).ReplicaSpecs {
-		if spec != nil && spec.PersistentVolumeClaimRetentionPolicy != nil && strings.EqualFold(string(t), claim.GetLabels()[commonv1.ReplicaTypeLabel]) {
+		if spec != nil && spec.PersistentVolumeClaimRetentionPolicy != nil &&
+			strings.EqualFold(string(t), claim.GetLabels()[commonv1.ReplicaTypeLabel]) {
 			return *spec.PersistentVolumeClaimRetentionPolicy
 		}
 	}
@@ -159,6 +160,8 @@ func (m *monitor) claimUpdateAsked(op call, claim *corev1.PersistentVolumeClaim,
 
 // checkClaims checks that the pods of a job that goes on have their claims, and that those are
 // gone which the retention policy does not keep.
+//
+//nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) checkClaims(job client.Object) {
 	if !m.kind.VolumeClaims {
 		return

@@ -107,7 +107,8 @@ func (k *kubelet) try(l *life, pod *corev1.Pod) string {
 // noNode sets what the scheduler says of a pod for which it finds no node.
 func noNode(p *corev1.Pod, now metav1.Time, message string) {
 	p.Status.Conditions = []corev1.PodCondition{{
-		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: message, LastTransitionTime: now,
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+		Message: message, LastTransitionTime: now,
 	}}
 }
 

@@ -209,8 +209,15 @@ func (d *decision) keepRestartTimes() {
 	} else {
 		status.RestartTimes = needed(status.RestartTimes, d.fresh.all, *p.BackoffLimit, seconds(*w), d.in.Now)
 	}
+	d.keepTimesOfReplicas()
+}
+
+// keepTimesOfReplicas does that for the limit of each replica.
+func (d *decision) keepTimesOfReplicas() {
+	p := &d.in.RunPolicy
+	w := p.BackoffLimitWindowSeconds
 	if w == nil || p.BackoffLimitPerReplica == nil {
-		for _, rs := range status.ReplicaStatuses {
+		for _, rs := range d.plan.Status.ReplicaStatuses {
 			if rs != nil {
 				rs.RestartTimes = nil
 			}
@@ -369,15 +376,15 @@ func appendTimes(out []byte, m map[string][]metav1.Time) []byte {
 			}
 		}
 	}
-	out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(len(at))), uint64(base)) //nolint:gosec // not negative
+	out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(len(at))), uint64(base))
 	last := 0
 	for _, i := range slices.Sorted(maps.Keys(at)) {
 		out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(i-last)), uint64(len(at[i]))) //nolint:gosec // sorted
 		last = i
 		was := base
 		for _, t := range at[i] {
-			now := max(t.Unix(), was)                        // What another client wrote may be in no order.
-			out = binary.AppendUvarint(out, uint64(now-was)) //nolint:gosec // not negative
+			now := max(t.Unix(), was) // What another client wrote may be in no order.
+			out = binary.AppendUvarint(out, uint64(now-was))
 			was = now
 		}
 	}
@@ -407,7 +414,7 @@ func (r *recordReader) times() map[string][]metav1.Time {
 				r.failed = true
 				return nil
 			}
-			list = append(list, metav1.Unix(int64(at), 0)) //nolint:gosec // bounded
+			list = append(list, metav1.Unix(int64(at), 0))
 		}
 		m[strconv.FormatUint(index, 10)] = list
 	}

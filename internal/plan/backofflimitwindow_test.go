@@ -360,13 +360,13 @@ func TestBackoffLimitWindowIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, limit, window := rapid.IntRange(1, 3).Draw(t, "workers"), rapid.IntRange(0, 3).Draw(t, "limit"), rapid.IntRange(1, 60).Draw(t, "window")
 		perReplica, inPlace := rapid.Bool().Draw(t, "per replica"), rapid.Bool().Draw(t, "in place")
-		m := started(workers(int32(n)), func(m *model) { //nolint:gosec // a handful
+		m := started(workers(int32(n)), func(m *model) {
 			m.in.Backoff = plan.Backoff{}
 			m.in.RunPolicy.BackoffLimitWindowSeconds = new(int64(window))
 			if perReplica {
-				m.in.RunPolicy.BackoffLimitPerReplica = new(int32(limit)) //nolint:gosec // a handful
+				m.in.RunPolicy.BackoffLimitPerReplica = new(int32(limit))
 			} else {
-				m.in.RunPolicy.BackoffLimit = new(int32(limit)) //nolint:gosec // a handful
+				m.in.RunPolicy.BackoffLimit = new(int32(limit))
 			}
 			restartPolicy(commonv1.RestartPolicyExitCode)(m)
 			if inPlace {
@@ -410,17 +410,17 @@ func TestBackoffLimitWindowIsExact(t *testing.T) {
 					continue
 				}
 			}
-			real := m.in.Now
-			m.in.Now = real.Add(leader)
+			atServer := m.in.Now
+			m.in.Now = atServer.Add(leader)
 			m.reconcileUntilStable()
 			for _, p := range m.in.Pods { // by the API server's clock
-				if p.CreationTimestamp.After(real) {
-					p.CreationTimestamp = metav1.NewTime(real)
+				if p.CreationTimestamp.After(atServer) {
+					p.CreationTimestamp = metav1.NewTime(atServer)
 				}
 			}
 			m.run()
 			m.reconcileUntilStable()
-			m.in.Now = real
+			m.in.Now = atServer
 			clear(unseen)
 			over := false
 			for _, times := range truth {

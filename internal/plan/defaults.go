@@ -24,12 +24,7 @@ func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.Re
 		if spec == nil {
 			continue
 		}
-		if spec.Replicas == nil {
-			spec.Replicas = new(int32(1))
-			if role := k.Role(t); role != nil && role.Default != nil {
-				*spec.Replicas = *role.Default
-			}
-		}
+		setNumber(k.Role(t), spec)
 		if spec.RestartPolicy == "" {
 			spec.RestartPolicy = k.RestartPolicy
 		}
@@ -37,6 +32,17 @@ func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.Re
 			setRoleDefaults(role, p, spec, replicas)
 		}
 		addPort(k, &spec.Template.Spec)
+	}
+}
+
+// setNumber sets the number of replicas of a type, if the job does not say it.
+func setNumber(role *jobkit.Role, spec *commonv1.ReplicaSpec) {
+	if spec.Replicas != nil {
+		return
+	}
+	spec.Replicas = new(int32(1))
+	if role != nil && role.Default != nil {
+		*spec.Replicas = *role.Default
 	}
 }
 
@@ -70,13 +76,17 @@ func SpellTypes(k *jobkit.Kind, replicas map[commonv1.ReplicaType]*commonv1.Repl
 		}
 	}
 	for _, spec := range replicas {
-		if spec == nil || spec.StartAfter == nil {
-			continue
+		if spec != nil && spec.StartAfter != nil {
+			spellStartAfter(k, spec)
 		}
-		for _, known := range k.Types() {
-			if strings.EqualFold(string(known), string(spec.StartAfter.ReplicaType)) {
-				spec.StartAfter = &commonv1.StartAfter{ReplicaType: known, State: spec.StartAfter.State}
-			}
+	}
+}
+
+// spellStartAfter does that for the type that another starts after.
+func spellStartAfter(k *jobkit.Kind, spec *commonv1.ReplicaSpec) {
+	for _, known := range k.Types() {
+		if strings.EqualFold(string(known), string(spec.StartAfter.ReplicaType)) {
+			spec.StartAfter = &commonv1.StartAfter{ReplicaType: known, State: spec.StartAfter.State}
 		}
 	}
 }

@@ -102,11 +102,11 @@ func parseRanges(s string) ([]indexRange, bool) {
 			return nil, false
 		}
 		last, err := strconv.ParseUint(to, 10, 31)
-		if err != nil || last < first || int64(first) < next { //nolint:gosec // 31 bits
+		if err != nil || last < first || int64(first) < next {
 			return nil, false
 		}
-		list = append(list, indexRange{int32(first), int32(last)}) //nolint:gosec // 31 bits
-		next = int64(last) + 1                                     //nolint:gosec // 31 bits
+		list = append(list, indexRange{int32(first), int32(last)})
+		next = int64(last) + 1
 	}
 	return list, true
 }

@@ -157,8 +157,8 @@ func TestBudgetsOfReplicasAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, limit, window := rapid.IntRange(1, 3).Draw(t, "workers"), rapid.IntRange(0, 2).Draw(t, "limit"), rapid.IntRange(0, 60).Draw(t, "window, 0 is none")
 		most, inPlace := rapid.IntRange(0, 2).Draw(t, "maxJobRestarts"), rapid.Bool().Draw(t, "in place")
-		m := started(workers(int32(n)), func(m *model) { //nolint:gosec // a handful
-			restartsJob(int32(limit), new(int32(most)))(m) //nolint:gosec // a handful
+		m := started(workers(int32(n)), func(m *model) {
+			restartsJob(int32(limit), new(int32(most)))(m)
 			if window > 0 {
 				m.in.RunPolicy.BackoffLimitWindowSeconds = new(int64(window))
 			}

@@ -81,16 +81,7 @@ func packStatus(status *commonv1.JobStatus) {
 		if rs == nil || rs.Record != "" {
 			continue
 		}
-		parts := byte(0)
-		if len(rs.Attempts)+len(rs.IgnoredAttempts)+len(rs.InPlaceRestarts) > maxPlain {
-			parts |= packedCounts
-		}
-		if len(rs.SucceededIndexes) > maxPlainIndexes {
-			parts |= packedIndexes
-		}
-		if len(rs.EarlierRestarts)+countTimes(rs.RestartTimes) > maxPlain {
-			parts |= packedBudgets
-		}
+		parts := largeParts(rs)
 		if parts == 0 {
 			continue
 		}
@@ -107,6 +98,21 @@ func packStatus(status *commonv1.JobStatus) {
 		}
 		status.ReplicaStatuses[t] = &packed
 	}
+}
+
+// largeParts are the parts of a replica status that are large.
+func largeParts(rs *commonv1.ReplicaStatus) byte {
+	parts := byte(0)
+	if len(rs.Attempts)+len(rs.IgnoredAttempts)+len(rs.InPlaceRestarts) > maxPlain {
+		parts |= packedCounts
+	}
+	if len(rs.SucceededIndexes) > maxPlainIndexes {
+		parts |= packedIndexes
+	}
+	if len(rs.EarlierRestarts)+countTimes(rs.RestartTimes) > maxPlain {
+		parts |= packedBudgets
+	}
+	return parts
 }
 
 // encodeRecord writes the parts of a replica status as columns of small numbers, which are

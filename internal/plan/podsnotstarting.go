@@ -84,20 +84,31 @@ func (d *decision) startWaits() wait {
 		}
 	})
 	if first == nil || moves {
-		if goesOn {
-			w.why = said
-		}
-		return w
+		return w.saying(said, goesOn)
 	}
 	w.pod, w.since, w.patience = refTo(first.pod), first.pod.CreationTimestamp.Time, why.patience()
+	w.why = d.sayStarts(said, first, why, waiting)
+	return w
+}
+
+// saying is the wait that repeats what was said, if it goes on.
+func (w wait) saying(said string, goesOn bool) wait {
+	if goesOn {
+		w.why = said
+	}
+	return w
+}
+
+// sayStarts says how many pods have not started, and why the first has not. It repeats what was
+// said as long as that is the same but for the words of the kubelet or scheduler.
+func (d *decision) sayStarts(said string, first *replica, why startCause, waiting int) string {
 	what, words := why.describe(first.pod)
 	head := fmt.Sprintf("%s waits for %d of %d pods to start%s%s%s%s",
 		d.jobName(), waiting, d.tally.size(), firstOfThem, first.pod.Name, endOfName, what)
-	w.why = said
-	if rest, same := strings.CutPrefix(said, head); !same || rest == "" {
-		w.why = head + words
+	if rest, same := strings.CutPrefix(said, head); same && rest != "" {
+		return said
 	}
-	return w
+	return head + words
 }
 
 // scheduledAt is when a pod got its node, zero if it has none or nothing says so.
@@ -157,7 +168,8 @@ func (c *startCause) patience() time.Duration {
 // startCauseOf reads out of the status of a pod why it has not started.
 func startCauseOf(p *corev1.Pod) startCause {
 	if p.Spec.NodeName == "" {
-		if c := podCondition(p, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse && c.Reason != corev1.PodReasonSchedulingGated {
+		c := podCondition(p, corev1.PodScheduled)
+		if c != nil && c.Status == corev1.ConditionFalse && c.Reason != corev1.PodReasonSchedulingGated {
 			return startCause{rank: startNoRoom}
 		}
 		return startCause{rank: startUnheard}

@@ -270,7 +270,7 @@ func indexesOf(list string) []int32 {
 		first, err := strconv.Atoi(from)
 		last, _ := strconv.Atoi(to)
 		for i := first; err == nil && i <= last; i++ {
-			out = append(out, int32(i)) //nolint:gosec // small
+			out = append(out, int32(i))
 		}
 	}
 	return out

@@ -48,24 +48,34 @@ func createPods(d *decision) bool {
 // restarts as a whole has no such pod, and there pods that are being stopped count too.
 func (d *decision) oldGangExists() bool {
 	for i := range d.tally.byType {
-		scope := d.in.scopeOf(d.tally.byType[i].Type)
-		// If the whole job was never restarted, what was superseded together is a role.
-		role := scope == commonv1.RestartScopeRole && d.plan.Status.Attempt == 0
-		for j := range d.tally.byType[i].replicas {
-			switch s := &d.tally.byType[i].replicas[j]; {
-			case s.pod == nil:
-			case scope == commonv1.RestartScopeJob:
-				if d.superseded(s) || s.stops() {
-					return true
-				}
-			case d.superseded(s):
-				if s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt || s.pod.Status.Phase != corev1.PodFailed && !role && !d.leavesAlone(s) {
-					return true
-				}
+		t := &d.tally.byType[i]
+		scope := d.in.scopeOf(t.Type)
+		for j := range t.replicas {
+			if d.ofOldGang(&t.replicas[j], scope) {
+				return true
 			}
 		}
 	}
 	return false
+}
+
+// ofOldGang reports whether the pod of a replica is one that a restart of the whole job has
+// superseded.
+func (d *decision) ofOldGang(s *replica, scope commonv1.RestartScope) bool {
+	switch {
+	case s.pod == nil:
+		return false
+	case scope == commonv1.RestartScopeJob:
+		return d.superseded(s) || s.stops()
+	case !d.superseded(s):
+		return false
+	case s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt:
+		return true
+	default:
+		// If the whole job was never restarted, what was superseded together is a role.
+		role := scope == commonv1.RestartScopeRole && d.plan.Status.Attempt == 0
+		return s.pod.Status.Phase != corev1.PodFailed && !role && !d.leavesAlone(s)
+	}
 }
 
 // oldRoleExists reports whether pods of a type exist that its restart has superseded, or that

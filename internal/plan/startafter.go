@@ -58,15 +58,15 @@ func Waiting(in *Input, tally *Tally, t commonv1.ReplicaType) int32 {
 // startAfterNote is what the message of the condition Running says about types that wait
 // for others, or "".
 func (d *decision) startAfterNote() string {
-	note := ""
+	var waiting strings.Builder
 	for i := range d.tally.byType {
 		tt := &d.tally.byType[i]
 		after := d.in.Replicas[tt.Type].StartAfter
 		if after != nil && tt.Count(jobkit.Missing) > 0 && len(d.before(after)) > 0 {
-			note += fmt.Sprintf(" %s starts when all replicas of %s %s.", tt.Type, after.ReplicaType, inState(after.State))
+			_, _ = fmt.Fprintf(&waiting, " %s starts when all replicas of %s %s.", tt.Type, after.ReplicaType, inState(after.State))
 		}
 	}
-	return note
+	return waiting.String()
 }
 
 // inState says what the replicas of a type do that are in a state.
@@ -86,29 +86,36 @@ func inState(state commonv1.StartAfterState) string {
 // startAfterWaits says which pods keep a type from starting. A pod that runs and is to
 // succeed takes the time that it needs.
 func (d *decision) startAfterWaits() wait {
-	w := wait{reason: reasonStartOrder, patience: startPatience}
 	for i := range d.tally.byType {
 		tt := &d.tally.byType[i]
 		after := d.in.Replicas[tt.Type].StartAfter
 		if after == nil || tt.Count(jobkit.Missing) == 0 {
 			continue
 		}
-		var names []string
-		for _, s := range d.before(after) {
-			if !s.hasPod() || after.State == commonv1.StartAfterSucceeded && s.state == jobkit.Active {
-				continue
-			}
-			if len(names) == 0 {
-				w.pod = refTo(s.pod)
-			}
-			names = append(names, s.pod.Name)
-			w.since = earliest(w.since, unreadySince(s.pod))
-		}
-		if len(names) > 0 {
-			w.why = fmt.Sprintf("%s starts %s when all replicas of %s %s: check pod %s",
-				d.jobName(), tt.Type, after.ReplicaType, inState(after.State), andMore(names))
+		if w := d.waitFor(tt.Type, after); w.why != "" {
 			return w
 		}
+	}
+	return wait{reason: reasonStartOrder, patience: startPatience}
+}
+
+// waitFor says which pods keep one type from starting.
+func (d *decision) waitFor(t commonv1.ReplicaType, after *commonv1.StartAfter) wait {
+	w := wait{reason: reasonStartOrder, patience: startPatience}
+	var names []string
+	for _, s := range d.before(after) {
+		if !s.hasPod() || after.State == commonv1.StartAfterSucceeded && s.state == jobkit.Active {
+			continue
+		}
+		if len(names) == 0 {
+			w.pod = refTo(s.pod)
+		}
+		names = append(names, s.pod.Name)
+		w.since = earliest(w.since, unreadySince(s.pod))
+	}
+	if len(names) > 0 {
+		w.why = fmt.Sprintf("%s starts %s when all replicas of %s %s: check pod %s",
+			d.jobName(), t, after.ReplicaType, inState(after.State), andMore(names))
 	}
 	return w
 }
@@ -190,29 +197,34 @@ func (in *Input) startCircle() []commonv1.ReplicaType {
 
 // circleOf finds a circle in the order of types: after are those that one starts after.
 // The circle begins, and ends, with one that starts says may.
-func circleOf(types []commonv1.ReplicaType, after func(commonv1.ReplicaType) []commonv1.ReplicaType, starts func(commonv1.ReplicaType) bool) []commonv1.ReplicaType {
+func circleOf(
+	types []commonv1.ReplicaType, after func(commonv1.ReplicaType) []commonv1.ReplicaType, starts func(commonv1.ReplicaType) bool,
+) []commonv1.ReplicaType {
 	for _, t := range types {
 		if !starts(t) {
 			continue
 		}
-		seen := map[commonv1.ReplicaType]bool{}
-		var walk func(way []commonv1.ReplicaType) []commonv1.ReplicaType
-		walk = func(way []commonv1.ReplicaType) []commonv1.ReplicaType {
-			for _, next := range after(way[len(way)-1]) {
-				if next == t {
-					return append(way, t)
-				}
-				if seen[next] {
-					continue
-				}
-				seen[next] = true
-				if found := walk(append(slices.Clone(way), next)); found != nil {
-					return found
-				}
-			}
-			return nil
+		if found := wayBack([]commonv1.ReplicaType{t}, after, map[commonv1.ReplicaType]bool{}); found != nil {
+			return found
 		}
-		if found := walk([]commonv1.ReplicaType{t}); found != nil {
+	}
+	return nil
+}
+
+// wayBack continues a way through the types until it is where it began, or returns nil. It
+// visits each type once.
+func wayBack(
+	way []commonv1.ReplicaType, after func(commonv1.ReplicaType) []commonv1.ReplicaType, seen map[commonv1.ReplicaType]bool,
+) []commonv1.ReplicaType {
+	for _, next := range after(way[len(way)-1]) {
+		if next == way[0] {
+			return append(way, next)
+		}
+		if seen[next] {
+			continue
+		}
+		seen[next] = true
+		if found := wayBack(append(slices.Clone(way), next), after, seen); found != nil {
 			return found
 		}
 	}

@@ -122,7 +122,8 @@ func (in *Input) refusedSince() time.Time {
 	}
 	for i := range in.Tried {
 		t := &in.Tried[i]
-		if _, creates := t.Action.(CreatePod); creates && in.Now.Before(t.Again) {
+		// One that is due again was refused all the same: what this pass does comes too late.
+		if _, creates := t.Action.(CreatePod); creates {
 			since := later(c.LastTransitionTime.Time, t.Since)
 			if n := len(in.Status.Failures); n > 0 {
 				since = later(since, in.Status.Failures[n-1].Time.Time)

@@ -134,6 +134,11 @@ func TestStartDeadlineOfRefusedPods(t *testing.T) {
 			t.Errorf("refused for %s: the job has failed: %t, want %t", since, p.Status.Finished(), want)
 		}
 	}
+	m.in.Tried = tried(time.Minute)
+	m.in.Tried[0].Again = m.in.Now
+	if p := m.decide(); !p.Status.Finished() {
+		t.Error("refused for a minute and due again: a pass that tries again must not put the deadline off")
+	}
 	m.in.Tried = nil
 	if p := m.decide(); p.Status.Finished() {
 		t.Error("an operator that starts again tries first")

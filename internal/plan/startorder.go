@@ -144,13 +144,11 @@ func (d *decision) orderWaits() wait {
 		if tt.Count(jobkit.Missing) == 0 {
 			continue
 		}
-		for _, s := range d.beforeByRules(tt.Type) {
-			if !s.hasPod() {
-				continue
-			}
-			if !slices.Contains(waiting, string(tt.Type)) {
-				waiting = append(waiting, string(tt.Type))
-			}
+		before := slices.DeleteFunc(d.beforeByRules(tt.Type), func(s *replica) bool { return !s.hasPod() })
+		if len(before) > 0 {
+			waiting = append(waiting, string(tt.Type))
+		}
+		for _, s := range before {
 			if !slices.Contains(names, s.pod.Name) {
 				names = append(names, s.pod.Name)
 				w.since = earliest(w.since, s.pod.CreationTimestamp.Time)

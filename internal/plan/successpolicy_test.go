@@ -346,7 +346,7 @@ func drawSuccessRule(t *rapid.T, replicas map[commonv1.ReplicaType]*commonv1.Rep
 	}
 	count := int32(0)
 	if rapid.Bool().Draw(t, "some of these") {
-		count = rapid.Int32Range(1, int32(len(indexes))).Draw(t, "count") //nolint:gosec // a handful
+		count = rapid.Int32Range(1, int32(len(indexes))).Draw(t, "count")
 	}
 	return successRule(typ, strings.Join(indexes, ","), count)
 }

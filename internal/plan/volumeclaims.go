@@ -27,7 +27,9 @@ func volumeClaimName(template, pod string) string { return template + "-" + pod 
 
 // NewVolumeClaim makes a claim of a replica from its template. The job owns it if the claim
 // is to be deleted with the job.
-func NewVolumeClaim(in *Input, t commonv1.ReplicaType, index int32, template *corev1.PersistentVolumeClaimTemplate) *corev1.PersistentVolumeClaim {
+func NewVolumeClaim(
+	in *Input, t commonv1.ReplicaType, index int32, template *corev1.PersistentVolumeClaimTemplate,
+) *corev1.PersistentVolumeClaim {
 	labels := maps.Clone(template.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -243,10 +245,12 @@ func validateVolumeClaims(in *Input, t commonv1.ReplicaType, path *field.Path) f
 			errs = append(errs, field.Required(at.Child("spec", "accessModes"), "add at least one, for example ReadWriteOnce"))
 		}
 		if q, ok := c.Spec.Resources.Requests[corev1.ResourceStorage]; !ok || q.Sign() <= 0 {
-			errs = append(errs, field.Required(at.Child("spec", "resources", "requests", "storage"), "say how large the volume is, for example 10Gi"))
+			size := at.Child("spec", "resources", "requests", "storage")
+			errs = append(errs, field.Required(size, "say how large the volume is, for example 10Gi"))
 		}
 	}
-	return append(errs, validateClaimRetention(spec.PersistentVolumeClaimRetentionPolicy, path.Child("persistentVolumeClaimRetentionPolicy"))...)
+	retention := path.Child("persistentVolumeClaimRetentionPolicy")
+	return append(errs, validateClaimRetention(spec.PersistentVolumeClaimRetentionPolicy, retention)...)
 }
 
 // validateClaimRetention checks when claims are deleted.

@@ -24,6 +24,9 @@ import (
 	"github.com/jobkit/jobkit/jobtest"
 )
 
+// firstWorker is the name of the pod that fails first.
+const firstWorker = "job-worker-0"
+
 // Backend is a back end, and how its scheduler behaves.
 type Backend struct {
 	Scheduler gang.Scheduler
@@ -268,7 +271,7 @@ func partial(t *testing.T, b *Backend) {
 func inOrder(t *testing.T, b *Backend) {
 	t.Helper()
 	w := newWorldOf(t, b, commonv1.RestartScopeJob, func(pod *corev1.Pod) jobtest.Fate {
-		if pod.Name == "job-worker-0" && pod.Labels[commonv1.AttemptLabel] == "0" {
+		if pod.Name == firstWorker && pod.Labels[commonv1.AttemptLabel] == "0" {
 			return jobtest.Fate{Start: time.Second, Run: time.Minute, Exits: []int32{137}}
 		}
 		return jobtest.Fate{Start: 5 * time.Second, Forever: true}
@@ -304,10 +307,10 @@ func done(t *testing.T, b *Backend) {
 		switch f := (jobtest.Fate{Start: time.Second, Run: time.Minute}); {
 		case pod.Name == "job-worker-2":
 			return f
-		case pod.Name == "job-worker-0" && pod.Labels[commonv1.AttemptLabel] == "0":
+		case pod.Name == firstWorker && pod.Labels[commonv1.AttemptLabel] == "0":
 			f.Run, f.Exits = 2*time.Minute, []int32{137}
 			return f
-		case pod.Name == "job-worker-0":
+		case pod.Name == firstWorker:
 			return jobtest.Fate{Unschedulable: true}
 		default:
 			return jobtest.Fate{Start: time.Second, Forever: true}
@@ -387,7 +390,7 @@ func (b *Backend) scheme(t *testing.T) *runtime.Scheme {
 func newWorld(t *testing.T, b *Backend, scope commonv1.RestartScope) *theWorld {
 	t.Helper()
 	return newWorldOf(t, b, scope, func(pod *corev1.Pod) jobtest.Fate {
-		if pod.Name == "job-worker-0" && pod.Labels[commonv1.AttemptLabel] == "0" {
+		if pod.Name == firstWorker && pod.Labels[commonv1.AttemptLabel] == "0" {
 			return jobtest.Fate{Start: time.Second, Run: 10 * time.Minute, Exits: []int32{137}}
 		}
 		return jobtest.Fate{Start: time.Second, Run: time.Hour}

@@ -27,21 +27,21 @@ func groupVersion() schema.GroupVersion {
 // testJob is the job that Exercise runs: a Master, which decides, and Workers.
 type testJob struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata"`
 
 	Spec   testJobSpec        `json:"spec"`
-	Status commonv1.JobStatus `json:"status,omitempty"`
+	Status commonv1.JobStatus `json:"status"`
 }
 
 type testJobSpec struct {
-	RunPolicy    commonv1.RunPolicy                             `json:"runPolicy,omitempty"`
+	RunPolicy    commonv1.RunPolicy                             `json:"runPolicy"`
 	ReplicaSpecs map[commonv1.ReplicaType]*commonv1.ReplicaSpec `json:"replicaSpecs"`
 }
 
 // testJobList is a list of such jobs.
 type testJobList struct {
 	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata"`
 	Items           []testJob `json:"items"`
 }
 
@@ -56,7 +56,7 @@ func addTestJob(s *runtime.Scheme) error {
 // DeepCopyObject implements runtime.Object.
 func (j *testJob) DeepCopyObject() runtime.Object {
 	out := *j
-	j.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
+	j.DeepCopyInto(&out.ObjectMeta)
 	j.Spec.RunPolicy.DeepCopyInto(&out.Spec.RunPolicy)
 	out.Spec.ReplicaSpecs = maps.Clone(j.Spec.ReplicaSpecs)
 	for t, spec := range out.Spec.ReplicaSpecs {
@@ -69,7 +69,7 @@ func (j *testJob) DeepCopyObject() runtime.Object {
 // DeepCopyObject implements runtime.Object.
 func (l *testJobList) DeepCopyObject() runtime.Object {
 	out := *l
-	l.ListMeta.DeepCopyInto(&out.ListMeta)
+	l.DeepCopyInto(&out.ListMeta)
 	out.Items = make([]testJob, len(l.Items))
 	for i := range l.Items {
 		job, _ := l.Items[i].DeepCopyObject().(*testJob)

@@ -125,7 +125,7 @@ func TestChief(t *testing.T) {
 				},
 				"NotRunning": {
 					Reason: "while it waits for a node, the job does not run", Job: manifest("Never"),
-					Fates:      map[string]optest.Fate{pod: {{Unschedulable: true}}},
+					Fates: map[string]optest.Fate{pod: {{Unschedulable: true}}},
 					Conditions: append(p.Conditions("Running")[:1],
 						"Stalled True TFJobPodsNotStarting: TFJob ns/tf waits for 1 of 4 pods to start, the first of them "+pod+": no scheduler takes it up"),
 				},

@@ -156,7 +156,7 @@ type ReplicaStatus struct {
 	// addition to kubeflow.org/v1.
 	// +optional
 	RestartTimes map[string][]metav1.Time `json:"restartTimes,omitempty"`
-	// EarlierRestarts is, for each replica, how many restarts it had had when its limit
+	// EarlierRestarts is, for each replica, how many restarts it had when its limit
 	// began again, because a replica restarted the whole job (onBackoffLimitPerReplica). An
 	// addition to kubeflow.org/v1.
 	// +optional

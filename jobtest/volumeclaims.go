@@ -184,7 +184,7 @@ func (m *monitor) checkClaims(job client.Object) {
 			if policy.WhenSuspended == commonv1.VolumeClaimDelete {
 				why = "is suspended"
 			}
-		case !wanted[claim.Name] && policy.WhenScaled == commonv1.VolumeClaimDelete:
+		case !wanted[claim.Name] && policy.WhenScaled == commonv1.VolumeClaimDelete && !obstructed(status):
 			why = "does not want its replica"
 		}
 		if why != "" {

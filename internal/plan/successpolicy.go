@@ -110,6 +110,8 @@ func validateSuccessRule(in *Input, r *commonv1.SuccessPolicyRule, path *field.P
 	case c == nil:
 	case *c < 1:
 		errs = append(errs, field.Invalid(path.Child("count"), *c, "must be 1 or more"))
+	case most == 0:
+		errs = append(errs, field.Invalid(path.Child("count"), *c, of+", so the rule never holds: add replicas, or remove the rule"))
 	case int(*c) > most:
 		errs = append(errs, field.Invalid(path.Child("count"), *c, fmt.Sprintf(
 			"%s, so the rule never holds: use a count of at most %d, or add replicas", of, most)))

@@ -80,7 +80,7 @@ func TestPanicsOfTheAuthor(t *testing.T) {
 					" panicked: no one thought of this: this is a bug of the operator, please report it",
 			}
 			if method == "Warn" {
-				want = want[:1] // It is asked once, when the job is taken up.
+				want = want[:1] // It is called once, when the job is accepted.
 			}
 			if diff := cmp.Diff(want, b.conditions()); diff != "" {
 				t.Errorf("the job says so (-want +got):\n%s", diff)
@@ -119,7 +119,7 @@ func TestDeadlineDespitePanics(t *testing.T) {
 	}
 }
 
-// TestPanicInParts: a job that the author's code cannot even take apart says so, and
+// TestPanicInParts: a job of which the author's Parts panics says so, and
 // nothing else of it is touched.
 func TestPanicInParts(t *testing.T) {
 	const says = "TestJobOperatorError: TestJob ns/job cannot continue: the operator's Parts panicked: no one thought of this: this is a bug of the operator, please report it"
@@ -151,13 +151,13 @@ func TestPanicInParts(t *testing.T) {
 	author.method = ""
 	mustReconcile(t, b)
 	if got := b.job().Status; got.State != commonv1.JobRunning || got.Condition(commonv1.JobStalled) != nil {
-		t.Errorf("when the operator is fixed the job goes on, got %q", b.conditions())
+		t.Errorf("when the operator is fixed the job continues, got %q", b.conditions())
 	}
 	author.method = "Parts"
 	job := b.job()
 	job.Spec.RunPolicy.ManagedBy = new("example.com/other")
 	if writes, _, err := b.reconcileStale(job); len(writes) > 0 || err != nil {
-		t.Errorf("a job of another controller is left alone: %q, %v", writes, err)
+		t.Errorf("a job of another controller is not touched: %q, %v", writes, err)
 	}
 }
 
@@ -213,7 +213,7 @@ func (w writing) Default(job *testv1.TestJob) {
 	}
 }
 
-// TestInvalidByWhom: who wrote what the API server finds invalid decides whether the job
+// TestInvalidByWhom: who wrote the invalid field decides whether the job
 // fails, or waits for the operator to be fixed.
 func TestInvalidByWhom(t *testing.T) {
 	const fails, stalls = commonv1.JobFailed, commonv1.JobStalled
@@ -249,7 +249,7 @@ func TestInvalidByWhom(t *testing.T) {
 			field:  "spec.containers[0].env[0].name", want: stalls,
 		},
 		"Default": {
-			reason: "a default of the operator is no word of the user", call: "create pod job-worker-0",
+			reason: "a default of the operator is not from the user", call: "create pod job-worker-0",
 			author: writing{preset: func(job *testv1.TestJob) {
 				job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.ServiceAccountName = "_"
 			}},
@@ -300,7 +300,7 @@ func TestInvalidByWhom(t *testing.T) {
 				b.setPhase(corev1.PodRunning)
 			}
 			if s := b.job().Status; s.State == stalls || s.Finished() {
-				t.Errorf("when the operator is fixed the job goes on, got %q", b.conditions())
+				t.Errorf("when the operator is fixed the job continues, got %q", b.conditions())
 			}
 		})
 	}
@@ -329,7 +329,7 @@ func TestInvalidDefaults(t *testing.T) {
 		mustReconcile(t, b)
 	}
 	if diff := cmp.Diff(want[:1], b.conditions()); diff != "" {
-		t.Errorf("when the operator is fixed the job goes on (-want +got):\n%s", diff)
+		t.Errorf("when the operator is fixed the job continues (-want +got):\n%s", diff)
 	}
 
 	job := testJob(2)
@@ -354,7 +354,7 @@ func TestMistakenObjects(t *testing.T) {
 		want    string
 	}{
 		"NoName":    {reason: "one that the server names is created in each pass", objects: []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a-"}}}, want: `wants a ConfigMap without a name, which would be created again and again: name it after the job`},
-		"Nil":       {reason: "nil is no object", objects: []jobkit.Object{none}, want: `wants an object that is nil: leave it out`},
+		"Nil":       {reason: "nil is not an object", objects: []jobkit.Object{none}, want: `wants an object that is nil: leave it out`},
 		"OtherKind": {reason: "an object of another kind is never seen", objects: []jobkit.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Secret "s" of v1, but ObjectKinds() does not name that kind: add it there`},
 		"Service":   {reason: "nor is a service", objects: []jobkit.Object{&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind: add it there`},
 		"Unknown":   {reason: "the scheme must know it", objects: []jobkit.Object{&appsv1.Deployment{}}, want: `wants a *v1.Deployment, which the scheme does not know: call its AddToScheme`},
@@ -376,7 +376,7 @@ func TestMistakenObjects(t *testing.T) {
 			mustReconcile(t, b)
 			mustReconcile(t, b)
 			if diff := cmp.Diff(want[:1], b.conditions()); diff != "" {
-				t.Errorf("when the operator is fixed the job goes on (-want +got):\n%s", diff)
+				t.Errorf("when the operator is fixed the job continues (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -60,7 +60,7 @@ func wholePod(name string) *corev1.Pod {
 	}
 }
 
-func TestShortPodsKeepWhatIsLookedAt(t *testing.T) {
+func TestShortPodsKeepWhatIsRead(t *testing.T) {
 	want := wholePod("job-worker-0")
 	want.ManagedFields = []metav1.ManagedFieldsEntry{{Subresource: "status", Time: want.ManagedFields[1].Time}}
 	want.Spec.Containers, want.Spec.Hostname = nil, ""

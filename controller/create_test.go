@@ -74,7 +74,7 @@ func TestWhatStopsACreate(t *testing.T) {
 			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: admission webhook "policy" denied the request: no`,
 		},
 		"WebhookNotFound": {
-			reason: "and whatever it means: this is no namespace that goes",
+			reason: "and whatever its reason: this is not a terminating namespace",
 			fail:   answer(http.StatusNotFound, metav1.StatusReasonNotFound, `admission webhook "policy" denied the request: no such team`),
 			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: admission webhook "policy" denied the request: no such team`,
 		},
@@ -116,7 +116,7 @@ func TestWhatStopsACreate(t *testing.T) {
 			err:    `cannot create pod ns/job-worker-1: namespaces "ns" not found`,
 		},
 		"Method": {
-			reason: "what the server refuses for good is no error that passes",
+			reason: "what the server refuses permanently is not a transient error",
 			fail:   apierrors.NewMethodNotSupported(pods, "create"),
 			want:   `TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-1: create is not supported on resources of kind "pods"`,
 		},

@@ -249,7 +249,7 @@ func TestUndecodable(t *testing.T) {
 				testPath + "hang":     `Invalid value: "1e2147483648": a quantity has at most 64 characters`,
 				timedPath + "new":     `timedJob default/new cannot be read: spec.every: Invalid value: "abc": time: invalid duration "abc"`,
 			} {
-				c.eventually(path+" has failed with the decoder's words", func() bool { return strings.Contains(c.condition(path, commonv1.JobFailed), want) })
+				c.eventually(path+" has failed with the decoder's error", func() bool { return strings.Contains(c.condition(path, commonv1.JobFailed), want) })
 			}
 			for _, path := range []string{testPath + "ran", timedPath + "ran"} {
 				c.eventually(path+" is stalled", func() bool { return strings.Contains(c.condition(path, commonv1.JobStalled), "Invalid value") })
@@ -266,7 +266,7 @@ func TestUndecodable(t *testing.T) {
 			c.eventually("a later one has failed", func() bool { return c.condition(timedPath+"later", commonv1.JobFailed) != "" })
 			c.Put(timedPath+"last", aTimedJob("5s", "{}"))
 			c.eventually("jobs still run", c.created("last-worker-0"))
-			c.eventually("it was taken up", func() bool { return c.condition(timedPath+"last", commonv1.JobCreated) != "" })
+			c.eventually("it was accepted", func() bool { return c.condition(timedPath+"last", commonv1.JobCreated) != "" })
 			spoilt := c.Get(timedPath + "last")
 			spoilt["spec"].(map[string]any)["every"] = "1x"
 			c.Put(timedPath+"last", asJSON(t, spoilt))
@@ -331,7 +331,7 @@ func TestForgedMark(t *testing.T) {
 	c.eventually("it runs", c.created("forged-worker-0"))
 }
 
-// TestUndecodableOfAnother checks that a job of another controller is left alone even if
+// TestUndecodableOfAnother checks that a job of another controller is not touched even if
 // it cannot be decoded.
 func TestUndecodableOfAnother(t *testing.T) {
 	c := newCluster(t, fakeapi.New(append(fakeapi.Core(), testJobs, timedJobs)...), timedController{})

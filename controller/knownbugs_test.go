@@ -110,7 +110,7 @@ func TestKnownBugs(t *testing.T) {
 		}
 	})
 
-	t.Run("Row129: replica types in another letter case are refused, unless the job was taken up with them", func(t *testing.T) {
+	t.Run("Row129: replica types in another letter case are refused, unless the job was accepted with them", func(t *testing.T) {
 		misspelt := func() *testv1.TestJob {
 			job := testJob(1)
 			job.Spec.TestReplicaSpecs["worker"] = job.Spec.TestReplicaSpecs[testv1.Worker]
@@ -128,7 +128,7 @@ func TestKnownBugs(t *testing.T) {
 		b = newBench(t, testjob.Controller{}, job)
 		mustReconcile(t, b)
 		if !slices.Contains(b.calls, "create pod job-worker-0") || b.job().Status.IsTrue(commonv1.JobFailed) {
-			t.Errorf("one of before goes on: %v, %q", b.calls, b.conditions())
+			t.Errorf("an older one continues: %v, %q", b.calls, b.conditions())
 		}
 	})
 

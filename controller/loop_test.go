@@ -112,15 +112,15 @@ func TestOneControllerOfAKind(t *testing.T) {
 		t.Errorf("want %q, got %q", twice, got)
 	}
 	if got := setUp(named("another-controller-of-a-kind")); got != twice {
-		t.Errorf("another operator name makes it no better: want %q, got %q", twice, got)
+		t.Errorf("another operator name changes nothing: want %q, got %q", twice, got)
 	}
 	if got := setUp(testjob.Controller{}); got != twice {
 		t.Errorf("want %q, got %q", twice, got)
 	}
 }
 
-// TestActionsAreLogged: what the controller does it logs, with the reason and what came of
-// it, for those who want to know.
+// TestActionsAreLogged: the controller logs each action, with the reason and the result of
+// it, at a higher verbosity.
 func TestActionsAreLogged(t *testing.T) {
 	logged := func(verbosity int, passes ...func(*bench)) []string {
 		b := newBench(t, testjob.Controller{}, testJob(1))
@@ -150,7 +150,7 @@ func TestActionsAreLogged(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got := logged(0, nothing); len(got) > 0 {
-		t.Errorf("others are not bothered: %q", got)
+		t.Errorf("without verbosity nothing is logged: %q", got)
 	}
 	refused := func(b *bench) {
 		b.fail = func(call string) error {
@@ -172,8 +172,8 @@ func TestActionsAreLogged(t *testing.T) {
 	}
 }
 
-// TestForcedDeletionIsTold: people learn which pod was deleted by force, and why.
-func TestForcedDeletionIsTold(t *testing.T) {
+// TestForcedDeletionIsReported: an event says which pod was deleted by force, and why.
+func TestForcedDeletionIsReported(t *testing.T) {
 	b := newBench(t, testjob.Controller{}, testJob(1))
 	mustReconcile(t, b)
 	var pod corev1.Pod
@@ -187,7 +187,7 @@ func TestForcedDeletionIsTold(t *testing.T) {
 	if err := b.client.Delete(t.Context(), &pod); err != nil {
 		t.Fatal(err)
 	}
-	b.clock.SetTime(time.Now().Add(time.Hour)) // The node is not there at all.
+	b.clock.SetTime(time.Now().Add(time.Hour)) // The node does not exist.
 	mustReconcile(t, b)
 	const want = "Warning ForcedDeletePod: Deleted pod by force: job-worker-0: its node node-1 is gone or out of service"
 	if !slices.Contains(b.recorder.events, want) {

@@ -46,7 +46,7 @@ func ofAJob() []metav1.OwnerReference {
 	return []metav1.OwnerReference{{APIVersion: "kubeflow.org/v1", Kind: "MPIJob", Name: "j", UID: "job-uid", Controller: new(true)}}
 }
 
-// TestCacheHoldsNoPayload: known-bugs row 107. Whoever may create an object may give it the
+// TestCacheHoldsNoPayload: known-bugs row 107. Any client that may create an object may give it the
 // operator's label, so what the cache holds of it is small, whatever it holds.
 func TestCacheHoldsNoPayload(t *testing.T) {
 	long := strings.Repeat("x", 900<<10)
@@ -158,7 +158,7 @@ func TestCacheHoldsNoPayload(t *testing.T) {
 					t.Errorf("%s: the cache holds %d bytes: %.300s", tc.reason, len(data), data)
 				}
 				if held.GetName() != "foreign" || held.GetUID() != "u" || held.GetResourceVersion() != "7" {
-					t.Errorf("%s: the cache does not know the object again: %.300s", tc.reason, data)
+					t.Errorf("%s: the cache does not recognize the object: %.300s", tc.reason, data)
 				}
 				if again := cached(t, held); !equality.Semantic.DeepEqual(held, again) {
 					t.Errorf("%s: what is short already stays as it is:\n%s", tc.reason, cmp.Diff(held, again))

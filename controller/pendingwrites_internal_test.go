@@ -22,7 +22,7 @@ func TestObstaclesAreRememberedForTheirTime(t *testing.T) {
 		held   bool
 		want   int
 	}{
-		"NotWanted":   {reason: "a pass in which something else goes first has not tried it", after: 200 * time.Millisecond, want: 1},
+		"NotWanted":   {reason: "a pass in which another policy goes first has not tried it", after: 200 * time.Millisecond, want: 1},
 		"HeldBack":    {reason: "a pass that would do it says so", after: 200 * time.Millisecond, held: true, want: 1},
 		"Done":        {reason: "it was tried when its time had come, and met no obstacle", after: time.Second},
 		"HeldForLong": {reason: "something else is still held back", after: time.Minute, held: true, want: 1},

@@ -49,7 +49,7 @@ func TestEventsComeAFewAtATime(t *testing.T) {
 		<-g.asked
 	}
 	for answered := range all - eventWriters {
-		// One more comes for each that is done. That there is no further one can only be
+		// One more comes for each that is done. That there are no others can only be
 		// seen by those that have come already.
 		if n := len(g.asked); n > 0 {
 			t.Fatalf("after %d events %d more than %d are being written", answered, n, eventWriters)

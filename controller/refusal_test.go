@@ -140,7 +140,7 @@ func TestRefusedWrites(t *testing.T) {
 			b.clock.SetTime(b.clock.Now().Add(time.Minute))
 			b.reconcileFor(time.Second, "")
 			if diff := cmp.Diff(want[:2], b.conditions()); diff != "" {
-				t.Errorf("when it is done the job says nothing of it (-want +got):\n%s", diff)
+				t.Errorf("when it is done the job no longer says so (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -183,7 +183,7 @@ func TestRefusedTimeToLive(t *testing.T) {
 			b.clock.SetTime(b.clock.Now().Add(time.Minute))
 			mustReconcile(t, b)
 			if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(job), job); !apierrors.IsNotFound(err) {
-				t.Errorf("the job is still there: %v", err)
+				t.Errorf("the job still exists: %v", err)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // TestRivals checks known-bugs row 111: another controller that writes the status of the
-// same jobs is found by the API server's notes of who wrote when, and no other client is.
+// same jobs is found by the API server's records of who wrote when, and no other client is.
 func TestRivals(t *testing.T) {
 	const ours, v1 = "job-controller", "training-operator.v1"
 	type write struct {
@@ -33,7 +33,7 @@ func TestRivals(t *testing.T) {
 		alarm  bool
 	}{
 		"Rival": {
-			reason: "who writes over the status again and again is another controller",
+			reason: "a client that overwrites the status repeatedly is another controller",
 			writes: []write{{ours, 1}, {v1, 2}, {ours, 3}, {v1, 4}, {ours, 5}, {v1, 6}},
 			want: []sighting{
 				{manager: v1},
@@ -43,12 +43,12 @@ func TestRivals(t *testing.T) {
 			alarm: true,
 		},
 		"Before": {
-			reason: "the controller that had the job before is none, however long its note stays",
+			reason: "the controller that ran the job before is none, however long its record stays",
 			before: []write{{v1, 1}, {v1, 2}},
 			writes: []write{{ours, 3}, {ours, 4}, {ours, 5}},
 		},
 		"BackAndForth": {
-			reason: "nor is who had the job while this process did not run",
+			reason: "nor is one that ran the job while this process did not",
 			before: []write{{ours, 1}, {v1, 2}},
 			writes: []write{{ours, 3}, {ours, 9}},
 		},
@@ -202,6 +202,6 @@ func TestStatusManagersAreKept(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got, err := keepStatusManagers("a tombstone"); got != "a tombstone" || err != nil {
-		t.Errorf("what is no object stays: %v, %v", got, err)
+		t.Errorf("what is not an object stays: %v, %v", got, err)
 	}
 }

@@ -148,8 +148,8 @@ func TestKindWithOldCRD(t *testing.T) {
 			time.Sleep(schemaRetry)
 			synctest.Wait()
 		}
-		const why = "he CustomResourceDefinition gatejobs.example.org is older than the operator: the API server drops status.attempt, status.failures, " +
-			"status.observedGeneration, status.restarts and 1 more, so no restart would be counted. No GateJob is run until the CRD of this version is applied: " +
+		const why = "he CustomResourceDefinition gatejobs.example.org is older than the operator: the API server drops status.attempt, status.failures, status.jobRestarts, " +
+			"status.observedGeneration and 3 more, so no restart would be counted. No GateJob is run until the CRD of this version is applied: " +
 			"kubectl apply --server-side --force-conflicts -f config/crd/example.org_gatejobs.yaml"
 		want := []string{"CustomResourceDefinition gatejobs.example.org: Warning CRDOutdated: T" + why, "GateJob a: Warning CRDOutdated: T" + why}
 		if diff := cmp.Diff(want, events.events); diff != "" {
@@ -206,7 +206,7 @@ func TestSchemaThatCannotBeRead(t *testing.T) {
 		done   bool
 	}{
 		"the schemas cannot be read": {server: &served{err: errors.New("forbidden")}, job: reflect.TypeFor[*gateJob]()},
-		"the CRD is not there yet":   {server: &served{}, job: reflect.TypeFor[*gateJob]()},
+		"the CRD does not exist yet": {server: &served{}, job: reflect.TypeFor[*gateJob]()},
 		"the job has no status":      {server: &served{fields: []string{}}, job: reflect.TypeFor[*corev1.Pod](), done: true},
 	} {
 		g := &schemaGate{gvk: gvk, job: tc.job, schemas: tc.server, log: logr.Discard(), recorder: &eventLog{}}
@@ -236,7 +236,7 @@ func TestKindWithoutStatus(t *testing.T) {
 		schemas: server, log: logr.Discard(), recorder: events, reported: map[types.UID]bool{}, report: func(err error) { ready = append(ready, err) },
 	}
 	if done := g.check(t.Context()); done {
-		t.Error("it is checked again until all is well")
+		t.Error("it is checked again until the schema is right")
 	}
 	const why = "the CustomResourceDefinition gatejobs.example.org has no subresource status, so the status of a job cannot be written. " +
 		"No GateJob is run until it has: put +kubebuilder:subresource:status on the Go type, generate the CRD and apply it"
@@ -248,7 +248,7 @@ func TestKindWithoutStatus(t *testing.T) {
 	}
 	server.paths[status] = struct{}{}
 	if done := g.check(t.Context()); !done {
-		t.Error("with the subresource all is well")
+		t.Error("with the subresource the schema is right")
 	}
 	if _, held := g.holds(&gateJob{}, false); held {
 		t.Error("and jobs are run")

@@ -253,7 +253,7 @@ func TestMistakenRules(t *testing.T) {
 			},
 		},
 		"Panic": {
-			reason: "what the sample job does not have says nothing of a real one",
+			reason: "a panic on the sample job says nothing about a real one",
 			rules: func(job *testv1.TestJob) jobkit.Rules {
 				return jobkit.Rules{Success: make([]jobkit.SuccessRule, len(job.Annotations["a"])-1)}
 			},
@@ -290,9 +290,9 @@ func TestMistakenObjectKinds(t *testing.T) {
 		"Fine":    {reason: "other kinds are fine", kinds: []jobkit.Object{&corev1.ConfigMap{}, &corev1.Secret{}}},
 		"Pod":     {reason: "the library makes pods", kinds: []jobkit.Object{&corev1.Pod{}}, want: "ObjectKinds() of TestJob names Pod, which the library keeps itself, and would delete those that it did not make: leave it out, and see Kind().ServiceMode and SetClusterSpec"},
 		"Service": {reason: "and services", kinds: []jobkit.Object{&corev1.Service{}}, want: "ObjectKinds() of TestJob names Service, which the library keeps itself, and would delete those that it did not make: leave it out, and see Kind().ServiceMode and SetClusterSpec"},
-		"Job":     {reason: "a job is no object of a job", kinds: []jobkit.Object{&testv1.TestJob{}}, want: "ObjectKinds() of TestJob names the kind of the jobs themselves: leave it out"},
+		"Job":     {reason: "a job is not an owned object", kinds: []jobkit.Object{&testv1.TestJob{}}, want: "ObjectKinds() of TestJob names the kind of the jobs themselves: leave it out"},
 		"Twice":   {reason: "once is enough", kinds: []jobkit.Object{&corev1.ConfigMap{}, &corev1.ConfigMap{}}, want: "ObjectKinds() of TestJob names the kind ConfigMap twice: leave one out; kinds of one name in two groups cannot both be kept"},
-		"Nil":     {reason: "nil is no object", kinds: []jobkit.Object{none}, want: "ObjectKinds() of TestJob names an object that is nil: give an empty object of the kind, for example &corev1.ConfigMap{}"},
+		"Nil":     {reason: "nil is not an object", kinds: []jobkit.Object{none}, want: "ObjectKinds() of TestJob names an object that is nil: give an empty object of the kind, for example &corev1.ConfigMap{}"},
 		"Unknown": {reason: "the scheme must know it", kinds: []jobkit.Object{&appsv1.Deployment{}}, want: `ObjectKinds() of TestJob names *v1.Deployment, which the scheme does not know: call its AddToScheme: no kind is registered for the type v1.Deployment`},
 	}
 	for name, tc := range cases {
@@ -416,7 +416,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	mustReconcile(t, b)
 	want := []string{"default", "validate", "judge", "create pod job-worker-0", "default", "validate", "judge"}
 	if diff := cmp.Diff(want, author.asked); diff != "" {
-		t.Errorf("the author's own ways are used (-want +got):\n%s", diff)
+		t.Errorf("the author's own implementations are used (-want +got):\n%s", diff)
 	}
 	got := b.conditions()
 	if diff := cmp.Diff([]string{"TestJobCreated: TestJob job is created.", "TestJobSucceeded: enough."}, got); diff != "" {

@@ -26,7 +26,7 @@ type careless struct {
 	image     string
 	object    *corev1.ConfigMap
 	undecided bool   // whether EvaluateStatus never decides
-	parts     func() // is called before the parts are told
+	parts     func() // is called before the parts are returned
 }
 
 func (c *careless) Parts(job *testv1.TestJob) jobkit.JobParts {

@@ -150,7 +150,7 @@ func (b *batchTwin) truth(job client.Object) (succeeded map[string]bool, permane
 	return succeeded, permanent, failures
 }
 
-// everForGood reports whether a pod ever looked as if it failed for good: its node may
+// everForGood reports whether a pod ever seemed to have failed for good: its node may
 // have been lost after that.
 func (b *batchTwin) everForGood(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(b.w.kubelet.pods.log, func(c change) bool {
@@ -218,7 +218,7 @@ func randomBatchRun(c *Chance) error {
 	}
 	randomClocks(c, w)
 	twin := newBatchTwin(w)
-	w.witness = twin.outcome
+	w.onStatus = twin.outcome
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){actNothing, actSuspend, actQuota, actNode, actOutage, actPod, actDisrupt}
 	for range c.Pick(4) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)

@@ -5,7 +5,7 @@ import "math/rand/v2"
 // Chance is where everything comes from that a run leaves to chance. The same
 // Chance gives the same run, so that a run which failed can be repeated, and its
 // choices be taken back one by one until only those are left that matter. For that
-// the first of several alternatives must always be the tamest: the one that should
+// the first of several alternatives must always be the minimal one: the one that should
 // be chosen when chance has no part.
 //
 // The nil *Chance always chooses the first.
@@ -33,9 +33,9 @@ func (c *Chance) Pick(n int) int { return c.pick(n, 0) }
 // Percent is true with a probability of p in 100.
 func (c *Chance) Percent(p int) bool { return c.pick(2, 100-p) == 1 }
 
-// pick chooses one of n alternatives. It takes the first in tame of 100 cases, and
+// pick chooses one of n alternatives. It takes the first in percentFirst of 100 cases, and
 // in the others any but the first.
-func (c *Chance) pick(n, tame int) int {
+func (c *Chance) pick(n, percentFirst int) int {
 	if c == nil || n <= 1 {
 		return 0
 	}
@@ -46,9 +46,9 @@ func (c *Chance) pick(n, tame int) int {
 	case c.random == nil:
 		return 0
 	default:
-		if tame == 0 {
+		if percentFirst == 0 {
 			choice = c.random.Uint32N(uint32(n)) //nolint:gosec // as above
-		} else if c.random.IntN(100) >= tame {
+		} else if c.random.IntN(100) >= percentFirst {
 			choice = 1 + c.random.Uint32N(uint32(n-1)) //nolint:gosec // as above
 		}
 		c.tape = append(c.tape, choice)

@@ -40,7 +40,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkBudgets(before, old, status)
 	m.checkReason(before, old, status)
 	m.checkSucceeded(before, old, status)
-	m.checkWritten(before, status)
+	m.checkRunningWritten(before, status)
 	m.checkStartsWritten(before, old, status)
 	if status.ObservedGeneration > after.GetGeneration() || status.ObservedGeneration < old.ObservedGeneration {
 		m.w.violatef("status", "observedGeneration went from %d to %d, the generation is %d",

@@ -29,7 +29,7 @@
 // While things happen:
 //
 //   - A finished, suspended or deleted job gets no new pod or service. Between the
-//     moment when a process makes sure of the job's state and the create that follows
+//     moment when a process verifies the job's state and the create that follows
 //     the job may change, which no client can prevent. So what is checked is: in each
 //     pass at a job, before anything is created or deleted, the process wrote the
 //     job's status under its resource version or read the job from the server, and
@@ -57,5 +57,5 @@
 //     of jobs that are gone.
 //   - Restarts of containers in place are counted: fully for pods that exist or
 //     were replaced after they failed; for others, what was counted stays counted.
-//   - Another look at each job writes nothing, with memory and without.
+//   - Another reconcile of each job writes nothing, with memory and without.
 package jobtest

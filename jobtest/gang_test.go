@@ -38,7 +38,7 @@ type gangs struct {
 	tables []*table
 	// full is true while there is no room for another gang.
 	full bool
-	// made are the groups that each process created itself: it need not read them.
+	// created are the groups that each process created itself: it need not read them.
 	made map[*process]map[types.NamespacedName]bool
 }
 
@@ -109,9 +109,9 @@ func (g *gangs) holds(pod *corev1.Pod) bool {
 	return all < sizeOf(o) || bound < sizeOf(o) && g.full
 }
 
-// deeds implements gangScheduler.
-func (g *gangs) deeds() []deed {
-	var out []deed
+// gangSteps implements gangScheduler.
+func (g *gangs) nextSteps() []controllerStep {
+	var out []controllerStep
 	for _, o := range g.groups().all() {
 		if o.GetDeletionTimestamp() != nil {
 			continue
@@ -144,9 +144,9 @@ func (g *gangs) deeds() []deed {
 	return out
 }
 
-// write is a deed that changes an object.
-func (g *gangs) write(t *table, old client.Object, what string, change func(client.Object)) deed {
-	return deed{what: what, do: func() {
+// write is a step that changes an object.
+func (g *gangs) write(t *table, old client.Object, what string, change func(client.Object)) controllerStep {
+	return controllerStep{what: what, do: func() {
 		next := clone(old)
 		change(next)
 		g.w.server.replace(t, old, next)
@@ -154,7 +154,7 @@ func (g *gangs) write(t *table, old client.Object, what string, change func(clie
 }
 
 // upstream says of a group of Kubernetes' own scheduler whether it fits.
-func (g *gangs) upstream(o *schedulingv1beta1.PodGroup, all, bound int64) []deed {
+func (g *gangs) upstream(o *schedulingv1beta1.PodGroup, all, bound int64) []controllerStep {
 	want := metav1.ConditionFalse
 	c := meta.FindStatusCondition(o.Status.Conditions, schedulingv1beta1.PodGroupInitiallyScheduled)
 	switch {
@@ -165,7 +165,7 @@ func (g *gangs) upstream(o *schedulingv1beta1.PodGroup, all, bound int64) []deed
 	case c != nil, all < sizeOf(o), !g.full:
 		return nil
 	}
-	return []deed{g.write(g.groups(), o, "group "+o.Name+" is scheduled: "+string(want), func(o client.Object) {
+	return []controllerStep{g.write(g.groups(), o, "group "+o.Name+" is scheduled: "+string(want), func(o client.Object) {
 		if next, ok := o.(*schedulingv1beta1.PodGroup); ok {
 			next.Status.Conditions = []metav1.Condition{{
 				Type: schedulingv1beta1.PodGroupInitiallyScheduled, Status: want, Reason: "Simulated",
@@ -177,9 +177,9 @@ func (g *gangs) upstream(o *schedulingv1beta1.PodGroup, all, bound int64) []deed
 
 // volcano sets the default queue, as the webhook does, and takes a group through its
 // phases.
-func (g *gangs) volcano(o *unstructured.Unstructured, bound int64) []deed {
+func (g *gangs) volcano(o *unstructured.Unstructured, bound int64) []controllerStep {
 	if queue, _, _ := unstructured.NestedString(o.Object, "spec", "queue"); queue == "" {
-		return []deed{g.write(g.groups(), o, "group "+o.GetName()+" gets the default queue", func(o client.Object) {
+		return []controllerStep{g.write(g.groups(), o, "group "+o.GetName()+" gets the default queue", func(o client.Object) {
 			set(o, "default", "spec", "queue")
 		})}
 	}
@@ -198,7 +198,7 @@ func (g *gangs) volcano(o *unstructured.Unstructured, bound int64) []deed {
 	if next == phase {
 		return nil
 	}
-	return []deed{g.write(g.groups(), o, "group "+o.GetName()+" is "+next, func(o client.Object) {
+	return []controllerStep{g.write(g.groups(), o, "group "+o.GetName()+" is "+next, func(o client.Object) {
 		set(o, next, "status", "phase")
 		if next == "Pending" {
 			set(o, []any{map[string]any{
@@ -218,10 +218,10 @@ func set(o client.Object, value any, fields ...string) {
 	}
 }
 
-// asked implements gangScheduler: no member is created before its group exists and the
+// beforeWrite implements gangScheduler: no member is created before its group exists and the
 // back end wants to see pods. A cache may lag behind, so what counts is what the process
 // could know: what exists, what its caches showed in this pass, and what it created.
-func (g *gangs) asked(p *process, op call) {
+func (g *gangs) beforeWrite(p *process, op call) {
 	if op.verb != "create" || p.pass == nil {
 		return
 	}
@@ -468,7 +468,7 @@ func actGroup(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 		}))
 	case 1:
 		w.At(at, "protects the groups", finalizers("example.com/protect"))
-		w.At(at+time.Duration(1+c.Pick(100))*time.Second, "protects them no more", finalizers())
+		w.At(at+time.Duration(1+c.Pick(100))*time.Second, "no longer protects them", finalizers())
 	case 2:
 		w.At(at, "deletes the groups", each(func(t *table, o client.Object) error {
 			return w.server.delete(t, client.ObjectKeyFromObject(o), deletion{})

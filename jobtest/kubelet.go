@@ -39,7 +39,7 @@ type Fate struct {
 	// Disrupted ends the pod from outside when Run has passed: it gets the condition
 	// DisruptionTarget with this reason, such as PreemptionByScheduler, and is deleted.
 	Disrupted string
-	// Graceful makes the containers exit with code 0 when they are told to stop, as
+	// Graceful makes the containers exit with code 0 when they get the signal to stop, as
 	// programs do that handle SIGTERM. Default: they end by the signal.
 	Graceful bool
 	// Collateral is the exit code with which the containers end a moment after those of
@@ -71,7 +71,7 @@ func (f *Fate) endless(run int) bool {
 	return f.Forever || run >= max(len(f.Exits), 1)
 }
 
-// Exit codes of containers that were told to stop, or made to.
+// Exit codes of containers that were stopped by a signal, or killed.
 const (
 	exitTerminated = 143
 	exitKilled     = 137
@@ -79,7 +79,7 @@ const (
 
 // Times of the simulated nodes.
 const (
-	// stopAfter is how long containers take to stop when they are told to.
+	// stopAfter is how long containers take to stop after the signal.
 	stopAfter = time.Second
 	// collateralAfter is how long it takes until a container loses touch with another.
 	collateralAfter = 200 * time.Millisecond
@@ -381,7 +381,7 @@ func (k *kubelet) terminated(pod *corev1.Pod, code int32, at time.Time) *corev1.
 	return t
 }
 
-// clock is a time as the node of a pod tells it, in whole seconds.
+// clock is a time by the clock of a pod's node, in whole seconds.
 func (k *kubelet) clock(pod *corev1.Pod, at time.Time) metav1.Time {
 	return metav1.NewTime(at.Add(k.clocks[pod.Spec.NodeName]).Truncate(time.Second))
 }
@@ -520,7 +520,7 @@ func disrupt(pod *corev1.Pod, now time.Time, reason string) {
 		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason,
 		LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 	}
-	if reason != "EvictionByEvictionAPI" { // the one that does not tell the generation
+	if reason != "EvictionByEvictionAPI" { // the one that does not record the generation
 		c.ObservedGeneration = pod.Generation
 	}
 	for i := range pod.Status.Conditions {

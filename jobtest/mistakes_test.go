@@ -95,7 +95,7 @@ func newClumsyWorld(o Options) (*World, *clumsy, error) {
 		}
 		return right.Rules(job)
 	}
-	w.lenses[w.jobs].transform = decoded
+	w.cacheFilters[w.jobs].transform = decoded
 	return w, author, nil
 }
 

@@ -30,8 +30,8 @@ type monitor struct {
 	doubtful map[types.UID]bool
 	// failedAt is when each of both did so first.
 	failedAt map[types.UID]time.Time
-	// books hold what is true of each job, by its UID.
-	books   map[types.UID]*ledger
+	// ledgers hold what is true of each job, by its UID.
+	ledgers map[types.UID]*ledger
 	probing bool // whether the operator should be quiet
 	// takenOver are the jobs that had a status before the operator wrote one.
 	takenOver map[types.NamespacedName]bool
@@ -63,7 +63,7 @@ type ledger struct {
 func newMonitor(w *World, kind jobkit.Kind) monitor {
 	return monitor{
 		w: w, kind: kind, failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, doubtful: map[types.UID]bool{},
-		books: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
+		ledgers: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
 	}
 }
 
@@ -92,10 +92,10 @@ func (m *monitor) disrupted(pod *corev1.Pod) {
 
 // ledger is that of the job with a UID.
 func (m *monitor) ledger(uid types.UID) *ledger {
-	l := m.books[uid]
+	l := m.ledgers[uid]
 	if l == nil {
 		l = &ledger{pods: map[types.UID]*corev1.Pod{}, counted: map[types.UID]bool{}, seen: map[types.UID]int32{}}
-		m.books[uid] = l
+		m.ledgers[uid] = l
 	}
 	return l
 }
@@ -108,26 +108,26 @@ func (m *monitor) changed(t *table, c change) {
 		}
 		if c.verb == modified {
 			m.jobChanged(c.was, c.object)
-			if m.w.witness != nil && m.w.actor != nil {
-				m.w.witness(c.was, c.object)
+			if m.w.onStatus != nil && m.w.actor != nil {
+				m.w.onStatus(c.was, c.object)
 			}
 		}
 		return
 	}
-	m.keepBooks(c)
+	m.recordPod(c)
 	if m.w.actor == nil {
 		return
 	}
 	if c.verb != deleted {
-		m.grants(m.w.actor, c.object)
+		m.checkGrants(m.w.actor, c.object)
 	}
 	if c.verb == added {
-		m.made(m.w.actor, t, c.object)
+		m.created(m.w.actor, t, c.object)
 	}
 }
 
-// keepBooks enters a pod into the ledger of its job.
-func (m *monitor) keepBooks(c change) {
+// recordPod enters a pod into the ledger of its job.
+func (m *monitor) recordPod(c change) {
 	pod, ok := c.object.(*corev1.Pod)
 	if !ok {
 		return
@@ -147,8 +147,8 @@ func (m *monitor) keepBooks(c change) {
 	m.enter(l, pod.UID, restartCount(pod))
 }
 
-// asked records a write that a process asks for, before it is done.
-func (m *monitor) asked(p *process, op call) {
+// beforeWrite records a write that a process asks for, before it is done.
+func (m *monitor) beforeWrite(p *process, op call) {
 	w := m.w
 	if m.probing {
 		w.violatef("P2", "at rest, %s wants to %s", p.name, op)
@@ -164,27 +164,27 @@ func (m *monitor) asked(p *process, op call) {
 	}
 	l := p.pass
 	if l == nil || l.verified == nil {
-		w.violatef("P5", "%s wants to %s, but did not make sure in this pass that the job is still what it was", p.name, op)
+		w.violatef("P5", "%s wants to %s, but did not verify in this pass that the job has not changed", p.name, op)
 		return
 	}
 	switch op.verb {
 	case verbCreate:
-		m.createAsked(p, op, l.verified)
+		m.checkCreate(p, op, l.verified)
 	case verbDelete:
-		m.deleteAsked(p, op, l.verified)
+		m.checkDelete(p, op, l.verified)
 	default:
-		m.updateAsked(p, op, l.verified)
+		m.checkUpdate(p, op, l.verified)
 	}
 }
 
-// updateAsked checks that only the job's own services and owned objects are
+// checkUpdate checks that only the job's own services and owned objects are
 // changed, under a precondition.
-func (m *monitor) updateAsked(p *process, op call, verification client.Object) {
+func (m *monitor) checkUpdate(p *process, op call, verification client.Object) {
 	if !op.guarded {
 		m.w.violatef("preconditions", "%s wants to %s without a resource version as precondition", p.name, op)
 	}
 	there := op.table.get(op.key)
-	if there == nil || unaware(p.pass, there, verification) {
+	if there == nil || changedUnseen(p.pass, there, verification) {
 		return
 	}
 	if claim, ok := there.(*corev1.PersistentVolumeClaim); ok && m.kind.VolumeClaims && m.claimUpdateAsked(op, claim, verification) {
@@ -215,9 +215,9 @@ func adopts(patch []byte) bool {
 	return len(labels) > 0
 }
 
-// answered records the server's answer to a create. An owned object that is invalid
+// afterCreate records the server's answer to a create. An owned object that is invalid
 // is no mistake of the job's user.
-func (m *monitor) answered(op call, err error) {
+func (m *monitor) afterCreate(op call, err error) {
 	_, pod := op.object.(*corev1.Pod)
 	_, service := op.object.(*corev1.Service)
 	if op.verb == verbCreate && (pod || service) && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) {
@@ -227,11 +227,11 @@ func (m *monitor) answered(op call, err error) {
 	}
 }
 
-// createAsked checks that a job which ended, was suspended or is being deleted gets
+// checkCreate checks that a job which ended, was suspended or is being deleted gets
 // nothing new. What counts is the job as the server showed it to the process when
-// the pass made sure of it: between that and the create the job may change, and no
+// the pass verified it: between that and the create the job may change, and no
 // client can prevent that.
-func (m *monitor) createAsked(p *process, op call, verification client.Object) {
+func (m *monitor) checkCreate(p *process, op call, verification client.Object) {
 	parts := m.w.parts(verification)
 	why := ""
 	switch {
@@ -253,8 +253,8 @@ func (m *monitor) createAsked(p *process, op call, verification client.Object) {
 	if !outlives && (owner == nil || owner.UID != verification.GetUID()) {
 		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, verification.GetName())
 	}
-	m.inOrder(p, op, verification)
-	m.gangAsked(p, op, verification)
+	m.checkOrder(p, op, verification)
+	m.checkGangCreate(p, op, verification)
 }
 
 // scopeOf is the restart scope of a type: what the job says of the type, of itself, or what
@@ -273,11 +273,11 @@ func (m *monitor) scopeOf(parts jobkit.JobParts, t commonv1.ReplicaType) commonv
 	}
 }
 
-// gangAsked checks that no pod of a job, or of a role, which restarts as a whole is created
+// checkGangCreate checks that no pod of a job, or of a role, which restarts as a whole is created
 // while one of an earlier attempt exists.
 //
 //nolint:gocognit // one rule after the other, each a line or two
-func (m *monitor) gangAsked(p *process, op call, verification client.Object) {
+func (m *monitor) checkGangCreate(p *process, op call, verification client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	if !ok {
 		return
@@ -289,7 +289,7 @@ func (m *monitor) gangAsked(p *process, op call, verification client.Object) {
 	}
 	for _, o := range p.pass.seen {
 		old, ok := o.(*corev1.Pod)
-		if !ok || !metav1.IsControlledBy(old, verification) || !m.w.there(op.table, old) {
+		if !ok || !metav1.IsControlledBy(old, verification) || !m.w.exists(op.table, old) {
 			continue
 		}
 		typ, index, wanted := m.replica(verification, old)
@@ -311,17 +311,17 @@ func (m *monitor) gangAsked(p *process, op call, verification client.Object) {
 	}
 }
 
-// batches are how many objects may be created after each time that a pass has made sure
-// of the job.
+// batches are how many objects may be created after each time that a pass has verified
+// the job.
 func batches() []int { return []int{8, 32, 128, 512} }
 
-// checkLate checks that a pass makes sure of the job again before each batch that it
+// checkLate checks that a pass verifies the job again before each batch that it
 // creates, and after a pause: at most one batch may be too many when the job has changed.
 func (m *monitor) checkLate(p *process, op call, verification client.Object) {
 	l, is := p.pass, m.w.jobs.get(p.pass.key)
 	l.creates++
 	if l.made++; l.made > batches()[min(l.verifications, len(batches()))-1] {
-		m.w.violatef("P5", "%s wants to %s, the %dth since it last made sure that the job is still what it was", p.name, op, l.made)
+		m.w.violatef("P5", "%s wants to %s, the %dth since it last verified that the job has not changed", p.name, op, l.made)
 	}
 	parts := controllerParts(m.w, is)
 	if is == nil || is.GetUID() != verification.GetUID() || is.GetGeneration() != verification.GetGeneration() ||
@@ -330,7 +330,7 @@ func (m *monitor) checkLate(p *process, op call, verification client.Object) {
 	}
 	// What is under way when a process is paused, or takes long to arrive, no one can take back.
 	if age := op.begun.Sub(l.verifiedAt); l.late > 0 && age > 2*time.Second {
-		m.w.violatef("P5", "%s wants to %s, but the job has changed, and it last made sure of it %s before", p.name, op, age)
+		m.w.violatef("P5", "%s wants to %s, but the job has changed, and it last verified the job %s before", p.name, op, age)
 	}
 }
 
@@ -373,7 +373,7 @@ func (m *monitor) refused(p *process, op call, err error) {
 		p.refusals = map[string]lastRefusal{}
 	}
 	was, again := p.refusals[what]
-	// Of the first refusal the status may tell only in the next pass; the time of a pass
+	// Of the first refusal the status may be visible only in the next pass; the time of a pass
 	// is that of its beginning.
 	if gap := now.at.Sub(was.at); again && was.uid == now.uid && was.generation == now.generation && gap < 900*time.Millisecond {
 		m.w.violatef("P10", "%s was refused: %s, %s after the time before", p.name, what, gap)
@@ -381,17 +381,17 @@ func (m *monitor) refused(p *process, op call, err error) {
 	p.refusals[what] = now
 }
 
-// there reports whether an object still exists.
-func (w *World) there(t *table, o client.Object) bool {
+// exists reports whether an object still exists.
+func (w *World) exists(t *table, o client.Object) bool {
 	now := t.get(client.ObjectKeyFromObject(o))
 	return now != nil && now.GetUID() == o.GetUID()
 }
 
-// deleteAsked checks that only the job's own objects are deleted, and failed pods
+// checkDelete checks that only the job's own objects are deleted, and failed pods
 // only after their restart was counted.
 //
 //nolint:gocognit // one rule after the other, each a line or two
-func (m *monitor) deleteAsked(p *process, op call, verification client.Object) {
+func (m *monitor) checkDelete(p *process, op call, verification client.Object) {
 	if !op.guarded {
 		m.w.violatef("preconditions", "%s wants to %s without a UID as precondition", p.name, op)
 	}
@@ -401,7 +401,7 @@ func (m *monitor) deleteAsked(p *process, op call, verification client.Object) {
 	}
 	owner := metav1.GetControllerOf(there)
 	if owner == nil || owner.UID != verification.GetUID() {
-		if !unaware(p.pass, there, verification) {
+		if !changedUnseen(p.pass, there, verification) {
 			m.w.violatef("P8", "%s wants to %s, which is not the job's", p.name, op)
 		}
 		return
@@ -426,16 +426,16 @@ func (m *monitor) deleteAsked(p *process, op call, verification client.Object) {
 	}
 }
 
-// unaware reports whether an object was the job's when a process began to look at the
+// changedUnseen reports whether an object was the job's when a process began to reconcile the
 // job: that someone took it away since, the process cannot know.
-func unaware(l *passState, o, job client.Object) bool {
+func changedUnseen(l *passState, o, job client.Object) bool {
 	return slices.ContainsFunc(l.seen, func(seen client.Object) bool {
 		return seen.GetUID() == o.GetUID() && metav1.IsControlledBy(seen, job)
 	})
 }
 
-// made records an object that the operator created.
-func (m *monitor) made(p *process, t *table, o client.Object) {
+// created records an object that the operator created.
+func (m *monitor) created(p *process, t *table, o client.Object) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
 		return
@@ -465,7 +465,7 @@ func (m *monitor) passEnded(p *process, l *passState) {
 	// One read verifies that the job is the one observed; each name that is taken
 	// costs another. In a long create it is verified again before each batch, and when the
 	// verification is a second old. Of a job that another operator ran until now, the objects are read;
-	// and what makes sure that pods are gone, for which a whole job restarts, costs a few. Each large
+	// and what verifies that pods are gone, for which a whole job restarts, costs a few. Each large
 	// object may be read once to see what it says.
 	again := int(m.w.now.Sub(l.began) / time.Second)
 	for left := l.creates - batches()[0]; left > 0; again++ {
@@ -473,7 +473,7 @@ func (m *monitor) passEnded(p *process, l *passState) {
 	}
 	most := 1 + l.writes + again + min(l.podReads, plan.FirstBatch) + len(l.outlines)
 	if m.takenOver[l.key] {
-		most += len(m.w.lenses)
+		most += len(m.w.cacheFilters)
 	}
 	if l.reads > most {
 		m.w.violatef("P10", "%s read %d times in one pass over %s, with %d writes", p.name, l.reads, l.key.Name, l.writes)

@@ -14,9 +14,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// grants checks what the operator gives away: a role lets its holder into pods of the job
+// checkGrants checks what the operator gives away: a role lets its holder into pods of the job
 // alone, and a binding gives away a role of the job.
-func (m *monitor) grants(p *process, o client.Object) {
+func (m *monitor) checkGrants(p *process, o client.Object) {
 	owner := metav1.GetControllerOf(o)
 	if owner == nil {
 		return
@@ -66,9 +66,9 @@ func seenOwn[T client.Object](m *monitor, p *process, namespace, name string, jo
 // createMemory is longer than a process remembers what it created.
 const createMemory = 15 * time.Second
 
-// inOrder checks that a pod is created when those that go before it exist, and run if
+// checkOrder checks that a pod is created when those that go before it exist, and run if
 // the rules ask for that, unless they have no node: then someone may want to see all pods.
-func (m *monitor) inOrder(p *process, op call, verification client.Object) {
+func (m *monitor) checkOrder(p *process, op call, verification client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	if !ok {
 		return
@@ -79,7 +79,7 @@ func (m *monitor) inOrder(p *process, op call, verification client.Object) {
 	}
 	parts := m.w.parts(verification)
 	if after := m.startAfter(parts, typ); after != nil && !m.ledger(verification.GetUID()).touched {
-		m.afterAll(p, op, verification, after)
+		m.checkStartAfter(p, op, verification, after)
 	}
 	for _, rule := range m.w.rules(verification).StartAfter {
 		if rule.Type != typ {
@@ -104,9 +104,9 @@ func (m *monitor) startAfter(parts jobkit.JobParts, t commonv1.ReplicaType) *com
 	return nil
 }
 
-// afterAll checks that a process which creates a pod has seen each replica of the type that
+// checkStartAfter checks that a process which creates a pod has seen each replica of the type that
 // goes first in its state, in a pod of the replica's present attempt.
-func (m *monitor) afterAll(p *process, op call, verification client.Object, after *commonv1.StartAfter) {
+func (m *monitor) checkStartAfter(p *process, op call, verification client.Object, after *commonv1.StartAfter) {
 	parts := m.w.parts(verification)
 	for i := range wantedReplicas(parts.ReplicaSpecs[after.ReplicaType]) {
 		name := m.kind.PodName(verification.GetName(), after.ReplicaType, i)

@@ -172,7 +172,7 @@ func TestRandomManyPorts(t *testing.T) {
 			if err := c.Get(ctx, key, service); err != nil {
 				return client.IgnoreNotFound(err)
 			}
-			if held, ok := w.lenses[w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))].see(service).(*corev1.Service); !ok || len(held.Spec.Ports) > 20 {
+			if held, ok := w.cacheFilters[w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))].apply(service).(*corev1.Service); !ok || len(held.Spec.Ports) > 20 {
 				return errors.New("the caches hold all ports")
 			}
 			service.Spec.Ports[last].Port = 7
@@ -234,8 +234,8 @@ func TestDigestThatAUserWrites(t *testing.T) {
 	author := careless{object: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "j-config"}, Data: map[string]string{"file": large}}}
 	w := storyOf(t, &author, Options{Fate: func(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }}, newJob("j", 1))
 	configs := w.server.table(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
-	outlines := *w.lenses[configs]
-	*w.lenses[configs] = lens{}
+	outlines := *w.cacheFilters[configs]
+	*w.cacheFilters[configs] = cacheFilter{}
 	key := client.ObjectKey{Namespace: jobKey.Namespace, Name: author.object.Name}
 	pass(t, w, 10*time.Minute)
 	config := &corev1.ConfigMap{}
@@ -243,7 +243,7 @@ func TestDigestThatAUserWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	// All that an outline says, which was compared and found as wanted, and other data.
-	outline := outlines.see(config)
+	outline := outlines.apply(config)
 	config.Annotations = map[string]string{commonv1.LabelPrefix + "content-digest": strings.TrimPrefix(outline.GetSelfLink(), "content-digest:")}
 	maps.Copy(config.Annotations, outline.GetAnnotations())
 	config.SelfLink = outline.GetSelfLink() //nolint:staticcheck // the cache keeps the digest there

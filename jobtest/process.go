@@ -40,7 +40,7 @@ type call struct {
 	verb  string
 	table *table
 	key   types.NamespacedName
-	// write tells a write from a read; status one of the status only.
+	// write is true for a write, status for one of the status only.
 	write, status bool
 	// guarded writes carry a UID or resource version as a precondition.
 	guarded bool
@@ -79,7 +79,7 @@ type passState struct {
 	// seen are the objects that the caches, or the server, showed in this pass.
 	seen []client.Object
 	// job is the job as the cache showed it, and pods are those of its pods that the
-	// process knows, nil if it did not look at them.
+	// process knows, nil if it did not list them.
 	job  client.Object
 	pods knownPods
 	// verifications is how often the server showed it, verifiedAt when it did last, and made how
@@ -272,16 +272,16 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 		w.count(l.key, op)
 	}
 	if op.write {
-		w.monitor.asked(p, op)
+		w.monitor.beforeWrite(p, op)
 		if w.gang != nil {
-			w.gang.asked(p, op)
+			w.gang.beforeWrite(p, op)
 		}
 	}
 	was := w.actor
 	w.actor = p
 	reply, err := p.answer(op, f)
 	w.actor = was
-	w.monitor.answered(op, err)
+	w.monitor.afterCreate(op, err)
 	return reply, err
 }
 
@@ -437,7 +437,7 @@ func (p *process) wake(t *table, o client.Object) {
 	}
 }
 
-// reconcile looks at one job.
+// reconcile reconciles one job.
 func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false

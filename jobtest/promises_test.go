@@ -63,7 +63,7 @@ func storyOf(t *testing.T, author jobkit.ControllerInterface[*testv1.TestJob], o
 	return w
 }
 
-// pass lets time pass in a World.
+// advanceClock lets time pass in a World.
 func pass(t *testing.T, w *World, d time.Duration) {
 	t.Helper()
 	if err := w.RunFor(t.Context(), d); err != nil {
@@ -280,7 +280,7 @@ func TestP6OneFailureOneRestart(t *testing.T) {
 }
 
 // TestP7Timers lets jobs run into their limits. Nothing else happens at that time,
-// and no one looks at them by chance.
+// and nothing else reconciles them.
 func TestP7Timers(t *testing.T) {
 	t.Run("activeDeadlineSeconds", func(t *testing.T) {
 		w := story(t, Options{Fate: forever}, newJob("j", 2, func(j *testv1.TestJob) { j.Spec.RunPolicy.ActiveDeadlineSeconds = new(int64(3600)) }))
@@ -484,7 +484,7 @@ func TestP8Foreign(t *testing.T) {
 	}
 }
 
-// TestP9NoLeaks ends jobs in every way and looks at what is left.
+// TestP9NoLeaks ends jobs in every way and checks what is left.
 func TestP9NoLeaks(t *testing.T) {
 	policy := func(p commonv1.CleanPodPolicy) func(*testv1.TestJob) {
 		return func(j *testv1.TestJob) { j.Spec.RunPolicy.CleanPodPolicy = &p }
@@ -596,7 +596,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 			want: calls{"write the status of job": 2},
 		},
 		"a replica restarts": {
-			// Counted; deleted in the same pass. Created in another, which makes sure of
+			// Counted; deleted in the same pass. Created in another, which verifies
 			// the job first, because it has no status to write; then it runs again.
 			fate: failsFirst(137), change: exitCode, until: 10 * time.Second,
 			want: calls{"write the status of job": 2, "delete pod": 1, "create pod": 1, "read job": 1},
@@ -916,7 +916,7 @@ func TestP10RefusedWrites(t *testing.T) {
 						warnings++
 					}
 				}
-				// A job that is edited meanwhile may be stalled again; a status cannot say that it told.
+				// A job that is edited meanwhile may be stalled again; a status cannot say that it was reported.
 				if most := map[string]int{"write the status of": 9}[verb]; warnings == 0 || warnings > max(most, 3) {
 					t.Errorf("%d warnings:\n%s", warnings, w.Transcript())
 				}

@@ -530,7 +530,7 @@ func randomRun(c *Chance) error {
 	}
 	randomClocks(c, w)
 	randomActions(c, w, job)
-	w.witness = newBatchTwin(w).wrote
+	w.onStatus = newBatchTwin(w).wrote
 	for _, name := range []string{"j", "k", "l"}[:1+c.pick(3, 70)] {
 		another := job
 		if name != job.Name {

@@ -49,7 +49,7 @@ func Render[J client.Object](author jobkit.ControllerInterface[J], scheme *runti
 	if p.job.GetNamespace() == "" {
 		p.job.SetNamespace(metav1.NamespaceDefault)
 	}
-	jobs := &controller.JobController[J]{Controller: author, Client: p, Recorder: unheard{}}
+	jobs := &controller.JobController[J]{Controller: author, Client: p, Recorder: discardEvents{}}
 	jobs.Config.MaxParallelWrites = 1
 	if err := jobs.Init(scheme); err != nil {
 		return nil, fmt.Errorf("cannot set up the controller: %w", err)
@@ -207,8 +207,8 @@ func (s paperStatus[J]) Patch(_ context.Context, o client.Object, _ client.Patch
 	return nil
 }
 
-// unheard takes events and tells no one.
-type unheard struct{}
+// discardEvents discards events.
+type discardEvents struct{}
 
 // Eventf implements events.EventRecorder.
-func (unheard) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}
+func (discardEvents) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}

@@ -104,8 +104,8 @@ func attempt(scenario Scenario, c *Chance) (err error) {
 // maxShrink is how many runs are spent on making a failing run shorter.
 const maxShrink = 3000
 
-// Shrink makes a run that fails tamer while it still breaks the same promise, and
-// returns the error of the tamest.
+// Shrink reduces a failing run while it still breaks the same promise, and
+// returns the error of the minimal one.
 func Shrink(c *Chance, scenario Scenario) error {
 	c.quiet = true
 	err := attempt(scenario, c)
@@ -125,7 +125,7 @@ func Shrink(c *Chance, scenario Scenario) error {
 	return attempt(scenario, replay(tape))
 }
 
-// shrinkTape removes choices, and makes them tamer, while the run still fails.
+// shrinkTape removes choices, and makes them smaller, while the run still fails.
 func shrinkTape(tape []uint32, fails func([]uint32) bool, left *int) []uint32 { //nolint:gocognit // the two passes share their state
 	for changed := true; changed && *left > 0; {
 		changed = false

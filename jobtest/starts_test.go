@@ -31,7 +31,7 @@ func TestStartsAreTold(t *testing.T) {
 				return Fate{Waits: tc.waits, Start: 5 * time.Minute, Run: time.Minute}
 			}}, newJob("j", 2))
 			var told []string
-			w.witness = func(before, after client.Object) {
+			w.onStatus = func(before, after client.Object) {
 				var was, is commonv1.JobCondition
 				if c := w.parts(before).Status.Condition(commonv1.JobStalled); c != nil {
 					was = *c

@@ -86,21 +86,21 @@ func (w *World) rest(p *process) {
 // proceed lets things happen until the given time, if it is set. It reports whether
 // the World has come to rest.
 func (w *World) proceed(but *process, until time.Time) bool {
-	calm := 0
+	faultFree := 0
 	for w.broken == nil {
-		wild := w.steps > 0
-		all := w.possible(but, until, wild)
+		faulty := w.steps > 0
+		all := w.possible(but, until, faulty)
 		if len(all) == 0 {
 			return true
 		}
 		choice := 0
-		if wild {
+		if faulty {
 			w.steps--
-			choice = w.chance.pick(len(all), 100-w.odds.wild)
-		} else if calm++; calm > maxSteps {
+			choice = w.chance.pick(len(all), 100-w.odds.faulty)
+		} else if faultFree++; faultFree > maxSteps {
 			w.violatef("P3", "nothing goes wrong any more, but after %d steps the World has not come to rest", maxSteps)
 		}
-		w.take(all[choice])
+		w.perform(all[choice])
 	}
 	return false
 }
@@ -117,7 +117,7 @@ func (w *World) meanwhile(p *process) {
 			break
 		}
 		w.steps--
-		w.take(all[w.chance.pick(len(all), 30)])
+		w.perform(all[w.chance.pick(len(all), 30)])
 	}
 	w.depth--
 }
@@ -153,7 +153,7 @@ func (w *World) fault(op call) Fault {
 }
 
 // possible lists all that can happen next; what would if nothing went wrong is first.
-func (w *World) possible(but *process, until time.Time, wild bool) []step { //nolint:gocognit // the list of all that can happen next
+func (w *World) possible(but *process, until time.Time, faulty bool) []step { //nolint:gocognit // the list of all that can happen next
 	var all []step
 	for i := range w.actions {
 		if !w.actions[i].at.After(w.now) {
@@ -190,8 +190,8 @@ func (w *World) possible(but *process, until time.Time, wild bool) []step { //no
 	if next := w.next(but); !next.IsZero() && (until.IsZero() || !next.After(until)) {
 		all = append(all, step{kind: stepTime})
 	}
-	if wild && len(all) > 0 && w.chance.pick(2, 100-w.odds.trouble) == 1 {
-		if trouble := w.possibleTrouble(); len(trouble) > 0 {
+	if faulty && len(all) > 0 && w.chance.pick(2, 100-w.odds.trouble) == 1 {
+		if trouble := w.possibleFaults(); len(trouble) > 0 {
 			return trouble
 		}
 	}
@@ -208,7 +208,7 @@ func (w *World) possibleInCluster(all []step) []step {
 	for i := range w.orphans {
 		all = append(all, step{kind: stepCollect, index: i})
 	}
-	for i := range w.deeds() {
+	for i := range w.gangSteps() {
 		all = append(all, step{kind: stepGang, index: i})
 	}
 	if len(w.server.terminating) == 0 {
@@ -224,16 +224,16 @@ func (w *World) possibleInCluster(all []step) []step {
 	return all
 }
 
-// deeds are what the gang scheduler can do, if there is one.
-func (w *World) deeds() []deed {
+// gangSteps are what the gang scheduler can do, if there is one.
+func (w *World) gangSteps() []controllerStep {
 	if w.gang == nil {
 		return nil
 	}
-	return w.gang.deeds()
+	return w.gang.nextSteps()
 }
 
-// possibleTrouble lists what can go wrong between the calls.
-func (w *World) possibleTrouble() []step {
+// possibleFaults lists what can go wrong between the calls.
+func (w *World) possibleFaults() []step {
 	var all []step
 	for i, p := range w.processes {
 		if p == nil {
@@ -247,8 +247,8 @@ func (w *World) possibleTrouble() []step {
 	return all
 }
 
-// take lets a step happen.
-func (w *World) take(s step) {
+// perform lets a step happen.
+func (w *World) perform(s step) {
 	switch s.kind {
 	case stepAction:
 		a := w.actions[s.index]
@@ -276,11 +276,11 @@ func (w *World) take(s step) {
 		w.logf("namespace controller: delete %s %s", s.table.resource().Resource, s.key.Name)
 		_ = w.server.delete(s.table, s.key, deletion{}) // there is no reason for it to fail
 	case stepGang:
-		d := w.deeds()[s.index]
+		d := w.gangSteps()[s.index]
 		w.logf("gang scheduler: %s", d.what)
 		d.do()
 	case stepTime:
-		w.pass()
+		w.advanceClock()
 	case stepCrash:
 		p := w.processes[s.process]
 		w.logf("%s: crashes", p.name)
@@ -322,8 +322,8 @@ func (w *World) next(but *process) time.Time { //nolint:gocognit // the order in
 	return next
 }
 
-// pass lets time pass: until something is due, or some of that.
-func (w *World) pass() {
+// advanceClock lets time pass: until something is due, or some of that.
+func (w *World) advanceClock() {
 	next := w.next(nil)
 	if w.steps > 0 {
 		parts := []time.Duration{0, 50 * time.Millisecond, 700 * time.Millisecond, 5 * time.Second}
@@ -359,7 +359,7 @@ func (w *World) startProcess(i int) {
 	}
 	p.run = run
 	for _, t := range w.server.tables {
-		l := w.lenses[t]
+		l := w.cacheFilters[t]
 		if l == nil {
 			continue
 		}
@@ -409,7 +409,7 @@ func (w *World) changed(t *table, c change) {
 	w.claimChanged(c)
 }
 
-// alive reports whether there is an object of a UID.
+// alive reports whether an object of a UID exists.
 func (w *World) alive(uid types.UID) bool {
 	for _, t := range w.server.tables {
 		for _, o := range t.objects {
@@ -449,7 +449,7 @@ func (w *World) askOwner(o client.Object) {
 	}
 }
 
-// collect has the garbage collector look at an object: it deletes one whose owner
+// collect has the garbage collector check an object: it deletes one whose owner
 // is gone or waits for it, and lets go an owner whose dependents are gone.
 func (w *World) collect(o orphan) {
 	there := o.table.get(o.key)

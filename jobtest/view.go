@@ -8,16 +8,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// lens is what the operator's caches keep of the objects of a kind.
-type lens struct {
+// filter is what the operator's caches keep of the objects of a kind.
+type cacheFilter struct {
 	selector  labels.Selector
 	transform func(any) (any, error)
 	// check is asked of each object that a cache holds, if it is set.
 	check func(client.Object)
 }
 
-// see returns an object as a cache holds it, or nil if it leaves it out.
-func (l *lens) see(o client.Object) client.Object {
+// apply returns an object as a cache holds it, or nil if it leaves it out.
+func (l *cacheFilter) apply(o client.Object) client.Object {
 	if o == nil || l.selector != nil && !l.selector.Matches(labels.Set(o.GetLabels())) {
 		return nil
 	}
@@ -39,15 +39,15 @@ func (l *lens) see(o client.Object) client.Object {
 // changes ago.
 type view struct {
 	table   *table
-	lens    *lens
+	filter  *cacheFilter
 	pos     int // how many changes of the table it has seen
 	objects map[types.NamespacedName]client.Object
 	keys    []types.NamespacedName // sorted
 }
 
 // newView lists a kind as it was after pos changes.
-func newView(t *table, l *lens, pos int) *view {
-	v := &view{table: t, lens: l}
+func newView(t *table, filter *cacheFilter, pos int) *view {
+	v := &view{table: t, filter: filter}
 	v.relist(pos)
 	return v
 }
@@ -70,7 +70,7 @@ func (v *view) next() (was, is client.Object) {
 	c := &v.table.log[v.pos]
 	v.pos++
 	if !c.leanDone {
-		c.lean, c.leanDone = v.lens.see(c.object), true
+		c.lean, c.leanDone = v.filter.apply(c.object), true
 	}
 	key := client.ObjectKeyFromObject(c.object)
 	was, is = v.objects[key], c.lean

@@ -41,23 +41,23 @@ type Options struct {
 	// Gang has the pods of a job scheduled together. The World has no scheduler: what
 	// becomes of the groups, the test says by changing them. Default: none.
 	Gang gang.Scheduler
-	// CalmAfter is how many steps things may go wrong, if Chance decides so.
+	// FaultFreeAfter is how many steps things may go wrong, if Chance decides so.
 	// Default: 300.
-	CalmAfter int
+	FaultFreeAfter int
 }
 
 // World is a simulated cluster with the real controller of one kind of job in it.
 // It keeps its own time and does one thing at a time.
 type World struct {
-	server  server
-	kubelet kubelet
-	monitor monitor
-	chance  *Chance
-	jobs    *table
-	lenses  map[*table]*lens
-	parts   func(client.Object) jobkit.JobParts
-	rules   func(client.Object) jobkit.Rules
-	newRun  startFunc
+	server       server
+	kubelet      kubelet
+	monitor      monitor
+	chance       *Chance
+	jobs         *table
+	cacheFilters map[*table]*cacheFilter
+	parts        func(client.Object) jobkit.JobParts
+	rules        func(client.Object) jobkit.Rules
+	newRun       startFunc
 
 	start, now time.Time
 	processes  []*process // nil where one has crashed and not started again
@@ -70,7 +70,7 @@ type World struct {
 	transcript strings.Builder
 
 	// odds are those of this run, in percent; steps is how many are left until
-	// things go wrong no more.
+	// things stop going wrong.
 	odds  odds
 	steps int
 	depth int
@@ -84,8 +84,8 @@ type World struct {
 	denies func(op call) error
 	// older is set while the CRD of the jobs is that of an older operator.
 	older *olderCRD
-	// witness records every status that the operator writes, if it is set.
-	witness func(before, after client.Object)
+	// onStatus records every status that the operator writes, if it is set.
+	onStatus func(before, after client.Object)
 	// together is true if the pods of a job are to be scheduled together.
 	together bool
 	// gang plays the gang scheduler, if it is set.
@@ -99,22 +99,22 @@ type World struct {
 type gangScheduler interface {
 	// holds reports whether a pod may not be bound yet.
 	holds(pod *corev1.Pod) bool
-	// deeds are what the scheduler could do now, each of which changes something.
-	deeds() []deed
-	// asked records a write that a process asks for, before it is done.
-	asked(p *process, op call)
+	// gangSteps are what the scheduler could do now, each of which changes something.
+	nextSteps() []controllerStep
+	// beforeWrite records a write that a process asks for, before it is done.
+	beforeWrite(p *process, op call)
 	// changed records every change, when it has happened.
 	changed(t *table, c change)
 }
 
-// deed is something that a controller of the cluster does.
-type deed struct {
+// controllerStep is something that a controller of the cluster does.
+type controllerStep struct {
 	what string
 	do   func()
 }
 
 // odds are how often things go wrong in a run, in percent.
-type odds struct{ wild, fault, meanwhile, trouble int }
+type odds struct{ faulty, fault, meanwhile, trouble int }
 
 // olderCRD is a CRD that lacks fields: what shows says is what the operator reads of a job, and
 // refuses are the writes that ask to be refused rather than cut.
@@ -123,7 +123,7 @@ type olderCRD struct {
 	refuses func(op call) error
 }
 
-// Event is an event that the operator told.
+// Event is an event that the operator recorded.
 type Event struct {
 	Job             string
 	Warning         bool
@@ -162,7 +162,7 @@ type outage struct {
 	fault Fault
 }
 
-// orphan is an object that the garbage collector has to look at.
+// orphan is an object that the garbage collector has to check.
 type orphan struct {
 	table *table
 	key   types.NamespacedName
@@ -184,7 +184,7 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 	if err != nil {
 		return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
 	}
-	w := &World{chance: o.Chance, start: epoch(), now: epoch(), lenses: map[*table]*lens{}, served: map[types.NamespacedName]map[string]int{}}
+	w := &World{chance: o.Chance, start: epoch(), now: epoch(), cacheFilters: map[*table]*cacheFilter{}, served: map[types.NamespacedName]map[string]int{}}
 	w.server.store = store{scheme: scheme, now: w.Now, observe: w.changed}
 	w.server.admit, w.server.quota, w.server.terminating = o.Admit, map[string]int{}, map[string]bool{}
 	w.jobs = w.server.table(gvk)
@@ -199,9 +199,9 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 		cached = append(cached, w.server.table(gvk))
 	}
 	for _, t := range cached {
-		w.lenses[t] = lensOf(t, scheme, furtherKinds(author, o.Gang))
-		if w.lenses[t].transform != nil {
-			w.lenses[t].check = w.checkHeld
+		w.cacheFilters[t] = cacheFilterOf(t, scheme, furtherKinds(author, o.Gang))
+		if w.cacheFilters[t].transform != nil {
+			w.cacheFilters[t].check = w.checkHeld
 		}
 	}
 	w.monitor = newMonitor(w, author.Kind())
@@ -224,7 +224,7 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 	w.newRun = runner(author, scheme, o.Gang)
 	n := max(o.Operators, 1)
 	w.processes, w.stale = make([]*process, n), make([]bool, n)
-	w.chooseOdds(o.CalmAfter)
+	w.chooseOdds(o.FaultFreeAfter)
 	return w, nil
 }
 
@@ -263,33 +263,33 @@ func furtherKinds[J client.Object](author jobkit.ControllerInterface[J], schedul
 	return kinds
 }
 
-// chooseOdds lets chance decide how wild a run is, so that some runs show one
-// fault in calm waters and others a storm.
-func (w *World) chooseOdds(calmAfter int) {
-	if calmAfter == 0 {
-		calmAfter = 300
+// chooseOdds lets chance decide how often faults occur, so that some runs have one
+// fault only and others many.
+func (w *World) chooseOdds(faultFreeAfter int) {
+	if faultFreeAfter == 0 {
+		faultFreeAfter = 300
 	}
 	w.odds = odds{
-		wild:      []int{0, 2, 10, 40, 90}[w.chance.Pick(5)],
+		faulty:    []int{0, 2, 10, 40, 90}[w.chance.Pick(5)],
 		fault:     []int{0, 3, 10, 30}[w.chance.Pick(4)],
 		meanwhile: []int{0, 5, 20}[w.chance.Pick(3)],
 		trouble:   []int{0, 1, 4}[w.chance.Pick(3)],
 	}
-	w.steps = calmAfter * w.chance.Pick(5) / 4
+	w.steps = faultFreeAfter * w.chance.Pick(5) / 4
 }
 
-// lensOf is what the caches that controller.CacheOptions configures keep of a kind.
-func lensOf(t *table, scheme *runtime.Scheme, further []jobkit.Object) *lens {
+// cacheFilterOf is what the caches that controller.CacheOptions configures keep of a kind.
+func cacheFilterOf(t *table, scheme *runtime.Scheme, further []jobkit.Object) *cacheFilter {
 	further = slices.DeleteFunc(slices.Clone(further), func(o jobkit.Object) bool {
 		_, claim := o.(*corev1.PersistentVolumeClaim) // The library's own have a transform of their own.
 		return claim
 	})
 	for o, by := range controller.CacheOptions(further...).ByObject {
 		if gvk, err := apiutil.GVKForObject(o, scheme); err == nil && gvk == t.gvk {
-			return &lens{selector: by.Label, transform: by.Transform}
+			return &cacheFilter{selector: by.Label, transform: by.Transform}
 		}
 	}
-	return &lens{}
+	return &cacheFilter{}
 }
 
 // maxHeld is how many bytes a cache of the operator may hold of an object, whoever made it.
@@ -302,7 +302,7 @@ func (w *World) checkHeld(o client.Object) {
 	}
 }
 
-// reconcileFunc looks at one job.
+// reconcileFunc reconciles one job.
 type reconcileFunc = func(context.Context, types.NamespacedName) (reconcile.Result, error)
 
 // startFunc starts the controller in a process.
@@ -329,7 +329,7 @@ func runner[J client.Object](author jobkit.ControllerInterface[J], scheme *runti
 	}
 }
 
-// worldClock tells a process the time of its World.
+// worldClock shows a process the time of its World.
 type worldClock struct{ p *process }
 
 // Now implements clock.PassiveClock.
@@ -349,7 +349,7 @@ func (w *World) Now() time.Time { return w.now }
 // calls meet no faults.
 func (w *World) Client() client.Client { return api{w: w, live: true} }
 
-// Events are the events that the operator told so far.
+// Events are the events that the operator has recorded so far.
 func (w *World) Events() []Event { return w.events }
 
 // Transcript is all that happened so far, one line each, with the time since the

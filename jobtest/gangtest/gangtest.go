@@ -37,7 +37,7 @@ type Backend struct {
 	Admit func(o jobkit.Object)
 	// Refuse changes an object of a group as the scheduler does when the group does not
 	// fit, and has been so since the given time. The job's condition must then report
-	// Says. Leave both out if the scheduler tells it on the pods.
+	// Says. Leave both out if the scheduler reports it on the pods.
 	Refuse func(o jobkit.Object, since time.Time)
 	Says   string
 	// Fixed is true when the API lets nothing of a group change.
@@ -57,7 +57,7 @@ func Exercise(t *testing.T, b Backend) {
 		t.Run("Life/"+string(scope), func(t *testing.T) { life(t, &b, scope) })
 	}
 	t.Run("Partial", func(t *testing.T) { partial(t, &b) })
-	t.Run("InOrder", func(t *testing.T) { inOrder(t, &b) })
+	t.Run("InOrder", func(t *testing.T) { checkOrder(t, &b) })
 	if !b.Fixed {
 		t.Run("Done", func(t *testing.T) { done(t, &b) })
 	}
@@ -266,9 +266,9 @@ func partial(t *testing.T, b *Backend) {
 	w.expect("one pod was taken away", len(b.Scheduler.Objects(Job())), 4)
 }
 
-// inOrder: a group does not wait for pods that start after others of it, and waits for them
+// checkOrder: a group does not wait for pods that start after others of it, and waits for them
 // when they are created. A restart of the whole job begins with the order again.
-func inOrder(t *testing.T, b *Backend) {
+func checkOrder(t *testing.T, b *Backend) {
 	t.Helper()
 	w := newWorldOf(t, b, commonv1.RestartScopeJob, func(pod *corev1.Pod) jobtest.Fate {
 		if pod.Name == firstWorker && pod.Labels[commonv1.AttemptLabel] == "0" {
@@ -336,7 +336,7 @@ func done(t *testing.T, b *Backend) {
 	t.Error("a replica whose pod is gone makes no difference to the group, but can never be scheduled")
 }
 
-// waits is row 28, and what the user is told.
+// waits is row 28, and what the user sees.
 func waits(t *testing.T, b *Backend) {
 	w := newWorld(t, b, commonv1.RestartScopeReplica)
 	w.runFor(time.Second)
@@ -360,7 +360,7 @@ func waits(t *testing.T, b *Backend) {
 	w.admit()
 	w.runFor(time.Minute)
 	if c := w.job().Status.Condition(commonv1.JobStalled); c != nil {
-		t.Errorf("it waits no more, but says: %s", c.Message)
+		t.Errorf("it no longer waits, but says: %s", c.Message)
 	}
 	w.expect("admitted", len(b.Scheduler.Objects(Job())), 4)
 }

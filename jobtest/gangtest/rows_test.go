@@ -126,17 +126,17 @@ func TestRow69(t *testing.T) {
 	w := inWorld(t, func(job *testv1.TestJob) {
 		job.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.SchedulerName = "mine"
 	})
-	told := 0
+	warned := 0
 	for _, e := range w.Events() {
 		if e.Reason == "SetPodTemplateSchedulerName" {
-			told++
+			warned++
 			if !e.Warning || !strings.Contains(e.Message, "Worker names the scheduler mine") {
 				t.Errorf("got %+v", e)
 			}
 		}
 	}
-	if told != 1 {
-		t.Errorf("want one event, got %d", told)
+	if warned != 1 {
+		t.Errorf("want one event, got %d", warned)
 	}
 	var pods corev1.PodList
 	if err := w.Client().List(t.Context(), &pods); err != nil {

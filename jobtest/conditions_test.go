@@ -11,9 +11,9 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// TestDeadNodeIsTold: a node that does not answer is named by the job that waits for it,
+// TestDeadNodeIsReported: a node that does not answer is named by the job that waits for it,
 // and the job goes on by itself when the node is back.
-func TestDeadNodeIsTold(t *testing.T) {
+func TestDeadNodeIsReported(t *testing.T) {
 	w := story(t, Options{Fate: forever}, newJob("j", 2, exitCode)) // Never would fail the job
 	var node string
 	w.At(10*time.Second, "a node is lost", func(context.Context, client.Client) error {

@@ -23,9 +23,9 @@ const reasonNotStarting = "PodsNotStarting"
 // does not.
 const startsIn = 30 * time.Second
 
-// toldAfter is how long after the grace period of a pod its job says that it does not go:
+// reportedAfter is how long after the grace period of a pod its job says that it does not go:
 // what ends pods has half a minute, and the job is looked at every minute.
-const toldAfter = 2 * time.Minute
+const reportedAfter = 2 * time.Minute
 
 // obstructed reports whether a job is stalled because something could not be written.
 // One that only waits is as it should be in everything else, and quiet.
@@ -35,19 +35,19 @@ func obstructed(s *commonv1.JobStatus) bool {
 		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", reasonNotStarting, "WaitingForReplicas"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
 }
 
-// checkTold checks what the conditions of a job at rest that goes on tell: that it runs,
+// checkReported checks what the conditions of an active job at rest say: that it runs,
 // and that it waits for a pod that was deleted and does not go.
-func (m *monitor) checkTold(job client.Object, pods []*corev1.Pod) {
+func (m *monitor) checkReported(job client.Object, pods []*corev1.Pod) {
 	w, status := m.w, m.w.parts(job).Status
 	if m.ledger(job.GetUID()).touched {
 		return
 	}
 	m.checkRunning(job, status, certain(pods))
-	m.checkOrderTold(job)
+	m.checkOrderReported(job)
 	m.checkStartsTold(job, pods)
 	for _, pod := range pods {
 		if _, _, wanted := m.replica(job, pod); !wanted || !m.stuck(pod) || pod.Status.Phase == corev1.PodSucceeded ||
-			w.now.Before(pod.DeletionTimestamp.Add(toldAfter)) {
+			w.now.Before(pod.DeletionTimestamp.Add(reportedAfter)) {
 			continue
 		}
 		c := status.Condition(commonv1.JobStalled)
@@ -116,9 +116,9 @@ func (m *monitor) checkStartsWritten(job client.Object, old, status *commonv1.Jo
 	m.w.violatef("conditions", "job %s says that pods do not start, but none was late: %q", job.GetName(), status.Condition(commonv1.JobStalled).Message)
 }
 
-// checkWritten checks the condition Running of a status that is written against the pods
+// checkRunningWritten checks the condition Running of a status that is written against the pods
 // which the process knew: those that it saw, and what it remembers having done to them.
-func (m *monitor) checkWritten(job client.Object, status *commonv1.JobStatus) {
+func (m *monitor) checkRunningWritten(job client.Object, status *commonv1.JobStatus) {
 	l := m.w.actor.pass
 	if l == nil || l.pods == nil || l.job.GetUID() != job.GetUID() || m.ledger(job.GetUID()).touched ||
 		obstructed(status) || status.Finished() || status.IsTrue(commonv1.JobSuspended) {
@@ -171,9 +171,9 @@ func (m *monitor) decides(job client.Object, t commonv1.ReplicaType, index int32
 	return len(rules.Running) == 0 || slices.ContainsFunc(rules.Running, func(r jobkit.ReplicaSelector) bool { return r.Includes(t, index) })
 }
 
-// checkOrderTold checks that a job at rest whose replicas wait for others of its own says so:
+// checkOrderReported checks that a job at rest whose replicas wait for others of its own says so:
 // where it runs, and what to check if they do not do their part.
-func (m *monitor) checkOrderTold(job client.Object) {
+func (m *monitor) checkOrderReported(job client.Object) {
 	parts := m.w.parts(job)
 	for t, spec := range parts.ReplicaSpecs {
 		missing := false

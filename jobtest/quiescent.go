@@ -28,7 +28,7 @@ func (m *monitor) checkQuiescent(ctx context.Context) {
 		return
 	}
 	version := w.server.version
-	w.logf("at rest; each job is looked at once more, with and without memory")
+	w.logf("at rest; each job is reconciled once more, with and without pending writes")
 	for range 2 {
 		for i, p := range w.processes {
 			if p == nil {
@@ -205,7 +205,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	}
 	m.checkDecided(job, pods)
 	m.checkNoRuleHolds(job, pods)
-	m.checkTold(job, pods)
+	m.checkReported(job, pods)
 	byName := map[string]*corev1.Pod{}
 	for _, pod := range pods {
 		byName[pod.Name] = pod
@@ -247,7 +247,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 // its caches do not show.
 func (m *monitor) checkSeen(job client.Object) {
 	for _, t := range m.w.server.tables {
-		if m.w.lenses[t] == nil {
+		if m.w.cacheFilters[t] == nil {
 			continue
 		}
 		for _, o := range t.all() {

@@ -184,7 +184,10 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 	if err != nil {
 		return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
 	}
-	w := &World{chance: o.Chance, start: epoch(), now: epoch(), cacheFilters: map[*table]*cacheFilter{}, served: map[types.NamespacedName]map[string]int{}}
+	w := &World{
+		chance: o.Chance, start: epoch(), now: epoch(),
+		cacheFilters: map[*table]*cacheFilter{}, served: map[types.NamespacedName]map[string]int{},
+	}
 	w.server.store = store{scheme: scheme, now: w.Now, observe: w.changed}
 	w.server.admit, w.server.quota, w.server.terminating = o.Admit, map[string]int{}, map[string]bool{}
 	w.jobs = w.server.table(gvk)

@@ -210,10 +210,12 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 		return l.over.Add(l.fate.Report), true
 	case l.fate.Unschedulable || ended(pod):
 		return at, false
+	case pod.Spec.NodeName == "" && k.server.lackedClaim(pod) != "":
+		return l.created, !k.held(pod) && !k.saysLacked(pod)
 	case l.waitsNow(pod):
 		return k.dueTry(l, pod)
 	case pod.Spec.NodeName == "":
-		return l.created, !k.held(pod) && !k.saysLacked(pod)
+		return l.created, !k.held(pod)
 	case !l.running:
 		return l.created.Add(l.fate.Start), true
 	case !l.doomed.IsZero():

@@ -48,12 +48,13 @@ func run(out io.Writer, allow string, count bool, paths []string) (int, error) {
 		return 0, err
 	}
 	var all []find
+	words := list() // once: to compile it takes longer than to read most files
 	for _, file := range files {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			return 0, fmt.Errorf("cannot read the file: %w", err)
 		}
-		finds, err := check(file, source)
+		finds, err := check(words, file, source)
 		if err != nil {
 			return 0, err
 		}
@@ -132,7 +133,7 @@ type find struct {
 func (f find) place() string { return fmt.Sprintf("%s:%d", f.file, f.line) }
 
 // check finds the words of one file.
-func check(file string, source []byte) ([]find, error) {
+func check(words []word, file string, source []byte) ([]find, error) {
 	var parts []part
 	switch filepath.Ext(file) {
 	case ".go":
@@ -148,7 +149,7 @@ func check(file string, source []byte) ([]find, error) {
 
 	var finds []find
 	for _, p := range parts {
-		for _, f := range match(p.text) {
+		for _, f := range match(words, p.text) {
 			f.file, f.line = file, p.line+f.line
 			finds = append(finds, f)
 		}
@@ -159,10 +160,10 @@ func check(file string, source []byte) ([]find, error) {
 
 // match finds words in a text; of those that overlap, the first of the list. The lines
 // of what it returns count from 0.
-func match(text string) []find {
+func match(words []word, text string) []find {
 	var finds []find
 	taken := make([]bool, len(text))
-	for _, w := range list() {
+	for _, w := range words {
 		for _, at := range w.avoid.FindAllStringIndex(text, -1) {
 			if slices.Contains(taken[at[0]:at[1]], true) || w.unless != nil && w.unless.MatchString(text[at[1]:]) {
 				continue

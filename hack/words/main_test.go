@@ -59,7 +59,7 @@ func TestCheck(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			finds, err := check(c.file, []byte(c.text))
+			finds, err := check(list(), c.file, []byte(c.text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
-	if _, err := check("a.go", []byte("no Go")); err == nil {
+	if _, err := check(list(), "a.go", []byte("no Go")); err == nil {
 		t.Error("code that cannot be parsed is an error")
 	}
 }

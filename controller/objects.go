@@ -83,7 +83,7 @@ func (c *JobController[J]) mistakeInObjects(wanted []jobkit.Object) string {
 		}
 		name := childName{gvk.Kind, o.GetName()}
 		switch {
-		case !slices.Contains(c.set.objectKinds, gvk), c.set.keepsClaims(gvk.Kind):
+		case !slices.Contains(c.set.objectKinds, gvk):
 			return fmt.Sprintf("the operator's Objects() wants the %s %q of %s, but ObjectKinds() does not name that kind: add it there",
 				gvk.Kind, o.GetName(), gvk.GroupVersion())
 		case o.GetName() == "":
@@ -185,9 +185,6 @@ func asAny(m map[string]string) map[string]any {
 func (c *JobController[J]) foundObjects(ctx context.Context, job J, in *plan.Input) (map[childName]client.Object, error) {
 	found := map[childName]client.Object{}
 	for _, gvk := range c.set.objectKinds {
-		if c.set.keepsClaims(gvk.Kind) {
-			continue // They are not the author's.
-		}
 		seen, err := c.set.cache.listObjects(ctx, job, gvk)
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the %s objects of %s %s/%s: %w", gvk.Kind, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
@@ -289,26 +286,21 @@ func (c *JobController[J]) updateObject(ctx context.Context, job J, in *plan.Inp
 
 // patchFor returns a merge patch with its precondition.
 func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client.Object, client.Patch, error) {
-	for _, gvk := range c.set.objectKinds {
-		if gvk.Kind != a.Kind {
-			continue
-		}
-		o, ok := c.set.cache.newObject(gvk)
-		if !ok {
-			break
-		}
-		o.SetNamespace(in.Job.Namespace)
-		o.SetName(a.Name)
-		body := maps.Clone(a.Patch)
-		metadata := map[string]any{"uid": a.UID, "resourceVersion": a.Version}
-		if m, ok := a.Patch["metadata"].(map[string]any); ok {
-			maps.Copy(metadata, m)
-		}
-		body["metadata"] = metadata
-		data, err := json.Marshal(body)
-		return o, client.RawPatch(types.MergePatchType, data), err
+	gvk, known := c.set.kindNamed(a.Kind)
+	o, ok := c.set.cache.newObject(gvk)
+	if !known || !ok {
+		return nil, nil, fmt.Errorf("cannot update %s %s: the kind is not among those that ObjectKinds names", a.Kind, a.Name)
 	}
-	return nil, nil, fmt.Errorf("cannot update %s %s: the kind is not among those that ObjectKinds names", a.Kind, a.Name)
+	o.SetNamespace(in.Job.Namespace)
+	o.SetName(a.Name)
+	body := maps.Clone(a.Patch)
+	metadata := map[string]any{"uid": a.UID, "resourceVersion": a.Version}
+	if m, ok := a.Patch["metadata"].(map[string]any); ok {
+		maps.Copy(metadata, m)
+	}
+	body["metadata"] = metadata
+	data, err := json.Marshal(body)
+	return o, client.RawPatch(types.MergePatchType, data), err
 }
 
 // updateService gives a service the ports and the selector that it should have, if it has
@@ -335,10 +327,8 @@ func (c *JobController[J]) classifyUpdate(job J, kind string, o client.Object, e
 // deleteObject deletes an owned object.
 func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Input, a plan.DeleteObject) result {
 	o := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: in.Job.Namespace, Name: a.Name, UID: a.UID}}
-	for _, gvk := range c.set.objectKinds {
-		if gvk.Kind == a.Kind {
-			o.SetGroupVersionKind(gvk)
-		}
+	if gvk, ok := c.set.kindNamed(a.Kind); ok {
+		o.SetGroupVersionKind(gvk)
 	}
 	o.ResourceVersion = c.set.pending.uncachedVersion(job, a.Kind, o)
 	return c.classifyDelete(job, a.Kind, o, deleteIfUnchanged(ctx, c.set.client, o))

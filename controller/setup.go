@@ -328,9 +328,6 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	if err := errors.Join(s.mistakes...); err != nil {
 		return err
 	}
-	if s.kind.VolumeClaims {
-		s.objectKinds = append(s.objectKinds, volumeClaimKind())
-	}
 	if s.gang = gangs; gangs != nil {
 		s.objectKinds = append(s.objectKinds, s.gang.kinds...)
 		s.cache.untyped = s.gang.untyped

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,6 +40,19 @@ func (s *settings[J]) keepsClaims(kind string) bool {
 	return s.kind.VolumeClaims && kind == plan.VolumeClaimKind
 }
 
+// kindNamed is the kind of an object that the plan of a job names: of the author, of the gang
+// scheduler, or of a volume claim.
+func (s *settings[J]) kindNamed(kind string) (schema.GroupVersionKind, bool) {
+	if s.keepsClaims(kind) {
+		return volumeClaimKind(), true
+	}
+	i := slices.IndexFunc(s.objectKinds, func(k schema.GroupVersionKind) bool { return k.Kind == kind })
+	if i < 0 {
+		return schema.GroupVersionKind{}, false
+	}
+	return s.objectKinds[i], true
+}
+
 // observeVolumeClaims finds the volume claims of a job, if jobs of its kind have some.
 func (c *JobController[J]) observeVolumeClaims(ctx context.Context, job J, in *plan.Input) error {
 	if !in.Kind.VolumeClaims {
@@ -53,8 +67,9 @@ func (c *JobController[J]) observeVolumeClaims(ctx context.Context, job J, in *p
 		return fmt.Errorf("cannot list the volume claims of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
 	for i := range list.Items {
-		if o := metav1.GetControllerOf(&list.Items[i]); o == nil && plan.HasJobLabels(in, &list.Items[i]) || o != nil && o.UID == in.Job.UID {
-			in.VolumeClaims = append(in.VolumeClaims, &list.Items[i])
+		claim := &list.Items[i]
+		if metav1.IsControlledBy(claim, job) || metav1.GetControllerOf(claim) == nil && plan.HasJobLabels(in, claim) {
+			in.VolumeClaims = append(in.VolumeClaims, claim)
 		}
 	}
 	shown := len(in.VolumeClaims)

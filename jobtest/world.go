@@ -201,6 +201,9 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 		}
 		cached = append(cached, w.server.table(gvk))
 	}
+	if author.Kind().VolumeClaims {
+		cached = append(cached, w.server.claimTable())
+	}
 	for _, t := range cached {
 		w.cacheFilters[t] = cacheFilterOf(t, scheme, furtherKinds(author, o.Gang))
 		if w.cacheFilters[t].transform != nil {
@@ -257,9 +260,6 @@ func furtherKinds[J client.Object](author jobkit.ControllerInterface[J], schedul
 	if keeper, ok := author.(jobkit.OwnedObjects[J]); ok {
 		kinds = keeper.ObjectKinds()
 	}
-	if author.Kind().VolumeClaims {
-		kinds = append(slices.Clone(kinds), &corev1.PersistentVolumeClaim{})
-	}
 	if scheduler != nil {
 		kinds = append(slices.Clone(kinds), scheduler.Kinds()...)
 	}
@@ -283,10 +283,6 @@ func (w *World) chooseOdds(faultFreeAfter int) {
 
 // cacheFilterOf is what the caches that controller.CacheOptions configures keep of a kind.
 func cacheFilterOf(t *table, scheme *runtime.Scheme, further []jobkit.Object) *cacheFilter {
-	further = slices.DeleteFunc(slices.Clone(further), func(o jobkit.Object) bool {
-		_, claim := o.(*corev1.PersistentVolumeClaim) // The library's own have a transform of their own.
-		return claim
-	})
 	for o, by := range controller.CacheOptions(further...).ByObject {
 		if gvk, err := apiutil.GVKForObject(o, scheme); err == nil && gvk == t.gvk {
 			return &cacheFilter{selector: by.Label, transform: by.Transform}

@@ -90,15 +90,3 @@ func (d *decision) podsWaitFor(g *Gang) (string, time.Time) {
 	}
 	return fmt.Sprintf("%s waits for %d of %d pods to fit: %s", d.jobName(), unbound, total, why), since
 }
-
-// unschedulable is the condition by which the scheduler reports why a pod has no node, or
-// nil.
-func unschedulable(p *corev1.Pod) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		c := &p.Status.Conditions[i]
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return c
-		}
-	}
-	return nil
-}

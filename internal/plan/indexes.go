@@ -16,20 +16,12 @@ type indexes map[int32]bool
 func parseIndexes(s string, n int32) indexes {
 	set := indexes{}
 	for part := range strings.SplitSeq(s, ",") {
-		from, to, isRange := strings.Cut(part, "-")
-		if !isRange {
-			to = from
-		}
-		first, err := strconv.ParseUint(from, 10, 31)
-		if err != nil {
+		r, ok := parseRange(part)
+		if !ok {
 			continue
 		}
-		last, err := strconv.ParseUint(to, 10, 31)
-		if err != nil {
-			continue
-		}
-		for i := first; i <= min(last, uint64(max(n, 1))-1); i++ {
-			set[int32(i)] = true //nolint:gosec // below n
+		for i := r.first; i <= min(r.last, max(n, 1)-1); i++ {
+			set[i] = true
 		}
 	}
 	return set
@@ -87,26 +79,32 @@ func (d *decision) recordSucceeded() {
 // indexRange is a range of indexes, both ends included.
 type indexRange struct{ first, last int32 }
 
+// parseRange reads "3" or "0-3". It reports whether that is what was written.
+func parseRange(s string) (indexRange, bool) {
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		to = from
+	}
+	first, err := strconv.ParseUint(from, 10, 31)
+	if err != nil {
+		return indexRange{}, false
+	}
+	last, err := strconv.ParseUint(to, 10, 31)
+	return indexRange{int32(first), int32(last)}, err == nil
+}
+
 // parseRanges reads a list of indexes that a user wrote. It reports whether that is one:
 // of indexes that a job can have, in ascending order, none of them twice.
 func parseRanges(s string) ([]indexRange, bool) {
 	var list []indexRange
 	next := int64(0)
 	for part := range strings.SplitSeq(s, ",") {
-		from, to, isRange := strings.Cut(part, "-")
-		if !isRange {
-			to = from
-		}
-		first, err := strconv.ParseUint(from, 10, 31)
-		if err != nil {
+		r, ok := parseRange(part)
+		if !ok || r.last < r.first || int64(r.first) < next {
 			return nil, false
 		}
-		last, err := strconv.ParseUint(to, 10, 31)
-		if err != nil || last < first || int64(first) < next {
-			return nil, false
-		}
-		list = append(list, indexRange{int32(first), int32(last)})
-		next = int64(last) + 1
+		list = append(list, r)
+		next = int64(r.last) + 1
 	}
 	return list, true
 }

@@ -349,13 +349,3 @@ func colon(words string) string {
 	}
 	return ": " + words
 }
-
-// podCondition is a condition of a pod, or nil.
-func podCondition(p *corev1.Pod, t corev1.PodConditionType) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == t {
-			return &p.Status.Conditions[i]
-		}
-	}
-	return nil
-}

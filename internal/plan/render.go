@@ -21,11 +21,7 @@ import (
 // the template can override it.
 func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Pod {
 	pod := &corev1.Pod{Spec: template.Spec}
-	labels := maps.Clone(template.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, replicaLabels(in.Kind, in.Job.Name, a.Type, a.Index))
+	labels := withOwn(template.Labels, replicaLabels(in.Kind, in.Job.Name, a.Type, a.Index))
 	labels[commonv1.AttemptLabel] = strconv.Itoa(int(a.Attempt))
 	if in.Rules.IsMaster(a.Type, a.Index) {
 		labels[commonv1.JobRoleLabel] = commonv1.JobRoleMaster
@@ -99,16 +95,19 @@ func addServicePort(ports []corev1.ServicePort, p corev1.ContainerPort) []corev1
 	})
 }
 
+// withOwn are the labels of a template or an author's object and those of the job, which win.
+func withOwn(theirs, own map[string]string) map[string]string {
+	labels := make(map[string]string, len(theirs)+len(own)+1)
+	maps.Copy(labels, theirs)
+	maps.Copy(labels, own)
+	return labels
+}
+
 // Claim makes an object one of the job's: in its namespace, with its labels, owned
 // by it. Other labels of the object stay.
 func Claim(in *Input, o metav1.Object) {
-	labels := maps.Clone(o.GetLabels())
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, jobkit.JobLabels(in.Kind, in.Job.Name))
 	o.SetNamespace(in.Job.Namespace)
-	o.SetLabels(labels)
+	o.SetLabels(withOwn(o.GetLabels(), jobkit.JobLabels(in.Kind, in.Job.Name)))
 	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
 }
 

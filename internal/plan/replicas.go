@@ -30,8 +30,9 @@ func deleteSurplus(d *decision) bool {
 // until every pod of the earlier attempt, and every pod that is being stopped, is gone, so
 // that no replica of the new attempt connects to one of the old.
 func createPods(d *decision) bool {
+	terminating := d.in.terminatingClaims()
 	for _, s := range d.missing() {
-		if d.claimIsLeaving(s) {
+		if d.usesOneOf(s, terminating) { // With a claim that goes the pod would never start.
 			d.requeueAt(d.in.Now.Add(claimRequeue))
 			continue
 		}

@@ -122,13 +122,10 @@ func (d *decision) waitFor(t commonv1.ReplicaType, after *commonv1.StartAfter) w
 
 // unreadySince is when a pod was created, or when it was last ready.
 func unreadySince(pod *corev1.Pod) time.Time {
-	at := pod.CreationTimestamp.Time
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady && c.Status != corev1.ConditionTrue {
-			at = later(at, c.LastTransitionTime.Time)
-		}
+	if c := podCondition(pod, corev1.PodReady); c != nil && c.Status != corev1.ConditionTrue {
+		return later(pod.CreationTimestamp.Time, c.LastTransitionTime.Time)
 	}
-	return at
+	return pod.CreationTimestamp.Time
 }
 
 // validateStartAfter checks what the types of a job start after: types that it has, in
@@ -150,11 +147,7 @@ func validateStartAfter(in *Input, path *field.Path) field.ErrorList {
 		case first == t:
 			errs = append(errs, field.Invalid(of, first, "no replica type starts after itself: name another one, or remove startAfter"))
 		case in.Kind.Role(first) == nil:
-			known := make([]string, 0, len(in.Kind.Roles))
-			for _, k := range in.Kind.Types() {
-				known = append(known, string(k))
-			}
-			errs = append(errs, unknownType(first, of, known))
+			errs = append(errs, unknownType(first, of, typeNames(&in.Kind)))
 		case in.Replicas[first] == nil:
 			errs = append(errs, field.Invalid(of, first, fmt.Sprintf("the job has no replica type %s: add it to %s, or remove startAfter", first, path)))
 		}

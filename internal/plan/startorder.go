@@ -93,9 +93,8 @@ func (d *decision) ready(s *replica) bool {
 	if s.state != jobkit.Active || !reportsReadiness(&d.in.Replicas[s.typ].Template.Spec) {
 		return s.state == jobkit.Active
 	}
-	return slices.ContainsFunc(s.pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+	c := podCondition(s.pod, corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionTrue
 }
 
 // reportsReadiness reports whether a pod has a probe or a gate for its readiness.
@@ -118,10 +117,8 @@ func (d *decision) mayWaitForAll(s *replica) bool {
 		spec.SchedulingGroup != nil || len(spec.SchedulingGates) > 0 {
 		return true
 	}
-	for i := range s.pod.Status.Conditions {
-		if c := &s.pod.Status.Conditions[i]; c.Type == corev1.PodScheduled {
-			return c.Reason == corev1.PodReasonSchedulingGated
-		}
+	if c := podCondition(s.pod, corev1.PodScheduled); c != nil {
+		return c.Reason == corev1.PodReasonSchedulingGated
 	}
 	due := s.pod.CreationTimestamp.Add(schedulerPatience)
 	if d.in.Now.Before(due) {

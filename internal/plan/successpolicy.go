@@ -78,11 +78,7 @@ func validateSuccessPolicy(in *Input, path *field.Path) field.ErrorList {
 func validateSuccessRule(in *Input, r *commonv1.SuccessPolicyRule, path *field.Path) field.ErrorList {
 	t := r.ReplicaType
 	if in.Kind.Role(t) == nil {
-		known := make([]string, 0, len(in.Kind.Roles))
-		for _, k := range in.Kind.Types() {
-			known = append(known, string(k))
-		}
-		return field.ErrorList{unknownType(t, path.Child("replicaType"), known)}
+		return field.ErrorList{unknownType(t, path.Child("replicaType"), typeNames(&in.Kind))}
 	}
 	if in.Replicas[t] == nil {
 		return field.ErrorList{field.Invalid(path.Child("replicaType"), string(t), fmt.Sprintf(

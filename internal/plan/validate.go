@@ -79,10 +79,7 @@ func Validate(in *Input) field.ErrorList {
 
 // validateTypes checks which replica types there are.
 func validateTypes(in *Input, path *field.Path) field.ErrorList {
-	known := make([]string, 0, len(in.Kind.Roles))
-	for _, t := range in.Kind.Types() {
-		known = append(known, string(t))
-	}
+	known := typeNames(&in.Kind)
 	if len(in.Replicas) == 0 {
 		return field.ErrorList{field.Required(path, fmt.Sprintf(
 			"the job has no replicas: add at least one of %s", strings.Join(known, ", ")))}
@@ -113,6 +110,15 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 			"set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"))
 	}
 	return errs
+}
+
+// typeNames are the names of the replica types of a kind, for messages.
+func typeNames(k *jobkit.Kind) []string {
+	names := make([]string, 0, len(k.Roles))
+	for _, t := range k.Types() {
+		names = append(names, string(t))
+	}
+	return names
 }
 
 // unknownType is the error about a replica type that the kind does not have.

@@ -43,10 +43,7 @@ func ValidateRules(k *jobkit.Kind, r jobkit.Rules, complete bool) field.ErrorLis
 func validateSelection(k *jobkit.Kind, s jobkit.ReplicaSelector, path *field.Path) field.ErrorList {
 	role := k.Role(s.Type())
 	if role == nil {
-		known := make([]string, 0, len(k.Roles))
-		for _, t := range k.Types() {
-			known = append(known, string(t))
-		}
+		known := typeNames(k)
 		return field.ErrorList{field.Invalid(path, s.String(), fmt.Sprintf(
 			"the kind has no replica type %q: use one of Kind().Roles, %s", s.Type(), strings.Join(known, ", ")))}
 	}

@@ -30,15 +30,11 @@ func volumeClaimName(template, pod string) string { return template + "-" + pod 
 func NewVolumeClaim(
 	in *Input, t commonv1.ReplicaType, index int32, template *corev1.PersistentVolumeClaimTemplate,
 ) *corev1.PersistentVolumeClaim {
-	labels := maps.Clone(template.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, replicaLabels(in.Kind, in.Job.Name, t, index))
 	claim := &corev1.PersistentVolumeClaim{Spec: *template.Spec.DeepCopy()}
 	claim.ObjectMeta = metav1.ObjectMeta{
 		Name: volumeClaimName(template.Name, in.Kind.PodName(in.Job.Name, t, index)), Namespace: in.Job.Namespace,
-		Labels: labels, Annotations: maps.Clone(template.Annotations),
+		Labels:      withOwn(template.Labels, replicaLabels(in.Kind, in.Job.Name, t, index)),
+		Annotations: maps.Clone(template.Annotations),
 	}
 	if in.claimRetention(t).WhenDeleted == commonv1.VolumeClaimDelete {
 		claim.OwnerReferences = []metav1.OwnerReference{in.ownerReference()}
@@ -162,15 +158,24 @@ func (d *decision) ownsClaim(c *corev1.PersistentVolumeClaim) bool {
 // deleteUnwantedClaims deletes the claims of replicas that the job no longer wants, once their
 // pods are gone.
 func (d *decision) deleteUnwantedClaims(wanted map[string]bool) {
+	pods := make(map[string]bool, len(d.in.Pods))
+	for _, p := range d.in.Pods {
+		pods[p.Name] = true
+	}
 	d.deleteClaims("the job no longer wants its replica", func(c *corev1.PersistentVolumeClaim, p commonv1.VolumeClaimRetentionPolicy) bool {
-		return !wanted[c.Name] && p.WhenScaled == commonv1.VolumeClaimDelete && !d.podUsesClaim(c)
+		return !wanted[c.Name] && p.WhenScaled == commonv1.VolumeClaimDelete && !endsInOneOf(c.Name, pods)
 	})
 }
 
-// podUsesClaim reports whether the pod of a claim's replica exists. Its labels say which
-// replica that is.
-func (d *decision) podUsesClaim(c *corev1.PersistentVolumeClaim) bool {
-	return slices.ContainsFunc(d.in.Pods, func(p *corev1.Pod) bool { return strings.HasSuffix(c.Name, "-"+p.Name) })
+// endsInOneOf reports whether the name of a claim ends in a dash and the name of a pod. The
+// template, which comes first, may no longer exist.
+func endsInOneOf(claim string, pods map[string]bool) bool {
+	for i := range len(claim) {
+		if claim[i] == '-' && pods[claim[i+1:]] {
+			return true
+		}
+	}
+	return false
 }
 
 // deleteClaims deletes those claims that the job owns and that a retention policy does not keep.
@@ -206,17 +211,29 @@ func (d *decision) deleteClaimsOfFinished() {
 	})
 }
 
-// claimIsLeaving reports whether a claim that a replica's pod would use is being deleted. A pod
-// that used it would never start.
-func (d *decision) claimIsLeaving(r *replica) bool {
-	templates := d.in.Replicas[r.typ].VolumeClaimTemplates
-	if len(templates) == 0 || len(d.in.VolumeClaims) == 0 {
+// terminatingClaims are the names of the claims that are being deleted.
+func (in *Input) terminatingClaims() map[string]bool {
+	var names map[string]bool
+	for _, c := range in.VolumeClaims {
+		if c.DeletionTimestamp == nil {
+			continue
+		}
+		if names == nil {
+			names = map[string]bool{}
+		}
+		names[c.Name] = true
+	}
+	return names
+}
+
+// usesOneOf reports whether the pod of a replica would use one of some claims.
+func (d *decision) usesOneOf(r *replica, claims map[string]bool) bool {
+	if len(claims) == 0 {
 		return false
 	}
-	return slices.ContainsFunc(d.in.VolumeClaims, func(c *corev1.PersistentVolumeClaim) bool {
-		return c.DeletionTimestamp != nil && slices.ContainsFunc(templates, func(t corev1.PersistentVolumeClaimTemplate) bool {
-			return c.Name == volumeClaimName(t.Name, r.name)
-		})
+	templates := d.in.Replicas[r.typ].VolumeClaimTemplates
+	return slices.ContainsFunc(templates, func(t corev1.PersistentVolumeClaimTemplate) bool {
+		return claims[volumeClaimName(t.Name, r.name)]
 	})
 }
 

@@ -1,0 +1,22 @@
+package plan
+
+import corev1 "k8s.io/api/core/v1"
+
+// podCondition is a condition of a pod, or nil.
+func podCondition(p *corev1.Pod, t corev1.PodConditionType) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == t {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// unschedulable is the condition by which the scheduler reports why a pod has no node, or
+// nil.
+func unschedulable(p *corev1.Pod) *corev1.PodCondition {
+	if c := podCondition(p, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+		return c
+	}
+	return nil
+}

@@ -57,7 +57,7 @@ func (d *decision) restartsTogether() bool {
 // mayRestartWhole reports whether one failure can restart all replicas: by the restart
 // scope, or by a rule.
 func (d *decision) mayRestartWhole() bool {
-	if d.in.anyScope(commonv1.RestartScopeJob, commonv1.RestartScopeJob) {
+	if d.in.anyScope(commonv1.RestartScopeJob) {
 		return true
 	}
 	p := d.in.RunPolicy.PodFailurePolicy

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -199,13 +200,13 @@ func (in *Input) scopeOf(t commonv1.ReplicaType) commonv1.RestartScope {
 	return in.restartScope()
 }
 
-// anyScope reports whether a type of the job has one of two restart scopes.
-func (in *Input) anyScope(a, b commonv1.RestartScope) bool {
-	if s := in.restartScope(); s == a || s == b {
+// anyScope reports whether a type of the job has one of some restart scopes.
+func (in *Input) anyScope(scopes ...commonv1.RestartScope) bool {
+	if slices.Contains(scopes, in.restartScope()) {
 		return true
 	}
 	for _, spec := range in.Replicas {
-		if spec != nil && spec.RestartScope != nil && (*spec.RestartScope == a || *spec.RestartScope == b) {
+		if spec != nil && spec.RestartScope != nil && slices.Contains(scopes, *spec.RestartScope) {
 			return true
 		}
 	}

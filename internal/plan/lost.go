@@ -20,8 +20,7 @@ func (d *decision) restartGang() {
 	}
 	if whole := slices.IndexFunc(lost, func(s *replica) bool { return d.in.scopeOf(s.typ) == commonv1.RestartScopeJob }); whole >= 0 {
 		lost = lost[whole:]
-		d.plan.Status.Attempt++
-		d.tally.each(d.supersede)
+		d.restartAll()
 		d.plan.Restarts.Ignored++
 	} else {
 		for _, t := range typesOf(lost) {

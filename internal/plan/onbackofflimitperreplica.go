@@ -37,9 +37,8 @@ func (d *decision) restartForBudget(failed []failedReplica) {
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence && f.response != responseIgnore }), 0)
 		d.countByCause(&failed[cause])
 	}
-	status.Attempt++
 	status.JobRestarts = addCounts(status.JobRestarts, 1)
-	d.tally.each(d.supersede)
+	d.restartAll()
 	for _, rs := range status.ReplicaStatuses {
 		if rs != nil {
 			rs.RestartTimes, rs.EarlierRestarts = nil, allRestarts(rs)

@@ -107,8 +107,7 @@ func (d *decision) restart(failed []failedReplica) {
 	if d.restartsWhole(failed) {
 		// Pods whose failure is not reported yet will be deleted before it is.
 		d.recordFailures(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
-		status.Attempt++
-		d.tally.each(d.supersede)
+		d.restartAll()
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
 		d.countByCause(&failed[cause])
 	} else {
@@ -127,7 +126,7 @@ func (d *decision) restart(failed []failedReplica) {
 // andPeers adds to failures those that are about to be reported of roles which restart
 // together: their pods will be gone by then.
 func (d *decision) andPeers(failed []failedReplica) []failedReplica {
-	if !d.in.anyScope(commonv1.RestartScopeRole, commonv1.RestartScopeRole) {
+	if !d.in.anyScope(commonv1.RestartScopeRole) {
 		return failed
 	}
 	return byTime(append(slices.Clone(failed), slices.DeleteFunc(d.endedUnreported(), func(p failedReplica) bool {
@@ -150,6 +149,12 @@ func (d *decision) restartRoles(failed []failedReplica) {
 		d.restartRole(t)
 		d.countByCause(&failed[first])
 	}
+}
+
+// restartAll moves all replicas of the job on to their next attempt.
+func (d *decision) restartAll() {
+	d.plan.Status.Attempt++
+	d.tally.each(d.supersede)
 }
 
 // restartRole moves all replicas of a type on to their next attempt.

@@ -3,6 +3,7 @@ package controller_test
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -54,21 +55,27 @@ func ExampleJobController_ReconcileJobs() {
 	// 2 pods
 }
 
-// leaseController creates pods its own way: each needs a place in a pool first.
+// leaseController creates pods its own way: each needs a place in a pool first. Several pods
+// of a job are created at the same time, so the pool has a lock.
 type leaseController struct {
 	trainController
 
 	client client.Client
+	mu     sync.Mutex
 	pool   map[string]bool
 }
 
 func (l *leaseController) CreatePod(ctx context.Context, _ *testv1.TestJob, pod *corev1.Pod) error {
+	l.mu.Lock()
 	l.pool[pod.Name] = true
+	l.mu.Unlock()
 	return l.client.Create(ctx, pod)
 }
 
 func (l *leaseController) DeletePod(ctx context.Context, _ *testv1.TestJob, pod *corev1.Pod) error {
+	l.mu.Lock()
 	delete(l.pool, pod.Name)
+	l.mu.Unlock()
 	return l.client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})
 }
 

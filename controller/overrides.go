@@ -15,15 +15,16 @@ import (
 
 // PodControl creates and deletes pods in place of the library. Delete must honour
 // the UID, and the resource version and the deletion grace period where they are
-// set; the errors of both are those of the API server.
+// set; the errors of both are those of the API server. They are called from several
+// goroutines at once, for pods of one job, too.
 type PodControl[J client.Object] interface {
 	CreatePod(ctx context.Context, job J, pod *corev1.Pod) error
 	DeletePod(ctx context.Context, job J, pod *corev1.Pod) error
 }
 
 // ServiceControl creates, updates and deletes services in place of the library, as
-// [PodControl] does pods. Update changes ports and selector, and must honour the UID
-// and the resource version.
+// [PodControl] does pods, and from several goroutines at once as well. Update changes ports
+// and selector, and must honour the UID and the resource version.
 type ServiceControl[J client.Object] interface {
 	CreateService(ctx context.Context, job J, service *corev1.Service) error
 	UpdateService(ctx context.Context, job J, service *corev1.Service) error

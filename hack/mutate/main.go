@@ -177,6 +177,7 @@ func (o *options) pick(all []*mutant) (mutants, ignored []*mutant, err error) {
 // the reason. One that no longer exists must be removed.
 func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 	ignored, reason, number := map[string]bool{}, false, 0
+	var wrong []error // all of them, because each run takes a while
 	for line := range strings.Lines(text) {
 		number++
 		switch line = strings.TrimSpace(line); {
@@ -185,12 +186,15 @@ func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 		case strings.HasPrefix(line, "#"):
 			reason = true
 		case !reason:
-			return nil, fmt.Errorf("%d: give the reason in a comment above: %s", number, line)
+			wrong = append(wrong, fmt.Errorf("%d: give the reason in a comment above: %s", number, line))
 		case !slices.ContainsFunc(all, func(m *mutant) bool { return m.name == line }):
-			return nil, fmt.Errorf("%d: no such mutation exists any longer: %s", number, line)
+			wrong = append(wrong, fmt.Errorf("%d: no such mutation exists any longer: %s", number, line))
 		default:
 			ignored[line] = true
 		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
 	}
 	return ignored, nil
 }

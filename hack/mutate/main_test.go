@@ -118,6 +118,7 @@ func TestParseIgnored(t *testing.T) {
 		"Reason":   {reason: "one reason may stand for several", text: "# Because.\nf.go f: a\nf.go f: b\n", want: map[string]bool{"f.go f: a": true, "f.go f: b": true}},
 		"NoReason": {reason: "each needs a reason", text: "# Because.\n\nf.go f: a\n", wantErr: "3: give the reason in a comment above: f.go f: a"},
 		"Stale":    {reason: "what no longer exists must go", text: "# Because.\nf.go f: c\n", wantErr: "2: no such mutation exists any longer: f.go f: c"},
+		"All":      {reason: "one run reports all that is wrong", text: "f.go f: a\n# Because.\nf.go f: c\n", wantErr: "1: give the reason in a comment above: f.go f: a\n3: no such mutation exists any longer: f.go f: c"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -14,23 +14,22 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// Job is what a gang scheduler gets to know of a job.
+// Job is what a [Scheduler] gets to see of a job.
 type Job struct {
 	APIVersion, Kind, Namespace, Name string
-	// Group is the name of the job's group, if it is another than GroupName makes: that
-	// of a job whose pods another operator created. They belong to that one for good.
+	// Group is the name of the job's group if it differs from what GroupName makes. That is
+	// so when another operator created the job's pods: their group cannot change.
 	Group string
 	// Policy is the job's own scheduling policy; the zero value if it has none.
 	Policy commonv1.SchedulingPolicy
 	// Members are the replica types, in the kind's order.
 	Members []Member
-	// Done is how many replicas have ended well and need no room any more, while
-	// others are still to be scheduled.
+	// Done is the number of replicas that have succeeded and no longer need resources, while
+	// others still wait to be scheduled.
 	Done int32
-	// Gone is how many of Done have no pod any more, so that no scheduler can count
-	// them.
+	// Gone is how many of Done no longer have a pod, so that no scheduler can count them.
 	Gone int32
-	// Whole is true when the job restarts as a whole.
+	// Whole is true if the job restarts as a whole (restartScope: Job).
 	Whole bool
 }
 
@@ -38,20 +37,20 @@ type Job struct {
 type Member struct {
 	Type     commonv1.ReplicaType
 	Replicas int32
-	// Waiting is how many of them have no pod yet because they start after those of another
-	// type: the scheduler must not wait for them, because they wait for what it schedules.
+	// Waiting is how many of them have no pod yet because they start after another type. The
+	// scheduler must not wait for them: they wait for the pods that it is to schedule.
 	Waiting int32
 	// Template must not be changed.
 	Template *corev1.PodTemplateSpec
-	// Completed returns the template with what the operator adds to it, which must not be
-	// changed either. It takes a while, so it is called only where that matters. If it is
-	// nil, the operator adds nothing.
+	// Completed returns the template with what the operator adds to it. It must not be
+	// changed either. The call is expensive, so make it only where the additions matter. Nil
+	// means that the operator adds nothing.
 	Completed func() *corev1.PodTemplateSpec
-	// Priority is that of the template's priority class.
+	// Priority is the value of the template's priority class.
 	Priority int32
 }
 
-// requests is what the scheduler sets aside for a pod of the member.
+// requests are the resources that the scheduler reserves for a pod of the member.
 func (m *Member) requests() corev1.ResourceList {
 	if m.Completed != nil {
 		return PodRequests(&m.Completed().Spec)
@@ -61,18 +60,18 @@ func (m *Member) requests() corev1.ResourceList {
 
 // State is what the objects of a group say.
 type State struct {
-	// Hold is true when no pod of the group may be created yet. It does not hold back
-	// those that are missing of a group that runs.
+	// Hold is true while no pod of the group may be created. It does not affect missing pods
+	// of a group that runs already.
 	Hold bool
-	// Why says why the group waits, in the scheduler's own words where it has some, or
-	// is empty.
+	// Why is the reason why the group waits, in the scheduler's own words where it gives
+	// any. It may be empty.
 	Why string
 	// Since is when it began to wait.
 	Since time.Time
 }
 
-// GroupName is the name of the job's group. It holds the kind, so that two jobs of one name
-// never share a group, and is no longer than a label's value.
+// GroupName is the name of the job's group. It contains the kind, so that jobs of two kinds
+// with the same name never share a group. It fits into a label value.
 func (j *Job) GroupName() string {
 	if j.Group != "" {
 		return j.Group
@@ -103,8 +102,8 @@ func (j *Job) Total() int32 {
 	return total
 }
 
-// MinMember is how many pods must fit at the same time: what the policy says, or all that
-// do not wait for others of the job to start. It is at least 1, and never more than there are.
+// MinMember is how many pods must fit at the same time: the policy's minAvailable, or all pods
+// that do not start after others of the job. It is at least 1, and at most the number of pods.
 func (j *Job) MinMember() int32 {
 	most := max(j.Total()-j.waiting()-j.Done, 1)
 	if least := j.Policy.MinAvailable; least != nil {
@@ -113,7 +112,7 @@ func (j *Job) MinMember() int32 {
 	return most
 }
 
-// waiting is how many pods of the members are not created yet because they start after others.
+// waiting is how many pods are not created yet because they start after others.
 func (j *Job) waiting() int32 {
 	n := int32(0)
 	for i := range j.Members {
@@ -122,8 +121,8 @@ func (j *Job) waiting() int32 {
 	return n
 }
 
-// PriorityClass is the priority class of the group: what the policy says, or the one
-// that all members name, or none.
+// PriorityClass is the priority class of the group: the policy's, or the one that all
+// members name, or none.
 func (j *Job) PriorityClass() string {
 	if j.Policy.PriorityClass != "" || len(j.Members) == 0 {
 		return j.Policy.PriorityClass
@@ -137,7 +136,7 @@ func (j *Job) PriorityClass() string {
 	return common
 }
 
-// Foreign reports whether a template names a scheduler that is none of the given ones.
+// Foreign reports whether a template names a scheduler other than the given ones.
 func Foreign(template *corev1.PodTemplateSpec, own ...string) bool {
 	name := template.Spec.SchedulerName
 	return name != "" && !slices.Contains(own, name)

@@ -9,9 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// MinResources is what must be free before any pod of the group starts: what the policy
-// says, or what the first MinMember pods ask for, with what the operator adds to them. First are those of the replica types
-// with the highest priority; of equal ones, those that the kind names first.
+// MinResources is what must be free before any pod of the group starts: the policy's
+// minResources, or the requests of the first MinMember pods, with what the operator adds to
+// them. The replica types with the highest priority come first; types of equal priority come
+// in the kind's order.
 func (j *Job) MinResources() corev1.ResourceList {
 	if own := j.Policy.MinResources; own != nil {
 		return corev1.ResourceList(*own)
@@ -33,7 +34,7 @@ func (j *Job) MinResources() corev1.ResourceList {
 	return total
 }
 
-// PodRequests is what the scheduler sets aside for a pod.
+// PodRequests are the resources that the scheduler reserves for a pod.
 func PodRequests(pod *corev1.PodSpec) corev1.ResourceList {
 	// Sidecars run beside the containers, and beside the init containers after them.
 	sidecars, initial := corev1.ResourceList{}, corev1.ResourceList{}
@@ -60,8 +61,8 @@ func PodRequests(pod *corev1.PodSpec) corev1.ResourceList {
 	return total
 }
 
-// asAWhole puts what a pod asks for as a whole in the place of what its containers do. A
-// limit counts where nothing else is said.
+// asAWhole replaces the requests of the containers by those of the pod as a whole, where it
+// has any. A limit stands for a missing request.
 func asAWhole(total corev1.ResourceList, r *corev1.ResourceRequirements) {
 	for name, q := range r.Limits {
 		if _, asked := total[name]; !asked && podLevel(name) {
@@ -80,8 +81,8 @@ func podLevel(name corev1.ResourceName) bool {
 	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
 }
 
-// requests are those of one container. As in the API server, a limit stands for a
-// request that is not there, resource by resource.
+// requests are those of one container. As in the API server, the limit of a resource stands
+// for a missing request.
 func requests(r *corev1.ResourceRequirements) corev1.ResourceList {
 	out := corev1.ResourceList{}
 	addAll(out, r.Requests)

@@ -1,5 +1,5 @@
-// Package coscheduling has pods scheduled by the coscheduling plugin of
-// scheduler-plugins, by PodGroups of scheduling.x-k8s.io/v1alpha1.
+// Package coscheduling is the adapter for the coscheduling plugin of scheduler-plugins. It
+// uses PodGroups of scheduling.x-k8s.io/v1alpha1.
 package coscheduling
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/jobkit/jobkit/gang/internal/podgroup"
 )
 
-// Name is that of the back end.
+// Name is the name of the back end.
 const Name = "coscheduling"
 
-// DefaultSchedulerName is how scheduler-plugins is named by its own Helm chart.
+// DefaultSchedulerName is the name that the Helm chart of scheduler-plugins gives it.
 const DefaultSchedulerName = "scheduler-plugins-scheduler"
 
 // groupLabel is the label by which the plugin knows the group of a pod.
@@ -71,6 +71,6 @@ func (s Scheduler) Join(job *gang.Job, _ commonv1.ReplicaType, template *corev1.
 	return true
 }
 
-// State implements gang.Scheduler. The plugin wants to see the pods before it decides,
-// and says on them why they wait.
+// State implements gang.Scheduler. The plugin needs the pods before it decides, and reports
+// on them why they wait.
 func (Scheduler) State(*gang.Job, []jobkit.Object) gang.State { return gang.State{} }

@@ -1,4 +1,4 @@
-// Package kubernetes has pods scheduled by Kubernetes' own scheduler, by a Workload and a
+// Package kubernetes is the adapter for Kubernetes' own scheduler. It uses a Workload and a
 // PodGroup of scheduling.k8s.io. The cluster needs the feature gate GenericWorkload.
 package kubernetes
 
@@ -18,7 +18,7 @@ import (
 	"github.com/jobkit/jobkit/gang/internal/podgroup"
 )
 
-// Name is that of the back end.
+// Name is the name of the back end.
 const Name = "kubernetes"
 
 // template is the name of the one pod group template of a Workload.
@@ -32,8 +32,8 @@ type Scheduler struct {
 	Version string
 }
 
-// leaves reports whether a template is not ours to change: another scheduler's, or
-// of a group that the user made.
+// leaves reports whether a template is left as it is: it names another scheduler, or a group
+// that the user made.
 func (s Scheduler) leaves(t *corev1.PodTemplateSpec) bool {
 	return t.Spec.SchedulingGroup != nil || gang.Foreign(t, cmp.Or(s.SchedulerName, corev1.DefaultSchedulerName))
 }
@@ -86,8 +86,8 @@ func (s Scheduler) Objects(job *gang.Job) []jobkit.Object {
 	)
 }
 
-// Patch implements gang.Scheduler. The API lets the size of a group change and nothing
-// else; that of Kubernetes v1.36 not even that.
+// Patch implements gang.Scheduler. In the API only the size of a group can change; in
+// Kubernetes v1.36 nothing can.
 func (s Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
 	if s.fixed() {
 		return nil
@@ -95,8 +95,8 @@ func (s Scheduler) Patch(wanted, found jobkit.Object) map[string]any {
 	return patchSize(specOf(wanted), specOf(found))
 }
 
-// Join implements gang.Scheduler. The scheduler wants all pods of a group to have the
-// group's priority, so a template that names no priority class gets the group's.
+// Join implements gang.Scheduler. All pods of a group must have the group's priority, so a
+// template that names no priority class gets the group's.
 func (s Scheduler) Join(job *gang.Job, _ commonv1.ReplicaType, template *corev1.PodTemplateSpec) bool {
 	if s.leaves(template) {
 		return false
@@ -110,9 +110,8 @@ func (s Scheduler) Join(job *gang.Job, _ commonv1.ReplicaType, template *corev1.
 	return true
 }
 
-// State implements gang.Scheduler. The scheduler wants to see the pods before it
-// decides. What it says of the group it says until the group was scheduled once; from
-// then on the pods tell.
+// State implements gang.Scheduler. The scheduler needs the pods before it decides. The group
+// has a condition until it was scheduled once; from then on the pods have.
 func (s Scheduler) State(job *gang.Job, found []jobkit.Object) gang.State {
 	for _, o := range found {
 		conditions, size := stateOf(o)

@@ -15,9 +15,9 @@ import (
 	"github.com/jobkit/jobkit/gang/internal/podgroup"
 )
 
-// All policies of this package are in terms of v1beta1, whose Go types Kubernetes' API
-// module has. This file alone knows what is different in other versions; their objects are
-// unstructured, so that no version of that module needs to have their types.
+// The rest of this package uses v1beta1, whose Go types are in Kubernetes' API module. Only
+// this file knows how other versions differ. Their objects are unstructured, so that this does
+// not depend on the version of that module.
 const (
 	version1      = "v1"       // not there yet; expected to be like v1beta1
 	version1beta1 = "v1beta1"  // Kubernetes v1.37
@@ -31,7 +31,7 @@ const (
 	fieldTemplates = "podGroupTemplates"
 )
 
-// Versions are those of scheduling.k8s.io that the back end speaks, the best first.
+// Versions are the versions of scheduling.k8s.io that the back end supports, the best first.
 func Versions() []string { return []string{version1, version1beta1, version1alpha, version1old} }
 
 // kindsOf are the kinds that a version must have.
@@ -75,10 +75,10 @@ func served(mapper meta.RESTMapper, version string) (bool, error) {
 // typed reports whether objects have Go types.
 func (s Scheduler) typed() bool { return s.Version == "" || s.Version == version1beta1 }
 
-// fixed reports whether the API lets nothing of a group change, not even its size.
+// fixed reports whether nothing of a group can change in the API, not even its size.
 func (s Scheduler) fixed() bool { return s.Version == version1old }
 
-// initiallyScheduled is the type of the condition that says whether a group fits.
+// initiallyScheduled is the type of the condition that reports whether a group fits.
 func (s Scheduler) initiallyScheduled() string {
 	if s.Version == version1old {
 		return "PodGroupScheduled"
@@ -86,7 +86,7 @@ func (s Scheduler) initiallyScheduled() string {
 	return schedulingv1beta1.PodGroupInitiallyScheduled
 }
 
-// express returns objects in the version that is spoken.
+// express converts objects to the version in use.
 func (s Scheduler) express(workload *schedulingv1beta1.Workload, podGroup *schedulingv1beta1.PodGroup) []jobkit.Object {
 	if s.typed() {
 		return []jobkit.Object{workload, podGroup}
@@ -112,8 +112,8 @@ func translate(kind schema.GroupVersionKind, o jobkit.Object) *unstructured.Unst
 	return u
 }
 
-// specOf is the spec of an object, whether it has a Go type or not. It must not be changed
-// in one that was found.
+// specOf is the spec of an object, with or without a Go type. The spec of an existing object
+// must not be changed.
 func specOf(o jobkit.Object) map[string]any {
 	content := map[string]any{}
 	if u, ok := o.(*unstructured.Unstructured); ok {
@@ -126,7 +126,7 @@ func specOf(o jobkit.Object) map[string]any {
 	return spec
 }
 
-// dropNil removes the fields that the Go types do not leave out when they are empty.
+// dropNil removes empty fields that the Go types do not omit.
 func dropNil(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
@@ -145,14 +145,14 @@ func dropNil(value any) any {
 	return value
 }
 
-// oldMode makes a word of a disruption mode, as v1alpha2 has it.
+// oldMode makes a disruption mode a string, as in v1alpha2.
 func oldMode(spec map[string]any) {
 	if _, ok := spec["disruptionMode"]; ok {
 		spec["disruptionMode"] = "PodGroup" // The other one is the default.
 	}
 }
 
-// oldReference makes the reference to a Workload what it is in v1alpha2.
+// oldReference converts the reference to a Workload to that of v1alpha2.
 func oldReference(spec map[string]any) {
 	ref, ok := spec["workloadRef"].(map[string]any)
 	if !ok {
@@ -179,21 +179,21 @@ func templatesOf(spec map[string]any) []map[string]any {
 // pathOfSize is where a PodGroup, in its spec, and a template hold the size.
 var pathOfSize = []string{"schedulingPolicy", "gang", "minCount"} //nolint:gochecknoglobals // a constant
 
-// sizeIn is the size in a spec or template, and whether there is one.
+// sizeIn is the size in a spec or template; ok is false if it has none.
 func sizeIn(spec map[string]any) (int64, bool) {
 	size, ok, err := unstructured.NestedInt64(spec, pathOfSize...)
 	return size, ok && err == nil
 }
 
-// newSize is the size that is wanted, and whether it is not the one found.
+// newSize is the size that is wanted, and whether it differs from the one found.
 func newSize(wanted, found map[string]any) (int64, bool) {
 	want, isWanted := sizeIn(wanted)
 	have, isFound := sizeIn(found)
 	return want, isWanted && isFound && want != have
 }
 
-// patchSize changes the size of a group, of a template in a Workload or of a PodGroup, and
-// is nil if it is as wanted or the group found has none. Kubernetes lets nothing else change.
+// patchSize is the patch of the size of a group, in a template of a Workload or in a PodGroup. It
+// is nil if the size is right or the existing group has none. Kubernetes allows no other change.
 func patchSize(wanted, found map[string]any) map[string]any {
 	templates := templatesOf(wanted)
 	if len(templates) == 0 {
@@ -219,7 +219,7 @@ func patchSize(wanted, found map[string]any) map[string]any {
 	return map[string]any{fieldSpec: map[string]any{fieldTemplates: []any{template}}}
 }
 
-// stateOf is what a PodGroup of any version says of itself, and its size.
+// stateOf is the status of a PodGroup of any version, and its size.
 func stateOf(o jobkit.Object) (conditions []metav1.Condition, size int64) {
 	switch o := o.(type) {
 	case *schedulingv1beta1.PodGroup:

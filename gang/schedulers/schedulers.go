@@ -10,21 +10,21 @@ import (
 	"github.com/jobkit/jobkit/gang/volcano"
 )
 
-// None is the name that stands for no gang scheduler, as the empty one does.
+// None is the name for no gang scheduler; the empty name means the same.
 const None = "none"
 
 // Options are the options of all back ends. The zero value is ready for use.
 type Options struct {
-	// SchedulerName is the schedulerName of the pods. Default: that of the back end.
+	// SchedulerName is the schedulerName of the pods. Default: the back end's own.
 	SchedulerName string
-	// Version is that of the API of the back end "kubernetes"; see gang.Detect. Default:
-	// v1beta1, as Kubernetes v1.37 serves it.
+	// Version is the version of the API of the back end "kubernetes"; see gang.Detect.
+	// Default: v1beta1, which Kubernetes v1.37 serves.
 	Version string
 }
 
-// ByName returns the scheduler of a name: "kubernetes", "volcano" or "coscheduling".
-// Any other name is the schedulerName of a scheduler that has the coscheduling plugin,
-// as in training-operator v1. The result is nil for "none" and for the empty name.
+// ByName returns the back end "kubernetes", "volcano" or "coscheduling". Any other name is the
+// schedulerName of a scheduler with the coscheduling plugin, as in training-operator v1. The
+// result is nil for "none" and for the empty name.
 func ByName(name string, o Options) gang.Scheduler { //nolint:ireturn // which one it is, the name decides
 	switch name {
 	case "", None:

@@ -1,4 +1,4 @@
-// Package volcano has pods scheduled by Volcano, by PodGroups of
+// Package volcano is the adapter for Volcano. It uses PodGroups of
 // scheduling.volcano.sh/v1beta1.
 package volcano
 
@@ -80,8 +80,8 @@ func (s Scheduler) Join(job *gang.Job, t commonv1.ReplicaType, template *corev1.
 	return true
 }
 
-// State implements gang.Scheduler. Volcano admits a group to its queue before it wants
-// to see pods: the phase is then Inqueue.
+// State implements gang.Scheduler. Volcano admits a group to its queue before pods may
+// exist: the phase is then Inqueue.
 func (s Scheduler) State(job *gang.Job, found []jobkit.Object) gang.State {
 	g := podgroup.Find(job, found)
 	if g == nil {
@@ -97,7 +97,7 @@ func (s Scheduler) State(job *gang.Job, found []jobkit.Object) gang.State {
 	case unschedulable && (state.Hold || phase != "Running" && (!isScheduled || scheduled.Before(since))):
 		state.Why, state.Since = message, since
 	case phase == phaseNew:
-		// It passes over groups of a queue that is not there without a word.
+		// Volcano ignores groups of a queue that does not exist, and reports nothing.
 		state.Why = fmt.Sprintf("the scheduler %q has not looked at PodGroup %s yet: make sure that its queue %q exists, and that Volcano runs",
 			s.name(), g.GetName(), queue)
 	case state.Hold:

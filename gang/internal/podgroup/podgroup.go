@@ -1,4 +1,4 @@
-// Package podgroup has what the back ends share that speak to a PodGroup without its Go type.
+// Package podgroup is shared by the back ends that use a PodGroup without its Go type.
 package podgroup
 
 import (
@@ -25,16 +25,15 @@ func Empty(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 	return u
 }
 
-// fieldsAnnotation of a PodGroup lists the fields of its specification that the job set,
-// so that one which the job does not set any more can be distinguished from one that another client
-// set. It is never empty.
+// fieldsAnnotation of a PodGroup lists the fields of its spec that the job has set. It
+// distinguishes a field that the job no longer sets from one that another client has set. It is
+// never empty.
 const fieldsAnnotation = commonv1.LabelPrefix + "pod-group-fields"
 
 // fieldMinResources is the one field of a spec that is a map of quantities.
 const fieldMinResources = "minResources"
 
-// New makes an object with the given specification. Fields whose value is nil, 0 or
-// empty are left out.
+// New makes an object with the given spec, without fields that are nil, 0 or empty.
 func New(gvk schema.GroupVersionKind, j *gang.Job, spec map[string]any) *unstructured.Unstructured {
 	u := Empty(gvk)
 	u.SetNamespace(j.Namespace)
@@ -53,7 +52,7 @@ func New(gvk schema.GroupVersionKind, j *gang.Job, spec map[string]any) *unstruc
 	return u
 }
 
-// quantities are resources as JSON holds them.
+// quantities converts resources to JSON values.
 func quantities(list corev1.ResourceList) map[string]any {
 	out := make(map[string]any, len(list))
 	for name, q := range list {
@@ -62,9 +61,9 @@ func quantities(list corev1.ResourceList) map[string]any {
 	return out
 }
 
-// Patch is the merge patch that makes the specification of found say what wanted
-// says. Fields that wanted does not have go if the job set them, and are another owner's
-// if not. Resources are the job's as a whole.
+// Patch is the merge patch that makes the spec of found match that of wanted. Fields that
+// wanted does not have are removed if the job has set them, and kept otherwise. The resources
+// all belong to the job.
 func Patch(wanted, found jobkit.Object) map[string]any {
 	want, have := nested(wanted, "spec"), nested(found, "spec")
 	patch := map[string]any{}

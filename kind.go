@@ -73,6 +73,23 @@ type Role struct {
 	// names. Default: they wait for no other type. See [Rules].StartAfter for an order
 	// that depends on the job.
 	StartAfter *commonv1.StartAfter
+	// Service is an ordinary service in front of the replicas of the role that are ready,
+	// such as one for a dashboard, in jobs that have such replicas. It is named
+	// [RoleServiceName], whatever the job's ServiceMode is, and deleted when the job is
+	// suspended or has finished. Default: none.
+	Service *RoleService
+}
+
+// RoleService is an ordinary service of a role: it has an address of its own, and leads to
+// those of its replicas that are ready. (Replicas reach each other by [Replica].Host, ready or
+// not.)
+type RoleService struct {
+	// Type is ClusterIP, NodePort or LoadBalancer. Default: ClusterIP.
+	Type corev1.ServiceType
+	// Ports are those of the service, at most 16, by Name, Protocol, Port and TargetPort; other
+	// fields must be empty. A Protocol is TCP by default, a TargetPort the Port itself.
+	// Default: the ports of the role's main container; then the kind must have a PortName.
+	Ports []corev1.ServicePort
 }
 
 // Role returns the role of a replica type, or nil if the kind does not have it.

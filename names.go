@@ -2,6 +2,7 @@ package jobkit
 
 import (
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,6 +21,12 @@ func PodName(job string, t commonv1.ReplicaType, index int32) string {
 		name = utf8.AppendRune(name, unicode.ToLower(r))
 	}
 	return string(strconv.AppendInt(append(name, '-'), int64(index), 10))
+}
+
+// RoleServiceName is the name of the service that a role has by [Role].Service:
+// <job>-<type in lower case>-svc. No pod or other service of the job has it.
+func RoleServiceName(job string, t commonv1.ReplicaType) string {
+	return job + "-" + strings.ToLower(string(t)) + "-svc"
 }
 
 // JobLabels select all pods of a job. If kind has no OperatorName, the default is used, as at

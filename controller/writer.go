@@ -45,12 +45,16 @@ func (w *writer[J]) CreateService(ctx context.Context, _ J, service *corev1.Serv
 	return w.client.Create(ctx, service) //nolint:wrapcheck // its kind decides what follows
 }
 
-// UpdateService implements ServiceControl. It sends ports and selector only, so that
-// what others set in the service stays.
+// UpdateService implements ServiceControl. It sends ports and selector only, and the type if
+// it has one, so that what others set in the service stays.
 func (w *writer[J]) UpdateService(ctx context.Context, _ J, service *corev1.Service) error {
+	spec := map[string]any{"selector": service.Spec.Selector, "ports": service.Spec.Ports}
+	if service.Spec.Type != "" {
+		spec["type"] = service.Spec.Type
+	}
 	body, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": service.UID, "resourceVersion": service.ResourceVersion},
-		"spec":     map[string]any{"selector": service.Spec.Selector, "ports": service.Spec.Ports},
+		"spec":     spec,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot write the update of service %s: %w", service.Name, err)

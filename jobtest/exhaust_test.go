@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang/schedulers"
@@ -50,6 +51,8 @@ type small struct {
 	users   func(*World)
 	// gang is the name of the gang scheduler, if the job has one.
 	gang string
+	// service is the ordinary service of the Workers, if they have one.
+	service *jobkit.RoleService
 	// want is what must have become of the job in the end: its state, or "" if it
 	// must be gone, and how many restarts it must have had.
 	want     commonv1.JobConditionType
@@ -250,6 +253,14 @@ var smallJobs = []small{
 		},
 	},
 	{
+		name: "workers with a service of their own are suspended and resumed", brief: true, workers: 1, want: commonv1.JobSucceeded,
+		service: &jobkit.RoleService{Type: corev1.ServiceTypeLoadBalancer},
+		users: func(w *World) {
+			w.At(5*time.Second, "suspends", edit(suspend(true)))
+			w.At(8*time.Second, "resumes", edit(suspend(false)))
+		},
+	},
+	{
 		name: "a gang of Kubernetes restarts as a whole", brief: true, gang: "kubernetes", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130},
 		want: commonv1.JobSucceeded, restarts: 1,
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
@@ -398,7 +409,7 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 // run is a run of the job. Whatever goes wrong, its end must be the same.
 func (s *small) run(operators int) Scenario {
 	return func(c *Chance) error {
-		w, err := NewWorld[*testv1.TestJob](withClaims{}, testScheme, Options{
+		w, err := NewWorld[*testv1.TestJob](withService{service: s.service}, testScheme, Options{
 			Chance: c, Fate: s.fate, Operators: operators, Gang: schedulers.ByName(s.gang, schedulers.Options{}),
 		})
 		if err != nil {

@@ -549,6 +549,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 	)
 	for name, tc := range map[string]struct {
 		replicas int32 // default n
+		service  *jobkit.RoleService
 		fate     func(*corev1.Pod) Fate
 		change   func(*testv1.TestJob)
 		// until is when the transition begins, do what a user does then, if anything.
@@ -566,6 +567,10 @@ func TestP10CallsPerTransition(t *testing.T) {
 			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief,
 			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica) },
 			want:   calls{"write the status of job": 1, "create pod": n, "create service": n, "read job": 1},
+		},
+		"creation with a service of the workers": {
+			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief, service: &jobkit.RoleService{},
+			want: calls{"write the status of job": 1, "create pod": n, "create service": 2, "read job": 1},
 		},
 		"creation of a small job": {
 			// The pods go first; the status says so a second later.
@@ -679,7 +684,7 @@ func TestP10CallsPerTransition(t *testing.T) {
 			if tc.change != nil {
 				tc.change(job)
 			}
-			w := story(t, Options{Fate: tc.fate}, job)
+			w := storyOf(t, withService{service: tc.service}, Options{Fate: tc.fate}, job)
 			before := calls{}
 			if tc.until > 0 {
 				pass(t, w, tc.until)

@@ -378,6 +378,7 @@ func (m *monitor) checkServices(job client.Object, services []client.Object) {
 		}
 	case commonv1.ServiceModeNone:
 	}
+	m.checkRoleServices(job, services, want)
 	for _, s := range services {
 		if !want[s.GetName()] && !m.stuck(s) {
 			w.violatef("P9", "job %s does not want service %s, but it exists", job.GetName(), s.GetName())

@@ -373,7 +373,11 @@ func actDisrupt(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 }
 
 func actOnService(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
-	w.At(at, "deletes a service", deleteService(oneOf(c, "j", "j-worker-0")))
+	if c.Percent(20) {
+		w.At(at, "changes the service of the Workers", retypeService("j-worker-svc"))
+		return
+	}
+	w.At(at, "deletes a service", deleteService(oneOf(c, "j", "j-worker-0", "j-worker-svc")))
 }
 
 func actQuota(_ *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
@@ -424,7 +428,7 @@ func actEdit(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 }
 
 func actForeign(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
-	name := oneOf(c, "j-worker-0", "j-worker-1", "j-worker-2", "j")
+	name := oneOf(c, "j-worker-0", "j-worker-1", "j-worker-2", "j", "j-worker-svc")
 	w.At(at, "creates a pod and a service named "+name, foreign(name))
 	w.At(at+time.Duration(20+c.Pick(200))*time.Second, "deletes them", deleteForeign(name))
 }
@@ -518,7 +522,7 @@ func randomRun(c *Chance) error {
 	job := randomJob(c)
 	job.Spec.RunPolicy.StartDeadlineSeconds = oneOf(c, nil, nil, nil, new(int64(40)))
 	scheduler := []string{schedulers.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
-	w, err := NewWorld[*testv1.TestJob](withClaims{}, testScheme, Options{
+	w, err := NewWorld[*testv1.TestJob](withService{service: randomService(c)}, testScheme, Options{
 		Chance: c, Fate: withWaits(c, randomFates(c)), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),
 	})
 	if err != nil {

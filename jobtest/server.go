@@ -73,8 +73,16 @@ func (s *server) create(t *table, o client.Object) (client.Object, error) {
 	if pod, ok := stored.(*corev1.Pod); ok {
 		defaultPod(pod)
 	}
-	if _, ok := stored.(*corev1.PersistentVolumeClaim); ok {
+	switch stored := stored.(type) {
+	case *corev1.PersistentVolumeClaim:
 		stored.SetFinalizers(append(stored.GetFinalizers(), claimProtection))
+	case *corev1.Service:
+		if stored.Spec.ClusterIP != corev1.ClusterIPNone && len(stored.Spec.Ports) == 0 && len(stored.Spec.Selector) > 0 {
+			return nil, apierrors.NewInvalid(t.gvk.GroupKind(), key.Name, field.ErrorList{field.Required(field.NewPath("spec", "ports"), "")})
+		}
+		if stored.Spec.Type == corev1.ServiceTypeLoadBalancer {
+			stored.SetFinalizers(append(stored.GetFinalizers(), balancerCleanup))
+		}
 	}
 	return s.insert(t, stored), nil
 }

@@ -26,6 +26,7 @@ const (
 	stepCollect                   // the garbage collector removes an object
 	stepNamespace                 // the namespace controller removes an object
 	stepGang                      // the gang scheduler does something
+	stepBalancer                  // a load balancer goes that a deleted service had
 	stepTime                      // time passes
 	stepCrash                     // a process crashes, between two passes
 	stepRelist                    // a cache is listed again
@@ -211,6 +212,9 @@ func (w *World) possibleInCluster(all []step) []step {
 	for i := range w.gangSteps() {
 		all = append(all, step{kind: stepGang, index: i})
 	}
+	if len(w.balanced) > 0 {
+		all = append(all, step{kind: stepBalancer})
+	}
 	if len(w.server.terminating) == 0 {
 		return all
 	}
@@ -279,6 +283,8 @@ func (w *World) perform(s step) {
 		d := w.gangSteps()[s.index]
 		w.logf("gang scheduler: %s", d.what)
 		d.do()
+	case stepBalancer:
+		w.removeBalancer()
 	case stepTime:
 		w.advanceClock()
 	case stepCrash:
@@ -407,6 +413,7 @@ func (w *World) changed(t *table, c change) {
 		w.gang.changed(t, c)
 	}
 	w.claimChanged(c)
+	w.balancerChanged(c)
 }
 
 // alive reports whether an object of a UID exists.

@@ -66,6 +66,7 @@ type World struct {
 	actor      *process // who writes, nil if not the operator
 	actions    []action
 	orphans    []orphan
+	balanced   []types.NamespacedName // services that go when their load balancers are gone
 	events     []Event
 	transcript strings.Builder
 

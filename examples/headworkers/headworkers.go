@@ -1,6 +1,6 @@
 // Package headworkers is a complete kind whose roles have policies of their own: Workers start
-// when the Head is ready, a Head that fails restarts everything, and a Worker that fails
-// restarts itself, up to a limit.
+// when the Head is ready, a Head that fails restarts everything, a Worker that fails restarts
+// itself, up to a limit, and a service leads to the dashboard of the Head.
 package headworkers
 
 import (
@@ -21,11 +21,13 @@ type Controller struct{}
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{
 		Roles: []jobkit.Role{
-			{Type: headv1.Head, Required: true, Min: 1, Max: 1, RestartScope: commonv1.RestartScopeJob},
 			{
-				Type:         headv1.Worker,
-				StartAfter:   &commonv1.StartAfter{ReplicaType: headv1.Head, State: commonv1.StartAfterReady},
-				BackoffLimit: new(int32(3)),
+				Type: headv1.Head, Required: true, Min: 1, Max: 1, RestartScope: commonv1.RestartScopeJob,
+				Service: &jobkit.RoleService{Ports: []corev1.ServicePort{{Name: "dashboard", Port: 8265}}},
+			},
+			{
+				Type: headv1.Worker, BackoffLimit: new(int32(3)),
+				StartAfter: &commonv1.StartAfter{ReplicaType: headv1.Head, State: commonv1.StartAfterReady},
 			},
 		},
 		ContainerName: headv1.ContainerName,

@@ -1,6 +1,7 @@
 package headworkers_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,6 +126,31 @@ func TestWorkerFails(t *testing.T) {
 	if c == nil || !strings.Contains(c.Message, "Worker has reached its backoff limit: replicaSpecs[Worker].backoffLimit is 3") ||
 		status.ReplicaStatuses[headv1.Worker].Restarts != 3 || status.Attempt != 0 {
 		t.Errorf("the fourth failure is one too many: %+v", status)
+	}
+}
+
+// TestDashboard: the service of the Head leads to it, and goes when the job has finished.
+func TestDashboard(t *testing.T) {
+	s := begin(t, func(role, _, _ string) jobtest.Fate { return map[string]jobtest.Fate{"head": {Run: time.Minute}, "worker": {Run: time.Hour}}[role] })
+	dashboard := func() []string {
+		var services corev1.ServiceList
+		if err := s.world.Client().List(t.Context(), &services); err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		for _, o := range services.Items {
+			if o.Spec.ClusterIP != corev1.ClusterIPNone {
+				got = append(got, fmt.Sprint(o.Name, " ", o.Spec.Type, " ", o.Spec.Ports[0].Port, " ", o.Spec.Selector[commonv1.ReplicaTypeLabel]))
+			}
+		}
+		return got
+	}
+	s.after(20*time.Second, "head-0 0", "worker-0 0", "worker-1 0")
+	if diff := cmp.Diff([]string{"job-head-svc ClusterIP 8265 head"}, dashboard()); diff != "" {
+		t.Errorf("services of the roles (-want +got):\n%s", diff)
+	}
+	if s.end(); len(dashboard()) > 0 {
+		t.Errorf("the job has finished, but has %v", dashboard())
 	}
 }
 

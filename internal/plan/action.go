@@ -37,11 +37,12 @@ type DeletePod struct {
 }
 
 // CreateService creates a headless service: of one replica, or of the whole job
-// if Type is empty.
+// if Type is empty. If OfRole is set it creates the ordinary service of a type instead.
 type CreateService struct {
 	Name   string
 	Type   commonv1.ReplicaType
 	Index  int32
+	OfRole bool
 	Reason string
 }
 

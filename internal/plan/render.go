@@ -41,8 +41,12 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 	return pod
 }
 
-// NewService makes a headless service: of one replica, or of the whole job.
+// NewService makes a headless service: of one replica, or of the whole job; or the ordinary
+// service of a role.
 func NewService(in *Input, a CreateService) *corev1.Service {
+	if a.OfRole {
+		return newRoleService(in, a)
+	}
 	labels := jobkit.JobLabels(in.Kind, in.Job.Name)
 	ports := in.ports(in.types()...)
 	if a.Type != "" {

@@ -29,6 +29,7 @@ func syncServices(d *decision) bool {
 		d.keepService(have[want.Name], want, NewService(d.in, want))
 	case commonv1.ServiceModeNone:
 	}
+	d.roleServices(have)
 	return false
 }
 
@@ -54,9 +55,10 @@ func (d *decision) keepService(s *corev1.Service, want CreateService, model *cor
 }
 
 // sameService reports whether a service has the selector and the ports of a model, with the
-// index of its own replica. What the API server or other clients add does not matter.
+// index of its own replica, and its type, if the model has one. What the API server or other
+// clients add does not matter.
 func sameService(s, model *corev1.Service, index int32) bool {
-	return sameSelector(s.Spec.Selector, model.Spec.Selector, index) &&
+	return (model.Spec.Type == "" || s.Spec.Type == model.Spec.Type) && sameSelector(s.Spec.Selector, model.Spec.Selector, index) &&
 		slices.EqualFunc(ShortPorts(s.Spec.Ports), ShortPorts(model.Spec.Ports), func(a, b corev1.ServicePort) bool {
 			return a.Name == b.Name && a.Protocol == b.Protocol && a.Port == b.Port && a.TargetPort == b.TargetPort
 		})
@@ -96,8 +98,12 @@ func sameSelector(selector, model map[string]string, index int32) bool {
 	return !ofReplica || selector[commonv1.ReplicaIndexLabel] == string(strconv.AppendInt(digits[:0], int64(index), 10))
 }
 
-// wantsService reports whether the job has a service of this name by its service mode.
+// wantsService reports whether the job has a service of this name by its service mode, or by
+// one of its roles.
 func (d *decision) wantsService(name string) bool {
+	if d.wantsRoleService(name) {
+		return true
+	}
 	switch d.in.serviceMode() {
 	case commonv1.ServiceModePerReplica:
 		return d.tally.replicaOf(name) != nil

@@ -243,6 +243,12 @@ func validateName(in *Input) field.ErrorList {
 	longest := ""
 	for _, t := range in.types() {
 		suffix := in.Kind.PodName("", t, max(in.replicas(t)-1, 0))
+		if in.roleService(t) != nil {
+			// The service of the role may have the longer name.
+			if ofRole := jobkit.RoleServiceName("", t); len(ofRole) > len(suffix) {
+				suffix = ofRole
+			}
+		}
 		if len(suffix) > len(longest) {
 			longest = suffix
 		}

@@ -94,6 +94,7 @@ func validateRoles(k *jobkit.Kind) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("BackoffLimit"), *r.BackoffLimit, "must be 0 or more"))
 		}
 		errs = append(errs, validateRoleStartAfter(k, r, at.Child("StartAfter"))...)
+		errs = append(errs, validateRoleService(k, r, at.Child("Service"))...)
 	}
 	return errs
 }

@@ -73,6 +73,11 @@ type JobStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	Failures []ReplicaFailure `json:"failures,omitempty"`
+
+	// TrainerStatus is the last report of the training code (progressPolicy). The server that
+	// receives reports writes it, and nothing else does. An addition to kubeflow.org/v1.
+	// +optional
+	TrainerStatus *TrainerStatus `json:"trainerStatus,omitempty"`
 }
 
 // MaxFailures is how many failures a status holds.
@@ -101,6 +106,12 @@ type ReplicaFailure struct {
 	// the pod, shortened.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// LastReportTime and ProgressPercentage are of the last report before a replica hung
+	// (reason Hung), if there was one.
+	// +optional
+	LastReportTime *metav1.Time `json:"lastReportTime,omitempty"`
+	// +optional
+	ProgressPercentage *int32 `json:"progressPercentage,omitempty"`
 }
 
 // ReplicaStatus counts the replicas of one type. A replica that is waiting to be
@@ -205,6 +216,10 @@ const (
 	// terminating, for example a lack of resources, or a node that does not answer. The job
 	// continues by itself when the cause is gone. An addition to kubeflow.org/v1.
 	JobStalled JobConditionType = "Stalled"
+	// JobHung is True while a replica hangs (progressPolicy with action Report): it has
+	// reported no progress, or was not ready, for too long. It is removed when the replica
+	// goes on. It comes last in the list, and names the state. An addition to kubeflow.org/v1.
+	JobHung JobConditionType = "Hung"
 	// JobSucceeded is True when the job has succeeded. It is never undone.
 	JobSucceeded JobConditionType = "Succeeded"
 	// JobFailed is True when the job has failed. It is never undone.

@@ -265,6 +265,11 @@ type RunPolicy struct {
 	// +optional
 	SuccessPolicy *SuccessPolicy `json:"successPolicy,omitempty"`
 
+	// ProgressPolicy says how the job shows that it makes progress, and what follows when it
+	// hangs. Default: nothing watches over it. An addition to kubeflow.org/v1.
+	// +optional
+	ProgressPolicy *ProgressPolicy `json:"progressPolicy,omitempty"`
+
 	// SchedulingPolicy is used when gang scheduling is enabled.
 	// +optional
 	SchedulingPolicy *SchedulingPolicy `json:"schedulingPolicy,omitempty"`

@@ -83,7 +83,8 @@ func (s *shortener) pod(o any) (any, error) {
 		return out, nil
 	}
 	pod.Status.InitContainerStatuses = plan.WithoutSidecars(pod)
-	pod.ManagedFields = keepEndReport(pod)
+	pod.ManagedFields = plan.KeptEntries(pod)
+	delete(pod.Annotations, commonv1.ProgressCAAnnotation) // It is large, and of use in the pod alone.
 	pod.Namespace = s.share(pod.Namespace)
 	pod.Labels, pod.Annotations = s.shareAll(bounded(pod.Labels)), s.shareAll(bounded(pod.Annotations))
 	pod.Finalizers, pod.OwnerReferences = leading(pod.Finalizers), owners(pod)
@@ -157,19 +158,6 @@ func shortServiceSpec(spec *corev1.ServiceSpec) corev1.ServiceSpec {
 		out.Selector = spec.Selector
 	}
 	return out
-}
-
-// keepEndReport returns the one managed-fields entry of a pod that says when the end of the
-// pod was reported, by the API server's clock. Times by the node's clock decide nothing.
-func keepEndReport(pod *corev1.Pod) []metav1.ManagedFieldsEntry {
-	if !plan.Ends(pod) {
-		return nil
-	}
-	e := plan.ReportEntry(pod)
-	if e == nil {
-		return nil
-	}
-	return []metav1.ManagedFieldsEntry{{Subresource: e.Subresource, Time: e.Time}}
 }
 
 // containers drops images, but for those that keep a container waiting, and the last termination

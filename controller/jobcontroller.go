@@ -52,6 +52,10 @@ type JobController[J client.Object] struct {
 	// DefaultNamespaces of the manager's cache. Default: all.
 	Namespaces []string
 
+	// Progress is the server that receives reports of progress. Default: none; a job whose
+	// progress policy needs one then says so, and is not taken to hang.
+	Progress *ProgressServer
+
 	// Readiness reports whether the controller sees all that it needs. Default: a new one (see
 	// Ready), which is added to the manager's readiness probe under the kind in lower case.
 	Readiness *Readiness

@@ -64,7 +64,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 	m.failed = counter("training_operator_jobs_failed_total", "Jobs that failed.", jobs...)
 	m.restarted = counter("training_operator_jobs_restarted_total", "Restarts that count against the backoffLimit of a job.", jobs...)
 	m.restarts = counter("jobkit_restarts_total",
-		"Restarts by cause: failed, disrupted, in_place, ignored.", labelFramework, "cause")
+		"Restarts by cause: failed, disrupted, hung, in_place, ignored.", labelFramework, "cause")
 	m.children = counter("jobkit_children_total",
 		"Pods and services that were created and deleted.", labelFramework, "resource", "verb")
 	m.rivals = counter("jobkit_foreign_status_writes_total",
@@ -84,7 +84,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 // the first increase of a counter that did not exist before.
 func (m *metrics) initialize() {
 	m.rivals.WithLabelValues(m.framework)
-	for _, cause := range []string{"failed", "disrupted", "in_place", "ignored"} {
+	for _, cause := range []string{"failed", "disrupted", "hung", "in_place", "ignored"} {
 		m.restarts.WithLabelValues(m.framework, cause)
 	}
 	for _, resource := range []string{"pod", "service"} {
@@ -122,7 +122,7 @@ func (m *metrics) recordStatus(in *plan.Input, p *plan.Plan) {
 	count(m.failed, one[became(commonv1.JobFailed)])
 	count(m.restarted, is.Restarts-was.Restarts)
 	for cause, n := range map[string]int32{
-		"failed": p.Restarts.Failed, "disrupted": p.Restarts.Disrupted, "in_place": p.Restarts.InPlace, "ignored": p.Restarts.Ignored,
+		"failed": p.Restarts.Failed, "disrupted": p.Restarts.Disrupted, "hung": p.Restarts.Hung, "in_place": p.Restarts.InPlace, "ignored": p.Restarts.Ignored,
 	} {
 		if n > 0 {
 			m.restarts.WithLabelValues(m.framework, cause).Add(float64(n))

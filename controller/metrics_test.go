@@ -69,6 +69,7 @@ func TestMetrics(t *testing.T) {
 		"jobkit_reconcile_duration_seconds{framework=test} 9 in 0s",
 		"jobkit_restarts_total{cause=disrupted,framework=test} 2",
 		"jobkit_restarts_total{cause=failed,framework=test} 0",
+		"jobkit_restarts_total{cause=hung,framework=test} 0",
 		"jobkit_restarts_total{cause=ignored,framework=test} 0",
 		"jobkit_restarts_total{cause=in_place,framework=test} 0",
 		"training_operator_jobs_created_total{framework=test,job_namespace=ns} 1",

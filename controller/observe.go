@@ -57,6 +57,9 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		Backoff:       plan.DefaultBackoff(),
 		Now:           c.set.clock.Now(),
 	}
+	if in.RunPolicy.ProgressPolicy != nil {
+		in.Progress = c.progressOf(job)
+	}
 	if in.Job.Deleted {
 		return in, nil
 	}

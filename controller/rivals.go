@@ -103,7 +103,7 @@ func (r *rivals) observe(job client.Object, now time.Time) *sighting {
 	}
 	var seen *sighting
 	for _, f := range fields {
-		if f.Subresource != "status" || f.Manager == r.own || byHand(f.Manager) || f.Time == nil || !f.Time.After(known.at.Time) {
+		if f.Subresource != "status" || f.Manager == r.own || f.Manager == ProgressFieldOwner || byHand(f.Manager) || f.Time == nil || !f.Time.After(known.at.Time) {
 			continue
 		}
 		known.at, seen = *f.Time, &sighting{manager: f.Manager}

@@ -73,7 +73,10 @@ func (c *JobController[J]) dependencies() dependencies {
 type settings[J client.Object] struct {
 	dependencies
 
-	gvk     schema.GroupVersionKind
+	gvk schema.GroupVersionKind
+	// resource is that of the kind.
+	resource schema.GroupVersionResource
+
 	kind    jobkit.Kind
 	pending *pendingWrites[J]
 	metrics *metrics
@@ -169,7 +172,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
-	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).For(job)
+	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).For(job, builder.WithPredicates(c.withoutReports()))
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), job, handler.OnlyControllerOwner())
 	for _, o := range children {
 		b = b.Watches(o, forChildren{to: handler.WithLowPriorityWhenUnchanged(owner)})
@@ -304,7 +307,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	}
 	s := &settings[J]{
 		dependencies: d,
-		gvk:          gvk, kind: kind, parts: c.Controller.Parts, jobs: d.client,
+		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
 		pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName),
 		comparisons: lru.New(maxComparisons),
 		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),

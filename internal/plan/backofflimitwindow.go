@@ -239,6 +239,9 @@ func (d *decision) keepTimesOfReplicas() {
 // countedAt is when a replica failed, by a clock of the control plane if one tells.
 func countedAt(f *failedReplica) time.Time {
 	pod := f.replica.pod
+	if f.failure.hung {
+		return f.failure.at
+	}
 	if c := disruption(pod); c != nil && c.Reason != corev1.PodReasonTerminationByKubelet {
 		return c.LastTransitionTime.Time
 	}

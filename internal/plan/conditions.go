@@ -45,6 +45,7 @@ func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) 
 	switch t {
 	case commonv1.JobSuspended:
 		d.remove(commonv1.JobRestarting)
+		d.remove(commonv1.JobHung)
 		if !was { // From now on it is stalled only if something keeps its pods from going.
 			d.remove(commonv1.JobStalled)
 		}
@@ -52,6 +53,7 @@ func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) 
 	case commonv1.JobSucceeded, commonv1.JobFailed:
 		d.setFalse(commonv1.JobSuspended, reason, message)
 		d.remove(commonv1.JobRestarting)
+		d.remove(commonv1.JobHung)
 		d.remove(commonv1.JobStalled)
 		if c := status.Condition(commonv1.JobRunning); c != nil {
 			// Its reason and message stay, as in kubeflow.org/v1.
@@ -61,12 +63,12 @@ func (d *decision) setTrue(t commonv1.JobConditionType, reason, message string) 
 			now := d.in.nowInSeconds()
 			status.CompletionTime = &now
 		}
-	case commonv1.JobCreated, commonv1.JobRunning, commonv1.JobRestarting, commonv1.JobStalled:
+	case commonv1.JobCreated, commonv1.JobRunning, commonv1.JobRestarting, commonv1.JobHung, commonv1.JobStalled:
 		// Running and Restarting may both be true (see reportRunning).
 	}
 	d.set(t, corev1.ConditionTrue, reason, message)
 	if news && t != commonv1.JobCreated && t != commonv1.JobRunning {
-		d.event(t == commonv1.JobFailed || t == commonv1.JobStalled, reason, message)
+		d.event(t == commonv1.JobFailed || t == commonv1.JobHung || t == commonv1.JobStalled, reason, message)
 	}
 }
 
@@ -91,9 +93,9 @@ func (d *decision) remove(t commonv1.JobConditionType) {
 }
 
 // set puts a condition at the end of the list, where the last that is True names
-// the state. Two conditions stay behind those that are set later: Restarting, because a job
-// of which a part restarts is Restarting while the rest runs, and Stalled, because a job of
-// which only a part runs is stalled. A condition that does not change keeps its place.
+// the state. Three conditions stay behind those that are set later: Restarting, because a job
+// of which a part restarts is Restarting while the rest runs; Hung, because a job that hangs
+// runs too; and Stalled, because a job of which only a part runs is stalled. A condition that does not change keeps its place.
 func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, reason, message string) {
 	now := d.in.nowInSeconds()
 	message = cutText(message, MaxConditionMessage)
@@ -115,6 +117,7 @@ func (d *decision) set(t commonv1.JobConditionType, s corev1.ConditionStatus, re
 	}
 	d.plan.Status.Conditions = append(d.plan.Status.Conditions, c)
 	d.placeLast(commonv1.JobRestarting)
+	d.placeLast(commonv1.JobHung)
 	d.placeLast(commonv1.JobStalled)
 }
 

@@ -55,9 +55,12 @@ func (d *decision) restartsTogether() bool {
 }
 
 // mayRestartWhole reports whether one failure can restart all replicas: by the restart
-// scope, or by a rule.
+// scope, by the progress policy, or by a rule.
 func (d *decision) mayRestartWhole() bool {
 	if d.in.anyScope(commonv1.RestartScopeJob) {
+		return true
+	}
+	if d.in.watchesProgress() && d.in.progressAction() == commonv1.ProgressActionRestartJob {
 		return true
 	}
 	p := d.in.RunPolicy.PodFailurePolicy

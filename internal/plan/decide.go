@@ -51,6 +51,8 @@ type Restarts struct {
 	Failed int32
 	// Disrupted: the pod was evicted or preempted, or its node was lost.
 	Disrupted int32
+	// Hung: the replica showed no progress.
+	Hung int32
 	// InPlace: the kubelet restarted a container.
 	InPlace int32
 	// Ignored: a rule of the pod failure policy says not to count it, or a pod of a job
@@ -81,6 +83,7 @@ func chain() []policy {
 		restartOrFail,         // failed replicas: restart them or fail the job
 		failPastStartDeadline, // replicas have not started in time
 		reportRunning,         // conditions Running and Restarting
+		reportHung,            // condition Hung
 		stallUndecided,        // all has ended, and nothing decides what that means
 		deleteSurplus,         // remove what the job no longer wants
 		syncObjects,           // create, update and delete the kind's own objects

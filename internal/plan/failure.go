@@ -24,6 +24,8 @@ type failure struct {
 	// infrastructure is true when the pod failed for a reason outside its
 	// containers: it was evicted or preempted, or its node was lost.
 	infrastructure bool
+	// hung is true when the pod has not failed by itself, but shows no progress.
+	hung bool
 	// ran is how long the pod ran.
 	ran time.Duration
 	// at is when it failed, and never later than now.

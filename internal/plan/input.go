@@ -56,6 +56,8 @@ type Input struct {
 	Objects []Object
 	// Gang is what the gang scheduler reports, nil if the pods are scheduled one by one.
 	Gang *Gang
+	// Progress is the server that receives reports of progress, nil if the operator has none.
+	Progress *Progress
 	// FoundPods are those of SuspectPods that exist although they are not among Pods.
 	FoundPods map[string]bool
 	// DeadNodes are those of SuspectNodes that are gone or out of service.

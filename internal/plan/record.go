@@ -30,6 +30,9 @@ func (d *decision) recordFailures(failed []failedReplica) {
 			entry.ExitCode = &f.exitCode
 			exits = append(exits, &failed[i])
 		}
+		if f.hung {
+			d.addLastReport(&entry)
+		}
 		status.Failures = append(status.Failures, entry)
 	}
 	d.recordExits(exits)
@@ -111,6 +114,9 @@ func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
 	for _, t := range types {
 		parts = append(parts, fmt.Sprintf("%d %s", count[t], t))
 	}
+	if !slices.ContainsFunc(failed, func(f failedReplica) bool { return !f.failure.hung && (only == "" || f.replica.typ == only) }) {
+		return strings.Join(parts, ", ") + " replica(s) hung"
+	}
 	return strings.Join(parts, ", ") + " replica(s) failed"
 }
 
@@ -118,6 +124,9 @@ func replicasFailed(failed []failedReplica, only commonv1.ReplicaType) string {
 // replica ended the job, and not a limit.
 func (d *decision) failedReason(first *failedReplica) string {
 	reason := d.reason(string(commonv1.JobFailed))
+	if first != nil && first.failure.hung && first.response == responseFail {
+		return d.reason(reasonHung)
+	}
 	if first != nil && (first.response == responseFail || first.response == responseLeave) {
 		return cmp.Or(d.in.Rules.Messages.FailedReason, reason)
 	}

@@ -97,8 +97,9 @@ func (s *replica) stops() bool {
 	return s.pod.DeletionTimestamp != nil && (s.state == jobkit.Terminating || !hasEnded(s.pod))
 }
 
-// leavesAlone reports whether a superseded pod is a disrupted one of a job whose replicas
-// are restarted one by one: it takes a while to stop, and delays no other replica.
+// leavesAlone reports whether a superseded pod is a disrupted one, or may be one that hung, of a
+// job whose replicas are restarted one by one: it takes a while to stop, and delays no other
+// replica.
 func (d *decision) leavesAlone(s *replica) bool {
-	return !d.mayRestartWhole() && disruption(s.pod) != nil
+	return !d.mayRestartWhole() && (disruption(s.pod) != nil || d.restartsHungAlone())
 }

@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // What happened first (the end of a pod, the request to delete it, a disruption) decides
@@ -19,12 +21,16 @@ import (
 // themselves, of pods for which [Ends] holds.
 func ReportEntry(p *corev1.Pod) *metav1.ManagedFieldsEntry {
 	var newest *metav1.ManagedFieldsEntry
-	for i := range p.ManagedFields {
-		e := &p.ManagedFields[i]
+	entries := p.ManagedFields
+	if n := len(entries); n > 0 && entries[n-1].Manager == lastWriter {
+		entries = entries[:n-1]
+	}
+	for i := range entries {
+		e := &entries[i]
 		if e.Subresource != "status" || e.Time == nil {
 			continue
 		}
-		kept := e.FieldsV1 == nil && len(p.ManagedFields) == 1
+		kept := e.FieldsV1 == nil && len(entries) == 1
 		if !kept && (e.FieldsV1 == nil || !bytes.Contains(e.FieldsV1.GetRawBytes(), []byte(`"f:phase"`))) {
 			continue
 		}
@@ -33,6 +39,41 @@ func ReportEntry(p *corev1.Pod) *metav1.ManagedFieldsEntry {
 		}
 	}
 	return newest
+}
+
+// lastWriter is the manager of the entry that a cache keeps beside the other, with the time at
+// which anyone last wrote the status of a pod.
+const lastWriter = "training.kubeflow.org/last"
+
+// KeptEntries are the managed fields that a cache must keep of a pod, by the API server's clock:
+// when its end was reported and, if its job has a progress policy, when anyone last wrote its
+// status. Times by the node's clock alone decide nothing.
+func KeptEntries(p *corev1.Pod) []metav1.ManagedFieldsEntry {
+	var kept []metav1.ManagedFieldsEntry
+	if Ends(p) {
+		if e := ReportEntry(p); e != nil {
+			kept = append(kept, metav1.ManagedFieldsEntry{Subresource: e.Subresource, Time: e.Time})
+		}
+	}
+	if _, watched := p.Annotations[commonv1.ProgressAnnotation]; watched {
+		if at := writtenAt(p); !at.IsZero() {
+			kept = append(kept, metav1.ManagedFieldsEntry{Manager: lastWriter, Subresource: "status", Time: &metav1.Time{Time: at}})
+		}
+	}
+	return kept
+}
+
+// writtenAt is when the status of a pod was last written, by anyone, by the clock of the API
+// server; zero if that is unknown.
+func writtenAt(p *corev1.Pod) time.Time {
+	var at time.Time
+	for i := range p.ManagedFields {
+		e := &p.ManagedFields[i]
+		if e.Subresource == "status" && e.Time != nil && (e.FieldsV1 != nil || e.Manager == lastWriter) {
+			at = later(at, e.Time.Time)
+		}
+	}
+	return at
 }
 
 // Ends reports whether a pod or one of its containers has ended: then it matters when

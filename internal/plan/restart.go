@@ -19,7 +19,7 @@ import (
 // Superseded, and no later pass can count it again. Later passes delete it when its delay has
 // passed, and create the next attempt when it is gone.
 func restartOrFail(d *decision) bool {
-	all := d.failedReplicas()
+	all := byTime(append(d.failedReplicas(), d.hungReplicas()...))
 	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
 	if d.tooEarly = d.attributeConsequences(failed); d.tooEarly {
 		d.deleteSuperseded()
@@ -178,6 +178,8 @@ func (d *decision) countByCause(f *failedReplica) {
 	switch {
 	case f.response == responseIgnore:
 		by.Ignored++
+	case f.failure.hung:
+		by.Hung++
 	case f.failure.infrastructure:
 		by.Disrupted++
 	default:

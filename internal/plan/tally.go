@@ -2,6 +2,7 @@ package plan
 
 import (
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -23,6 +24,9 @@ type Tally struct {
 	// lost are the lost replicas of a job that restarts as a whole (see lostReplicas).
 	lost    []*replica
 	inDoubt bool
+	// hangs are the replicas that hang, in the order of time; nextHang is when another may.
+	hangs    []hang
+	nextHang time.Time
 }
 
 // typeTally is the state of the replicas of one type, and the pods behind it.
@@ -77,6 +81,7 @@ func TallyOf(in *Input) *Tally {
 		t.byType[i].fill(in)
 	}
 	t.findLost(in)
+	t.findHangs(in)
 	return t
 }
 

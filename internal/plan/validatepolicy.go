@@ -39,6 +39,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 		commonv1.ServiceModePerReplica, commonv1.ServiceModePerJob, commonv1.ServiceModeNone)...)
 	errs = append(errs, validateGang(in, path.Child("schedulingPolicy"))...)
 	errs = append(errs, validateBudgets(in, path)...)
+	errs = append(errs, validateProgress(p.ProgressPolicy, path.Child("progressPolicy"))...)
 	errs = append(errs, validateSuccessPolicy(in, path.Child("successPolicy"))...)
 	if p.PodFailurePolicy == nil {
 		return errs

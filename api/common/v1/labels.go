@@ -24,5 +24,15 @@ const (
 	PodGroupLabel = LabelPrefix + "pod-group"
 )
 
+// Annotations of the pods of a job with a progress policy. They are additions to
+// kubeflow.org/v1.
+const (
+	// ProgressAnnotation is the source of the job's progress: Report or Readiness.
+	ProgressAnnotation = LabelPrefix + "progress"
+	// ProgressCAAnnotation holds the certificates, in PEM, by which the containers know the
+	// server that receives their reports. A volume of the pod shows them as a file.
+	ProgressCAAnnotation = LabelPrefix + "progress-ca"
+)
+
 // JobRoleMaster is the value of JobRoleLabel.
 const JobRoleMaster = "master"

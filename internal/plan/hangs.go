@@ -1,0 +1,234 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Progress is the server that receives reports of progress, as a job needs it.
+type Progress struct {
+	// URL is where the job's pods send reports, Audience is that of their tokens, and CA are the
+	// certificates, in PEM, by which they know the server.
+	URL, Audience, CA string
+	// UpSince is since when the server can be reached; zero if it cannot. A silence before that
+	// says nothing.
+	UpSince time.Time
+}
+
+// hang is a replica that shows no progress.
+type hang struct {
+	replica *replica
+	// at is when that had lasted too long. started is true if it had shown progress before.
+	at      time.Time
+	started bool
+}
+
+// watchesProgress reports whether a job can hang.
+func (in *Input) watchesProgress() bool {
+	p := in.RunPolicy.ProgressPolicy
+	return p != nil && (p.StallTimeoutSeconds != nil || p.StartTimeoutSeconds != nil)
+}
+
+// byReadiness reports whether readiness probes show the progress of a job.
+func (in *Input) byReadiness() bool {
+	p := in.RunPolicy.ProgressPolicy
+	return p != nil && p.Source == commonv1.ProgressSourceReadiness
+}
+
+// progressAction is what follows a hang.
+func (in *Input) progressAction() commonv1.ProgressAction {
+	if p := in.RunPolicy.ProgressPolicy; p != nil && p.Action != "" {
+		return p.Action
+	}
+	return commonv1.ProgressActionReport
+}
+
+// findHangs finds the replicas that hang, in the order of time, and when the next may. A cache
+// may show pods as they were long ago, so a hang that is not reported yet is in doubt: the shell
+// reads the pods again. The last report is in the job itself, and the precondition of its status
+// write verifies it.
+func (t *Tally) findHangs(in *Input) {
+	if !in.watchesProgress() || !in.mayLose() {
+		return
+	}
+	if in.byReadiness() {
+		t.findUnready(in)
+	} else {
+		t.findSilent(in)
+	}
+	slices.SortStableFunc(t.hangs, func(a, b hang) int { return a.at.Compare(b.at) })
+	said := in.Status.IsTrue(commonv1.JobHung) && in.progressAction() == commonv1.ProgressActionReport
+	t.inDoubt = t.inDoubt || len(t.hangs) > 0 && !said
+}
+
+// judge compares how long a replica has shown no progress with the limit for that.
+func (t *Tally) judge(in *Input, s *replica, since time.Time, started bool) {
+	limit := in.RunPolicy.ProgressPolicy.StartTimeoutSeconds
+	if started {
+		limit = in.RunPolicy.ProgressPolicy.StallTimeoutSeconds
+	}
+	if limit == nil {
+		return
+	}
+	due := since.Add(seconds(*limit))
+	if !in.Now.Before(due) {
+		t.hangs = append(t.hangs, hang{replica: s, at: due, started: started})
+		return
+	}
+	if next := in.Now.Add(seconds(*limit)); due.After(next) {
+		due = next // The clock was set back. The next report has a time of the new one.
+	}
+	t.nextHang = earliest(t.nextHang, due)
+}
+
+// findUnready judges replicas by their readiness: each that runs and is not ready.
+func (t *Tally) findUnready(in *Input) {
+	t.each(func(s *replica) {
+		if s.state != jobkit.Active {
+			return
+		}
+		ready := podCondition(s.pod, corev1.PodReady)
+		began := in.mainBegan(s)
+		if ready == nil || ready.Status == corev1.ConditionTrue || began.IsZero() {
+			return
+		}
+		// The condition changes when a container becomes ready and when it is no longer. One
+		// that changed before the container began has not changed since.
+		lost := ready.LastTransitionTime.Time
+		t.judge(in, s, in.ourTime(s.pod, later(lost, began)), lost.After(began))
+	})
+}
+
+// findSilent judges a job by the last report: it is one program, of which usually one replica
+// reports. While replicas that it needs do not run, it waits for those.
+func (t *Tally) findSilent(in *Input) {
+	if in.Progress == nil || in.Progress.UpSince.IsZero() {
+		return
+	}
+	since, ok := t.allRunSince(in)
+	s, last := t.reporter(in)
+	if !ok || s == nil {
+		return
+	}
+	since = later(since, in.Progress.UpSince)
+	if last != nil {
+		since = later(since, last.ReceivedTime.Time)
+	}
+	t.judge(in, s, since, last != nil)
+}
+
+// allRunSince is since when all replicas run that the job needs; false if they do not.
+func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
+	since, running := time.Time{}, map[commonv1.ReplicaType]int32{}
+	t.each(func(s *replica) {
+		switch s.state {
+		case jobkit.Active:
+			if began := in.mainBegan(s); !began.IsZero() {
+				running[s.typ]++
+				since = later(since, in.ourTime(s.pod, began))
+			}
+		case jobkit.Succeeded:
+			running[s.typ]++
+		case jobkit.Failed:
+			if in.Rules.IsOptional(s.typ, s.index) {
+				running[s.typ]++ // It may be left as it is.
+			}
+		case jobkit.Missing, jobkit.Pending, jobkit.Superseded, jobkit.Terminating:
+		}
+	})
+	for i := range t.byType {
+		if typ := t.byType[i].Type; running[typ] < in.fewest(typ) {
+			return time.Time{}, false
+		}
+	}
+	return since, true
+}
+
+// reporter is the replica of which the next report is expected, nil if none is; and the last
+// report, if it is of this attempt. Before the first report it is the replica that reported in
+// an earlier attempt, or else the first by which the job counts as running, which has rank 0 in
+// most kinds.
+func (t *Tally) reporter(in *Input) (*replica, *commonv1.TrainerStatus) {
+	var s *replica
+	if last := in.Status.TrainerStatus; last != nil && last.Reporter != nil && last.ReceivedTime != nil {
+		s = t.replicaOf(last.Reporter.Pod)
+		switch {
+		case s == nil || s.pod == nil || s.pod.UID != last.Reporter.PodUID:
+		case s.state != jobkit.Active, last.ProgressPercentage != nil && *last.ProgressPercentage >= 100:
+			return nil, nil // What follows the training need not report.
+		default:
+			return s, last
+		}
+		if s != nil && s.state == jobkit.Active {
+			return s, nil
+		}
+	}
+	var first, decides *replica
+	t.each(func(s *replica) {
+		if s.state != jobkit.Active {
+			return
+		}
+		if first == nil {
+			first = s
+		}
+		if decides == nil && in.Rules.Decides(s.typ, s.index) {
+			decides = s
+		}
+	})
+	if decides != nil {
+		return decides, nil
+	}
+	return first, nil
+}
+
+// mainBegan is when the main container of a replica began to run, by the clock of its node;
+// zero if it does not run: the node restarts it, or it has ended.
+func (in *Input) mainBegan(s *replica) time.Time {
+	main := in.mainContainer(s.typ)
+	for i := range s.pod.Status.ContainerStatuses {
+		c := &s.pod.Status.ContainerStatuses[i]
+		switch {
+		case c.Name != main:
+		case c.State.Running == nil:
+			return time.Time{}
+		case !c.State.Running.StartedAt.IsZero():
+			return c.State.Running.StartedAt.Time
+		}
+	}
+	if at := s.pod.Status.StartTime; at != nil {
+		return at.Time
+	}
+	return s.pod.CreationTimestamp.Time
+}
+
+// ourTime is a time by the clock of a node as the control plane tells it, or later. The node
+// says how long that was before it last wrote the status of the pod; the API server says when
+// that was. Both times are in seconds, so the second in which it was must be over.
+func (in *Input) ourTime(p *corev1.Pod, at time.Time) time.Time {
+	if written := writtenAt(p); !written.IsZero() {
+		_, newest := nodeTimes(p)
+		at = written.Add(-max(newest.Sub(at), 0))
+	} else if at.After(in.Now) {
+		at = in.Now
+	}
+	return later(at, p.CreationTimestamp.Time).Truncate(time.Second).Add(time.Second)
+}
+
+// why says in which way a replica hangs, in words that stay the same.
+func (h *hang) why(in *Input) string {
+	p := in.RunPolicy.ProgressPolicy
+	what := "has reported no progress"
+	if in.byReadiness() {
+		what = "was not ready"
+	}
+	if h.started {
+		return fmt.Sprintf("%s for more than %d seconds (runPolicy.progressPolicy.stallTimeoutSeconds)", what, *p.StallTimeoutSeconds)
+	}
+	return fmt.Sprintf("%s within %d seconds of its start (runPolicy.progressPolicy.startTimeoutSeconds)", what, *p.StartTimeoutSeconds)
+}

@@ -1,0 +1,198 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+const (
+	// reasonHung is the reason of a failure that is a hang, and ends the reason of the condition
+	// Failed of a job that a hang ended.
+	reasonHung = "Hung"
+	// reasonNoProgressServer ends the reason of the condition Hung that is Unknown, because no
+	// report can come.
+	reasonNoProgressServer = "NoProgressServer"
+	// hungSteady is how long the condition Hung stays at least, so that it does not flap when
+	// reports come a little too late.
+	hungSteady = time.Minute
+)
+
+// The bounds of the timeouts. Reports are written to the status every few seconds, so a shorter
+// one would find hangs where there are none.
+const (
+	minProgressTimeout = 10
+	maxProgressTimeout = 365 * 24 * 3600
+)
+
+// hungReplicas are the replicas that hang, as failures, unless that is only to be reported. A
+// rule of the pod failure policy about conditions of pods may decide; one about exit codes does
+// not, because the program has not ended.
+func (d *decision) hungReplicas() []failedReplica {
+	var out []failedReplica
+	for i := range d.tally.hangs {
+		h := &d.tally.hangs[i]
+		f := failedReplica{replica: h.replica, byRule: true, failure: failure{reason: reasonHung, message: h.why(d.in), at: h.at, hung: true}}
+		rule, what := d.ruleForHang(h.replica)
+		switch action := d.in.progressAction(); {
+		case what != nil:
+			f.response = responseTo(*what)
+			f.because = fmt.Sprintf("rule %d of runPolicy.podFailurePolicy says %s", rule, *what)
+		case action == commonv1.ProgressActionReport:
+			continue
+		default:
+			f.response = responseToHang(action)
+			f.because = fmt.Sprintf("runPolicy.progressPolicy says %s", action)
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// ruleForHang is the first rule of the pod failure policy that a hung replica matches.
+func (d *decision) ruleForHang(s *replica) (int, *commonv1.PodFailurePolicyAction) {
+	p := d.in.RunPolicy.PodFailurePolicy
+	if p == nil {
+		return 0, nil
+	}
+	at := slices.IndexFunc(p.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.OnExitCodes == nil && ruleMet(&r, s) })
+	if at < 0 {
+		return 0, nil
+	}
+	return at, &p.Rules[at].Action
+}
+
+// responseToHang is the response to a hang by the action of the progress policy.
+func responseToHang(a commonv1.ProgressAction) response {
+	switch a {
+	case commonv1.ProgressActionRestartReplica:
+		return responseRestart
+	case commonv1.ProgressActionRestartJob:
+		return responseRestartJob
+	case commonv1.ProgressActionFailJob, commonv1.ProgressActionReport:
+		return responseFail
+	default:
+		return responseFail // Validate refuses others.
+	}
+}
+
+// reportHung reports a hang in the condition Hung, if that is all that follows, and plans the
+// pass in which the next may be found. Reports cause no pass of their own, so the condition is
+// reconsidered from time to time.
+func reportHung(d *decision) bool {
+	if next := d.tally.nextHang; !next.IsZero() {
+		d.requeueAt(next)
+	}
+	c, h := d.plan.Status.Condition(commonv1.JobHung), d.reportedHang()
+	switch {
+	case d.lacksProgressServer():
+		d.reportNoProgressServer()
+	case h != nil:
+		n := len(d.plan.Events)
+		where := ""
+		if node := h.replica.pod.Spec.NodeName; node != "" {
+			where = " on node " + node
+		}
+		d.setTrue(commonv1.JobHung, d.reason(reasonHung), fmt.Sprintf("%s hangs: pod %s%s %s.", d.jobName(), h.replica.pod.Name, where, h.why(d.in)))
+		d.eventsAreAbout(n, refTo(h.replica.pod))
+		d.requeueAt(d.in.Now.Add(min(hungSteady, h.timeout(d.in))))
+	case c == nil:
+	case d.plan.Status.IsTrue(commonv1.JobHung) && d.in.watchesProgress() && !d.restarting() && d.in.Now.Before(c.LastTransitionTime.Add(hungSteady)):
+		d.requeueAt(c.LastTransitionTime.Add(hungSteady))
+	default:
+		d.remove(commonv1.JobHung)
+	}
+	return false
+}
+
+// reportedHang is the first hang of which nothing but the condition follows, nil if there is
+// none.
+func (d *decision) reportedHang() *hang {
+	for i := range d.tally.hangs {
+		if h := &d.tally.hangs[i]; d.in.progressAction() == commonv1.ProgressActionReport && !d.superseded(h.replica) {
+			return h
+		}
+	}
+	return nil
+}
+
+// lacksProgressServer reports whether a job waits for reports that this operator cannot receive.
+func (d *decision) lacksProgressServer() bool {
+	return d.in.RunPolicy.ProgressPolicy != nil && !d.in.byReadiness() && d.in.Progress == nil
+}
+
+// reportNoProgressServer says that the operator cannot receive reports, so nothing watches over
+// the job.
+func (d *decision) reportNoProgressServer() {
+	reason := d.reason(reasonNoProgressServer)
+	message := "This operator receives no reports of progress, so runPolicy.progressPolicy has no effect:" +
+		" start it with --progress-bind-address, or set source to Readiness."
+	if d.plan.Status.Condition(commonv1.JobHung) == nil {
+		d.event(true, reason, message)
+	}
+	d.set(commonv1.JobHung, "Unknown", reason, message)
+}
+
+// timeout is the limit that a hang exceeded.
+func (h *hang) timeout(in *Input) time.Duration {
+	p := in.RunPolicy.ProgressPolicy
+	if h.started {
+		return seconds(*p.StallTimeoutSeconds)
+	}
+	return seconds(*p.StartTimeoutSeconds)
+}
+
+// restartsHungAlone reports whether a replica that hangs is restarted alone: its pod is
+// superseded while it runs, as otherwise only those are that restart together.
+func (d *decision) restartsHungAlone() bool {
+	return d.in.progressAction() == commonv1.ProgressActionRestartReplica && d.in.watchesProgress() && !d.in.restartsJobInstead()
+}
+
+// addLastReport adds the last report of the job to the record of a hang.
+func (d *decision) addLastReport(entry *commonv1.ReplicaFailure) {
+	last := d.in.Status.TrainerStatus
+	if last == nil || d.in.byReadiness() {
+		return
+	}
+	if at := last.ReceivedTime; at != nil {
+		entry.LastReportTime = &metav1.Time{Time: at.Truncate(time.Second)}
+	}
+	entry.ProgressPercentage = last.ProgressPercentage
+}
+
+// validateProgress checks the progress policy, for kinds whose CRD does not.
+func validateProgress(p *commonv1.ProgressPolicy, path *field.Path) field.ErrorList {
+	if p == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if p.Source != "" {
+		errs = append(errs, oneOf(path.Child("source"), &p.Source, commonv1.ProgressSourceReport, commonv1.ProgressSourceReadiness)...)
+	}
+	if p.Action != "" {
+		errs = append(errs, oneOf(path.Child("action"), &p.Action, commonv1.ProgressActionReport, commonv1.ProgressActionRestartReplica,
+			commonv1.ProgressActionRestartJob, commonv1.ProgressActionFailJob)...)
+	}
+	for _, number := range []struct {
+		name  string
+		value *int64
+	}{{"startTimeoutSeconds", p.StartTimeoutSeconds}, {"stallTimeoutSeconds", p.StallTimeoutSeconds}} {
+		if n := number.value; n != nil && (*n < minProgressTimeout || *n > maxProgressTimeout) {
+			errs = append(errs, field.Invalid(path.Child(number.name), *n, fmt.Sprintf("must be from %d to %d", minProgressTimeout, maxProgressTimeout)))
+		}
+	}
+	if p.StallTimeoutSeconds == nil && p.StartTimeoutSeconds == nil {
+		if p.Source == commonv1.ProgressSourceReadiness {
+			errs = append(errs, field.Invalid(path.Child("source"), p.Source, "it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds"))
+		}
+		if p.Action != "" {
+			errs = append(errs, field.Invalid(path.Child("action"), p.Action, "it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds, or remove it"))
+		}
+	}
+	return errs
+}

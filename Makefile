@@ -30,7 +30,7 @@ RUNS ?= 100000
 # All Markdown files: code in them is taken from the code, and their prose is wrapped.
 DOCS = $(wildcard $(shell git ls-files --cached --others --exclude-standard '*.md'))
 # Packages whose API is stable (VERSIONING.md).
-STABLE := . ./api/common/v1 ./api/kubeflow/v1 ./controller ./gang ./gang/schedulers ./jobtest ./jobtest/gangtest ./podtemplate
+STABLE := . ./api/common/v1 ./api/kubeflow/v1 ./controller ./crdrules ./gang ./gang/schedulers ./jobtest ./jobtest/gangtest ./podtemplate
 # What is checked for words that are not used (hack/words).
 WORDS := . Makefile
 
@@ -137,7 +137,7 @@ generate: ## Generate deep copies, CRDs and RBAC, and put code into the document
 	@$(TOOL) controller-gen object paths=./api/... paths=./examples/...
 	@$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd
 	@$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./examples/testjob/v1/... output:crd:dir=config/crd
-	@go run ./hack/crd-bounds config/crd/kubeflow.org_*.yaml
+	@go run ./hack/crd-rules config/crd/kubeflow.org_*.yaml
 	@cd config/crd; { sed '/^- /d' kustomization.yaml; printf -- '- %s\n' $$(ls *_*.yaml | grep -v testjobs); } >k.tmp; mv k.tmp kustomization.yaml
 	@$(TOOL) controller-gen rbac:roleName=testjob-operator paths=./examples/testjob/... output:rbac:dir=config/rbac/testjob
 	@$(TOOL) controller-gen rbac:roleName=jobkit-operator paths=./operators/... output:rbac:dir=config/rbac/operator

@@ -1,0 +1,254 @@
+package crdrules
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// rule is one rule of a schema, in CEL.
+type rule struct {
+	rule string
+	// message says what is wrong, a colon, and the fix. expression, if not empty, is CEL that
+	// says it with names and values of the job.
+	message, expression string
+	// fieldPath is the field to blame. Default: the one that has the rule.
+	fieldPath string
+	// ratchets is true of rules that spare jobs which existed before.
+	ratchets bool
+}
+
+// schema is the rule as it stands in a schema.
+func (r rule) schema() map[string]any {
+	s := map[string]any{"rule": r.rule, "message": r.message}
+	if r.expression != "" {
+		s["messageExpression"] = r.expression
+	}
+	if r.fieldPath != "" {
+		s["fieldPath"] = r.fieldPath
+	}
+	if r.ratchets {
+		s["optionalOldSelf"] = true
+	}
+	return s
+}
+
+// jobRules are the rules of a job as a whole: self is the job.
+func jobRules(k *jobkit.Kind) []rule {
+	field := "self.spec." + k.ReplicaSpecsField
+	return []rule{
+		{
+			rule: `self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')`,
+			message: "metadata.name must start with a lower-case letter, hold lower-case letters, digits and '-' only, " +
+				"and end with a letter or digit, because the pods and services are named after it: choose another name",
+		},
+		nameLength(k, field),
+		{
+			rule: fmt.Sprintf(`!has(self.spec.runPolicy) || !has(self.spec.runPolicy.successPolicy) || `+
+				`self.spec.runPolicy.successPolicy.rules.all(r, %s.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))`, field),
+			fieldPath: ".spec.runPolicy.successPolicy",
+			message:   fmt.Sprintf("a rule names a replica type that the job does not have: use a type of %s, or add it", k.ReplicaSpecsField),
+			expression: fmt.Sprintf(`self.spec.runPolicy.successPolicy.rules.filter(r, !%[1]s.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))`+
+				`.map(r, 'the job has no replica type "%%s", so the rule never holds: use a type of %[2]s, or add it'.format([r.replicaType]))[0]`,
+				field, k.ReplicaSpecsField),
+		},
+		{
+			rule: fmt.Sprintf(`!has(self.spec.runPolicy) || !has(self.spec.runPolicy.successPolicy) || `+
+				`self.spec.runPolicy.successPolicy.rules.all(r, !has(r.count) || `+
+				`%[1]s.all(t, t != r.replicaType || !has(%[1]s[t].replicas) || r.count <= %[1]s[t].replicas))`, field),
+			fieldPath: ".spec.runPolicy.successPolicy",
+			message:   "count is more than there are replicas: lower it, or raise replicas",
+			expression: fmt.Sprintf(`self.spec.runPolicy.successPolicy.rules.filter(r, has(r.count) && `+
+				`%[1]s.exists(t, t == r.replicaType && has(%[1]s[t].replicas) && r.count > %[1]s[t].replicas))`+
+				`.map(r, 'count is %%d, and the job has %%d replicas of %%s, so the rule never holds: lower count, or raise replicas'`+
+				`.format([r.count, %[1]s[r.replicaType].replicas, r.replicaType]))[0]`, field),
+		},
+	}
+}
+
+// nameLength refuses names that are too long for the pod with the highest index.
+func nameLength(k *jobkit.Kind, field string) rule {
+	// The index of the last replica of jobs that do not say how many there are.
+	last := "0"
+	if defaults := defaultIndexes(k); defaults != "" {
+		last = "t in " + defaults + " ? " + defaults + "[t] : 0"
+	}
+	// Besides the name and the type: two hyphens and the index.
+	rest := fmt.Sprintf(`size(string(has(%[1]s[t].replicas) && %[1]s[t].replicas > 0 ? %[1]s[t].replicas - 1 : %[2]s)) + 2`, field, last)
+	if plain := unnumbered(k); len(plain) > 0 {
+		rest = fmt.Sprintf(`(t in %s ? 1 : %s)`, list(plain), rest)
+	}
+	return rule{
+		rule:    fmt.Sprintf(`%s.all(t, size(self.metadata.name) + size(t) + %s <= 63)`, field, rest),
+		message: "metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: shorten the name",
+	}
+}
+
+// defaultIndexes is the CEL map of the highest indexes by default, or "" if all are 0.
+func defaultIndexes(k *jobkit.Kind) string {
+	var pairs []string
+	for i := range k.Roles {
+		if d := k.Roles[i].Default; d != nil && *d > 1 {
+			pairs = append(pairs, fmt.Sprintf("'%s': %d", k.Roles[i].Type, *d-1))
+		}
+	}
+	if len(pairs) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// unnumbered are the types whose pods have no index in their names.
+func unnumbered(k *jobkit.Kind) []commonv1.ReplicaType {
+	return slices.DeleteFunc(k.Types(), func(t commonv1.ReplicaType) bool { return !k.Role(t).Unnumbered })
+}
+
+// replicaRules are the rules of the replica specs: self is the map of them.
+func replicaRules(k *jobkit.Kind) []rule {
+	rules := []rule{{
+		rule:    fmt.Sprintf(`self.all(t, t in %s)`, list(k.Types())),
+		message: fmt.Sprintf("the replica %s, spelled so: remove or rename the others", areTheTypes(k)),
+	}}
+	for i := range k.Roles {
+		rules = append(rules, roleRules(k, &k.Roles[i])...)
+	}
+	rules = append(rules, rule{
+		rule:     `oldSelf.hasValue() || self.exists(t, !has(self[t].replicas) || self[t].replicas != 0)`,
+		ratchets: true,
+		message: fmt.Sprintf("a new %s needs at least one replica: set replicas of %s to 1 or more; to hold a job back use runPolicy.suspend",
+			k.Name, join(k.Types(), "or")),
+	})
+	if !k.AnyContainer {
+		rules = append(rules, rule{
+			rule: fmt.Sprintf(`self.all(t, self[t].template.spec.containers.exists(c, c.name == '%s'))`, k.ContainerName),
+			message: fmt.Sprintf("each replica type needs a container named %q in template.spec.containers: give the main container this name",
+				k.ContainerName),
+		})
+	}
+	rules = append(rules, rule{
+		rule: `self.all(t, !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || ` +
+			`!self[t].template.metadata.labels.exists(l, l.startsWith('training.kubeflow.org/')))`,
+		message: "the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them",
+	})
+	if !k.VolumeClaims {
+		rules = append(rules, rule{
+			rule:    `self.all(t, !has(self[t].volumeClaimTemplates) || size(self[t].volumeClaimTemplates) == 0)`,
+			message: fmt.Sprintf("a %s keeps no volume claims: remove volumeClaimTemplates, or use a volume of the pod template", k.Name),
+		})
+	}
+	return append(rules, startRules(k)...)
+}
+
+// roleRules say how many replicas of a type a job may have, and whether it needs the type.
+func roleRules(k *jobkit.Kind, r *jobkit.Role) []rule {
+	var rules []rule
+	if r.Required {
+		rules = append(rules, rule{
+			rule:    fmt.Sprintf(`'%s' in self`, r.Type),
+			message: fmt.Sprintf("a %s needs the replica type %s: add it to %s", k.Name, r.Type, k.ReplicaSpecsField),
+		})
+	}
+	// A job that names a type and no number has the default, which set-up checks.
+	outside := func(holds string) string {
+		return fmt.Sprintf(`self.all(t, t != '%s' || !has(self[t].replicas) || self[t].replicas %s)`, r.Type, holds)
+	}
+	switch least, most := r.Min, r.Max; {
+	case most > 0 && least == most:
+		rules = append(rules, rule{
+			rule:    outside(fmt.Sprintf("== %d", most)),
+			message: fmt.Sprintf("a %s has exactly %s %s: set replicas of %[3]s to %[4]d", k.Name, number(most), r.Type, most),
+		})
+	default:
+		if most > 0 {
+			fix := cmp.Or(map[int32]string{1: "1"}[most], fmt.Sprintf("%d or fewer", most))
+			rules = append(rules, rule{
+				rule:    outside(fmt.Sprintf("<= %d", most)),
+				message: fmt.Sprintf("a %s has at most %s %s: set replicas of %[3]s to %[4]s", k.Name, number(most), r.Type, fix),
+			})
+		}
+		if least > 0 {
+			rules = append(rules, rule{
+				rule:    outside(fmt.Sprintf(">= %d", least)),
+				message: fmt.Sprintf("a %s has at least %s %s: set replicas of %[3]s to %[4]d or more", k.Name, number(least), r.Type, least),
+			})
+		}
+	}
+	return rules
+}
+
+// startRules refuse orders in which nothing ever starts.
+func startRules(k *jobkit.Kind) []rule {
+	switch types := len(k.Roles); types {
+	case 1:
+		return []rule{{
+			rule:    `self.all(t, !has(self[t].startAfter))`,
+			message: fmt.Sprintf("a %s has one replica type, which can start after no other: remove startAfter", k.Name),
+		}}
+	case 2:
+		return []rule{{
+			rule: `self.all(t, !has(self[t].startAfter) || self[t].startAfter.replicaType in self && ` +
+				`self[t].startAfter.replicaType != t && !has(self[self[t].startAfter.replicaType].startAfter))`,
+			message: "startAfter.replicaType must be another replica type of the job, which starts after none: name one, or remove startAfter",
+		}}
+	default:
+		// Those that start after none start, then those that start after these, and so on: after
+		// as many rounds as there are types, all must have started.
+		round := `.map(a, self.filter(t, t in a || self[t].startAfter.replicaType in a))`
+		return []rule{
+			{
+				rule: `self.all(t, !has(self[t].startAfter) || self[t].startAfter.replicaType in self && self[t].startAfter.replicaType != t)`,
+				message: "startAfter.replicaType is the type itself, or none that the job has: " +
+					"name another replica type of the job, or remove startAfter",
+			},
+			{
+				rule: `self.all(t, !has(self[t].startAfter) || !(self[t].startAfter.replicaType in self)) || ` +
+					`[self.filter(t, !has(self[t].startAfter) || !(self[t].startAfter.replicaType in self) || self[t].startAfter.replicaType == t)]` +
+					strings.Repeat(round, types-1) + `[0].size() == self.size()`,
+				message: "replica types start after each other, so none of them ever starts: remove startAfter of one of them",
+			},
+		}
+	}
+}
+
+// areTheTypes says which replica types the kind has.
+func areTheTypes(k *jobkit.Kind) string {
+	if len(k.Roles) == 1 {
+		return fmt.Sprintf("type of a %s is %s", k.Name, k.Roles[0].Type)
+	}
+	return fmt.Sprintf("types of a %s are %s", k.Name, join(k.Types(), "and"))
+}
+
+// number is a small number in a sentence.
+func number(n int32) string {
+	if n == 1 {
+		return "one"
+	}
+	return strconv.Itoa(int(n))
+}
+
+// list is the CEL list of types.
+func list(types []commonv1.ReplicaType) string {
+	quoted := make([]string, 0, len(types))
+	for _, t := range types {
+		quoted = append(quoted, "'"+string(t)+"'")
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// join lists types in a sentence.
+func join(types []commonv1.ReplicaType, word string) string {
+	names := make([]string, 0, len(types))
+	for _, t := range types {
+		names = append(names, string(t))
+	}
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
+}

@@ -60,6 +60,9 @@ func (m *monitor) checkBudgets(job client.Object, old, status *commonv1.JobStatu
 	c := status.Condition(commonv1.JobFailed)
 	failsNow := c != nil && !old.IsTrue(commonv1.JobFailed)
 	switch {
+	case restartsForStart(old, status), failsNow && l.startRestarts > 0:
+		// A restart for a late start is in no list of failures (see checkStartRestart).
+	case failsNow && strings.HasSuffix(c.Reason, reasonStartDeadline):
 	case failsNow && strings.Contains(c.Message, "it has reached the specified backoff limit"):
 		if n := mostWithin(m.failures(l, nil), p, time.Second); p.BackoffLimitWindowSeconds != nil && n <= int(*p.BackoffLimit) {
 			m.w.violatef("P7", "the job failed because of its backoffLimit %d in %d seconds, but there were at most %d restarts in so many",

@@ -156,17 +156,22 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 		}
 	}
 	was := recreations(l, old)
+	forStart := restartsForStart(old, status)
+	if forStart {
+		l.startRestarts++
+		m.checkStartRestart(job, old, status)
+	}
 	whole, counted := status.Attempt > old.Attempt, status.Restarts-old.Restarts > inPlace(status)-inPlace(old)
 	if !counted {
 		l.free += status.Attempt - old.Attempt + roleAttempts(status) - roleAttempts(old)
 	}
-	if is, failed := recreations(l, status), int64(len(m.failedOf(l))); is > was && is > failed {
+	if is, failed := recreations(l, status), int64(len(m.failedOf(l)))+int64(l.startRestarts); is > was && is > failed {
 		w.violatef("P6", "%d restarts were counted, but only %d pods failed", is, failed)
 	}
 	if l.touched {
 		return
 	}
-	if whole && status.JobRestarts == old.JobRestarts {
+	if whole && !forStart && status.JobRestarts == old.JobRestarts {
 		m.checkWhole(job, old, status, counted)
 	}
 	m.checkRoles(job, old, status, counted)
@@ -233,7 +238,7 @@ func (m *monitor) checkRoles(job client.Object, old, status *commonv1.JobStatus,
 		}
 	}
 	for _, spec := range parts.ReplicaSpecs {
-		all = all && spec.BackoffLimit != nil
+		all = all && spec != nil && spec.BackoffLimit != nil
 	}
 	if all && sum != status.Restarts {
 		m.w.violatef("P6", "the roles counted %d restarts, the job %d", sum, status.Restarts)
@@ -300,7 +305,10 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 	if old.IsTrue(commonv1.JobFailed) || c == nil || !strings.Contains(c.Message, "runPolicy.backoffLimit is ") {
 		return
 	}
-	failures := int64(len(m.failedOf(l)))
+	failures := int64(len(m.failedOf(l))) + int64(l.startRestarts)
+	if strings.HasSuffix(c.Reason, reasonStartDeadline) {
+		failures++ // That of the start which is late now.
+	}
 	for _, pod := range l.pods {
 		failures += int64(restartCount(pod))
 	}
@@ -322,7 +330,10 @@ func (m *monitor) checkRoleLimit(job client.Object, old, status *commonv1.JobSta
 		if spec.BackoffLimit == nil || !strings.Contains(c.Message, "["+string(t)+"].backoffLimit is ") {
 			continue
 		}
-		failures, failed := int32(0), m.failedOf(l)
+		failures, failed := l.startRestarts, m.failedOf(l)
+		if strings.HasSuffix(c.Reason, reasonStartDeadline) {
+			failures++
+		}
 		for uid, pod := range l.pods {
 			if typ, _, _ := m.replica(job, pod); typ == t {
 				failures += int32(restartCount(pod)) //nolint:gosec // a handful
@@ -400,11 +411,11 @@ func (m *monitor) checkReason(job client.Object, old, status *commonv1.JobStatus
 		!m.w.now.Before(status.StartTime.Add(time.Duration(*limit)*time.Second)) {
 		return
 	}
-	if strings.HasSuffix(c.Reason, "StartDeadlineExceeded") {
+	if strings.HasSuffix(c.Reason, reasonStartDeadline) {
 		m.checkStartDeadline(job, policy.StartDeadlineSeconds, c.Message)
 		return
 	}
-	failures := len(m.failedOf(l))
+	failures := len(m.failedOf(l)) + int(l.startRestarts)
 	for _, pod := range l.pods {
 		failures += restartCount(pod)
 	}

@@ -92,6 +92,18 @@ var smallJobs = []small{
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.StartDeadlineSeconds = new(int64(45)) },
 	},
 	{
+		name: "an image does not come in time, and the job restarts", brief: true, workers: 2, waits: WaitsForImage, stuck: true,
+		want: commonv1.JobSucceeded, restarts: 1, attempt: 1, change: startsOrRestarts(nil),
+	},
+	{
+		name: "a node is not found in time, and the job may not restart", brief: true, workers: 1, waits: WaitsForRoom, stuck: true, want: commonv1.JobFailed,
+		change: startsOrRestarts(new(int32(0))),
+	},
+	{
+		name: "an init container is late in a gang, and the job restarts", gang: "volcano", workers: 2, waits: WaitsForInit, stuck: true,
+		want: commonv1.JobSucceeded, restarts: 1, attempt: 1, change: startsOrRestarts(new(int32(1))),
+	},
+	{
 		name: "an image comes in time", workers: 2, waits: WaitsForImage, start: 40 * time.Second, want: commonv1.JobSucceeded,
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.StartDeadlineSeconds = new(int64(45)) },
 	},
@@ -371,6 +383,14 @@ func ordered(state commonv1.StartAfterState) func(*testv1.TestJob) {
 		then := j.Spec.TestReplicaSpecs[testv1.Worker]
 		j.Spec.TestReplicaSpecs[testv1.Master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 		then.StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: state}
+	}
+}
+
+// startsOrRestarts has a job restart whose pods do not start in time.
+func startsOrRestarts(most *int32) func(*testv1.TestJob) {
+	return func(j *testv1.TestJob) {
+		p := &j.Spec.RunPolicy
+		p.StartDeadlineSeconds, p.OnStartDeadline, p.MaxJobRestarts = new(int64(45)), new(commonv1.StartDeadlineRestartJob), most
 	}
 }
 

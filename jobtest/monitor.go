@@ -53,6 +53,8 @@ type ledger struct {
 	turns int
 	// lateStarts counts how often the job began to say that pods do not start.
 	lateStarts int
+	// startRestarts counts how often the job restarted because pods did not start in time.
+	startRestarts int32
 	// invalid is set when the server found a pod or service of the job invalid.
 	invalid bool
 	// touched is set when someone changed labels or owners of the job's pods.

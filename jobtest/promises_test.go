@@ -640,6 +640,13 @@ func TestP10CallsPerTransition(t *testing.T) {
 			},
 			want: calls{"write the status of job": 3, "delete pod": n, "create pod": n, "read job": 1},
 		},
+		"the whole job restarts because its pods do not start in time": {
+			// All its pods are read before: a cache may be old.
+			fate: func(pod *corev1.Pod) Fate {
+				return Fate{Waits: WaitsForImage, Stuck: attemptLabel(pod) == 0, Forever: true}
+			}, until: 40 * time.Second, change: startsOrRestarts(nil),
+			want: calls{"list pod": 1, "write the status of job": 3, "delete pod": n, "create pod": n, "read job": 1},
+		},
 		"success by the success policy": {
 			// The first success is the job's; the others are counted, and the service goes with
 			// the last pod that runs.

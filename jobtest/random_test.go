@@ -517,10 +517,22 @@ func actOutage(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 	})
 }
 
+// randomStartDeadline gives a job a limit of the time that its pods may take to start. What
+// never starts must not restart the job forever.
+func randomStartDeadline(c *Chance, p *commonv1.RunPolicy) {
+	p.StartDeadlineSeconds = oneOf(c, nil, nil, nil, new(int64(40)))
+	if p.StartDeadlineSeconds != nil && c.Percent(60) {
+		p.OnStartDeadline = new(commonv1.StartDeadlineRestartJob)
+		if p.MaxJobRestarts == nil {
+			p.MaxJobRestarts = new(int32(c.Pick(3)))
+		}
+	}
+}
+
 // randomRun is a run of which chance decides everything.
 func randomRun(c *Chance) error {
 	job := randomJob(c)
-	job.Spec.RunPolicy.StartDeadlineSeconds = oneOf(c, nil, nil, nil, new(int64(40)))
+	randomStartDeadline(c, &job.Spec.RunPolicy)
 	scheduler := []string{schedulers.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
 	w, err := NewWorld[*testv1.TestJob](withService{service: randomService(c)}, testScheme, Options{
 		Chance: c, Fate: withWaits(c, randomFates(c)), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),

@@ -131,7 +131,9 @@ func TestWorkerFails(t *testing.T) {
 
 // TestDashboard: the service of the Head leads to it, and goes when the job has finished.
 func TestDashboard(t *testing.T) {
-	s := begin(t, func(role, _, _ string) jobtest.Fate { return map[string]jobtest.Fate{"head": {Run: time.Minute}, "worker": {Run: time.Hour}}[role] })
+	s := begin(t, func(role, _, _ string) jobtest.Fate {
+		return map[string]jobtest.Fate{"head": {Run: time.Minute}, "worker": {Run: time.Hour}}[role]
+	})
 	dashboard := func() []string {
 		var services corev1.ServiceList
 		if err := s.world.Client().List(t.Context(), &services); err != nil {

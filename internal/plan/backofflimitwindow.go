@@ -315,9 +315,9 @@ func validateBudgets(in *Input, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("onBackoffLimitPerReplica"), *action,
 			"it says nothing without backoffLimitPerReplica: add that, or remove it"))
 	}
-	if p.MaxJobRestarts != nil && !in.restartsJobInstead() {
+	if p.MaxJobRestarts != nil && !in.restartsJobInstead() && !in.restartsPastStartDeadline() {
 		errs = append(errs, field.Invalid(path.Child("maxJobRestarts"), *p.MaxJobRestarts,
-			"it says nothing unless onBackoffLimitPerReplica is RestartJob: set that, or remove it"))
+			"it says nothing unless onBackoffLimitPerReplica or onStartDeadline is RestartJob: set one of them, or remove it"))
 	}
 	limit, n := p.BackoffLimitPerReplica, jobkit.Count(in.Replicas)
 	if limit == nil || *limit < 0 {

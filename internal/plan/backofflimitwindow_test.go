@@ -472,7 +472,7 @@ func TestBadBudgets(t *testing.T) {
 		"Negative":         {reason: "no negative number", policy: commonv1.RunPolicy{BackoffLimitPerReplica: new(int32(1)), OnBackoffLimitPerReplica: restart, MaxJobRestarts: new(int32(-1))}, want: path + `maxJobRestarts: Invalid value: -1: must be 0 or more`},
 		"RestartsOfFailJob": {
 			reason: "a job that fails at once restarts not at all", policy: commonv1.RunPolicy{BackoffLimitPerReplica: new(int32(1)), MaxJobRestarts: new(int32(1))},
-			want: path + `maxJobRestarts: Invalid value: 1: it says nothing unless onBackoffLimitPerReplica is RestartJob: set that, or remove it`,
+			want: path + `maxJobRestarts: Invalid value: 1: it says nothing unless onBackoffLimitPerReplica or onStartDeadline is RestartJob: set one of them, or remove it`,
 		},
 		"Good": {
 			reason: "all of it together", n: 10_000,

@@ -12,11 +12,11 @@ import (
 
 // restartGang restarts what restarts together, a job or a role, that lost a replica without a
 // failure: a user or another client deleted its pod. A new pod in its place could not join
-// the others. No limit counts that.
-func (d *decision) restartGang() {
+// the others. No limit counts that. It reports whether there was one.
+func (d *decision) restartGang() bool {
 	lost := d.tally.lost
 	if len(lost) == 0 {
-		return
+		return false
 	}
 	if whole := slices.IndexFunc(lost, func(s *replica) bool { return d.in.scopeOf(s.typ) == commonv1.RestartScopeJob }); whole >= 0 {
 		lost = lost[whole:]
@@ -33,6 +33,7 @@ func (d *decision) restartGang() {
 		why = "was deleted"
 	}
 	d.setRestarting(fmt.Sprintf("pod %s %s", lost[0].name, why))
+	return true
 }
 
 // SuspectPods names the pods that a pass takes for lost, so that the whole job must restart.
@@ -59,8 +60,7 @@ func (t *Tally) findLost(in *Input) {
 		return
 	}
 	t.lost = lostReplicas(in, t, (*Tally).missing)
-	late, _ := t.lateStarts(in)
-	t.inDoubt = late != nil || len(t.lost) > 0 && len(lostReplicas(in, t, (*Tally).surelyMissing)) == 0
+	t.inDoubt = t.lateStarts(in) != nil || len(t.lost) > 0 && len(lostReplicas(in, t, (*Tally).surelyMissing)) == 0
 }
 
 // mayLose reports whether the job is in a state in which lost replicas matter.

@@ -20,10 +20,18 @@ func (d *decision) restartInstead(why string) string {
 	if !d.in.restartsJobInstead() {
 		return why
 	}
-	if most := d.in.RunPolicy.MaxJobRestarts; most != nil && d.plan.Status.JobRestarts >= *most {
-		return fmt.Sprintf("%s, and the job may not restart for that again: runPolicy.maxJobRestarts is %d", why, *most)
+	if no := d.noMoreJobRestarts(); no != "" {
+		return why + no
 	}
 	d.spent = why
+	return ""
+}
+
+// noMoreJobRestarts is what messages add if replicas may restart the whole job no more.
+func (d *decision) noMoreJobRestarts() string {
+	if most := d.in.RunPolicy.MaxJobRestarts; most != nil && d.plan.Status.JobRestarts >= *most {
+		return fmt.Sprintf(", and the job may not restart for that again: runPolicy.maxJobRestarts is %d", *most)
+	}
 	return ""
 }
 

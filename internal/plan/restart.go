@@ -32,8 +32,8 @@ func restartOrFail(d *decision) bool {
 	}
 	if why == "" {
 		d.restart(failed)
-		if len(failed) == 0 && d.spent == "" {
-			d.restartGang()
+		if len(failed) == 0 && d.spent == "" && !d.restartGang() {
+			d.restartPastStartDeadline()
 		}
 		d.deleteSuperseded()
 		return false

@@ -184,7 +184,9 @@ func TestMistakesInTheServiceOfARole(t *testing.T) {
 			want: "Roles[0].Service.Ports[0]: Forbidden: NodePort would be the same in every job, and AppProtocol is not kept: leave both empty",
 		},
 		"Name": {
-			reason: "the pod's service could not be made", change: func(k *jobkit.Kind) { k.Roles = append(k.Roles, jobkit.Role{Type: "Head-Svc", Unnumbered: true, Max: 1}) },
+			reason: "the pod's service could not be made", change: func(k *jobkit.Kind) {
+				k.Roles = append(k.Roles, jobkit.Role{Type: "Head-Svc", Unnumbered: true, Max: 1})
+			},
 			want: `Roles[0].Service: Invalid value: "Head": the service gets the name of the one that the pod of Head-Svc (Roles[1]) can have: rename that type, or have it numbered`,
 		},
 	}

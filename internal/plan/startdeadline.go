@@ -14,9 +14,10 @@ import (
 // started in time.
 const reasonStartDeadline = "StartDeadlineExceeded"
 
-// failPastStartDeadline fails a job of which too many replicas have not started in time. All
-// moments that count are in objects that exist (see startDue): an operator that was down, or
-// one that takes over, neither loses nor adds any time.
+// failPastStartDeadline fails a job of which too many replicas have not started in time, unless
+// they restart it (see restartPastStartDeadline). All moments that count are in objects that
+// exist (see startDue): an operator that was down, or one that takes over, neither loses nor
+// adds any time.
 func failPastStartDeadline(d *decision) bool {
 	limit := d.in.RunPolicy.StartDeadlineSeconds
 	if limit == nil || d.tooEarly {
@@ -27,49 +28,77 @@ func failPastStartDeadline(d *decision) bool {
 			d.requeueAt(due)
 		}
 	})
-	late, n := d.tally.lateStarts(d.in)
-	if late == nil || d.superseded(late) {
+	late := d.tally.lateStarts(d.in)
+	if late == nil || late.first.state != jobkit.Superseded && d.superseded(late.first) {
 		return false
 	}
-	why := ""
-	if late.pod != nil && late.state == jobkit.Pending {
-		c := startCauseOf(late.pod)
-		what, words := c.describe(late.pod)
-		why = fmt.Sprintf(" The first of them is %s: %s%s", late.pod.Name, what, words)
+	no := ""
+	if d.in.restartsPastStartDeadline() {
+		if d.restarted() {
+			d.requeueAt(d.in.Now) // One restart a pass is counted; the next one decides on this.
+			return false
+		}
+		no = d.noRestartFor(late)
 	}
-	d.setTrue(commonv1.JobFailed, d.reason(reasonStartDeadline), fmt.Sprintf(
-		"%s because %d of %d pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is %d.%s",
-		d.hasFailed(), n, d.tally.size(), *limit, why))
+	d.setTrue(commonv1.JobFailed, d.reason(reasonStartDeadline),
+		fmt.Sprintf("%s because %s%s.%s", d.hasFailed(), d.notInTime(late), no, late.cause()))
 	d.cleanUp()
 	return true
 }
 
-// lateStarts are the first replica that has not started in time, and how many there are, if
-// they are too many: if more of a type than may be absent. Otherwise the first is nil.
-func (t *Tally) lateStarts(in *Input) (*replica, int) {
-	if in.RunPolicy.StartDeadlineSeconds == nil || !in.mayLose() {
-		return nil, 0
+// lateStarts are replicas that have not started in time.
+type lateStarts struct {
+	// first is the first of them, in the order of replicas.
+	first *replica
+	// n is how many there are.
+	n int
+	// hopeless is true if one of them does not wait for its pod to start, but for an old pod
+	// to go, or for its own to be admitted.
+	hopeless bool
+}
+
+// notInTime says that replicas have not started in time.
+func (d *decision) notInTime(late *lateStarts) string {
+	return fmt.Sprintf("%d of %d pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is %d",
+		late.n, d.tally.size(), *d.in.RunPolicy.StartDeadlineSeconds)
+}
+
+// cause says why the first of them has not started, if its pod tells.
+func (l *lateStarts) cause() string {
+	if l.first.pod == nil || l.first.state != jobkit.Pending {
+		return ""
 	}
-	var first *replica
-	tooMany, n := false, 0
+	c := startCauseOf(l.first.pod)
+	what, words := c.describe(l.first.pod)
+	return fmt.Sprintf(" The first of them is %s: %s%s", l.first.pod.Name, what, words)
+}
+
+// lateStarts are the replicas that have not started in time, if they are too many: if more of
+// a type than may be absent. Otherwise it is nil.
+func (t *Tally) lateStarts(in *Input) *lateStarts {
+	if in.RunPolicy.StartDeadlineSeconds == nil || !in.mayLose() {
+		return nil
+	}
+	tooMany, all := false, lateStarts{}
 	late := map[commonv1.ReplicaType]int32{}
 	t.each(func(s *replica) {
 		due := in.startDue(s)
 		if due.IsZero() || in.Now.Before(due) {
 			return
 		}
-		n++
+		all.n++
+		all.hopeless = all.hopeless || s.state != jobkit.Pending
 		if late[s.typ]++; in.replicas(s.typ)-late[s.typ] < in.fewest(s.typ) {
 			tooMany = true
 		}
-		if first == nil {
-			first = s
+		if all.first == nil {
+			all.first = s
 		}
 	})
 	if !tooMany {
-		return nil, 0
+		return nil
 	}
-	return first, n
+	return &all
 }
 
 // fewest is how many replicas of a type must start.
@@ -110,7 +139,7 @@ func (in *Input) startDue(s *replica) time.Time {
 		}
 		since = later(since, scheduledAt(s.pod))
 	}
-	return since.Add(limit)
+	return since.Add(in.startsWithin(s, limit))
 }
 
 // refusedSince is since when pods of the job cannot be created, zero if they can, or if this

@@ -35,7 +35,21 @@ func TestPodsThatDoNotStart(t *testing.T) {
 	slow := newJob(ns, "slow", nil, replicas(1, "start-delay", "75s"))
 	late := newJob(ns, "late", nil, replicas(2, "waiting-reason", "CreateContainerConfigError"))
 	late.Spec.RunPolicy.StartDeadlineSeconds = new(int64(10))
+	again := newJob(ns, "again", nil, replicas(1, "waiting-reason", "ErrImagePull"))
+	again.Spec.RunPolicy.StartDeadlineSeconds, again.Spec.RunPolicy.MaxJobRestarts = new(int64(2)), new(int32(1))
+	again.Spec.RunPolicy.OnStartDeadline = new(commonv1.StartDeadlineRestartJob)
 	create(t, late)
+	create(t, again)
+	eventually(t, "a job restarts whose pods do not start in time, and then fails", func(ctx context.Context) string {
+		if _, err := notStarting(ctx, again); err != nil {
+			return err.Error()
+		}
+		c, s := again.Status.Condition(commonv1.JobFailed), again.Status
+		if c == nil || !strings.Contains(c.Message, "the job may not restart for that again: runPolicy.maxJobRestarts is 1") || s.Restarts != 1 || s.Attempt != 1 || s.JobRestarts != 1 {
+			return fmt.Sprintf("got %+v", s)
+		}
+		return ""
+	})
 	eventually(t, "a job fails whose pods do not start in time", func(ctx context.Context) string {
 		if _, err := notStarting(ctx, late); err != nil {
 			return err.Error()

@@ -62,8 +62,9 @@ type JobStatus struct {
 	// +kubebuilder:validation:MaxItems=1001
 	RestartTimes []metav1.Time `json:"restartTimes,omitempty"`
 
-	// JobRestarts is how often a replica that had used up its own limit restarted the whole
-	// job (onBackoffLimitPerReplica). An addition to kubeflow.org/v1.
+	// JobRestarts is how often a replica that had used up its own limit, or that had not
+	// started in time, restarted the whole job (onBackoffLimitPerReplica, onStartDeadline).
+	// An addition to kubeflow.org/v1.
 	// +optional
 	JobRestarts int32 `json:"jobRestarts,omitempty"`
 

@@ -185,12 +185,26 @@ const (
 	BackoffLimitPerReplicaRestartJob BackoffLimitPerReplicaAction = "RestartJob"
 )
 
+// StartDeadlineAction is what follows when replicas have not started in time. It is an
+// addition to kubeflow.org/v1.
+// +kubebuilder:validation:Enum=FailJob;RestartJob
+type StartDeadlineAction string
+
+const (
+	// StartDeadlineFailJob fails the job.
+	StartDeadlineFailJob StartDeadlineAction = "FailJob"
+	// StartDeadlineRestartJob restarts every replica of the job together.
+	StartDeadlineRestartJob StartDeadlineAction = "RestartJob"
+)
+
 // RunPolicy holds the policies of a job as a whole.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.backoffLimitWindowSeconds) || has(self.backoffLimit) || has(self.backoffLimitPerReplica)",fieldPath=".backoffLimitWindowSeconds",message="it says nothing without backoffLimit or backoffLimitPerReplica: add one of them, or remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.backoffLimitWindowSeconds) || !has(self.backoffLimit) || self.backoffLimit <= 1000",fieldPath=".backoffLimit",message="with backoffLimitWindowSeconds the status holds the time of each restart: use at most 1000, or remove backoffLimitWindowSeconds"
 // +kubebuilder:validation:XValidation:rule="!has(self.onBackoffLimitPerReplica) || has(self.backoffLimitPerReplica)",fieldPath=".onBackoffLimitPerReplica",message="it says nothing without backoffLimitPerReplica: add that, or remove it"
-// +kubebuilder:validation:XValidation:rule="!has(self.maxJobRestarts) || has(self.onBackoffLimitPerReplica) && self.onBackoffLimitPerReplica == 'RestartJob'",fieldPath=".maxJobRestarts",message="it says nothing unless onBackoffLimitPerReplica is RestartJob: set that, or remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxJobRestarts) || has(self.onBackoffLimitPerReplica) && self.onBackoffLimitPerReplica == 'RestartJob' || has(self.onStartDeadline) && self.onStartDeadline == 'RestartJob'",fieldPath=".maxJobRestarts",message="it says nothing unless onBackoffLimitPerReplica or onStartDeadline is RestartJob: set one of them, or remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.onStartDeadline) || has(self.startDeadlineSeconds)",fieldPath=".onStartDeadline",message="it says nothing without startDeadlineSeconds: add that, or remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.onStartDeadline) || self.onStartDeadline != 'RestartJob' || !has(self.startDeadlineSeconds) || self.startDeadlineSeconds > 0",fieldPath=".startDeadlineSeconds",message="with 0 the job would restart forever: use 1 or more, or set onStartDeadline to FailJob"
 type RunPolicy struct {
 	// CleanPodPolicy says which pods are deleted when the job has finished.
 	// Default: set by the kind; None where the kind sets none.
@@ -219,6 +233,14 @@ type RunPolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
 
+	// OnStartDeadline says what follows when replicas have not started by then. RestartJob
+	// restarts the whole job, which counts as one restart against backoffLimit and
+	// maxJobRestarts; a pod of a later attempt gets 10 s, 20 s, 40 s, up to 10 minutes at
+	// least. It fails the job all the same where a restart cannot help: when an old pod does
+	// not go, or a pod cannot be created. Default: FailJob. An addition to kubeflow.org/v1.
+	// +optional
+	OnStartDeadline *StartDeadlineAction `json:"onStartDeadline,omitempty"`
+
 	// BackoffLimit is how many restarts the job may have before it fails: recreated
 	// pods, restarts of the whole job, and restarts of containers in place, of all
 	// replicas together. 0 fails the job at the first failure. Default: no limit.
@@ -246,9 +268,9 @@ type RunPolicy struct {
 	// +optional
 	OnBackoffLimitPerReplica *BackoffLimitPerReplicaAction `json:"onBackoffLimitPerReplica,omitempty"`
 
-	// MaxJobRestarts is how often replicas that have used up their own limit may restart
-	// the whole job. The next such replica fails it. Default: no limit. An addition to
-	// kubeflow.org/v1.
+	// MaxJobRestarts is how often replicas that have used up their own limit, or that have
+	// not started in time, may restart the whole job. The next such replica fails it.
+	// Default: no limit. An addition to kubeflow.org/v1.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MaxJobRestarts *int32 `json:"maxJobRestarts,omitempty"`

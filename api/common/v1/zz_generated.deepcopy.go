@@ -356,6 +356,11 @@ func (in *RunPolicy) DeepCopyInto(out *RunPolicy) {
 		*out = new(int64)
 		**out = **in
 	}
+	if in.OnStartDeadline != nil {
+		in, out := &in.OnStartDeadline, &out.OnStartDeadline
+		*out = new(StartDeadlineAction)
+		**out = **in
+	}
 	if in.BackoffLimit != nil {
 		in, out := &in.BackoffLimit, &out.BackoffLimit
 		*out = new(int32)

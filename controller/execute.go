@@ -221,7 +221,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 		return c.deleteObject(ctx, job, in, a)
 	case plan.DeletePod:
 		pod := podRef(in, a)
-		pod.ResourceVersion = c.set.pending.uncachedVersion(job, kindPod, pod)
+		pod.ResourceVersion = cmp.Or(a.Version, c.set.pending.uncachedVersion(job, kindPod, pod))
 		return c.classifyDelete(job, kindPod, pod, c.set.pods.DeletePod(ctx, job, pod))
 	case plan.DeleteService:
 		service := serviceRef(in, a)

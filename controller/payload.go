@@ -69,7 +69,7 @@ func cachedDigest(o client.Object) string {
 func ownLabels() []string {
 	return []string{
 		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel, commonv1.JobRoleLabel,
-		commonv1.AttemptLabel, commonv1.PodGroupLabel,
+		commonv1.AttemptLabel, commonv1.PodGroupLabel, commonv1.AvoidedNodesAnnotation,
 	}
 }
 

@@ -38,6 +38,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkLimit(before, old, status)
 	m.checkRoleLimit(before, old, status)
 	m.checkBudgets(before, old, status)
+	m.checkFailedNodes(before, old, status)
 	m.checkReason(before, old, status)
 	m.checkSucceeded(before, old, status)
 	m.checkRunningWritten(before, status)

@@ -32,7 +32,7 @@ const reportedAfter = 2 * time.Minute
 func obstructed(s *commonv1.JobStatus) bool {
 	c := s.Condition(commonv1.JobStalled)
 	return s.IsTrue(commonv1.JobStalled) && !slices.ContainsFunc(
-		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", reasonNotStarting, "WaitingForReplicas"}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
+		[]string{reasonStuck, "SchedulingGated", "WaitingForGang", reasonNotStarting, "WaitingForReplicas", reasonAvoidedNodeNeeded}, func(r string) bool { return strings.HasSuffix(c.Reason, r) })
 }
 
 // checkReported checks what the conditions of an active job at rest say: that it runs,

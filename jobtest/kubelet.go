@@ -154,6 +154,8 @@ type kubelet struct {
 	lives   []*life
 	lost    map[string]time.Time // nodes that are lost, since when
 	gone    map[string]bool      // lost nodes that were removed
+	// spoiled are the exit codes with which nodes kill what they run.
+	spoiled map[string]int32
 	// clocks are how far the clocks of nodes are ahead.
 	clocks map[string]time.Duration
 	// ended records every pod that ended, and whether it did so by itself.
@@ -215,7 +217,7 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 	case l.waitsNow(pod):
 		return k.dueTry(l, pod)
 	case pod.Spec.NodeName == "":
-		return l.created, !k.held(pod)
+		return l.created, !k.held(pod) && !k.saysNoMatch(pod)
 	case !l.running:
 		return l.created.Add(l.fate.Start), true
 	case !l.doomed.IsZero():
@@ -259,14 +261,7 @@ func (k *kubelet) act(l *life) string {
 	case l.waitsNow(pod) && !l.startsNow(k.server.now()):
 		return k.try(l, pod)
 	case pod.Spec.NodeName == "":
-		node := k.node()
-		k.update(pod, func(p *corev1.Pod) {
-			p.Spec.NodeName = node
-			if l.tries > 0 {
-				scheduled(p, metav1.NewTime(k.server.now().Truncate(time.Second)))
-			}
-		})
-		return "is bound to " + node
+		return k.schedule(l, pod)
 	case !l.running:
 		l.running, l.started, l.began = true, k.server.now(), k.server.now()
 		k.update(pod, func(p *corev1.Pod) {
@@ -304,6 +299,22 @@ func (k *kubelet) act(l *life) string {
 	default:
 		return k.exit(l, pod)
 	}
+}
+
+// schedule binds a pod to a node, or says that none matches.
+func (k *kubelet) schedule(l *life, pod *corev1.Pod) string {
+	if len(k.fitting(pod)) == 0 {
+		return k.noMatchNow(pod)
+	}
+	node := k.node(pod)
+	k.spoil(l, node)
+	k.update(pod, func(p *corev1.Pod) {
+		p.Spec.NodeName = node
+		if l.tries > 0 || saysNoNode(p) {
+			scheduled(p, metav1.NewTime(k.server.now().Truncate(time.Second)))
+		}
+	})
+	return "is bound to " + node
 }
 
 // exit ends a run of a pod's containers, and starts the next if there is one.
@@ -450,15 +461,14 @@ func (k *kubelet) update(pod *corev1.Pod, change func(*corev1.Pod)) {
 	k.server.replace(k.pods, pod, next)
 }
 
-// node picks the node for the next pod.
-func (k *kubelet) node() string {
-	for {
-		name := "node-" + strconv.Itoa(k.bound%k.nodes)
+// node picks the node for a pod.
+func (k *kubelet) node(pod *corev1.Pod) string {
+	name := k.fitting(pod)[0]
+	for "node-"+strconv.Itoa(k.bound%k.nodes) != name {
 		k.bound++
-		if _, lost := k.lost[name]; !lost || len(k.lost) >= k.nodes {
-			return name
-		}
 	}
+	k.bound++
+	return name
 }
 
 // setStatuses gives all containers of a pod the same state.

@@ -257,6 +257,7 @@ func (m *monitor) checkCreate(p *process, op call, verification client.Object) {
 	}
 	m.checkOrder(p, op, verification)
 	m.checkGangCreate(p, op, verification)
+	m.checkAvoids(p, op, verification)
 }
 
 // scopeOf is the restart scope of a type: what the job says of the type, of itself, or what

@@ -95,9 +95,35 @@ func randomBudgets(c *Chance, p *commonv1.RunPolicy) {
 			p.MaxJobRestarts = []*int32{new(int32(2)), new(int32(0)), new(int32(1))}[c.Pick(3)]
 		}
 	}
+	if c.Percent(20) {
+		p.AvoidNodes = randomAvoidNodes(c)
+	}
 	if (p.BackoffLimit != nil || p.BackoffLimitPerReplica != nil) && c.Percent(40) {
 		p.BackoffLimitWindowSeconds = []*int64{new(int64(3)), new(int64(15)), new(int64(40)), new(int64(1000))}[c.Pick(4)]
 	}
+}
+
+// randomAvoidNodes makes a policy of which chance decides everything.
+func randomAvoidNodes(c *Chance) *commonv1.AvoidNodes {
+	return &commonv1.AvoidNodes{
+		Mode:          oneOf(c, "", commonv1.AvoidNodesRequired, commonv1.AvoidNodesPreferred),
+		AfterFailures: []*int32{nil, new(int32(2))}[c.Pick(2)],
+		Causes: [][]commonv1.AvoidNodesCause{
+			nil, {commonv1.AvoidNodesFailed, commonv1.AvoidNodesDisrupted}, {commonv1.AvoidNodesDisrupted},
+		}[c.Pick(3)],
+		MaxNodes:   []*int32{nil, new(int32(1)), new(int32(2))}[c.Pick(3)],
+		ForSeconds: []*int64{nil, new(int64(10)), new(int64(1000))}[c.Pick(3)],
+	}
+}
+
+// randomNodes has a node kill what it runs, for a while.
+func randomNodes(c *Chance, w *World) {
+	if !c.Percent(20) {
+		return
+	}
+	node, code := oneOf(c, "node-0", "node-1"), oneOf(c, int32(137), int32(1))
+	w.At(time.Duration(c.Pick(20))*time.Second, node+" goes bad", func(context.Context, client.Client) error { w.SpoilNode(node, code); return nil })
+	w.At(time.Duration(30+c.Pick(400))*time.Second, node+" is repaired", func(context.Context, client.Client) error { w.SpoilNode(node, 0); return nil })
 }
 
 // randomSuccessPolicy makes a success policy that can hold, as long as the job is not scaled
@@ -545,6 +571,7 @@ func randomRun(c *Chance) error {
 		job.Spec.RunPolicy.SchedulingPolicy = randomPolicy(c)
 	}
 	randomClocks(c, w)
+	randomNodes(c, w)
 	randomActions(c, w, job)
 	w.onStatus = newBatchTwin(w).wrote
 	for _, name := range []string{"j", "k", "l"}[:1+c.pick(3, 70)] {

@@ -24,13 +24,17 @@ type CreatePod struct {
 	Type    commonv1.ReplicaType
 	Index   int32
 	Attempt int32
-	Reason  string
+	// Avoid are the names of the nodes that it avoids, separated by commas.
+	Avoid  string
+	Reason string
 }
 
 // DeletePod deletes one pod, on condition that it has this UID.
 type DeletePod struct {
 	Name string
 	UID  types.UID
+	// Version is the resource version that it must have, or empty: any.
+	Version string
 	// Force deletes it without waiting for its node.
 	Force  bool
 	Reason string

@@ -86,6 +86,7 @@ func chain() []policy {
 		reportHung,            // condition Hung
 		stallUndecided,        // all has ended, and nothing decides what that means
 		deleteSurplus,         // remove what the job no longer wants
+		relaxAvoidance,        // pods that find no node but avoided ones
 		syncObjects,           // create, update and delete the kind's own objects
 		waitForGang,           // no pods before the gang scheduler wants to see them
 		createSharedObjects,   // those that may not be the job's, only together with pods

@@ -26,6 +26,8 @@ type failure struct {
 	infrastructure bool
 	// hung is true when the pod has not failed by itself, but shows no progress.
 	hung bool
+	// disrupted is true when it was evicted, preempted or drained, or its node was lost.
+	disrupted bool
 	// ran is how long the pod ran.
 	ran time.Duration
 	// at is when it failed, and never later than now.
@@ -42,7 +44,7 @@ func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
 	}
 	if c := disruption(pod); c != nil {
 		// The exit codes of its containers then have no meaning.
-		f.infrastructure = true
+		f.infrastructure, f.disrupted = true, true
 		f.reason, f.message = cmp.Or(f.reason, c.Reason), cmp.Or(f.message, c.Message)
 		return f
 	}
@@ -53,7 +55,8 @@ func failureOf(pod *corev1.Pod, container string, now time.Time) failure {
 			f.reason = c.State.Terminated.Reason
 		}
 	}
-	f.infrastructure = f.exitCode == 0 || endedFromOutside(pod)
+	f.disrupted = endedFromOutside(pod)
+	f.infrastructure = f.exitCode == 0 || f.disrupted
 	return f
 }
 

@@ -34,6 +34,7 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 	pod.Spec.RestartPolicy = in.podRestartPolicy(a.Type)
 	addClaimVolumes(in, a.Type, pod)
 	addProgress(in, pod)
+	keepAway(in, pod, a.Avoid)
 	if in.serviceMode() == commonv1.ServiceModePerJob {
 		// Together with the job's headless service this makes <pod>.<job> resolve.
 		pod.Spec.Hostname = cmp.Or(pod.Spec.Hostname, a.Name)

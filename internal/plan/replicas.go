@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -31,13 +33,16 @@ func deleteSurplus(d *decision) bool {
 // that no replica of the new attempt connects to one of the old.
 func createPods(d *decision) bool {
 	terminating := d.in.terminatingClaims()
+	avoided := d.avoidedNodes()
+	slices.Sort(avoided)
+	avoid := strings.Join(avoided, nodesSeparator)
 	for _, s := range d.missing() {
 		if d.usesOneOf(s, terminating) { // With a claim that goes the pod would never start.
 			d.requeueAt(d.in.Now.Add(claimRequeue))
 			continue
 		}
 		d.act(CreatePod{
-			Name: s.name, Type: s.typ, Index: s.index, Attempt: s.attempt,
+			Name: s.name, Type: s.typ, Index: s.index, Attempt: s.attempt, Avoid: avoid,
 			Reason: fmt.Sprintf("replica %d of %s is missing", s.index, s.typ),
 		})
 	}

@@ -100,6 +100,7 @@ func (d *decision) restart(failed []failedReplica) {
 		d.countForRole(t, d.countedForRole(failed, t))
 	}
 	d.noteRestarts(failed)
+	d.noteFailedNodes(failed)
 	if d.spent != "" {
 		d.restartForBudget(failed)
 		return

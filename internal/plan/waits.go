@@ -47,7 +47,7 @@ type wait struct {
 
 // possibleWaits are all that a job may wait for. The first that takes too long is reported.
 func (d *decision) possibleWaits() []wait {
-	return []wait{d.terminatingWaits(), d.gatedWaits(), d.gangWaits(), d.startWaits(), d.orderWaits()}
+	return []wait{d.terminatingWaits(), d.gatedWaits(), d.gangWaits(), d.startWaits(), d.orderWaits(), d.avoidWaits()}
 }
 
 // reportWaits reports what the pods of the job wait for, if that takes long. Other reasons
@@ -97,6 +97,7 @@ func (d *decision) isStalledByWait() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains([]string{
 		d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarting), d.reason(reasonStartOrder),
+		d.reason(reasonAvoidedNodeNeeded),
 	}, c.Reason)
 }
 

@@ -111,6 +111,24 @@ func TestRefusedAtAdmission(t *testing.T) {
 			change: successRule(commonv1.SuccessPolicyRule{ReplicaType: testv1.Worker, Count: new(int32(2))}),
 			want:   `spec.runPolicy.successPolicy: Invalid value: count is 2, and the job has 1 replicas of Worker, so the rule never holds: lower count, or raise replicas`,
 		},
+		"ExitCodesThatSayNothing": {
+			change: func(j *testv1.TestJob) {
+				j.Spec.RunPolicy.AvoidNodes = &commonv1.AvoidNodes{Causes: []commonv1.AvoidNodesCause{commonv1.AvoidNodesHung}, ExitCodes: []int32{1}}
+			},
+			want: "spec.runPolicy.avoidNodes.exitCodes: Invalid value: it says nothing unless causes has Failed: add that, or remove exitCodes",
+		},
+		"AvoidsForNoTime": {
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.AvoidNodes = &commonv1.AvoidNodes{ForSeconds: new(int64(0))} },
+			want:   "spec.runPolicy.avoidNodes.forSeconds in body should be greater than or equal to 1",
+		},
+		"AvoidsTooManyNodes": {
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.AvoidNodes = &commonv1.AvoidNodes{MaxNodes: new(int32(51))} },
+			want:   "spec.runPolicy.avoidNodes.maxNodes in body should be less than or equal to 50",
+		},
+		"AvoidsByAnUnknownMode": {
+			change: func(j *testv1.TestJob) { j.Spec.RunPolicy.AvoidNodes = &commonv1.AvoidNodes{Mode: "Never"} },
+			want:   `spec.runPolicy.avoidNodes.mode: Unsupported value: "Never"`,
+		},
 		"SuccessPolicyWithoutRules": {
 			change: func(j *testv1.TestJob) {
 				j.Spec.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{}}

@@ -22,6 +22,9 @@ const (
 	// PodGroupLabel is the name of the group that a pod is scheduled with. Only pods of
 	// a gang have it. It is an addition to kubeflow.org/v1.
 	PodGroupLabel = LabelPrefix + "pod-group"
+	// AvoidedNodesAnnotation is an annotation of pods that must avoid nodes (avoidNodes with mode
+	// Required): a digest of the names. It is an addition to kubeflow.org/v1.
+	AvoidedNodesAnnotation = LabelPrefix + "avoided-nodes"
 )
 
 // Annotations of the pods of a job with a progress policy. They are additions to

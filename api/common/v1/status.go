@@ -68,6 +68,13 @@ type JobStatus struct {
 	// +optional
 	JobRestarts int32 `json:"jobRestarts,omitempty"`
 
+	// FailedNodes are the nodes on which replicas failed, while avoidNodes is set, the one with
+	// the newest failure last. It says which of them are avoided. An addition to kubeflow.org/v1.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	FailedNodes []FailedNode `json:"failedNodes,omitempty"`
+
 	// Failures are the last failures of replicas, and of containers that were restarted
 	// in place, the newest last. An addition to kubeflow.org/v1.
 	// +optional

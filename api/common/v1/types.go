@@ -322,6 +322,11 @@ type RunPolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	ForceDeleteAfterSeconds *int64 `json:"forceDeleteAfterSeconds,omitempty"`
 
+	// AvoidNodes keeps new pods away from nodes on which replicas of the job failed. Default:
+	// they may start anywhere. An addition to kubeflow.org/v1.
+	// +optional
+	AvoidNodes *AvoidNodes `json:"avoidNodes,omitempty"`
+
 	// ServiceMode says which services the job gets. Default: set by the kind;
 	// PerJob where the kind sets none. An addition to kubeflow.org/v1.
 	// +optional

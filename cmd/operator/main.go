@@ -7,14 +7,12 @@
 package main
 
 import (
+	"context"
 	"os"
-
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/jobkit/jobkit/internal/operator"
 )
 
 func main() {
-	// A second signal ends the process at once.
-	os.Exit(operator.Main(ctrl.SetupSignalHandler(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(operator.Main(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }

@@ -3,7 +3,6 @@ package operator
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,10 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/jobkit/jobkit/internal/fakeapi"
 )
@@ -28,7 +24,7 @@ const asOperator = "JOBKIT_TEST_IS_OPERATOR"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asOperator) != "" {
-		os.Exit(Main(ctrl.SetupSignalHandler(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+		os.Exit(Main(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -42,8 +38,8 @@ func everything() *fakeapi.Server {
 	return api
 }
 
-// operator is the operator in a process of its own, with an API server.
-type operator struct {
+// started is the operator in a process of its own, with an API server.
+type started struct {
 	*fakeapi.Server
 
 	t       *testing.T
@@ -53,7 +49,7 @@ type operator struct {
 	metrics string
 }
 
-func startOperator(t *testing.T, api *fakeapi.Server, args ...string) *operator {
+func startOperator(t *testing.T, api *fakeapi.Server, args ...string) *started {
 	t.Helper()
 	served := httptest.NewServer(api)
 	t.Cleanup(func() {
@@ -66,7 +62,7 @@ func startOperator(t *testing.T, api *fakeapi.Server, args ...string) *operator 
 	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &operator{Server: api, t: t, probes: freeAddress(t), metrics: freeAddress(t)}
+	o := &started{Server: api, t: t, probes: freeAddress(t), metrics: freeAddress(t)}
 	o.cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{
 		"--kubeconfig=" + kubeconfig, "--leader-elect", "--health-probe-bind-address=" + o.probes, "--metrics-bind-address=" + o.metrics,
 	}, args...)...)
@@ -89,7 +85,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // end sends SIGTERM and returns how long the end takes.
-func (o *operator) end() time.Duration {
+func (o *started) end() time.Duration {
 	o.t.Helper()
 	began := time.Now()
 	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -110,7 +106,7 @@ func (o *operator) end() time.Duration {
 // hangs is after how long a test takes what it waits for to hang, on however slow a machine.
 const hangs = 2 * time.Minute
 
-func (o *operator) eventually(what string, holds func() bool) {
+func (o *started) eventually(what string, holds func() bool) {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), hangs)
 	defer cancel()
@@ -135,7 +131,7 @@ func get(url string) (int, string) {
 const leasePath = "/apis/coordination.k8s.io/v1/namespaces/default/leases/1ca428e5.training-operator.kubeflow.org"
 
 // holder is who holds the lease.
-func (o *operator) holder() string {
+func (o *started) holder() string {
 	spec, _ := o.Get(leasePath)["spec"].(map[string]any)
 	holder, _ := spec["holderIdentity"].(string)
 	return holder
@@ -143,12 +139,12 @@ func (o *operator) holder() string {
 
 // leads reports whether the operator knows that it holds the lease. Before that a reply may
 // still be under way.
-func (o *operator) leads() bool {
+func (o *started) leads() bool {
 	_, body := get("http://" + o.metrics + "/metrics")
 	return strings.Contains(body, `leader_election_master_status{name="1ca428e5.training-operator.kubeflow.org"} 1`)
 }
 
-func (o *operator) asked(what string) func() bool {
+func (o *started) asked(what string) func() bool {
 	return func() bool {
 		for _, a := range o.Asked() {
 			if strings.HasPrefix(a, what) {
@@ -188,7 +184,7 @@ func TestEnd(t *testing.T) {
 		reason string
 		rule   func(*http.Request) int
 		put    map[string]string
-		until  func(*operator) func() bool
+		until  func(*started) func() bool
 		// then is the rule from the signal on.
 		then func(*http.Request) int
 		// holder is who holds the lease in the end.
@@ -197,17 +193,17 @@ func TestEnd(t *testing.T) {
 	}{
 		"BeforeAnything": {
 			reason: "the API server does not answer the first question", rule: all(fakeapi.Hang),
-			until: func(o *operator) func() bool { return o.asked("GET /api") },
+			until: func(o *started) func() bool { return o.asked("GET /api") },
 		},
 		"BeforeTheFirstList": {
 			reason: "lists are forbidden, all of them", rule: lists(http.StatusForbidden, "pods", "services", "tfjobs", "mpijobs", "jaxjobs", "paddlejobs", "pytorchjobs", "xgboostjobs"),
-			until: func(o *operator) func() bool {
+			until: func(o *started) func() bool {
 				return func() bool { return o.leads() && o.asked("GET /apis/kubeflow.org/v1/tfjobs")() }
 			},
 		},
 		"SyncThatNeverEnds": {
 			reason: "one kind is never read in full, nor are the pods", rule: lists(fakeapi.Hang, "tfjobs", "pods"),
-			until: func(o *operator) func() bool {
+			until: func(o *started) func() bool {
 				return func() bool {
 					return o.leads() && o.asked("GET /apis/kubeflow.org/v1/tfjobs")() && o.asked("GET /api/v1/pods")()
 				}
@@ -215,25 +211,25 @@ func TestEnd(t *testing.T) {
 		},
 		"ForbiddenPods": {
 			reason: "pods may not be listed", rule: lists(http.StatusForbidden, "pods"),
-			until: func(o *operator) func() bool {
+			until: func(o *started) func() bool {
 				return func() bool { return o.leads() && o.asked("GET /api/v1/pods")() }
 			},
 		},
 		"Undecodable": {
 			reason: "there is a job that cannot be decoded", put: map[string]string{"/apis/kubeflow.org/v1/namespaces/default/tfjobs/bad": undecodable},
-			until: func(o *operator) func() bool {
+			until: func(o *started) func() bool {
 				return o.asked("PATCH /apis/kubeflow.org/v1/namespaces/default/tfjobs/bad/status")
 			},
 		},
 		"Standby": {
 			reason: "another one holds the lease", put: map[string]string{leasePath: other}, holder: "another",
-			until: func(o *operator) func() bool {
+			until: func(o *started) func() bool {
 				return func() bool { code, _ := get("http://" + o.probes + "/readyz"); return code == http.StatusOK }
 			},
 		},
 		"LargeCreate": {
 			reason: "5,000 pods are being created", put: map[string]string{"/apis/kubeflow.org/v1/namespaces/default/tfjobs/large": manyWorkers},
-			until: func(o *operator) func() bool { return o.asked("POST /api/v1/namespaces/default/pods") },
+			until: func(o *started) func() bool { return o.asked("POST /api/v1/namespaces/default/pods") },
 		},
 		"CreateThatHangs": {
 			reason: "they are being created, and the API server does not answer", put: map[string]string{"/apis/kubeflow.org/v1/namespaces/default/tfjobs/large": manyWorkers},
@@ -243,15 +239,15 @@ func TestEnd(t *testing.T) {
 				}
 				return fakeapi.Serve
 			},
-			until: func(o *operator) func() bool { return o.asked("POST /api/v1/namespaces/default/pods") },
+			until: func(o *started) func() bool { return o.asked("POST /api/v1/namespaces/default/pods") },
 		},
 		"AwayHanging": {
 			reason: "the API server no longer answers: the lease cannot be given back", then: all(fakeapi.Hang), kept: true,
-			until: func(o *operator) func() bool { return o.leads },
+			until: func(o *started) func() bool { return o.leads },
 		},
 		"AwayFailing": {
 			reason: "the API server fails: the same", then: all(http.StatusServiceUnavailable), kept: true,
-			until: func(o *operator) func() bool { return o.leads },
+			until: func(o *started) func() bool { return o.leads },
 		},
 	}
 	for name, tc := range tests {
@@ -325,39 +321,5 @@ func TestReady(t *testing.T) {
 	o.eventually("the kind becomes ready", func() bool { code, _ := get("http://" + o.probes + "/readyz/tfjob"); return code == http.StatusOK })
 	if took := o.end(); took > 5*time.Second {
 		t.Errorf("it ends after %s", took)
-	}
-}
-
-func TestInTime(t *testing.T) {
-	fails := errors.New("it fails")
-	tests := map[string]struct {
-		reason string
-		run    func(context.Context) error
-		want   error
-		took   time.Duration
-	}{
-		"Ends":  {reason: "it ends when it is asked to", run: func(ctx context.Context) error { <-ctx.Done(); return nil }, took: time.Minute},
-		"Fails": {reason: "it ends with an error", run: func(context.Context) error { return fails }, want: fails},
-		"Takes": {
-			reason: "it takes some time", run: func(ctx context.Context) error { <-ctx.Done(); time.Sleep(4 * time.Second); return fails }, want: fails,
-			took: time.Minute + 4*time.Second,
-		},
-		"Hangs": {
-			reason: "it does not end", run: func(ctx context.Context) error { <-ctx.Done(); time.Sleep(time.Hour); return nil }, want: errLate,
-			took: time.Minute + longest,
-		},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				began := time.Now()
-				if err := inTime(ctx, tc.run); !errors.Is(err, tc.want) || time.Since(began) != tc.took {
-					t.Errorf("%s: it returns %v after %s, want %v after %s", tc.reason, err, time.Since(began), tc.want, tc.took)
-				}
-				time.Sleep(2 * time.Hour) // until all goroutines have ended
-			})
-		})
 	}
 }

@@ -6,31 +6,26 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
-	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/operator"
 	"github.com/jobkit/jobkit/operators"
 )
 
 func noEnv(string) string { return "" }
+
+// parse reads a command line.
+func parse(args []string, getenv func(string) string, out io.Writer) (*options, *operator.Program, error) {
+	o := &options{getenv: getenv}
+	p, err := operator.Parse(o.program(args, out, io.Discard), o.controllers()...)
+	return o, p, err
+}
 
 func names(kinds []operators.Kind) string {
 	var s []string
@@ -55,6 +50,11 @@ type said struct {
 }
 
 func TestFlags(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	const cluster = "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: http://127.0.0.1:1}}], users: [{name: u, user: {}}]}"
+	if err := os.WriteFile(kubeconfig, []byte(cluster), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	template := filepath.Join(t.TempDir(), "template.yaml")
 	if err := os.WriteFile(template, []byte("[]"), 0o600); err != nil {
 		t.Fatal(err)
@@ -135,21 +135,28 @@ func TestFlags(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			o, err := parse(tc.args, func(name string) string { return tc.env[name] }, io.Discard)
+			o, p, err := parse(append(tc.args, "--kubeconfig="+kubeconfig), func(name string) string { return tc.env[name] }, io.Discard)
 			if tc.err != "" || err != nil {
 				if tc.err == "" || err == nil || !strings.Contains(err.Error(), tc.err) {
 					t.Errorf("%s: the error is %v, want %q", tc.reason, err, tc.err)
 				}
 				return
 			}
-			m, c, k := o.manager(runtime.NewScheme(), nil), &rest.Config{}, o.forKinds()
-			o.limit(c)
+			m, err1 := p.ManagerOptions()
+			c, err2 := p.RESTConfig()
+			if err := errors.Join(err1, err2); err != nil {
+				t.Fatal(err)
+			}
+			k := o.forKinds(p.SetupOptions())
 			got := said{
 				Kinds: names(o.selected()), Lease: m.LeaderElectionID, LeaseNamespace: m.LeaderElectionNamespace,
 				Workers: k.Config.MaxConcurrentReconciles, QPS: c.QPS, Burst: c.Burst,
 				Metrics: m.Metrics.BindAddress, Probes: m.HealthProbeBindAddress, Pprof: m.PprofBindAddress, LeaderElect: m.LeaderElection,
 				PyTorchImage: k.PyTorchInitContainer.Image, PyTorchTemplate: k.PyTorchInitContainer.Template, Tries: k.PyTorchInitContainer.MaxTries,
 				MPI: k.MPIKubectlDeliveryImage, Zone: k.ClusterDomain, Ignored: o.ignored,
+			}
+			if diff := cmp.Diff(strings.Split(got.Kinds, ","), p.Kinds()); diff != "" {
+				t.Errorf("%s: the kinds that are run (-want +got):\n%s", tc.reason, diff)
 			}
 			if k.Config.GangScheduler != nil {
 				got.Gang = fmt.Sprint(k.Config.GangScheduler)
@@ -175,10 +182,17 @@ func TestFlags(t *testing.T) {
 // TestCaches checks known-bugs row 58: the caches hold the objects of jobs, not all objects of
 // the cluster.
 func TestCaches(t *testing.T) {
-	o := &options{}
+	_, p, err := parse(nil, noEnv, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := p.ManagerOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
 	kinds := operators.Kinds()
 	caches := map[string]bool{}
-	for object, by := range o.manager(runtime.NewScheme(), kinds).Cache.ByObject {
+	for object, by := range m.Cache.ByObject {
 		caches[fmt.Sprintf("%T", object)] = by.Label != nil && !by.Label.Empty()
 	}
 	for _, k := range kinds {
@@ -203,10 +217,10 @@ func TestMainWithoutCluster(t *testing.T) {
 	}{
 		"Help":    {reason: "help is not an error", args: []string{"--help"}, out: "--enable-scheme"},
 		"Version": {reason: "the version is one line", args: []string{"--version"}, out: "operator devel"},
-		"Wrong":   {reason: "a mistake ends it with a code of its own", args: []string{"--kinds=x"}, code: exitUsage, err: "operator: invalid value"},
-		"Encoder": {reason: "so does a wrong format", args: []string{"--zap-encoder=xml"}, code: exitUsage, err: `--zap-encoder is "xml": use json or console`},
+		"Wrong":   {reason: "a mistake ends it with a code of its own", args: []string{"--kinds=x"}, code: operator.ExitUsage, err: "operator: invalid value"},
+		"Encoder": {reason: "so does a wrong format", args: []string{"--zap-encoder=xml"}, code: operator.ExitUsage, err: `--zap-encoder is "xml": use json or console`},
 		"NoCluster": {
-			reason: "without a cluster it says how to name one", args: []string{"--kubeconfig=/nowhere"}, code: exitFailed,
+			reason: "without a cluster it says how to name one", args: []string{"--kubeconfig=/nowhere"}, code: operator.ExitFailed,
 			err: "no cluster: run it in a pod, or name a kubeconfig with --kubeconfig or KUBECONFIG",
 		},
 	}
@@ -228,10 +242,11 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var help strings.Builder
-	if _, err := parse([]string{"-h"}, noEnv, &help); !errors.Is(err, flag.ErrHelp) {
+	o, _, err := parse([]string{"-h"}, noEnv, &help)
+	if !errors.Is(err, flag.ErrHelp) {
 		t.Fatal(err)
 	}
-	(&options{}).flags(noEnv).VisitAll(func(f *flag.Flag) {
+	o.set.VisitAll(func(f *flag.Flag) {
 		if f.Usage == "" || !strings.Contains(help.String(), "--"+f.Name) {
 			t.Errorf("--help does not explain --%s", f.Name)
 		}
@@ -239,180 +254,4 @@ func TestUsage(t *testing.T) {
 			t.Errorf("docs/operators/running.md does not have --%s", f.Name)
 		}
 	})
-}
-
-func TestLogger(t *testing.T) {
-	tests := map[string]struct {
-		reason string
-		args   []string
-		want   []string // of the messages error, info, debug, trace
-		format string
-	}{
-		"Default": {reason: "JSON, errors and information", want: []string{"error", "info"}, format: "{"},
-		"Debug":   {reason: "debug says more", args: []string{"--zap-log-level=debug"}, want: []string{"error", "info", "debug"}, format: "{"},
-		"Number":  {reason: "a number says how much more", args: []string{"--zap-log-level=4"}, want: []string{"error", "info", "debug", "trace"}, format: "{"},
-		"Error":   {reason: "errors only", args: []string{"--zap-log-level=error"}, want: []string{"error"}, format: "{"},
-		"Devel":   {reason: "for developers: debug, and a line that can be read", args: []string{"--zap-devel"}, want: []string{"error", "info", "debug"}, format: "time="},
-		"Console": {reason: "the format can be chosen", args: []string{"--zap-encoder=console"}, want: []string{"error", "info"}, format: "time="},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			o, err := parse(tc.args, noEnv, io.Discard)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out strings.Builder
-			log, err := o.log.logger(&out)
-			if err != nil {
-				t.Fatal(err)
-			}
-			log.Error(nil, "<error>")
-			log.Info("<info>")
-			log.V(1).Info("<debug>")
-			log.V(4).Info("<trace>")
-			var got []string
-			for _, m := range []string{"error", "info", "debug", "trace"} {
-				if strings.Contains(out.String(), "<"+m+">") {
-					got = append(got, m)
-				}
-			}
-			if diff := cmp.Diff(tc.want, got); diff != "" || !strings.HasPrefix(out.String(), tc.format) {
-				t.Errorf("%s (-want +got):\n%s%s", tc.reason, diff, out.String())
-			}
-		})
-	}
-	var l logLevel
-	if err := l.Set("loud"); err == nil || !strings.Contains(err.Error(), "use error, info, debug, or a number") {
-		t.Errorf("an unknown level is refused with the fix, got %v", err)
-	}
-	if got := l.slog(false); got != slog.LevelInfo {
-		t.Errorf("the default level is %v", got)
-	}
-}
-
-// TestMissingCRD checks that kinds without a CRD are reported once, with the fix, and
-// set up when it appears, and that errors meanwhile end nothing.
-func TestMissingCRD(t *testing.T) {
-	known := runtime.NewScheme()
-	if err := kubeflowv1.AddToScheme(known); err != nil {
-		t.Fatal(err)
-	}
-	var logged strings.Builder
-	log := funcr.New(func(_, args string) { _, _ = logged.WriteString(args + "\n") }, funcr.Options{})
-	polls, setUp := 0, []string(nil)
-	s := &starter{
-		log: log, wait: time.Millisecond,
-		served: func(gvk schema.GroupVersionKind) (bool, error) {
-			polls++
-			switch {
-			case polls > 12 && polls < 15:
-				return false, errors.New("the server is busy")
-			default:
-				return gvk.Kind == "TFJob" || polls > 20, nil
-			}
-		},
-		setUp: func(m missing) error {
-			setUp = append(setUp, m.kind.Name)
-			return nil
-		},
-	}
-	for _, k := range operators.Kinds() {
-		gvk, err := apiutil.GVKForObject(k.Job, known)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ready, err := controller.NewReadiness(prometheus.NewRegistry(), k.Framework)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.missing = append(s.missing, missing{kind: k, gvk: gvk, ready: ready})
-	}
-	if err := s.setUpServed(); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"tfjob"}, setUp); diff != "" {
-		t.Errorf("only what is served is set up (-want +got):\n%s", diff)
-	}
-	s.report()
-	for _, m := range s.missing {
-		if err := m.ready.Check(nil); err == nil || !strings.Contains(err.Error(), m.crd()+" is missing: run \"jobkit install-crds\"") {
-			t.Errorf("the probe of %s says %v", m.kind.Name, err)
-		}
-	}
-	for _, want := range []string{
-		`"crd"="mpijobs.kubeflow.org"`, `"version"="kubeflow.org/v1"`, `jobkit install-crds`, `config/crd/kubeflow.org_mpijobs.yaml`, `leave mpijob out of --kinds`,
-	} {
-		if !strings.Contains(strings.ReplaceAll(logged.String(), `\"`, ""), want) {
-			t.Errorf("the log does not say %s:\n%s", want, logged.String())
-		}
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if len(setUp) != len(operators.Kinds()) || len(s.missing) > 0 {
-		t.Errorf("each kind is set up once, got %v", setUp)
-	}
-	if s.NeedLeaderElection() {
-		t.Error("every process waits for the CRDs")
-	}
-}
-
-func TestServed(t *testing.T) {
-	gvk := kubeflowv1.GroupVersion.WithKind("MPIJob")
-	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.Add(gvk.GroupVersion().WithKind("TFJob"), meta.RESTScopeNamespace)
-	if there, err := served(mapper, gvk); there || err != nil {
-		t.Errorf("a kind that is not mapped is not served: %t, %v", there, err)
-	}
-	if there, err := served(mapper, kubeflowv1.GroupVersion.WithKind("TFJob")); !there || err != nil {
-		t.Errorf("one that is mapped is: %t, %v", there, err)
-	}
-}
-
-// TestServedOnServer checks what the manager's own mapper says of an API server that
-// serves none of the group, a part of it, or only errors.
-func TestServedOnServer(t *testing.T) {
-	group := `{"kind":"APIGroup","apiVersion":"v1","name":"kubeflow.org","versions":[{"groupVersion":"kubeflow.org/v1","version":"v1"}],"preferredVersion":{"groupVersion":"kubeflow.org/v1","version":"v1"}}`
-	resources := `{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"kubeflow.org/v1","resources":[{"name":"tfjobs","singularName":"tfjob","namespaced":true,"kind":"TFJob","verbs":["list"]}]}`
-	all := map[string]string{
-		"/apis":                 `{"kind":"APIGroupList","apiVersion":"v1","groups":[` + group + `]}`,
-		"/apis/kubeflow.org":    group,
-		"/apis/kubeflow.org/v1": resources,
-	}
-	none := map[string]string{"/apis": `{"kind":"APIGroupList","apiVersion":"v1","groups":[` + strings.ReplaceAll(group, "kubeflow.org", "apps") + `]}`}
-	tests := map[string]struct {
-		reason  string
-		answers map[string]string
-		status  int
-		kind    string
-		want    bool
-		fails   bool
-	}{
-		"Kind":    {reason: "the kind is served", answers: all, status: http.StatusNotFound, kind: "TFJob", want: true},
-		"Other":   {reason: "another kind of the group is", answers: all, status: http.StatusNotFound, kind: "MPIJob"},
-		"Nothing": {reason: "nothing of the group is: no CRD of ours is installed", answers: none, status: http.StatusNotFound, kind: "MPIJob"},
-		"Errors":  {reason: "it is not known", status: http.StatusServiceUnavailable, kind: "MPIJob", fails: true},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				answer, ok := tc.answers[r.URL.Path]
-				if !ok {
-					http.Error(w, "", tc.status)
-					return
-				}
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, answer)
-			}))
-			defer api.Close()
-			mapper, err := apiutil.NewDynamicRESTMapper(&rest.Config{Host: api.URL}, api.Client())
-			if err != nil {
-				t.Fatal(err)
-			}
-			there, err := served(mapper, kubeflowv1.GroupVersion.WithKind(tc.kind))
-			if there != tc.want || (err != nil) != tc.fails {
-				t.Errorf("%s: served is %t, the error is %v", tc.reason, there, err)
-			}
-		})
-	}
 }

@@ -9,9 +9,12 @@ import (
 )
 
 // Line describes a program in one line: its version, and what it was built with.
-func Line(program string) string {
+func Line(program string) string { return LineOf(program, String()) }
+
+// LineOf is Line for a program that knows its version.
+func LineOf(program, version string) string {
 	return fmt.Sprintf("%s %s (Kubernetes libraries %s, %s %s/%s)",
-		program, String(), library("k8s.io/client-go"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		program, version, library("k8s.io/client-go"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // String is the version of this module, or the commit that it was built from.

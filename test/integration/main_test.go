@@ -107,7 +107,7 @@ func (o *operator) start() error {
 		return err
 	}
 	defer log.Close()
-	o.process = exec.Command(o.binary)
+	o.process = exec.Command(o.binary, "--metrics-bind-address=0", "--health-probe-bind-address=0")
 	o.process.Env = append(os.Environ(), "KUBECONFIG="+o.kubeconfig)
 	o.process.Stdout, o.process.Stderr = io.Discard, log
 	o.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

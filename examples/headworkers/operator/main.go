@@ -1,24 +1,20 @@
-// Command operator runs HeadWorkersJobs on the cluster of the current kubeconfig.
+// Command operator runs HeadWorkersJobs on the cluster of the current kubeconfig. "--help" lists its flags.
 package main
 
 import (
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"context"
+	"os"
+
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/headworkers"
+	headv1 "github.com/jobkit/jobkit/examples/headworkers/v1"
+	"github.com/jobkit/jobkit/operator"
 )
 
 func main() {
-	ctrl.SetLogger(klog.Background())
-	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{Cache: controller.CacheOptions()})
-	if err == nil {
-		err = headworkers.SetupWithManager(mgr)
-	}
-	if err == nil {
-		err = mgr.Start(ctrl.SetupSignalHandler())
-	}
-	if err != nil {
-		klog.Exit("The operator ended: ", err)
-	}
+	options := operator.Options{Name: "headworkersjob-operator", AddToScheme: []func(*runtime.Scheme) error{headv1.AddToScheme}}
+	jobs := &controller.JobController[*headv1.HeadWorkersJob]{Controller: headworkers.Controller{}}
+	os.Exit(operator.Run(context.Background(), options, jobs))
 }

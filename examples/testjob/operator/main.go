@@ -1,26 +1,20 @@
-// Command operator runs TestJobs on the cluster of the current kubeconfig.
+// Command operator runs TestJobs on the cluster of the current kubeconfig. "--help" lists its flags.
 package main
 
 import (
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"context"
+	"os"
+
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/operator"
 )
 
 func main() {
-	ctrl.SetLogger(klog.Background())
-	options := ctrl.Options{Cache: controller.CacheOptions(), Metrics: server.Options{BindAddress: "0"}}
-	mgr, err := ctrl.NewManager(ctrl.GetConfigOrDie(), options)
-	if err == nil {
-		err = testjob.SetupWithManager(mgr)
-	}
-	if err == nil {
-		err = mgr.Start(ctrl.SetupSignalHandler())
-	}
-	if err != nil {
-		klog.Exit("The operator ended: ", err)
-	}
+	options := operator.Options{Name: "testjob-operator", AddToScheme: []func(*runtime.Scheme) error{testv1.AddToScheme}}
+	jobs := &controller.JobController[*testv1.TestJob]{Controller: testjob.Controller{}}
+	os.Exit(operator.Run(context.Background(), options, jobs))
 }

@@ -23,9 +23,6 @@ func (o *logOptions) flags(f *flag.FlagSet) {
 	f.Var(&o.level, "zap-log-level", "the `level` of the log: error, info, debug, or a number, of which higher ones say more (default info)")
 	f.StringVar(&o.encoder, "zap-encoder", "", "the `format` of the log: json or console (default json)")
 	f.BoolVar(&o.devel, "zap-devel", false, "log for developers: level debug, format console")
-	const noEffect = "has no effect: accepted for manifests of training-operator v1"
-	f.String("zap-stacktrace-level", "", noEffect)
-	f.String("zap-time-encoding", "", noEffect)
 }
 
 // logger is the one logger of the process.

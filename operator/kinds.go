@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/operators"
 )
 
 // crdPollPeriod is how often the operator checks for a missing CRD.
@@ -24,27 +23,27 @@ const crdPollPeriod = 10 * time.Second
 // start sets up the controllers of the kinds. A missing CRD would prevent the manager from
 // starting any of them, and end it after two minutes; so a kind is set up when its CRD
 // exists.
-func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error {
-	s := &starter{log: mgr.GetLogger().WithName("operator"), wait: crdPollPeriod}
+func (p *Program) start(mgr ctrl.Manager) error {
+	s := &starter{log: mgr.GetLogger().WithName("operator"), wait: crdPollPeriod, install: p.options.InstallCRD, several: len(p.flags.kinds.known) > 1}
 	s.served = func(gvk schema.GroupVersionKind) (bool, error) { return served(mgr.GetRESTMapper(), gvk) }
 	s.setUp = func(m missing) error {
 		m.ready.Waits(waitsForCRD, nil)
-		own := o
-		own.Readiness = m.ready
-		return m.kind.SetupWithManager(mgr, own)
+		o := p.SetupOptions()
+		o.Readiness = m.ready
+		return m.kind.controller.SetupWithOptions(mgr, o)
 	}
-	for _, k := range kinds {
+	for _, k := range p.kinds {
 		gvk, err := apiutil.GVKForObject(k.Job, mgr.GetScheme())
 		if err != nil {
-			return fmt.Errorf("the scheme does not know the kind %s: %w", k.Name, err)
+			return fmt.Errorf("the scheme does not know the kind %s: name its AddToScheme in Options.AddToScheme: %w", k.name, err)
 		}
 		// The probe accepts no check after the manager has started, and a CRD may come later.
 		ready, err := controller.NewReadiness(metrics.Registry, k.Framework)
 		if err != nil {
-			return fmt.Errorf("cannot report whether the kind %s is ready: %w", k.Name, err)
+			return fmt.Errorf("cannot report whether the kind %s is ready: %w", k.name, err)
 		}
-		if err := mgr.AddReadyzCheck(k.Name, ready.Check); err != nil {
-			return fmt.Errorf("cannot add the probe of the kind %s: %w", k.Name, err)
+		if err := mgr.AddReadyzCheck(k.name, ready.Check); err != nil {
+			return fmt.Errorf("cannot add the probe of the kind %s: %w", k.name, err)
 		}
 		s.missing = append(s.missing, missing{kind: k, gvk: gvk, ready: ready})
 	}
@@ -61,8 +60,11 @@ func start(mgr ctrl.Manager, kinds []operators.Kind, o operators.Options) error 
 // starter sets up the controllers of kinds as their CRDs appear.
 type starter struct {
 	// served reports whether the API server serves a kind, setUp sets its controller up.
-	served  func(schema.GroupVersionKind) (bool, error)
-	setUp   func(missing) error
+	served func(schema.GroupVersionKind) (bool, error)
+	setUp  func(missing) error
+	// install says how to install a CRD; several is whether a flag names the kinds to run.
+	install func(schema.GroupVersionKind) string
+	several bool
 	log     logr.Logger
 	wait    time.Duration
 	missing []missing
@@ -70,7 +72,7 @@ type starter struct {
 
 // missing is a kind whose controller is not set up yet.
 type missing struct {
-	kind  operators.Kind
+	kind  *kind
 	gvk   schema.GroupVersionKind
 	ready *controller.Readiness
 }
@@ -81,9 +83,11 @@ const waitsForCRD = "crd"
 // crd is the name of the kind's CRD.
 func (m missing) crd() string { return strings.ToLower(m.gvk.Kind) + "s." + m.gvk.Group }
 
-func (m missing) fix() string {
-	return fmt.Sprintf("run \"jobkit install-crds\" (or kubectl apply --server-side -f config/crd/%s_%ss.yaml), or leave %s out of --kinds",
-		m.gvk.Group, strings.ToLower(m.gvk.Kind), m.kind.Name)
+func (s *starter) fix(m missing) string {
+	if s.several {
+		return s.install(m.gvk) + ", or leave " + m.kind.name + " out of --kinds"
+	}
+	return s.install(m.gvk)
 }
 
 // served reports whether the API server serves a kind.
@@ -111,7 +115,7 @@ func (s *starter) setUpServed() error {
 			continue
 		}
 		if err := s.setUp(m); err != nil {
-			return fmt.Errorf("cannot set up %s: %w", m.kind.Name, err)
+			return fmt.Errorf("cannot set up %s: %w", m.kind.name, err)
 		}
 		s.missing = slices.Delete(s.missing, i, i+1)
 	}
@@ -121,10 +125,10 @@ func (s *starter) setUpServed() error {
 // report logs each missing kind, and how to fix that.
 func (s *starter) report() {
 	for _, m := range s.missing {
-		m.ready.Waits(waitsForCRD, fmt.Errorf("%s is missing: %s: %w", m.crd(), m.fix(),
+		m.ready.Waits(waitsForCRD, fmt.Errorf("%s is missing: %s: %w", m.crd(), s.fix(m),
 			&meta.NoKindMatchError{GroupKind: m.gvk.GroupKind(), SearchedVersions: []string{m.gvk.Version}}))
 		s.log.Error(nil, "The CRD of a job kind is missing, so its jobs are not run; the operator runs the other kinds, and checks again every "+s.wait.String(),
-			"kind", m.gvk.Kind, "version", m.gvk.GroupVersion().String(), "crd", m.crd(), "fix", m.fix())
+			"kind", m.gvk.Kind, "version", m.gvk.GroupVersion().String(), "crd", m.crd(), "fix", s.fix(m))
 	}
 }
 

@@ -319,10 +319,16 @@ func (k *kubelet) schedule(l *life, pod *corev1.Pod) string {
 
 // exit ends a run of a pod's containers, and starts the next if there is one.
 func (k *kubelet) exit(l *life, pod *corev1.Pod) string {
-	code, now := l.fate.exit(l.runs), k.server.now()
+	code := l.fate.exit(l.runs)
 	if !l.doomed.IsZero() {
 		code, l.doomed = l.fate.Collateral, time.Time{}
 	}
+	return k.exitWith(l, pod, code)
+}
+
+// exitWith is exit with an exit code.
+func (k *kubelet) exitWith(l *life, pod *corev1.Pod, code int32) string {
+	now := k.server.now()
 	if code != 0 {
 		k.shake(pod)
 	}

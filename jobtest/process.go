@@ -491,5 +491,8 @@ func (p *process) Eventf(regarding, _ runtime.Object, kind, reason, _, note stri
 	}
 	e := Event{Job: o.GetName(), Warning: kind == corev1.EventTypeWarning, Reason: reason, Message: fmt.Sprintf(note, args...)}
 	p.w.events = append(p.w.events, e)
+	if p.w.observer.Recorded != nil {
+		p.w.observer.Recorded(e)
+	}
 	p.w.logf("%s: event %s on %s: %s", p.name, e.Reason, e.Job, e.Message)
 }

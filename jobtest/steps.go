@@ -74,6 +74,18 @@ func (w *World) RunFor(ctx context.Context, d time.Duration) error {
 	return w.err()
 }
 
+// RunUntil is RunFor that ends early, as soon as done reports true.
+func (w *World) RunUntil(ctx context.Context, d time.Duration, done func() bool) error {
+	w.done = done
+	defer func() { w.done = nil }()
+	w.ctx = log.IntoContext(ctx, logr.Discard())
+	until := w.now.Add(d)
+	if w.proceed(nil, until); w.now.Before(until) && !done() {
+		w.now = until
+	}
+	return w.err()
+}
+
 // rest lets all but one process go on until nothing is left to happen, or ten
 // minutes have passed.
 func (w *World) rest(p *process) {
@@ -88,7 +100,7 @@ func (w *World) rest(p *process) {
 // the World has come to rest.
 func (w *World) proceed(but *process, until time.Time) bool {
 	faultFree := 0
-	for w.broken == nil {
+	for w.broken == nil && (w.done == nil || !w.done()) {
 		faulty := w.steps > 0
 		all := w.possible(but, until, faulty)
 		if len(all) == 0 {
@@ -98,8 +110,8 @@ func (w *World) proceed(but *process, until time.Time) bool {
 		if faulty {
 			w.steps--
 			choice = w.chance.pick(len(all), 100-w.odds.faulty)
-		} else if faultFree++; faultFree > maxSteps {
-			w.violatef("P3", "nothing goes wrong any more, but after %d steps the World has not come to rest", maxSteps)
+		} else if faultFree++; faultFree > w.maxSteps {
+			w.violatef("P3", "nothing goes wrong any more, but after %d steps the World has not come to rest", w.maxSteps)
 		}
 		w.perform(all[choice])
 	}
@@ -414,6 +426,14 @@ func (w *World) changed(t *table, c change) {
 	}
 	w.claimChanged(c)
 	w.balancerChanged(c)
+	if w.observer.Changed == nil {
+		return
+	}
+	if c.verb == deleted {
+		w.observer.Changed(c.was, nil)
+	} else {
+		w.observer.Changed(c.was, c.object)
+	}
 }
 
 // alive reports whether an object of a UID exists.

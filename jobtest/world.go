@@ -1,6 +1,7 @@
 package jobtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -44,6 +45,21 @@ type Options struct {
 	// FaultFreeAfter is how many steps things may go wrong, if Chance decides so.
 	// Default: 300.
 	FaultFreeAfter int
+	// MaxSteps is how many steps the World may take to come to rest when nothing goes wrong
+	// any more, before that is taken for a broken promise. Default: 20000.
+	MaxSteps int
+	// Observer sees what happens. Default: no one.
+	Observer Observer
+}
+
+// Observer sees what happens in a World, in order, at the time that World.Now says. It must
+// change neither the objects nor the World.
+type Observer struct {
+	// Changed gets each change of an object: before is nil for one that is new, after for one
+	// that is gone. Default: nothing.
+	Changed func(before, after client.Object)
+	// Recorded gets each event that the operator records. Default: nothing.
+	Recorded func(Event)
 }
 
 // World is a simulated cluster with the real controller of one kind of job in it.
@@ -74,8 +90,13 @@ type World struct {
 	// things stop going wrong.
 	odds  odds
 	steps int
-	depth int
-	calls int
+	// maxSteps is how many steps the World may take to come to rest after that.
+	maxSteps int
+	// done ends a run that goes on until something has happened, if it is set.
+	done     func() bool
+	observer Observer
+	depth    int
+	calls    int
 	// passes counts the passes over jobs; served the calls that reached the server, by
 	// the job of the pass.
 	passes  int
@@ -186,7 +207,7 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 		return nil, fmt.Errorf("the scheme does not know %T: call its AddToScheme: %w", job, err)
 	}
 	w := &World{
-		chance: o.Chance, start: epoch(), now: epoch(),
+		chance: o.Chance, start: epoch(), now: epoch(), maxSteps: cmp.Or(o.MaxSteps, maxSteps), observer: o.Observer,
 		cacheFilters: map[*table]*cacheFilter{}, served: map[types.NamespacedName]map[string]int{},
 	}
 	w.server.store = store{scheme: scheme, now: w.Now, observe: w.changed}
@@ -393,6 +414,23 @@ func (w *World) Disrupt(pod types.NamespacedName, reason string) {
 		w.logf("pod %s is disrupted: %s", pod.Name, reason)
 		w.kubelet.disrupt(p, reason)
 	}
+}
+
+// Exit has the containers of a pod end now, with an exit code: the node restarts them in place
+// if the pod's restart policy says so. It reports whether they ran.
+func (w *World) Exit(pod types.NamespacedName, code int32) bool {
+	for _, l := range w.kubelet.lives {
+		p := w.kubelet.pod(l)
+		if p == nil || l.key != pod || !l.running || p.DeletionTimestamp != nil {
+			continue
+		}
+		if _, lost := w.kubelet.lost[p.Spec.NodeName]; lost {
+			continue
+		}
+		w.logf("node: pod %s %s", pod.Name, w.kubelet.exitWith(l, p, code))
+		return true
+	}
+	return false
 }
 
 // Drain evicts all pods from a node.

@@ -87,6 +87,7 @@ type app struct {
 
 const rootHelp = `jobkit runs jobs on Kubernetes: operators for job kinds, and the tools to try them.
 
+  jobkit simulate -f job.yaml  see what would happen to a job, without a cluster
   jobkit demo             see the examples run, from nothing, with only Go installed
   jobkit dev up           start a control plane on this machine, to develop against
   jobkit run -f job.yaml  run a job on a cluster, and exit with its outcome
@@ -117,7 +118,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(a.demoCommand(), a.devCommand(), a.runCommand(), a.installCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.devCommand(), a.runCommand(), a.simulateCommand(), a.installCommand(), a.versionCommand())
 	return root
 }
 

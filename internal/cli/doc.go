@@ -1,14 +1,16 @@
 // Package cli is the command line of jobkit: its commands, flags and exit codes.
 //
-//	jobkit demo          run the example jobs on a control plane on this machine
-//	jobkit dev up        run such a control plane until jobkit dev down
-//	jobkit run -f FILE   run jobs on any cluster and exit with their outcome
-//	jobkit install-crds  install the job kinds of this version on a cluster
+//	jobkit simulate -f FILE   show what would happen to a job, without a cluster
+//	jobkit demo               run the example jobs on a control plane on this machine
+//	jobkit dev up             run such a control plane until jobkit dev down
+//	jobkit run -f FILE        run jobs on any cluster and exit with their outcome
+//	jobkit install-crds       install the job kinds of this version on a cluster
 //
 // What the commands do is in the packages below, one for each thing that a person does.
 // Each imports only those below it:
 //
 //   - demo runs the examples; run submits jobs (run/manifest reads them).
+//   - simulate runs jobs in the simulator and shows what happens.
 //   - dev starts and finds control planes on this machine.
 //   - explain says what is known of a job that went wrong.
 //   - watch follows jobs; watch/jobview makes the text that shows them, and is pure.

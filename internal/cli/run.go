@@ -48,17 +48,12 @@ func (a *app) runCommand() *cobra.Command {
 		Short:   "run jobs on a cluster and exit with their outcome",
 		Long:    runHelp,
 		Example: runExample,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unexpected argument %q: write -f %s", args[0], args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd, f) },
+		Args:    noFiles,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.run(cmd, f) },
 	}
 	f.addTo(cmd, true)
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&f.files, "filename", "f", nil, "`file` of jobs, YAML or JSON; - is standard input; can be repeated")
+	addFiles(flags, &f.files)
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait for the jobs to end (default no limit)")
 	flags.BoolVar(&f.detach, "detach", false, "do not wait for the jobs to end")
 	flags.BoolVar(&f.replace, "replace", false, "delete jobs of the same names before")
@@ -70,7 +65,7 @@ func (a *app) runCommand() *cobra.Command {
 func (a *app) run(cmd *cobra.Command, f runFlags) error {
 	switch {
 	case len(f.files) == 0:
-		return withCode(exitRefused, errors.New("no manifest is given: name one with -f FILE, or write -f - for standard input"))
+		return withCode(exitRefused, errNoManifest)
 	case f.timeout < 0:
 		return withCode(exitRefused, fmt.Errorf("--timeout is %s: it must not be negative", f.timeout))
 	case f.detach && (f.delete || f.timeout > 0):

@@ -42,6 +42,14 @@ func New(in io.Reader, out, errors *os.File) Streams {
 	return s
 }
 
+// Painted is where text goes that has colours, and was made safe to show where it was read.
+func (s Streams) Painted() io.Writer {
+	if s.terminal != nil {
+		return s.terminal
+	}
+	return s.Out
+}
+
 // The size of a terminal that does not report its own.
 const (
 	defaultWidth  = 80

@@ -1,38 +1,34 @@
 package jobview
 
 import (
-	"strings"
-	"unicode/utf8"
-
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/cli/console"
 )
 
 // style is how a piece of text is set on a terminal that has colours.
-type style string
+type style = console.Style
 
-// The styles, as ANSI "select graphic rendition" sequences.
+// The styles.
 const (
-	plain  style = ""
-	bold   style = "\x1b[1m"
-	dim    style = "\x1b[2m"
-	red    style = "\x1b[31m"
-	green  style = "\x1b[32m"
-	yellow style = "\x1b[33m"
-	cyan   style = "\x1b[36m"
-
-	reset = "\x1b[0m"
+	plain  = console.Plain
+	bold   = console.Bold
+	dim    = console.Dim
+	red    = console.Red
+	green  = console.Green
+	yellow = console.Yellow
+	cyan   = console.Cyan
 )
 
-// paint sets text in a style, or leaves it alone where there are no colours.
-func paint(text string, s style, color bool) string {
-	if !color || s == plain || text == "" {
-		return text
-	}
-	return string(s) + text + reset
-}
+func paint(text string, s style, color bool) string { return console.Paint(text, s, color) }
 
-// stateStyle is the style of a state's name.
-func stateStyle(state string) style {
+func pad(text string, width int, right bool) string { return console.Pad(text, width, right) }
+
+func clip(text string, width int) string { return console.Clip(text, width) }
+
+func stateStyle(state string) style { return StateStyle(state) }
+
+// StateStyle is the style of a state's name.
+func StateStyle(state string) console.Style {
 	switch commonv1.JobConditionType(state) {
 	case commonv1.JobSucceeded:
 		return green
@@ -47,24 +43,4 @@ func stateStyle(state string) style {
 	default:
 		return plain
 	}
-}
-
-// pad fills text with spaces up to width, on its right or, for numbers, its left.
-func pad(text string, width int, right bool) string {
-	spaces := strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
-	if right {
-		return spaces + text
-	}
-	return text + spaces
-}
-
-// clip cuts text to width and marks the cut with an ellipsis.
-func clip(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	if width < 1 {
-		return ""
-	}
-	return string([]rune(text)[:width-1]) + "…"
 }

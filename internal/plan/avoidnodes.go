@@ -22,8 +22,6 @@ import (
 const reasonAvoidedNodeNeeded = "AvoidedNodeNeeded"
 
 const (
-	// reasonHung is the reason of the failure of a replica that made no progress.
-	reasonHung = "Hung"
 	// defaultMaxNodes is how many nodes are avoided where the job does not say.
 	defaultMaxNodes = 10
 	// avoidPatience is how long pods may wait for a node because of those that they avoid: an
@@ -135,7 +133,7 @@ func precedes(a, b *failedReplica) bool {
 // rank orders failures of the same second by how unlikely they are a consequence.
 func (f failure) rank() int {
 	switch {
-	case f.infrastructure || f.reason == reasonHung:
+	case f.infrastructure || f.hung:
 		return 0
 	case RetryableExitCode(f.exitCode):
 		return 1
@@ -157,7 +155,7 @@ func counts(p *commonv1.AvoidNodes, f failure) bool {
 // disruption was refused by its node.
 func (f failure) cause() commonv1.AvoidNodesCause {
 	switch {
-	case f.reason == reasonHung:
+	case f.hung:
 		return commonv1.AvoidNodesHung
 	case f.disrupted:
 		return commonv1.AvoidNodesDisrupted

@@ -25,8 +25,10 @@ func TestSimulate(t *testing.T) {
 		},
 		{reason: "for programs", args: "simulate -f " + jax + " -o yaml", out: "\nstate: Succeeded\n"},
 		{reason: "for programs", args: "simulate -f " + jax + " -o json", out: "\"state\": \"Succeeded\""},
-		{reason: "what is no job is left out", args: "simulate -f " + jax + " -f -", in: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
-			out: "Succeeded after", errs: "standard input:1: ConfigMap a is no job: it is left out\n"},
+		{
+			reason: "what is no job is left out", args: "simulate -f " + jax + " -f -", in: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+			out: "Succeeded after", errs: "standard input:1: ConfigMap a is no job: it is left out\n",
+		},
 		{reason: "several jobs", args: "simulate -f " + jax + " -f ../../examples/jobs/jaxjob/jax-train.yaml", out: "JAXJob jax-train: "},
 		{reason: "a form that there is not", args: "simulate -f " + jax + " -o wide", code: 2, errs: "jobkit: --output is \"wide\": it must be one of json, yaml\n"},
 		{reason: "no manifest", args: "simulate", code: 2, errs: "jobkit: no manifest is given: name one with -f FILE, or write -f - for standard input\n"},

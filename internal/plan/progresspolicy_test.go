@@ -114,9 +114,9 @@ func TestHangs(t *testing.T) {
 			"there was none in time", report, nil, func(m *model) { m.later(600 * second) },
 			"pod job-master-0 on node node-7 has reported no progress within 600 seconds of its start (runPolicy.progressPolicy.startTimeoutSeconds).",
 		},
-		"Done": {"after 100 percent none is expected", report, nil, func(m *model) { goesOn(m); m.reports("master-0", 100); m.later(time.Hour) }, ""},
+		"Done":          {"after 100 percent none is expected", report, nil, func(m *model) { goesOn(m); m.reports("master-0", 100); m.later(time.Hour) }, ""},
 		"ReporterEnded": {"nor of a replica that has succeeded", report, masterRuns, func(m *model) { goesOn(m); m.end(m.pod("master-0"), 0); m.later(time.Hour) }, ""},
-		"ServerAway": {"no report can come", report, nil, func(m *model) { goesOn(m); m.in.Progress.UpSince = time.Time{}; m.later(time.Hour) }, ""},
+		"ServerAway":    {"no report can come", report, nil, func(m *model) { goesOn(m); m.in.Progress.UpSince = time.Time{}; m.later(time.Hour) }, ""},
 		"ServerBack": {
 			"the time begins when one can", report, nil,
 			func(m *model) {
@@ -127,9 +127,9 @@ func TestHangs(t *testing.T) {
 			},
 			"pod job-master-0 on node node-7 has reported no progress for more than 60 seconds (runPolicy.progressPolicy.stallTimeoutSeconds).",
 		},
-		"NoServer":  {"the operator has none", report, nil, func(m *model) { goesOn(m); m.in.Progress = nil; m.later(time.Hour) }, ""},
-		"SetBack":   {"a report of the future is young", report, nil, func(m *model) { goesOn(m); m.later(-time.Hour); m.later(59 * time.Minute) }, ""},
-		"OldPod":    {"a report of a pod that was replaced shows nothing", report, func(m *model) { m.in.RunPolicy.ProgressPolicy.StartTimeoutSeconds = nil }, func(m *model) { goesOn(m); m.in.Status.TrainerStatus.Reporter.PodUID = "old"; m.later(time.Hour) }, ""},
+		"NoServer": {"the operator has none", report, nil, func(m *model) { goesOn(m); m.in.Progress = nil; m.later(time.Hour) }, ""},
+		"SetBack":  {"a report of the future is young", report, nil, func(m *model) { goesOn(m); m.later(-time.Hour); m.later(59 * time.Minute) }, ""},
+		"OldPod":   {"a report of a pod that was replaced shows nothing", report, func(m *model) { m.in.RunPolicy.ProgressPolicy.StartTimeoutSeconds = nil }, func(m *model) { goesOn(m); m.in.Status.TrainerStatus.Reporter.PodUID = "old"; m.later(time.Hour) }, ""},
 		"OthersOld": {"the replica that reported before is expected to report", report, nil, func(m *model) {
 			goesOn(m)
 			m.reports("worker-1", 10)
@@ -298,27 +298,33 @@ func TestHangActions(t *testing.T) {
 	}{
 		"RestartReplica": {
 			"the one that hangs", readiness, commonv1.ProgressActionRestartReplica, nil, unready,
-			[]string{"job-worker-1"}, 1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
+			[]string{"job-worker-1"},
+			1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
 		},
 		"RestartPolicyNever": {
 			"it says nothing of a program that has not ended", readiness, commonv1.ProgressActionRestartReplica, restartPolicy(commonv1.RestartPolicyNever), unready,
-			[]string{"job-worker-1"}, 1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
+			[]string{"job-worker-1"},
+			1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
 		},
 		"Silent": {
 			"the one that reported", report, commonv1.ProgressActionRestartReplica, nil, func(m *model) { goesOn(m); m.later(60 * time.Second) },
-			[]string{"job-master-0"}, 1, "TestJobRestarting: TestJob job is restarting because 1 Master replica(s) hung.", 1,
+			[]string{"job-master-0"},
+			1, "TestJobRestarting: TestJob job is restarting because 1 Master replica(s) hung.", 1,
 		},
 		"ScopeJob": {
 			"all of them", readiness, commonv1.ProgressActionRestartReplica, func(m *model) { m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) }, unready,
-			[]string{"job-master-0", "job-worker-0", "job-worker-1"}, 1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
+			[]string{"job-master-0", "job-worker-0", "job-worker-1"},
+			1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
 		},
 		"ScopeRole": {
 			"its role", readiness, commonv1.ProgressActionRestartReplica, func(m *model) { m.in.Replicas[worker].RestartScope = new(commonv1.RestartScopeRole) }, unready,
-			[]string{"job-worker-0", "job-worker-1"}, 1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
+			[]string{"job-worker-0", "job-worker-1"},
+			1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
 		},
 		"RestartJob": {
 			"all of them", readiness, commonv1.ProgressActionRestartJob, nil, unready,
-			[]string{"job-master-0", "job-worker-0", "job-worker-1"}, 1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
+			[]string{"job-master-0", "job-worker-0", "job-worker-1"},
+			1, "TestJobRestarting: TestJob job is restarting because 1 Worker replica(s) hung.", 1,
 		},
 		"FailJob": {
 			"the job", readiness, commonv1.ProgressActionFailJob, nil, unready, nil, 0,

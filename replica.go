@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -29,6 +31,7 @@ type replicas struct {
 	name   string // of the job
 	policy *commonv1.RunPolicy
 	specs  map[commonv1.ReplicaType]*commonv1.ReplicaSpec
+	ports  *portSlots
 
 	mu     sync.Mutex
 	shared map[any]any
@@ -39,10 +42,7 @@ type replicas struct {
 // reconcile; call it in tests, or where an operator needs another replica than the
 // one that it was given.
 func NewReplicas(kind Kind, job string, parts JobParts) func(t commonv1.ReplicaType, index, attempt int32) Replica {
-	all := &replicas{kind: kind, name: job, policy: parts.RunPolicy, specs: parts.ReplicaSpecs, shared: map[any]any{}}
-	return func(t commonv1.ReplicaType, index, attempt int32) Replica {
-		return Replica{typ: t, index: index, attempt: attempt, job: all}
-	}
+	return NewReplicasOf(kind, &metav1.ObjectMeta{Name: job}, parts)
 }
 
 // Type is the replica's type.
@@ -69,8 +69,13 @@ func (r Replica) Host(t commonv1.ReplicaType, index int32) string {
 }
 
 // Port is the number of the kind's port in the replicas of a type: the one that the
-// container named [Kind].ContainerName declares, or else the default of the kind.
-func (r Replica) Port(t commonv1.ReplicaType) int32 {
+// container named [Kind].ContainerName declares, or else the default of the kind. If
+// runPolicy.hostPorts allocates it, each replica has another, and it is that of the first:
+// use PortOf for the others.
+func (r Replica) Port(t commonv1.ReplicaType) int32 { return r.PortOf(t, 0) }
+
+// declaredPort is the number of the kind's port by the template of a type.
+func (r Replica) declaredPort(t commonv1.ReplicaType) int32 {
 	if spec := r.job.specs[t]; spec != nil {
 		for i := range spec.Template.Spec.Containers {
 			c := &spec.Template.Spec.Containers[i]

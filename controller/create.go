@@ -21,7 +21,7 @@ import (
 type newReplica func(t commonv1.ReplicaType, index, attempt int32) jobkit.Replica
 
 func replicasOf(in *plan.Input) newReplica {
-	return jobkit.NewReplicas(in.Kind, in.Job.Name, jobkit.JobParts{RunPolicy: &in.RunPolicy, ReplicaSpecs: in.Replicas, Status: &in.Status})
+	return in.ReplicasOf()
 }
 
 // createPod makes the pod of a replica and creates it.

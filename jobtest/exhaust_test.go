@@ -273,6 +273,10 @@ var smallJobs = []small{
 		},
 	},
 	{
+		name: "replicas with ports of their nodes restart", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{137},
+		want: commonv1.JobSucceeded, restarts: 1, change: onHosts(2),
+	},
+	{
 		name: "a gang of Kubernetes restarts as a whole", brief: true, gang: "kubernetes", workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{130},
 		want: commonv1.JobSucceeded, restarts: 1,
 		change: func(j *testv1.TestJob) { j.Spec.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },

@@ -217,7 +217,7 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 	case l.waitsNow(pod):
 		return k.dueTry(l, pod)
 	case pod.Spec.NodeName == "":
-		return l.created, !k.held(pod) && !k.saysNoMatch(pod)
+		return l.created, !k.held(pod) && !k.saysNoMatch(pod) && k.hasFreePorts(pod)
 	case !l.running:
 		return l.created.Add(l.fate.Start), true
 	case !l.doomed.IsZero():
@@ -467,9 +467,10 @@ func (k *kubelet) update(pod *corev1.Pod, change func(*corev1.Pod)) {
 	k.server.replace(k.pods, pod, next)
 }
 
-// node picks the node for a pod.
+// node picks the node for a pod: the first that fits and has the ports that it needs.
 func (k *kubelet) node(pod *corev1.Pod) string {
-	name := k.fitting(pod)[0]
+	fitting := k.fitting(pod)
+	name := fitting[max(0, slices.IndexFunc(fitting, func(n string) bool { return k.portsFree(pod, n) }))]
 	for "node-"+strconv.Itoa(k.bound%k.nodes) != name {
 		k.bound++
 	}

@@ -256,6 +256,7 @@ func (m *monitor) checkCreate(p *process, op call, verification client.Object) {
 		m.w.violatef("P9", "%s wants to %s without the job %s as its controller", p.name, op, verification.GetName())
 	}
 	m.checkOrder(p, op, verification)
+	m.checkHostPorts(op, verification)
 	m.checkGangCreate(p, op, verification)
 	m.checkAvoids(p, op, verification)
 }

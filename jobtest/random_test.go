@@ -574,11 +574,15 @@ func randomRun(c *Chance) error {
 	randomNodes(c, w)
 	randomActions(c, w, job)
 	w.onStatus = newBatchTwin(w).wrote
+	ports := groups == nil && c.pick(2, 90) == 1
 	for _, name := range []string{"j", "k", "l"}[:1+c.pick(3, 70)] {
 		another := job
 		if name != job.Name {
 			another = randomJob(c)
 			another.Name = name
+		}
+		if ports {
+			onHosts(32)(another)
 		}
 		if err := w.Client().Create(context.Background(), another.DeepCopy()); err != nil {
 			return err

@@ -35,6 +35,7 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 	addClaimVolumes(in, a.Type, pod)
 	addProgress(in, pod)
 	keepAway(in, pod, a.Avoid)
+	setHostPorts(in, a, pod)
 	if in.serviceMode() == commonv1.ServiceModePerJob {
 		// Together with the job's headless service this makes <pod>.<job> resolve.
 		pod.Spec.Hostname = cmp.Or(pod.Spec.Hostname, a.Name)
@@ -50,10 +51,12 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 		return newRoleService(in, a)
 	}
 	labels := jobkit.JobLabels(in.Kind, in.Job.Name)
-	ports := in.ports(in.types()...)
-	if a.Type != "" {
+	var ports []corev1.ServicePort
+	if a.Type == "" {
+		ports = in.ports(in.withOwnPorts(in.types())...)
+	} else {
 		labels = replicaLabels(in.Kind, in.Job.Name, a.Type, a.Index)
-		ports = in.ports(a.Type)
+		ports = in.portsOfReplica(a.Type, a.Index)
 	}
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{

@@ -59,6 +59,7 @@ func newRoleService(in *Input, a CreateService) *corev1.Service {
 			Name: p.Name, Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP), Port: p.Port, TargetPort: p.TargetPort,
 		})
 	}
+	in.targetByName(a.Type, service)
 	return service
 }
 

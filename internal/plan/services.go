@@ -36,9 +36,12 @@ func syncServices(d *decision) bool {
 // replicaServices keeps a service for each replica of a type. Those of one type differ only
 // in their index, so one model is enough to compare them.
 func (d *decision) replicaServices(t *typeTally, have map[string]*corev1.Service) {
-	model := NewService(d.in, CreateService{Type: t.Type})
+	model, each := NewService(d.in, CreateService{Type: t.Type}), d.in.allocates(t.Type)
 	for i := range t.replicas {
 		s := &t.replicas[i]
+		if each { // Their ports differ, too.
+			model = NewService(d.in, CreateService{Type: t.Type, Index: s.index})
+		}
 		d.keepService(have[s.name], CreateService{Name: s.name, Type: s.typ, Index: s.index, Reason: "each replica has one"}, model)
 	}
 }

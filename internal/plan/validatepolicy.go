@@ -42,6 +42,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 	errs = append(errs, validateProgress(p.ProgressPolicy, path.Child("progressPolicy"))...)
 	errs = append(errs, validateOnStartDeadline(p, path)...)
 	errs = append(errs, validateAvoidNodes(p.AvoidNodes, path.Child("avoidNodes"))...)
+	errs = append(errs, validateHostPorts(in, path)...)
 	errs = append(errs, validateSuccessPolicy(in, path.Child("successPolicy"))...)
 	if p.PodFailurePolicy == nil {
 		return errs

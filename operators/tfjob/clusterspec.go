@@ -116,7 +116,7 @@ func (a addresses) of(r jobkit.Replica, t commonv1.ReplicaType, index int32) str
 	if a.domain != "" {
 		host += "." + a.domain
 	}
-	return fmt.Sprintf("%s:%d", host, r.Port(t))
+	return fmt.Sprintf("%s:%d", host, r.PortOf(t, index))
 }
 
 func text(v any) (string, error) {

@@ -2,6 +2,7 @@ package tfjob_test
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -218,6 +219,16 @@ func TestEnvironment(t *testing.T) {
 		"DynamicAlone": {
 			reason: "a dynamic Worker that is alone has no TF_CONFIG either",
 			spec:   "enableDynamicWorker: true\n  tfReplicaSpecs: {Worker: {" + container + "}}",
+		},
+		"HostPorts": {
+			reason: "each replica on the network of its node has another port, which all know",
+			spec: "runPolicy: {hostPorts: Allocate}\n  tfReplicaSpecs: {PS: {" + container + "}, Worker: {replicas: 2, " +
+				strings.Replace(container, "spec: {", "spec: {hostNetwork: true, ", 1) + "}}",
+			want: []string{
+				"HOST_PORT_TFJOB_PORT=26261",
+				`TF_CONFIG={"cluster":{"ps":["tf-ps-0.default.svc:2222"],"worker":["tf-worker-0.default.svc:26261","tf-worker-1.default.svc:26262"]},` +
+					`"task":{"type":"worker","index":0},"environment":"cloud"}`,
+			},
 		},
 		"ScaledToZero": {
 			reason: "a type that has no replicas now is in the cluster, with no address",

@@ -205,6 +205,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.maxJobRestarts) || has(self.onBackoffLimitPerReplica) && self.onBackoffLimitPerReplica == 'RestartJob' || has(self.onStartDeadline) && self.onStartDeadline == 'RestartJob'",fieldPath=".maxJobRestarts",message="it says nothing unless onBackoffLimitPerReplica or onStartDeadline is RestartJob: set one of them, or remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.onStartDeadline) || has(self.startDeadlineSeconds)",fieldPath=".onStartDeadline",message="it says nothing without startDeadlineSeconds: add that, or remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.onStartDeadline) || self.onStartDeadline != 'RestartJob' || !has(self.startDeadlineSeconds) || self.startDeadlineSeconds > 0",fieldPath=".startDeadlineSeconds",message="with 0 the job would restart forever: use 1 or more, or set onStartDeadline to FailJob"
+// +kubebuilder:validation:XValidation:rule="!has(self.hostPortRange) || has(self.hostPorts)",fieldPath=".hostPortRange",message="it says nothing without hostPorts: add that, or remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.hostPorts) == has(oldSelf.hostPorts) && has(self.hostPortRange) == has(oldSelf.hostPortRange) && (!has(self.hostPortRange) || self.hostPortRange == oldSelf.hostPortRange)",message="hostPorts and hostPortRange cannot be changed, because pods that run would keep other ports: undo the change, or create another job"
 type RunPolicy struct {
 	// CleanPodPolicy says which pods are deleted when the job has finished.
 	// Default: set by the kind; None where the kind sets none.
@@ -331,6 +333,41 @@ type RunPolicy struct {
 	// PerJob where the kind sets none. An addition to kubeflow.org/v1.
 	// +optional
 	ServiceMode *ServiceMode `json:"serviceMode,omitempty"`
+
+	// HostPorts Allocate gives the ports of replicas with hostNetwork numbers of a range, so
+	// that no two replicas of the job need the same port of a node. Each declared port of
+	// each container gets one; containers have it in the variable HOST_PORT_<NAME>, and the
+	// replicas learn those of the others as the kind passes them. It cannot be changed.
+	// Default: the ports are those of the templates. An addition to kubeflow.org/v1.
+	// +optional
+	HostPorts *HostPortPolicy `json:"hostPorts,omitempty"`
+
+	// HostPortRange is the range of hostPorts, with a port for each port of each replica.
+	// Default: 20000 to 29999. An addition to kubeflow.org/v1.
+	// +optional
+	HostPortRange *HostPortRange `json:"hostPortRange,omitempty"`
+}
+
+// HostPortPolicy says which ports replicas have that use the network of their node. It is an
+// addition to kubeflow.org/v1.
+// +kubebuilder:validation:Enum=Allocate
+type HostPortPolicy string
+
+// HostPortsAllocate gives each port of each such replica a number of its own.
+const HostPortsAllocate HostPortPolicy = "Allocate"
+
+// HostPortRange is a range of ports. It is an addition to kubeflow.org/v1.
+//
+// +kubebuilder:validation:XValidation:rule="self.first <= self.last",message="first is more than last: lower first, or raise last"
+type HostPortRange struct {
+	// First is the lowest port.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	First int32 `json:"first"`
+	// Last is the highest port.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Last int32 `json:"last"`
 }
 
 // SchedulingPolicy says how the pods of a job are scheduled together.

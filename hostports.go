@@ -1,0 +1,114 @@
+package jobkit
+
+import (
+	"hash/fnv"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// Host ports are taken from a range unless the job names another: below those that services
+// (30000 to 32767) and outgoing connections (from 32768) use.
+const (
+	firstHostPort = 20_000
+	lastHostPort  = 29_999
+)
+
+// HostPortRange returns the first and the last port that the replicas of a job on the network
+// of their nodes may get.
+func HostPortRange(p *commonv1.RunPolicy) (first, last int32) {
+	if p == nil || p.HostPortRange == nil {
+		return firstHostPort, lastHostPort
+	}
+	return p.HostPortRange.First, p.HostPortRange.Last
+}
+
+// NewReplicasOf is [NewReplicas] for an existing job, whose UID decides which ports its replicas
+// get on the network of their nodes (runPolicy.hostPorts).
+func NewReplicasOf(kind Kind, job metav1.Object, parts JobParts) func(t commonv1.ReplicaType, index, attempt int32) Replica {
+	all := &replicas{kind: kind, name: job.GetName(), policy: parts.RunPolicy, specs: parts.ReplicaSpecs, shared: map[any]any{}}
+	all.ports = allocate(&kind, job.GetUID(), parts)
+	return func(t commonv1.ReplicaType, index, attempt int32) Replica {
+		return Replica{typ: t, index: index, attempt: attempt, job: all}
+	}
+}
+
+// portSlots say which port of its range each port of each replica gets. Replicas of one index
+// have neighboring slots, whatever their type, so that a job can be scaled and no port changes.
+type portSlots struct {
+	first, size, start int64
+	// each is how many ports the replicas of one index have together, and offset is where
+	// those of a type begin.
+	each   int64
+	offset map[commonv1.ReplicaType]int64
+}
+
+// allocate is nil for a job whose replicas have the ports of their templates.
+func allocate(kind *Kind, job types.UID, parts JobParts) *portSlots {
+	p := parts.RunPolicy
+	if p == nil || p.HostPorts == nil || *p.HostPorts != commonv1.HostPortsAllocate {
+		return nil
+	}
+	first, last := HostPortRange(p)
+	if first < 1 || last < first {
+		return nil // The job is not valid.
+	}
+	s := &portSlots{first: int64(first), size: int64(last) - int64(first) + 1, offset: map[commonv1.ReplicaType]int64{}}
+	for _, t := range kind.Types() {
+		if spec := parts.ReplicaSpecs[t]; spec != nil && spec.Template.Spec.HostNetwork {
+			s.offset[t] = s.each
+			for i := range spec.Template.Spec.Containers {
+				s.each += int64(len(spec.Template.Spec.Containers[i].Ports))
+			}
+		}
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(job))
+	s.start = int64(hash.Sum32()) % s.size
+	return s
+}
+
+// number is the port that the n-th port of a replica gets.
+func (s *portSlots) number(offset int64, index int32, n int) int32 {
+	return int32(s.first + (s.start+int64(index)*s.each+offset+int64(n))%s.size) //nolint:gosec // in the range of ports
+}
+
+// HostPorts returns the ports of the containers of a replica, by the name of the container, if
+// runPolicy.hostPorts allocates them; otherwise nil. They are in the order of the template. No
+// two replicas of the job have one in common.
+func (r Replica) HostPorts(t commonv1.ReplicaType, index int32) map[string][]corev1.ContainerPort {
+	if r.job.ports == nil {
+		return nil
+	}
+	offset, ok := r.job.ports.offset[t]
+	if !ok {
+		return nil
+	}
+	out, n := map[string][]corev1.ContainerPort{}, 0
+	containers := r.job.specs[t].Template.Spec.Containers
+	for i := range containers {
+		list := slices.Clone(containers[i].Ports)
+		for j := range list {
+			list[j].ContainerPort = r.job.ports.number(offset, index, n)
+			list[j].HostPort = list[j].ContainerPort
+			n++
+		}
+		out[containers[i].Name] = list
+	}
+	return out
+}
+
+// PortOf is the number of the kind's port in one replica. Unless runPolicy.hostPorts allocates
+// it, it is that of its type: see Port.
+func (r Replica) PortOf(t commonv1.ReplicaType, index int32) int32 {
+	for _, p := range r.HostPorts(t, index)[r.job.kind.ContainerName] {
+		if p.Name == r.job.kind.PortName {
+			return p.ContainerPort
+		}
+	}
+	return r.declaredPort(t)
+}

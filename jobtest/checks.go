@@ -41,6 +41,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkFailedNodes(before, old, status)
 	m.checkReason(before, old, status)
 	m.checkSucceeded(before, old, status)
+	m.checkReclaimable(before, after, old, status)
 	m.checkRunningWritten(before, status)
 	m.checkStartsWritten(before, old, status)
 	if status.ObservedGeneration > after.GetGeneration() || status.ObservedGeneration < old.ObservedGeneration {

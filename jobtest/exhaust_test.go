@@ -273,6 +273,11 @@ var smallJobs = []small{
 		},
 	},
 	{
+		name: "a replica of a job in a queue has succeeded before another restarts", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode,
+		exits: []int32{137}, lasts: 20 * time.Second, want: commonv1.JobSucceeded, restarts: 1,
+		change: func(j *testv1.TestJob) { j.Labels = map[string]string{queueLabel: "q"} },
+	},
+	{
 		name: "replicas with ports of their nodes restart", brief: true, workers: 2, policy: commonv1.RestartPolicyExitCode, exits: []int32{137},
 		want: commonv1.JobSucceeded, restarts: 1, change: onHosts(2),
 	},

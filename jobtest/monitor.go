@@ -257,6 +257,7 @@ func (m *monitor) checkCreate(p *process, op call, verification client.Object) {
 	}
 	m.checkOrder(p, op, verification)
 	m.checkHostPorts(op, verification)
+	m.checkReclaimed(p, op, verification)
 	m.checkGangCreate(p, op, verification)
 	m.checkAvoids(p, op, verification)
 }

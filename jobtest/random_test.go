@@ -574,7 +574,7 @@ func randomRun(c *Chance) error {
 	randomNodes(c, w)
 	randomActions(c, w, job)
 	w.onStatus = newBatchTwin(w).wrote
-	ports := groups == nil && c.pick(2, 90) == 1
+	ports, queue := groups == nil && c.pick(2, 90) == 1, c.pick(2, 80) == 1
 	for _, name := range []string{"j", "k", "l"}[:1+c.pick(3, 70)] {
 		another := job
 		if name != job.Name {
@@ -583,6 +583,9 @@ func randomRun(c *Chance) error {
 		}
 		if ports {
 			onHosts(32)(another)
+		}
+		if queue {
+			another.Labels = map[string]string{queueLabel: "q"}
 		}
 		if err := w.Client().Create(context.Background(), another.DeepCopy()); err != nil {
 			return err

@@ -70,8 +70,10 @@ func (d *decision) recordSucceeded() {
 	for i := range d.tally.byType {
 		rs, was := d.replicaStatus(d.tally.byType[i].Type), d.in.Status.ReplicaStatuses[d.tally.byType[i].Type]
 		together := rs.Attempt > 0 && (was == nil || rs.Attempt > was.Attempt)
-		if rs.SucceededIndexes = ""; !restarted && !together {
+		rs.SucceededIndexes, rs.Reclaimable = "", 0
+		if !restarted && !together {
 			rs.SucceededIndexes = d.tally.byType[i].succeededIndexes()
+			rs.Reclaimable = d.reclaimable(&d.tally.byType[i])
 		}
 	}
 }

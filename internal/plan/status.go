@@ -126,7 +126,7 @@ func without(list []commonv1.JobCondition, t commonv1.JobConditionType) []common
 func clearCounts(status *commonv1.JobStatus) {
 	for t, rs := range status.ReplicaStatuses {
 		if rs != nil {
-			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.Selector = 0, 0, 0, "", ""
+			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.Reclaimable, rs.Selector = 0, 0, 0, "", 0, ""
 		}
 		if equality.Semantic.DeepEqual(rs, &commonv1.ReplicaStatus{}) {
 			delete(status.ReplicaStatuses, t)
@@ -139,7 +139,7 @@ func (d *decision) countReplicas() {
 	status := &d.plan.Status
 	for t, rs := range status.ReplicaStatuses {
 		if d.tally.Of(t) == nil && rs != nil && !status.Finished() {
-			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes = 0, 0, 0, "" // the job no longer has this type
+			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.Reclaimable = 0, 0, 0, "", 0 // the job no longer has this type
 		}
 	}
 	for i := range d.tally.byType {

@@ -142,6 +142,12 @@ type ReplicaStatus struct {
 	// when the job is suspended. An addition to kubeflow.org/v1.
 	// +optional
 	SucceededIndexes string `json:"succeededIndexes,omitempty"`
+	// Reclaimable is how many pods of this type the job needs no more, so that a queue can
+	// give their quota to others: those of replicas that have succeeded. It is 0 where they may
+	// have to run again, because something in the job can restart several replicas together.
+	// It is reported of jobs in a queue of Kueue. An addition to kubeflow.org/v1.
+	// +optional
+	Reclaimable int32 `json:"reclaimable,omitempty"`
 	// Selector selects the pods of this type, in the form that the scale
 	// subresource needs.
 	// +optional

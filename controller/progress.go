@@ -12,6 +12,7 @@ import (
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
+	"github.com/jobkit/jobkit/internal/progress/protocol"
 )
 
 // ProgressServer is the server that receives reports of progress from the pods of jobs
@@ -33,14 +34,14 @@ type ProgressServer struct {
 
 // ProgressFieldOwner is the field owner of the server's writes: they are not those of another
 // controller that runs the same jobs.
-const ProgressFieldOwner = "jobkit-progress"
+const ProgressFieldOwner = protocol.FieldOwner
 
 // progressOf is what a job needs to know of the server; nil if there is none.
 func (c *JobController[J]) progressOf(job J) *plan.Progress {
 	if c.Progress == nil {
 		return nil
 	}
-	at := plan.ProgressAddress{Resource: c.set.resource, Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID()}
+	at := protocol.Address{Resource: c.set.resource, Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID()}
 	p := &plan.Progress{URL: c.Progress.URL + at.Path(), Audience: at.Audience()}
 	if c.Progress.CABundle != nil {
 		p.CA = c.Progress.CABundle()

@@ -34,6 +34,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	}
 	m.checkConditions(m.ledger(after.GetUID()), old, status)
 	m.checkTimes(old, status)
+	m.checkHangs(before, old, status)
 	m.checkCounts(before, old, status)
 	m.checkLimit(before, old, status)
 	m.checkRoleLimit(before, old, status)
@@ -69,7 +70,7 @@ func (m *monitor) checkConditions(l *ledger, old, status *commonv1.JobStatus) {
 			w.violatef("P5", "the job was %s, and no longer is", t)
 		}
 	}
-	for _, t := range append([]commonv1.JobConditionType{commonv1.JobStalled}, exclusive()...) {
+	for _, t := range append([]commonv1.JobConditionType{commonv1.JobStalled, commonv1.JobHung}, exclusive()...) {
 		if status.IsTrue(t) && !old.IsTrue(t) {
 			if l.turns++; l.turns > maxTurns {
 				w.violatef("conditions", "they flap: one became True for the %dth time, now %s", l.turns, t)

@@ -33,6 +33,9 @@ type small struct {
 	evict bool
 	// readiness is that of all pods (see Fate).
 	readiness []time.Duration
+	// hangs and reports are those of the first pod of replica 0 (see Fate).
+	hangs   time.Duration
+	reports []time.Duration
 	// disrupted ends the first pod of replica 0 from outside, for this reason.
 	disrupted string
 	// graceful makes pods exit with code 0 when they are stopped; clocks is how far the
@@ -115,6 +118,30 @@ var smallJobs = []small{
 		users: func(w *World) {
 			w.At(40*time.Second, "suspends", edit(suspend(true)))
 			w.At(45*time.Second, "resumes", edit(suspend(false)))
+		},
+	},
+	{
+		name: "a replica is not ready any more", brief: true, workers: 2, hangs: 5 * time.Second, want: commonv1.JobSucceeded, restarts: 1,
+		change: hanging(commonv1.ProgressSourceReadiness, commonv1.ProgressActionRestartReplica),
+	},
+	{
+		name: "a replica is not ready any more and the whole job restarts", workers: 2, hangs: 5 * time.Second, want: commonv1.JobSucceeded, restarts: 1, attempt: 1,
+		change: hanging(commonv1.ProgressSourceReadiness, commonv1.ProgressActionRestartJob),
+	},
+	{
+		name: "a replica reports no more", brief: true, workers: 2, hangs: 25 * time.Second, lasts: 30 * time.Second,
+		reports: []time.Duration{2 * time.Second, 4 * time.Second, 20 * time.Second}, want: commonv1.JobSucceeded, restarts: 1,
+		change: hanging(commonv1.ProgressSourceReport, commonv1.ProgressActionRestartJob),
+	},
+	{
+		name: "a replica never reports and the job fails", workers: 1, forever: true, want: commonv1.JobFailed,
+		change: hanging(commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob),
+	},
+	{
+		name: "a hang is one too many", workers: 1, hangs: 5 * time.Second, want: commonv1.JobFailed,
+		change: func(j *testv1.TestJob) {
+			hanging(commonv1.ProgressSourceReadiness, commonv1.ProgressActionRestartReplica)(j)
+			j.Spec.RunPolicy.BackoffLimit = new(int32(0))
 		},
 	},
 	{
@@ -424,6 +451,9 @@ func (s *small) fate(pod *corev1.Pod) Fate {
 	attempt := int(attemptLabel(pod))
 	if attempt == 0 && s.waits != "" {
 		f.Waits, f.Start, f.Stuck = s.waits, s.start, s.stuck
+	}
+	if attempt == 0 {
+		f.Hangs, f.Reports = s.hangs, s.reports
 	}
 	f.Evicted = s.evict && attempt == 0
 	if attempt == 0 {

@@ -56,6 +56,12 @@ type Fate struct {
 	Readiness []time.Duration
 	// NotReady keeps such a pod from ever becoming ready.
 	NotReady bool
+	// Hangs is how long after its first start the program of the pod hangs: it runs until the
+	// pod is deleted, does nothing, and is not ready any more. Default: never.
+	Hangs time.Duration
+	// Reports are how long after its first start the program reports progress, as long as it
+	// does not hang or end. Default: it never does.
+	Reports []time.Duration
 }
 
 // exit is the exit code of a run, counted from 0.
@@ -110,6 +116,15 @@ type life struct {
 	// began is when the pod first ran, and turns how often its readiness has changed since.
 	began time.Time
 	turns int
+	// reported is how many reports it has sent; hung is set when it hangs.
+	reported int
+	hung     bool
+	// ready is whether a pod that says so is ready, turned since when, and wasReady whether it
+	// ever was.
+	ready, wasReady bool
+	turned          time.Time
+	// stopped is when its containers ended for good.
+	stopped time.Time
 }
 
 // turn is when the readiness of a running pod changes next; ok is false if it does not.
@@ -123,7 +138,8 @@ func (l *life) turn(pod *corev1.Pod) (at time.Time, ok bool) {
 // turnsNow reports whether the readiness of a running pod changes, and not its containers end.
 func (l *life) turnsNow(pod *corev1.Pod, now time.Time) bool {
 	turn, ok := l.turn(pod)
-	return ok && !turn.After(now) && (l.fate.endless(l.runs) || turn.Before(l.started.Add(l.fate.Run)))
+	return ok && !turn.After(now) && (l.fate.endless(l.runs) || turn.Before(l.started.Add(l.fate.Run))) &&
+		(l.fate.Hangs == 0 || turn.Before(l.hangsAt()))
 }
 
 // probed reports whether a pod says when it is ready.
@@ -136,6 +152,11 @@ func setReady(pod *corev1.Pod, ready bool, now metav1.Time) {
 	c := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: now}
 	if ready {
 		c.Status = corev1.ConditionTrue
+	}
+	for i := range pod.Status.Conditions {
+		if old := &pod.Status.Conditions[i]; old.Type == c.Type && old.Status == c.Status {
+			return
+		}
 	}
 	others := func(old corev1.PodCondition) bool { return old.Type == c.Type }
 	pod.Status.Conditions = slices.DeleteFunc(slices.Clone(pod.Status.Conditions), others)
@@ -165,6 +186,8 @@ type kubelet struct {
 	disrupted func(pod *corev1.Pod)
 	// held reports whether a pod waits for the others of its gang.
 	held func(pod *corev1.Pod) bool
+	// report has a pod send a report of progress.
+	report func(pod *corev1.Pod) string
 }
 
 // born takes up a new pod.
@@ -223,11 +246,7 @@ func (k *kubelet) due(l *life) (at time.Time, ok bool) {
 	case !l.doomed.IsZero():
 		return l.doomed, true
 	default:
-		end, ends := l.started.Add(l.fate.Run), !l.fate.endless(l.runs)
-		if turn, turns := l.turn(pod); turns && (!ends || turn.Before(end)) {
-			return turn, true
-		}
-		return end, ends
+		return l.dueRunning(pod)
 	}
 }
 
@@ -242,9 +261,14 @@ func requestedAt(pod *corev1.Pod) time.Time {
 }
 
 // act lets happen to a pod what is due, and says what it was.
-func (k *kubelet) act(l *life) string {
+func (k *kubelet) act(l *life) string { //nolint:gocognit // one thing after the other
 	pod := k.pod(l)
 	_, lost := k.lost[pod.Spec.NodeName]
+	if !lost && pod.DeletionTimestamp == nil && l.over.IsZero() && l.doomed.IsZero() && pod.Spec.NodeName != "" {
+		if what, did := k.progresses(l, pod); did {
+			return what
+		}
+	}
 	switch {
 	case lost && k.gone[pod.Spec.NodeName]:
 		return k.collect(l, pod)
@@ -267,7 +291,7 @@ func (k *kubelet) act(l *life) string {
 		k.update(pod, func(p *corev1.Pod) {
 			now := k.clock(p, k.server.now())
 			if p.Status.Phase, p.Status.StartTime = corev1.PodRunning, &now; probed(p) {
-				setReady(p, !l.fate.NotReady && len(l.fate.Readiness) == 0, now)
+				l.setReady(p, !l.fate.NotReady && len(l.fate.Readiness) == 0, now, k.server.now())
 			}
 			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}})
 		})
@@ -276,7 +300,7 @@ func (k *kubelet) act(l *life) string {
 		return k.exit(l, pod)
 	case l.turnsNow(pod, k.server.now()):
 		l.turns++
-		k.update(pod, func(p *corev1.Pod) { setReady(p, l.turns%2 == 1, k.clock(p, k.server.now())) })
+		k.update(pod, func(p *corev1.Pod) { l.setReady(p, l.turns%2 == 1, k.clock(p, k.server.now()), k.server.now()) })
 		return "is ready: " + strconv.FormatBool(l.turns%2 == 1)
 	case l.fate.Disrupted != "":
 		k.disrupt(pod, l.fate.Disrupted)
@@ -347,7 +371,7 @@ func (k *kubelet) exitWith(l *life, pod *corev1.Pod, code int32) string {
 		})
 		return "exits with code " + strconv.Itoa(int(code)) + " and is restarted in place"
 	}
-	l.running, l.over, l.code = false, now, code
+	l.running, l.over, l.code, l.stopped = false, now, code, now
 	if l.fate.Report > 0 {
 		k.update(pod, func(p *corev1.Pod) {
 			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, code, now)})
@@ -381,6 +405,9 @@ func (k *kubelet) reportEnd(l *life, pod *corev1.Pod) string {
 // that was reported.
 func (k *kubelet) end(l *life, pod *corev1.Pod, code int32, at time.Time) {
 	l.running, l.over = false, time.Time{}
+	if l.stopped.IsZero() {
+		l.stopped = k.server.now()
+	}
 	k.update(pod, func(p *corev1.Pod) {
 		p.Status.Phase = corev1.PodSucceeded
 		if code != 0 {
@@ -416,7 +443,7 @@ func (k *kubelet) stop(l *life, pod *corev1.Pod) string {
 	}
 	natural := l.started.Add(l.fate.Run)
 	never := pod.Spec.RestartPolicy == corev1.RestartPolicyNever
-	if never && !l.fate.endless(l.runs) && !l.fate.Evicted && l.fate.Disrupted == "" && !natural.After(requestedAt(pod)) {
+	if never && !l.hung && !l.fate.endless(l.runs) && !l.fate.Evicted && l.fate.Disrupted == "" && !natural.After(requestedAt(pod)) {
 		// It had ended before; only the kubelet was late to say so.
 		code := l.fate.exit(l.runs)
 		k.end(l, pod, code, natural)

@@ -32,6 +32,8 @@ type monitor struct {
 	failedAt map[types.UID]time.Time
 	// ledgers hold what is true of each job, by its UID.
 	ledgers map[types.UID]*ledger
+	// reported is when the server last received a report of each pod.
+	reported map[types.UID]time.Time
 	probing bool // whether the operator should be quiet
 	// takenOver are the jobs that had a status before the operator wrote one.
 	takenOver map[types.NamespacedName]bool
@@ -45,6 +47,8 @@ type ledger struct {
 	order []types.UID
 	// counted are the failed pods that were deleted by the operator to be replaced.
 	counted map[types.UID]bool
+	// hung are those that the status told to hang.
+	hung map[types.UID]bool
 	// seen are the restarts in place that the status counted, by pod.
 	seen map[types.UID]int32
 	// free are the restarts of the whole job, and of roles, that no limit counts.

@@ -120,6 +120,8 @@ type process struct {
 	pass  *passState // nil if idle
 	dead  bool
 	own   ownWrites
+	// born is when it started.
+	born time.Time
 	// refusals are the writes that the server refused last, by what they were to do.
 	refusals map[string]lastRefusal
 }
@@ -408,6 +410,9 @@ func (p *process) keys() []types.NamespacedName {
 // concerns.
 func (p *process) deliver(v *view) {
 	was, is := v.next()
+	if v.table == p.w.jobs && p.w.onlyReport(was, is) {
+		return
+	}
 	p.wake(v.table, was)
 	p.wake(v.table, is)
 }

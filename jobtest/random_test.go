@@ -83,7 +83,28 @@ func randomJob(c *Chance) *testv1.TestJob {
 			p.SuccessPolicy = randomSuccessPolicy(c, j)
 		}
 		randomBudgets(c, p)
+		randomProgress(c, j)
 	})
+}
+
+// randomProgress gives a job a progress policy of which chance decides.
+func randomProgress(c *Chance, j *testv1.TestJob) {
+	if !c.Percent(30) {
+		return
+	}
+	p := &commonv1.ProgressPolicy{Source: oneOf(c, commonv1.ProgressSourceReadiness, commonv1.ProgressSourceReport, "")}
+	p.StallTimeoutSeconds = oneOf(c, new(int64(10)), new(int64(15)), new(int64(40)))
+	p.StartTimeoutSeconds = oneOf(c, nil, nil, new(int64(15)), new(int64(60)))
+	p.Action = oneOf(c, commonv1.ProgressActionRestartReplica, commonv1.ProgressActionRestartJob, "", commonv1.ProgressActionFailJob)
+	j.Spec.RunPolicy.ProgressPolicy = p
+	for _, spec := range j.Spec.TestReplicaSpecs {
+		if spec.RestartPolicy == commonv1.RestartPolicyAlways && p.Source != commonv1.ProgressSourceReadiness {
+			p.StartTimeoutSeconds = nil // It never ends and, after some attempts, never reports.
+		}
+		if p.Source == commonv1.ProgressSourceReadiness {
+			spec.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+		}
+	}
 }
 
 // randomBudgets gives a job limits of replicas, and a window, of which chance decides.
@@ -157,6 +178,8 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		f.Collateral = oneOf(c, 0, 0, int32(1), int32(134))
 		f.Readiness = oneOf(c, nil, []time.Duration{5 * time.Second}, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second}, []time.Duration{40 * time.Second})
 		f.NotReady = c.Percent(5)
+		f.Hangs = oneOf(c, 0, 0, 0, 5*time.Second, 25*time.Second)
+		f.Reports = oneOf(c, nil, []time.Duration{time.Second, 3 * time.Second, 7 * time.Second}, []time.Duration{9 * time.Second, 18 * time.Second, 27 * time.Second, 36 * time.Second})
 		switch c.Pick(13) {
 		case 1:
 			f.Exits = []int32{1, 1, 0}
@@ -325,7 +348,7 @@ func randomActions(c *Chance, w *World, job *testv1.TestJob) {
 	kinds := []func(*Chance, *World, time.Duration, *testv1.TestJob){
 		actNothing, actSuspend, actScale, actDelete, actRecreate, actOnPod, actOnPod, actQuota, actNode, actNode,
 		actEdit, actEdit, actForeign, actOnService, actLabel, actInvalid, actManager, actNamespace, actAdmission, actOutage, actOutage,
-		actRoom, actPolicy, actGroup, actDisrupt, actDisrupt, actRefuse, actRefuse, actClaim,
+		actRoom, actPolicy, actGroup, actDisrupt, actDisrupt, actRefuse, actRefuse, actClaim, actServer,
 	}
 	for range c.Pick(5) {
 		kinds[c.Pick(len(kinds))](c, w, time.Duration(c.Pick(40))*time.Second, job)
@@ -528,6 +551,15 @@ func actRefuse(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 		return nil
 	})
 	w.At(at+time.Duration(c.Pick(90))*time.Second, "has it refuse nothing", func(context.Context, client.Client) error { w.denies = nil; return nil })
+}
+
+// actServer has no report of progress arrive for a while.
+func actServer(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
+	set := func(up bool) func(context.Context, client.Client) error {
+		return func(context.Context, client.Client) error { w.SetProgressServer(up); return nil }
+	}
+	w.At(at, "has no report arrive", set(false))
+	w.At(at+time.Duration(c.Pick(60))*time.Second, "has reports arrive", set(true))
 }
 
 // actOutage has some calls of the operator meet the same fault for a while.

@@ -110,6 +110,7 @@ func (w *World) proceed(but *process, until time.Time) bool {
 		if faulty {
 			w.steps--
 			choice = w.chance.pick(len(all), 100-w.odds.faulty)
+			w.calmSince = w.now
 		} else if faultFree++; faultFree > w.maxSteps {
 			w.violatef("P3", "nothing goes wrong any more, but after %d steps the World has not come to rest", w.maxSteps)
 		}
@@ -265,6 +266,7 @@ func (w *World) possibleFaults() []step {
 
 // perform lets a step happen.
 func (w *World) perform(s step) {
+	w.writeReports()
 	switch s.kind {
 	case stepAction:
 		a := w.actions[s.index]
@@ -337,6 +339,9 @@ func (w *World) next(but *process) time.Time { //nolint:gocognit // the order in
 			consider(at)
 		}
 	}
+	if at := w.nextReport(); !at.IsZero() {
+		consider(at)
+	}
 	return next
 }
 
@@ -352,6 +357,7 @@ func (w *World) advanceClock() {
 	if next.After(w.now) {
 		w.now = next
 	}
+	w.writeReports()
 }
 
 // crash ends a process: what it knew is lost.
@@ -369,7 +375,7 @@ func (w *World) crash(p *process, stale bool) {
 // older one.
 func (w *World) startProcess(i int) {
 	w.births++
-	p := &process{w: w, name: "operator-" + string("abcdefghijklmnopqrstuvwxyz"[i%26]), queue: map[types.NamespacedName]*item{}, own: newOwnWrites()}
+	p := &process{w: w, name: "operator-" + string("abcdefghijklmnopqrstuvwxyz"[i%26]), queue: map[types.NamespacedName]*item{}, own: newOwnWrites(), born: w.now}
 	run, err := w.newRun(api{w: w, p: p}, api{w: w, p: p, live: true}, p)
 	if err != nil {
 		w.violatef("test", "%v", err)

@@ -91,7 +91,7 @@ func (k *kubelet) try(l *life, pod *corev1.Pod) string {
 		case WaitsForVolume:
 			p.Status.ContainerStatuses = waiting("ContainerCreating", "")
 			p.Status.Conditions = []corev1.PodCondition{{
-				Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse, LastTransitionTime: now,
+				Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse, LastTransitionTime: k.clock(p, now.Time),
 			}}
 		case WaitsForInit:
 			setup := corev1.ContainerStatus{Name: "setup", State: corev1.ContainerState{Terminated: k.terminated(p, 1, k.server.now())}}

@@ -102,6 +102,9 @@ type World struct {
 	passes  int
 	served  map[types.NamespacedName]map[string]int
 	outages []outage
+	// progress plays the server of reports; calmSince is when things stopped going wrong.
+	progress  progressServer
+	calmSince time.Time
 	// denies refuses writes of the operator, of whatever kind, if it is set.
 	denies func(op call) error
 	// older is set while the CRD of the jobs is that of an older operator.
@@ -263,7 +266,8 @@ func (w *World) startNodes(pods *table, o Options) {
 		server: &w.server, pods: pods, objects: nodes, fate: o.Fate, nodes: max(o.Nodes, 0),
 		lost: map[string]time.Time{}, gone: map[string]bool{}, spoiled: map[string]int32{}, clocks: map[string]time.Duration{},
 		ended: w.monitor.ended, disrupted: w.monitor.disrupted,
-		held: func(pod *corev1.Pod) bool { return w.gang != nil && w.gang.holds(pod) },
+		held:   func(pod *corev1.Pod) bool { return w.gang != nil && w.gang.holds(pod) },
+		report: w.send,
 	}
 	if o.Fate == nil {
 		w.kubelet.fate = func(*corev1.Pod) Fate { return Fate{Start: time.Second, Run: 10 * time.Second} }
@@ -335,6 +339,7 @@ func runner[J client.Object](author jobkit.ControllerInterface[J], scheme *runti
 	return func(c client.Client, live client.Reader, p *process) (reconcileFunc, error) {
 		jobs := &controller.JobController[J]{Controller: author, Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
 		jobs.Config.MaxParallelWrites = 1
+		jobs.Progress = p.w.progressOf(p)
 		jobs.Config.GangScheduler = scheduler
 		if err := jobs.Init(scheme); err != nil {
 			return nil, fmt.Errorf("cannot set up the controller: %w", err)

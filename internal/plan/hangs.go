@@ -63,8 +63,12 @@ func (t *Tally) findHangs(in *Input) {
 		t.findSilent(in)
 	}
 	slices.SortStableFunc(t.hangs, func(a, b hang) int { return a.at.Compare(b.at) })
-	said := in.Status.IsTrue(commonv1.JobHung) && in.progressAction() == commonv1.ProgressActionReport
-	t.inDoubt = t.inDoubt || len(t.hangs) > 0 && !said
+	t.inDoubt = t.inDoubt || len(t.hangs) > 0 && !in.saysHung()
+}
+
+// saysHung reports whether the status says that the job hangs, and nothing else is to follow.
+func (in *Input) saysHung() bool {
+	return in.Status.IsTrue(commonv1.JobHung) && in.progressAction() == commonv1.ProgressActionReport
 }
 
 // judge compares how long a replica has shown no progress with the limit for that.
@@ -108,15 +112,24 @@ func (t *Tally) findUnready(in *Input) {
 // findSilent judges a job by the last report: it is one program, of which usually one replica
 // reports. While replicas that it needs do not run, it waits for those.
 func (t *Tally) findSilent(in *Input) {
-	if in.Progress == nil || in.Progress.UpSince.IsZero() {
-		return
-	}
 	since, ok := t.allRunSince(in)
-	s, last := t.reporter(in)
-	if !ok || s == nil {
+	if in.Progress == nil || !ok {
 		return
 	}
-	since = later(since, in.Progress.UpSince)
+	// Neither a report nor the return of the server causes a pass.
+	p := in.RunPolicy.ProgressPolicy
+	for _, limit := range []*int64{p.StallTimeoutSeconds, p.StartTimeoutSeconds} {
+		if limit != nil {
+			t.nextHang = earliest(t.nextHang, in.Now.Add(seconds(*limit)))
+		}
+	}
+	s, last := t.reporter(in)
+	if s == nil || in.Progress.UpSince.IsZero() && !in.saysHung() {
+		return
+	}
+	if !in.saysHung() { // What hung when the operator went away hangs until a report comes.
+		since = later(since, in.Progress.UpSince)
+	}
 	if last != nil {
 		since = later(since, last.ReceivedTime.Time)
 	}

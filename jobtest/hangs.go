@@ -1,0 +1,465 @@
+package jobtest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+)
+
+// reportEvery is how often the simulated server of reports writes the status of one job.
+const reportEvery = 5 * time.Second
+
+// progressServer plays the server that receives reports of progress, in every process of the
+// operator, and writes them to the status of the job.
+type progressServer struct {
+	// away is true while no report arrives; back is when that last ended.
+	away bool
+	back time.Time
+	jobs map[types.UID]*jobReports
+	// late are reports on their way.
+	late []lateReport
+}
+
+// jobReports is the last report of a job, when it was last written, and whether it is yet to be.
+type jobReports struct {
+	last    *commonv1.TrainerStatus
+	written time.Time
+	waits   bool
+}
+
+type lateReport struct {
+	at  time.Time
+	pod *corev1.Pod
+}
+
+// SetProgressServer says whether reports of progress arrive. While they do not, the operator
+// knows that.
+func (w *World) SetProgressServer(up bool) {
+	w.logf("the server of reports is there: %t", up)
+	if w.progress.away && up {
+		w.progress.back = w.now
+	}
+	w.progress.away = !up
+}
+
+// progressOf is what the controller of a process knows of its server.
+func (w *World) progressOf(p *process) *controller.ProgressServer {
+	return &controller.ProgressServer{
+		URL:      "https://progress.example.com",
+		CABundle: func() string { return "PEM" },
+		UpSince: func() time.Time {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return w.upSince(p)
+		},
+	}
+}
+
+// upSince is since when the server of a process is there, zero if it is not.
+func (w *World) upSince(p *process) time.Time {
+	switch {
+	case w.progress.away:
+		return time.Time{}
+	case w.progress.back.After(p.born):
+		return w.progress.back
+	default:
+		return p.born
+	}
+}
+
+// send has a pod send a report. While things may go wrong it may be lost, or be late.
+func (w *World) send(pod *corev1.Pod) string {
+	how := 0
+	if w.steps > 0 {
+		how = w.chance.pick(4, 80)
+	}
+	switch how {
+	case 1:
+		return "reports progress, which is lost"
+	case 2, 3:
+		w.progress.late = append(w.progress.late, lateReport{w.now.Add(time.Duration(how*how) * time.Second), pod})
+		return "reports progress, which is late"
+	}
+	return w.receive(pod)
+}
+
+// receive has the server receive a report of a pod.
+func (w *World) receive(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOf(pod)
+	if w.progress.away || owner == nil || !slices.ContainsFunc(w.processes, func(p *process) bool { return p != nil }) {
+		return "reports progress, and no one receives it"
+	}
+	if w.progress.jobs == nil {
+		w.progress.jobs = map[types.UID]*jobReports{}
+	}
+	r := w.progress.jobs[owner.UID]
+	if r == nil {
+		r = &jobReports{}
+		w.progress.jobs[owner.UID] = r
+	}
+	r.last = &commonv1.TrainerStatus{
+		ReceivedTime: &metav1.MicroTime{Time: w.now},
+		Reporter:     &commonv1.TrainerReporter{Pod: pod.Name, PodUID: pod.UID, Attempt: attemptLabel(pod)},
+	}
+	r.waits = true
+	if w.monitor.reported == nil {
+		w.monitor.reported = map[types.UID]time.Time{}
+	}
+	w.monitor.reported[pod.UID] = w.now
+	w.writeReports()
+	return "reports progress"
+}
+
+// nextReport is when a report arrives, or is written, next; zero if none is on its way.
+func (w *World) nextReport() time.Time {
+	var next time.Time
+	consider := func(at time.Time) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	for _, r := range w.progress.late {
+		consider(r.at)
+	}
+	for _, r := range w.progress.jobs {
+		if r.waits {
+			consider(r.written.Add(reportEvery))
+		}
+	}
+	return next
+}
+
+// writeReports lets reports arrive that are late, and writes those whose time has come.
+func (w *World) writeReports() {
+	due := func(r lateReport) bool { return !r.at.After(w.now) }
+	for at := slices.IndexFunc(w.progress.late, due); at >= 0; at = slices.IndexFunc(w.progress.late, due) {
+		pod := w.progress.late[at].pod
+		w.progress.late = slices.Delete(w.progress.late, at, at+1)
+		w.logf("node: a late report of pod %s: it %s", pod.Name, w.receive(pod))
+	}
+	for _, job := range w.jobs.all() {
+		r := w.progress.jobs[job.GetUID()]
+		if r == nil || !r.waits || w.now.Before(r.written.Add(reportEvery)) {
+			continue
+		}
+		r.waits, r.written = false, w.now
+		next := clone(job)
+		if status := w.parts(next).Status; status != nil && !status.Finished() {
+			status.TrainerStatus = r.last
+			actor := w.actor
+			w.actor = nil
+			w.server.replace(w.jobs, job, next)
+			w.actor = actor
+		}
+	}
+	for uid, r := range w.progress.jobs {
+		if r.waits && !w.alive(uid) {
+			delete(w.progress.jobs, uid)
+		}
+	}
+}
+
+// onlyReport reports whether two versions of a job differ in the last report alone: that causes
+// no reconcile.
+func (w *World) onlyReport(was, is client.Object) bool {
+	if was == nil || is == nil {
+		return false
+	}
+	a, b := clone(was), clone(is)
+	x, y := w.parts(a).Status, w.parts(b).Status
+	if x == nil || y == nil || x.TrainerStatus == y.TrainerStatus {
+		return false
+	}
+	x.TrainerStatus = y.TrainerStatus
+	a.SetResourceVersion(b.GetResourceVersion())
+	return equality.Semantic.DeepEqual(a, b)
+}
+
+// hangsAt is when the program of a pod hangs, zero if it does not.
+func (l *life) hangsAt() time.Time {
+	if l.fate.Hangs == 0 {
+		return time.Time{}
+	}
+	return l.began.Add(l.fate.Hangs)
+}
+
+// reportsAt is when the program of a pod reports next, zero if it does not.
+func (l *life) reportsAt() time.Time {
+	if l.reported >= len(l.fate.Reports) {
+		return time.Time{}
+	}
+	return l.began.Add(l.fate.Reports[l.reported])
+}
+
+// dueRunning is when something happens next to a pod that runs.
+func (l *life) dueRunning(pod *corev1.Pod) (at time.Time, ok bool) {
+	if l.hung {
+		return at, false
+	}
+	at, ok = l.started.Add(l.fate.Run), !l.fate.endless(l.runs)
+	if h := l.hangsAt(); !h.IsZero() && (!ok || h.Before(at)) {
+		at, ok = h, true
+	}
+	if turn, turns := l.turn(pod); turns && (!ok || turn.Before(at)) {
+		at, ok = turn, true
+	}
+	if r := l.reportsAt(); !r.IsZero() && (!ok || r.Before(at)) {
+		at, ok = r, true
+	}
+	return at, ok
+}
+
+// progresses has the program of a running pod report, or hang, if that is what is due.
+func (k *kubelet) progresses(l *life, pod *corev1.Pod) (string, bool) {
+	at, _ := l.dueRunning(pod)
+	switch now := k.server.now(); {
+	case !l.running || at.After(now):
+		return "", false
+	case at.Equal(l.reportsAt()):
+		l.reported++
+		return k.report(pod), true
+	case at.Equal(l.hangsAt()):
+		l.hung = true
+		if probed(pod) {
+			k.update(pod, func(p *corev1.Pod) { l.setReady(p, false, k.clock(p, now), now) })
+		}
+		return "hangs", true
+	}
+	return "", false
+}
+
+// setReady says of a pod whether it is ready, and remembers the true time.
+func (l *life) setReady(pod *corev1.Pod, ready bool, at metav1.Time, now time.Time) {
+	setReady(pod, ready, at)
+	if l.turned.IsZero() || l.ready != ready {
+		l.turned = now
+	}
+	l.ready, l.wasReady = ready, l.wasReady || ready
+}
+
+// life is what the kubelet knows of a pod, nil if that is gone.
+func (m *monitor) life(pod *corev1.Pod) *life {
+	for _, l := range m.w.kubelet.lives {
+		if l.uid == pod.UID {
+			return l
+		}
+	}
+	return nil
+}
+
+// hangsSince is since when a pod truly shows no progress, by the policy of its job, and which
+// limits may be for that; zero if it does.
+func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process) (time.Time, []*int64) {
+	p, l := m.w.parts(job).RunPolicy.ProgressPolicy, m.life(pod)
+	switch {
+	case p == nil || l == nil || !l.running:
+		return time.Time{}, nil
+	case p.Source == commonv1.ProgressSourceReadiness:
+		return l.unreadySince(p)
+	}
+	since := time.Time{}
+	if actor != nil {
+		since = m.w.upSince(actor)
+	}
+	limits := []*int64{p.StartTimeoutSeconds}
+	for _, peer := range m.w.kubelet.lives {
+		there := m.w.kubelet.pod(peer)
+		if there == nil || !metav1.IsControlledBy(there, job) || !peer.running {
+			continue
+		}
+		if peer.started.After(since) {
+			since = peer.started
+		}
+		if at, ok := m.reported[peer.uid]; ok && at.Equal(m.lastReport(job)) {
+			if limits = []*int64{p.StallTimeoutSeconds}; at.After(since) {
+				since = at
+			}
+		}
+	}
+	return since, limits
+}
+
+// lastReport is when any pod of a job reported last.
+func (m *monitor) lastReport(job client.Object) time.Time {
+	var last time.Time
+	for uid := range m.ledger(job.GetUID()).pods {
+		if at := m.reported[uid]; at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// unreadySince is since when a pod is not ready.
+func (l *life) unreadySince(p *commonv1.ProgressPolicy) (time.Time, []*int64) {
+	if l.ready || l.turned.IsZero() {
+		return time.Time{}, nil
+	}
+	since := l.turned
+	if l.started.After(since) {
+		since = l.started
+	}
+	switch gap := l.turned.Sub(l.started); {
+	case !l.wasReady, gap < -time.Second:
+		return since, []*int64{p.StartTimeoutSeconds}
+	case gap > time.Second:
+		return since, []*int64{p.StallTimeoutSeconds}
+	default: // A node tells times in seconds.
+		return since, []*int64{p.StartTimeoutSeconds, p.StallTimeoutSeconds}
+	}
+}
+
+// hungDue is when a pod hangs, at the earliest, by the truth; zero if it does not.
+func (m *monitor) hungDue(job client.Object, pod *corev1.Pod, actor *process) time.Time {
+	since, limits := m.hangsSince(job, pod, actor)
+	var due time.Time
+	for _, n := range limits {
+		if at := since.Add(seconds(n)); n != nil && (due.IsZero() || at.Before(due)) {
+			due = at
+		}
+	}
+	return due
+}
+
+func seconds(n *int64) time.Duration {
+	if n == nil {
+		return 0
+	}
+	return time.Duration(*n) * time.Second
+}
+
+// checkHangs checks the hangs that a status begins to tell: each is one, is told once, and in
+// time. From then on they are failures like others.
+func (m *monitor) checkHangs(job client.Object, old, status *commonv1.JobStatus) {
+	l := m.ledger(job.GetUID())
+	if status.IsTrue(commonv1.JobHung) && (status.Finished() || status.IsTrue(commonv1.JobSuspended)) {
+		m.w.violatef("conditions", "the job hangs and is %s", status.State)
+	}
+	if c := status.Condition(commonv1.JobHung); status.IsTrue(commonv1.JobHung) && !old.IsTrue(commonv1.JobHung) {
+		for _, uid := range l.order {
+			if pod := l.pods[uid]; strings.Contains(c.Message, " pod "+pod.Name+" ") && m.life(pod) != nil {
+				m.checkHang(job, pod)
+			}
+		}
+	}
+	for _, f := range status.Failures {
+		if f.Reason != "Hung" || slices.ContainsFunc(old.Failures, func(o commonv1.ReplicaFailure) bool {
+			return o.Reason == f.Reason && o.Type == f.Type && o.Index == f.Index && o.Attempt == f.Attempt && o.Time.Equal(&f.Time)
+		}) {
+			continue
+		}
+		name := m.kind.PodName(job.GetName(), f.Type, f.Index)
+		for _, uid := range slices.Backward(l.order) {
+			pod := l.pods[uid]
+			if pod.Name != name || attemptLabel(pod) != f.Attempt {
+				continue
+			}
+			if l.hung[uid] {
+				m.w.violatef("P6", "the hang of pod %s is counted twice", name)
+			}
+			if l.hung == nil {
+				l.hung = map[types.UID]bool{}
+			}
+			l.hung[uid], m.failed[uid] = true, true
+			m.failedNow(uid)
+			m.checkHang(job, pod)
+			break
+		}
+	}
+}
+
+// checkHang checks that a pod which a status takes for one that hangs does, and that this was
+// not found too late. What changed while the pass went on, it need not know.
+func (m *monitor) checkHang(job client.Object, pod *corev1.Pod) {
+	l, actor := m.life(pod), m.w.actor
+	if l == nil || actor == nil || actor.pass == nil || !m.w.kubelet.isCurrent(l) {
+		return
+	}
+	began := actor.pass.began
+	if m.w.progress.back.After(began) || !l.running && !l.stopped.Before(began) || l.ready && l.turned.After(began) || m.reported[l.uid].After(began) {
+		return
+	}
+	due := m.hungDue(job, pod, actor)
+	if due.IsZero() || m.w.now.Before(due) {
+		m.w.violatef("no false hang", "%s says that pod %s hangs, but it does so at %s at the earliest", actor.name, pod.Name, due.Sub(m.w.start))
+	}
+	// Nodes tell times in seconds, and a pass takes some milliseconds.
+	const most = 2*time.Second + 200*time.Millisecond
+	if late := m.w.now.Sub(due); late > most && m.w.calm(due) {
+		m.w.violatef("P7", "%s finds %s too late that pod %s hangs", actor.name, late, pod.Name)
+	}
+}
+
+// isCurrent reports whether the pod of a life still exists.
+func (k *kubelet) isCurrent(l *life) bool { return k.pod(l) != nil }
+
+// calm reports whether nothing went wrong for a while before a time.
+func (w *World) calm(at time.Time) bool {
+	return (w.chance == nil || w.steps <= 0 && !w.calmSince.IsZero() && at.After(w.calmSince.Add(2*time.Minute))) &&
+		len(w.outages) == 0 && w.denies == nil && len(w.processes) == 1
+}
+
+// checkHangsTold checks that nothing of a job at rest hangs without a consequence.
+func (m *monitor) checkHangsTold(job client.Object, pods []*corev1.Pod) {
+	parts := m.w.parts(job)
+	p := parts.RunPolicy.ProgressPolicy
+	if p == nil || parts.Status.IsTrue(commonv1.JobHung) {
+		return
+	}
+	running, wanted := 0, 0
+	for t, spec := range parts.ReplicaSpecs {
+		for i := range wantedReplicas(spec) {
+			wanted++
+			if saysSucceeded(parts.Status, t, i) {
+				running++
+			}
+		}
+	}
+	for _, pod := range pods {
+		if l := m.life(pod); l != nil && l.running && pod.DeletionTimestamp == nil && !disrupted(pod) {
+			running++
+		}
+	}
+	for _, pod := range pods {
+		t, i, ok := m.replica(job, pod)
+		due := m.hungDue(job, pod, m.w.processes[0])
+		if !ok || due.IsZero() || pod.DeletionTimestamp != nil || disrupted(pod) || attemptLabel(pod) < attemptOf(parts.Status, t, i) || m.stuck(pod) {
+			continue
+		}
+		if p.Source != commonv1.ProgressSourceReadiness && (running < wanted || m.w.upSinceNow().IsZero() || m.reporterSucceeded(job)) {
+			continue
+		}
+		if m.w.now.Sub(due) > 3*time.Second {
+			m.w.violatef("P7", "job %s is at rest, but its pod %s hangs since %s, and nothing follows", job.GetName(), pod.Name, due.Sub(m.w.start))
+		}
+	}
+}
+
+// reporterSucceeded reports whether the pod that reported last has succeeded: then no report is
+// expected.
+func (m *monitor) reporterSucceeded(job client.Object) bool {
+	last := m.lastReport(job)
+	for uid := range m.ledger(job.GetUID()).pods {
+		if at, ok := m.reported[uid]; ok && at.Equal(last) && m.succeeded[uid] {
+			return true
+		}
+	}
+	return false
+}
+
+// upSinceNow is since when the server is there, whichever process it is in.
+func (w *World) upSinceNow() time.Time {
+	if w.progress.away || w.processes[0] == nil {
+		return time.Time{}
+	}
+	return w.upSince(w.processes[0])
+}

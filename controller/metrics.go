@@ -122,7 +122,8 @@ func (m *metrics) recordStatus(in *plan.Input, p *plan.Plan) {
 	count(m.failed, one[became(commonv1.JobFailed)])
 	count(m.restarted, is.Restarts-was.Restarts)
 	for cause, n := range map[string]int32{
-		"failed": p.Restarts.Failed, "disrupted": p.Restarts.Disrupted, "hung": p.Restarts.Hung, "in_place": p.Restarts.InPlace, "ignored": p.Restarts.Ignored,
+		"failed": p.Restarts.Failed, "disrupted": p.Restarts.Disrupted, "hung": p.Restarts.Hung,
+		"in_place": p.Restarts.InPlace, "ignored": p.Restarts.Ignored,
 	} {
 		if n > 0 {
 			m.restarts.WithLabelValues(m.framework, cause).Add(float64(n))

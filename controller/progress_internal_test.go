@@ -34,7 +34,7 @@ func TestWithoutReports(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			was := &gateJob{ObjectMeta: metav1.ObjectMeta{Name: "job", UID: "uid", ResourceVersion: "1"}}
-			is := was.DeepCopyObject().(*gateJob) //nolint:forcetypeassert // it is one
+			is := was.DeepCopyObject().(*gateJob)
 			tc.change(is)
 			c := &JobController[*gateJob]{set: &settings[*gateJob]{statusAt: []int{2}}}
 			if got := c.withoutReports().Update(event.UpdateEvent{ObjectOld: was, ObjectNew: is}); got != tc.want {

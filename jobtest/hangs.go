@@ -44,7 +44,7 @@ type lateReport struct {
 // SetProgressServer says whether reports of progress arrive. While they do not, the operator
 // knows that.
 func (w *World) SetProgressServer(up bool) {
-	w.logf("the server of reports is there: %t", up)
+	w.logf("reports of progress arrive: %t", up)
 	if w.progress.away && up {
 		w.progress.back = w.now
 	}
@@ -64,7 +64,7 @@ func (w *World) progressOf(p *process) *controller.ProgressServer {
 	}
 }
 
-// upSince is since when the server of a process is there, zero if it is not.
+// upSince is since when the server of a process can be reached, zero if it cannot.
 func (w *World) upSince(p *process) time.Time {
 	switch {
 	case w.progress.away:
@@ -337,8 +337,8 @@ func seconds(n *int64) time.Duration {
 	return time.Duration(*n) * time.Second
 }
 
-// checkHangs checks the hangs that a status begins to tell: each is one, is told once, and in
-// time. From then on they are failures like others.
+// checkHangs checks the hangs that a status begins to tell: each is one, is recorded once, and
+// in time. From then on they are failures like others.
 func (m *monitor) checkHangs(job client.Object, old, status *commonv1.JobStatus) {
 	l := m.ledger(job.GetUID())
 	if status.IsTrue(commonv1.JobHung) && (status.Finished() || status.IsTrue(commonv1.JobSuspended)) {
@@ -351,30 +351,37 @@ func (m *monitor) checkHangs(job client.Object, old, status *commonv1.JobStatus)
 			}
 		}
 	}
-	for _, f := range status.Failures {
-		if f.Reason != "Hung" || slices.ContainsFunc(old.Failures, func(o commonv1.ReplicaFailure) bool {
-			return o.Reason == f.Reason && o.Type == f.Type && o.Index == f.Index && o.Attempt == f.Attempt && o.Time.Equal(&f.Time)
-		}) {
+	for i := range status.Failures {
+		f := &status.Failures[i]
+		if f.Reason != "Hung" || slices.ContainsFunc(old.Failures, func(o commonv1.ReplicaFailure) bool { return sameFailure(f, &o) }) {
 			continue
 		}
 		name := m.kind.PodName(job.GetName(), f.Type, f.Index)
 		for _, uid := range slices.Backward(l.order) {
-			pod := l.pods[uid]
-			if pod.Name != name || attemptLabel(pod) != f.Attempt {
-				continue
+			if pod := l.pods[uid]; pod.Name == name && attemptLabel(pod) == f.Attempt {
+				m.countHang(job, l, pod)
+				break
 			}
-			if l.hung[uid] {
-				m.w.violatef("P6", "the hang of pod %s is counted twice", name)
-			}
-			if l.hung == nil {
-				l.hung = map[types.UID]bool{}
-			}
-			l.hung[uid], m.failed[uid] = true, true
-			m.failedNow(uid)
-			m.checkHang(job, pod)
-			break
 		}
 	}
+}
+
+// sameFailure reports whether two failures are those of one pod.
+func sameFailure(a, b *commonv1.ReplicaFailure) bool {
+	return a.Reason == b.Reason && a.Type == b.Type && a.Index == b.Index && a.Attempt == b.Attempt && a.Time.Equal(&b.Time)
+}
+
+// countHang takes in that the status counts the hang of a pod.
+func (m *monitor) countHang(job client.Object, l *ledger, pod *corev1.Pod) {
+	if l.hung[pod.UID] {
+		m.w.violatef("P6", "the hang of pod %s is counted twice", pod.Name)
+	}
+	if l.hung == nil {
+		l.hung = map[types.UID]bool{}
+	}
+	l.hung[pod.UID], m.failed[pod.UID] = true, true
+	m.failedNow(pod.UID)
+	m.checkHang(job, pod)
 }
 
 // checkHang checks that a pod which a status takes for one that hangs does, and that this was
@@ -385,7 +392,7 @@ func (m *monitor) checkHang(job client.Object, pod *corev1.Pod) {
 		return
 	}
 	began := actor.pass.began
-	if m.w.progress.back.After(began) || !l.running && !l.stopped.Before(began) || l.ready && l.turned.After(began) || m.reported[l.uid].After(began) {
+	if l.changedSince(began) || m.w.progress.back.After(began) || m.reported[l.uid].After(began) {
 		return
 	}
 	due := m.hungDue(job, pod, actor)
@@ -399,6 +406,11 @@ func (m *monitor) checkHang(job client.Object, pod *corev1.Pod) {
 	}
 }
 
+// changedSince reports whether a pod that hung at a time has gone on, or ended, since.
+func (l *life) changedSince(at time.Time) bool {
+	return !l.running && !l.stopped.Before(at) || l.ready && l.turned.After(at)
+}
+
 // isCurrent reports whether the pod of a life still exists.
 func (k *kubelet) isCurrent(l *life) bool { return k.pod(l) != nil }
 
@@ -408,14 +420,29 @@ func (w *World) calm(at time.Time) bool {
 		len(w.outages) == 0 && w.denies == nil && len(w.processes) == 1
 }
 
-// checkHangsTold checks that nothing of a job at rest hangs without a consequence.
-func (m *monitor) checkHangsTold(job client.Object, pods []*corev1.Pod) {
+// checkHangsReported checks that nothing of a job at rest hangs without a consequence.
+func (m *monitor) checkHangsReported(job client.Object, pods []*corev1.Pod) {
 	parts := m.w.parts(job)
 	p := parts.RunPolicy.ProgressPolicy
-	if p == nil || parts.Status.IsTrue(commonv1.JobHung) {
+	if p == nil || parts.Status.IsTrue(commonv1.JobHung) || p.Source != commonv1.ProgressSourceReadiness && !m.expectsReports(job, pods) {
 		return
 	}
-	running, wanted := 0, 0
+	for _, pod := range pods {
+		t, i, wanted := m.replica(job, pod)
+		current := wanted && live(pod) && attemptLabel(pod) >= attemptOf(parts.Status, t, i) && !m.stuck(pod)
+		if due := m.hungDue(job, pod, m.w.processes[0]); current && !due.IsZero() && m.w.now.Sub(due) > 3*time.Second {
+			m.w.violatef("P7", "job %s is at rest, but its pod %s hangs since %s, and nothing follows", job.GetName(), pod.Name, due.Sub(m.w.start))
+		}
+	}
+}
+
+// live reports whether nothing has ended a pod.
+func live(pod *corev1.Pod) bool { return pod.DeletionTimestamp == nil && !disrupted(pod) }
+
+// expectsReports reports whether a job could report progress: all its replicas run, and the
+// server can be reached.
+func (m *monitor) expectsReports(job client.Object, pods []*corev1.Pod) bool {
+	running, wanted, parts := 0, 0, m.w.parts(job)
 	for t, spec := range parts.ReplicaSpecs {
 		for i := range wantedReplicas(spec) {
 			wanted++
@@ -425,23 +452,11 @@ func (m *monitor) checkHangsTold(job client.Object, pods []*corev1.Pod) {
 		}
 	}
 	for _, pod := range pods {
-		if l := m.life(pod); l != nil && l.running && pod.DeletionTimestamp == nil && !disrupted(pod) {
+		if l := m.life(pod); l != nil && l.running && live(pod) {
 			running++
 		}
 	}
-	for _, pod := range pods {
-		t, i, ok := m.replica(job, pod)
-		due := m.hungDue(job, pod, m.w.processes[0])
-		if !ok || due.IsZero() || pod.DeletionTimestamp != nil || disrupted(pod) || attemptLabel(pod) < attemptOf(parts.Status, t, i) || m.stuck(pod) {
-			continue
-		}
-		if p.Source != commonv1.ProgressSourceReadiness && (running < wanted || m.w.upSinceNow().IsZero() || m.reporterSucceeded(job)) {
-			continue
-		}
-		if m.w.now.Sub(due) > 3*time.Second {
-			m.w.violatef("P7", "job %s is at rest, but its pod %s hangs since %s, and nothing follows", job.GetName(), pod.Name, due.Sub(m.w.start))
-		}
-	}
+	return running >= wanted && !m.w.upSinceNow().IsZero() && !m.reporterSucceeded(job)
 }
 
 // reporterSucceeded reports whether the pod that reported last has succeeded: then no report is
@@ -456,7 +471,7 @@ func (m *monitor) reporterSucceeded(job client.Object) bool {
 	return false
 }
 
-// upSinceNow is since when the server is there, whichever process it is in.
+// upSinceNow is since when the server can be reached, whichever process it is in.
 func (w *World) upSinceNow() time.Time {
 	if w.progress.away || w.processes[0] == nil {
 		return time.Time{}

@@ -48,38 +48,46 @@ func TestHangs(t *testing.T) {
 	}{
 		"NotReadyAnyMore": {
 			"it is restarted in time", commonv1.ProgressSourceReadiness, commonv1.ProgressActionRestartReplica,
-			Fate{Hangs: 10 * second, Forever: true}, nil, 33 * second, commonv1.JobRestarting, 1,
+			Fate{Hangs: 10 * second, Forever: true},
+			nil, 33 * second, commonv1.JobRestarting, 1,
 		},
 		"Told": {
 			"it is told", commonv1.ProgressSourceReadiness, "",
-			Fate{Hangs: 10 * second, Forever: true}, nil, 33 * second, commonv1.JobHung, 0,
+			Fate{Hangs: 10 * second, Forever: true},
+			nil, 33 * second, commonv1.JobHung, 0,
 		},
 		"ToldNoMore": {
 			"it is ready again", commonv1.ProgressSourceReadiness, "",
-			Fate{Readiness: []time.Duration{second, 10 * second, 40 * second}, Forever: true}, nil, 3 * time.Minute, commonv1.JobRunning, 0,
+			Fate{Readiness: []time.Duration{second, 10 * second, 40 * second}, Forever: true},
+			nil, 3 * time.Minute, commonv1.JobRunning, 0,
 		},
 		"Reports": {
 			"it goes on", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartReplica,
-			Fate{Reports: every(18*second, time.Hour), Forever: true}, nil, 55 * time.Minute, commonv1.JobRunning, 0,
+			Fate{Reports: every(18*second, time.Hour), Forever: true},
+			nil, 55 * time.Minute, commonv1.JobRunning, 0,
 		},
 		"Silent": {
 			"it reports no more", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartJob,
-			Fate{Reports: every(5*second, time.Hour), Hangs: 31 * second, Forever: true}, nil, 53 * second, commonv1.JobRestarting, 1,
+			Fate{Reports: every(5*second, time.Hour), Hangs: 31 * second, Forever: true},
+			nil, 53 * second, commonv1.JobRestarting, 1,
 		},
 		"NeverReports": {
 			"it never did", commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob,
-			Fate{Forever: true}, nil, 33 * second, commonv1.JobFailed, 1,
+			Fate{Forever: true},
+			nil, 33 * second, commonv1.JobFailed, 1,
 		},
 		"ServerAway": {
 			"no report can come", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartReplica,
-			Fate{Reports: every(5*second, time.Hour), Forever: true}, func(w *World) {
+			Fate{Reports: every(5*second, time.Hour), Forever: true},
+			func(w *World) {
 				w.At(20*second, "has no report arrive", func(context.Context, client.Client) error { w.SetProgressServer(false); return nil })
 				w.At(1000*second, "has reports arrive", func(context.Context, client.Client) error { w.SetProgressServer(true); return nil })
 			}, 30 * time.Minute, commonv1.JobRunning, 0,
 		},
 		"OperatorAway": {
 			"a new process gives it time", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartReplica,
-			Fate{Reports: every(5*second, time.Hour), Forever: true}, func(w *World) {
+			Fate{Reports: every(5*second, time.Hour), Forever: true},
+			func(w *World) {
 				w.At(20*second, "stops the operator", func(context.Context, client.Client) error {
 					w.SetProgressServer(false)
 					return nil
@@ -93,7 +101,8 @@ func TestHangs(t *testing.T) {
 		},
 		"Suspended": {
 			"it has no pods", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartReplica,
-			Fate{Reports: every(5*second, time.Hour), Forever: true}, func(w *World) {
+			Fate{Reports: every(5*second, time.Hour), Forever: true},
+			func(w *World) {
 				w.At(20*second, "suspends", edit(suspend(true)))
 			}, 30 * time.Minute, commonv1.JobSuspended, 0,
 		},

@@ -34,7 +34,7 @@ type monitor struct {
 	ledgers map[types.UID]*ledger
 	// reported is when the server last received a report of each pod.
 	reported map[types.UID]time.Time
-	probing bool // whether the operator should be quiet
+	probing  bool // whether the operator should be quiet
 	// takenOver are the jobs that had a status before the operator wrote one.
 	takenOver map[types.NamespacedName]bool
 }

@@ -207,7 +207,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	m.checkNoRuleHolds(job, pods)
 	m.checkReported(job, pods)
 	m.checkFindsNode(job, pods)
-	m.checkHangsTold(job, pods)
+	m.checkHangsReported(job, pods)
 	byName := map[string]*corev1.Pod{}
 	for _, pod := range pods {
 		byName[pod.Name] = pod

@@ -173,7 +173,7 @@ func TestRefused(t *testing.T) {
 			reason: "an unknown example", args: "demo nosuch", code: 2,
 			want: "jobkit: unknown example \"nosuch\": choose from " +
 				"jax-gang, jax-train, mpi-allreduce, mpi-retry, paddle-backoff, paddle-train, torch-ddp, torch-elastic, torch-evicted, torch-volumes, " +
-				"all-workers, avoid-nodes, backoff-limit, backoff-window, host-ports, master-decides, replica-budget, retry-succeeds, role-restarts, start-deadline, start-order, start-restart, " +
+				"all-workers, avoid-nodes, backoff-limit, backoff-window, hang-restarts, host-ports, master-decides, replica-budget, retry-succeeds, role-restarts, start-deadline, start-order, start-restart, " +
 				"success-policy, suspended, worker-fails, " +
 				"tf-all-types, tf-suspend, tf-workers, xgb-killed, xgb-train\n",
 		},

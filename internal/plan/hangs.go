@@ -168,36 +168,38 @@ func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
 // an earlier attempt, or else the first by which the job counts as running, which has rank 0 in
 // most kinds.
 func (t *Tally) reporter(in *Input) (*replica, *commonv1.TrainerStatus) {
-	var s *replica
 	if last := in.Status.TrainerStatus; last != nil && last.Reporter != nil && last.ReceivedTime != nil {
-		s = t.replicaOf(last.Reporter.Pod)
-		switch {
-		case s == nil || s.pod == nil || s.pod.UID != last.Reporter.PodUID:
-		case s.state != jobkit.Active, last.ProgressPercentage != nil && *last.ProgressPercentage >= 100:
-			return nil, nil // What follows the training need not report.
-		default:
+		s := t.replicaOf(last.Reporter.Pod)
+		current := s != nil && s.pod != nil && s.pod.UID == last.Reporter.PodUID
+		active := s != nil && s.state == jobkit.Active
+		switch done := last.ProgressPercentage != nil && *last.ProgressPercentage >= 100; {
+		case current && active && !done:
 			return s, last
-		}
-		if s != nil && s.state == jobkit.Active {
+		case current:
+			return nil, nil // What follows the training need not report.
+		case active:
 			return s, nil
 		}
 	}
+	return t.firstReporter(in), nil
+}
+
+// firstReporter is the replica of which the first report is expected, nil if none runs.
+func (t *Tally) firstReporter(in *Input) *replica {
 	var first, decides *replica
 	t.each(func(s *replica) {
-		if s.state != jobkit.Active {
-			return
-		}
-		if first == nil {
-			first = s
-		}
-		if decides == nil && in.Rules.Decides(s.typ, s.index) {
+		switch {
+		case s.state != jobkit.Active:
+		case decides == nil && in.Rules.Decides(s.typ, s.index):
 			decides = s
+		case first == nil:
+			first = s
 		}
 	})
 	if decides != nil {
-		return decides, nil
+		return decides
 	}
-	return first, nil
+	return first
 }
 
 // mainBegan is when the main container of a replica began to run, by the clock of its node;

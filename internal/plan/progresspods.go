@@ -59,7 +59,8 @@ func (p *Progress) volume() corev1.Volume {
 // addTo adds the variables and the mount to a container.
 func (p *Progress) addTo(c *corev1.Container) {
 	if !slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == protocol.MountPath }) {
-		c.VolumeMounts = append(slices.Clone(c.VolumeMounts), corev1.VolumeMount{Name: protocol.VolumeName, MountPath: protocol.MountPath, ReadOnly: true})
+		mount := corev1.VolumeMount{Name: protocol.VolumeName, MountPath: protocol.MountPath, ReadOnly: true}
+		c.VolumeMounts = append(slices.Clone(c.VolumeMounts), mount)
 	}
 	env := slices.Clone(c.Env)
 	for _, v := range []corev1.EnvVar{

@@ -102,12 +102,18 @@ func reportHung(d *decision) bool {
 		d.eventsAreAbout(n, refTo(h.replica.pod))
 		d.requeueAt(d.in.Now.Add(min(hungSteady, h.timeout(d.in))))
 	case c == nil:
-	case d.plan.Status.IsTrue(commonv1.JobHung) && d.in.watchesProgress() && !d.restarting() && d.in.Now.Before(c.LastTransitionTime.Add(hungSteady)):
+	case d.hungTooBriefly(c):
 		d.requeueAt(c.LastTransitionTime.Add(hungSteady))
 	default:
 		d.remove(commonv1.JobHung)
 	}
 	return false
+}
+
+// hungTooBriefly reports whether the condition Hung stays although nothing hangs any more.
+func (d *decision) hungTooBriefly(c *commonv1.JobCondition) bool {
+	return d.plan.Status.IsTrue(commonv1.JobHung) && d.in.watchesProgress() && !d.restarting() &&
+		d.in.Now.Before(c.LastTransitionTime.Add(hungSteady))
 }
 
 // reportedHang is the first hang of which nothing but the condition follows, nil if there is
@@ -183,7 +189,8 @@ func validateProgress(p *commonv1.ProgressPolicy, path *field.Path) field.ErrorL
 		value *int64
 	}{{"startTimeoutSeconds", p.StartTimeoutSeconds}, {"stallTimeoutSeconds", p.StallTimeoutSeconds}} {
 		if n := number.value; n != nil && (*n < minProgressTimeout || *n > maxProgressTimeout) {
-			errs = append(errs, field.Invalid(path.Child(number.name), *n, fmt.Sprintf("must be from %d to %d", minProgressTimeout, maxProgressTimeout)))
+			bounds := fmt.Sprintf("must be from %d to %d", minProgressTimeout, maxProgressTimeout)
+			errs = append(errs, field.Invalid(path.Child(number.name), *n, bounds))
 		}
 	}
 	if p.StallTimeoutSeconds == nil && p.StartTimeoutSeconds == nil {

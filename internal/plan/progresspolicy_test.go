@@ -409,7 +409,7 @@ func TestHangIsVerified(t *testing.T) {
 	}
 	m.after(2 * time.Second)
 	if !plan.TallyOf(&m.in).InDoubt() {
-		t.Error("a hang is believed without a look at the API server")
+		t.Error("a hang is believed without reading the API server")
 	}
 	m.reconcileUntilStable()
 	if plan.TallyOf(&m.in).InDoubt() {
@@ -430,7 +430,7 @@ func TestNoProgressServer(t *testing.T) {
 	watched("", "")(m)
 	m.reconcileUntilStable()
 	if c := m.in.Status.Condition(commonv1.JobHung); c != nil {
-		t.Errorf("the server is there, and the condition is %v", c)
+		t.Errorf("the server exists, and the condition is %v", c)
 	}
 }
 

@@ -52,6 +52,10 @@ func all(changes ...func(*corev1.Pod)) func(*corev1.Pod) {
 
 func pending(p *corev1.Pod) { p.Status = corev1.PodStatus{Phase: corev1.PodPending} }
 
+func ready(p *corev1.Pod) {
+	p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
+}
+
 func deleted(p *corev1.Pod) {
 	p.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(30 * time.Second)}
 	p.DeletionGracePeriodSeconds = new(int64)
@@ -95,6 +99,10 @@ func TestWhatComesNext(t *testing.T) {
 		{"without annotations a pod runs forever", pod(all()), "", 0},
 		{"nor do foreign annotations end it", pod(func(p *corev1.Pod) { p.Annotations["x"] = "y" }), "", 0},
 		{"run-for counts from the start", pod(all(started(2*time.Second), note("run-for", "1m5s"))), "pod-end", 63 * time.Second},
+		{"hang-after", pod(all(ready, started(2*time.Second), note("hang-after", "5s"), note("run-for", "10s"))), "pod-hang", 3 * time.Second},
+		{"what hangs does not end", pod(all(started(2*time.Second), note("hang-after", "1s"), note("run-for", "1s"))), "", 0},
+		{"another attempt ends", pod(all(ready, started(2*time.Second), note("hang-after", "1s"), note("run-for", "5s"), note("fail-until-attempt", "0"))), "pod-end", 3 * time.Second},
+		{"another replica ends", pod(all(ready, started(2*time.Second), note("hang-after", "1s"), note("run-for", "5s"), note("fail-index", "1,2"))), "pod-end", 3 * time.Second},
 		{"run-for takes fractions", pod(all(started(0), note("run-for", "1.5s"))), "pod-end", 1500 * time.Millisecond},
 		{"run-for in the past", pod(note("run-for", "5s")), "pod-end", 0},
 		{"exit-code alone ends at once", pod(all(started(0), note("exit-code", "1"))), "pod-end", 0},

@@ -130,7 +130,7 @@ func TestSelect(t *testing.T) {
 			"an unknown name",
 			[]string{"nosuch"},
 			nil,
-			`unknown example "nosuch": choose from all-workers, avoid-nodes, backoff-limit, backoff-window, host-ports, master-decides, replica-budget, retry-succeeds, role-restarts, start-deadline, start-order, start-restart, success-policy, suspended, worker-fails`,
+			`unknown example "nosuch": choose from all-workers, avoid-nodes, backoff-limit, backoff-window, hang-restarts, host-ports, master-decides, replica-budget, retry-succeeds, role-restarts, start-deadline, start-order, start-restart, success-policy, suspended, worker-fails`,
 		},
 	} {
 		selected, err := demo.Select(all, c.names)

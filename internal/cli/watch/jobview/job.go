@@ -310,8 +310,10 @@ func (j Job) Note() string {
 	if j.StatusError != "" {
 		return j.StatusError
 	}
-	if j.Status.IsTrue(commonv1.JobStalled) {
-		return j.message(commonv1.JobStalled)
+	for _, t := range []commonv1.JobConditionType{commonv1.JobStalled, commonv1.JobHung} {
+		if j.Status.IsTrue(t) {
+			return j.message(t)
+		}
 	}
 	for _, pod := range j.Pods {
 		if pod.Problem != "" {

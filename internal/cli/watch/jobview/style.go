@@ -36,7 +36,7 @@ func StateStyle(state string) console.Style {
 		return red
 	case commonv1.JobRunning:
 		return cyan
-	case commonv1.JobRestarting, commonv1.JobStalled:
+	case commonv1.JobRestarting, commonv1.JobHung, commonv1.JobStalled:
 		return yellow
 	case commonv1.JobCreated, commonv1.JobSuspended:
 		return plain

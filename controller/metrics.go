@@ -32,6 +32,7 @@ type metrics struct {
 	// reconcile is how long a reconcile of a job takes; launch is how long it takes from
 	// the start of a job until it runs.
 	reconcile, launch *prometheus.HistogramVec
+	time              timeMetrics
 
 	mu sync.Mutex
 	// known are the jobs that were seen, by their UIDs, to count each deletion once.
@@ -64,7 +65,7 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 	m.failed = counter("training_operator_jobs_failed_total", "Jobs that failed.", jobs...)
 	m.restarted = counter("training_operator_jobs_restarted_total", "Restarts that count against the backoffLimit of a job.", jobs...)
 	m.restarts = counter("jobkit_restarts_total",
-		"Restarts by cause: failed, disrupted, hung, in_place, ignored.", labelFramework, "cause")
+		"Restarts by cause: failed, disrupted, hung, in_place, ignored.", labelFramework, labelCause)
 	m.children = counter("jobkit_children_total",
 		"Pods and services that were created and deleted.", labelFramework, "resource", "verb")
 	m.rivals = counter("jobkit_foreign_status_writes_total",
@@ -73,7 +74,9 @@ func newMetrics(registry prometheus.Registerer, framework string) (*metrics, err
 		"How long a reconcile of a job takes, its API calls included.", prometheus.ExponentialBuckets(0.001, 2, 16))
 	m.launch = histogram("jobkit_job_launch_duration_seconds",
 		"How long it takes from the start of a job, or its resume, until it is running.", prometheus.ExponentialBuckets(0.5, 2, 14))
-	if err := errors.Join(errs...); err != nil {
+	var err error
+	m.time, err = newTimeMetrics(registry)
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	m.initialize()
@@ -129,6 +132,7 @@ func (m *metrics) recordStatus(in *plan.Input, p *plan.Plan) {
 			m.restarts.WithLabelValues(m.framework, cause).Add(float64(n))
 		}
 	}
+	m.time.record(m.framework, in, p)
 	if became(commonv1.JobRunning) && is.StartTime != nil && !was.IsTrue(commonv1.JobRestarting) {
 		m.launch.WithLabelValues(m.framework).Observe(in.Now.Sub(is.StartTime.Time).Seconds())
 	}
@@ -171,6 +175,9 @@ func (m *metrics) observeJob(in *plan.Input, isDeleted func(types.UID) bool) {
 	}
 	if was, ok := m.known[key]; ok && was != in.Job.UID {
 		m.deleted.WithLabelValues(key.Namespace, m.framework).Inc()
+	}
+	if m.known[key] != in.Job.UID {
+		m.time.touch(key.Namespace, m.framework)
 	}
 	m.known[key] = in.Job.UID
 }

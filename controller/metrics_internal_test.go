@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,4 +41,36 @@ func TestDeletedJobsAreCountedOnce(t *testing.T) {
 		}
 	}
 	t.Error("no deleted job is counted")
+}
+
+// TestNodesAreBounded: of many nodes the metric has those with the newest failures, and counts each
+// by cause.
+func TestNodesAreBounded(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := newTimeMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := newTimeMetrics(registry)
+	if err != nil || again.nodes != m.nodes {
+		t.Fatalf("another kind has metrics of its own: %v", err)
+	}
+	node := func(i int, cause commonv1.RestartCause) []plan.NodeFailure {
+		return []plan.NodeFailure{{Node: "node-" + strconv.Itoa(i), Cause: cause}}
+	}
+	for i := range 3 * maxNodesCounted {
+		m.nodes.add(node(i, commonv1.RestartFailed))
+		again.nodes.add(node(0, commonv1.RestartHung))
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("%d families, %v", len(families), err)
+	}
+	got := map[string]float64{}
+	for _, s := range families[0].GetMetric() {
+		got[s.GetLabel()[1].GetValue()+" "+s.GetLabel()[0].GetValue()] = s.GetCounter().GetValue()
+	}
+	if len(got) != maxNodesCounted+1 || got["node-0 hung"] != 3*maxNodesCounted || got["node-0 failed"] != 1 || got["node-599 failed"] != 1 {
+		t.Errorf("got %d series: %v", len(got), got)
+	}
 }

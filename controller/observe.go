@@ -88,7 +88,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 func identify(job client.Object) plan.Job {
 	return plan.Job{
 		Namespace: job.GetNamespace(), Name: job.GetName(), UID: job.GetUID(),
-		Generation: job.GetGeneration(), Deleted: job.GetDeletionTimestamp() != nil,
+		Generation: job.GetGeneration(), Created: job.GetCreationTimestamp().Time, Deleted: job.GetDeletionTimestamp() != nil,
 	}
 }
 

@@ -40,6 +40,7 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkRoleLimit(before, old, status)
 	m.checkBudgets(before, old, status)
 	m.checkFailedNodes(before, old, status)
+	m.checkSeconds(before, old, status)
 	m.checkReason(before, old, status)
 	m.checkSucceeded(before, old, status)
 	m.checkReclaimable(before, after, old, status)

@@ -238,17 +238,21 @@ func (d *decision) keepTimesOfReplicas() {
 
 // countedAt is when a replica failed, by a clock of the control plane if one tells.
 func countedAt(f *failedReplica) time.Time {
-	pod := f.replica.pod
 	if f.failure.hung {
 		return f.failure.at
 	}
-	if c := disruption(pod); c != nil && c.Reason != corev1.PodReasonTerminationByKubelet {
-		return c.LastTransitionTime.Time
-	}
-	if at := reportedAt(pod); !at.IsZero() {
+	if at := toldAt(f.replica.pod); !at.IsZero() {
 		return at
 	}
 	return f.failure.at
+}
+
+// toldAt is when a pod failed, by a clock of the control plane; zero if none tells.
+func toldAt(pod *corev1.Pod) time.Time {
+	if c := disruption(pod); c != nil && c.Reason != corev1.PodReasonTerminationByKubelet {
+		return c.LastTransitionTime.Time
+	}
+	return reportedAt(pod)
 }
 
 // inPlaceAt is when a container of a pod ended that was restarted in place last. A node

@@ -79,6 +79,9 @@ func Conclude(in *Input, tally *Tally, p Plan, o ExecutionResult) Plan {
 	}
 	status := &d.plan.Status
 	status.State = stateOf(status)
+	if was := doing(&p.Status); was != doing(status) {
+		d.accountForTime(was)
+	}
 	waits := p.StatusChange != StatusUnchanged && !o.StatusWritten
 	switch {
 	case !sameConditions(status, &p.Status), waits && !o.createdAll(p.Actions):

@@ -40,6 +40,8 @@ type Plan struct {
 	RetryAfter time.Duration
 	// Restarts are those that this pass counts, by cause. They are part of Status.
 	Restarts Restarts
+	// NodeFailures are the failures for which they are counted, of pods that had a node.
+	NodeFailures []NodeFailure
 	// RequeueAfter is when to requeue even if nothing happens: the nearest deadline of
 	// the job. 0 is never.
 	RequeueAfter time.Duration
@@ -110,6 +112,9 @@ type decision struct {
 	tooEarly bool
 	// fresh are the restarts that this pass counts, if a window decides which count.
 	fresh freshRestarts
+	// failedFrom and restartCause are since when and why the job restarts, if this pass counts that.
+	failedFrom   time.Time
+	restartCause commonv1.RestartCause
 	// spent is why the whole job restarts: a replica has used up its own limit.
 	spent string
 	plan  Plan

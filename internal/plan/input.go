@@ -76,6 +76,8 @@ type Job struct {
 	Namespace, Name string
 	UID             types.UID
 	Generation      int64
+	// Created is when it was created; zero if that is unknown.
+	Created time.Time
 	// Deleted is true when the job has a deletion timestamp.
 	Deleted bool
 	// Queued is true when the job is in a queue (of Kueue, for example), which gives its

@@ -53,6 +53,7 @@ func drawJob(t *rapid.T) *model {
 		replicas[master] = 1
 	}
 	m := newModel(replicas)
+	m.in.Job.Created = epoch
 	for _, spec := range m.in.Replicas {
 		spec.RestartPolicy = rapid.SampledFrom([]commonv1.RestartPolicy{
 			commonv1.RestartPolicyNever, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyAlways, commonv1.RestartPolicyExitCode,
@@ -154,6 +155,9 @@ func (w *world) reconcileAndCheck(t *rapid.T) {
 		checkRunning(t, &w.in, &p.Status)
 		w.reconcile()
 		w.twin.check(t, &w.in)
+		if w.wrote {
+			checkSeconds(t, &before, &w.in.Status, w.in.Now)
+		}
 		if !w.wrote && len(p.Actions) == 0 {
 			w.checkAtRest(t)
 			return

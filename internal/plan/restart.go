@@ -101,6 +101,7 @@ func (d *decision) restart(failed []failedReplica) {
 	}
 	d.noteRestarts(failed)
 	d.noteFailedNodes(failed)
+	d.noteRestart(failed)
 	if d.spent != "" {
 		d.restartForBudget(failed)
 		return

@@ -41,7 +41,9 @@ func (d *decision) finishStatus() {
 	}
 	status.ObservedGeneration = in.Job.Generation
 	status.State = stateOf(status)
-	d.plan.StatusChange = d.statusChange()
+	if d.plan.StatusChange = d.statusChange(); d.plan.StatusChange != StatusUnchanged {
+		d.accountForTime(doing(&in.Status))
+	}
 }
 
 // statusChange is how the planned status differs from the observed one. That all replicas

@@ -33,6 +33,7 @@ var neverFire = map[string]string{
 	"JobkitTwoControllers":  "one operator runs",
 	"JobkitJobsFail":        "needs more than ten failed jobs",
 	"JobkitRestartStorm":    "needs more than fifty restarts",
+	"JobkitNodeFails":       "needs more than five failures on one node",
 }
 
 // TestAlertRules tests the alerts with Prometheus' own tool.
@@ -60,7 +61,7 @@ func TestMonitoring(t *testing.T) {
 	for name, annotations := range map[string]string{
 		"succeeds": "devcluster.jobkit.dev/run-for: 1s",
 		"fails":    `devcluster.jobkit.dev/run-for: 1s, devcluster.jobkit.dev/exit-code: "1"`,
-		"restarts": `devcluster.jobkit.dev/run-for: 1s, devcluster.jobkit.dev/exit-code: "137", devcluster.jobkit.dev/fail-until-attempt: "1"`,
+		"restarts": `devcluster.jobkit.dev/run-for: 4s, devcluster.jobkit.dev/exit-code: "137", devcluster.jobkit.dev/fail-until-attempt: "1"`,
 		"deleted":  "devcluster.jobkit.dev/run-for: 1s",
 	} {
 		j := job(t, "PyTorchJob", `{pytorchReplicaSpecs: {Worker: {restartPolicy: ExitCode, template: {metadata: {annotations: {`+annotations+`}}, spec: {containers: [{name: pytorch, image: busybox}]}}}}}`)

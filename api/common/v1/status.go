@@ -68,6 +68,10 @@ type JobStatus struct {
 	// +optional
 	JobRestarts int32 `json:"jobRestarts,omitempty"`
 
+	// Seconds is how long the job was in each state. An addition to kubeflow.org/v1.
+	// +optional
+	Seconds *JobSeconds `json:"seconds,omitempty"`
+
 	// FailedNodes are the nodes on which replicas failed, while avoidNodes is set, the one with
 	// the newest failure last. It says which of them are avoided. An addition to kubeflow.org/v1.
 	// +optional

@@ -1,0 +1,200 @@
+package plan_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// secondsOf writes the seconds of a job in one line.
+func secondsOf(s *commonv1.JobStatus) string {
+	if s.Seconds == nil {
+		return ""
+	}
+	var out []string
+	add := func(name string, n int64) {
+		if n != 0 {
+			out = append(out, fmt.Sprintf("%s %d", name, n))
+		}
+	}
+	add("waiting", s.Seconds.Waiting)
+	add("starting", s.Seconds.Starting)
+	add("running", s.Seconds.Running)
+	for _, cause := range commonv1.RestartCauses() {
+		add("restarting "+string(cause), s.Seconds.Restarting.Of(cause))
+	}
+	add("hung", s.Seconds.Hung)
+	add("suspended", s.Seconds.Suspended)
+	if s.Seconds.RestartCause != "" {
+		out = append(out, "because "+string(s.Seconds.RestartCause))
+	}
+	return strings.Join(append(out, "until "+s.Seconds.Since.Sub(epoch).String()), ", ")
+}
+
+// total is the sum of all seconds.
+func total(s *commonv1.JobSeconds) int64 {
+	n := s.Waiting + s.Starting + s.Running + s.Hung + s.Suspended
+	for _, cause := range commonv1.RestartCauses() {
+		n += s.Restarting.Of(cause)
+	}
+	return n
+}
+
+// after lets time pass, then something happen, and then the operator reconcile.
+func after(n time.Duration, what func(*model)) func(*model) {
+	return func(m *model) {
+		m.in.Now = m.in.Now.Add(n * time.Second)
+		what(m)
+		m.reconcileUntilStable()
+	}
+}
+
+// place gives all pods their nodes, now.
+func place(m *model) {
+	for _, p := range m.in.Pods {
+		if p.Spec.NodeName == "" {
+			p.Spec.NodeName = "node"
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(m.in.Now)}}
+		}
+	}
+}
+
+func fails(code int32) func(*model) {
+	return func(m *model) { m.end(m.pod("worker-0"), code) }
+}
+
+func ends(m *model) {
+	for _, p := range m.in.Pods {
+		m.end(p, 0)
+	}
+}
+
+func suspends(v bool) func(*model) { return func(m *model) { m.in.RunPolicy.Suspend = &v } }
+
+func nothing(*model) {}
+
+func hangs(m *model) {
+	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: "Hung", Status: corev1.ConditionTrue})
+}
+
+// TestSeconds: each second of a job's life is counted once, in the state that it was in.
+func TestSeconds(t *testing.T) {
+	runs := []func(*model){after(5, place), after(7, (*model).run)}
+	then := func(more ...func(*model)) []func(*model) { return append(append([]func(*model){}, runs...), more...) }
+	for name, tc := range map[string]struct {
+		reason string
+		events []func(*model)
+		want   string
+	}{
+		"New":     {"it waits since its creation, 3 s ago", nil, "until -3s"},
+		"Placed":  {"that its pods have nodes is not worth a write", []func(*model){after(5, place)}, "until -3s"},
+		"Runs":    {"until the last pod had a node it waited, then it started", runs, "waiting 8, starting 7, until 12s"},
+		"Ends":    {"it ran until it ended", then(after(100, ends)), "waiting 8, starting 7, running 100, until 1m52s"},
+		"Rests":   {"no pass adds anything while it runs", then(after(100, nothing), after(100, nothing)), "waiting 8, starting 7, until 12s"},
+		"Fails":   {"a restart is one of its cause", then(after(100, fails(137)), after(10, place), after(20, (*model).run)), "waiting 8, starting 7, running 100, restarting Failed 30, until 2m22s"},
+		"Drained": {"also of a drain", then(after(100, func(m *model) { m.evict(m.pod("worker-0")) }), after(10, place), after(20, (*model).run)), "waiting 8, starting 7, running 100, restarting Disrupted 30, until 2m22s"},
+		"Deleted": {"and of a deletion", then(after(100, func(m *model) { m.drop(m.pod("worker-0")) }), after(30, (*model).run)), "waiting 8, starting 7, running 100, restarting Deleted 30, until 2m22s"},
+		"Restarting": {
+			"the cause is that of the first failure", then(after(100, fails(137)), after(10, func(m *model) { m.run(); m.evict(m.pod("worker-0")) })),
+			"waiting 8, starting 7, running 100, because Failed, until 1m52s",
+		},
+		"Late": {
+			"an operator that was down goes by when the failure was reported",
+			then(func(m *model) {
+				m.in.Now = m.in.Now.Add(100 * time.Second)
+				m.end(m.pod("worker-0"), 137)
+			}, after(50, nothing), after(30, (*model).run)),
+			"waiting 8, starting 7, running 100, restarting Failed 80, until 3m12s",
+		},
+		"Suspended": {
+			"time in a queue", then(after(100, suspends(true)), after(1000, suspends(false)), after(10, place), after(5, (*model).run)),
+			"waiting 18, starting 12, running 100, suspended 1000, until 18m47s",
+		},
+		"Hung":     {"a hang", then(hangs, after(100, suspends(true))), "waiting 8, starting 7, hung 100, until 1m52s"},
+		"SetBack":  {"a clock that is set back adds nothing", then(after(-1000, ends)), "waiting 8, starting 7, until -16m28s"},
+		"SetBack2": {"and the time goes on from there", then(after(-1000, fails(137)), after(30, (*model).run)), "waiting 8, starting 7, restarting Failed 30, until -15m58s"},
+		"Unsure":   {"what the nodes' clocks say does not matter", []func(*model){func(m *model) { m.nodesAhead = time.Hour }, after(5, place), after(7, (*model).run)}, "waiting 8, starting 7, until 12s"},
+		"NoNodes":  {"it ends before its pods have nodes", []func(*model){after(5, func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(1)) })}, "waiting 8, until 5s"},
+		"Invalid":  {"it fails at once", []func(*model){func(m *model) { m.in.Status, m.in.Pods, m.in.Problem = commonv1.JobStatus{}, nil, "nonsense" }, after(5, nothing)}, "waiting 8, until 5s"},
+		"Upgraded": {"what no one counted is not there", then(after(100, func(m *model) { m.in.Status.Seconds = nil }), after(10, fails(137)), after(30, (*model).run)), "restarting Failed 30, until 2m32s"},
+		"OldEnd":   {"a job that had ended has none", then(after(100, ends), after(1, func(m *model) { m.in.Status.Seconds = nil })), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			restartPolicy(commonv1.RestartPolicyExitCode)(m)
+			m.in.Job.Created = epoch.Add(-3 * time.Second)
+			m.reconcileUntilStable()
+			for _, e := range tc.events {
+				e(m)
+			}
+			if got := secondsOf(&m.in.Status); got != tc.want {
+				t.Errorf("%s:\nwant %s\ngot  %s\n%s", tc.reason, tc.want, got, strings.Join(conditions(&m.in.Status), "\n"))
+			}
+		})
+	}
+}
+
+// TestSecondsOfObstacles: a job that ends by what the API server says of its pods accounts for its time.
+func TestSecondsOfObstacles(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Job.Created = epoch.Add(-3 * time.Second)
+	p := m.decide()
+	end := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{
+		{Action: plan.CreatePod{Name: "job-worker-0", Type: worker}, Obstacle: plan.Invalid, Message: "no image"},
+	}})
+	if got := secondsOf(&end.Status); got != "waiting 3, until 0s" || !end.Status.Finished() {
+		t.Errorf("the job is %s, its seconds are %s", end.Status.State, got)
+	}
+}
+
+// checkSeconds: whatever happens, and whenever the operator reconciles, the seconds of a job add up to the
+// time from its creation until the last change, and change only with its state. By the state before
+// each write it is known what they are added to.
+func checkSeconds(t *rapid.T, was, is *commonv1.JobStatus, now time.Time) {
+	s, old := is.Seconds, was.Seconds
+	if s == nil {
+		t.Fatalf("a status without seconds: %q", conditions(is))
+	}
+	if old == nil {
+		old = &commonv1.JobSeconds{Since: metav1.NewTime(epoch)}
+	}
+	if got, want := total(s), int64(s.Since.Sub(epoch)/time.Second); got != want || s.Since.After(now) {
+		t.Fatalf("the seconds add up to %d at %d s: %s", got, want, secondsOf(is))
+	}
+	before := unstalled(was)
+	if before == unstalled(is) && was.Seconds != nil && !cmp.Equal(old, s) {
+		t.Fatalf("the job was %s and is so, but its seconds changed from %s to %s", before, secondsOf(was), secondsOf(is))
+	}
+	gained := map[commonv1.JobConditionType]int64{
+		"": s.Waiting + s.Starting - old.Waiting - old.Starting, commonv1.JobRunning: s.Running - old.Running, commonv1.JobSuspended: s.Suspended - old.Suspended,
+	}
+	for _, cause := range commonv1.RestartCauses() {
+		gained[commonv1.JobRestarting] += s.Restarting.Of(cause) - old.Restarting.Of(cause)
+	}
+	for state, n := range gained {
+		in := before == state || state == "" && before == commonv1.JobCreated
+		if n < 0 || n > 0 && !in {
+			t.Fatalf("the job was %s, and gained %d s as %q: from %s to %s", before, n, state, secondsOf(was), secondsOf(is))
+		}
+	}
+}
+
+// unstalled is the last condition that is True, but for Stalled.
+func unstalled(s *commonv1.JobStatus) commonv1.JobConditionType {
+	for _, c := range slices.Backward(s.Conditions) {
+		if c.Status == corev1.ConditionTrue && c.Type != commonv1.JobStalled {
+			return c.Type
+		}
+	}
+	return ""
+}

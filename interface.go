@@ -137,6 +137,31 @@ func (m marked) Unmarked() (o Object, useExisting, keepSuspended, keepFinished b
 	return m.Object, m.shared, m.keepSuspended, m.keepFinished
 }
 
+// StatusReporter reports what is special about the kind: its own fields of the status, and events.
+// The type of the job's status is the author's then, with the library's in it, and Parts points
+// at that:
+//
+//	type SimJobStatus struct {
+//		commonv1.JobStatus `json:",inline"`
+//		Solved             int32 `json:"solved,omitempty"`
+//	}
+//
+// Both are written in one request, on the same condition and at the same pace. Conditions of the
+// kind's own are a field of it, too, for example of type []metav1.Condition: they never name the
+// job's state, as those of the library do.
+type StatusReporter[J Object] interface {
+	// ReportStatus sets the kind's own fields of the job's status, and returns what has just
+	// happened. The job is a copy that already has the library's part of the status as it will
+	// be; other changes of the copy have no effect. The events are recorded once the status is
+	// written, and only if this call changed one of those fields: so each is recorded once,
+	// whatever crashes, and what has happened can be read from the status.
+	//
+	// ReportStatus must be a pure function of its arguments: a field that differs at every call,
+	// such as the time, would be written again and again. It is not called for jobs that are not valid,
+	// and for the last time when the job ends.
+	ReportStatus(job J, tally *Tally) []Event
+}
+
 // StatusEvaluator decides on success, failure and running instead of [Rules]. It
 // must be a pure function of its arguments. If it returns nil, the rules decide. When all
 // replicas have succeeded it must decide, or report that the job runs: otherwise this is the

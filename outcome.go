@@ -6,9 +6,27 @@ type Outcome struct {
 	Succeeded, Failed bool
 	// Running makes the job count as running.
 	Running bool
-	// Message is for the condition. Default: the message of the rules.
+	// Reason is a word in CamelCase for machines, which becomes the reason of the condition
+	// Succeeded or Failed. Start it with the name of the kind, as the library's own reasons do.
+	// Default: the kind and the condition, for example "SimJobFailed".
+	Reason string
+	// Message is a sentence for people, which becomes the message of that condition.
+	// Default: the message of the rules.
 	Message string
 }
+
+// Event is something that happened once and that the users of a job should know. It is recorded
+// as an event of the job.
+type Event struct {
+	// Warning is true for a warning. Default: false, a normal event.
+	Warning bool
+	// Reason is a word in CamelCase for machines, Message is a sentence for people. Both are
+	// required. Messages are cut at 1,000 bytes.
+	Reason, Message string
+}
+
+// MaxReportedEvents is how many events of one [StatusReporter] call are recorded: the first ones.
+const MaxReportedEvents = 10
 
 // Warning is what the user of a job should know but what is not a mistake. It becomes a
 // warning event.

@@ -38,6 +38,9 @@ type TypeTally struct {
 	States []ReplicaState
 	// Pods holds, by index, whether a replica has a pod, in whatever state.
 	Pods []bool
+	// Ready holds, by index, whether a replica is Active and its pod is ready, by its
+	// readiness probes.
+	Ready []bool
 	// Counts are what status.replicaStatuses reports: how many pods are in which phase.
 	Counts commonv1.ReplicaStatus
 }
@@ -57,6 +60,20 @@ func (t *TypeTally) HasPod(index int32) bool {
 	return t != nil && index >= 0 && int(index) < len(t.Pods) && t.Pods[index]
 }
 
+// CountReady is the number of replicas of the type that are ready. A nil tally has none.
+func (t *TypeTally) CountReady() int {
+	if t == nil {
+		return 0
+	}
+	n := 0
+	for _, ready := range t.Ready {
+		if ready {
+			n++
+		}
+	}
+	return n
+}
+
 // Count is the number of replicas of the type in a state.
 func (t *TypeTally) Count(s ReplicaState) int {
 	n := 0
@@ -64,6 +81,15 @@ func (t *TypeTally) Count(s ReplicaState) int {
 		if state == s {
 			n++
 		}
+	}
+	return n
+}
+
+// CountReady is the number of replicas of the job that are ready.
+func (t *Tally) CountReady() int {
+	n := 0
+	for i := range t.Types {
+		n += t.Types[i].CountReady()
 	}
 	return n
 }

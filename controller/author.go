@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -91,6 +92,7 @@ func (c *JobController[J]) evaluateStatus(ctx context.Context, job J, in *plan.I
 	}
 	var outcome *jobkit.Outcome
 	c.callAuthor(ctx, in, "EvaluateStatus", func() { outcome = c.set.evaluator.EvaluateStatus(job, &tally.Tally) })
+	in.OperatorError = cmp.Or(in.OperatorError, plan.MistakeInOutcome(outcome))
 	return outcome
 }
 

@@ -120,6 +120,9 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	} else if made {
 		p = plan.Decide(in, tally, outcome)
 	}
+	if failed := c.reportStatus(ctx, job, in, tally, &p); failed {
+		p = plan.Decide(in, tally, outcome)
+	}
 
 	pace := paceStatus(in, &p)
 	verified, current, err := c.verifyCurrent(ctx, job, in, &p, pace.now)
@@ -228,7 +231,12 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	}
 	now := metav1.NewTime(in.Now.Truncate(time.Second)) // as the API stores it
 	p.Status.LastReconcileTime = &now
-	err := w.WriteStatus(ctx, job, &p.Status)
+	var err error
+	if changed, ok := in.KindStatus.(J); ok {
+		err = c.set.writer.writeJobStatus(ctx, job, changed, &p.Status)
+	} else {
+		err = w.WriteStatus(ctx, job, &p.Status)
+	}
 	if (apierrors.IsConflict(err) || apierrors.IsNotFound(err)) && !byWebhook(err) {
 		log.FromContext(ctx).V(1).Info("The job has changed since it was read; it is requeued")
 		return false, nil

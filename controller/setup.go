@@ -105,11 +105,14 @@ type settings[J client.Object] struct {
 	pods         PodControl[J]
 	services     ServiceControl[J]
 	statusWriter StatusWriter[J]
-	defaulter    jobkit.Defaulter[J]
-	validator    jobkit.Validator[J]
-	evaluator    jobkit.StatusEvaluator[J]
-	warner       jobkit.Warner[J]
-	owned        jobkit.OwnedObjects[J]
+	// writer is the library's own.
+	writer    *writer[J]
+	reporter  jobkit.StatusReporter[J]
+	defaulter jobkit.Defaulter[J]
+	validator jobkit.Validator[J]
+	evaluator jobkit.StatusEvaluator[J]
+	warner    jobkit.Warner[J]
+	owned     jobkit.OwnedObjects[J]
 	// custom names the optional interfaces that the author implements, and mistakes
 	// says which are not quite implemented.
 	custom   []string
@@ -317,17 +320,18 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		return err
 	}
 	s.cache = &cacheLister[J]{reader: d.client, foreign: d.client, scheme: scheme, kind: &s.kind}
-	s.lister, s.pods, s.services, s.statusWriter = s.cache, w, w, w
+	s.lister, s.pods, s.services, s.statusWriter, s.writer = s.cache, w, w, w, w
 	choose(s, c.Controller, "Defaulter", &s.defaulter)
 	choose(s, c.Controller, "Validator", &s.validator)
 	choose(s, c.Controller, "StatusEvaluator", &s.evaluator)
+	choose(s, c.Controller, "StatusReporter", &s.reporter)
 	choose(s, c.Controller, "Warner", &s.warner)
 	choose(s, c.Controller, "OwnedObjects", &s.owned)
 	choose(s, c.Controller, "PodControl", &s.pods)
 	choose(s, c.Controller, "ServiceControl", &s.services)
 	choose(s, c.Controller, "ChildLister", &s.lister)
 	choose(s, c.Controller, "StatusWriter", &s.statusWriter)
-	s.mistakes = append(s.mistakes, checkParts(c.Controller, s), s.resolveObjectKinds(scheme), checkRules(c.Controller, s.defaulter, &kind))
+	s.mistakes = append(s.mistakes, checkParts(c.Controller, s), s.checkReporter(), s.resolveObjectKinds(scheme), checkRules(c.Controller, s.defaulter, &kind))
 	if err := errors.Join(s.mistakes...); err != nil {
 		return err
 	}

@@ -90,6 +90,12 @@ func (w *writer[J]) WriteStatus(ctx context.Context, job J, status *commonv1.Job
 	if !ok {
 		return fmt.Errorf("the deep copy of a %T is a %T", job, changed)
 	}
+	return w.writeJobStatus(ctx, job, changed, status)
+}
+
+// writeJobStatus writes the status of a job and those fields of its kind's own that differ in
+// changed, which it fills.
+func (w *writer[J]) writeJobStatus(ctx context.Context, job, changed J, status *commonv1.JobStatus) error {
 	own := w.status(changed)
 	if own == nil {
 		return fmt.Errorf("Parts() of %T %s returns no Status: point at the job's own field, as in Status: &job.Status", job, client.ObjectKeyFromObject(job))

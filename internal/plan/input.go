@@ -39,6 +39,9 @@ type Input struct {
 	Halted bool
 	// Warnings are those of the kind about the job, for when it is accepted.
 	Warnings []jobkit.Warning
+	// KindStatus is what the shell writes besides Status: the kind's own part of it, nil if that
+	// does not change. Plans do not depend on it.
+	KindStatus any
 	// Status is the job's status as it was read.
 	Status commonv1.JobStatus
 	// Pods and Services are those whose controller is the job, by UID. They must not

@@ -12,6 +12,12 @@ func podCondition(p *corev1.Pod, t corev1.PodConditionType) *corev1.PodCondition
 	return nil
 }
 
+// isReady reports whether a pod is ready, by its readiness probes.
+func isReady(p *corev1.Pod) bool {
+	c := podCondition(p, corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
 // unschedulable is the condition by which the scheduler reports why a pod has no node, or
 // nil.
 func unschedulable(p *corev1.Pod) *corev1.PodCondition {

@@ -12,12 +12,12 @@ import (
 // last replicas do.
 func succeed(d *decision) bool {
 	rule, policy := d.successRule(), d.in.RunPolicy.SuccessPolicy != nil
-	reason, v := string(commonv1.JobSucceeded), d.outcome
+	reason, v := d.reason(string(commonv1.JobSucceeded)), d.outcome
 	switch {
 	case rule >= 0:
-		reason = reasonSuccessPolicy
+		reason = d.reason(reasonSuccessPolicy)
 	case v != nil && v.Failed && (policy || !v.Succeeded):
-		d.fail(cmp.Or(v.Message, d.hasFailed()+"."))
+		d.setTrue(commonv1.JobFailed, cmp.Or(v.Reason, d.reason(string(commonv1.JobFailed))), cmp.Or(v.Message, d.hasFailed()+"."))
 		d.cleanUp()
 		return true
 	case policy, v != nil && !v.Succeeded, v == nil && !d.in.Rules.Succeeded(&d.tally.Tally):
@@ -28,9 +28,9 @@ func succeed(d *decision) bool {
 	case rule >= 0:
 		message += fmt.Sprintf(" Matched rules at index %d of runPolicy.successPolicy.", rule)
 	case v != nil:
-		message = cmp.Or(v.Message, message)
+		reason, message = cmp.Or(v.Reason, reason), cmp.Or(v.Message, message)
 	}
-	d.setTrue(commonv1.JobSucceeded, d.reason(reason), message)
+	d.setTrue(commonv1.JobSucceeded, reason, message)
 	d.cleanUp()
 	return true
 }

@@ -64,6 +64,16 @@ func TestAuthorsOutcome(t *testing.T) {
 			outcome: jobkit.Outcome{Failed: true, Message: "Diverged."},
 			want:    []string{created, ranUntil, "Failed=True TestJobFailed: Diverged."},
 		},
+		"SucceededForItsReason": {
+			reason:  "so is the reason",
+			outcome: jobkit.Outcome{Succeeded: true, Reason: "TestJobConverged", Message: "Converged."},
+			want:    []string{created, ranUntil, "Succeeded=True TestJobConverged: Converged."},
+		},
+		"FailedForItsReason": {
+			reason:  "of a failure as well",
+			outcome: jobkit.Outcome{Failed: true, Reason: "TestJobDiverged"},
+			want:    []string{created, ranUntil, "Failed=True TestJobDiverged: TestJob ns/job has failed."},
+		},
 		"Both": {
 			reason:  "success goes first",
 			outcome: jobkit.Outcome{Succeeded: true, Failed: true},

@@ -68,6 +68,7 @@ func TallyOf(in *Input) *Tally {
 			Type:   typ,
 			States: make([]jobkit.ReplicaState, n),
 			Pods:   make([]bool, n),
+			Ready:  make([]bool, n),
 			Counts: commonv1.ReplicaStatus{Selector: typeLabels(in.Kind, in.Job.Name, typ).String()},
 		})
 		t.byType = append(t.byType, typeTally{replicas: make([]replica, n)})
@@ -135,7 +136,7 @@ func (t *typeTally) fill(in *Input) {
 			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
 		}
 		s.state = s.classify(done)
-		t.States[i], t.Pods[i] = s.state, s.pod != nil
+		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil, s.state == jobkit.Active && isReady(s.pod)
 		switch {
 		case s.pod != nil && (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
 			// It was stopped: this is neither a success nor a failure.

@@ -22,10 +22,13 @@ func TestTally(t *testing.T) {
 	m.drop(m.pod("worker-3"))
 	m.pod("worker-4").Status.Phase = corev1.PodPending
 	m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"5": 1}
+	for name, ready := range map[string]corev1.ConditionStatus{"master-0": corev1.ConditionTrue, "worker-1": corev1.ConditionTrue, "worker-5": corev1.ConditionTrue} {
+		m.pod(name).Status.Conditions = append(m.pod(name).Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: ready})
+	}
 	got := plan.TallyOf(&m.in)
 	want := &jobkit.Tally{Types: []jobkit.TypeTally{
-		{Type: master, States: []jobkit.ReplicaState{jobkit.Active}, Pods: []bool{true}},
-		{Type: worker, States: []jobkit.ReplicaState{jobkit.Succeeded, jobkit.Failed, jobkit.Terminating, jobkit.Missing, jobkit.Pending, jobkit.Superseded}, Pods: []bool{true, true, true, false, true, true}},
+		{Type: master, States: []jobkit.ReplicaState{jobkit.Active}, Pods: []bool{true}, Ready: []bool{true}},
+		{Type: worker, States: []jobkit.ReplicaState{jobkit.Succeeded, jobkit.Failed, jobkit.Terminating, jobkit.Missing, jobkit.Pending, jobkit.Superseded}, Pods: []bool{true, true, true, false, true, true}, Ready: make([]bool, 6)},
 	}}
 	if diff := cmp.Diff(want, &got.Tally, cmpopts.IgnoreFields(jobkit.TypeTally{}, "Counts")); diff != "" {
 		t.Errorf("each replica is in one state (-want +got):\n%s", diff)
@@ -34,6 +37,9 @@ func TestTally(t *testing.T) {
 		if n := got.Count(state); n != want {
 			t.Errorf("%d replicas are %s, got %d", want, state, n)
 		}
+	}
+	if got.CountReady() != 1 || got.Of(master).CountReady() != 1 || got.Of(worker).CountReady() != 0 || got.Of("Chief").CountReady() != 0 {
+		t.Errorf("what has ended or is superseded is not ready: %+v", got.Types)
 	}
 	if n := got.Of(worker).Count(jobkit.Active); n != 0 {
 		t.Errorf("no worker is active, got %d", n)

@@ -45,15 +45,17 @@ func failInvalid(d *decision) bool {
 
 // FindsInvalid reports whether a plan is the first to report that a job is not valid.
 func FindsInvalid(in *Input, p *Plan) bool {
-	says := func(s *commonv1.JobStatus) bool {
-		for _, t := range []commonv1.JobConditionType{commonv1.JobFailed, commonv1.JobStalled} {
-			if c := s.Condition(t); c != nil && s.IsTrue(t) && c.Reason == in.Kind.Name+reasonFailedValidation {
-				return true
-			}
+	return saysInvalid(in, &p.Status) && !saysInvalid(in, &in.Status)
+}
+
+// saysInvalid reports whether a status says that the job is not valid.
+func saysInvalid(in *Input, s *commonv1.JobStatus) bool {
+	for _, t := range []commonv1.JobConditionType{commonv1.JobFailed, commonv1.JobStalled} {
+		if c := s.Condition(t); c != nil && s.IsTrue(t) && c.Reason == in.Kind.Name+reasonFailedValidation {
+			return true
 		}
-		return false
 	}
-	return says(&p.Status) && !says(&in.Status)
+	return false
 }
 
 // keepPodsOfInvalidEdit leaves the replicas of a job alone whose specification cannot be

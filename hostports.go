@@ -1,7 +1,6 @@
 package jobkit
 
 import (
-	"hash/fnv"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -66,10 +65,17 @@ func allocate(kind *Kind, job types.UID, parts JobParts) *portSlots {
 			}
 		}
 	}
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(job))
-	s.start = int64(hash.Sum32()) % s.size
+	s.start = int64(hashOf(job)) % s.size
 	return s
+}
+
+// hashOf is a number that differs from job to job, and never changes (FNV-1a).
+func hashOf(job types.UID) uint32 {
+	hash := uint32(2_166_136_261)
+	for i := range len(job) {
+		hash = (hash ^ uint32(job[i])) * 16_777_619
+	}
+	return hash
 }
 
 // number is the port that the n-th port of a replica gets.

@@ -53,6 +53,8 @@ func (k *kubelet) hasFreePorts(pod *corev1.Pod) bool {
 // checkHostPorts checks the ports of a new pod of a job that allocates them: those of the range,
 // the same for the container and its node, none that another replica of the job has, and those
 // that the replica always had.
+//
+//nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) checkHostPorts(op call, job client.Object) {
 	pod, ok := op.object.(*corev1.Pod)
 	parts := m.w.parts(job)

@@ -572,6 +572,22 @@ func TestP10CallsPerTransition(t *testing.T) {
 			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief, service: &jobkit.RoleService{},
 			want: calls{"write the status of job": 1, "create pod": n, "create service": 2, "read job": 1},
 		},
+		"creation with a volume claim for each replica": {
+			fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief, change: claimed(nil),
+			want: calls{"write the status of job": 1, "create pod": n, "create persistentvolumeclaim": n, "create service": 1, "read job": 1},
+		},
+		"a replica with a volume claim restarts": {
+			// The claim stays.
+			fate: failsFirst(137), change: func(j *testv1.TestJob) { exitCode(j); claimed(nil)(j) }, until: 10 * time.Second,
+			want: calls{"write the status of job": 2, "delete pod": 1, "create pod": 1, "read job": 1},
+		},
+		"a job in a queue whose replicas have ports of their nodes, and one succeeds": {
+			// That its pod is needed no more is in the write that counts it.
+			replicas: 2, fate: func(pod *corev1.Pod) Fate {
+				return Fate{Start: time.Second, Run: 10 * time.Second, Forever: pod.Labels[commonv1.ReplicaIndexLabel] == "1"}
+			}, change: func(j *testv1.TestJob) { inQueue(j); onHosts(8)(j) }, until: 9 * time.Second,
+			want: calls{"write the status of job": 1},
+		},
 		"creation of a small job": {
 			// The pods go first; the status says so a second later.
 			replicas: small, fate: func(*corev1.Pod) Fate { return Fate{Unschedulable: true} }, over: brief,
@@ -669,6 +685,10 @@ func TestP10CallsPerTransition(t *testing.T) {
 		"suspension": {
 			fate: forever, until: time.Minute, do: edit(suspend(true)),
 			want: calls{"write the status of job": 2, "delete pod": n, "delete service": 1},
+		},
+		"suspension that deletes volume claims": {
+			fate: forever, change: claimed(deleteAllClaims()), until: time.Minute, do: edit(suspend(true)),
+			want: calls{"write the status of job": 2, "delete pod": n, "delete service": 1, "delete persistentvolumeclaim": n},
 		},
 		"resume": {
 			fate: forever, change: suspend(true), until: time.Minute, do: edit(suspend(false)),

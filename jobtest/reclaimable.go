@@ -42,6 +42,8 @@ func (m *monitor) restartsTogether(parts jobkit.JobParts, t commonv1.ReplicaType
 // checkReclaimable checks how many pods of a job a queue may give away: those of the replicas
 // that have succeeded and that nothing restarts; none of a job that is in no queue; and never
 // fewer than before, as long as the job is neither suspended nor edited.
+//
+//nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) checkReclaimable(job, after client.Object, old, status *commonv1.JobStatus) {
 	queued := after.GetLabels()[queueLabel] != ""
 	same := old.ObservedGeneration == status.ObservedGeneration && status.ObservedGeneration == job.GetGeneration()

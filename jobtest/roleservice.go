@@ -70,7 +70,8 @@ func (m *monitor) checkRoleService(job client.Object, t commonv1.ReplicaType, sa
 	selects := labels.SelectorFromSet(s.Spec.Selector)
 	for _, pod := range pods {
 		typ, _, wanted := m.replica(job, pod)
-		if wanted && selects.Matches(labels.Set(pod.Labels)) != (typ == t) && pod.Labels[commonv1.ReplicaTypeLabel] == strings.ToLower(string(typ)) {
+		leads, known := selects.Matches(labels.Set(pod.Labels)), pod.Labels[commonv1.ReplicaTypeLabel] == strings.ToLower(string(typ))
+		if wanted && known && leads != (typ == t) {
 			m.w.violatef("role service", "service %s of job %s, for %s, and pod %s: it leads to it or not, but should not or should", s.Name, job.GetName(), t, pod.Name)
 		}
 	}

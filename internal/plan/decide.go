@@ -49,7 +49,7 @@ type Plan struct {
 
 // Restarts counts restarts by cause.
 type Restarts struct {
-	// Failed: the replica's containers ended with an error.
+	// Failed: the replica's containers ended with an error, or did not start in time.
 	Failed int32
 	// Disrupted: the pod was evicted or preempted, or its node was lost.
 	Disrupted int32

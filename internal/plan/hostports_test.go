@@ -24,7 +24,7 @@ func onHosts(first, last int32, on ...commonv1.ReplicaType) func(*model) {
 		for _, t := range on {
 			pod := &m.in.Replicas[t].Template.Spec
 			pod.HostNetwork = true
-			pod.Containers[0].Ports = []corev1.ContainerPort{{Name: "main", ContainerPort: 2222}, {ContainerPort: 53, Protocol: corev1.ProtocolUDP}}
+			pod.Containers[0].Ports = []corev1.ContainerPort{{Name: "rpc", ContainerPort: 2222}, {ContainerPort: 53, Protocol: corev1.ProtocolUDP}}
 			pod.Containers[0].Env = []corev1.EnvVar{{Name: "HOST_PORT_53", Value: "mine"}}
 			pod.Containers = append(pod.Containers, corev1.Container{Name: "metrics", Ports: []corev1.ContainerPort{{Name: "metrics-port", ContainerPort: 9090}}})
 		}
@@ -54,12 +54,12 @@ func portsOf(pod *corev1.Pod) []string {
 func TestHostPorts(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
 	onHosts(1000, 1999, worker)(m)
-	m.in.Replicas[master].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "main", ContainerPort: 2222}}
+	m.in.Replicas[master].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "rpc", ContainerPort: 2222}}
 	pod := newPod(m, worker, 1)
 	first := pod.Spec.Containers[0].Ports[0].ContainerPort
 	want := []string{
-		fmt.Sprintf("main main %d %d", first, first), fmt.Sprintf("main  %d %d", first+1, first+1),
-		fmt.Sprintf("HOST_PORT_MAIN=%d", first), "HOST_PORT_53=mine",
+		fmt.Sprintf("main rpc %d %d", first, first), fmt.Sprintf("main  %d %d", first+1, first+1),
+		fmt.Sprintf("HOST_PORT_RPC=%d", first), "HOST_PORT_53=mine",
 		fmt.Sprintf("metrics metrics-port %d %d", first+2, first+2), fmt.Sprintf("HOST_PORT_METRICS_PORT=%d", first+2),
 	}
 	if diff := cmp.Diff(want, portsOf(pod)); diff != "" {
@@ -71,10 +71,10 @@ func TestHostPorts(t *testing.T) {
 	if other := newPod(m, worker, 0); other.Spec.Containers[0].Ports[0].ContainerPort != first-3 {
 		t.Errorf("replicas of one index are next to each other, and those of the index before it go before: %v, %v", portsOf(other), portsOf(pod))
 	}
-	if diff := cmp.Diff([]string{"main main 2222 0"}, portsOf(newPod(m, master, 0))); diff != "" {
+	if diff := cmp.Diff([]string{"main rpc 2222 0"}, portsOf(newPod(m, master, 0))); diff != "" {
 		t.Errorf("a type without hostNetwork keeps its ports (-want +got):\n%s", diff)
 	}
-	m.in.Kind.PortName = "main"
+	m.in.Kind.PortName = "rpc"
 	replica := m.in.ReplicasOf()(master, 0, 0)
 	got := []int32{replica.PortOf(worker, 1), replica.PortOf(worker, 0), replica.Port(worker), replica.Port(master)}
 	if diff := cmp.Diff([]int32{first, first - 3, first - 3, 2222}, got); diff != "" {
@@ -86,7 +86,7 @@ func TestHostPorts(t *testing.T) {
 func TestHostPortsOfServices(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
 	onHosts(1000, 1999, worker)(m)
-	m.in.Replicas[master].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "main", ContainerPort: 2222}}
+	m.in.Replicas[master].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "rpc", ContainerPort: 2222}}
 	m.in.Kind.Roles[1].Service = &jobkit.RoleService{Ports: []corev1.ServicePort{{Name: "ui", Port: 80, TargetPort: intstr.FromInt32(2222)}, {Name: "x", Port: 7}}}
 	port := newPod(m, worker, 1).Spec.Containers[0].Ports[0].ContainerPort
 	for name, tc := range map[string]struct {
@@ -95,10 +95,10 @@ func TestHostPortsOfServices(t *testing.T) {
 		want   []string
 	}{
 		"PerReplica": {"those of the replica", plan.CreateService{Type: worker, Index: 1}, []string{
-			fmt.Sprintf("main %d>%d", port, port), fmt.Sprintf("port-%d-u %d>%d", port+1, port+1, port+1),
+			fmt.Sprintf("rpc %d>%d", port, port), fmt.Sprintf("port-%d-u %d>%d", port+1, port+1, port+1),
 		}},
-		"PerJob": {"not those that differ: names resolve without", plan.CreateService{}, []string{"main 2222>2222"}},
-		"OfRole": {"by name, which is another number in each replica", plan.CreateService{Type: worker, OfRole: true}, []string{"ui 80>main", "x 7>7"}},
+		"PerJob": {"not those that differ: names resolve without", plan.CreateService{}, []string{"rpc 2222>2222"}},
+		"OfRole": {"by name, which is another number in each replica", plan.CreateService{Type: worker, OfRole: true}, []string{"ui 80>rpc", "x 7>7"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

@@ -29,8 +29,6 @@ const (
 	stateSuspended
 )
 
-// conditionHung is the condition of a job of which a replica makes no progress.
-const conditionHung commonv1.JobConditionType = reasonHung
 
 // doing is the state of a job by its conditions.
 func doing(s *commonv1.JobStatus) state {
@@ -39,7 +37,7 @@ func doing(s *commonv1.JobStatus) state {
 		return stateNone
 	case s.IsTrue(commonv1.JobSuspended):
 		return stateSuspended
-	case s.IsTrue(conditionHung):
+	case s.IsTrue(commonv1.JobHung):
 		return stateHung
 	case s.IsTrue(commonv1.JobRestarting):
 		return stateRestarting

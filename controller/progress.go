@@ -30,6 +30,9 @@ type ProgressServer struct {
 	// reach it now. Silence of jobs before that is no hang. Times are those of the
 	// controller's clock.
 	UpSince func() time.Time
+	// Serve is called once at set-up, if it is not nil: the server is to take reports for jobs of
+	// this kind, too.
+	Serve func(ProgressJobs) error
 }
 
 // ProgressFieldOwner is the field owner of the server's writes: they are not those of another

@@ -167,7 +167,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(c.forgetDeleted(jobs.informers), c.watchSchema(mgr)); err != nil {
+	if err := errors.Join(c.forgetDeleted(jobs.informers), c.watchSchema(mgr), c.serveProgress(jobs)); err != nil {
 		return nil, err
 	}
 	if c.Client == nil {

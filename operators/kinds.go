@@ -31,6 +31,8 @@ type Options struct {
 	// Readiness says whether the kind is ready; each kind has its own. Default: one that
 	// is added to the manager's readiness probe.
 	Readiness *controller.Readiness
+	// Progress is the server that receives reports of progress. Default: none.
+	Progress *controller.ProgressServer
 	// ClusterDomain ends the addresses in TF_CONFIG. Default: none.
 	ClusterDomain string
 	// PyTorchInitContainer is what holds the Workers of a PyTorchJob back until the
@@ -107,7 +109,9 @@ func kind[J jobkit.Object, C jobkit.ControllerInterface[J]](
 		if err != nil {
 			return err
 		}
-		jobs := &controller.JobController[J]{Controller: c, Config: o.Config, Namespaces: o.Namespaces, Readiness: o.Readiness}
+		jobs := &controller.JobController[J]{
+			Controller: c, Config: o.Config, Namespaces: o.Namespaces, Progress: o.Progress, Readiness: o.Readiness,
+		}
 		return jobs.SetupWithManager(mgr)
 	}
 	return k

@@ -27,7 +27,7 @@ func Parse(body []byte) (Report, error) {
 	}
 	var r Report
 	if err := decode.Object(body, &r); err != nil {
-		return Report{}, err //nolint:wrapcheck // it names the field, the value and what is wrong
+		return Report{}, err
 	}
 	s := r.TrainerStatus
 	if s == nil {

@@ -1,0 +1,143 @@
+package progress
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// probeEvery is how often the server checks that it is reached by its URL.
+	probeEvery   = 5 * time.Second
+	probeTimeout = 3 * time.Second
+	// probeFailures is how many checks in a row fail until the server is away: since the first.
+	probeFailures = 2
+	// startFailures is how many fail in a row until the log says so after the start: a Service
+	// takes some time to know a new pod.
+	startFailures = 6
+	// probePath is what is asked for.
+	probePath = "/healthz"
+)
+
+// health is whether reports can come in and be written, as far as this process knows. Silence of
+// a job while they cannot is no hang.
+type health struct {
+	now func() time.Time
+	log logr.Logger
+	up  prometheus.Gauge
+
+	mu sync.Mutex
+	// since is when it became well; zero means that it is not.
+	since time.Time
+	// reached is whether the last probes succeeded, unreached how many in a row failed.
+	reached   bool
+	unreached int
+	// unwritten is why the last write failed; nil if it did not.
+	unwritten error
+	// reportAt is when the last report was accepted.
+	reportAt time.Time
+	// said is whether the log says that it is not well.
+	said bool
+}
+
+// UpSince is since when reports can come in and be written without a break; zero if they cannot.
+func (h *health) UpSince() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.since
+}
+
+// accepted records that a pod has reached the server, whatever a probe says.
+func (h *health) accepted() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reportAt = h.now()
+}
+
+// probed records how a probe ended.
+func (h *health) probed(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.reportAt.IsZero() && h.now().Sub(h.reportAt) < 2*probeEvery {
+		err = nil
+	}
+	if err == nil {
+		h.unreached, h.reached = 0, true
+		h.update(nil)
+		return
+	}
+	if h.unreached++; h.unreached >= probeFailures || !h.reached {
+		h.reached = false
+		h.update(fmt.Errorf("the server cannot be reached by its URL: %w", err))
+	}
+}
+
+// wrote records how a write ended.
+func (h *health) wrote(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unwritten = err
+	if err != nil {
+		err = fmt.Errorf("reports cannot be written to the status of jobs: %w", err)
+	}
+	h.update(err)
+}
+
+// update concludes from what is known. The caller holds the lock.
+func (h *health) update(err error) {
+	well := h.reached && h.unwritten == nil
+	switch {
+	case well && h.since.IsZero():
+		h.since, h.said = h.now(), false
+		h.up.Set(1)
+		h.log.Info("Reports of progress can come in")
+	case !well && !h.said && (!h.since.IsZero() || h.unwritten != nil || h.unreached >= startFailures):
+		h.since, h.said = time.Time{}, true
+		h.up.Set(0)
+		h.log.Error(err, "Reports of progress cannot come in; until they can, no job is taken to hang for their lack")
+	}
+}
+
+// watch probes until ctx ends.
+func (h *health) watch(ctx context.Context, url string, a *authorities) {
+	for ctx.Err() == nil {
+		err := probe(ctx, url, a)
+		if ctx.Err() != nil {
+			return
+		}
+		h.probed(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(probeEvery):
+		}
+	}
+}
+
+// probe asks the server as a pod does: by its URL, and knowing the certificates that pods know.
+func probe(ctx context.Context, url string, a *authorities) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: a.pool(), MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+probePath, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("cannot ask for %s: %w", url+probePath, err)
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return err //nolint:wrapcheck // it names the URL
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url+probePath, resp.Status)
+	}
+	return nil
+}

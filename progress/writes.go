@@ -1,0 +1,435 @@
+package progress
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+)
+
+const (
+	// writeEvery is how often the last report of a job is written at most, by all replicas of the
+	// operator together.
+	writeEvery = 5 * time.Second
+	// turn is how much longer a replica waits that has not written the last report: of several that
+	// take reports of the same job, one goes on to write, and the others do not meet its writes.
+	turn = 2500 * time.Millisecond
+	// firstWrites is how many writes a second are begun at once by jobs that did not report before.
+	// When more jobs start, their writes are spread over the time until the next, and stay so.
+	firstWrites = 10
+	// writers is how many writes are under way at the same time.
+	writers = 16
+	// writeTimeout is how long the API server may take, and flushTimeout how long at the end.
+	writeTimeout = 10 * time.Second
+	flushTimeout = 1500 * time.Millisecond
+	// retryConflict is how long the cache may take to show the job as it is now; retryFailed is
+	// how long to wait after an error.
+	retryConflict = 100 * time.Millisecond
+	retryFailed   = 2 * time.Second
+	// jobReports and jobBurst are how many reports of one job are accepted in a second.
+	jobReports = 50
+	jobBurst   = 100
+	// maxPending is how many bytes the reports that wait to be written have together.
+	maxPending = 32 << 20
+	// forgetAfter is after what time without a report a job is forgotten.
+	forgetAfter = time.Minute
+)
+
+// jobKey is a job.
+type jobKey struct {
+	resource schema.GroupVersionResource
+	name     types.NamespacedName
+	uid      types.UID
+}
+
+// entry is what is known of a job that reports.
+type entry struct {
+	limiter *rate.Limiter
+	// pending is the newest report that is not written, and size how many bytes it has.
+	pending *commonv1.TrainerStatus
+	size    int
+	// written is when the last report was written, or seen in the cache, and received when that
+	// report had come. mine says whether this replica wrote it.
+	written, received time.Time
+	mine              bool
+	// tried is the version of the job that a write met a conflict with.
+	tried string
+	// ended is the pod whose report of 100 percent was taken without a delay.
+	ended types.UID
+	// seen is when the last report came.
+	seen time.Time
+}
+
+// writes merges reports and writes them.
+type writes struct {
+	// get reads a job from the cache; patch writes its last report.
+	get     func(jobKey) (controller.ProgressJob, bool)
+	patch   func(context.Context, jobKey, controller.ProgressJob, *commonv1.TrainerStatus) error
+	now     func() time.Time
+	log     logr.Logger
+	metrics *metrics
+	// report records how writes end: nil, or why the API server takes none.
+	report func(error)
+
+	queue  workqueue.TypedDelayingInterface[jobKey]
+	spread *rate.Limiter
+
+	mu      sync.Mutex
+	entries map[jobKey]*entry
+	bytes   int
+}
+
+func newWrites() *writes {
+	return &writes{
+		queue:   workqueue.NewTypedDelayingQueue[jobKey](),
+		spread:  rate.NewLimiter(firstWrites, 1),
+		entries: map[jobKey]*entry{},
+		report:  func(error) {},
+	}
+}
+
+// entry returns what is known of a job. The caller holds the lock.
+func (w *writes) entry(k jobKey) *entry {
+	e := w.entries[k]
+	if e == nil {
+		e = &entry{limiter: rate.NewLimiter(jobReports, jobBurst)}
+		w.entries[k] = e
+	}
+	e.seen = w.now()
+	return e
+}
+
+// admit reports whether a job may report now, whatever it reports.
+func (w *writes) admit(k jobKey) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entry(k)
+	return e.limiter.AllowN(e.seen, 1)
+}
+
+// observe records that the cache shows a report, which this replica or another has written.
+func (w *writes) observe(k jobKey, last *commonv1.TrainerStatus) {
+	if last == nil || last.ReceivedTime == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entry(k)
+	if at := last.ReceivedTime.Truncate(time.Microsecond); !e.received.Equal(at) {
+		e.written, e.received, e.mine = e.seen, at, false
+	}
+}
+
+// accept takes a report that is to be written when its time comes. It returns false if too much
+// waits already.
+func (w *writes) accept(k jobKey, job controller.ProgressJob, s *commonv1.TrainerStatus, size int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entry(k)
+	if w.bytes+size-e.size > maxPending {
+		return false
+	}
+	w.metrics.accepted.Inc()
+	waiting := e.pending != nil
+	if waiting {
+		w.metrics.merged.Inc()
+	}
+	w.bytes += size - e.size
+	e.pending, e.size = s, size
+	switch {
+	case isEnd(s, s.Reporter.PodUID) && e.ended != s.Reporter.PodUID:
+		// The program is about to end, and then nothing is written any more.
+		e.ended = s.Reporter.PodUID
+		w.queue.Add(k)
+	case !waiting:
+		w.queue.AddAfter(k, w.delay(e, job))
+	}
+	return true
+}
+
+// delay is how long a new report waits.
+func (w *writes) delay(e *entry, job controller.ProgressJob) time.Duration {
+	now := w.now()
+	if wait := untilDue(e, job.Last, now); wait > 0 || !e.written.IsZero() && now.Sub(e.written) < 3*writeEvery {
+		return wait
+	}
+	r := w.spread.ReserveN(now, 1)
+	d := r.DelayFrom(now)
+	if d > writeEvery {
+		r.CancelAt(now)
+		d = rand.N(writeEvery) //nolint:gosec // it spreads, and keeps no secret
+	}
+	return d
+}
+
+// untilDue is how long it takes until a job's last report may be written again. After the start
+// of this replica, only the last report in the cache shows when that was.
+func untilDue(e *entry, last *commonv1.TrainerStatus, now time.Time) time.Duration {
+	written, pause := e.written, writeEvery
+	if !e.mine {
+		pause += turn
+	}
+	if written.IsZero() && last != nil && last.ReceivedTime != nil && !last.ReceivedTime.After(now) {
+		written = last.ReceivedTime.Time
+	}
+	if written.IsZero() {
+		return 0
+	}
+	return min(max(written.Add(pause).Sub(now), 0), pause)
+}
+
+// superseded reports whether another replica has written a newer report. One from the future is
+// of a clock that is wrong.
+func superseded(s, last *commonv1.TrainerStatus, now time.Time) bool {
+	return last != nil && last.ReceivedTime != nil && !last.ReceivedTime.After(now) && last.ReceivedTime.After(s.ReceivedTime.Time)
+}
+
+// run writes until ctx ends, and then, for as long as flushTimeout, what still waits: reports that
+// were accepted are not lost when the server ends.
+func (w *writes) run(ctx context.Context) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for {
+				k, ended := w.queue.Get()
+				if ended {
+					return
+				}
+				w.write(own, k, false)
+				w.queue.Done(k)
+			}
+		})
+	}
+	ticker := time.NewTicker(forgetAfter)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			w.forget()
+		}
+	}
+	last, stop := context.WithTimeout(own, flushTimeout)
+	defer stop()
+	w.flush(last)
+	cancel()
+	w.queue.ShutDown()
+	all.Wait()
+}
+
+// flush writes all that waits.
+func (w *writes) flush(ctx context.Context) {
+	w.mu.Lock()
+	var keys []jobKey
+	for k, e := range w.entries {
+		if e.pending != nil {
+			keys = append(keys, k)
+		}
+	}
+	w.mu.Unlock()
+	slots := make(chan struct{}, 4*writers)
+	var all sync.WaitGroup
+	for _, k := range keys {
+		slots <- struct{}{}
+		all.Go(func() {
+			w.write(ctx, k, true)
+			<-slots
+		})
+	}
+	all.Wait()
+}
+
+// write writes the report of a job that waits, or drops it if it is no longer to be written, or
+// lets it wait on.
+func (w *writes) write(ctx context.Context, k jobKey, atOnce bool) {
+	s, tried := w.take(k)
+	if s == nil {
+		return
+	}
+	job, ok := w.get(k)
+	now := w.now()
+	switch {
+	case !ok, job.UID != k.uid, job.Closed != "", superseded(s, job.Last, now):
+		w.metrics.writes.WithLabelValues(resultDropped).Inc()
+		w.done(k, s, false)
+		return
+	case job.ResourceVersion == tried && !atOnce:
+		w.queue.AddAfter(k, retryConflict) // The cache does not show yet what the write met.
+		return
+	}
+	if wait := w.wait(k, s, job, now); wait > 0 && !atOnce {
+		w.queue.AddAfter(k, wait)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err := w.patch(ctx, k, job, s)
+	if refusesReport(err) && len(s.Metrics) > 0 {
+		// A status may be too large with them. That the job makes progress is to be seen all the same.
+		short := *s
+		short.Metrics = nil
+		err = w.patch(ctx, k, job, &short)
+	}
+	w.conclude(k, job, s, err)
+}
+
+// take returns the report that waits, and the version of the job that a write met a conflict with.
+func (w *writes) take(k jobKey) (*commonv1.TrainerStatus, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entries[k]
+	if e == nil {
+		return nil, ""
+	}
+	return e.pending, e.tried
+}
+
+// wait is how long a report waits on: another replica may have written meanwhile.
+func (w *writes) wait(k jobKey, s *commonv1.TrainerStatus, job controller.ProgressJob, now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entries[k]
+	if e == nil || isEnd(s, e.ended) && !isEnd(job.Last, e.ended) {
+		return 0
+	}
+	return untilDue(e, job.Last, now)
+}
+
+// isEnd reports whether a report of a pod says 100 percent.
+func isEnd(s *commonv1.TrainerStatus, pod types.UID) bool {
+	return s != nil && s.ProgressPercentage != nil && *s.ProgressPercentage >= 100 && s.Reporter != nil && s.Reporter.PodUID == pod
+}
+
+// conclude follows up a write by its result.
+func (w *writes) conclude(k jobKey, job controller.ProgressJob, s *commonv1.TrainerStatus, err error) {
+	switch {
+	case err == nil:
+		w.metrics.writes.WithLabelValues(resultWritten).Inc()
+		w.report(nil)
+		w.done(k, s, true)
+	case apierrors.IsConflict(err):
+		// The cache is behind, or another job has the name: it shows that soon.
+		w.metrics.writes.WithLabelValues(resultConflict).Inc()
+		w.report(nil)
+		w.mark(k, job.ResourceVersion)
+		w.queue.AddAfter(k, retryConflict)
+	case apierrors.IsNotFound(err):
+		w.metrics.writes.WithLabelValues(resultDropped).Inc()
+		w.done(k, s, false)
+	case refusesReport(err):
+		w.metrics.writes.WithLabelValues(resultFailed).Inc()
+		w.log.V(1).Info("The API server refuses a report of progress",
+			"resource", k.resource.Resource, "namespace", k.name.Namespace, "name", k.name.Name, "reason", err.Error())
+		w.done(k, s, true) // It would be refused again.
+	default:
+		w.metrics.writes.WithLabelValues(resultFailed).Inc()
+		w.report(err)
+		w.queue.AddAfter(k, retryFailed)
+	}
+}
+
+// refusesReport reports whether the API server will not take this very report, and is well.
+func refusesReport(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// done ends the wait of a report, unless a newer one came meanwhile.
+func (w *writes) done(k jobKey, s *commonv1.TrainerStatus, tried bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entries[k]
+	if e == nil {
+		return
+	}
+	e.tried = ""
+	if tried {
+		e.written, e.received, e.mine = w.now(), s.ReceivedTime.Truncate(time.Microsecond), true
+	}
+	if e.pending == s {
+		w.bytes -= e.size
+		e.pending, e.size = nil, 0
+		return
+	}
+	w.queue.AddAfter(k, writeEvery)
+}
+
+// mark remembers the version of a job that a write met a conflict with.
+func (w *writes) mark(k jobKey, version string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e := w.entries[k]; e != nil {
+		e.tried = version
+	}
+}
+
+// forget drops jobs that have not reported for a while.
+func (w *writes) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k, e := range w.entries {
+		if e.pending == nil && w.now().Sub(e.seen) > forgetAfter {
+			delete(w.entries, k)
+		}
+	}
+}
+
+// patchOf is a merge patch of the last report alone, with the version and the UID of the job as
+// preconditions. What the report does not have is removed.
+func patchOf(job controller.ProgressJob, s *commonv1.TrainerStatus) ([]byte, error) {
+	type reporter struct {
+		Pod     string                `json:"pod"`
+		PodUID  types.UID             `json:"podUID"`
+		Type    *commonv1.ReplicaType `json:"type"`
+		Index   int32                 `json:"index"`
+		Attempt int32                 `json:"attempt"`
+	}
+	r := reporter{Pod: s.Reporter.Pod, PodUID: s.Reporter.PodUID, Index: s.Reporter.Index, Attempt: s.Reporter.Attempt}
+	if s.Reporter.Type != "" {
+		r.Type = &s.Reporter.Type
+	}
+	text, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": job.UID, "resourceVersion": job.ResourceVersion},
+		"status": map[string]any{"trainerStatus": map[string]any{
+			"progressPercentage": s.ProgressPercentage, "estimatedRemainingSeconds": s.EstimatedRemainingSeconds, "metrics": s.Metrics,
+			"lastUpdatedTime": s.LastUpdatedTime, "receivedTime": s.ReceivedTime, "reporter": r,
+		}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot write a report: %w", err)
+	}
+	return text, nil
+}
+
+// newPatch returns a function that writes the last report of a job. The answer is the job's
+// metadata, so that a large job costs little.
+func newPatch(c client.Client, kinds func(schema.GroupVersionResource) schema.GroupVersionKind) func(
+	context.Context, jobKey, controller.ProgressJob, *commonv1.TrainerStatus,
+) error {
+	return func(ctx context.Context, k jobKey, job controller.ProgressJob, s *commonv1.TrainerStatus) error {
+		text, err := patchOf(job, s)
+		if err != nil {
+			return err
+		}
+		o := &metav1.PartialObjectMetadata{}
+		o.SetGroupVersionKind(kinds(k.resource))
+		o.Namespace, o.Name = k.name.Namespace, k.name.Name
+		return c.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, text),
+			client.FieldOwner(controller.ProgressFieldOwner), client.FieldValidation(metav1.FieldValidationStrict))
+	}
+}

@@ -199,7 +199,7 @@ func (p *Program) Run(ctx context.Context) error {
 		return p.noManager(err)
 	}
 	p.announce()
-	if err := p.SetupWithManager(mgr); err != nil {
+	if err := p.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
 	if err := mgr.Start(ctx); err != nil {
@@ -221,12 +221,12 @@ func (p *Program) RESTConfig() (*rest.Config, error) {
 
 // SetupWithManager adds probes and controllers to a manager. Those whose CRDs are missing are
 // added when they appear.
-func (p *Program) SetupWithManager(mgr ctrl.Manager) error {
+func (p *Program) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	if err := errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping)); err != nil {
 		return fmt.Errorf("cannot add the probes: %w", err)
 	}
 	if p.options.Setup != nil {
-		if err := p.options.Setup(mgr); err != nil {
+		if err := p.options.Setup(ctx, mgr); err != nil {
 			return err
 		}
 	}

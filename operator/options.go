@@ -2,6 +2,7 @@ package operator
 
 import (
 	"cmp"
+	"context"
 	"flag"
 	"io"
 	"os"
@@ -57,7 +58,7 @@ type Options struct {
 	Complete func() error
 	// Setup is called with the manager before the controllers are added to it: add probes,
 	// webhooks and controllers of your own.
-	Setup func(ctrl.Manager) error
+	Setup func(ctx context.Context, mgr ctrl.Manager) error
 
 	// Args are the arguments of the program. Default: those of the process.
 	Args []string

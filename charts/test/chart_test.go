@@ -167,13 +167,14 @@ func TestSameAsConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(overlay)
-		text := "resources: [../default]\ncomponents: [../components/high-availability, ../components/network-policy, ../components/monitoring]\n"
+		text := "resources: [../default]\ncomponents: [../components/high-availability, ../components/network-policy, ../components/monitoring, ../components/progress]\n"
 		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		sameAsConfig(t, values{
 			"replicas": 2, "podDisruptionBudget": values{"enabled": true}, "networkPolicy": values{"enabled": true},
-			"metrics": values{"service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}},
+			"metrics":  values{"service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}},
+			"progress": values{"enabled": true},
 		}, overlay)
 	})
 }
@@ -328,6 +329,17 @@ func TestValues(t *testing.T) {
 		"ServiceAccount": {
 			reason: "the roles are bound to the service account that is named", object: "ClusterRoleBinding/jobkit-operator", path: []any{"subjects", 0, "name"},
 			values: values{"serviceAccount": values{"create": false, "name": "mine"}}, want: "mine",
+		},
+		"ProgressElsewhere": {
+			reason: "the operator knows the names of its Service and its Secret", object: "Deployment/mine", path: container("args"),
+			values: values{"fullnameOverride": "mine", "progress": values{"enabled": true}},
+			want: []any{
+				"--leader-elect", "--progress-bind-address=:8443", "--progress-url=https://mine-progress.jobkit-system.svc", "--progress-secret-name=mine-progress",
+			},
+		},
+		"ProgressSecret": {
+			reason: "the operator has rights on this one Secret", object: "Role/jobkit-operator-progress", path: []any{"rules", 0, "resourceNames", 0},
+			values: values{"progress": values{"enabled": true}}, want: "jobkit-operator-progress",
 		},
 		"Monitor": {
 			reason: "the ServiceMonitor selects the Service", object: "ServiceMonitor/jobkit-operator", path: []any{"spec", "endpoints", 0, "port"},

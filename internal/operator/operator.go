@@ -44,11 +44,15 @@ func installCRD(gvk schema.GroupVersionKind) string {
 }
 
 // setUp adds to the manager what is not of a kind.
-func (o *options) setUp(mgr ctrl.Manager) error {
+func (o *options) setUp(ctx context.Context, mgr ctrl.Manager) error {
 	if len(o.ignored) > 0 {
 		mgr.GetLogger().WithName("operator").Info("The operator has no webhook server, so these flags have no effect: remove them", "flags", o.ignored)
 	}
-	return watchLeftovers(mgr, o.selected())
+	var err error
+	if o.progressServer, err = o.progress.server(ctx, mgr); err != nil {
+		return err
+	}
+	return watchLeftovers(mgr, o.selected()) //nolint:contextcheck // events outlive ctx; the recorder ends with the manager
 }
 
 // jobKind is a kind as package operator runs it.

@@ -50,6 +50,10 @@ type options struct {
 	mpiImage            string
 	clusterDomain       string
 
+	progress progressOptions
+	// progressServer receives reports of progress, once there is a manager; nil for none.
+	progressServer *controller.ProgressServer
+
 	// ignored are flags of training-operator v1 that were given and have no effect.
 	ignored []string
 }
@@ -69,6 +73,7 @@ func (o *options) define(f *flag.FlagSet) {
 		"a `file` with a Go template that makes a YAML list of containers in place of that init container, with .MasterAddr, .MasterPort, .InitContainerImage and .MaxTries; the default may be missing")
 	f.IntVar(&o.pytorchMaxTries, "pytorch-init-container-max-tries", 100, "how often that init container tries to reach the Master, every two seconds")
 	f.StringVar(&o.mpiImage, "mpi-kubectl-delivery-image", mpijob.DefaultKubectlDeliveryImage, "the `image` of the init container that brings kubectl to the launchers of MPIJobs")
+	o.progress.flags(f)
 	const noEffect = "has no effect: accepted for manifests of training-operator v1"
 	f.String("zap-stacktrace-level", "", noEffect)
 	f.String("zap-time-encoding", "", noEffect)
@@ -91,6 +96,9 @@ func (o *options) complete() error {
 	if o.pytorchMaxTries < 1 {
 		return fmt.Errorf("--pytorch-init-container-max-tries is %d: use 1 or more", o.pytorchMaxTries)
 	}
+	if err := o.progress.complete(given, ownNamespace()); err != nil {
+		return err
+	}
 	text, err := os.ReadFile(o.pytorchTemplateFile)
 	switch {
 	case err == nil:
@@ -105,7 +113,7 @@ func (o *options) complete() error {
 // forKinds are the options of the job kinds.
 func (o *options) forKinds(with controller.SetupOptions) operators.Options {
 	k := operators.Options{
-		Namespaces: with.Namespaces, Readiness: with.Readiness,
+		Namespaces: with.Namespaces, Readiness: with.Readiness, Progress: o.progressServer,
 		ClusterDomain:           o.clusterDomain,
 		PyTorchInitContainer:    podtemplate.HostWait{Image: o.pytorchImage, MaxTries: o.pytorchMaxTries, Template: o.pytorchTemplate},
 		MPIKubectlDeliveryImage: o.mpiImage,

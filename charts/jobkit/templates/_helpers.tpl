@@ -3,6 +3,11 @@
 {{- default (printf "%s-operator" .Release.Name) .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* The name of what belongs to the server of progress reports. */}}
+{{- define "jobkit.progress" -}}
+{{- printf "%s-progress" (include "jobkit.name" . | trunc 54 | trimSuffix "-") -}}
+{{- end -}}
+
 {{- define "jobkit.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "jobkit.name" .) .Values.serviceAccount.name -}}

@@ -45,6 +45,20 @@ func newCluster() *cluster {
 	return &cluster{jobs: map[types.NamespacedName]controller.ProgressJob{}, seen: map[types.NamespacedName]controller.ProgressJob{}, began: time.Now()}
 }
 
+// set changes what the cluster does.
+func (c *cluster) set(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+// asked is how many requests there were.
+func (c *cluster) asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.requests
+}
+
 // change changes a job, as its controller or a write does.
 func (c *cluster) change(k types.NamespacedName, f func(*controller.ProgressJob)) {
 	c.mu.Lock()
@@ -106,7 +120,7 @@ func (c *cluster) replica(t *testing.T) (*writes, func()) {
 		t.Fatal(err)
 	}
 	w := newWrites()
-	c.replicas = append(c.replicas, w)
+	c.set(func() { c.replicas = append(c.replicas, w) })
 	w.get, w.patch, w.now, w.log, w.metrics = c.get, c.patch, time.Now, logr.Discard(), m
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -219,12 +233,12 @@ func TestWrites(t *testing.T) {
 		"StaleCache": {
 			reason: "the controller writes at the same time and the cache is behind: the write is made when it has caught up, on the job as it is",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {
-				c.lag = 950 * time.Millisecond
+				c.set(func() { c.lag = 950 * time.Millisecond })
 				c.change(keyOf("a").name, func(*controller.ProgressJob) {})
 				c.says(t, w, "a", 1)
 				time.Sleep(3 * time.Second)
-				if c.requests != 2 {
-					t.Errorf("%d requests, want 2: one that meets the conflict, one after the cache has caught up", c.requests)
+				if n := c.asked(); n != 2 {
+					t.Errorf("%d requests, want 2: one that meets the conflict, one after the cache has caught up", n)
 				}
 			},
 			want: []string{"1.0 s: 1"},
@@ -232,7 +246,7 @@ func TestWrites(t *testing.T) {
 		"EndedBehindTheCache": {
 			reason: "the cache does not show yet that the job has ended: the precondition does",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {
-				c.lag = time.Second
+				c.set(func() { c.lag = time.Second })
 				c.change(keyOf("a").name, func(j *controller.ProgressJob) { j.Closed = "the job has ended" })
 				c.says(t, w, "a", 1)
 				time.Sleep(3 * time.Second)
@@ -241,25 +255,25 @@ func TestWrites(t *testing.T) {
 		"Away": {
 			reason: "the API server is away: the newest report is written when it is back",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {
-				c.fails = away
+				c.set(func() { c.fails = away })
 				c.says(t, w, "a", 1)
 				time.Sleep(3 * time.Second)
 				c.says(t, w, "a", 2)
-				c.mu.Lock()
-				c.fails = nil
-				c.mu.Unlock()
+				c.set(func() { c.fails = nil })
 			},
 			want: []string{"4.0 s: 2"},
 		},
 		"TooLarge": {
 			reason: "a status that has no room for metrics still shows that the job makes progress",
 			play: func(_ *testing.T, c *cluster, w, _ *writes) {
-				c.fails = func(s *commonv1.TrainerStatus) error {
-					if len(s.Metrics) > 0 {
-						return apierrors.NewRequestEntityTooLargeError("limit is 3145728")
+				c.set(func() {
+					c.fails = func(s *commonv1.TrainerStatus) error {
+						if len(s.Metrics) > 0 {
+							return apierrors.NewRequestEntityTooLargeError("limit is 3145728")
+						}
+						return nil
 					}
-					return nil
-				}
+				})
 				job, _ := c.get(keyOf("a"))
 				s := &commonv1.TrainerStatus{
 					ProgressPercentage: new(int32(7)), Metrics: []commonv1.TrainerMetric{{Name: "a", Value: "b"}},
@@ -276,9 +290,7 @@ func TestWrites(t *testing.T) {
 				time.Sleep(time.Second)
 				c.says(t, w, "a", 2)
 				time.Sleep(time.Second)
-				c.mu.Lock()
-				c.began = time.Now().Add(-time.Hour) // marks the end of the play
-				c.mu.Unlock()
+				c.set(func() { c.began = time.Now().Add(-time.Hour) }) // marks the end of the play
 			},
 			want: []string{"0.0 s: 1", "3600.0 s: 2"},
 		},
@@ -327,7 +339,7 @@ func TestWritesOfManyJobs(t *testing.T) {
 			}
 			time.Sleep(time.Second / 20)
 		}
-		if n := c.requests; n > 20*(seconds+1) {
+		if n := c.asked(); n > 20*(seconds+1) {
 			t.Errorf("%d reports in %d seconds cost %d requests, %d a second, want at most 20", jobs*20*seconds, seconds, n, n/seconds)
 		}
 		if n := len(c.written()); n < jobs*seconds/6 {

@@ -161,22 +161,31 @@ func TestLint(t *testing.T) {
 // TestSameAsConfig compares what the chart installs with config/default, by default and with all components.
 func TestSameAsConfig(t *testing.T) {
 	t.Run("Default", func(t *testing.T) { sameAsConfig(t, nil, "../../config/default") })
+	t.Run("Progress", func(t *testing.T) {
+		sameAsConfig(t, values{"progress": values{"enabled": true}}, overlay(t, "progress"))
+	})
 	t.Run("Components", func(t *testing.T) {
-		overlay, err := os.MkdirTemp("../../config", "test-") //nolint:usetesting // kustomize takes relative paths only
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(overlay)
-		text := "resources: [../default]\ncomponents: [../components/high-availability, ../components/network-policy, ../components/monitoring, ../components/progress]\n"
-		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
 		sameAsConfig(t, values{
 			"replicas": 2, "podDisruptionBudget": values{"enabled": true}, "networkPolicy": values{"enabled": true},
 			"metrics":  values{"service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}},
 			"progress": values{"enabled": true},
-		}, overlay)
+		}, overlay(t, "high-availability", "network-policy", "monitoring", "progress"))
 	})
+}
+
+// overlay is a kustomization of config/default with components.
+func overlay(t *testing.T, components ...string) string {
+	t.Helper()
+	path, err := os.MkdirTemp("../../config", "test-") //nolint:usetesting // kustomize takes relative paths only
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(path) })
+	text := "resources: [../default]\ncomponents: [../components/" + strings.Join(components, ", ../components/") + "]\n"
+	if err := os.WriteFile(filepath.Join(path, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func sameAsConfig(t *testing.T, v values, overlay string) {

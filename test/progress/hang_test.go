@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestHang(t *testing.T) {
 	n, killed := 0, false
 	eventually(t, "the job that hangs is restarted", func(ctx context.Context) error {
 		if n++; n%20 == 0 { // every two seconds, more or less
-			report(t, alive, fmt.Sprint(min(n/20, 99)))
+			report(t, alive, strconv.Itoa(min(n/20, 99)))
 		}
 		if n == 60 && !killed {
 			killed = true
@@ -64,8 +65,7 @@ func TestHang(t *testing.T) {
 		return nil
 	})
 	if s := now.Status; s.Restarts != 1 || s.TrainerStatus == nil || *s.TrainerStatus.ProgressPercentage != 100 || !recorded(t, &s, "Hung") {
-		text, _ := json.Marshal(s)
-		t.Errorf("the status is %s, want one restart, for the reason Hung, and 100 %%", text)
+		t.Errorf("the status is %+v, want one restart, for the reason Hung, and 100 %%", s)
 	}
 	for _, j := range []*kubeflowv1.TFJob{lively, silent} {
 		if err := cluster.client.Get(t.Context(), client.ObjectKeyFromObject(j), now); err != nil {

@@ -37,9 +37,10 @@ const (
 	writeTimeout = 10 * time.Second
 	flushTimeout = 1500 * time.Millisecond
 	// retryConflict is how long the cache may take to show the job as it is now; retryFailed is
-	// how long to wait after an error.
+	// how long to wait after an error. An API server that fails gets no more writes than one that
+	// does not.
 	retryConflict = 100 * time.Millisecond
-	retryFailed   = 2 * time.Second
+	retryFailed   = writeEvery
 	// jobReports and jobBurst are how many reports of one job are accepted in a second.
 	jobReports = 50
 	jobBurst   = 100
@@ -68,8 +69,9 @@ type entry struct {
 	mine              bool
 	// tried is the version of the job that a write met a conflict with.
 	tried string
-	// ended is the pod whose report of 100 percent was taken without a delay.
-	ended types.UID
+	// urgent says that the report does not wait, and hurried when there was one last that did not.
+	urgent  bool
+	hurried time.Time
 	// seen is when the last report came.
 	seen time.Time
 }
@@ -151,9 +153,9 @@ func (w *writes) accept(k jobKey, job controller.ProgressJob, s *commonv1.Traine
 	w.bytes += size - e.size
 	e.pending, e.size = s, size
 	switch {
-	case isEnd(s, s.Reporter.PodUID) && e.ended != s.Reporter.PodUID:
+	case isEnd(s) && !isEnd(job.Last) && e.seen.Sub(e.hurried) >= writeEvery:
 		// The program is about to end, and then nothing is written any more.
-		e.ended = s.Reporter.PodUID
+		e.urgent, e.hurried = true, e.seen
 		w.queue.Add(k)
 	case !waiting:
 		w.queue.AddAfter(k, w.delay(e, job))
@@ -273,7 +275,7 @@ func (w *writes) write(ctx context.Context, k jobKey, atOnce bool) {
 		w.queue.AddAfter(k, retryConflict) // The cache does not show yet what the write met.
 		return
 	}
-	if wait := w.wait(k, s, job, now); wait > 0 && !atOnce {
+	if wait := w.wait(k, job, now); wait > 0 && !atOnce {
 		w.queue.AddAfter(k, wait)
 		return
 	}
@@ -301,19 +303,19 @@ func (w *writes) take(k jobKey) (*commonv1.TrainerStatus, string) {
 }
 
 // wait is how long a report waits on: another replica may have written meanwhile.
-func (w *writes) wait(k jobKey, s *commonv1.TrainerStatus, job controller.ProgressJob, now time.Time) time.Duration {
+func (w *writes) wait(k jobKey, job controller.ProgressJob, now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.entries[k]
-	if e == nil || isEnd(s, e.ended) && !isEnd(job.Last, e.ended) {
+	if e == nil || e.urgent {
 		return 0
 	}
 	return untilDue(e, job.Last, now)
 }
 
-// isEnd reports whether a report of a pod says 100 percent.
-func isEnd(s *commonv1.TrainerStatus, pod types.UID) bool {
-	return s != nil && s.ProgressPercentage != nil && *s.ProgressPercentage >= 100 && s.Reporter != nil && s.Reporter.PodUID == pod
+// isEnd reports whether a report says 100 percent.
+func isEnd(s *commonv1.TrainerStatus) bool {
+	return s != nil && s.ProgressPercentage != nil && *s.ProgressPercentage >= 100
 }
 
 // conclude follows up a write by its result.
@@ -357,7 +359,7 @@ func (w *writes) done(k jobKey, s *commonv1.TrainerStatus, tried bool) {
 	if e == nil {
 		return
 	}
-	e.tried = ""
+	e.tried, e.urgent = "", false
 	if tried {
 		e.written, e.received, e.mine = w.now(), s.ReceivedTime.Truncate(time.Microsecond), true
 	}

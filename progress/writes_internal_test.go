@@ -199,6 +199,20 @@ func TestWrites(t *testing.T) {
 			},
 			want: []string{"0.0 s: 99", "1.0 s: 100", "6.0 s: 100"},
 		},
+		"ManyLast": {
+			reason: "all replicas of a job that ends report that; one report does not wait",
+			play: func(t *testing.T, c *cluster, w, _ *writes) {
+				c.says(t, w, "a", 99)
+				time.Sleep(2 * time.Second)
+				for range 10 {
+					c.says(t, w, "a", 100)
+					time.Sleep(101 * time.Millisecond)
+					c.says(t, w, "a", 99)
+					time.Sleep(101 * time.Millisecond)
+				}
+			},
+			want: []string{"0.0 s: 99", "2.0 s: 100", "7.0 s: 99"},
+		},
 		"LastInsteadOfWaiting": {
 			reason: "it takes the place of the one that waits",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {
@@ -261,7 +275,7 @@ func TestWrites(t *testing.T) {
 				c.says(t, w, "a", 2)
 				c.set(func() { c.fails = nil })
 			},
-			want: []string{"4.0 s: 2"},
+			want: []string{"5.0 s: 2"},
 		},
 		"TooLarge": {
 			reason: "a status that has no room for metrics still shows that the job makes progress",

@@ -74,7 +74,9 @@ func complete(schema map[string]any, kind *jobkit.Kind, o Options) error {
 		return errors.New("the pod templates have no labels and annotations, so the API server would drop them: " +
 			"generate the CRD with crd:generateEmbeddedObjectMeta=true")
 	}
-	replicas["minProperties"], replicas["maxProperties"] = 1, len(kind.Roles)
+	// One more than there are types, so that a job with all of them and an unknown one is refused
+	// by the rule that says which are known.
+	replicas["minProperties"], replicas["maxProperties"] = 1, len(kind.Roles)+1
 	add(schema, jobRules(kind))
 	add(replicas, replicaRules(kind))
 	if o.Short {

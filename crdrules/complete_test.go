@@ -179,7 +179,7 @@ func TestMessages(t *testing.T) {
 			if diff := cmp.Diff(tt.want, rules(d.replicas(), "message")); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}
-			if got := d.replicas()["maxProperties"]; got != float64(len(tt.kind.Roles)) {
+			if got := d.replicas()["maxProperties"]; got != float64(len(tt.kind.Roles)+1) {
 				t.Errorf("maxProperties is %v", got)
 			}
 		})

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jobkit/jobkit/internal/version"
 )
 
 const (
@@ -33,7 +35,9 @@ const (
 // BuildOptions of Build. The zero value is a good one.
 type BuildOptions struct {
 	// SourceDir is the devcluster module. Default: the folder devcluster of the
-	// checkout that holds the working directory.
+	// checkout that holds the working directory; outside of a checkout the module of
+	// the version that this program was built from, or that the module around the
+	// working directory requires, from the module cache.
 	SourceDir string
 	// CacheDir holds the binaries. Default: jobkit in the user's cache folder.
 	CacheDir string
@@ -95,15 +99,6 @@ type builder struct {
 func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 	b := &builder{source: o.SourceDir, cache: o.CacheDir, progress: newProgress(orStderr(o.Progress))}
 	var err error
-	if b.source == "" {
-		wd, err := os.Getwd()
-		if err != nil {
-			return nil, fmt.Errorf("cannot find the source of the dev cluster: %w", err)
-		}
-		if b.source, err = findSource(wd); err != nil {
-			return nil, err
-		}
-	}
 	if b.cache == "" {
 		if b.cache, err = cacheDir(); err != nil {
 			return nil, err
@@ -115,6 +110,15 @@ func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 	if b.goCommand, err = exec.LookPath("go"); err != nil {
 		return nil, fmt.Errorf("building the dev cluster needs the go command: install Go and put it into PATH, "+
 			"or name a ready binary in the environment variable %s: %w", binaryEnv, err)
+	}
+	if b.source == "" {
+		wd, err := os.Getwd()
+		if err != nil {
+			return nil, fmt.Errorf("cannot find the source of the dev cluster: %w", err)
+		}
+		if b.source, err = locate(ctx, wd, b.cache, version.Published(), withGo(b.goCommand)); err != nil {
+			return nil, err
+		}
 	}
 	toolchain, err := b.command(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {

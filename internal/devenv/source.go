@@ -34,7 +34,7 @@ func findSource(dir string) (string, error) {
 		}
 		if d == filepath.Dir(d) {
 			return "", fmt.Errorf("cannot find the source of the dev cluster: neither %s nor a folder above it holds %s/go.mod; "+
-				"run this inside a checkout of jobkit, or name a ready binary in the environment variable %s",
+				"run this inside a checkout of jobkit or a module that requires it, or name a ready binary in the environment variable %s",
 				dir, sourceFolder, binaryEnv)
 		}
 	}

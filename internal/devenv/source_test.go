@@ -39,7 +39,7 @@ func TestFindSource(t *testing.T) {
 		{"from the root of the checkout", "checkout", source, ""},
 		{"from below, past a folder of the same name", "checkout/plan/sub", source, ""},
 		{"from the module itself", "checkout/devcluster", source, ""},
-		{"from outside: the error says what to do", "elsewhere", "", "inside a checkout of jobkit, or name a ready binary in the environment variable JOBKIT_DEVCLUSTER"},
+		{"from outside: the error says what to do", "elsewhere", "", "inside a checkout of jobkit or a module that requires it, or name a ready binary in the environment variable JOBKIT_DEVCLUSTER"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			got, err := findSource(filepath.Join(dir, tt.from))

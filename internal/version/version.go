@@ -58,3 +58,23 @@ func library(path string) string {
 
 	return "unknown"
 }
+
+// modulePath is the path of this module.
+const modulePath = "github.com/jobkit/jobkit"
+
+// Published is the version of this module that the program was built with, if that came from a
+// module proxy; otherwise, as in a checkout, it is "".
+func Published() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+
+	for _, module := range append([]*debug.Module{&info.Main}, info.Deps...) {
+		if module.Path == modulePath && module.Replace == nil && module.Sum != "" {
+			return module.Version
+		}
+	}
+
+	return ""
+}

@@ -141,6 +141,9 @@ generate: ## Generate deep copies, CRDs and RBAC, and put code into the document
 	@cd config/crd; { sed '/^- /d' kustomization.yaml; printf -- '- %s\n' $$(ls *_*.yaml | grep -v testjobs); } >k.tmp; mv k.tmp kustomization.yaml
 	@$(TOOL) controller-gen rbac:roleName=testjob-operator paths=./examples/testjob/... output:rbac:dir=config/rbac/testjob
 	@$(TOOL) controller-gen rbac:roleName=jobkit-operator paths=./operators/... output:rbac:dir=config/rbac/operator
+	@cd examples/simjob; go tool -modfile=../../hack/tools.mod controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:dir=config/crd
+	@cd examples/simjob; go tool -modfile=../../hack/tools.mod controller-gen rbac:roleName=simjob-operator paths=./internal/... output:rbac:dir=config/rbac
+	@cd examples/simjob; go run ./hack/crd
 	@go run ./hack/chart-files config charts/jobkit
 	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))
 

@@ -91,6 +91,7 @@ const rootHelp = `jobkit runs jobs on Kubernetes: operators for job kinds, and t
   jobkit demo             see the examples run, from nothing, with only Go installed
   jobkit dev up           start a control plane on this machine, to develop against
   jobkit run -f job.yaml  run a job on a cluster, and exit with its outcome
+  jobkit new              write the module of an operator for a job kind of your own
 
 Results go to standard output, errors to standard error. On a terminal, progress is
 a table that is redrawn in place; in a pipe it is one line for each change. There are
@@ -118,7 +119,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(a.demoCommand(), a.devCommand(), a.runCommand(), a.simulateCommand(), a.installCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.devCommand(), a.runCommand(), a.simulateCommand(), a.newCommand(), a.installCommand(), a.versionCommand())
 	return root
 }
 

@@ -30,25 +30,29 @@ func (a *app) devCommand() *cobra.Command {
 // devUpCommand is jobkit dev up.
 func (a *app) devUpCommand() *cobra.Command {
 	var (
-		f    devFlags
-		bare bool
+		f     devFlags
+		kinds dev.Kinds
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "start the control plane, which runs until jobkit dev down",
 		Long: "Start the control plane and install the job kinds of this version on it. If it is running\n" +
-			"already, that is fine. The first time it is built, which takes minutes; then it is cached.",
+			"already, that is fine. The first time it is built, which takes minutes; then it is cached.\n" +
+			"It works in a checkout of jobkit and everywhere else: its source is a module of the same version.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := f.read()
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			return withCode(exitFailed, dev.Up(cmd.Context(), a.dev, a.streams, o, bare))
+			return withCode(exitFailed, dev.Up(cmd.Context(), a.dev, a.streams, o, kinds))
 		},
 	}
 	f.addTo(cmd.Flags())
-	cmd.Flags().BoolVar(&bare, "bare", false, "do not install the job kinds")
+	cmd.Flags().BoolVar(&kinds.None, "bare", false, "do not install the job kinds")
+	cmd.Flags().StringSliceVar(&kinds.CRDs, "crds", nil,
+		"`file` of a CRD, or folder of them, to install instead of the job kinds of this version; can be repeated")
+	cmd.MarkFlagsMutuallyExclusive("bare", "crds")
 	return cmd
 }
 

@@ -4,6 +4,7 @@
 //	jobkit demo               run the example jobs on a control plane on this machine
 //	jobkit dev up             run such a control plane until jobkit dev down
 //	jobkit run -f FILE        run jobs on any cluster and exit with their outcome
+//	jobkit new                write the module of an operator for a job kind of one's own
 //	jobkit install-crds       install the job kinds of this version on a cluster
 //
 // What the commands do is in the packages below, one for each thing that a person does.
@@ -14,6 +15,7 @@
 //   - dev starts and finds control planes on this machine.
 //   - explain says what is known of a job that went wrong.
 //   - watch follows jobs; watch/jobview makes the text that shows them, and is pure.
+//   - scaffold writes the modules of new operators.
 //   - install applies the CRDs; cluster connects to a cluster.
 //   - console writes to a terminal or a pipe.
 //

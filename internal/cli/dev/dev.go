@@ -16,16 +16,29 @@ import (
 	"github.com/jobkit/jobkit/internal/devenv"
 )
 
-// Up starts the control plane, or finds the one that runs, installs the job kinds on it
-// unless bare is set, and says how to use it.
-func Up(ctx context.Context, e Environment, streams console.Streams, o devenv.Options, bare bool) error {
+// Kinds are the job kinds that Up installs.
+type Kinds struct {
+	// None installs none.
+	None bool
+	// CRDs are files, or folders of them, whose kinds are installed instead of those of this
+	// version.
+	CRDs []string
+}
+
+// Up starts the control plane, or finds the one that runs, installs job kinds on it, and says
+// how to use it.
+func Up(ctx context.Context, e Environment, streams console.Streams, o devenv.Options, kinds Kinds) error {
+	definitions, err := kinds.definitions()
+	if err != nil {
+		return err
+	}
 	o.Progress = streams.Err
 	up, started, err := e.Up(ctx, o)
 	if err != nil {
 		return err
 	}
-	if !bare {
-		err := installOn(ctx, up, streams)
+	if len(definitions) > 0 {
+		err := installOn(ctx, up, streams, definitions)
 		if err != nil {
 			return fmt.Errorf("the control plane is up, but: %w", err)
 		}
@@ -39,14 +52,35 @@ func Up(ctx context.Context, e Environment, streams console.Streams, o devenv.Op
   export KUBECONFIG=%s
 
 Next, each in its own terminal:
-  go run ./cmd/operator
-  jobkit run -f examples/jobs/pytorchjob/torch-ddp.yaml
-`, how, up.Kubeconfig())
+%s`, how, up.Kubeconfig(), kinds.next())
 	return nil
 }
 
-// installOn installs the job kinds on a control plane.
-func installOn(ctx context.Context, c Cluster, streams console.Streams) error {
+// definitions are the CRDs of the kinds.
+func (k Kinds) definitions() ([]install.Definition, error) {
+	switch {
+	case k.None:
+		return nil, nil
+	case len(k.CRDs) > 0:
+		return install.Files(k.CRDs)
+	}
+	definitions, err := install.Definitions()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the job kinds: %w", err)
+	}
+	return definitions, nil
+}
+
+// next says what to do with the control plane.
+func (k Kinds) next() string {
+	if len(k.CRDs) > 0 {
+		return "  go run ./cmd/operator\n  jobkit run -f job.yaml\n"
+	}
+	return "  go run ./cmd/operator\n  jobkit run -f examples/jobs/pytorchjob/torch-ddp.yaml\n"
+}
+
+// installOn installs job kinds on a control plane.
+func installOn(ctx context.Context, c Cluster, streams console.Streams, definitions []install.Definition) error {
 	config, err := c.RESTConfig()
 	if err != nil {
 		return fmt.Errorf("cannot reach the control plane: %w", err)
@@ -54,10 +88,6 @@ func installOn(ctx context.Context, c Cluster, streams console.Streams) error {
 	client, err := cluster.NewClient(config, streams.Err)
 	if err != nil {
 		return err
-	}
-	definitions, err := install.Definitions()
-	if err != nil {
-		return fmt.Errorf("cannot read the job kinds: %w", err)
 	}
 	err = install.CRDs(ctx, client.Dynamic, client.Discovery, definitions)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -77,6 +79,40 @@ func parse() ([]Definition, error) {
 	return definitions, nil
 }
 
+// Files reads the definitions of YAML files, or of folders of them, one a file. What is no
+// definition, such as kustomization.yaml, is left out.
+func Files(paths []string) ([]Definition, error) {
+	var definitions []Definition
+	for _, given := range paths {
+		names := []string{given}
+		if info, err := os.Stat(given); err == nil && info.IsDir() {
+			names, err = filepath.Glob(filepath.Join(given, "*.yaml"))
+			if err != nil {
+				return nil, fmt.Errorf("cannot list the CRDs: %w", err)
+			}
+		}
+		before := len(definitions)
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("cannot read a CRD: %w", err)
+			}
+			definition, err := read(text)
+			if definition.Object != nil && definition.Object.GetKind() != "CustomResourceDefinition" {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("CRD %s: %w", name, err)
+			}
+			definitions = append(definitions, definition)
+		}
+		if len(definitions) == before {
+			return nil, fmt.Errorf("%s holds no CRD: name a file or a folder that does, or run make generate there", given)
+		}
+	}
+	return definitions, nil
+}
+
 // Serves reports whether one of the definitions serves a kind.
 func Serves(definitions []Definition, kind schema.GroupVersionKind) bool {
 	return slices.ContainsFunc(definitions, func(d Definition) bool { return slices.Contains(d.Kinds, kind) })
@@ -127,7 +163,7 @@ func read(text []byte) (Definition, error) {
 		d.Kinds = append(d.Kinds, schema.GroupVersionKind{Group: group, Version: name, Kind: kind})
 	}
 	if u.GetName() == "" || len(d.Kinds) == 0 {
-		return Definition{}, errors.New("it has no name or serves no version: generate it again (make generate)")
+		return Definition{Object: u}, errors.New("it has no name or serves no version: generate it again (make generate)")
 	}
 	return d, nil
 }

@@ -20,6 +20,9 @@ type Options struct {
 	Short bool
 }
 
+// mostContainers is how many containers a pod template may have: more than any has.
+const mostContainers = 256
+
 // CompleteFile is [Complete] for a file, which it writes again.
 func CompleteFile(path string, kind jobkit.Kind, o Options) error {
 	return rewrite(path, func(text []byte) ([]byte, error) { return Complete(text, kind, o) })
@@ -77,6 +80,11 @@ func complete(schema map[string]any, kind *jobkit.Kind, o Options) error {
 	// One more than there are types, so that a job with all of them and an unknown one is refused
 	// by the rule that says which are known.
 	replicas["minProperties"], replicas["maxProperties"] = 1, len(kind.Roles)+1
+	// Without a bound the API server takes the rule of the main container for too expensive when
+	// a kind has more than four types.
+	if containers := child(template, "properties", "spec", "properties", "containers"); containers != nil && containers["maxItems"] == nil {
+		containers["maxItems"] = mostContainers
+	}
 	add(schema, jobRules(kind))
 	add(replicas, replicaRules(kind))
 	if o.Short {

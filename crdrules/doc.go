@@ -20,6 +20,9 @@
 //   - labels that the controller sets, start orders that never start, success policies that
 //     never hold, volume claims where the kind has none
 //
+// A pod template may have 256 containers then, so that the rules stay cheap enough for the API
+// server. A kind can have ten replica types.
+//
 // Rules that the types have by their own markers stay. Completing a definition twice changes
 // nothing.
 package crdrules

@@ -131,8 +131,9 @@ func replicaRules(k *jobkit.Kind) []rule {
 		})
 	}
 	rules = append(rules, rule{
-		rule: `self.all(t, !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || ` +
-			`!self[t].template.metadata.labels.exists(l, l.startsWith('training.kubeflow.org/')))`,
+		// A list, and not a prefix of each label: that would cost too much for kinds of three types.
+		rule: fmt.Sprintf(`self.all(t, !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || `+
+			`!%s.exists(l, l in self[t].template.metadata.labels))`, list(controllersLabels())),
 		message: "the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them",
 	})
 	if !k.VolumeClaims {
@@ -231,10 +232,18 @@ func number(n int32) string {
 	return strconv.Itoa(int(n))
 }
 
-// list is the CEL list of types.
-func list(types []commonv1.ReplicaType) string {
-	quoted := make([]string, 0, len(types))
-	for _, t := range types {
+// controllersLabels are the labels that the controller sets on pods.
+func controllersLabels() []string {
+	return []string{
+		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel,
+		commonv1.JobRoleLabel, commonv1.AttemptLabel, commonv1.PodGroupLabel,
+	}
+}
+
+// list is the CEL list of texts.
+func list[T ~string](texts []T) string {
+	quoted := make([]string, 0, len(texts))
+	for _, t := range texts {
 		quoted = append(quoted, "'"+string(t)+"'")
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"

@@ -1,0 +1,115 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/crdrules"
+)
+
+// TestGeneratedRules has the API server admit the rules of kinds of other shapes than TestJob's, and obey them.
+func TestGeneratedRules(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	var five, ten []jobkit.Role
+	for _, name := range []string{"A", "B", "C", "D", "E"} {
+		five = append(five, jobkit.Role{Type: commonv1.ReplicaType(name)})
+		ten = append(ten, jobkit.Role{Type: commonv1.ReplicaType(name + "1")}, jobkit.Role{Type: commonv1.ReplicaType(name + "2")})
+	}
+	for _, tt := range []struct {
+		reason, kind string
+		roles        []jobkit.Role
+		specs, want  string
+	}{
+		{"one type alone", "OneJob", []jobkit.Role{{Type: "Worker"}}, "{Worker: {SPEC}}", ""},
+		{"it can start after no other", "OneJob", nil, "{Worker: {startAfter: {replicaType: Worker, state: Ready}, SPEC}}", "which can start after no other: remove startAfter"},
+		{"five types, each after the other", "FiveJob", five, "{A: {SPEC}, B: {startAfter: {replicaType: A, state: Ready}, SPEC}, C: {startAfter: {replicaType: B, state: Ready}, SPEC}, " +
+			"D: {startAfter: {replicaType: C, state: Ready}, SPEC}, E: {startAfter: {replicaType: D, state: Ready}, SPEC}}", ""},
+		{"and in a circle", "FiveJob", nil, "{A: {startAfter: {replicaType: C, state: Ready}, SPEC}, B: {startAfter: {replicaType: A, state: Ready}, SPEC}, " +
+			"C: {startAfter: {replicaType: B, state: Ready}, SPEC}, D: {SPEC}}", "replica types start after each other, so none of them ever starts"},
+		{"a sixth type", "FiveJob", nil, "{A: {SPEC}, B: {SPEC}, C: {SPEC}, D: {SPEC}, E: {SPEC}, F: {SPEC}}", "are A, B, C, D and E, spelled so: remove or rename the others"},
+		{"ten types", "TenJob", ten, "{A1: {SPEC}, E2: {SPEC}}", ""},
+		{"and an unknown one", "TenJob", nil, "{A1: {SPEC}, E3: {SPEC}}", "spelled so: remove or rename the others"},
+		{
+			"a required type is missing", "HeadJob",
+			[]jobkit.Role{{Type: "Head", Required: true, Min: 1, Max: 1, Unnumbered: true}, {Type: "Worker", Default: new(int32(12)), Min: 2, Max: 20}},
+			"{Worker: {SPEC}}", "a HeadJob needs the replica type Head: add it to testReplicaSpecs",
+		},
+		{"two of a type that has one", "HeadJob", nil, "{Head: {replicas: 2, SPEC}}", "a HeadJob has exactly one Head: set replicas of Head to 1"},
+		{"too many", "HeadJob", nil, "{Head: {SPEC}, Worker: {replicas: 21, SPEC}}", "a HeadJob has at most 20 Worker: set replicas of Worker to 20 or fewer"},
+		{"too few", "HeadJob", nil, "{Head: {SPEC}, Worker: {replicas: 1, SPEC}}", "a HeadJob has at least 2 Worker: set replicas of Worker to 2 or more"},
+		{"the default has an index of two digits", "HeadJob", nil, "{Head: {SPEC}, Worker: {SPEC}} # " + strings.Repeat("n", 54), "metadata.name is too long"},
+		{"one digit is not too long", "HeadJob", nil, "{Head: {SPEC}, Worker: {replicas: 5, SPEC}} # " + strings.Repeat("n", 54), ""},
+		{"a pod without an index", "HeadJob", nil, "{Head: {SPEC}} # " + strings.Repeat("n", 58), ""},
+		{"and a longer name", "HeadJob", nil, "{Head: {SPEC}} # " + strings.Repeat("n", 59), "metadata.name is too long"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			if tt.roles != nil {
+				serve(t, jobkit.Kind{ReplicaSpecsField: "testReplicaSpecs", ContainerName: "main", Roles: tt.roles}, tt.kind)
+			}
+			specs, name, named := strings.Cut(tt.specs, " # ")
+			if !named {
+				name = "job"
+			}
+			specs = strings.ReplaceAll(specs, "SPEC", "template: {spec: {containers: [{name: main, image: x}]}}")
+			job := &unstructured.Unstructured{}
+			manifest := fmt.Sprintf("{apiVersion: rules.example.com/v1, kind: %s, metadata: {name: %s, namespace: %s}, spec: {testReplicaSpecs: %s}}", tt.kind, name, ns, specs)
+			if err := yaml.Unmarshal([]byte(manifest), &job.Object); err != nil {
+				t.Fatal(err)
+			}
+			err := cluster.client.Create(t.Context(), job, client.DryRunAll)
+			if tt.want == "" && err != nil || tt.want != "" && (!apierrors.IsInvalid(err) || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("want %q, got %v", tt.want, err)
+			}
+		})
+	}
+}
+
+// serve installs a kind whose types are TestJob's, and its own rules.
+func serve(t *testing.T, kind jobkit.Kind, name string) {
+	t.Helper()
+	text, err := os.ReadFile("../../config/crd/kubeflow.org_testjobs.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := map[string]any{}
+	if err := yaml.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	plural := strings.ToLower(name) + "s"
+	d["metadata"] = map[string]any{"name": plural + ".rules.example.com"}
+	spec := d["spec"].(map[string]any)
+	spec["group"] = "rules.example.com"
+	spec["names"] = map[string]any{"kind": name, "listKind": name + "List", "plural": plural, "singular": strings.ToLower(name)}
+	version := spec["versions"].([]any)[0].(map[string]any)
+	schema := version["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any)
+	delete(schema, "x-kubernetes-validations")
+	replicas, _, _ := unstructured.NestedFieldNoCopy(schema, "properties", "spec", "properties", "testReplicaSpecs")
+	delete(replicas.(map[string]any), "x-kubernetes-validations")
+	if text, err = yaml.Marshal(d); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "crd.yaml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := crdrules.CompleteFile(path, kind, crdrules.Options{Short: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := envtest.InstallCRDs(cluster.config, envtest.CRDInstallOptions{Paths: []string{path}}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -93,6 +93,11 @@ test-chart: ## Test the Helm chart, next to config/ (it needs neither Helm nor a
 	@echo '== tests of the chart'
 	@$(GOTESTSUM) --raw-command -- go -C charts/test test -json -count=1 $(TESTFLAGS) ./...
 
+# It takes minutes and half a gigabyte, so it is not part of "make test".
+.PHONY: test-stranger
+test-stranger: build-devcluster ## Do what a stranger does: jobkit new, one edit, test, dev, run; prints the time of each step
+	@go run ./hack/stranger
+
 # In namespaces of its own; test/nodes/README.md says what it needs. Not part of "make test": it needs root.
 .PHONY: test-nodes
 test-nodes: build-devcluster ## Run jobs on two real kubelets (root, Debian or Ubuntu; INSTALL=1 installs what is missing)

@@ -204,6 +204,7 @@ func TestOnRunningControlPlane(t *testing.T) {
 	})
 	startOperator(t, kubeconfig)
 	t.Run("run", func(t *testing.T) { runJobs(t, w, kubeconfig) })
+	t.Run("steer", func(t *testing.T) { steerJob(t, w, kubeconfig) })
 }
 
 // demoOnShared runs demos on a control plane that runs: nothing of them is left.
@@ -338,5 +339,59 @@ func runJobs(t *testing.T, w workplace, kubeconfig string) {
 				t.Errorf("%s: exit code %d, want %d; output should have %q, errors %q", c.reason, code, c.code, c.out, c.errs)
 			}
 		})
+	}
+}
+
+// endless is a job whose worker fails again and again, and whose master does not end.
+const endless = `
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata: {name: endless}
+spec:
+  runPolicy: {backoffLimit: 50}
+  pytorchReplicaSpecs:
+    Master:
+      restartPolicy: ExitCode
+      template: &template
+        metadata: {annotations: {devcluster.jobkit.dev/run-for: 1h}}
+        spec: {containers: [{name: pytorch, image: a, resources: {requests: {cpu: 250m}}}]}
+    Worker: {restartPolicy: ExitCode, template: *template}
+`
+
+// steerJob lists, describes and steers a job.
+func steerJob(t *testing.T, w workplace, kubeconfig string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "endless.yaml")
+	if err := os.WriteFile(file, []byte(endless), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, _ := w.run(t, "run", "--kubeconfig", kubeconfig, "--detach", "-f", file); code != 0 {
+		t.Fatal("it should be submitted")
+	}
+	for _, c := range []struct {
+		reason, args string
+		code         int
+		out, errs    string
+	}{
+		{reason: "it runs", args: "wait endless --for running --timeout 1m", out: "PyTorchJob default/endless: Running\n"},
+		{reason: "it is listed, in its state", args: "get pytorchjob/endless", out: "endless  PyTorchJob  Running"},
+		{reason: "all kinds are listed", args: "get -A -o yaml", out: "  kind: TestJob\n"},
+		{reason: "what comes next is known", args: "describe endless", out: "  next        nothing, until something happens\n"},
+		{reason: "what it requests is known", args: "top endless", out: "250m"},
+		{reason: "a kubelet would know its log", args: "logs endless", code: 1, errs: "cannot read the log of endless-master-0"},
+		{reason: "one replica restarts", args: "restart endless worker-0", out: "PyTorchJob default/endless: restarted worker-0\n"},
+		{reason: "all restart", args: "restart endless", out: "PyTorchJob default/endless restarted\n"},
+		{reason: "it runs again", args: "wait endless --for running --timeout 1m", out: "PyTorchJob default/endless: Running\n"},
+		{reason: "it is suspended", args: "suspend endless", out: "PyTorchJob default/endless suspended\n"},
+		{reason: "it stays so", args: "wait endless --for suspended --timeout 1m", out: "PyTorchJob default/endless: Suspended\n"},
+		{reason: "it is resumed", args: "resume endless", out: "PyTorchJob default/endless resumed\n"},
+		{reason: "it does not succeed", args: "wait endless --for succeeded --timeout 1s", code: 3, errs: "it is not so after 1s: the time was up"},
+		{reason: "it is deleted", args: "delete endless", out: "PyTorchJob default/endless deleted\n"},
+		{reason: "it is gone", args: "describe endless", code: 2, errs: `no job is named "endless" in namespace default`},
+	} {
+		code, out, errs := w.run(t, append(strings.Fields(c.args), "--kubeconfig", kubeconfig)...)
+		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errs, c.errs) {
+			t.Errorf("%s: jobkit %s: exit code %d, want %d; output should have %q, errors %q", c.reason, c.args, code, c.code, c.out, c.errs)
+		}
 	}
 }

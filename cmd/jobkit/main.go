@@ -25,5 +25,5 @@ func run() int {
 	defer stop()
 	// A second signal ends the process at once: the first one may wait for clean-up.
 	context.AfterFunc(ctx, stop)
-	return cli.Main(ctx, os.Args[1:], console.New(os.Stdin, os.Stdout, os.Stderr))
+	return cli.Main(ctx, os.Args, console.New(os.Stdin, os.Stdout, os.Stderr))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -51,15 +52,21 @@ func withCode(code int, err error) error {
 	return &codedError{code: code, err: err}
 }
 
-// Main runs the command line and returns the exit code of the process. args do not
-// include the program's name. It ends early, and cleans up, when ctx does.
+// Main runs the command line and returns the exit code of the process. args begin with the
+// program's name. It ends early, and cleans up, when ctx does.
 func Main(ctx context.Context, args []string, streams console.Streams) int {
-	return execute(ctx, args, streams, dev.ThisMachine{})
+	name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+	return (&app{name: name, streams: streams, dev: dev.ThisMachine{}}).execute(ctx, args[1:])
 }
 
 // execute is Main with the environment of dev control planes given, for tests.
 func execute(ctx context.Context, args []string, streams console.Streams, environment dev.Environment) int {
-	a := &app{streams: streams, dev: environment}
+	return (&app{streams: streams, dev: environment}).execute(ctx, args)
+}
+
+// execute runs the command line.
+func (a *app) execute(ctx context.Context, args []string) int {
+	streams := a.streams
 	root := a.rootCommand() //nolint:contextcheck // its commands get the context from cobra, by ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(streams.In)
@@ -80,6 +87,8 @@ func execute(ctx context.Context, args []string, streams console.Streams, enviro
 
 // app is what all commands share.
 type app struct {
+	// name is that of the program, as it was called.
+	name    string
 	streams console.Streams
 	dev     dev.Environment
 	verbose bool
@@ -88,10 +97,12 @@ type app struct {
 const rootHelp = `jobkit runs jobs on Kubernetes: operators for job kinds, and the tools to try them.
 
   jobkit simulate -f job.yaml  see what would happen to a job, without a cluster
-  jobkit demo             see the examples run, from nothing, with only Go installed
-  jobkit dev up           start a control plane on this machine, to develop against
-  jobkit run -f job.yaml  run a job on a cluster, and exit with its outcome
-  jobkit new              write the module of an operator for a job kind of your own
+  jobkit demo                  see the examples run, from nothing, with only Go installed
+  jobkit dev up                start a control plane on this machine, to develop against
+  jobkit run -f job.yaml       run a job on a cluster, and exit with its outcome
+  jobkit get                   see the jobs of a cluster; describe, logs, top say more
+  jobkit restart JOB           steer a job; suspend, resume, delete do, too
+  jobkit new                   write the module of an operator for a job kind of your own
 
 Results go to standard output, errors to standard error. On a terminal, progress is
 a table that is redrawn in place; in a pipe it is one line for each change. There are
@@ -101,6 +112,7 @@ no colours if NO_COLOR is set.`
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "jobkit",
+		Annotations:   a.displayName(),
 		Short:         "run jobs on Kubernetes",
 		Long:          rootHelp,
 		SilenceErrors: true,
@@ -119,9 +131,23 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(a.demoCommand(), a.devCommand(), a.runCommand(), a.simulateCommand(), a.newCommand(), a.installCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.devCommand(), a.simulateCommand(), a.runCommand(), a.waitCommand(), a.newCommand(), a.installCommand(), a.versionCommand())
+	root.AddCommand(a.readCommands()...)
+	root.AddCommand(a.steerCommands()...)
 	return root
 }
+
+// displayName has the usage say how the program was called: as a plugin of kubectl it has the
+// name kubectl-jobkit.
+func (a *app) displayName() map[string]string {
+	if a.name != plugin {
+		return nil
+	}
+	return map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl jobkit"}
+}
+
+// plugin is the name under which kubectl runs the program.
+const plugin = "kubectl-jobkit"
 
 // logger writes to the given file, and to standard error if the user wants that.
 func (a *app) logger(file io.Writer) logr.Logger {

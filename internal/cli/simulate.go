@@ -189,12 +189,12 @@ func (a *app) showTimeline(t *simulate.Timeline, output string) error {
 	if output != "" {
 		return writeAs(a.streams.Out, output, t)
 	}
-	look := simulate.Look{Color: a.streams.Color}
+	layout := simulate.Layout{Color: a.streams.Color}
 	if a.streams.Size != nil {
 		width, _ := a.streams.Size()
-		look.Width = max(60, min(width, 100)) //nolint:mnd // what is well read
+		layout.Width = max(60, min(width, 100)) //nolint:mnd // what is well read
 	}
-	for _, line := range simulate.Show(t, look) {
+	for _, line := range simulate.Show(t, layout) {
 		fmt.Fprintln(a.streams.Painted(), line)
 	}
 	return nil

@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -31,6 +33,7 @@ type Choice struct {
 type Client struct {
 	Dynamic   dynamic.Interface
 	Discovery *discovery.DiscoveryClient
+	core      corev1client.CoreV1Interface
 	// Namespace is the one to use where an object names none.
 	Namespace string
 }
@@ -83,7 +86,16 @@ func NewClient(config *rest.Config, warnings io.Writer) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client for %s: %w", config.Host, err)
 	}
-	return &Client{Dynamic: dynamicClient, Discovery: discoveryClient}, nil
+	core, err := corev1client.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client for %s: %w", config.Host, err)
+	}
+	return &Client{Dynamic: dynamicClient, Discovery: discoveryClient, core: core}, nil
+}
+
+// Logs opens the log of a pod's container.
+func (c *Client) Logs(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+	return c.core.Pods(namespace).GetLogs(pod, o).Stream(ctx) //nolint:wrapcheck // the caller says of which pod
 }
 
 // WithoutURL leaves out the address of a request from the error that it led to.

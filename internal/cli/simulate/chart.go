@@ -28,26 +28,26 @@ func (s scale) col(at time.Duration) int {
 }
 
 // chart draws the lives of the replicas to scale.
-func chart(t *Timeline, look Look) []string {
+func chart(t *Timeline, layout Layout) []string {
 	lanes, more := chosen(t.lanes)
 	names := len("job")
 	for _, l := range lanes {
 		names = max(names, width(l.name))
 	}
-	s := scale{end: endOf(t), cols: max(minBar, look.Width-names-4)} //nolint:mnd // two gaps
+	s := scale{end: endOf(t), cols: max(minBar, layout.Width-names-4)} //nolint:mnd // two gaps
 	if s.end <= 0 || len(lanes) == 0 {
 		return nil
 	}
 	lead := func(name string) string { return "  " + console.Pad(name, names, false) + "  " }
-	lines := []string{lead("") + axis(s), lead("job") + stateBar(t.states, s, look)}
+	lines := []string{lead("") + axis(s), lead("job") + stateBar(t.states, s, layout)}
 	used := map[string]bool{}
 	for _, l := range lanes {
-		lines = append(lines, lead(console.Clean(l.name))+bar(l, s, look, used))
+		lines = append(lines, lead(console.Clean(l.name))+bar(l, s, layout, used))
 	}
 	if more > 0 {
-		lines = append(lines, lead("")+console.Paint(fmt.Sprintf("and %d more replicas", more), console.Dim, look.Color))
+		lines = append(lines, lead("")+console.Paint(fmt.Sprintf("and %d more replicas", more), console.Dim, layout.Color))
 	}
-	return append(lines, lead("")+console.Paint(legend(used), console.Dim, look.Color))
+	return append(lines, lead("")+console.Paint(legend(used), console.Dim, layout.Color))
 }
 
 // endOf is where the chart ends.
@@ -108,7 +108,7 @@ func axis(s scale) string {
 }
 
 // stateBar writes the names of the job's states from where they begin.
-func stateBar(states []span, s scale, look Look) string {
+func stateBar(states []span, s scale, layout Layout) string {
 	var b strings.Builder
 	for i, st := range states {
 		from, to := s.col(st.from), s.cols
@@ -122,7 +122,7 @@ func stateBar(states []span, s scale, look Look) string {
 			continue
 		}
 		text := console.Pad(clipWord("╷"+st.state, to-from), to-from, false)
-		b.WriteString(console.Paint(text, jobview.StateStyle(st.state), look.Color))
+		b.WriteString(console.Paint(text, jobview.StateStyle(st.state), layout.Color))
 	}
 	return b.String()
 }
@@ -151,7 +151,7 @@ func cells(state string) (string, console.Style) {
 }
 
 // bar draws the life of a replica.
-func bar(l lane, s scale, look Look, used map[string]bool) string {
+func bar(l lane, s scale, layout Layout, used map[string]bool) string {
 	states := make([]string, s.cols)
 	for i, sp := range l.spans {
 		from, to := s.col(sp.from), s.cols
@@ -189,7 +189,7 @@ func bar(l lane, s scale, look Look, used map[string]bool) string {
 			text, style = marks[c], console.Red
 		}
 		used[text] = true
-		b.WriteString(console.Paint(text, style, look.Color))
+		b.WriteString(console.Paint(text, style, layout.Color))
 	}
 	return b.String()
 }

@@ -144,7 +144,7 @@ func (r *recorder) podChanged(was, is *corev1.Pod) {
 	}
 }
 
-// podMoved sees a change of a pod that was there and still is.
+// podMoved sees a change of a pod that exists before and after it.
 func (r *recorder) podMoved(was, is *corev1.Pod, e *Entry, l *lane) {
 	now := r.now()
 	if reason := disruption(is); reason != "" && disruption(was) == "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
-// Look is how a timeline is shown.
-type Look struct {
+// Layout is how a timeline is shown.
+type Layout struct {
 	// Width is how many columns there are. Default: 100.
 	Width int
 	// Color allows ANSI colours.
@@ -44,25 +44,25 @@ type row struct {
 }
 
 // Show makes the lines that show a timeline.
-func Show(t *Timeline, look Look) []string {
-	look.Width = cmp.Or(look.Width, defaultWidth)
-	lines := heading(t, look)
+func Show(t *Timeline, layout Layout) []string {
+	layout.Width = cmp.Or(layout.Width, defaultWidth)
+	lines := heading(t, layout)
 	rows := rowsOf(t.Entries)
 	skipped := max(0, len(rows)-maxRows)
 	for i, r := range rows {
 		if skipped > 0 && i >= headRows && i < headRows+skipped {
 			if i == headRows {
-				lines = append(lines, console.Paint(fmt.Sprintf("%*s  %d more, which -o yaml shows", timeWidth, "…", skipped), console.Dim, look.Color))
+				lines = append(lines, console.Paint(fmt.Sprintf("%*s  %d more, which -o yaml shows", timeWidth, "…", skipped), console.Dim, layout.Color))
 			}
 			continue
 		}
-		lines = append(lines, r.lines(look)...)
+		lines = append(lines, r.lines(layout)...)
 	}
 	lines = append(lines, "")
-	if drawn := chart(t, look); len(drawn) > 0 {
+	if drawn := chart(t, layout); len(drawn) > 0 {
 		lines = append(append(lines, drawn...), "")
 	}
-	lines = append(lines, conclusion(t, look)...)
+	lines = append(lines, conclusion(t, layout)...)
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
@@ -70,15 +70,15 @@ func Show(t *Timeline, look Look) []string {
 }
 
 // heading says what is simulated.
-func heading(t *Timeline, look Look) []string {
+func heading(t *Timeline, layout Layout) []string {
 	roles := make([]string, 0, len(t.Roles))
 	for _, r := range t.Roles {
 		roles = append(roles, fmt.Sprintf("%d %s", r.Replicas, r.Type))
 	}
 	title := fmt.Sprintf("%s %s", t.Kind, t.Name)
-	lines := []string{console.Paint(console.Clean(title), console.Bold, look.Color) + ": " + strings.Join(roles, ", ")}
-	for _, line := range console.Wrap("Simulated, without a cluster: "+strings.Join(t.Setting, "; ")+".", look.Width) {
-		lines = append(lines, console.Paint(line, console.Dim, look.Color))
+	lines := []string{console.Paint(console.Clean(title), console.Bold, layout.Color) + ": " + strings.Join(roles, ", ")}
+	for _, line := range console.Wrap("Simulated, without a cluster: "+strings.Join(t.Setting, "; ")+".", layout.Width) {
+		lines = append(lines, console.Paint(line, console.Dim, layout.Color))
 	}
 	return append(lines, "")
 }
@@ -127,7 +127,7 @@ func isReplica(subject string) bool { return !strings.Contains(subject, " ") }
 func sameCode(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // lines are those of a row: one, or more if its text is long.
-func (r *row) lines(look Look) []string {
+func (r *row) lines(layout Layout) []string {
 	who := r.subject()
 	text, style := r.text()
 	if names := r.details(); names != "" {
@@ -139,21 +139,21 @@ func (r *row) lines(look Look) []string {
 	if r.What == Condition {
 		indent += stateWidth + gap
 	}
-	for i, part := range console.Wrap(console.OneLine(text), look.Width-indent) {
+	for i, part := range console.Wrap(console.OneLine(text), layout.Width-indent) {
 		lead := strings.Repeat(" ", indent)
 		if i == 0 {
 			whoStyle := console.Plain
 			if r.Subject == "job" {
 				whoStyle = console.Bold
 			}
-			lead = console.Paint(console.Pad(clock(r.at), timeWidth, true), console.Dim, look.Color) + "  " +
-				console.Paint(console.Pad(console.Clip(who, whoWidth), whoWidth, false), whoStyle, look.Color) + "  "
+			lead = console.Paint(console.Pad(clock(r.at), timeWidth, true), console.Dim, layout.Color) + "  " +
+				console.Paint(console.Pad(console.Clip(who, whoWidth), whoWidth, false), whoStyle, layout.Color) + "  "
 			if r.What == Condition {
-				lead += console.Paint(console.Pad(console.Clean(r.State), stateWidth, false), style, look.Color) + "  "
+				lead += console.Paint(console.Pad(console.Clean(r.State), stateWidth, false), style, layout.Color) + "  "
 			}
 		}
 		if r.What != Condition {
-			part = console.Paint(part, style, look.Color)
+			part = console.Paint(part, style, layout.Color)
 		}
 		lines = append(lines, lead+part)
 	}
@@ -252,7 +252,7 @@ func (r *row) code() string {
 }
 
 // conclusion says how the job ended.
-func conclusion(t *Timeline, look Look) []string {
+func conclusion(t *Timeline, layout Layout) []string {
 	state := t.State
 	text := " after " + clock(t.took)
 	if state != "Succeeded" && state != "Failed" {
@@ -262,7 +262,7 @@ func conclusion(t *Timeline, look Look) []string {
 	if t.limits != "" {
 		counted += " (" + t.limits + ")"
 	}
-	lines := []string{console.Paint(console.Clean(state), jobview.StateStyle(state), look.Color) + text + ", " + counted}
+	lines := []string{console.Paint(console.Clean(state), jobview.StateStyle(state), layout.Color) + text + ", " + counted}
 	for _, f := range t.Status.Failures {
 		code := cmp.Or(f.Reason, "no exit code")
 		if f.ExitCode != nil {

@@ -98,7 +98,7 @@ func TestShow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines := simulate.Show(timeline, simulate.Look{})
+			lines := simulate.Show(timeline, simulate.Layout{})
 			for _, line := range lines {
 				if n := utf8.RuneCountInString(line); n > 100 {
 					t.Errorf("a line has %d columns: %q", n, line)
@@ -232,7 +232,7 @@ func TestLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := strings.Join(simulate.Show(timeline, simulate.Look{}), "\n")
+	shown := strings.Join(simulate.Show(timeline, simulate.Layout{}), "\n")
 	for _, want := range []string{"and 184 more replicas", "  worker-150  ", "worker-150              ✘ exit code 1"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("%q is missing: what went wrong is shown, whatever is left out:\n%s", want, shown)
@@ -251,7 +251,7 @@ func TestHostile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if shown := strings.Join(simulate.Show(timeline, simulate.Look{}), "\n"); strings.Contains(shown, "\x1b") || timeline.State != "Failed" {
+	if shown := strings.Join(simulate.Show(timeline, simulate.Layout{}), "\n"); strings.Contains(shown, "\x1b") || timeline.State != "Failed" {
 		t.Errorf("state %s, shown:\n%q", timeline.State, shown)
 	}
 }

@@ -1,0 +1,108 @@
+// Package describe says of a job what state it is in, why, and what happens next and when.
+package describe
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/cli/console"
+	"github.com/jobkit/jobkit/internal/cli/explain"
+	"github.com/jobkit/jobkit/internal/cli/jobs"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
+)
+
+// Job describes a job, in lines for a person.
+func Job(ctx context.Context, client dynamic.Interface, job *jobs.Found, now time.Time) []string {
+	next, err := Next(ctx, client, job, now)
+	words := next.String()
+	if err != nil {
+		words = "not known: " + err.Error()
+	}
+	view := job.View()
+	return append(Summary(view, words, limits(job.Object), now), explain.Job(ctx, client, view, now)...)
+}
+
+// Summary is the pure part: state, reason, plan and counts.
+func Summary(view jobview.Job, next, limits string, now time.Time) []string {
+	lines := []string{fmt.Sprintf("%s %s/%s", view.Kind, view.Namespace, view.Name)}
+	add := func(name, text string) {
+		for i, part := range console.Wrap(console.OneLine(text), 86) { //nolint:mnd // 100 columns
+			if i > 0 {
+				name = ""
+			}
+			lines = append(lines, fmt.Sprintf("  %-10s  %s", name, part))
+		}
+	}
+	add("state", state(view, now))
+	if note := view.Note(); note != "" {
+		add("why", note)
+	}
+	if view.Outcome() == jobview.Unfinished || next != (Step{}).String() {
+		add("next", next)
+	}
+	restarts := jobview.Plural(view.Restarts(), "restart")
+	if limits != "" {
+		restarts += ", " + limits
+	}
+	if n := view.Ignored(); n > 0 {
+		restarts += ", " + jobview.Plural(n, "failure") + " ignored"
+	}
+	add("restarts", restarts)
+	for _, t := range slices.Sorted(maps.Keys(view.Replicas)) {
+		add("replicas", fmt.Sprintf("%d %s: %s", view.Replicas[t], t, counts(view, t)))
+	}
+	for _, f := range view.Status.Failures {
+		code := f.Reason
+		if f.ExitCode != nil {
+			code = strings.TrimPrefix(fmt.Sprintf("%s, exit code %d", f.Reason, *f.ExitCode), ", ")
+		}
+		text := fmt.Sprintf("%s-%d, attempt %d, %s ago", strings.ToLower(string(f.Type)), f.Index, f.Attempt+1, jobview.Duration(max(0, now.Sub(f.Time.Time))))
+		if f.Node != "" {
+			text += ", on " + f.Node
+		}
+		add("failure", text+": "+strings.TrimSuffix(code+": "+f.Message, ": "))
+	}
+	for i := range lines {
+		lines[i] = console.Clean(lines[i])
+	}
+	return lines
+}
+
+// state is the state, and since when.
+func state(view jobview.Job, now time.Time) string {
+	text := view.State()
+	if c := view.Status.Condition(commonv1.JobConditionType(text)); c != nil && !c.LastTransitionTime.IsZero() {
+		text += " for " + jobview.Duration(max(0, now.Sub(c.LastTransitionTime.Time)))
+	}
+	return text + ", age " + jobview.Duration(max(0, now.Sub(view.Created)))
+}
+
+// counts are the replicas of a type by state.
+func counts(view jobview.Job, t commonv1.ReplicaType) string {
+	if text := view.Tallies()[t].String(); text != "" {
+		return text
+	}
+	return "no pods"
+}
+
+// limits are those of the job's restarts, in words.
+func limits(job *unstructured.Unstructured) string {
+	var parts []string
+	for _, field := range []string{"backoffLimit", "backoffLimitPerReplica", "backoffLimitWindowSeconds", "maxJobRestarts"} {
+		if n, found, err := unstructured.NestedInt64(job.Object, "spec", "runPolicy", field); found && err == nil {
+			parts = append(parts, fmt.Sprintf("%s %d", field, n))
+		}
+	}
+	if len(parts) == 0 {
+		return "no limit"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,105 @@
+package describe
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/operators/jaxjob"
+	"github.com/jobkit/jobkit/operators/mpijob"
+	"github.com/jobkit/jobkit/operators/paddlejob"
+	"github.com/jobkit/jobkit/operators/pytorchjob"
+	"github.com/jobkit/jobkit/operators/tfjob"
+	"github.com/jobkit/jobkit/operators/xgboostjob"
+)
+
+// pass has the controller of a kind reconcile a job at a time, on paper. It returns what the
+// job's status would be, and when the controller would come back; zero is never.
+type pass func(ctx context.Context, p *paper, at time.Time) (*commonv1.JobStatus, time.Duration, error)
+
+// passes are those of all kinds of this module.
+func passes() map[schema.GroupVersionKind]pass {
+	v1 := kubeflowv1.GroupVersion
+	return map[schema.GroupVersionKind]pass{
+		v1.WithKind(kubeflowv1.JAXJobKind):      passOf[*kubeflowv1.JAXJob](jaxjob.Controller{}, &kubeflowv1.JAXJob{}),
+		v1.WithKind(kubeflowv1.MPIJobKind):      passOf[*kubeflowv1.MPIJob](mpijob.Controller{}, &kubeflowv1.MPIJob{}),
+		v1.WithKind(kubeflowv1.PaddleJobKind):   passOf[*kubeflowv1.PaddleJob](paddlejob.Controller{}, &kubeflowv1.PaddleJob{}),
+		v1.WithKind(kubeflowv1.PyTorchJobKind):  passOf[*kubeflowv1.PyTorchJob](pytorchjob.Controller{}, &kubeflowv1.PyTorchJob{}),
+		v1.WithKind(kubeflowv1.TFJobKind):       passOf[*kubeflowv1.TFJob](tfjob.Controller{}, &kubeflowv1.TFJob{}),
+		v1.WithKind(kubeflowv1.XGBoostJobKind):  passOf[*kubeflowv1.XGBoostJob](xgboostjob.Controller{}, &kubeflowv1.XGBoostJob{}),
+		testv1.GroupVersion.WithKind("TestJob"): passOf[*testv1.TestJob](testjob.Controller{}, &testv1.TestJob{}),
+	}
+}
+
+// passOf makes a pass from the controller of a kind. empty is an empty job.
+func passOf[J client.Object](author jobkit.ControllerInterface[J], empty J) pass {
+	return func(ctx context.Context, p *paper, at time.Time) (*commonv1.JobStatus, time.Duration, error) {
+		job, ok := empty.DeepCopyObject().(J)
+		if !ok {
+			return nil, 0, fmt.Errorf("a copy of a %T is none", empty)
+		}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(p.job.Object, job); err != nil {
+			return nil, 0, fmt.Errorf("cannot read the job: %w", err)
+		}
+		jobs := &controller.JobController[J]{
+			Controller: author, Client: p, APIReader: p, Recorder: silent{}, Clock: stopped{at},
+		}
+		jobs.Config.MaxParallelWrites = 1
+		if err := jobs.Init(p.scheme); err != nil {
+			return nil, 0, fmt.Errorf("cannot set up the controller: %w", err)
+		}
+		p.written = nil
+		result, err := jobs.ReconcileJobs(ctx, job)
+		if err != nil {
+			return nil, 0, fmt.Errorf("cannot plan: %w", err)
+		}
+		if written, ok := p.written.(J); ok {
+			return author.Parts(written).Status, result.RequeueAfter, nil
+		}
+		return author.Parts(job).Status, result.RequeueAfter, nil
+	}
+}
+
+// newScheme knows all kinds, and those of Kubernetes.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, kubeflowv1.AddToScheme, testv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("cannot make the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// stopped is a clock that shows one time.
+type stopped struct{ at time.Time }
+
+var _ clock.PassiveClock = stopped{}
+
+// Now implements clock.PassiveClock.
+func (s stopped) Now() time.Time { return s.at }
+
+// Since implements clock.PassiveClock.
+func (s stopped) Since(t time.Time) time.Duration { return s.at.Sub(t) }
+
+// silent discards events.
+type silent struct{}
+
+// Eventf implements events.EventRecorder.
+func (silent) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}
+
+// kindOf is the kind of a job.
+func kindOf(job *unstructured.Unstructured) schema.GroupVersionKind { return job.GroupVersionKind() }

@@ -1,0 +1,293 @@
+// Package jobs finds the jobs of a cluster: those of all kinds that it serves, with their pods.
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
+)
+
+// Discovery lists the kinds that a cluster serves; client-go's discovery client implements it.
+type Discovery interface {
+	// ServerResourcesForGroupVersionWithContext lists the resources of an API version.
+	ServerResourcesForGroupVersionWithContext(ctx context.Context, groupVersion string) (*metav1.APIResourceList, error)
+}
+
+// Finder finds jobs.
+type Finder struct {
+	Client    dynamic.Interface
+	Discovery Discovery
+	// Namespace is where to search; empty is all of them.
+	Namespace string
+	// Selector chooses jobs by their labels. Default: all.
+	Selector string
+}
+
+// Kind is a job kind that the cluster serves.
+type Kind struct {
+	Name     string
+	Resource schema.GroupVersionResource
+}
+
+// is reports whether a word names the kind: as kubectl takes it, in any case.
+func (k Kind) is(word string) bool {
+	word, group, qualified := strings.Cut(strings.ToLower(word), ".")
+	return (!qualified || group == k.Resource.Group) && (word == k.Resource.Resource || word == strings.ToLower(k.Name))
+}
+
+// Found is a job of the cluster.
+type Found struct {
+	Kind   Kind
+	Object *unstructured.Unstructured
+	// Pods are those that the job controls, by name; nil if they may not be read.
+	Pods []*corev1.Pod
+}
+
+// View is the job as it is shown.
+func (f *Found) View() jobview.Job { return jobview.FromObject(f.Object, f.Pods) }
+
+// String names the job, for example "PyTorchJob default/a".
+func (f *Found) String() string {
+	return fmt.Sprintf("%s %s/%s", f.Object.GetKind(), f.Object.GetNamespace(), f.Object.GetName())
+}
+
+// Kinds are the job kinds of kubeflow.org/v1 that the cluster serves, by name.
+func (f *Finder) Kinds(ctx context.Context) ([]Kind, error) {
+	version := kubeflowv1.GroupVersion
+	list, err := f.Discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("the cluster has no job kinds: install them with: jobkit install-crds")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the kinds of %s: %w", version, err)
+	}
+	var kinds []Kind
+	for _, r := range list.APIResources {
+		if strings.HasSuffix(r.Kind, "Job") && r.Namespaced && !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") {
+			kinds = append(kinds, Kind{r.Kind, version.WithResource(r.Name)})
+		}
+	}
+	slices.SortFunc(kinds, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
+	return kinds, nil
+}
+
+// List finds the jobs that words name: kinds ("pytorchjobs"), jobs ("a"), or both
+// ("pytorchjob/a"); all jobs if there are none. A kind that may not be listed is left out if
+// others may be.
+func (f *Finder) List(ctx context.Context, words []string) ([]Found, error) {
+	kinds, err := f.Kinds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	chosen, names := choose(kinds, words)
+	if len(names) > 0 {
+		return f.named(ctx, kinds, names)
+	}
+	found, err := f.of(ctx, chosen)
+	if err != nil {
+		return nil, err
+	}
+	f.addPods(ctx, found, commonv1.JobNameLabel)
+	slices.SortStableFunc(found, func(a, b Found) int {
+		return cmp.Or(cmp.Compare(a.Object.GetNamespace(), b.Object.GetNamespace()), cmp.Compare(a.Object.GetName(), b.Object.GetName()))
+	})
+	return found, nil
+}
+
+// choose divides words into the kinds and the jobs that they name.
+func choose(kinds []Kind, words []string) (chosen []Kind, names []string) {
+	for _, word := range words {
+		i := slices.IndexFunc(kinds, func(k Kind) bool { return k.is(word) })
+		if i < 0 {
+			names = append(names, word)
+		} else {
+			chosen = append(chosen, kinds[i])
+		}
+	}
+	if len(chosen) == 0 {
+		chosen = kinds
+	}
+	return chosen, names
+}
+
+// of lists the jobs of some kinds.
+func (f *Finder) of(ctx context.Context, kinds []Kind) ([]Found, error) {
+	var (
+		found []Found
+		errs  []error
+	)
+	for _, k := range kinds {
+		list, err := f.Client.Resource(k.Resource).Namespace(f.Namespace).List(ctx, metav1.ListOptions{LabelSelector: f.Selector})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot list %s: %w", k.Resource.Resource, err))
+			continue
+		}
+		for i := range list.Items {
+			found = append(found, Found{Kind: k, Object: &list.Items[i]})
+		}
+	}
+	if len(errs) == len(kinds) || slices.ContainsFunc(errs, func(err error) bool { return !apierrors.IsForbidden(err) }) {
+		return nil, errors.Join(errs...)
+	}
+	return found, nil
+}
+
+// named finds jobs by their names, in the order of these.
+func (f *Finder) named(ctx context.Context, kinds []Kind, names []string) ([]Found, error) {
+	found := make([]Found, 0, len(names))
+	for _, name := range names {
+		one, err := f.one(ctx, kinds, name)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, one)
+	}
+	return found, nil
+}
+
+// One finds the job that a word names: "a" or "pytorchjob/a".
+func (f *Finder) One(ctx context.Context, word string) (Found, error) {
+	kinds, err := f.Kinds(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	return f.one(ctx, kinds, word)
+}
+
+func (f *Finder) one(ctx context.Context, kinds []Kind, word string) (Found, error) {
+	name := word
+	if kind, rest, found := strings.Cut(word, "/"); found {
+		name = rest
+		i := slices.IndexFunc(kinds, func(k Kind) bool { return k.is(kind) })
+		if i < 0 {
+			return Found{}, fmt.Errorf("%q: the cluster has no job kind %q: it has %s", word, kind, names(kinds))
+		}
+		kinds = kinds[i : i+1]
+	}
+	if f.Namespace == "" {
+		return Found{}, fmt.Errorf("%q is in one namespace: name it with -n in place of -A", word)
+	}
+	var found []Found
+	for _, k := range kinds {
+		object, err := f.Client.Resource(k.Resource).Namespace(f.Namespace).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && len(kinds) > 1 {
+			continue
+		}
+		if err != nil {
+			return Found{}, fmt.Errorf("cannot read %s: %w", word, err)
+		}
+		found = append(found, Found{Kind: k, Object: object})
+	}
+	switch len(found) {
+	case 0:
+		return Found{}, fmt.Errorf("no job is named %q in namespace %s: \"jobkit get -A\" lists all jobs", word, f.Namespace)
+	case 1:
+		f.addPods(ctx, found, labels.Set{commonv1.JobNameLabel: name}.String())
+		return found[0], nil
+	}
+	var choices []string
+	for i := range found {
+		choices = append(choices, strings.ToLower(found[i].Kind.Name)+"/"+name)
+	}
+	return Found{}, fmt.Errorf("several jobs are named %q in namespace %s: choose one: %s", word, f.Namespace, strings.Join(choices, ", "))
+}
+
+// names lists kinds.
+func names(kinds []Kind) string {
+	out := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		out = append(out, k.Name)
+	}
+	return strings.Join(out, ", ")
+}
+
+// addPods gives each job its pods: those whose labels match, and whose controller it is.
+func (f *Finder) addPods(ctx context.Context, found []Found, selector string) {
+	if len(found) == 0 {
+		return
+	}
+	list, err := f.Client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(f.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return // they may not be read: the status has counts
+	}
+	byOwner := map[types.UID][]*corev1.Pod{}
+	for i := range list.Items {
+		pod := &corev1.Pod{}
+		owner := metav1.GetControllerOf(&list.Items[i])
+		if owner != nil && runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, pod) == nil {
+			byOwner[owner.UID] = append(byOwner[owner.UID], pod)
+		}
+	}
+	for i := range found {
+		found[i].Pods = append([]*corev1.Pod{}, byOwner[found[i].Object.GetUID()]...)
+		slices.SortFunc(found[i].Pods, ByReplica)
+	}
+}
+
+// ByReplica compares pods by the type and index of their replicas.
+func ByReplica(a, b *corev1.Pod) int {
+	la, lb := a.Labels, b.Labels
+	return cmp.Or(
+		cmp.Compare(la[commonv1.ReplicaTypeLabel], lb[commonv1.ReplicaTypeLabel]),
+		cmp.Compare(len(la[commonv1.ReplicaIndexLabel]), len(lb[commonv1.ReplicaIndexLabel])),
+		cmp.Compare(la[commonv1.ReplicaIndexLabel], lb[commonv1.ReplicaIndexLabel]), cmp.Compare(a.Name, b.Name))
+}
+
+// Replica is the name of a pod within its job, for example "worker-1".
+func Replica(job string, pod *corev1.Pod) string { return strings.TrimPrefix(pod.Name, job+"-") }
+
+// Choose picks the pods of a job that words name: replicas ("worker-1"), types ("worker") or
+// pods; all if there are none.
+func (f *Found) Choose(words []string) ([]*corev1.Pod, error) {
+	if len(words) == 0 {
+		return f.Pods, nil
+	}
+	var chosen []*corev1.Pod
+	for _, word := range words {
+		before := len(chosen)
+		for _, pod := range f.Pods {
+			replica := Replica(f.Object.GetName(), pod)
+			if strings.EqualFold(word, replica) || word == pod.Name || strings.EqualFold(word, pod.Labels[commonv1.ReplicaTypeLabel]) {
+				chosen = append(chosen, pod)
+			}
+		}
+		if len(chosen) == before {
+			return nil, fmt.Errorf("%s has no pod of replica %q: it has %s", f, word, f.replicas())
+		}
+	}
+	return chosen, nil
+}
+
+// replicas names those that have pods.
+func (f *Found) replicas() string {
+	const most = 10
+	var out []string
+	for _, pod := range f.Pods {
+		out = append(out, Replica(f.Object.GetName(), pod))
+	}
+	switch {
+	case len(out) == 0:
+		return "no pods now"
+	case len(out) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(out[:most], ", "), len(out)-most)
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,75 @@
+package logs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/jobkit/jobkit/internal/cli/jobs"
+	"github.com/jobkit/jobkit/internal/cli/logs"
+)
+
+// kubelets print what they are asked for.
+type kubelets struct{ err error }
+
+func (k kubelets) Logs(_ context.Context, _, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+	text := fmt.Sprintf("%s of %s\nprevious %t\x1b[2J, no line end", o.Container, pod, o.Previous)
+	return io.NopCloser(strings.NewReader(text)), k.err
+}
+
+func found() jobs.Found {
+	pod := func(name, typ, role string) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"training.kubeflow.org/replica-type": typ, "training.kubeflow.org/job-role": role}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "pytorch"}, {Name: "sidecar"}}},
+		}
+	}
+	return jobs.Found{
+		Object: &unstructured.Unstructured{Object: map[string]any{"kind": "PyTorchJob", "metadata": map[string]any{"name": "a", "namespace": "n"}}},
+		Pods:   []*corev1.Pod{pod("a-worker-0", "worker", ""), pod("a-master-0", "master", "master")},
+	}
+}
+
+func TestPrint(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason    string
+		o         logs.Options
+		source    kubelets
+		want, err string
+	}{
+		{reason: "the master's; what steers a terminal is text", want: "pytorch of a-master-0\nprevious false [2J, no line end\n"},
+		{
+			reason: "several have prefixes", o: logs.Options{All: true, Previous: true, Container: "sidecar"},
+			want: "worker-0  sidecar of a-worker-0\nworker-0  previous true [2J, no line end\nmaster-0  sidecar of a-master-0\nmaster-0  previous true [2J, no line end\n",
+		},
+		{reason: "one replica", o: logs.Options{Replicas: []string{"worker"}}, want: "pytorch of a-worker-0\nprevious false [2J, no line end\n"},
+		{reason: "no such replica", o: logs.Options{Replicas: []string{"ps"}}, err: `PyTorchJob n/a has no pod of replica "ps": it has worker-0, master-0`},
+		{reason: "no kubelet", source: kubelets{errors.New("connection refused")}, err: "cannot read the log of a-master-0: connection refused"},
+	} {
+		var out strings.Builder
+		c.o.Tail = -1
+		job := found()
+		err := logs.Print(t.Context(), c.source, &job, c.o, &out)
+		message := ""
+		if err != nil {
+			message = err.Error()
+		}
+		if diff := cmp.Diff([]string{c.want, c.err}, []string{out.String(), message}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+	}
+	none := found()
+	none.Pods = nil
+	if err := logs.Print(t.Context(), kubelets{}, &none, logs.Options{}, io.Discard); err == nil {
+		t.Error("a job without pods has no logs, which is said")
+	}
+}

@@ -18,6 +18,9 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -205,6 +208,7 @@ func TestOnRunningControlPlane(t *testing.T) {
 	startOperator(t, kubeconfig)
 	t.Run("run", func(t *testing.T) { runJobs(t, w, kubeconfig) })
 	t.Run("steer", func(t *testing.T) { steerJob(t, w, kubeconfig) })
+	t.Run("migrate", func(t *testing.T) { migrateCluster(t, w, kubeconfig) })
 }
 
 // demoOnShared runs demos on a control plane that runs: nothing of them is left.
@@ -228,6 +232,66 @@ func demoOnShared(t *testing.T, w workplace, kubeconfig string) {
 		if strings.HasPrefix(namespace.Name, "demo-") {
 			t.Errorf("namespace %s is left", namespace.Name)
 		}
+	}
+}
+
+// migrateCluster moves a cluster on which objects of training-operator v1 are, without its program.
+func migrateCluster(t *testing.T, w workplace, kubeconfig string) {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := kubernetes.NewForConfigOrDie(config)
+	labels := map[string]string{"control-plane": "kubeflow-training-operator"}
+	_, err = client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kubeflow"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.AppsV1().Deployments("kubeflow").Create(t.Context(), &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "training-operator"},
+		Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "operator", Image: "v1"}}},
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := admissionregistrationv1.SideEffectClassNone
+	_, err = client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "validator.training-operator.kubeflow.org"},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name: "validator.tfjob.training-operator.kubeflow.org", SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Namespace: "kubeflow", Name: "training-operator"}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{"kubeflow.org"}, APIVersions: []string{"v1"}, Resources: []string{"tfjobs"}},
+			}},
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backup := filepath.Join(t.TempDir(), "webhooks.yaml")
+	for _, c := range []struct {
+		reason, args string
+		code         int
+		out          string
+	}{
+		{reason: "what is wrong is found", args: "doctor -o yaml", code: 1, out: "validator.training-operator.kubeflow.org asks the service kubeflow/training-operator about tfjobs"},
+		{reason: "a dry run says what it would do", args: "migrate --dry-run", out: "1. stop training-operator v1 (kubeflow/training-operator)"},
+		{reason: "it is asked, and no one says yes", args: "migrate", code: 3, out: "[y/N]"},
+		{reason: "it is done", args: "migrate --yes --backup " + backup, out: "   done\n"},
+		{reason: "it can be done again", args: "migrate --yes --backup " + backup, out: "   nothing to do: there are none\n"},
+		{reason: "all is well", args: "doctor", out: "ok       webhooks "},
+	} {
+		code, out, _ := w.run(t, append(strings.Fields(c.args), "--kubeconfig", kubeconfig)...)
+		if code != c.code || !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(strings.Fields(c.out), " ")) {
+			t.Errorf("%s: jobkit %s: exit code %d, want %d; output should have %q", c.reason, c.args, code, c.code, c.out)
+		}
+	}
+	if text, err := os.ReadFile(backup); err != nil || !strings.Contains(string(text), "validator.tfjob.training-operator.kubeflow.org") {
+		t.Errorf("the webhooks are kept for the way back: %v, %s", err, text)
 	}
 }
 
@@ -375,9 +439,9 @@ func steerJob(t *testing.T, w workplace, kubeconfig string) {
 	}{
 		{reason: "it runs", args: "wait endless --for running --timeout 1m", out: "PyTorchJob default/endless: Running\n"},
 		{reason: "it is listed, in its state", args: "get pytorchjob/endless", out: "endless  PyTorchJob  Running"},
-		{reason: "all kinds are listed", args: "get -A -o yaml", out: "  kind: TestJob\n"},
+		{reason: "all kinds are listed", args: "get -A -o yaml", out: "  kind: PyTorchJob\n"},
 		{reason: "what comes next is known", args: "describe endless", out: "  next        nothing, until something happens\n"},
-		{reason: "what it requests is known", args: "top endless", out: "250m"},
+		{reason: "what it requests is known", args: "top endless", out: "500m"},
 		{reason: "a kubelet would know its log", args: "logs endless", code: 1, errs: "cannot read the log of endless-master-0"},
 		{reason: "one replica restarts", args: "restart endless worker-0", out: "PyTorchJob default/endless: restarted worker-0\n"},
 		{reason: "all restart", args: "restart endless", out: "PyTorchJob default/endless restarted\n"},

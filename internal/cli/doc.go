@@ -8,6 +8,8 @@
 //	jobkit get, describe      show the jobs of a cluster; logs and top, too
 //	jobkit suspend, resume    steer jobs; restart and delete, too
 //	jobkit wait JOB           wait until jobs are in a state
+//	jobkit doctor             find what in a cluster would make jobs hang
+//	jobkit migrate            move a cluster from training-operator v1
 //	jobkit new                write the module of an operator for a job kind of one's own
 //	jobkit install-crds       install the job kinds of this version on a cluster
 //
@@ -21,6 +23,7 @@
 //   - dev starts and finds control planes on this machine.
 //   - explain says what is known of a job that went wrong.
 //   - watch follows jobs; watch/jobview makes the text that shows them, and is pure.
+//   - doctor checks a cluster; migrate takes it over from training-operator v1.
 //   - scaffold writes the modules of new operators.
 //   - install applies the CRDs; cluster connects to a cluster.
 //   - console writes to a terminal or a pipe.

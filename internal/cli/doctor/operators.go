@@ -1,0 +1,205 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// The labels of the deployments of operators.
+const (
+	OwnLabel = "app.kubernetes.io/name=jobkit-operator"
+	// V1Label is that of training-operator v1.
+	V1Label = "control-plane=kubeflow-training-operator"
+)
+
+// Deployments is the resource of deployments.
+func Deployments() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+}
+
+// V1 finds the deployments of training-operator v1, which mark their pods.
+func V1(all []unstructured.Unstructured) []unstructured.Unstructured {
+	key, value, _ := strings.Cut(V1Label, "=")
+	return slices.DeleteFunc(slices.Clone(all), func(d unstructured.Unstructured) bool {
+		labels, _, _ := unstructured.NestedStringMap(d.Object, "spec", "template", "metadata", "labels")
+		return labels[key] != value
+	})
+}
+
+// own finds the deployments of this operator.
+func own(all []unstructured.Unstructured) []unstructured.Unstructured {
+	key, value, _ := strings.Cut(OwnLabel, "=")
+	return slices.DeleteFunc(slices.Clone(all), func(d unstructured.Unstructured) bool {
+		labels, _, _ := unstructured.NestedStringMap(d.Object, "spec", "template", "metadata", "labels")
+		return labels[key] != value
+	})
+}
+
+// checkOperators finds out whether one operator runs the jobs, and only one.
+func checkOperators(ctx context.Context, c *Cluster) ([]Finding, error) {
+	all, err := c.list(ctx, Deployments(), "", "")
+	if err != nil {
+		return nil, err
+	}
+	return judgeOperators(own(all), running(V1(all))), nil
+}
+
+// judgeOperators says what is wrong with the deployments that there are.
+func judgeOperators(own, v1 []unstructured.Unstructured) []Finding {
+	var found []Finding
+	for i := range v1 {
+		if len(own) > 0 {
+			found = append(found, Finding{
+				Level: Problem, Message: fmt.Sprintf("training-operator v1 runs beside this operator (%s): both create and delete the pods of the same jobs", place(&v1[i])),
+				Fix: fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=0; see also: jobkit migrate", v1[i].GetNamespace(), v1[i].GetName()),
+			})
+		} else {
+			found = append(found, Finding{Level: Warning, Message: fmt.Sprintf("training-operator v1 runs the jobs (%s)", place(&v1[i])), Fix: "jobkit migrate --dry-run"})
+		}
+	}
+	if len(own) > 1 && !share(own) {
+		var names []string
+		for i := range own {
+			names = append(names, place(&own[i]))
+		}
+		found = append(found, Finding{
+			Level: Problem, Message: "this operator is installed more than once: " + strings.Join(names, ", ") + "; two of them run the same jobs unless each has its own --namespace or --kinds",
+			Fix: "keep one, or give each its own --namespace or --kinds",
+		})
+	}
+	for i := range own {
+		if available, _, _ := unstructured.NestedInt64(own[i].Object, "status", "availableReplicas"); available == 0 {
+			found = append(found, Finding{
+				Level: Problem, Message: fmt.Sprintf("the operator %s has no pod that is ready: no job makes progress", place(&own[i])),
+				Fix: fmt.Sprintf("kubectl -n %s describe pods -l %s", own[i].GetNamespace(), OwnLabel),
+			})
+		}
+	}
+	if len(own)+len(v1) == 0 {
+		return []Finding{{
+			Level: Warning, Message: "no deployment of an operator was found: unless it runs elsewhere, no job makes progress",
+			Fix: "install it: docs/operators/install.md",
+		}}
+	}
+	if len(found) == 0 {
+		return ok("%s is available", place(&own[0]))
+	}
+	return found
+}
+
+// share reports whether each of several operators is told which jobs are its own.
+func share(all []unstructured.Unstructured) bool {
+	return !slices.ContainsFunc(all, func(d unstructured.Unstructured) bool {
+		return !slices.ContainsFunc(arguments(&d), func(a string) bool { return strings.Contains(a, "-namespace=") || strings.Contains(a, "-kinds=") })
+	})
+}
+
+// arguments are those of a deployment's first container.
+func arguments(d *unstructured.Unstructured) []string {
+	containers, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
+	if len(containers) == 0 {
+		return nil
+	}
+	container, _ := containers[0].(map[string]any)
+	args, _, _ := unstructured.NestedStringSlice(container, "args")
+	command, _, _ := unstructured.NestedStringSlice(container, "command")
+	return slices.Concat(command, args)
+}
+
+// running are the deployments that are not scaled to nothing.
+func running(all []unstructured.Unstructured) []unstructured.Unstructured {
+	return slices.DeleteFunc(slices.Clone(all), func(d unstructured.Unstructured) bool {
+		n, given, _ := unstructured.NestedInt64(d.Object, "spec", "replicas")
+		return given && n == 0
+	})
+}
+
+func place(o *unstructured.Unstructured) string { return o.GetNamespace() + "/" + o.GetName() }
+
+// needs are rights without which jobs hang, by resource.
+func needs() map[schema.GroupResource][]string {
+	return map[schema.GroupResource][]string{
+		{Resource: "pods"}:                                 {"create", "delete", "list", "watch", "patch"},
+		{Resource: "services"}:                             {"create", "delete", "list", "watch"},
+		{Resource: "persistentvolumeclaims"}:               {"create", "delete", "list", "watch"},
+		{Group: "kubeflow.org", Resource: "pytorchjobs"}:   {"list", "watch"},
+		{Group: "coordination.k8s.io", Resource: "leases"}: {"create", "update"},
+		{Group: "events.k8s.io", Resource: "events"}:       {"create"},
+	}
+}
+
+// checkPermissions asks whether the operator's service account may do what it needs.
+func checkPermissions(ctx context.Context, c *Cluster) ([]Finding, error) {
+	all, err := c.list(ctx, Deployments(), "", "")
+	if err != nil {
+		return nil, err
+	}
+	deployments := own(all)
+	if len(deployments) == 0 {
+		return ok("not checked: no deployment of the operator was found"), nil
+	}
+	var found []Finding
+	for i := range deployments {
+		d := &deployments[i]
+		account, _, _ := unstructured.NestedString(d.Object, "spec", "template", "spec", "serviceAccountName")
+		var lacks []string
+		for resource, verbs := range needs() {
+			for _, verb := range verbs {
+				allowed, err := c.allowed(ctx, d, account, verb, resource)
+				if err != nil {
+					return found, err
+				}
+				if !allowed {
+					lacks = append(lacks, verb+" "+resource.String())
+				}
+			}
+		}
+		if len(lacks) > 0 {
+			slices.Sort(lacks)
+			found = append(found, Finding{
+				Level: Problem, Message: fmt.Sprintf("the service account %s of %s may not %s", account, place(d), few(lacks)),
+				Fix: "apply the roles of this version: config/rbac/operator, or the chart",
+			})
+		}
+	}
+	if len(found) == 0 {
+		return ok("the operator may do what it needs"), nil
+	}
+	return found, nil
+}
+
+// allowed asks the API server whether a service account may do something. A lease is in the
+// operator's own namespace, the rest in that of the jobs.
+func (c *Cluster) allowed(ctx context.Context, d *unstructured.Unstructured, account, verb string, r schema.GroupResource) (bool, error) {
+	attributes := map[string]any{"verb": verb, "group": r.Group, "resource": r.Resource}
+	if c.Namespace != "" {
+		attributes["namespace"] = c.Namespace
+	}
+	if r.Resource == "leases" {
+		attributes["namespace"] = d.GetNamespace()
+	}
+	if account == "" {
+		account = "default"
+	}
+	review := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+		"spec": map[string]any{
+			"user":               fmt.Sprintf("system:serviceaccount:%s:%s", d.GetNamespace(), account),
+			"groups":             []any{"system:serviceaccounts", "system:serviceaccounts:" + d.GetNamespace(), "system:authenticated"},
+			"resourceAttributes": attributes,
+		},
+	}}
+	resource := schema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "subjectaccessreviews"}
+	answer, err := c.Client.Resource(resource).Create(ctx, review, metav1.CreateOptions{})
+	if err != nil {
+		return false, fmt.Errorf("cannot ask what the operator may do: %w", err)
+	}
+	allowed, _, _ := unstructured.NestedBool(answer.Object, "status", "allowed")
+	return allowed, nil
+}

@@ -131,7 +131,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(a.demoCommand(), a.devCommand(), a.simulateCommand(), a.runCommand(), a.waitCommand(), a.newCommand(), a.installCommand(), a.doctorCommand(), a.migrateCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.devCommand(), a.simulateCommand(), a.runCommand(), a.waitCommand(), a.newCommand(), a.versionCommand())
+	root.AddCommand(a.installCommand(), a.doctorCommand(), a.migrateCommand())
 	root.AddCommand(a.readCommands()...)
 	root.AddCommand(a.steerCommands()...)
 	return root

@@ -32,7 +32,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long:  doctorHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "json", "yaml"); err != nil {
+			if err := checkOutput(output, formJSON, formYAML); err != nil {
 				return withCode(exitRefused, err)
 			}
 			client, err := f.Connect(cmd.Context(), a.streams.Err)
@@ -43,26 +43,28 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitFailed, err)
 			}
-			findings := doctor.Run(cmd.Context(), &doctor.Cluster{
+			return withCode(exitFailed, a.showFindings(doctor.Run(cmd.Context(), &doctor.Cluster{
 				Client: client.Dynamic, Definitions: definitions, Namespace: f.Namespace, Now: time.Now(),
-			})
-			if output != "" {
-				if err := writeAs(a.streams.Out, output, findings); err != nil {
-					return withCode(exitFailed, err)
-				}
-			} else {
-				for _, line := range doctor.Show(findings, a.streams.Color) {
-					fmt.Fprintln(a.streams.Painted(), line)
-				}
-			}
-			if doctor.Worst(findings) == doctor.Problem {
-				return withCode(exitFailed, errors.New("the cluster has problems that make jobs hang"))
-			}
-			return nil
+			}), output))
 		},
 	}
 	f.addTo(cmd, true)
 	cmd.Flags().Lookup("namespace").Usage = "`namespace` whose quotas and pods are checked (default all)"
-	addOutput(cmd, &output, "json", "yaml")
+	addOutput(cmd, &output, formJSON, formYAML)
 	return cmd
+}
+
+// showFindings prints what was found. A problem is an error.
+func (a *app) showFindings(findings []doctor.Finding, output string) error {
+	if output == "" {
+		for _, line := range doctor.Show(findings, a.streams.Color) {
+			fmt.Fprintln(a.streams.Painted(), line)
+		}
+	} else if err := writeAs(a.streams.Out, output, findings); err != nil {
+		return err
+	}
+	if doctor.Worst(findings) == doctor.Problem {
+		return errors.New("the cluster has problems that make jobs hang")
+	}
+	return nil
 }

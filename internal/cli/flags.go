@@ -41,6 +41,12 @@ func noFiles(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// The forms of output that all commands have which can write for programs.
+const (
+	formJSON = "json"
+	formYAML = "yaml"
+)
+
 // addOutput adds the flag that chooses the form of the output.
 func addOutput(cmd *cobra.Command, output *string, forms ...string) {
 	cmd.Flags().StringVarP(output, "output", "o", "", "`form` of the output: "+strings.Join(forms, ", ")+" (default a text for people)")

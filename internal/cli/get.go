@@ -32,7 +32,7 @@ func (a *app) getCommand() *cobra.Command {
 		output string
 		live   bool
 	)
-	forms := []string{"wide", "json", "yaml"}
+	forms := []string{"wide", formJSON, formYAML}
 	cmd := &cobra.Command{
 		Use:     "get [KIND|JOB]...",
 		Short:   "list jobs of all kinds, with their states",
@@ -41,7 +41,7 @@ func (a *app) getCommand() *cobra.Command {
 			if err := checkOutput(output, forms...); err != nil {
 				return withCode(exitRefused, err)
 			}
-			if live && (output == "json" || output == "yaml") {
+			if live && (output == formJSON || output == formYAML) {
 				return withCode(exitRefused, fmt.Errorf("--watch shows a table, so it cannot go with -o %s: leave one out", output))
 			}
 			finder, _, err := a.finder(cmd.Context(), &f)
@@ -55,7 +55,7 @@ func (a *app) getCommand() *cobra.Command {
 			switch {
 			case live:
 				return a.follow(cmd.Context(), finder, args, found)
-			case output == "json" || output == "yaml":
+			case output == formJSON || output == formYAML:
 				return withCode(exitFailed, writeAs(a.streams.Out, output, get.List(found)))
 			case len(found) == 0:
 				fmt.Fprintln(a.streams.Err, nothingFound(finder))
@@ -206,7 +206,7 @@ func (a *app) topCommand() *cobra.Command {
 		Short:   "show the replicas of jobs by state, and what their pods request",
 		Example: "  jobkit top -A",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "json", "yaml"); err != nil {
+			if err := checkOutput(output, formJSON, formYAML); err != nil {
 				return withCode(exitRefused, err)
 			}
 			finder, _, err := a.finder(cmd.Context(), &f)
@@ -230,7 +230,7 @@ func (a *app) topCommand() *cobra.Command {
 		},
 	}
 	f.addTo(cmd, true)
-	addOutput(cmd, &output, "json", "yaml")
+	addOutput(cmd, &output, formJSON, formYAML)
 	return cmd
 }
 
@@ -240,7 +240,7 @@ func (a *app) explainCommand() *cobra.Command {
 		files  []string
 		output string
 	)
-	forms := []string{"table", "tree", "yaml"}
+	forms := []string{"table", "tree", formYAML}
 	cmd := &cobra.Command{
 		Use:     "explain -f FILE",
 		Short:   "show the pods, services and objects that a job would have, without a cluster",
@@ -282,7 +282,7 @@ func (a *app) explain(d *simulate.Decoded, output string, i int) error {
 	}
 	lines := simulate.ObjectTable(objects)
 	switch output {
-	case "yaml":
+	case formYAML:
 		text, err := simulate.ObjectYAML(objects)
 		if err != nil {
 			return err

@@ -63,7 +63,7 @@ func (a *app) migrateCommand() *cobra.Command {
 	return cmd
 }
 
-// asks asks questions on standard input. The end of the input is a no.
+// asks puts questions on standard output, and reads the answers from standard input. The end of the input is a no.
 func (a *app) asks() func(string) bool {
 	lines := bufio.NewScanner(a.streams.In)
 	return func(question string) bool {

@@ -85,7 +85,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	flags.DurationVar(&f.options.StartAfter, "start-after", startAfter, "how long pods take to start")
 	flags.IntVar(&f.options.Nodes, "nodes", nodes, "how many nodes there are, named node-0 and so on")
 	flags.DurationVar(&f.options.Duration, "duration", duration, "how long the simulation goes on at most, in virtual time")
-	addOutput(cmd, &f.output, "json", "yaml")
+	addOutput(cmd, &f.output, formJSON, formYAML)
 	return cmd
 }
 
@@ -109,7 +109,7 @@ func (a *app) simulate(cmd *cobra.Command, f simulateFlags) error {
 			return withCode(exitRefused, err)
 		}
 		if i > 0 {
-			fmt.Fprintln(a.streams.Out, map[string]string{"yaml": "---"}[f.output])
+			fmt.Fprintln(a.streams.Out, map[string]string{formYAML: "---"}[f.output])
 		}
 		if err := a.showTimeline(timeline, f.output); err != nil {
 			return withCode(exitFailed, err)
@@ -130,7 +130,7 @@ func (a *app) simulate(cmd *cobra.Command, f simulateFlags) error {
 
 // read reads the flags that are text.
 func (f *simulateFlags) read() error {
-	if err := checkOutput(f.output, "json", "yaml"); err != nil {
+	if err := checkOutput(f.output, formJSON, formYAML); err != nil {
 		return err
 	}
 	switch {
@@ -207,7 +207,7 @@ func writeAs(out io.Writer, form string, value any) error {
 		return fmt.Errorf("cannot write the result: %w", err)
 	}
 	text = append(text, '\n')
-	if form == "yaml" {
+	if form == formYAML {
 		if text, err = yaml.JSONToYAML(text); err != nil {
 			return fmt.Errorf("cannot write the result: %w", err)
 		}

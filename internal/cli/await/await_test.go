@@ -58,7 +58,7 @@ func TestFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
-		if c.want == await.ErrTimeout {
+		if errors.Is(c.want, await.ErrTimeout) {
 			cancel(await.ErrTimeout)
 		}
 		err = await.For(ctx, &scripted{c.states, make(chan struct{}, 9)}, goal)

@@ -60,20 +60,26 @@ func Summary(view jobview.Job, next, limits string, now time.Time) []string {
 		add("replicas", fmt.Sprintf("%d %s: %s", view.Replicas[t], t, counts(view, t)))
 	}
 	for _, f := range view.Status.Failures {
-		code := f.Reason
-		if f.ExitCode != nil {
-			code = strings.TrimPrefix(fmt.Sprintf("%s, exit code %d", f.Reason, *f.ExitCode), ", ")
-		}
-		text := fmt.Sprintf("%s-%d, attempt %d, %s ago", strings.ToLower(string(f.Type)), f.Index, f.Attempt+1, jobview.Duration(max(0, now.Sub(f.Time.Time))))
-		if f.Node != "" {
-			text += ", on " + f.Node
-		}
-		add("failure", text+": "+strings.TrimSuffix(code+": "+f.Message, ": "))
+		add("failure", failure(&f, now))
 	}
 	for i := range lines {
 		lines[i] = console.Clean(lines[i])
 	}
 	return lines
+}
+
+// failure is a failure in words.
+func failure(f *commonv1.ReplicaFailure, now time.Time) string {
+	code := f.Reason
+	if f.ExitCode != nil {
+		code = strings.TrimPrefix(fmt.Sprintf("%s, exit code %d", f.Reason, *f.ExitCode), ", ")
+	}
+	text := fmt.Sprintf("%s-%d, attempt %d, %s ago", strings.ToLower(string(f.Type)), f.Index, f.Attempt+1,
+		jobview.Duration(max(0, now.Sub(f.Time.Time))))
+	if f.Node != "" {
+		text += ", on " + f.Node
+	}
+	return text + ": " + strings.TrimSuffix(code+": "+f.Message, ": ")
 }
 
 // state is the state, and since when.

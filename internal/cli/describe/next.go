@@ -77,17 +77,7 @@ func Next(ctx context.Context, c dynamic.Interface, job *jobs.Found, now time.Ti
 func (p *paper) words(job *jobs.Found, before, after *commonv1.JobStatus) string {
 	var parts []string
 	created, deleted := replicas(job, p.created), replicas(job, p.deleted)
-	restarted := slices.DeleteFunc(slices.Clone(created), func(r string) bool { return !slices.Contains(deleted, r) })
-	for _, o := range p.created {
-		pod, ok := o.(*corev1.Pod)
-		if ok && pod.Labels[commonv1.AttemptLabel] != "0" && pod.Labels[commonv1.AttemptLabel] != "" {
-			restarted = append(restarted, jobs.Replica(job.Object.GetName(), pod))
-		}
-	}
-	if after != nil && !after.Finished() && !after.IsTrue(commonv1.JobSuspended) {
-		// A pod that failed is deleted to be created again.
-		restarted = append(restarted, failed(job, deleted)...)
-	}
+	restarted := p.restarted(job, deleted, after)
 	if len(restarted) > 0 {
 		parts = append(parts, "restart of "+short(restarted)+used(job, after))
 	}
@@ -97,20 +87,36 @@ func (p *paper) words(job *jobs.Found, before, after *commonv1.JobStatus) string
 	if gone := without(deleted, restarted); len(gone) > 0 {
 		parts = append(parts, "deletes "+short(gone))
 	}
-	for _, o := range p.deleted {
-		if o.GetUID() == p.job.GetUID() || o.GetName() == p.job.GetName() && !isPod(o) && !isService(o) {
-			parts = append(parts, "deletes the job, because of ttlSecondsAfterFinished")
-			break
-		}
+	if slices.ContainsFunc(p.deleted, p.isJob) {
+		parts = append(parts, "deletes the job, because of ttlSecondsAfterFinished")
 	}
-	if after != nil {
-		for _, c := range after.Conditions {
-			if c.Status == corev1.ConditionTrue && !before.IsTrue(c.Type) {
-				parts = append(parts, fmt.Sprintf("it is %s: %s", c.Type, c.Message))
-			}
+	for i := range after.Conditions {
+		if c := &after.Conditions[i]; c.Status == corev1.ConditionTrue && !before.IsTrue(c.Type) {
+			parts = append(parts, fmt.Sprintf("it is %s: %s", c.Type, c.Message))
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// restarted are the replicas that would be restarted: those whose pods are created in a later
+// attempt, and those whose failed pods are deleted to be created again.
+func (p *paper) restarted(job *jobs.Found, deleted []string, after *commonv1.JobStatus) []string {
+	var out []string
+	for _, o := range p.created {
+		attempt := o.GetLabels()[commonv1.AttemptLabel]
+		if pod, ok := o.(*corev1.Pod); ok && attempt != "0" && attempt != "" {
+			out = append(out, jobs.Replica(job.Object.GetName(), pod))
+		}
+	}
+	if !after.Finished() && !after.IsTrue(commonv1.JobSuspended) {
+		out = append(out, failed(job, deleted)...)
+	}
+	return out
+}
+
+// isJob reports whether an object is the job. One that is to be deleted may come as its metadata.
+func (p *paper) isJob(o client.Object) bool {
+	return o.GetName() == p.job.GetName() && !isPod(o) && !isService(o)
 }
 
 // failed are those of some replicas whose pods have failed.
@@ -128,7 +134,7 @@ func failed(job *jobs.Found, names []string) []string {
 // used says how much of the job's limit is used up then.
 func used(job *jobs.Found, after *commonv1.JobStatus) string {
 	limit, found, err := unstructured.NestedInt64(job.Object.Object, "spec", "runPolicy", "backoffLimit")
-	if after == nil || !found || err != nil {
+	if !found || err != nil {
 		return ""
 	}
 	return fmt.Sprintf(", %d of %d used", after.Restarts, limit)

@@ -72,7 +72,8 @@ func (p *paper) List(ctx context.Context, list client.ObjectList, _ ...client.Li
 		return err
 	}
 	gvk.Kind = gvk.Kind[:len(gvk.Kind)-len("List")]
-	found, err := p.resource(gvk, p.job.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: commonv1.JobNameLabel + "=" + p.job.GetName()})
+	ofJob := metav1.ListOptions{LabelSelector: commonv1.JobNameLabel + "=" + p.job.GetName()}
+	found, err := p.resource(gvk, p.job.GetNamespace()).List(ctx, ofJob)
 	if meta.IsNoMatchError(err) {
 		return nil
 	}

@@ -7,17 +7,15 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // checkCRDs finds CRDs that are missing, or older than this version: the API server would drop
 // fields that it does not know, counts of restarts among them.
 func checkCRDs(ctx context.Context, c *Cluster) ([]Finding, error) {
-	resource := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	var found []Finding
 	var missing []string
 	for _, d := range c.Definitions {
-		there, err := c.get(ctx, resource, "", d.Object.GetName())
+		there, err := c.get(ctx, crds(), "", d.Object.GetName())
 		if err != nil {
 			return found, err
 		}
@@ -84,16 +82,13 @@ func schemas(crd *unstructured.Unstructured) map[string]map[string]any {
 // lacking are the fields of a part, and of the run policy, that one schema has and another not.
 func lacking(want, have map[string]any, part string) []string {
 	var out []string
-	for _, path := range [][]string{{part, "properties"}, {part, "properties", "runPolicy", "properties"}} {
+	for _, fields := range [][]string{{part}, {part, "runPolicy"}} {
+		path := strings.Split(strings.Join(fields, ".properties.")+".properties", ".")
 		wanted, _, _ := unstructured.NestedMap(want, path...)
 		had, _, _ := unstructured.NestedMap(have, path...)
 		for name := range wanted {
-			if _, there := had[name]; !there {
-				prefix := part + "."
-				if len(path) > len([]string{part, "properties"}) {
-					prefix += "runPolicy."
-				}
-				out = append(out, prefix+name)
+			if _, has := had[name]; !has {
+				out = append(out, strings.Join(fields, ".")+"."+name)
 			}
 		}
 	}

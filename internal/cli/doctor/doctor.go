@@ -96,7 +96,8 @@ func Show(findings []Finding, color bool) []string {
 	styles := map[Level]console.Style{OK: console.Green, Warning: console.Yellow, Problem: console.Red, Unknown: console.Dim}
 	var lines []string
 	for _, f := range findings {
-		lead := console.Paint(console.Pad(string(f.Level), levels, false), styles[f.Level], color) + "  " + console.Pad(f.Check, names, false) + "  "
+		level := console.Paint(console.Pad(string(f.Level), levels, false), styles[f.Level], color)
+		lead := level + "  " + console.Pad(f.Check, names, false) + "  "
 		for _, part := range console.Wrap(console.OneLine(f.Message), width-len(indent)) {
 			lines = append(lines, lead+part)
 			lead = indent
@@ -127,7 +128,9 @@ func ok(format string, args ...any) []Finding {
 }
 
 // list lists objects of a resource: of a namespace, or all.
-func (c *Cluster) list(ctx context.Context, resource schema.GroupVersionResource, namespace, selector string) ([]unstructured.Unstructured, error) {
+func (c *Cluster) list(
+	ctx context.Context, resource schema.GroupVersionResource, namespace, selector string,
+) ([]unstructured.Unstructured, error) {
 	list, err := c.Client.Resource(resource).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list %s: %w", resource.Resource, err)
@@ -136,7 +139,9 @@ func (c *Cluster) list(ctx context.Context, resource schema.GroupVersionResource
 }
 
 // get reads an object; nil if it does not exist.
-func (c *Cluster) get(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
+func (c *Cluster) get(
+	ctx context.Context, resource schema.GroupVersionResource, namespace, name string,
+) (*unstructured.Unstructured, error) {
 	o, err := c.Client.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // there is none
@@ -172,6 +177,11 @@ func (c *Cluster) answers(ctx context.Context, namespace, name string) (string, 
 		}
 	}
 	return "has no pod that is ready", nil
+}
+
+// crds is the resource of CRDs.
+func crds() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 }
 
 func core(resource string) schema.GroupVersionResource {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -60,7 +61,9 @@ func judgeOperators(own, v1 []unstructured.Unstructured) []Finding {
 				Fix: fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=0; see also: jobkit migrate", v1[i].GetNamespace(), v1[i].GetName()),
 			})
 		} else {
-			found = append(found, Finding{Level: Warning, Message: fmt.Sprintf("training-operator v1 runs the jobs (%s)", place(&v1[i])), Fix: "jobkit migrate --dry-run"})
+			found = append(found, Finding{
+				Level: Warning, Message: fmt.Sprintf("training-operator v1 runs the jobs (%s)", place(&v1[i])), Fix: "jobkit migrate --dry-run",
+			})
 		}
 	}
 	if len(own) > 1 && !share(own) {
@@ -93,11 +96,10 @@ func judgeOperators(own, v1 []unstructured.Unstructured) []Finding {
 	return found
 }
 
-// share reports whether each of several operators is told which jobs are its own.
+// share reports whether the flags of each of several operators say which jobs are its own.
 func share(all []unstructured.Unstructured) bool {
-	return !slices.ContainsFunc(all, func(d unstructured.Unstructured) bool {
-		return !slices.ContainsFunc(arguments(&d), func(a string) bool { return strings.Contains(a, "-namespace=") || strings.Contains(a, "-kinds=") })
-	})
+	says := func(a string) bool { return strings.Contains(a, "-namespace=") || strings.Contains(a, "-kinds=") }
+	return !slices.ContainsFunc(all, func(d unstructured.Unstructured) bool { return !slices.ContainsFunc(arguments(&d), says) })
 }
 
 // arguments are those of a deployment's first container.
@@ -122,15 +124,14 @@ func running(all []unstructured.Unstructured) []unstructured.Unstructured {
 
 func place(o *unstructured.Unstructured) string { return o.GetNamespace() + "/" + o.GetName() }
 
-// needs are rights without which jobs hang, by resource.
-func needs() map[schema.GroupResource][]string {
-	return map[schema.GroupResource][]string{
-		{Resource: "pods"}:                                 {"create", "delete", "list", "watch", "patch"},
-		{Resource: "services"}:                             {"create", "delete", "list", "watch"},
-		{Resource: "persistentvolumeclaims"}:               {"create", "delete", "list", "watch"},
-		{Group: "kubeflow.org", Resource: "pytorchjobs"}:   {"list", "watch"},
-		{Group: "coordination.k8s.io", Resource: "leases"}: {"create", "update"},
-		{Group: "events.k8s.io", Resource: "events"}:       {"create"},
+// needs are rights without which jobs hang, each a verb and a resource with its group.
+func needs() []string {
+	return []string{
+		"create events.events.k8s.io", "create leases.coordination.k8s.io",
+		"create persistentvolumeclaims", "delete persistentvolumeclaims", "list persistentvolumeclaims", "watch persistentvolumeclaims",
+		"create pods", "delete pods", "list pods", "patch pods", "watch pods",
+		"list pytorchjobs.kubeflow.org", "watch pytorchjobs.kubeflow.org",
+		"create services", "delete services", "list services", "watch services",
 	}
 }
 
@@ -148,20 +149,11 @@ func checkPermissions(ctx context.Context, c *Cluster) ([]Finding, error) {
 	for i := range deployments {
 		d := &deployments[i]
 		account, _, _ := unstructured.NestedString(d.Object, "spec", "template", "spec", "serviceAccountName")
-		var lacks []string
-		for resource, verbs := range needs() {
-			for _, verb := range verbs {
-				allowed, err := c.allowed(ctx, d, account, verb, resource)
-				if err != nil {
-					return found, err
-				}
-				if !allowed {
-					lacks = append(lacks, verb+" "+resource.String())
-				}
-			}
+		lacks, err := c.lacks(ctx, d.GetNamespace(), cmp.Or(account, "default"))
+		if err != nil {
+			return found, err
 		}
 		if len(lacks) > 0 {
-			slices.Sort(lacks)
 			found = append(found, Finding{
 				Level: Problem, Message: fmt.Sprintf("the service account %s of %s may not %s", account, place(d), few(lacks)),
 				Fix: "apply the roles of this version: config/rbac/operator, or the chart",
@@ -174,24 +166,37 @@ func checkPermissions(ctx context.Context, c *Cluster) ([]Finding, error) {
 	return found, nil
 }
 
+// lacks are the rights that a service account needs and has not.
+func (c *Cluster) lacks(ctx context.Context, namespace, account string) ([]string, error) {
+	var out []string
+	for _, need := range needs() {
+		verb, resource, _ := strings.Cut(need, " ")
+		allowed, err := c.allowed(ctx, namespace, account, verb, schema.ParseGroupResource(resource))
+		if err != nil {
+			return nil, err
+		}
+		if !allowed {
+			out = append(out, need)
+		}
+	}
+	return out, nil
+}
+
 // allowed asks the API server whether a service account may do something. A lease is in the
 // operator's own namespace, the rest in that of the jobs.
-func (c *Cluster) allowed(ctx context.Context, d *unstructured.Unstructured, account, verb string, r schema.GroupResource) (bool, error) {
+func (c *Cluster) allowed(ctx context.Context, namespace, account, verb string, r schema.GroupResource) (bool, error) {
 	attributes := map[string]any{"verb": verb, "group": r.Group, "resource": r.Resource}
 	if c.Namespace != "" {
 		attributes["namespace"] = c.Namespace
 	}
 	if r.Resource == "leases" {
-		attributes["namespace"] = d.GetNamespace()
-	}
-	if account == "" {
-		account = "default"
+		attributes["namespace"] = namespace
 	}
 	review := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
 		"spec": map[string]any{
-			"user":               fmt.Sprintf("system:serviceaccount:%s:%s", d.GetNamespace(), account),
-			"groups":             []any{"system:serviceaccounts", "system:serviceaccounts:" + d.GetNamespace(), "system:authenticated"},
+			"user":               fmt.Sprintf("system:serviceaccount:%s:%s", namespace, account),
+			"groups":             []any{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 			"resourceAttributes": attributes,
 		},
 	}}

@@ -16,27 +16,20 @@ func checkWebhooks(ctx context.Context, c *Cluster) ([]Finding, error) {
 	var found []Finding
 	asked := 0
 	for _, kind := range []string{"validatingwebhookconfigurations", "mutatingwebhookconfigurations"} {
-		configurations, err := c.list(ctx, schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: kind}, "", "")
+		resource := schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: kind}
+		configurations, err := c.list(ctx, resource, "", "")
 		if err != nil {
 			return found, err
 		}
 		for i := range configurations {
-			for _, w := range concerned(&configurations[i]) {
-				asked++
-				why, err := c.answers(ctx, w.namespace, w.service)
-				if err != nil {
-					return found, err
-				}
-				if why == "" {
-					continue
-				}
-				found = append(found, Finding{
-					Level: Problem,
-					Message: fmt.Sprintf("%s asks the service %s/%s about %s, which %s: the API server refuses them",
-						configurations[i].GetName(), w.namespace, w.service, strings.Join(w.resources, ", "), why),
-					Fix: fmt.Sprintf("start what answers it, or remove it: kubectl delete %s %s", strings.TrimSuffix(kind, "s"), configurations[i].GetName()),
-				})
-				break // one finding a configuration
+			webhooks := concerned(&configurations[i])
+			asked += len(webhooks)
+			f, err := c.silent(ctx, webhooks, strings.TrimSuffix(kind, "s"), configurations[i].GetName())
+			if err != nil {
+				return found, err
+			}
+			if f != nil {
+				found = append(found, *f)
 			}
 		}
 	}
@@ -44,6 +37,25 @@ func checkWebhooks(ctx context.Context, c *Cluster) ([]Finding, error) {
 		return ok("each of the %d webhooks that jobs and pods depend on has a service that answers", asked), nil
 	}
 	return found, nil
+}
+
+// silent finds the first webhook of a configuration that does not answer; nil if all do.
+func (c *Cluster) silent(ctx context.Context, webhooks []webhook, kind, name string) (*Finding, error) {
+	for _, w := range webhooks {
+		why, err := c.answers(ctx, w.namespace, w.service)
+		if err != nil {
+			return nil, err
+		}
+		if why != "" {
+			return &Finding{
+				Level: Problem,
+				Message: fmt.Sprintf("%s asks the service %s/%s about %s, which %s: the API server refuses them",
+					name, w.namespace, w.service, strings.Join(w.resources, ", "), why),
+				Fix: fmt.Sprintf("start what answers it, or remove it: kubectl delete %s %s", kind, name),
+			}, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // all answer
 }
 
 // webhook is one that jobs or pods depend on.

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -120,7 +119,7 @@ func (c *Cluster) checkGang(ctx context.Context) ([]Finding, error) {
 			if !given || crd == "" {
 				continue
 			}
-			there, err := c.get(ctx, schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}, "", crd)
+			there, err := c.get(ctx, crds(), "", crd)
 			if err != nil {
 				return found, err
 			}

@@ -73,7 +73,7 @@ func (f *Finder) Kinds(ctx context.Context) ([]Kind, error) {
 	version := kubeflowv1.GroupVersion
 	list, err := f.Discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("the cluster has no job kinds: install them with: jobkit install-crds")
+		return nil, errors.New("the cluster has no job kinds: install them with: jobkit install-crds")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the kinds of %s: %w", version, err)

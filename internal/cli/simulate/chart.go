@@ -90,8 +90,8 @@ func chosen(lanes []lane) ([]lane, int) {
 // axis writes some times above the chart.
 func axis(s scale) string {
 	step := time.Second
-	for _, nice := range []time.Duration{1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600} {
-		step = nice * time.Second
+	for _, seconds := range []int{1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600} {
+		step = time.Duration(seconds) * time.Second
 		if s.end/step <= 7 { //nolint:mnd // as many labels
 			break
 		}
@@ -152,6 +152,24 @@ func cells(state string) (string, console.Style) {
 
 // bar draws the life of a replica.
 func bar(l lane, s scale, layout Layout, used map[string]bool) string {
+	states, marks := l.statesIn(s), l.marksIn(s)
+	var b strings.Builder
+	for c := range states {
+		text, style := cells(states[c])
+		switch marks[c] {
+		case "✔":
+			text, style = marks[c], console.Green
+		case "✘":
+			text, style = marks[c], console.Red
+		}
+		used[text] = true
+		b.WriteString(console.Paint(text, style, layout.Color))
+	}
+	return b.String()
+}
+
+// statesIn are the states of a replica, for each column.
+func (l *lane) statesIn(s scale) []string {
 	states := make([]string, s.cols)
 	for i, sp := range l.spans {
 		from, to := s.col(sp.from), s.cols
@@ -168,6 +186,11 @@ func bar(l lane, s scale, layout Layout, used map[string]bool) string {
 			states[from] = sp.state
 		}
 	}
+	return states
+}
+
+// marksIn are the ends of a replica, for each column. A failure hides a success.
+func (l *lane) marksIn(s scale) []string {
 	marks := make([]string, s.cols)
 	for _, m := range l.marks {
 		if m.at > s.end {
@@ -179,19 +202,7 @@ func bar(l lane, s scale, layout Layout, used map[string]bool) string {
 			marks[c] = "✘"
 		}
 	}
-	var b strings.Builder
-	for c := range states {
-		text, style := cells(states[c])
-		switch marks[c] {
-		case "✔":
-			text, style = marks[c], console.Green
-		case "✘":
-			text, style = marks[c], console.Red
-		}
-		used[text] = true
-		b.WriteString(console.Paint(text, style, layout.Color))
-	}
-	return b.String()
+	return marks
 }
 
 // legend explains the signs that were used.

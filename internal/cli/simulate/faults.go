@@ -114,7 +114,7 @@ func ReadFault(kind FaultKind, text string) (Fault, error) {
 		if err != nil || code == 0 {
 			return wrong("an exit code from 1 to 255 is missing at its end")
 		}
-		f.ExitCode = int32(code) //nolint:gosec // below 256
+		f.ExitCode = int32(code)
 	case kind == NodeLoss && valued:
 		f.Back, err = time.ParseDuration(value)
 		if err != nil || f.Back <= 0 {

@@ -57,7 +57,7 @@ func Job(ctx context.Context, d *Decoded, o Options) (*Timeline, error) {
 	start := world.Now()
 	r.now = func() time.Duration { return world.Now().Sub(start) }
 	world.At(0, "create the job", d.create)
-	s := stage{world: world, recorder: r, decoded: d}
+	s := stage{world: world, recorder: r, decoded: d, lost: map[Fault]string{}}
 	for _, f := range o.Faults {
 		world.At(f.At, f.String(), func(ctx context.Context, c client.Client) error { return s.provoke(ctx, c, f) })
 		if f.Back > 0 {
@@ -73,7 +73,7 @@ func Job(ctx context.Context, d *Decoded, o Options) (*Timeline, error) {
 	}
 	if t.took = r.ended; !r.over {
 		t.took = r.now()
-		r.add(Entry{Subject: "job", What: StillGoing, Message: "it has not ended: the simulation is over, see --duration"})
+		r.add(Entry{Subject: theJob, What: StillGoing, Message: "it has not ended: the simulation is over, see --duration"})
 	}
 	t.Seconds = float64(t.took.Milliseconds()) / 1000 //nolint:mnd // to seconds
 	return t, ctx.Err()
@@ -92,22 +92,20 @@ func broken(err error) error {
 func describe(d *Decoded, t *Timeline) []string {
 	parts := d.kind.parts(d.job)
 	var names []string
-	for _, typ := range d.kind.types {
+	for _, role := range d.kind.about.Roles {
 		for name, spec := range parts.ReplicaSpecs {
-			if !strings.EqualFold(string(name), typ) || spec == nil {
+			if !strings.EqualFold(string(name), string(role.Type)) || spec == nil {
 				continue
 			}
-			n := int(jobkit.Count(parts.ReplicaSpecs, name))
-			t.Roles = append(t.Roles, Role{Type: name, Replicas: n})
+			n := jobkit.Count(parts.ReplicaSpecs, name)
+			t.Roles = append(t.Roles, Role{Type: name, Replicas: int(n)})
 			for i := range min(n, MaxReplicas+1) {
-				names = append(names, strings.ToLower(typ)+"-"+strconv.Itoa(i))
+				names = append(names, strings.TrimPrefix(d.kind.about.PodName(d.Name(), role.Type, i), d.Name()+"-"))
 			}
 		}
 	}
-	if p := parts.RunPolicy; p != nil {
-		if p.BackoffLimit != nil {
-			t.limits = fmt.Sprintf("backoffLimit %d", *p.BackoffLimit)
-		}
+	if p := parts.RunPolicy; p != nil && p.BackoffLimit != nil {
+		t.limits = fmt.Sprintf("backoffLimit %d", *p.BackoffLimit)
 	}
 	return names
 }
@@ -138,16 +136,22 @@ func check(replicas []string, o Options) error {
 	return nil
 }
 
-// typeOf is the type in the name of a replica.
-func typeOf(replica string) string { return replica[:max(0, strings.LastIndexByte(replica, '-'))] }
+// typeOf is the type in the name of a replica, which may have no number.
+func typeOf(replica string) string {
+	cut := strings.LastIndexByte(replica, '-')
+	if _, err := strconv.Atoi(replica[cut+1:]); cut < 0 || err != nil {
+		return replica
+	}
+	return replica[:cut]
+}
 
 // setting is what is to happen, in words.
 func setting(o Options) []string {
-	runs := "pods run for " + clock(o.RunFor.All)
+	runs := []string{"pods run for " + clock(o.RunFor.All)}
 	for _, typ := range sortedKeys(o.RunFor.Types) {
-		runs += fmt.Sprintf(", %s for %s", typ, clock(o.RunFor.Types[typ]))
+		runs = append(runs, fmt.Sprintf("%s for %s", typ, clock(o.RunFor.Types[typ])))
 	}
-	words := []string{runs}
+	words := []string{strings.Join(runs, ", ")}
 	faults := slices.Clone(o.Faults)
 	slices.SortStableFunc(faults, func(a, b Fault) int { return int(a.At - b.At) })
 	for _, f := range faults {
@@ -183,6 +187,8 @@ type stage struct {
 	world    *jobtest.World
 	recorder *recorder
 	decoded  *Decoded
+	// lost are the nodes that faults have cut off.
+	lost map[Fault]string
 }
 
 // provoke has a fault happen. What is not there cannot fail, which the timeline says.
@@ -217,6 +223,7 @@ func (s *stage) provoke(ctx context.Context, c client.Client, f Fault) error {
 	case NodeLoss:
 		s.note(node, "--node-loss: it no longer answers; "+s.residents(ctx, c, node))
 		s.world.LoseNode(node)
+		s.lost[f] = node
 		s.silent(ctx, c, node)
 	case NodeRemoval:
 		s.note(node, "--node-removal: it is gone for good; "+s.residents(ctx, c, node))
@@ -226,16 +233,12 @@ func (s *stage) provoke(ctx context.Context, c client.Client, f Fault) error {
 	return nil
 }
 
-// restore brings a node back.
+// restore brings the node back that a fault has cut off.
 func (s *stage) restore(f Fault) error {
-	for _, e := range slices.Backward(s.recorder.timeline.Entries) {
-		if e.What == Provoked && strings.HasPrefix(e.Message, "--"+string(NodeLoss)) {
-			s.note(e.Subject, "it is back")
-			s.world.RestoreNode(e.Subject)
-			return nil
-		}
+	if node := s.lost[f]; node != "" {
+		s.note(node, "it is back")
+		s.world.RestoreNode(node)
 	}
-	_ = f
 	return nil
 }
 
@@ -258,7 +261,7 @@ func (s *stage) suspend(ctx context.Context, c client.Client, on bool) error {
 	if err := c.Get(ctx, client.ObjectKeyFromObject(s.decoded.job), job); err != nil {
 		return client.IgnoreNotFound(err) //nolint:wrapcheck // the simulator says it
 	}
-	s.note("job", fmt.Sprintf("spec.runPolicy.suspend is set to %t", on))
+	s.note(theJob, fmt.Sprintf("spec.runPolicy.suspend is set to %t", on))
 	s.decoded.kind.parts(job).RunPolicy.Suspend = &on
 	return c.Update(ctx, job) //nolint:wrapcheck // the simulator says it
 }

@@ -36,8 +36,8 @@ type kind struct {
 	read func(*unstructured.Unstructured) (client.Object, error)
 	// parts are those of a job.
 	parts func(client.Object) jobkit.JobParts
-	// types are the replica types of the kind, in its order.
-	types []string
+	// about is what is true of every job of the kind.
+	about jobkit.Kind
 	// world makes a World of the kind.
 	world func(jobtest.Options) (*jobtest.World, error)
 	// render returns what the controller creates for a job.
@@ -60,32 +60,8 @@ func kinds() []kind {
 
 // kindOf makes a kind from its controller.
 func kindOf[J client.Object](gvk schema.GroupVersionKind, author jobkit.ControllerInterface[J]) kind {
-	k := kind{gvk: gvk}
-	for _, role := range author.Kind().Roles {
-		k.types = append(k.types, string(role.Type))
-	}
-	k.read = func(u *unstructured.Unstructured) (client.Object, error) {
-		scheme, err := newScheme()
-		if err != nil {
-			return nil, err
-		}
-		object, err := scheme.New(gvk)
-		if err != nil {
-			return nil, fmt.Errorf("cannot make a %s: %w", gvk.Kind, err)
-		}
-		job, ok := object.(J)
-		if !ok {
-			return nil, fmt.Errorf("a %s is a %T", gvk.Kind, object)
-		}
-		content := u.DeepCopy().Object
-		delete(content, "status") // the cluster's, not the manifest's
-		text, err := gojson.Marshal(content)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read it: %w", err)
-		}
-		unknown, err := json.UnmarshalStrict(text, job)
-		return job, errors.Join(append(unknown, err)...)
-	}
+	k := kind{gvk: gvk, about: author.Kind()}
+	k.read = func(u *unstructured.Unstructured) (client.Object, error) { return read[J](u, gvk) }
 	k.parts = func(o client.Object) jobkit.JobParts {
 		job, ok := o.(J)
 		if !ok {
@@ -112,6 +88,30 @@ func kindOf[J client.Object](gvk schema.GroupVersionKind, author jobkit.Controll
 		return jobtest.Render(author, scheme, job)
 	}
 	return k
+}
+
+// read decodes a job. What its type does not know is an error.
+func read[J client.Object](u *unstructured.Unstructured, gvk schema.GroupVersionKind) (client.Object, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	object, err := scheme.New(gvk)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a %s: %w", gvk.Kind, err)
+	}
+	job, ok := object.(J)
+	if !ok {
+		return nil, fmt.Errorf("a %s is a %T", gvk.Kind, object)
+	}
+	content := u.DeepCopy().Object
+	delete(content, "status") // the cluster's, not the manifest's
+	text, err := gojson.Marshal(content)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read it: %w", err)
+	}
+	unknown, err := json.UnmarshalStrict(text, job)
+	return job, errors.Join(append(unknown, err)...)
 }
 
 // newScheme knows all kinds, and those of Kubernetes.

@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,7 +27,7 @@ func ObjectTable(objects []client.Object) []string {
 		case *corev1.Service:
 			var numbers []string
 			for _, p := range o.Spec.Ports {
-				numbers = append(numbers, fmt.Sprint(p.Port))
+				numbers = append(numbers, strconv.Itoa(int(p.Port)))
 			}
 			row[4] = strings.Join(numbers, ",")
 		}
@@ -54,7 +55,7 @@ func variables(c *corev1.Container) string {
 func ports(c *corev1.Container) string {
 	var numbers []string
 	for _, p := range c.Ports {
-		numbers = append(numbers, fmt.Sprint(p.ContainerPort))
+		numbers = append(numbers, strconv.Itoa(int(p.ContainerPort)))
 	}
 	return strings.Join(numbers, ",")
 }

@@ -74,7 +74,7 @@ func objectName(o client.Object) string {
 // jobChanged sees a change of the job.
 func (r *recorder) jobChanged(before, after client.Object) {
 	if after == nil {
-		r.add(Entry{Subject: "job", What: JobDeleted})
+		r.add(Entry{Subject: theJob, What: JobDeleted})
 		r.timeline.Deleted, r.over = true, true
 		if r.ended == 0 {
 			r.ended = r.now()
@@ -82,7 +82,7 @@ func (r *recorder) jobChanged(before, after client.Object) {
 		return
 	}
 	if before == nil {
-		r.add(Entry{Subject: "job", What: Submitted})
+		r.add(Entry{Subject: theJob, What: Submitted})
 		return
 	}
 	was, is := r.decoded.kind.parts(before).Status, r.decoded.kind.parts(after).Status
@@ -94,7 +94,7 @@ func (r *recorder) jobChanged(before, after client.Object) {
 			continue
 		}
 		r.said[c.Message] = true
-		r.add(Entry{Subject: "job", What: Condition, State: string(c.Type), Message: c.Message})
+		r.add(Entry{Subject: theJob, What: Condition, State: string(c.Type), Message: c.Message})
 	}
 	if state := string(is.State); state != string(was.State) {
 		r.timeline.states = append(r.timeline.states, span{r.now(), state})
@@ -108,7 +108,7 @@ func (r *recorder) jobChanged(before, after client.Object) {
 // recorded sees an event of the operator.
 func (r *recorder) recorded(e jobtest.Event) {
 	if !r.said[e.Message] {
-		r.add(Entry{Subject: "job", What: EventIs, State: e.Reason, Message: e.Message, Warning: e.Warning})
+		r.add(Entry{Subject: theJob, What: EventIs, State: e.Reason, Message: e.Message, Warning: e.Warning})
 	}
 }
 
@@ -181,13 +181,13 @@ func (r *recorder) podMoved(was, is *corev1.Pod, e *Entry, l *lane) {
 
 // lane is that of a replica.
 func (r *recorder) lane(name string) *lane {
-	lanes := r.timeline.lanes
-	i := slices.IndexFunc(lanes, func(l lane) bool { return l.name == name })
+	t := r.timeline
+	i := slices.IndexFunc(t.lanes, func(l lane) bool { return l.name == name })
 	if i < 0 {
-		r.timeline.lanes = append(lanes, lane{name: name})
-		i = len(lanes)
+		i = len(t.lanes)
+		t.lanes = append(t.lanes, lane{name: name})
 	}
-	return &r.timeline.lanes[i]
+	return &t.lanes[i]
 }
 
 func ended(pod *corev1.Pod) bool {

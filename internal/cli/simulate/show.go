@@ -52,7 +52,8 @@ func Show(t *Timeline, layout Layout) []string {
 	for i, r := range rows {
 		if skipped > 0 && i >= headRows && i < headRows+skipped {
 			if i == headRows {
-				lines = append(lines, console.Paint(fmt.Sprintf("%*s  %d more, which -o yaml shows", timeWidth, "…", skipped), console.Dim, layout.Color))
+				more := fmt.Sprintf("%*s  %d more, which -o yaml shows", timeWidth, "…", skipped)
+				lines = append(lines, console.Paint(more, console.Dim, layout.Color))
 			}
 			continue
 		}
@@ -111,7 +112,7 @@ func joins(rows []row, e *Entry) int {
 		if e.at-r.at > together || slices.Contains(r.who, e.Subject) || r.What == Provoked {
 			return -1
 		}
-		if r.What == e.What && r.pod() && isReplica(r.Subject) == isReplica(e.Subject) && r.Message == e.Message && sameCode(r.ExitCode, e.ExitCode) {
+		if r.pod() && r.says(e) {
 			return i
 		}
 		if r.What == Condition {
@@ -119,6 +120,11 @@ func joins(rows []row, e *Entry) int {
 		}
 	}
 	return -1
+}
+
+// says reports whether a row says the same as an entry, about another of the same sort.
+func (r *row) says(e *Entry) bool {
+	return r.What == e.What && r.Message == e.Message && sameCode(r.ExitCode, e.ExitCode) && isReplica(r.Subject) == isReplica(e.Subject)
 }
 
 // isReplica distinguishes "worker-1" from "Service a-worker-1".
@@ -143,7 +149,7 @@ func (r *row) lines(layout Layout) []string {
 		lead := strings.Repeat(" ", indent)
 		if i == 0 {
 			whoStyle := console.Plain
-			if r.Subject == "job" {
+			if r.Subject == theJob {
 				whoStyle = console.Bold
 			}
 			lead = console.Paint(console.Pad(clock(r.at), timeWidth, true), console.Dim, layout.Color) + "  " +

@@ -78,6 +78,9 @@ func TestShow(t *testing.T) {
 		{name: "many-types", reason: "a node with several replicas is lost", job: "tfjob/tf-all-types.yaml", faults: []string{
 			"node-loss worker-0@30s=1m", "drain node-0@40s",
 		}, runFor: []string{"chief=3m"}},
+		{name: "launcher", reason: "a replica without a number; two nodes come back", job: "mpijob/mpi-retry.yaml", faults: []string{
+			"fail launcher@20s=139", "node-loss node-0@30s=10s", "node-loss node-1@35s=20s",
+		}},
 		{name: "suspend", reason: "a user suspends and resumes", job: "tfjob/tf-suspend.yaml", faults: []string{"suspend 20s", "resume 40s"}},
 		{name: "stalled", reason: "what never ends says what it waits for", job: "pytorchjob/torch-volumes.yaml", faults: []string{
 			"preempt worker-0@20s", "node-loss worker-1@30s",
@@ -227,13 +230,13 @@ func TestRefused(t *testing.T) {
 // TestLarge has a job of hundreds of replicas shown on a screen.
 func TestLarge(t *testing.T) {
 	t.Parallel()
-	text := strings.Replace(example(t, "jaxjob/jax-gang.yaml"), "replicas: 3", "replicas: 200", 1)
-	timeline, err := simulate.Job(t.Context(), decode(t, "a.yaml", text), options(t, "fail worker-150@30s=1"))
+	text := strings.Replace(example(t, "jaxjob/jax-gang.yaml"), "replicas: 3", "replicas: 60", 1)
+	timeline, err := simulate.Job(t.Context(), decode(t, "a.yaml", text), options(t, "fail worker-50@30s=1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := strings.Join(simulate.Show(timeline, simulate.Layout{}), "\n")
-	for _, want := range []string{"and 184 more replicas", "  worker-150  ", "worker-150              ✘ exit code 1"} {
+	for _, want := range []string{"and 44 more replicas", "  worker-50  ", "worker-50               ✘ exit code 1"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("%q is missing: what went wrong is shown, whatever is left out:\n%s", want, shown)
 		}

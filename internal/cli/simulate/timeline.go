@@ -40,6 +40,9 @@ type Role struct {
 	Replicas int                  `json:"replicas"`
 }
 
+// theJob is the subject of entries about the job.
+const theJob = "job"
+
 // What is a kind of entry.
 type What string
 

@@ -147,21 +147,26 @@ func awaitSuspended(ctx context.Context, client dynamic.Interface, job *jobs.Fou
 		if view.State() != "Suspended" {
 			return false, nil
 		}
-		for _, pod := range job.Pods {
-			still, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
-			if err == nil && still.GetUID() == pod.UID {
-				return false, nil
-			}
-			if err != nil && !apierrors.IsNotFound(err) {
-				return false, err //nolint:wrapcheck // named below
-			}
-		}
-		return true, nil
+		return gone(ctx, pods, job.Pods)
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil {
 		return errStillThere
 	}
 	return err //nolint:wrapcheck // the caller says of what
+}
+
+// gone reports whether pods are gone; others may have their names.
+func gone(ctx context.Context, client dynamic.ResourceInterface, pods []*corev1.Pod) (bool, error) {
+	for _, pod := range pods {
+		still, err := client.Get(ctx, pod.Name, metav1.GetOptions{})
+		if err == nil && still.GetUID() == pod.UID {
+			return false, nil
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return false, fmt.Errorf("cannot read pod %s: %w", pod.Name, err)
+		}
+	}
+	return true, nil
 }
 
 // RestartReplicas deletes the pods of replicas, which the operator creates again. No limit

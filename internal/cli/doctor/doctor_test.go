@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,14 +63,18 @@ metadata: {name: a-worker-0, namespace: ns, creationTimestamp: "2026-01-02T11:00
 spec: {schedulerName: default-scheduler}
 status: {phase: Pending, conditions: [{type: PodScheduled, status: "False", reason: Unschedulable}]}`
 
+// tfjobs is one CRD, which is as good as all: they are large.
+var tfjobs = sync.OnceValues(func() ([]install.Definition, error) {
+	all, err := install.Definitions()
+	return slices.DeleteFunc(all, func(d install.Definition) bool { return d.Object.GetName() != "tfjobs.kubeflow.org" }), err
+})
+
 func cluster(t *testing.T, text string, allowed func(verb, resource string) bool) (*fake.FakeDynamicClient, *doctor.Cluster) {
 	t.Helper()
-	definitions, err := install.Definitions()
+	definitions, err := tfjobs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One CRD is as good as all, and they are large.
-	definitions = slices.DeleteFunc(definitions, func(d install.Definition) bool { return d.Object.GetName() != "tfjobs.kubeflow.org" })
 	kinds := map[schema.GroupVersionResource]string{
 		{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}:               "CustomResourceDefinitionList",
 		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}: "ValidatingWebhookConfigurationList",

@@ -61,7 +61,7 @@ func Job(ctx context.Context, d *Decoded, o Options) (*Timeline, error) {
 	for _, f := range o.Faults {
 		world.At(f.At, f.String(), func(ctx context.Context, c client.Client) error { return s.provoke(ctx, c, f) })
 		if f.Back > 0 {
-			world.At(f.At+f.Back, "node back", func(context.Context, client.Client) error { return s.restore(f) })
+			world.At(f.At+f.Back, "node back", func(ctx context.Context, c client.Client) error { return s.restore(ctx, c, f) })
 		}
 	}
 	err = world.RunUntil(ctx, o.Duration, func() bool { return r.over || ctx.Err() != nil })
@@ -224,7 +224,7 @@ func (s *stage) provoke(ctx context.Context, c client.Client, f Fault) error {
 		s.note(node, "--node-loss: it no longer answers; "+s.residents(ctx, c, node))
 		s.world.LoseNode(node)
 		s.lost[f] = node
-		s.silent(ctx, c, node)
+		s.draw(ctx, c, node, laneNoReply)
 	case NodeRemoval:
 		s.note(node, "--node-removal: it is gone for good; "+s.residents(ctx, c, node))
 		s.world.RemoveNode(node)
@@ -234,10 +234,11 @@ func (s *stage) provoke(ctx context.Context, c client.Client, f Fault) error {
 }
 
 // restore brings the node back that a fault has cut off.
-func (s *stage) restore(f Fault) error {
+func (s *stage) restore(ctx context.Context, c client.Client, f Fault) error {
 	if node := s.lost[f]; node != "" {
 		s.note(node, "it is back")
 		s.world.RestoreNode(node)
+		s.draw(ctx, c, node, laneRuns)
 	}
 	return nil
 }
@@ -290,10 +291,12 @@ func (s *stage) residents(ctx context.Context, c client.Client, node string) str
 	return "pods there: " + ranges(names)
 }
 
-// silent notes in the chart that nothing is known of the pods on a node.
-func (s *stage) silent(ctx context.Context, c client.Client, node string) {
+// draw notes a state in the chart for the pods on a node that are not being deleted.
+func (s *stage) draw(ctx context.Context, c client.Client, node, state string) {
 	for _, name := range s.podsOn(ctx, c, node) {
 		l := s.recorder.lane(name)
-		l.spans = append(l.spans, span{s.recorder.now(), laneNoReply})
+		if !s.recorder.killed[s.decoded.Name()+"-"+name] {
+			l.spans = append(l.spans, span{s.recorder.now(), state})
+		}
 	}
 }

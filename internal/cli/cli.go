@@ -135,6 +135,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(a.installCommand(), a.doctorCommand(), a.migrateCommand())
 	root.AddCommand(a.readCommands()...)
 	root.AddCommand(a.steerCommands()...)
+	root.AddCommand(a.uiCommand())
 	return root
 }
 

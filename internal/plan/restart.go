@@ -251,23 +251,9 @@ func (d *decision) failureOf(s *replica) failure {
 	return failureOf(s.pod, d.in.mainContainer(s.typ), d.in.Now)
 }
 
-// failedSince is when the delay of a replica's restart began: a time that is the same in
-// every pass, and not in the future, whatever the clocks of the node and of the API server
-// say. The time of the failure in the status is such a time.
+// failedSince is when the delay of a replica's restart began (see failedSince).
 func (d *decision) failedSince(s *replica) time.Time {
-	pod := s.pod
-	if at := reportedAt(pod); !at.IsZero() && !at.After(d.in.Now) {
-		return at
-	}
-	for _, f := range slices.Backward(d.plan.Status.Failures) {
-		if f.Type == s.typ && f.Index == s.index && f.Attempt == s.label && !f.Time.After(d.in.Now) {
-			return f.Time.Time
-		}
-	}
-	if at := finishedAt(pod); !at.After(d.in.Now) {
-		return later(at, pod.CreationTimestamp.Time)
-	}
-	return pod.CreationTimestamp.Time
+	return failedSince(&d.plan.Status, s.pod, commonv1.ReplicaFailure{Type: s.typ, Index: s.index, Attempt: s.label}, d.in.Now)
 }
 
 // attempt is the attempt of a replica in the planned status.

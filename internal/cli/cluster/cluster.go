@@ -31,6 +31,8 @@ type Choice struct {
 
 // Client speaks to a cluster.
 type Client struct {
+	// Config is how the cluster is reached.
+	Config    *rest.Config
 	Dynamic   dynamic.Interface
 	Discovery *discovery.DiscoveryClient
 	core      corev1client.CoreV1Interface
@@ -90,7 +92,7 @@ func NewClient(config *rest.Config, warnings io.Writer) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client for %s: %w", config.Host, err)
 	}
-	return &Client{Dynamic: dynamicClient, Discovery: discoveryClient, core: core}, nil
+	return &Client{Config: config, Dynamic: dynamicClient, Discovery: discoveryClient, core: core}, nil
 }
 
 // Logs opens the log of a pod's container.

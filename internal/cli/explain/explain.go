@@ -64,9 +64,9 @@ func Report(job jobview.Job, events []corev1.Event, now time.Time) []string {
 		return cleaned(lines)
 	}
 	lines = append(lines, "  last events:")
-	slices.SortStableFunc(events, func(a, b corev1.Event) int { return when(a).Compare(when(b)) })
+	slices.SortStableFunc(events, func(a, b corev1.Event) int { return When(a).Compare(When(b)) })
 	for _, e := range events[max(0, len(events)-maxEvents):] {
-		lines = append(lines, fmt.Sprintf("    %4s ago  %-7s  %s/%s  %s", jobview.Duration(max(0, now.Sub(when(e)))),
+		lines = append(lines, fmt.Sprintf("    %4s ago  %-7s  %s/%s  %s", jobview.Duration(max(0, now.Sub(When(e)))),
 			e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, joined(e.Reason, e.Message)))
 	}
 	return cleaned(lines)
@@ -98,8 +98,7 @@ func events(ctx context.Context, client dynamic.Interface, job jobview.Job) ([]c
 		if err != nil {
 			return fmt.Errorf("cannot read event %s: %w", object.GetName(), err)
 		}
-		// A job that had the name before left its events behind.
-		if concerns(event.InvolvedObject, job) && !when(event).Before(job.Created) {
+		if Concerns(event, job) {
 			found = append(found, event)
 		}
 		return nil
@@ -110,16 +109,21 @@ func events(ctx context.Context, client dynamic.Interface, job jobview.Job) ([]c
 	return found, nil
 }
 
-// concerns reports whether an event is about a job, its pods or its services.
-func concerns(object corev1.ObjectReference, job jobview.Job) bool {
+// Concerns reports whether an event is about a job, its pods or its services.
+func Concerns(event corev1.Event, job jobview.Job) bool {
+	// A job that had the name before left its events behind.
+	if When(event).Before(job.Created) {
+		return false
+	}
+	object := event.InvolvedObject
 	if object.Name == job.Name {
 		return object.Kind == job.Kind || object.Kind == "Service"
 	}
 	return (object.Kind == "Pod" || object.Kind == "Service") && strings.HasPrefix(object.Name, job.Name+"-")
 }
 
-// when is the time of an event, whichever of its fields has it.
-func when(e corev1.Event) time.Time {
+// When is the time of an event, whichever of its fields has it.
+func When(e corev1.Event) time.Time {
 	if e.Series != nil {
 		return e.Series.LastObservedTime.Time
 	}

@@ -1,0 +1,123 @@
+// Which page is shown, the connection, dialogs and keys.
+import { byId, el, put, tick } from './dom.js';
+import { follow, getJSON, Locked } from './api.js';
+import { list } from './list.js';
+import { job } from './job.js';
+
+const root = byId('main');
+let about = { cluster: '', namespace: '', kinds: [], readOnly: true };
+let page = null;
+let stop = () => {};
+let shown = '';
+
+/** go changes the page; quietly means that only its filter changes. */
+function go(hash, quietly) {
+  if (quietly) history.replaceState(null, '', hash);
+  else location.hash = hash;
+}
+
+function toast(text, bad) {
+  const node = byId('toast');
+  node.textContent = text;
+  node.className = `toast on ${bad ? 'bad' : ''}`;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { node.className = 'toast'; node.textContent = ''; }, bad ? 12000 : 4000);
+}
+
+function confirm(title, text, verb, danger) {
+  const dialog = byId('confirm');
+  byId('confirm-title').textContent = title;
+  byId('confirm-text').textContent = text;
+  byId('confirm-yes').textContent = verb;
+  byId('confirm-yes').className = danger ? 'danger solid' : 'primary';
+  dialog.returnValue = 'no';
+  dialog.showModal();
+  return new Promise((resolve) => { dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true }); });
+}
+
+function locked() {
+  stop();
+  page = null;
+  live('locked');
+  put(root, el('div', { class: 'empty' }, el('h2', {}, 'This browser is not let in yet'),
+    el('p', {}, document.documentElement.dataset.used ? 'That address was used before, and works only once. ' : '',
+      'Press Enter in the terminal where ', el('code', {}, 'jobkit ui'), ' runs, and open the address that it prints.')));
+}
+
+function live(state) {
+  const node = byId('live');
+  node.className = `live ${state}`;
+  const text = { live: 'live', lost: 'no connection', locked: 'locked' }[state];
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function troubles(some) {
+  const node = byId('troubles');
+  node.hidden = !some.length;
+  put(node, some.map((text) => el('p', {}, text)));
+}
+
+function show(next) {
+  stop();
+  page?.stop?.();
+  page = next;
+  let before = 'live';
+  stop = follow(page.path, (event, data) => {
+    if (event === 'jobs') troubles(data.troubles);
+    page.take(event, data);
+  }, (state) => {
+    if (state === 'locked') { locked(); return; }
+    if (state === 'lost' && before === 'live') page.restart();
+    before = state;
+    live(state);
+  });
+}
+
+function route() {
+  const hash = location.hash || '#/';
+  if (hash === '#main') return;
+  const [path, query] = hash.slice(1).split('?');
+  const parts = path.split('/').filter(Boolean).map(decodeURIComponent);
+  const here = parts[0] === 'job' && parts.length === 4 ? parts.slice(1).join('/') : '';
+  if (here !== shown || !page) {
+    const from = shown;
+    shown = here;
+    document.title = 'jobkit';
+    show(here ? job(root, here, about, { confirm, toast, go }) : list(root, about, go));
+    scrollTo(0, 0);
+    if (from || here) root.focus({ preventScroll: true });
+  }
+  if (!here) page.filter(new URLSearchParams(query || ''));
+}
+
+const KEYS = 'jobkit-keys';
+const keysOn = () => localStorage.getItem(KEYS) !== 'off';
+function help() {
+  byId('keys-on').checked = keysOn();
+  byId('help').showModal();
+}
+byId('help-button').addEventListener('click', help);
+byId('keys-on').addEventListener('change', (e) => localStorage.setItem(KEYS, e.target.checked ? 'on' : 'off'));
+
+addEventListener('keydown', (e) => {
+  if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector('dialog[open]') || !page) return;
+  const writes = e.target.closest('input:not([type=checkbox]), select, textarea, .log');
+  if (writes && e.key !== 'Escape') return;
+  if (e.key.length === 1 && !keysOn()) return;
+  if (e.key === '?') help();
+  else if (!page.key(e)) return;
+  e.preventDefault();
+});
+
+addEventListener('hashchange', route);
+setInterval(() => { tick(document); page?.tick?.(); }, 1000);
+
+try {
+  about = await getJSON('/api/about');
+  byId('readonly').hidden = !about.readOnly;
+  byId('where').textContent = about.cluster + (about.namespace ? ` · ${about.namespace}` : '');
+  route();
+} catch (error) {
+  if (error instanceof Locked) locked();
+  else { live('lost'); put(root, el('div', { class: 'empty' }, el('h2', {}, 'jobkit ui does not answer'), el('p', {}, 'Is it still running? Then reload the page.'))); }
+}

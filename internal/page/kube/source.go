@@ -1,0 +1,340 @@
+// Package kube shows and changes the jobs of a cluster, as package page needs it.
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/cli/explain"
+	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
+	"github.com/jobkit/jobkit/internal/page"
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// Kind is a kind of job that the cluster serves.
+type Kind struct {
+	Kind     string
+	Resource schema.GroupVersionResource
+}
+
+// Cluster shows and changes the jobs of a cluster. It implements page.Source and
+// page.Steering.
+type Cluster struct {
+	dynamic   dynamic.Interface
+	client    kubernetes.Interface
+	namespace string
+	jobs      map[string]cache.SharedIndexInformer // by resource, as in page.Ref
+	resources map[string]schema.GroupVersionResource
+	byKind    map[schema.GroupKind]string
+	pods      cache.SharedIndexInformer
+
+	mu       sync.Mutex
+	troubles map[string]string
+	noPods   bool
+}
+
+// byOwner indexes pods by the UID of the job that controls them.
+const byOwner = "owner"
+
+// New makes a Cluster for jobs of some kinds in one namespace, or in all if it is empty.
+func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []Kind, namespace string) (*Cluster, error) {
+	c := &Cluster{
+		dynamic: dynamicClient, client: client, namespace: namespace,
+		jobs: map[string]cache.SharedIndexInformer{}, resources: map[string]schema.GroupVersionResource{},
+		byKind: map[schema.GroupKind]string{}, troubles: map[string]string{},
+	}
+	for _, k := range kinds {
+		name := resourceName(k.Resource)
+		c.resources[name], c.byKind[schema.GroupKind{Group: k.Resource.Group, Kind: k.Kind}] = k.Resource, name
+		c.jobs[name] = dynamicinformer.NewFilteredDynamicInformer(dynamicClient, k.Resource, namespace, 0, cache.Indexers{}, nil).Informer()
+		if err := c.jobs[name].SetTransform(shortJob); err != nil {
+			return nil, fmt.Errorf("cannot watch %s: %w", k.Kind, err)
+		}
+	}
+	c.pods = coreinformers.NewFilteredPodInformer(client, namespace, 0, cache.Indexers{byOwner: ownerIndex},
+		func(o *metav1.ListOptions) { o.LabelSelector = commonv1.OperatorNameLabel })
+	if err := c.pods.SetTransform(shortPod); err != nil {
+		return nil, fmt.Errorf("cannot watch pods: %w", err)
+	}
+	return c, nil
+}
+
+// resourceName is a resource as it stands in a page.Ref.
+func resourceName(r schema.GroupVersionResource) string {
+	return strings.Join([]string{r.Resource, r.Version, r.Group}, ".")
+}
+
+// Watch implements page.Source.
+func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	start := func(what string, informer cache.SharedIndexInformer, handle func(any)) error {
+		err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { c.failed(what, err) })
+		if err != nil {
+			return fmt.Errorf("cannot watch %s: %w", what, err)
+		}
+		seen := func(item any) {
+			if gone, ok := item.(cache.DeletedFinalStateUnknown); ok {
+				item = gone.Obj
+			}
+			c.works(what)
+			handle(item)
+		}
+		_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc: seen, UpdateFunc: func(_, item any) { seen(item) }, DeleteFunc: seen,
+		})
+		if err != nil {
+			return fmt.Errorf("cannot watch %s: %w", what, err)
+		}
+		running.Go(func() { informer.RunWithContext(ctx) })
+		return nil
+	}
+	for name, informer := range c.jobs {
+		err := start(name, informer, func(item any) {
+			if o, ok := item.(*unstructured.Unstructured); ok {
+				changed(page.Ref{Resource: name, Namespace: o.GetNamespace(), Name: o.GetName()})
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	err := start("pods", c.pods, func(item any) {
+		if pod, ok := item.(*corev1.Pod); ok {
+			if ref, ok := c.jobOf(pod); ok {
+				changed(ref)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// jobOf is the job that controls a pod.
+func (c *Cluster) jobOf(pod *corev1.Pod) (page.Ref, bool) {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return page.Ref{}, false
+	}
+	version, err := schema.ParseGroupVersion(owner.APIVersion)
+	name, ok := c.byKind[schema.GroupKind{Group: version.Group, Kind: owner.Kind}]
+	return page.Ref{Resource: name, Namespace: pod.Namespace, Name: owner.Name}, ok && err == nil
+}
+
+// failed notes that something cannot be watched now.
+func (c *Cluster) failed(what string, err error) {
+	// A watch normally ends by expiring, and is started again.
+	if err == nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || errors.Is(err, context.Canceled) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.troubles[what] = fmt.Sprintf("Cannot watch %s: %v", what, err)
+	c.noPods = c.noPods || what == "pods" && apierrors.IsForbidden(err)
+}
+
+// works notes that something can be watched again.
+func (c *Cluster) works(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.troubles, what)
+	if what == "pods" {
+		c.noPods = false
+	}
+}
+
+// Troubles implements page.Source.
+func (c *Cluster) Troubles() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Values(c.troubles))
+}
+
+// Job implements page.Source.
+func (c *Cluster) Job(ref page.Ref) (page.Job, bool) {
+	informer := c.jobs[ref.Resource]
+	if informer == nil {
+		return page.Job{}, false
+	}
+	item, ok, err := informer.GetStore().GetByKey(ref.Namespace + "/" + ref.Name)
+	object, isObject := item.(*unstructured.Unstructured)
+	if err != nil || !ok || !isObject {
+		return page.Job{}, false
+	}
+	return page.Job{Object: object, Pods: c.podsOf(object.GetUID())}, true
+}
+
+// podsOf are the pods that a job controls; nil if they may not be read, or have not been.
+func (c *Cluster) podsOf(uid types.UID) []*corev1.Pod {
+	c.mu.Lock()
+	unknown := c.noPods
+	c.mu.Unlock()
+	if unknown || !c.pods.HasSynced() {
+		return nil
+	}
+	items, err := c.pods.GetIndexer().ByIndex(byOwner, string(uid))
+	if err != nil {
+		return nil
+	}
+	pods := make([]*corev1.Pod, 0, len(items))
+	for _, item := range items {
+		if pod, ok := item.(*corev1.Pod); ok {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// Events implements page.Source. It watches the events of the job's namespace while a page of
+// the job is open, and keeps only those of the job.
+func (c *Cluster) Events(ctx context.Context, ref page.Ref, changed func([]corev1.Event)) error {
+	job, ok := c.Job(ref)
+	if !ok {
+		return nil
+	}
+	of := jobview.FromObject(job.Object, nil)
+	informer := coreinformers.NewFilteredEventInformer(c.client, ref.Namespace, 0, cache.Indexers{}, nil)
+	err := informer.SetTransform(func(item any) (any, error) {
+		if e, ok := item.(*corev1.Event); ok {
+			if !explain.Concerns(*e, of) {
+				return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Name, ResourceVersion: e.ResourceVersion}}, nil
+			}
+			e.ManagedFields = nil
+		}
+		return item, nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot watch events: %w", err)
+	}
+	err = informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		if apierrors.IsForbidden(err) {
+			changed(nil)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("cannot watch events: %w", err)
+	}
+	refresh := func(item any) {
+		if e, ok := item.(*corev1.Event); ok && e.Reason == "" && e.InvolvedObject.Name == "" {
+			return // of something else
+		}
+		var events []corev1.Event
+		for _, item := range informer.GetStore().List() {
+			if e, ok := item.(*corev1.Event); ok && e.InvolvedObject.Name != "" {
+				events = append(events, *e)
+			}
+		}
+		changed(events)
+	}
+	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: refresh, UpdateFunc: func(_, item any) { refresh(item) },
+	})
+	if err != nil {
+		return fmt.Errorf("cannot watch events: %w", err)
+	}
+	informer.RunWithContext(ctx)
+	return nil
+}
+
+// Logs implements page.Source.
+func (c *Cluster) Logs(ctx context.Context, r page.LogRequest) (io.ReadCloser, error) {
+	log, err := c.client.CoreV1().Pods(r.Namespace).GetLogs(r.Pod, &corev1.PodLogOptions{
+		Container: r.Container, Previous: r.Previous, Follow: !r.Previous, TailLines: ptr.To(r.Lines),
+	}).Stream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the log of %s: %w", r.Pod, err)
+	}
+	return log, nil
+}
+
+// ownerIndex is the UID of the controller of a pod.
+func ownerIndex(item any) ([]string, error) {
+	pod, ok := item.(*corev1.Pod)
+	if !ok {
+		return nil, nil
+	}
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return nil, nil
+	}
+	return []string{string(owner.UID)}, nil
+}
+
+// shortJob keeps what the page reads of a job. The pods of its templates can be large.
+func shortJob(item any) (any, error) {
+	object, ok := item.(*unstructured.Unstructured)
+	if !ok {
+		return item, nil
+	}
+	object.SetManagedFields(nil)
+	spec, _ := object.Object["spec"].(map[string]any)
+	for field, value := range spec {
+		roles, ok := value.(map[string]any)
+		if !ok || !strings.HasSuffix(strings.ToLower(field), "replicaspecs") {
+			continue
+		}
+		for _, role := range roles {
+			if role, ok := role.(map[string]any); ok {
+				unstructured.RemoveNestedField(role, "template", "spec")
+			}
+		}
+	}
+	return object, nil
+}
+
+// shortPod keeps what the page reads of a pod.
+func shortPod(item any) (any, error) {
+	pod, ok := item.(*corev1.Pod)
+	if !ok {
+		return item, nil
+	}
+	short := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
+			CreationTimestamp: pod.CreationTimestamp, DeletionTimestamp: pod.DeletionTimestamp,
+			DeletionGracePeriodSeconds: pod.DeletionGracePeriodSeconds, OwnerReferences: pod.OwnerReferences,
+			Labels: map[string]string{},
+		},
+		Spec: corev1.PodSpec{NodeName: pod.Spec.NodeName}, Status: pod.Status,
+	}
+	for key, value := range pod.Labels {
+		if strings.HasPrefix(key, commonv1.LabelPrefix) {
+			short.Labels[key] = value
+		}
+	}
+	if e := plan.ReportEntry(pod); e != nil && plan.Ends(pod) {
+		short.ManagedFields = []metav1.ManagedFieldsEntry{{Subresource: e.Subresource, Time: e.Time}}
+	}
+	for i := range pod.Spec.Containers {
+		short.Spec.Containers = append(short.Spec.Containers, corev1.Container{Name: pod.Spec.Containers[i].Name})
+	}
+	for i := range pod.Spec.InitContainers {
+		short.Spec.InitContainers = append(short.Spec.InitContainers, corev1.Container{
+			Name: pod.Spec.InitContainers[i].Name, RestartPolicy: pod.Spec.InitContainers[i].RestartPolicy,
+		})
+	}
+	return short, nil
+}

@@ -1,0 +1,308 @@
+package page
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobkit/jobkit/internal/cli/console"
+)
+
+const (
+	// beat is how often a stream says something even if nothing has changed, so that both
+	// sides notice when the other is gone.
+	beat = 15 * time.Second
+	// writeTimeout is how long a browser may take to read one message.
+	writeTimeout = 20 * time.Second
+
+	logLines   = 500     // of a log, to begin with
+	maxLogLine = 8 << 10 // bytes; the rest of a longer line is left out
+)
+
+// stream sends server-sent events.
+type stream struct {
+	w    http.ResponseWriter
+	ctrl *http.ResponseController
+}
+
+// newStream begins a stream; its function ends it. It is nil if there are too many.
+func (s *Server) newStream(w http.ResponseWriter, contentType string) (*stream, func()) {
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		http.Error(w, "too many pages are open: close some", http.StatusTooManyRequests)
+		return nil, nil
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(http.StatusOK)
+	out := &stream{w: w, ctrl: http.NewResponseController(w)}
+	return out, func() { <-s.streams }
+}
+
+// write sends bytes now.
+func (s *stream) write(b []byte) error {
+	_ = s.ctrl.SetWriteDeadline(time.Now().Add(writeTimeout)) // tests have writers without
+	if _, err := s.w.Write(b); err != nil {
+		return fmt.Errorf("the browser is gone: %w", err)
+	}
+	if err := s.ctrl.Flush(); err != nil {
+		return fmt.Errorf("the browser is gone: %w", err)
+	}
+	return nil
+}
+
+// send sends an event.
+func (s *stream) send(event string, data []byte) error {
+	return s.write(slices.Concat([]byte("event: "+event+"\ndata: "), data, []byte("\n\n")))
+}
+
+// wait waits for a change, and sends a beat now and then. It is false when the stream is over.
+func (s *stream) wait(ctx context.Context, changes ...<-chan struct{}) bool {
+	var other <-chan struct{}
+	if len(changes) > 1 {
+		other = changes[1]
+	}
+	timer := time.NewTimer(beat)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-changes[0]:
+	case <-other:
+	case <-timer.C:
+		return s.write([]byte(": beat\n\n")) == nil
+	}
+	return true
+}
+
+// listUpdate is a message of the list's stream.
+type listUpdate struct {
+	Rows     []json.RawMessage `json:"rows"`
+	Gone     []string          `json:"gone"`
+	Troubles []string          `json:"troubles"`
+}
+
+// listJobs streams the rows of all jobs.
+func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
+	out, done := s.newStream(w, "text/event-stream")
+	if out == nil {
+		return
+	}
+	defer done()
+	has, seen, troubles := map[Ref]bool{}, uint64(0), []string(nil)
+	for first := true; ; first = false {
+		update := listUpdate{}
+		var next <-chan struct{}
+		update.Rows, update.Gone, seen, next = s.store.changes(seen, has)
+		update.Troubles = s.troubles()
+		if first || len(update.Rows)+len(update.Gone) > 0 || !slices.Equal(troubles, update.Troubles) {
+			troubles = update.Troubles
+			data, err := json.Marshal(update)
+			if err != nil || out.send("jobs", data) != nil {
+				return
+			}
+		}
+		if !out.wait(r.Context(), next) {
+			return
+		}
+	}
+}
+
+func (s *Server) troubles() []string {
+	out := []string{}
+	for _, t := range s.options.Source.Troubles() {
+		out = append(out, text(t))
+	}
+	return out
+}
+
+// eventsOf holds the events of one job for one stream.
+type eventsOf struct {
+	mu      sync.Mutex
+	events  []corev1.Event
+	changed chan struct{}
+}
+
+func (e *eventsOf) set(events []corev1.Event) {
+	e.mu.Lock()
+	e.events = events
+	e.mu.Unlock()
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (e *eventsOf) get() []corev1.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.events
+}
+
+// showJob streams the view of a job, each part when it has changed.
+func (s *Server) showJob(w http.ResponseWriter, r *http.Request) {
+	ref := refOf(r)
+	out, done := s.newStream(w, "text/event-stream")
+	if out == nil {
+		return
+	}
+	defer done()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	events := &eventsOf{changed: make(chan struct{}, 1)}
+	var ended sync.WaitGroup
+	defer ended.Wait()
+	defer cancel()
+	ended.Go(func() { _ = s.options.Source.Events(ctx, ref, events.set) })
+	rights := s.rights(ctx, ref)
+	sent := map[string][]byte{}
+	for {
+		_, history, next := s.store.touched(ref)
+		job, ok := s.options.Source.Job(ref)
+		if !ok {
+			if out.send("gone", []byte("{}")) != nil || !out.wait(ctx, next) {
+				return
+			}
+			continue
+		}
+		view := ViewOf(Input{Ref: ref, Job: job, History: history, Events: events.get(), Now: s.options.Now()})
+		view.Head.Rights = rights
+		if out.sendChanged(sent, view) != nil || !out.waitFor(ctx, s.store, ref, events.changed) {
+			return
+		}
+	}
+}
+
+// sendChanged sends the parts of a view that are not as they were sent.
+func (s *stream) sendChanged(sent map[string][]byte, v View) error {
+	for _, part := range []struct {
+		name  string
+		value any
+	}{{"head", v.Head}, {"roles", v.Roles}, {"timeline", v.Timeline}, {"events", v.Events}} {
+		data, err := json.Marshal(part.value)
+		if err != nil {
+			return fmt.Errorf("cannot write %s: %w", part.name, err)
+		}
+		if bytes.Equal(sent[part.name], data) {
+			continue
+		}
+		sent[part.name] = data
+		if err := s.send(part.name, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitFor waits until one job changes, or its events, or it is time for a beat.
+func (s *stream) waitFor(ctx context.Context, store *store, ref Ref, events <-chan struct{}) bool {
+	seen, _, next := store.touched(ref)
+	for {
+		if !s.wait(ctx, next, events) {
+			return false
+		}
+		version, _, again := store.touched(ref)
+		select {
+		case <-next:
+		default:
+			return true // events, or a beat
+		}
+		if version != seen {
+			return true
+		}
+		next = again
+	}
+}
+
+// rights are what the user may do with a job; none if the page is read-only.
+func (s *Server) rights(ctx context.Context, ref Ref) *Rights {
+	if s.options.Steering == nil {
+		return &Rights{Logs: true}
+	}
+	rights, err := s.options.Steering.Rights(ctx, ref)
+	if err != nil {
+		// Not knowing is no reason to hide what the API server decides anyway.
+		return &Rights{Change: true, Restart: true, Delete: true, Logs: true}
+	}
+	return &rights
+}
+
+// logs streams the log of a pod of the job, as plain text.
+func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
+	job, ok := s.options.Source.Job(refOf(r))
+	name := r.PathValue("pod")
+	owned := slices.ContainsFunc(job.Pods, func(p *corev1.Pod) bool { return p.Name == name })
+	if !ok || !owned {
+		http.Error(w, "the job has no such pod now", http.StatusNotFound)
+		return
+	}
+	log, err := s.options.Source.Logs(r.Context(), LogRequest{
+		Namespace: refOf(r).Namespace, Pod: name, Container: r.URL.Query().Get("container"),
+		Previous: r.URL.Query().Get("previous") == "true", Lines: logLines,
+	})
+	if err != nil {
+		http.Error(w, text(err.Error()), http.StatusBadGateway)
+		return
+	}
+	defer log.Close()
+	out, done := s.newStream(w, "text/plain; charset=utf-8")
+	if out == nil {
+		return
+	}
+	defer done()
+	copyLines(out, log)
+}
+
+// copyLines sends a log, several lines at once if there are some: without characters that
+// change how others are shown, and without the rest of lines that are too long.
+func copyLines(out *stream, log io.Reader) {
+	in := bufio.NewReaderSize(log, maxLogLine)
+	var block []byte
+	for skips := false; ; {
+		line, more, err := in.ReadLine()
+		if !skips && (err == nil || len(line) > 0) {
+			block = append(block, console.Clean(string(bytes.ToValidUTF8(withoutColours(line), []byte("\uFFFD"))))...)
+			if more {
+				block = append(block, " …"...)
+			}
+			block = append(block, '\n')
+		}
+		skips = more
+		if len(block) > 0 && (err != nil || in.Buffered() == 0 || len(block) > 1<<16) {
+			if out.write(block) != nil {
+				return
+			}
+			block = block[:0]
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// withoutColours leaves out the sequences with which programs colour their output: without
+// the escape character alone, their rest would stand in the text.
+func withoutColours(line []byte) []byte {
+	if !bytes.Contains(line, []byte("\x1b[")) {
+		return line
+	}
+	out := make([]byte, 0, len(line))
+	for i := 0; i < len(line); i++ {
+		if line[i] != 0x1b || i+1 >= len(line) || line[i+1] != '[' {
+			out = append(out, line[i])
+			continue
+		}
+		for i += 2; i < len(line) && (line[i] < 0x40 || line[i] > 0x7e); i++ {
+		}
+	}
+	return out
+}

@@ -1,0 +1,246 @@
+//go:build integration
+
+package page
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+)
+
+// patience is how long a test waits for what must happen, on however slow a machine.
+const patience = time.Minute
+
+// evil is text that a page which takes it for HTML would run, and that a terminal or a
+// browser which takes its characters for orders would show as something else.
+const evil = `<img src=x onerror=window.attacked=1><script>window.attacked=2</script>&lt;b&gt;\u001b[31m\u202edrow`
+
+const resources = "pytorchjobs"
+
+func jobs() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "kubeflow.org", Version: "v1", Resource: resources}
+}
+
+// create makes a PyTorchJob whose workers live as the annotations say.
+func create(t *testing.T, name string, workers int, policy string, life ...string) *unstructured.Unstructured {
+	t.Helper()
+	var annotations strings.Builder
+	for i := 0; i+1 < len(life); i += 2 {
+		fmt.Fprintf(&annotations, "            devcluster.jobkit.dev/%s: \"%s\"\n", life[i], life[i+1])
+	}
+	text := fmt.Sprintf(`
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata:
+  name: %s
+  annotations: {note: "%s"}
+spec:
+  runPolicy: %s
+  pytorchReplicaSpecs:
+    Worker:
+      replicas: %d
+      restartPolicy: ExitCode
+      template:
+        metadata:
+          annotations:
+%s
+        spec:
+          containers: [{name: pytorch, image: "example.com/x"}]
+`, name, evil, policy, workers, annotations.String())
+	job := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &job.Object); err != nil {
+		t.Fatal(err)
+	}
+	made, err := world.dynamic.Resource(jobs()).Namespace("default").Create(t.Context(), job, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = world.dynamic.Resource(jobs()).Namespace("default").Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{})
+	})
+	return made
+}
+
+// browser is a new browser, with nothing stored.
+func browser(t *testing.T, width, height int) context.Context {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(world.chromium), chromedp.NoSandbox,
+		chromedp.WindowSize(width, height), chromedp.Flag("lang", "en-GB"))
+	allocated, end := chromedp.NewExecAllocator(t.Context(), options...)
+	ctx, endBrowser := chromedp.NewContext(allocated)
+	t.Cleanup(func() {
+		endBrowser()
+		end()
+	})
+	// The first call starts the browser, which lives as long as its context.
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// action is something done in the browser.
+type action = chromedp.Action[chromedp.Void]
+
+func run(ctx context.Context, t *testing.T, actions ...action) {
+	t.Helper()
+	for i, a := range actions {
+		if err := doIt(ctx, a); err != nil {
+			t.Fatalf("action %d: %v\nthe page says:\n%s", i, err, pageText(ctx))
+		}
+	}
+}
+
+// doIt does one thing, and gives up after a while.
+func doIt(ctx context.Context, a action) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return chromedp.Do(ctx, a)
+}
+
+// pageText is what can be read on the page.
+func pageText(ctx context.Context) string {
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// until waits until an expression is true on the page.
+func until(expression string) action {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := chromedp.Poll[bool]("("+expression+")===true", chromedp.WithPollingTimeout(patience))(ctx, t)
+		if err != nil {
+			return fmt.Errorf("not so in time: %s: %w", expression, err)
+		}
+		return nil
+	})
+}
+
+// press presses a key where the focus is. (The browser's own way to press keys types them, too,
+// where a page has prevented that.)
+func press(key string) action {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := chromedp.Evaluate[bool](fmt.Sprintf(
+			"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: %q, bubbles: true, cancelable: true})) || true", key))(ctx, t)
+		return err
+	})
+}
+
+// click clicks on an element.
+func click(selector string) action { return chromedp.Click(chromedp.CSS(selector)) }
+
+// says waits until the page shows a text.
+func says(text string) action {
+	return until(fmt.Sprintf("document.body.innerText.includes(%q)", text))
+}
+
+// picture keeps a screenshot among the artifacts of the test, or in $JOBKIT_PICTURES.
+func picture(t *testing.T, name string) action {
+	t.Helper()
+	dir := t.ArtifactDir()
+	if own := os.Getenv("JOBKIT_PICTURES"); own != "" {
+		dir = own
+	}
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		png, err := chromedp.CaptureScreenshot()(ctx, target)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
+	})
+}
+
+// scheme chooses light or dark.
+func scheme(name string) action {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
+		})
+		return err
+	})
+}
+
+// TestPage uses the page as a person does.
+func TestPage(t *testing.T) {
+	create(t, "runs", 24, "{backoffLimit: 5}")
+	create(t, "waits", 2, "{suspend: true}")
+	create(t, "restarts", 12, "{backoffLimit: 5}", "run-for", "2s", "exit-code", "137", "fail-index", "3", "termination-message", evil)
+	ctx := browser(t, 1440, 900)
+	address := world.address(t)
+	run(ctx, t, chromedp.Navigate(address), says("restarts"), says("waits"), scheme("light"),
+		until(`location.pathname === "/"`), picture(t, "list-light"))
+	step := func(name string, do func(t *testing.T)) {
+		if !t.Run(name, do) {
+			t.FailNow()
+		}
+	}
+	step("filter", func(t *testing.T) {
+		run(ctx, t, press("/"), chromedp.SendKeys(chromedp.CSS("#search"), "wai"), until(`document.querySelectorAll("tbody tr").length === 1`),
+			until(`location.hash === "#/?q=wai"`),
+			press("Escape"), until(`document.querySelectorAll("tbody tr").length === 3`),
+			click(`[data-state="Suspended"]`), until(`document.querySelectorAll("tbody tr").length === 1`),
+			click(`[data-state="Suspended"]`), until(`document.querySelectorAll("tbody tr").length === 3`))
+	})
+	step("suspend and resume", func(t *testing.T) {
+		run(ctx, t, click(`a[href$="/runs"]`), says("24 running"), press("s"),
+			until(`document.getElementById("confirm").open`), click("#confirm-yes"),
+			until(`document.querySelector(".title .pill").textContent === "Suspended"`), says("Nothing runs until the job is resumed."),
+			click(`[data-action=resume]`), until(`document.querySelector(".title .pill").textContent === "Running"`), says("24 running"))
+	})
+	step("log", func(t *testing.T) {
+		run(ctx, t, press("g"), press("Enter"), says("step 3 of runs-worker-0"), says("<img src=x onerror"))
+	})
+	step("restart", func(t *testing.T) { restart(ctx, t) })
+	step("delete", func(t *testing.T) {
+		run(ctx, t, chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/waits")), says("Nothing runs"), click("[data-action=delete]"),
+			says("This cannot be undone"), click("#confirm-no"), until(`!document.getElementById("confirm").open`),
+			click("[data-action=delete]"), click("#confirm-yes"), until(`location.hash === "#/"`),
+			until(`!document.querySelector('a[href$="/waits"]')`))
+	})
+	step("narrow", func(t *testing.T) {
+		run(ctx, t, chromedp.EmulateViewport(390, 800), scheme("dark"), until(`document.documentElement.scrollWidth <= 390`), picture(t, "list-narrow"),
+			chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/restarts")), says("What happens next"),
+			until(`document.documentElement.scrollWidth <= 390`), picture(t, "job-narrow"))
+	})
+	attacked, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.attacked !== undefined || document.querySelector("main img, main script, main b b") !== null`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if attacked {
+		t.Error("text from the cluster was taken for HTML")
+	}
+}
+
+// restart looks at a job while one of its replicas restarts.
+func restart(ctx context.Context, t *testing.T) {
+	t.Helper()
+	run(ctx, t, chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/restarts")),
+		says("Restart of worker-3, attempt 2"), says("of 5 restarts of the job used"), says("exit code 137"), says("<img src=x onerror"),
+		scheme("light"), picture(t, "job-light"), scheme("dark"), picture(t, "job-dark"), scheme("light"))
+	if text := pageText(ctx); strings.ContainsAny(text, "\u001b\u202e") {
+		t.Error("characters that change how others are shown are on the page")
+	}
+}
+
+// TestLocked: a browser that was not let in sees nothing, and an address works once.
+func TestLocked(t *testing.T) {
+	create(t, "secret", 1, "{}")
+	address := world.address(t)
+	run(browser(t, 900, 700), t, chromedp.Navigate(world.at("#/")), says("This browser is not let in yet"))
+	run(browser(t, 900, 700), t, chromedp.Navigate(address), says("secret"), chromedp.Reload(), says("secret"))
+	run(browser(t, 900, 700), t, chromedp.Navigate(address), says("works only once"))
+}

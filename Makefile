@@ -65,7 +65,7 @@ image: ## Build the operator's image; IMAGE=name:tag IMAGE_TOOL=podman IMAGE_ARC
 ##@ Test
 
 .PHONY: test
-test: test-unit test-integration test-devcluster test-chart ## Run all tests
+test: test-unit test-integration test-devcluster test-chart test-page ## Run all tests
 
 .PHONY: test-unit
 test-unit: race-detector ## Run the tests that need only Go (2 to 3 minutes)
@@ -97,6 +97,12 @@ test-chart: ## Test the Helm chart, next to config/ (it needs neither Helm nor a
 .PHONY: test-stranger
 test-stranger: build-devcluster ## Do what a stranger does: jobkit new, one edit, test, dev, run; prints the time of each step
 	@go run ./hack/stranger
+
+# A module of its own: what drives the browser is in no other. Without Chromium it says so and passes.
+.PHONY: test-page
+test-page: build-devcluster ## Test the page of "jobkit ui" in Chromium, on the dev control plane
+	@echo '== tests of the page'
+	@$(GOTESTSUM) --raw-command -- go -C test/page test -json -tags=integration -count=1 -timeout=20m $(TESTFLAGS) ./...
 
 # In namespaces of its own; test/nodes/README.md says what it needs. Not part of "make test": it needs root.
 .PHONY: test-nodes
@@ -164,12 +170,14 @@ lint: ## Lint; FIX=1 fixes what can be fixed mechanically
 	@cd devcluster; go tool -modfile=../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
 	@cd test/nodes/coredns; go tool -modfile=../../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
 	@cd charts/test; go tool -modfile=../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) ./...
+	@cd test/page; go tool -modfile=../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) ./...
 
 .PHONY: vet
 vet: ## Run go vet on all modules
 	@go vet -tags=integration,nodes ./...
 	@CGO_ENABLED=0 go -C devcluster vet ./...
 	@go -C charts/test vet ./...
+	@go -C test/page vet -tags=integration ./...
 
 .PHONY: check-docs
 check-docs: ## Check the documentation: links, and words that are not used
@@ -187,6 +195,7 @@ tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@go -C test/nodes/kubernetes mod tidy
 	@go -C test/nodes/coredns mod tidy
 	@go -C charts/test mod tidy
+	@go -C test/page mod tidy
 	@hack/tidy-tools hack/tools hack/lint
 
 .PHONY: verify

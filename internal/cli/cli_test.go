@@ -184,6 +184,7 @@ func TestRefused(t *testing.T) {
 			reason: "a gate is on or off", args: "dev up --feature-gates A=maybe", code: 2,
 			want: "jobkit: --feature-gates: A is \"maybe\": it must be true or false\n",
 		},
+		{reason: "a port that is none", args: "ui --port 70000", code: 2, want: "jobkit: --port is 70000: it must be from 0 to 65535\n"},
 		{reason: "fewer nodes than none", args: "dev up --nodes -1", code: 2, want: "jobkit: --nodes is -1: it must not be negative\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -166,7 +166,7 @@ func (s *Server) showJob(w http.ResponseWriter, r *http.Request) {
 	rights := s.rights(ctx, ref)
 	sent := map[string][]byte{}
 	for {
-		_, history, next := s.store.touched(ref)
+		seen, history, next := s.store.touched(ref)
 		job, ok := s.options.Source.Job(ref)
 		if !ok {
 			if out.send("gone", []byte("{}")) != nil || !out.wait(ctx, next) {
@@ -176,7 +176,7 @@ func (s *Server) showJob(w http.ResponseWriter, r *http.Request) {
 		}
 		view := ViewOf(Input{Ref: ref, Job: job, History: history, Events: events.get(), Now: s.options.Now()})
 		view.Head.Rights = rights
-		if out.sendChanged(sent, view) != nil || !out.waitFor(ctx, s.store, ref, events.changed) {
+		if out.sendChanged(sent, view) != nil || !out.waitFor(ctx, s.store, ref, seen, next, events.changed) {
 			return
 		}
 	}
@@ -204,8 +204,8 @@ func (s *stream) sendChanged(sent map[string][]byte, v View) error {
 }
 
 // waitFor waits until one job changes, or its events, or it is time for a beat.
-func (s *stream) waitFor(ctx context.Context, store *store, ref Ref, events <-chan struct{}) bool {
-	seen, _, next := store.touched(ref)
+// seen and next are what the store said before the job was read, so that nothing is missed.
+func (s *stream) waitFor(ctx context.Context, store *store, ref Ref, seen uint64, next, events <-chan struct{}) bool {
 	for {
 		if !s.wait(ctx, next, events) {
 			return false

@@ -4,6 +4,7 @@ package page
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 )
 
@@ -27,14 +30,28 @@ const patience = time.Minute
 // browser which takes its characters for orders would show as something else.
 const evil = `<img src=x onerror=window.attacked=1><script>window.attacked=2</script>&lt;b&gt;\u001b[31m\u202edrow`
 
-const resources = "pytorchjobs"
-
-func jobs() schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: "kubeflow.org", Version: "v1", Resource: resources}
+// attack is that text itself, as it is in a JSON or YAML text.
+func attack() string {
+	var text string
+	_ = json.Unmarshal([]byte(`"`+evil+`"`), &text)
+	return text
 }
 
-// create makes a PyTorchJob whose workers live as the annotations say.
-func create(t *testing.T, name string, workers int, policy string, life ...string) *unstructured.Unstructured {
+// kind is a kind of job, as a manifest spells it.
+type kind struct{ name, resource, specs, container string }
+
+func (k kind) resourceOf() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "kubeflow.org", Version: "v1", Resource: k.resource}
+}
+
+func pytorch() kind { return kind{"PyTorchJob", "pytorchjobs", "pytorchReplicaSpecs", "pytorch"} }
+
+func tensorflow() kind { return kind{"TFJob", "tfjobs", "tfReplicaSpecs", "tensorflow"} }
+
+func jax() kind { return kind{"JAXJob", "jaxjobs", "jaxReplicaSpecs", "jax"} }
+
+// create makes a job whose workers live as the annotations say.
+func create(t *testing.T, k kind, name string, workers int, policy string, life ...string) {
 	t.Helper()
 	var annotations strings.Builder
 	for i := 0; i+1 < len(life); i += 2 {
@@ -42,13 +59,13 @@ func create(t *testing.T, name string, workers int, policy string, life ...strin
 	}
 	text := fmt.Sprintf(`
 apiVersion: kubeflow.org/v1
-kind: PyTorchJob
+kind: %s
 metadata:
   name: %s
   annotations: {note: "%s"}
 spec:
   runPolicy: %s
-  pytorchReplicaSpecs:
+  %s:
     Worker:
       replicas: %d
       restartPolicy: ExitCode
@@ -57,20 +74,43 @@ spec:
           annotations:
 %s
         spec:
-          containers: [{name: pytorch, image: "example.com/x"}]
-`, name, evil, policy, workers, annotations.String())
+          containers: [{name: %s, image: "example.com/x"}]
+`, k.name, name, evil, policy, k.specs, workers, annotations.String(), k.container)
 	job := &unstructured.Unstructured{}
 	if err := yaml.Unmarshal([]byte(text), &job.Object); err != nil {
 		t.Fatal(err)
 	}
-	made, err := world.dynamic.Resource(jobs()).Namespace("default").Create(t.Context(), job, metav1.CreateOptions{})
+	jobs := world.dynamic.Resource(k.resourceOf()).Namespace("default")
+	if _, err := jobs.Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = jobs.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
+}
+
+// kill has the pod of a replica end with an exit code, as soon as it is one of an attempt and runs.
+func kill(t *testing.T, pod, attempt string) {
+	t.Helper()
+	pods := world.dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace("default")
+	message, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
+		"devcluster.jobkit.dev/run-for": "1s", "devcluster.jobkit.dev/exit-code": "137", "devcluster.jobkit.dev/termination-message": attack(),
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = world.dynamic.Resource(jobs()).Namespace("default").Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{})
+	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		o, err := pods.Get(ctx, pod, metav1.GetOptions{})
+		if err != nil || o.GetLabels()["training.kubeflow.org/attempt"] != attempt {
+			return false, nil
+		}
+		if phase, _, _ := unstructured.NestedString(o.Object, "status", "phase"); phase != "Running" {
+			return false, nil
+		}
+		_, err = pods.Patch(ctx, pod, types.MergePatchType, message, metav1.PatchOptions{})
+		return err == nil, nil
 	})
-	return made
+	if err != nil {
+		t.Fatalf("pod %s, attempt %s: %v", pod, attempt, err)
+	}
 }
 
 // browser is a new browser, with nothing stored.
@@ -176,44 +216,50 @@ func scheme(name string) action {
 
 // TestPage uses the page as a person does.
 func TestPage(t *testing.T) {
-	create(t, "runs", 24, "{backoffLimit: 5}")
-	create(t, "waits", 2, "{suspend: true}")
-	create(t, "restarts", 12, "{backoffLimit: 5}", "run-for", "2s", "exit-code", "137", "fail-index", "3", "termination-message", evil)
-	ctx := browser(t, 1440, 900)
+	create(t, pytorch(), "llama-pretrain", 96, "{backoffLimit: 5}")
+	create(t, pytorch(), "bert-finetune", 24, "{backoffLimit: 5}")
+	create(t, tensorflow(), "ctr-model", 2, "{suspend: true}")
+	create(t, jax(), "gemma-eval", 4, "{}", "waiting-reason", "ImagePullBackOff")
+	create(t, pytorch(), "resnet-nightly", 8, "{}", "run-for", "2s")
+	create(t, tensorflow(), "churn-daily", 3, "{}", "run-for", "1s", "exit-code", "1", "fail-index", "2")
+	kill(t, "llama-pretrain-worker-37", "0")
+	kill(t, "llama-pretrain-worker-37", "1")
+	ctx := browser(t, 1360, 860)
 	address := world.address(t)
-	run(ctx, t, chromedp.Navigate(address), says("restarts"), says("waits"), scheme("light"),
+	run(ctx, t, chromedp.Navigate(address), says("Restarting"), says("ctr-model"), scheme("light"),
 		until(`location.pathname === "/"`), picture(t, "list-light"))
 	step := func(name string, do func(t *testing.T)) {
 		if !t.Run(name, do) {
 			t.FailNow()
 		}
 	}
+	step("restart", func(t *testing.T) { restart(ctx, t) })
+	run(ctx, t, chromedp.Navigate(world.at("#/")), says("ctr-model"))
 	step("filter", func(t *testing.T) {
-		run(ctx, t, press("/"), chromedp.SendKeys(chromedp.CSS("#search"), "wai"), until(`document.querySelectorAll("tbody tr").length === 1`),
-			until(`location.hash === "#/?q=wai"`),
-			press("Escape"), until(`document.querySelectorAll("tbody tr").length === 3`),
+		run(ctx, t, press("/"), chromedp.SendKeys(chromedp.CSS("#search"), "ctr"), until(`document.querySelectorAll("tbody tr").length === 1`),
+			until(`location.hash === "#/?q=ctr"`),
+			press("Escape"), until(`document.querySelectorAll("tbody tr").length === 6`),
 			click(`[data-state="Suspended"]`), until(`document.querySelectorAll("tbody tr").length === 1`),
-			click(`[data-state="Suspended"]`), until(`document.querySelectorAll("tbody tr").length === 3`))
+			click(`[data-state="Suspended"]`), until(`document.querySelectorAll("tbody tr").length === 6`))
 	})
 	step("suspend and resume", func(t *testing.T) {
-		run(ctx, t, click(`a[href$="/runs"]`), says("24 running"), press("s"),
+		run(ctx, t, click(`a[href$="/bert-finetune"]`), says("24 running"), press("s"),
 			until(`document.getElementById("confirm").open`), click("#confirm-yes"),
 			until(`document.querySelector(".title .pill").textContent === "Suspended"`), says("Nothing runs until the job is resumed."),
 			click(`[data-action=resume]`), until(`document.querySelector(".title .pill").textContent === "Running"`), says("24 running"))
 	})
 	step("log", func(t *testing.T) {
-		run(ctx, t, press("g"), press("Enter"), says("step 3 of runs-worker-0"), says("<img src=x onerror"))
+		run(ctx, t, press("g"), press("Enter"), says("step 3 of bert-finetune-worker-0"), says("<img src=x onerror"))
 	})
-	step("restart", func(t *testing.T) { restart(ctx, t) })
 	step("delete", func(t *testing.T) {
-		run(ctx, t, chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/waits")), says("Nothing runs"), click("[data-action=delete]"),
+		run(ctx, t, chromedp.Navigate(world.at("#/job/tfjobs.v1.kubeflow.org/default/ctr-model")), says("Nothing runs"), click("[data-action=delete]"),
 			says("This cannot be undone"), click("#confirm-no"), until(`!document.getElementById("confirm").open`),
-			click("[data-action=delete]"), click("#confirm-yes"), until(`location.hash === "#/"`),
-			until(`!document.querySelector('a[href$="/waits"]')`))
+			click("[data-action=delete]"), click("#confirm-yes"), says("Delete: done"), until(`location.hash === "#/"`),
+			until(`!document.querySelector('a[href$="/ctr-model"]')`))
 	})
 	step("narrow", func(t *testing.T) {
 		run(ctx, t, chromedp.EmulateViewport(390, 800), scheme("dark"), until(`document.documentElement.scrollWidth <= 390`), picture(t, "list-narrow"),
-			chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/restarts")), says("What happens next"),
+			chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/llama-pretrain")), says("What happens next"),
 			until(`document.documentElement.scrollWidth <= 390`), picture(t, "job-narrow"))
 	})
 	attacked, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.attacked !== undefined || document.querySelector("main img, main script, main b b") !== null`))
@@ -228,9 +274,10 @@ func TestPage(t *testing.T) {
 // restart looks at a job while one of its replicas restarts.
 func restart(ctx context.Context, t *testing.T) {
 	t.Helper()
-	run(ctx, t, chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/restarts")),
-		says("Restart of worker-3, attempt 2"), says("of 5 restarts of the job used"), says("exit code 137"), says("<img src=x onerror"),
-		scheme("light"), picture(t, "job-light"), scheme("dark"), picture(t, "job-dark"), scheme("light"))
+	run(ctx, t, chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/llama-pretrain")),
+		says("worker-37, attempt 2"), says("of 5 restarts of the job used"), says("exit code 137"), says("<img src=x onerror"),
+		scheme("light"),
+		picture(t, "job-light"), scheme("dark"), picture(t, "job-dark"), scheme("light"))
 	if text := pageText(ctx); strings.ContainsAny(text, "\u001b\u202e") {
 		t.Error("characters that change how others are shown are on the page")
 	}
@@ -238,7 +285,7 @@ func restart(ctx context.Context, t *testing.T) {
 
 // TestLocked: a browser that was not let in sees nothing, and an address works once.
 func TestLocked(t *testing.T) {
-	create(t, "secret", 1, "{}")
+	create(t, pytorch(), "secret", 1, "{}")
 	address := world.address(t)
 	run(browser(t, 900, 700), t, chromedp.Navigate(world.at("#/")), says("This browser is not let in yet"))
 	run(browser(t, 900, 700), t, chromedp.Navigate(address), says("secret"), chromedp.Reload(), says("secret"))

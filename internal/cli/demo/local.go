@@ -50,8 +50,11 @@ func (l Local) Run(ctx context.Context, streams console.Streams) (err error) {
 	namespace, err := Run(ctx, streams, Options{
 		Examples: l.Examples, Config: config, Shared: cluster.Shared, Keep: l.Keep, Timeout: l.Timeout, Log: l.Log(log),
 	})
-	if l.Keep && namespace != "" {
+	switch {
+	case l.Keep && namespace != "":
 		kept(streams.Out, cluster, namespace, l.Examples)
+	case namespace != "":
+		fmt.Fprintln(streams.Out, "See jobs like these in a browser: run the demo with --keep, then jobkit ui, which prints the page's address.")
 	}
 	if err == nil || errors.Is(err, context.Canceled) {
 		return errors.Join(err, os.Remove(log.Name()))
@@ -78,6 +81,8 @@ func kept(out io.Writer, cluster dev.Cluster, namespace string, examples []Examp
 		"  export KUBECONFIG=" + cluster.Kubeconfig(),
 		"  kubectl get " + strings.Join(kinds, ",") + ",pods,services,events -n " + namespace,
 		"  kubectl describe " + strings.Join(kinds, ",") + " -n " + namespace,
+		"See them in a browser:",
+		"  jobkit ui -n " + namespace,
 		"Remove them:",
 		"  kubectl delete namespace " + namespace,
 		"  jobkit dev down",

@@ -61,6 +61,10 @@ function show(next) {
   stop();
   page?.stop?.();
   page = next;
+  connect();
+}
+
+function connect() {
   let before = 'live';
   stop = follow(page.path, (event, data) => {
     if (event === 'jobs') troubles(data.troubles);
@@ -110,6 +114,14 @@ addEventListener('keydown', (e) => {
 });
 
 addEventListener('hashchange', route);
+// Browsers open few connections to one place: a page that nobody sees holds none.
+document.addEventListener('visibilitychange', () => {
+  if (!page) return;
+  stop();
+  if (document.hidden) return;
+  page.restart();
+  connect();
+});
 setInterval(() => { tick(document); page?.tick?.(); }, 1000);
 
 try {

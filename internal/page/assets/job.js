@@ -101,6 +101,10 @@ export function job(root, key, about, { confirm, toast, go }) {
   }
 
   function drawActions() {
+    // A button that is made anew between press and release loses the click.
+    const looks = JSON.stringify([about.readOnly, head.suspended, head.finished, head.deleting, head.rights]);
+    if (looks === drawActions.looks) return;
+    drawActions.looks = looks;
     if (about.readOnly) { put(actions); return; }
     const button = (action, right, key, off) => el('button', {
       type: 'button', 'data-action': action, class: action === 'delete' ? 'danger' : '', disabled: !may(right) || off,

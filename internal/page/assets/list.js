@@ -20,7 +20,7 @@ function replicas(row) {
   const rest = el('i', { class: 'rest' });
   rest.style.flexGrow = Math.max(0, total - parts.reduce((sum, [n]) => sum + n, 0));
   bar.append(rest);
-  const done = row.state === 'Succeeded' || row.state === 'Failed' ? row.succeeded || 0 : row.running || 0;
+  const done = (row.succeeded || 0) + (row.running || 0);
   return el('span', { class: 'replicas', title: `${row.wanted} replicas: ${words}` },
     bar, el('span', { class: 'count' }, `${done}/${row.wanted}`), el('span', { class: 'sr' }, `: ${words}`));
 }
@@ -76,6 +76,10 @@ export function list(root, about, go) {
     const n = new Map();
     for (const row of all) n.set(row.state, (n.get(row.state) || 0) + 1);
     const known = [...STATES, ...[...n.keys()].filter((s) => !STATES.includes(s)).sort()].filter((s) => n.has(s) || s === filter.state);
+    // A button that is made anew between press and release loses the click.
+    const looks = JSON.stringify([all.length, filter.state, known.map((s) => [s, n.get(s)])]);
+    if (looks === chips.looks) return;
+    chips.looks = looks;
     const focused = states.contains(document.activeElement) ? document.activeElement.dataset.state : undefined;
     const chip = (state, text, total) => el('button', {
       type: 'button', class: `chip ${state ? tone(state) : ''}`, 'data-state': state, 'aria-pressed': String(filter.state === state),
@@ -112,16 +116,14 @@ export function list(root, about, go) {
     shown.sort((a, b) => active(b) - active(a) || b.created - a.created || (a.key < b.key ? -1 : 1));
     const visible = shown.slice(0, most);
     const wanted = visible.map((row) => {
-      let tr = lines.get(row.key);
-      if (!tr || tr.row !== row) {
-        const held = tr?.contains(document.activeElement);
-        const next = line(row);
-        if (tr) tr.replaceWith(next);
-        lines.set(row.key, next);
-        if (held) next.querySelector('a').focus();
-        tr = next;
+      const tr = lines.get(row.key);
+      if (!tr) lines.set(row.key, line(row));
+      else if (tr.row !== row) {
+        // Only cells that change are made anew: the link keeps its focus, and a click that has begun.
+        [...line(row).cells].forEach((cell, i) => { if (cell.className.startsWith('age') || !cell.isEqualNode(tr.cells[i])) tr.cells[i].replaceWith(cell); });
+        tr.row = row;
       }
-      return tr;
+      return lines.get(row.key);
     });
     for (const [key, tr] of lines) if (!wanted.includes(tr)) { tr.remove(); lines.delete(key); }
     wanted.forEach((tr, i) => { if (body.children[i] !== tr) body.insertBefore(tr, body.children[i] || null); });

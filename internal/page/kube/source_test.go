@@ -1,0 +1,235 @@
+package kube_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/page"
+	"github.com/jobkit/jobkit/internal/page/kube"
+)
+
+// hangs is after how long a test takes what it waits for to hang.
+const hangs = time.Minute
+
+func resource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "kubeflow.org", Version: "v1", Resource: "testjobs"}
+}
+
+func refA() page.Ref {
+	return page.Ref{Resource: "testjobs.v1.kubeflow.org", Namespace: "default", Name: "a"}
+}
+
+func job() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "kubeflow.org/v1", "kind": "TestJob", "metadata": map[string]any{"name": "a", "namespace": "default", "uid": "uid-a"},
+		"spec": map[string]any{"testReplicaSpecs": map[string]any{"Worker": map[string]any{
+			"replicas": int64(2), "template": map[string]any{"metadata": map[string]any{"labels": map[string]any{"x": "y"}}, "spec": map[string]any{"large": "template"}},
+		}}},
+	}}
+}
+
+func pod(name, owner string, phase corev1.PodPhase) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: "default", UID: types.UID("uid-" + name), Labels: map[string]string{commonv1.OperatorNameLabel: "o", "private": "x"},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "a", UID: types.UID(owner), Controller: ptr.To(true)}},
+		},
+		Spec:   corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "x", Env: []corev1.EnvVar{{Name: "PASSWORD", Value: "secret"}}}}},
+		Status: corev1.PodStatus{Phase: phase},
+	}
+}
+
+// world is a cluster, and its fakes.
+type world struct {
+	*kube.Cluster
+
+	dynamic *dynamicfake.FakeDynamicClient
+	client  *fake.Clientset
+	changed chan page.Ref
+}
+
+func start(t *testing.T, pods ...runtime.Object) *world {
+	t.Helper()
+	w := &world{
+		dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+			map[schema.GroupVersionResource]string{resource(): "TestJobList"}, job()),
+		client: fake.NewClientset(pods...), changed: make(chan page.Ref, 1000),
+	}
+	var err error
+	w.Cluster, err = kube.New(w.dynamic, w.client, []kube.Kind{{Kind: "TestJob", Resource: resource()}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Watch(ctx, func(r page.Ref) { w.changed <- r }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// await waits until the job has as many pods.
+func (w *world) await(t *testing.T, pods int) page.Job {
+	t.Helper()
+	late := time.After(hangs)
+	for {
+		if job, ok := w.Job(refA()); ok && job.Pods != nil && len(job.Pods) == pods {
+			return job
+		}
+		select {
+		case <-w.changed:
+		case <-time.After(10 * time.Millisecond): // the list of pods is known a moment after its pods
+		case <-late:
+			t.Fatal("the job or its pods do not appear")
+		}
+	}
+}
+
+func TestJobAndPods(t *testing.T) {
+	t.Parallel()
+	w := start(t, pod("a-worker-0", "uid-a", corev1.PodRunning), pod("a-worker-1", "uid-of-an-older-a", corev1.PodRunning))
+	got := w.await(t, 1)
+	if p := got.Pods[0]; p.Name != "a-worker-0" || p.Spec.Containers[0].Env != nil || p.Labels["private"] != "" {
+		t.Errorf("of the pods that the job's UID owns, only what is shown is kept: %+v", p)
+	}
+	template, _, _ := unstructured.NestedMap(got.Object.Object, "spec", "testReplicaSpecs", "Worker", "template")
+	if template["spec"] != nil || template["metadata"] == nil {
+		t.Errorf("of a template only its metadata is kept: %v", template)
+	}
+	if _, ok := w.Job(page.Ref{Resource: "secrets.v1.", Namespace: "default", Name: "a"}); ok {
+		t.Error("what is no job was found")
+	}
+}
+
+func TestDo(t *testing.T) {
+	t.Parallel()
+	deleting := pod("a-worker-2", "uid-a", corev1.PodRunning)
+	deleting.DeletionTimestamp, deleting.Finalizers = ptr.To(metav1.Now()), []string{"x"}
+	w := start(t, pod("a-worker-0", "uid-a", corev1.PodRunning), pod("a-worker-1", "uid-a", corev1.PodSucceeded), deleting)
+	w.await(t, 3)
+	var done []string
+	w.dynamic.PrependReactor("*", "testjobs", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		switch a := a.(type) {
+		case clienttesting.PatchAction:
+			done = append(done, "patch "+string(a.GetPatch()))
+			return true, job(), nil
+		case clienttesting.DeleteAction:
+			options := a.GetDeleteOptions()
+			done = append(done, fmt.Sprintf("delete %s %s %s", a.GetName(), *options.Preconditions.UID, *options.PropagationPolicy))
+			return true, nil, nil
+		}
+		return false, nil, nil
+	})
+	w.client.PrependReactor("delete", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if a, ok := a.(clienttesting.DeleteAction); ok {
+			options := a.GetDeleteOptions()
+			done = append(done, fmt.Sprintf("delete %s %s", a.GetName(), *options.Preconditions.UID))
+		}
+		return true, nil, nil
+	})
+	for _, action := range []page.Action{page.Suspend, page.Resume, page.Restart, page.Delete} {
+		if err := w.Do(t.Context(), refA(), "uid-a", action); err != nil {
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+	patch := func(suspend bool) string {
+		text, _ := json.Marshal(map[string]any{"metadata": map[string]any{"uid": "uid-a"}, "spec": map[string]any{"runPolicy": map[string]any{"suspend": suspend}}})
+		return "patch " + string(text)
+	}
+	want := []string{patch(true), patch(false), "delete a-worker-0 uid-a-worker-0", "delete a uid-a Background"}
+	if diff := cmp.Diff(want, done); diff != "" {
+		t.Errorf("each write names the UID of its object, and what has succeeded or stops already is left alone (-want +got):\n%s", diff)
+	}
+	if err := w.Do(t.Context(), refA(), "uid-of-another", page.Restart); !errors.Is(err, page.ErrChanged) {
+		t.Errorf("another job's pods: %v", err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	group := resource().GroupResource()
+	for _, c := range []struct{ answer, want error }{
+		{apierrors.NewForbidden(group, "a", errors.New("no")), page.ErrForbidden},
+		{apierrors.NewNotFound(group, "a"), page.ErrChanged},
+		{apierrors.NewConflict(group, "a", errors.New("the UID in the precondition")), page.ErrChanged},
+	} {
+		w := start(t)
+		w.dynamic.PrependReactor("delete", "testjobs", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, c.answer })
+		if err := w.Do(t.Context(), refA(), "uid-a", page.Delete); !errors.Is(err, c.want) {
+			t.Errorf("%v: got %v, want %v", c.answer, err, c.want)
+		}
+	}
+}
+
+func TestRights(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	var asked []string
+	w.client.PrependReactor("create", "selfsubjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		create, ok := a.(clienttesting.CreateAction)
+		if !ok {
+			return false, nil, nil
+		}
+		review, ok := create.GetObject().(*authorizationv1.SelfSubjectAccessReview)
+		if !ok {
+			return false, nil, nil
+		}
+		r := review.Spec.ResourceAttributes
+		asked = append(asked, fmt.Sprintf("%s %s/%s %s/%s", r.Verb, r.Resource, r.Subresource, r.Namespace, r.Name))
+		review.Status.Allowed = r.Verb != "delete"
+		return true, review, nil
+	})
+	rights, err := w.Rights(t.Context(), refA())
+	if diff := cmp.Diff(page.Rights{Change: true, Logs: true}, rights); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	want := []string{"patch testjobs/ default/a", "delete testjobs/ default/a", "delete pods/ default/", "get pods/log default/"}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	event := func(name, object string) *corev1.Event {
+		return &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: object},
+			Reason: "R", LastTimestamp: metav1.Now(),
+		}
+	}
+	w := start(t, event("1", "a-worker-0"), event("2", "b-worker-0"))
+	w.await(t, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
+	defer cancel()
+	err := w.Events(ctx, refA(), func(events []corev1.Event) {
+		if len(events) == 1 && events[0].Name == "1" {
+			cancel()
+		}
+	})
+	if err != nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		t.Errorf("the events of the job alone: %v", err)
+	}
+}

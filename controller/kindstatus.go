@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -46,7 +48,20 @@ func (c *JobController[J]) reportStatus(ctx context.Context, job J, in *plan.Inp
 // statusField is the field of a job that holds the library's status, and those of the kind's own
 // beside it.
 func (s *settings[J]) statusField(job J) reflect.Value {
-	return reflect.ValueOf(job).Elem().Field(s.statusAt[0])
+	return reflect.ValueOf(job).Elem().FieldByIndex(s.statusRoot)
+}
+
+// rootOf is the path of the field that JSON calls status, above the library's part of it; nil if
+// nothing else can be in that field.
+func rootOf(job client.Object, statusAt []int) []int {
+	t := reflect.TypeOf(job).Elem()
+	for n := range max(len(statusAt)-1, 0) {
+		f := t.FieldByIndex(statusAt[:n+1])
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == "status" {
+			return statusAt[:n+1]
+		}
+	}
+	return nil
 }
 
 // checkReporter verifies that the kind's own fields of the status can be found.
@@ -54,9 +69,13 @@ func (s *settings[J]) checkReporter() error {
 	if s.reporter == nil {
 		return nil
 	}
-	if len(s.statusAt) < 2 {
+	job, err := newJob[J]()
+	if err != nil {
+		return err
+	}
+	if s.statusRoot = rootOf(job, s.statusAt); s.statusRoot == nil {
 		return fmt.Errorf("ReportStatus() of %s has no field to set: have the job's status be a type of your own with commonv1.JobStatus in it, "+
-			"and Parts() point at that, as in Status: &job.Status.JobStatus", s.kind.Name)
+			"in a field that JSON calls status, and Parts() point at that, as in Status: &job.Status.JobStatus", s.kind.Name)
 	}
 	if _, library := s.statusWriter.(*writer[J]); !library {
 		return fmt.Errorf("the Controller of %s has both WriteStatus() and ReportStatus(), whose result the library writes itself: "+

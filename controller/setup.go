@@ -92,6 +92,9 @@ type settings[J client.Object] struct {
 	// statusAt and policyAt are the paths of the fields of a job that Parts points at, nil if
 	// they are not fields of the job.
 	statusAt, policyAt []int
+	// statusRoot is the path of the whole status, with the kind's own fields; nil if they are not
+	// asked for.
+	statusRoot []int
 	// objectKinds are the kinds of the owned objects.
 	objectKinds []schema.GroupVersionKind
 	// comparisons has the last comparisons of large owned objects that found nothing to change.

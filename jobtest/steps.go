@@ -46,8 +46,7 @@ const (
 	// patience is how many passes in a row may change nothing before a timer is
 	// taken to be one that goes on forever, as the retry of a stalled job does.
 	patience = 25
-	// maxSteps is how many steps a World may take to come to rest when nothing
-	// goes wrong any more.
+	// maxSteps is the default of Options.MaxSteps.
 	maxSteps = 20000
 )
 

@@ -200,6 +200,11 @@ func epoch() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }
 // NewWorld makes a World that runs the controller which an author wrote. The
 // scheme must know the job, and the core types.
 func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *runtime.Scheme, o Options) (*World, error) {
+	return NewWorldOf(Program[J]{Author: func(client.Client) jobkit.ControllerInterface[J] { return author }}, scheme, o)
+}
+
+// NewWorldOf makes a World that runs a program in each process of the operator.
+func NewWorldOf[J client.Object](program Program[J], scheme *runtime.Scheme, o Options) (*World, error) {
 	var job J
 	job, ok := reflect.TypeAssert[J](reflect.New(reflect.TypeOf(job).Elem()))
 	if !ok {
@@ -215,6 +220,7 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 	}
 	w.server.store = store{scheme: scheme, now: w.Now, observe: w.changed}
 	w.server.admit, w.server.quota, w.server.terminating = o.Admit, map[string]int{}, map[string]bool{}
+	author := program.Author(api{w: w, live: true})
 	w.jobs = w.server.table(gvk)
 	pods := w.server.table(corev1.SchemeGroupVersion.WithKind("Pod"))
 	services := w.server.table(corev1.SchemeGroupVersion.WithKind("Service"))
@@ -252,7 +258,7 @@ func NewWorld[J client.Object](author jobkit.ControllerInterface[J], scheme *run
 		return author.Rules(job)
 	}
 	w.together = o.Gang != nil
-	w.newRun = runner(author, scheme, o.Gang)
+	w.newRun = runner(program, scheme, o.Gang)
 	n := max(o.Operators, 1)
 	w.processes, w.stale = make([]*process, n), make([]bool, n)
 	w.chooseOdds(o.FaultFreeAfter)
@@ -335,14 +341,20 @@ type startFunc = func(c client.Client, live client.Reader, p *process) (reconcil
 
 // runner returns what starts the controller in a process. Its writes go one after
 // the other, so that a run can be repeated.
-func runner[J client.Object](author jobkit.ControllerInterface[J], scheme *runtime.Scheme, scheduler gang.Scheduler) startFunc {
+func runner[J client.Object](program Program[J], scheme *runtime.Scheme, scheduler gang.Scheduler) startFunc {
 	return func(c client.Client, live client.Reader, p *process) (reconcileFunc, error) {
-		jobs := &controller.JobController[J]{Controller: author, Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
+		jobs := &controller.JobController[J]{Controller: program.Author(c), Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
 		jobs.Config.MaxParallelWrites = 1
 		jobs.Progress = p.w.progressOf(p)
 		jobs.Config.GangScheduler = scheduler
 		if err := jobs.Init(scheme); err != nil {
 			return nil, fmt.Errorf("cannot set up the controller: %w", err)
+		}
+		if program.Loop != nil {
+			loop := program.Loop(c, jobs)
+			return func(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
+				return loop.Reconcile(ctx, reconcile.Request{NamespacedName: key})
+			}, nil
 		}
 		return func(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
 			var job J

@@ -70,6 +70,10 @@ func TestNothingPanics(t *testing.T) {
 	optest.Robust(t, jaxjob.Controller{}, `{metadata: {name: jax}, spec: {jaxReplicaSpecs: {Worker: null, Other: {}}}}`)
 }
 
+func TestConformance(t *testing.T) {
+	optest.Conformance(t, jaxjob.Controller{}, manifest("Never"))
+}
+
 func TestFaults(t *testing.T) {
 	optest.Faults(t, jaxjob.Controller{}, manifest("Never"))
 }

@@ -128,6 +128,10 @@ func TestNothingPanics(t *testing.T) {
 	)
 }
 
+func TestConformance(t *testing.T) {
+	optest.Conformance(t, paddlejob.Controller{}, servers("Never"))
+}
+
 func TestFaults(t *testing.T) {
 	optest.Faults(t, paddlejob.Controller{}, collective("Never"), servers("Never"), autoscaled)
 }

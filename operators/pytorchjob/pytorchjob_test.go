@@ -164,6 +164,10 @@ func TestNothingPanics(t *testing.T) {
 	)
 }
 
+func TestConformance(t *testing.T) {
+	optest.Conformance(t, pytorchjob.Controller{}, master("Never"))
+}
+
 func TestFaults(t *testing.T) {
 	optest.Faults(t, pytorchjob.Controller{}, master("Never"), workers("Never"), elastic("Never"), autoscaled)
 }

@@ -201,6 +201,10 @@ func TestNothingPanics(t *testing.T) {
 	)
 }
 
+func TestConformance(t *testing.T) {
+	optest.Conformance(t, tfjob.Controller{}, chief("Never"))
+}
+
 func TestFaults(t *testing.T) {
 	optest.Faults(t, tfjob.Controller{}, workers("Never"), chief("Never"), allWorkers("Never"), dynamic("Never"))
 }

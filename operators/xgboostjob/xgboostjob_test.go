@@ -83,6 +83,10 @@ func TestNothingPanics(t *testing.T) {
 	)
 }
 
+func TestConformance(t *testing.T) {
+	optest.Conformance(t, xgboostjob.Controller{}, manifest("Never"))
+}
+
 func TestFaults(t *testing.T) {
 	optest.Faults(t, xgboostjob.Controller{}, manifest("Never"))
 }

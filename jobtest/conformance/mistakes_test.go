@@ -1,0 +1,449 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/jobtest"
+	"github.com/jobkit/jobkit/jobtest/conformance"
+)
+
+type (
+	job      = *testv1.TestJob
+	template = *corev1.PodTemplateSpec
+)
+
+// wrong is a TestJob operator whose author makes a mistake in one method.
+type wrong struct {
+	testjob.Controller
+
+	rules func(job) jobkit.Rules
+	spec  func(job, jobkit.Replica, template) error
+}
+
+func (w wrong) Rules(j job) jobkit.Rules {
+	if w.rules != nil {
+		return w.rules(j)
+	}
+	return w.Controller.Rules(j)
+}
+
+func (w wrong) SetClusterSpec(j job, r jobkit.Replica, t template) error {
+	if w.spec != nil {
+		return w.spec(j, r, t)
+	}
+	return w.Controller.SetClusterSpec(j, r, t)
+}
+
+// wrongParts points at a copy of the status.
+type wrongParts struct{ testjob.Controller }
+
+func (w wrongParts) Parts(j job) jobkit.JobParts {
+	parts := w.Controller.Parts(j)
+	parts.Status = j.Status.DeepCopy()
+	return parts
+}
+
+// wrongDefaults changes a job again that has its defaults.
+type wrongDefaults struct{ testjob.Controller }
+
+func (wrongDefaults) Default(j job) {
+	limit := int32(1)
+	if was := j.Spec.RunPolicy.BackoffLimit; was != nil {
+		limit += *was
+	}
+	j.Spec.RunPolicy.BackoffLimit = &limit
+}
+
+// wrongObjects wants other objects at each call.
+type wrongObjects struct {
+	testjob.Controller
+
+	data func(job) map[string]string
+}
+
+func (wrongObjects) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
+
+func (w wrongObjects) Objects(j job, _ *jobkit.Tally) []jobkit.Object {
+	return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: j.Name + "-config"}, Data: w.data(j)}}
+}
+
+// wrongOutcome decides wrongly.
+type wrongOutcome struct {
+	testjob.Controller
+
+	outcome func(*jobkit.Tally) *jobkit.Outcome
+}
+
+func (w wrongOutcome) EvaluateStatus(_ job, t *jobkit.Tally) *jobkit.Outcome { return w.outcome(t) }
+
+// wrongPods creates and deletes pods its own way.
+type wrongPods struct {
+	testjob.Controller
+
+	client  client.Client
+	create  func(context.Context, client.Client, *corev1.Pod) error
+	deletes func(context.Context, client.Client, *corev1.Pod) error
+}
+
+func (w wrongPods) CreatePod(ctx context.Context, _ job, pod *corev1.Pod) error {
+	if w.create != nil {
+		return w.create(ctx, w.client, pod)
+	}
+	return w.client.Create(ctx, pod)
+}
+
+func (w wrongPods) DeletePod(ctx context.Context, _ job, pod *corev1.Pod) error {
+	if w.deletes != nil {
+		return w.deletes(ctx, w.client, pod)
+	}
+	return w.client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})
+}
+
+// wrongStatus writes the status its own way.
+type wrongStatus struct {
+	testjob.Controller
+
+	client client.Client
+	write  func(context.Context, client.Client, job, *commonv1.JobStatus) error
+}
+
+func (w wrongStatus) WriteStatus(ctx context.Context, j job, s *commonv1.JobStatus) error {
+	return w.write(ctx, w.client, j, s)
+}
+
+// progressJob is a kind with a status field of its own.
+type progressJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   testv1.TestJobSpec `json:"spec,omitzero"`
+	Status progressStatus     `json:"status,omitzero"`
+}
+
+type progressStatus struct {
+	commonv1.JobStatus `json:",inline"`
+
+	Step int `json:"step,omitempty"`
+}
+
+func (p *progressJob) DeepCopyObject() runtime.Object {
+	return &progressJob{
+		TypeMeta: p.TypeMeta, ObjectMeta: *p.ObjectMeta.DeepCopy(), Spec: *p.Spec.DeepCopy(),
+		Status: progressStatus{JobStatus: *p.Status.JobStatus.DeepCopy(), Step: p.Status.Step},
+	}
+}
+
+// progress reports the step.
+type progress struct {
+	jobkit.Defaults[*progressJob]
+
+	step func(was int, tally *jobkit.Tally) int
+}
+
+func (progress) Kind() jobkit.Kind {
+	kind := testjob.Controller{}.Kind()
+	kind.ReplicaSpecsField = "testReplicaSpecs"
+	return kind
+}
+
+func (progress) Parts(j *progressJob) jobkit.JobParts {
+	return jobkit.JobParts{RunPolicy: &j.Spec.RunPolicy, ReplicaSpecs: j.Spec.TestReplicaSpecs, Status: &j.Status.JobStatus}
+}
+
+func (p progress) ReportStatus(j *progressJob, tally *jobkit.Tally) []jobkit.Event {
+	j.Status.Step = p.step(j.Status.Step, tally)
+	return nil
+}
+
+// TestProgress: a status of one's own that follows from the tally is right; one that changes at
+// each call is found by its case in each part of the suite.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	j := &progressJob{Spec: testJob().Spec}
+	t.Run("Right", func(t *testing.T) {
+		t.Parallel()
+		conformance.Run(t, progress{step: func(_ int, tally *jobkit.Tally) int { return tally.CountReady() }}, j)
+	})
+	var calls atomic.Int64
+	for name, tc := range map[string]struct {
+		step          func(int, *jobkit.Tally) int
+		promise, says string
+	}{
+		"Stable":  {func(int, *jobkit.Tally) int { return int(calls.Add(1)) }, "P1", "ReportStatus() returns something else"},
+		"Success": {func(was int, _ *jobkit.Tally) int { return was + 1 }, "", ""},
+		"Input":   {func(_ int, tally *jobkit.Tally) int { tally.Types[0].Ready[0] = !tally.Types[0].Ready[0]; return 0 }, "input", "ReportStatus() changes the *jobkit.Tally"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, f := range (conformance.Suite[*progressJob]{Author: progress{step: tc.step}, Job: j}).Check(t.Context(), name, "Suspended") {
+				if strings.HasPrefix(f.Promise, tc.promise) && strings.Contains(f.Message, tc.says) {
+					return
+				}
+			}
+			t.Errorf("it is not found that %s: %s", tc.promise, tc.says)
+		})
+	}
+}
+
+// own is a program with an author's part that needs a client.
+func own(author func(client.Client) jobkit.ControllerInterface[job]) *jobtest.Program[job] {
+	return &jobtest.Program[job]{Author: author}
+}
+
+// TestWrongAuthorsAreCaught: for each promise that an author can break there is one who does.
+func TestWrongAuthorsAreCaught(t *testing.T) {
+	var calls atomic.Int64
+	tests := map[string]struct {
+		reason  string
+		suite   conformance.Suite[job]
+		in      string // the case that finds it
+		promise string
+		says    string
+	}{
+		"Panics": {
+			reason: "a panic", in: "Input", promise: "no panics", says: "oops",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(job, jobkit.Replica, template) error { panic("oops") }}},
+		},
+		"Blocks": {
+			reason: "code that waits for something", in: "Input", promise: "P11", says: "blocks",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(job, jobkit.Replica, template) error { select {} }}, Patience: time.Second},
+		},
+		"ChangesJob": {
+			reason: "the job is changed", in: "Input", promise: "input", says: "SetClusterSpec() changes the *v1.TestJob that it gets",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(j job, _ jobkit.Replica, _ template) error {
+				j.Spec.RunPolicy.BackoffLimit = new(int32(3))
+				return nil
+			}}},
+		},
+		"ChangesTally": {
+			reason: "the tally is changed", in: "Input", promise: "input", says: "EvaluateStatus() changes the *jobkit.Tally that it gets",
+			suite: conformance.Suite[job]{Author: wrongOutcome{outcome: func(t *jobkit.Tally) *jobkit.Outcome {
+				t.Types[0].States[0] = "Strange"
+				return nil
+			}}},
+		},
+		"AliasesJob": {
+			reason: "what is returned shares memory with the job", in: "Input", promise: "input", says: "shares memory with the *v1.TestJob",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(j job, _ jobkit.Replica, t template) error {
+				t.Spec.Tolerations = j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Tolerations
+				return nil
+			}}, Job: tolerant()},
+		},
+		"RandomTemplate": {
+			reason: "a random name", in: "Stable", promise: "P1", says: "SetClusterSpec() returns something else for the same input",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(_ job, _ jobkit.Replica, t template) error {
+				t.Annotations = map[string]string{"n": fmt.Sprint(rand.Uint64())} //nolint:gosec // it is to be random
+				return nil
+			}}},
+		},
+		"TimeInTemplate": {
+			reason: "the time in seconds, which is the same for a while", in: "Stable", promise: "P1", says: "SetClusterSpec() returns something else",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(_ job, _ jobkit.Replica, t template) error {
+				t.Annotations = map[string]string{"at": time.Now().Format(time.RFC3339)}
+				return nil
+			}}},
+		},
+		"DefaultsGrow": {
+			reason: "defaults that add up", in: "Stable", promise: "P1", says: "Default() changes a job that has its defaults already",
+			suite: conformance.Suite[job]{Author: wrongDefaults{}},
+		},
+		"ObjectsDiffer": {
+			reason: "objects that are not stable from call to call", in: "Success", promise: "P3", says: "has not come to rest",
+			suite: conformance.Suite[job]{Author: wrongObjects{data: func(job) map[string]string {
+				return map[string]string{"n": fmt.Sprint(calls.Add(1))}
+			}}, Skip: map[string]string{"Stable": "another case is to find it"}},
+		},
+		"StatusInCopy": {
+			reason: "a status that no one writes", in: "SetUp", promise: "set-up", says: "point at the job's field",
+			suite: conformance.Suite[job]{Author: wrongParts{}},
+		},
+		"RulesNeverHold": {
+			reason: "rules that select no replica", in: "Success", promise: "P3", says: "the job is Stalled: TestJob default/job cannot end",
+			suite: conformance.Suite[job]{Author: wrong{rules: func(job) jobkit.Rules {
+				return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(jobkit.Index(testv1.Worker, 99))}}
+			}}},
+		},
+		"NeverDecides": {
+			reason: "code that never decides", in: "Success", promise: "P3", says: "EvaluateStatus() reports neither success nor failure",
+			suite: conformance.Suite[job]{Author: wrongOutcome{outcome: func(t *jobkit.Tally) *jobkit.Outcome {
+				return &jobkit.Outcome{Running: t.Count(jobkit.Active) > 0}
+			}}},
+		},
+		"AlwaysFails": {
+			reason: "code that fails jobs of which nothing has failed", in: "Success", promise: "P12", says: "fail",
+			suite: conformance.Suite[job]{Author: wrongOutcome{outcome: func(*jobkit.Tally) *jobkit.Outcome { return &jobkit.Outcome{Failed: true} }}},
+		},
+		"NeverStarts": {
+			reason: "an error that stays", in: "Success", promise: "P3", says: "the registry does not answer",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(job, jobkit.Replica, template) error { return errors.New("the registry does not answer") }}},
+		},
+		"PodsWithoutOwner": {
+			reason: "pods that no one deletes", in: "Success", promise: "P9", says: "without the job",
+			suite: conformance.Suite[job]{Program: own(func(c client.Client) jobkit.ControllerInterface[job] {
+				return wrongPods{client: c, create: func(ctx context.Context, c client.Client, pod *corev1.Pod) error {
+					pod.OwnerReferences = nil
+					return c.Create(ctx, pod)
+				}}
+			})},
+		},
+		"PodsTwice": {
+			reason: "pods whose names are not fixed", in: "Success", promise: "P", says: "",
+			suite: conformance.Suite[job]{Program: own(func(c client.Client) jobkit.ControllerInterface[job] {
+				return wrongPods{client: c, create: func(ctx context.Context, c client.Client, pod *corev1.Pod) error {
+					pod.Name += fmt.Sprint("-", calls.Add(1))
+					return c.Create(ctx, pod)
+				}}
+			})},
+		},
+		"DeletesAnything": {
+			reason: "a delete without a precondition may hit the successor", in: "SuccessAndCleanUp", promise: "preconditions", says: "without a UID",
+			suite: conformance.Suite[job]{Program: own(func(c client.Client) jobkit.ControllerInterface[job] {
+				return wrongPods{client: c, deletes: func(ctx context.Context, c client.Client, pod *corev1.Pod) error { return c.Delete(ctx, pod) }}
+			})},
+		},
+		"DeletesNothing": {
+			reason: "pods that stay", in: "SuccessAndCleanUp", promise: "P", says: "",
+			suite: conformance.Suite[job]{Program: own(func(c client.Client) jobkit.ControllerInterface[job] {
+				return wrongPods{client: c, deletes: func(context.Context, client.Client, *corev1.Pod) error { return nil }}
+			})},
+		},
+		"StatusWithoutVersion": {
+			reason: "a status that overwrites what others wrote", in: "Success", promise: "preconditions", says: "without a resource version",
+			suite: conformance.Suite[job]{Program: own(func(c client.Client) jobkit.ControllerInterface[job] {
+				return wrongStatus{client: c, write: func(ctx context.Context, c client.Client, j job, s *commonv1.JobStatus) error {
+					to := j.DeepCopy()
+					to.Status = *s.DeepCopy()
+					return c.Status().Patch(ctx, to, client.MergeFrom(j))
+				}}
+			})},
+		},
+		"StatusNotWritten": {
+			reason: "a status that is not written", in: "Success", promise: "P", says: "",
+			suite: conformance.Suite[job]{Program: own(func(c client.Client) jobkit.ControllerInterface[job] {
+				return wrongStatus{client: c, write: func(context.Context, client.Client, job, *commonv1.JobStatus) error { return nil }}
+			})},
+		},
+		"LoopForgets": {
+			reason: "a loop that does not call the library", in: "Success", promise: "P3", says: "",
+			suite: conformance.Suite[job]{Program: &jobtest.Program[job]{
+				Author: func(client.Client) jobkit.ControllerInterface[job] { return testjob.Controller{} },
+				Loop: func(client.Client, *controller.JobController[job]) reconcile.Reconciler {
+					return reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) { return reconcile.Result{}, nil })
+				},
+			}},
+		},
+		"LoopSwallowsErrors": {
+			reason: "a loop that loses the result, and so what is due later", in: "TimeToLive", promise: "P", says: "",
+			suite: conformance.Suite[job]{Program: &jobtest.Program[job]{
+				Author: func(client.Client) jobkit.ControllerInterface[job] { return testjob.Controller{} },
+				Loop: loop(func(ctx context.Context, jobs *controller.JobController[job], j job) (reconcile.Result, error) {
+					_, _ = jobs.ReconcileJobs(ctx, j)
+					return reconcile.Result{}, nil
+				}),
+			}},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tc.suite.Job == nil {
+				tc.suite.Job = testJob()
+			}
+			tc.suite.Seeds = 5
+			found := tc.suite.Check(t.Context(), tc.in)
+			for _, f := range found {
+				if f.Case == tc.in && strings.HasPrefix(f.Promise, tc.promise) && strings.Contains(f.Message, tc.says) {
+					if lines := strings.Count(f.Error(), "\n"); lines > 60 {
+						t.Errorf("%s: the finding has %d lines", tc.reason, lines)
+					}
+					return
+				}
+			}
+			t.Errorf("%s: want %q to find that %s: %q; it found %d:", tc.reason, tc.in, tc.promise, tc.says, len(found))
+			for _, f := range found[:min(len(found), 3)] {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// loop is a loop of an author's own.
+func loop(
+	do func(context.Context, *controller.JobController[job], job) (reconcile.Result, error),
+) func(client.Client, *controller.JobController[job]) reconcile.Reconciler {
+	return func(c client.Client, jobs *controller.JobController[job]) reconcile.Reconciler {
+		return reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+			j := &testv1.TestJob{}
+			if err := c.Get(ctx, r.NamespacedName, j); err != nil {
+				return reconcile.Result{}, client.IgnoreNotFound(err)
+			}
+			return do(ctx, jobs, j)
+		})
+	}
+}
+
+// tolerant is a job whose Workers have tolerations.
+func tolerant() job {
+	j := testJob()
+	j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.Tolerations = []corev1.Toleration{{Key: "gpu"}}
+	return j
+}
+
+// TestRightAuthors: what an author may do keeps the promises: control of pods and status, and a
+// loop of one's own.
+func TestRightAuthors(t *testing.T) {
+	for name, program := range map[string]*jobtest.Program[job]{
+		"PodControl": own(func(c client.Client) jobkit.ControllerInterface[job] {
+			return wrongPods{client: c, deletes: rightDelete}
+		}),
+		"StatusWriter": own(func(c client.Client) jobkit.ControllerInterface[job] {
+			return wrongStatus{client: c, write: func(ctx context.Context, c client.Client, j job, s *commonv1.JobStatus) error {
+				to := j.DeepCopy()
+				to.Status = *s.DeepCopy()
+				return c.Status().Patch(ctx, to, client.MergeFromWithOptions(j, client.MergeFromWithOptimisticLock{}))
+			}}
+		}),
+		"Loop": {
+			Author: func(client.Client) jobkit.ControllerInterface[job] { return testjob.Controller{} },
+			Loop: loop(func(ctx context.Context, jobs *controller.JobController[job], j job) (reconcile.Result, error) {
+				return jobs.ReconcileJobs(ctx, j)
+			}),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conformance.Suite[job]{Program: program, Job: testJob()}.Run(t)
+		})
+	}
+}
+
+// rightDelete obeys what is set in the pod that it gets.
+func rightDelete(ctx context.Context, c client.Client, pod *corev1.Pod) error {
+	preconditions := client.Preconditions{UID: &pod.UID}
+	if pod.ResourceVersion != "" {
+		preconditions.ResourceVersion = &pod.ResourceVersion
+	}
+	options := []client.DeleteOption{preconditions}
+	if pod.DeletionGracePeriodSeconds != nil {
+		options = append(options, client.GracePeriodSeconds(*pod.DeletionGracePeriodSeconds))
+	}
+	return c.Delete(ctx, pod, options...)
+}

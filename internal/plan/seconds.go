@@ -29,7 +29,6 @@ const (
 	stateSuspended
 )
 
-
 // doing is the state of a job by its conditions.
 func doing(s *commonv1.JobStatus) state {
 	switch {

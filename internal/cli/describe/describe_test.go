@@ -119,11 +119,13 @@ func TestNext(t *testing.T) {
 	}{
 		{"nothing is due", []string{spec("", running), pod("0", "0", "Running"), pod("1", "0", "Running")}, "nothing, until something happens"},
 		{
-			"a deadline", []string{spec(", activeDeadlineSeconds: 3600", running), pod("0", "0", "Running"), pod("1", "0", "Running")},
+			"a deadline",
+			[]string{spec(", activeDeadlineSeconds: 3600", running), pod("0", "0", "Running"), pod("1", "0", "Running")},
 			"in 50m00s: it is Failed: JAXJob a is failed because it was active longer than specified deadline: runPolicy.activeDeadlineSeconds is 3600.",
 		},
 		{
-			"a restart that waits", []string{spec(", backoffLimit: 5", restarting), pod("0", "0", "Running"), pod("1", "1", "Failed")},
+			"a restart that waits",
+			[]string{spec(", backoffLimit: 5", restarting), pod("0", "0", "Running"), pod("1", "1", "Failed")},
 			"in 5s: restart of worker-1, 2 of 5 used",
 		},
 		{"the operator has not come to it", []string{spec("", running), pod("0", "0", "Running")}, "now: creates worker-1"},

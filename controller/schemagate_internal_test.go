@@ -149,7 +149,7 @@ func TestKindWithOldCRD(t *testing.T) {
 			synctest.Wait()
 		}
 		const why = "he CustomResourceDefinition gatejobs.example.org is older than the operator: the API server drops status.attempt, status.failedNodes, status.failures, " +
-			"status.jobRestarts and 5 more, so no restart would be counted. No GateJob is run until the CRD of this version is applied: " +
+			"status.jobRestarts and 6 more, so no restart would be counted. No GateJob is run until the CRD of this version is applied: " +
 			"kubectl apply --server-side --force-conflicts -f config/crd/example.org_gatejobs.yaml"
 		want := []string{"CustomResourceDefinition gatejobs.example.org: Warning CRDOutdated: T" + why, "GateJob a: Warning CRDOutdated: T" + why}
 		if diff := cmp.Diff(want, events.events); diff != "" {

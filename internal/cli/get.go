@@ -110,43 +110,54 @@ out, if nothing else happened. Nothing is written to find that out.`
 
 // describeCommand is jobkit describe.
 func (a *app) describeCommand() *cobra.Command {
-	return a.jobCommand("describe JOB...", "say what a job does, why, and what happens next", describeHelp, "  jobkit describe torch-ddp",
-		func(cmd *cobra.Command, client *cluster.Client, found []jobs.Found) error {
-			for i := range found {
-				if i > 0 {
-					fmt.Fprintln(a.streams.Out)
-				}
-				for _, line := range describe.Job(cmd.Context(), client.Dynamic, &found[i], time.Now()) {
-					fmt.Fprintln(a.streams.Out, line)
-				}
-			}
-			return nil
-		})
-}
-
-// jobCommand is a command that shows the jobs that it is given.
-func (a *app) jobCommand(use, short, long, example string, show func(*cobra.Command, *cluster.Client, []jobs.Found) error) *cobra.Command {
-	var f jobFlags
+	var (
+		f      jobFlags
+		output string
+	)
 	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Example: example, Args: needJob,
+		Use:     "describe JOB...",
+		Short:   "say what a job does, why, and what happens next",
+		Long:    describeHelp,
+		Example: "  jobkit describe torch-ddp",
+		Args:    needJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output, formJSON, formYAML); err != nil {
+				return withCode(exitRefused, err)
+			}
 			finder, client, err := a.finder(cmd.Context(), &f)
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			found := make([]jobs.Found, 0, len(args))
-			for _, arg := range args {
-				job, err := finder.One(cmd.Context(), arg)
-				if err != nil {
-					return withCode(exitRefused, err)
-				}
-				found = append(found, job)
+			found, err := each(cmd.Context(), finder, args)
+			if err != nil {
+				return withCode(exitRefused, err)
 			}
-			return withCode(exitFailed, show(cmd, client, found))
+			return withCode(exitFailed, a.describe(cmd.Context(), client, found, output))
 		},
 	}
 	f.addTo(cmd, false)
+	addOutput(cmd, &output, formJSON, formYAML)
 	return cmd
+}
+
+// describe prints what is known of jobs.
+func (a *app) describe(ctx context.Context, client *cluster.Client, found []jobs.Found, output string) error {
+	if output != "" {
+		facts := make([]describe.Facts, 0, len(found))
+		for i := range found {
+			facts = append(facts, describe.FactsOf(ctx, client.Dynamic, &found[i], time.Now()))
+		}
+		return writeAs(a.streams.Out, output, facts)
+	}
+	for i := range found {
+		if i > 0 {
+			fmt.Fprintln(a.streams.Out)
+		}
+		for _, line := range describe.Job(ctx, client.Dynamic, &found[i], time.Now()) {
+			fmt.Fprintln(a.streams.Out, line)
+		}
+	}
+	return nil
 }
 
 const logsHelp = `Print the logs of a job's pods: of the master, of the replicas or types that are named, or of

@@ -76,6 +76,19 @@ func needJob(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// each finds the jobs that are named, all or none.
+func each(ctx context.Context, finder *jobs.Finder, names []string) ([]jobs.Found, error) {
+	found := make([]jobs.Found, 0, len(names))
+	for _, name := range names {
+		job, err := finder.One(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, job)
+	}
+	return found, nil
+}
+
 // steerCommands are those that change jobs.
 func (a *app) steerCommands() []*cobra.Command {
 	return []*cobra.Command{
@@ -99,13 +112,9 @@ func (a *app) eachCommand(name, short string, do func(*cluster.Client) steer.Do)
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			found := make([]jobs.Found, 0, len(args))
-			for _, arg := range args {
-				job, err := finder.One(cmd.Context(), arg)
-				if err != nil {
-					return withCode(exitRefused, err)
-				}
-				found = append(found, job)
+			found, err := each(cmd.Context(), finder, args)
+			if err != nil {
+				return withCode(exitRefused, err)
 			}
 			return withCode(exitFailed, steer.Each(cmd.Context(), a.streams.Out, found, do(client)))
 		},
@@ -187,12 +196,12 @@ func (a *app) waitCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			var targets []watch.Target
-			for _, arg := range args {
-				job, err := finder.One(cmd.Context(), arg)
-				if err != nil {
-					return withCode(exitRefused, err)
-				}
+			found, err := each(cmd.Context(), finder, args)
+			if err != nil {
+				return withCode(exitRefused, err)
+			}
+			targets := make([]watch.Target, 0, len(found))
+			for _, job := range found {
 				targets = append(targets, watch.Target{
 					Resource: job.Kind.Resource, Namespace: job.Object.GetNamespace(), Name: job.Object.GetName(), Object: job.Object,
 				})

@@ -63,7 +63,7 @@ func TestCRDs(t *testing.T) {
 			}
 			want := []string{
 				".status.state", ".spec." + tc.field + ".Worker.replicas", ".status.replicaStatuses.Worker.active",
-				".status.restarts", ".metadata.creationTimestamp",
+				".status.restarts", ".status.trainerStatus.progressPercentage", ".status.trainerStatus.estimatedRemainingSeconds", ".metadata.creationTimestamp",
 			}
 			if diff := cmp.Diff(want, paths); diff != "" {
 				t.Errorf("kubectl get shows the true state first: -want +got\n%s", diff)

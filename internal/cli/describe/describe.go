@@ -19,6 +19,43 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
+// Facts are what Job says, for programs.
+type Facts struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	State     string `json:"state"`
+	// Why is why the job failed, does not make progress, or restarts; empty if nothing is wrong.
+	Why string `json:"why,omitempty"`
+	// Next is what the operator would do next, and InSeconds when; NextError why that is not known.
+	Next      string  `json:"next,omitempty"`
+	InSeconds float64 `json:"inSeconds,omitempty"`
+	NextError string  `json:"nextError,omitempty"`
+	Restarts  int     `json:"restarts"`
+	Ignored   int     `json:"ignored,omitempty"`
+	// Replicas are how many of each type are wanted.
+	Replicas map[commonv1.ReplicaType]int `json:"replicas,omitempty"`
+	Failures []commonv1.ReplicaFailure    `json:"failures,omitempty"`
+	// Conditions are those of the status.
+	Conditions []commonv1.JobCondition `json:"conditions,omitempty"`
+}
+
+// FactsOf are those of a job.
+func FactsOf(ctx context.Context, client dynamic.Interface, job *jobs.Found, now time.Time) Facts {
+	view := job.View()
+	f := Facts{
+		Kind: view.Kind, Namespace: view.Namespace, Name: view.Name, State: view.State(), Why: view.Note(),
+		Restarts: view.Restarts(), Ignored: view.Ignored(), Replicas: view.Replicas,
+		Failures: view.Status.Failures, Conditions: view.Status.Conditions,
+	}
+	next, err := Next(ctx, client, job, now)
+	if err != nil {
+		f.NextError = err.Error()
+	}
+	f.Next, f.InSeconds = next.What, next.In.Seconds()
+	return f
+}
+
 // Job describes a job, in lines for a person.
 func Job(ctx context.Context, client dynamic.Interface, job *jobs.Found, now time.Time) []string {
 	next, err := Next(ctx, client, job, now)

@@ -148,6 +148,10 @@ func TestJob(t *testing.T) {
 	t.Parallel()
 	client, job := cluster(t, spec(", backoffLimit: 5", restarting), pod("0", "0", "Running"), pod("1", "1", "Failed"))
 	got := strings.Join(describe.Job(t.Context(), client, job, noon()), "\n") + "\n"
+	facts := describe.FactsOf(t.Context(), client, job, noon())
+	if facts.State != "Restarting" || facts.Next != "restart of worker-1, 2 of 5 used" || facts.InSeconds != 5 || facts.Replicas["Worker"] != 2 {
+		t.Errorf("programs should read the same, and get %+v", facts)
+	}
 	want := `JAXJob ns/a
   state       Restarting for 5s, age 10m00s
   why         1 Worker replica(s) failed.

@@ -34,6 +34,8 @@ const (
 // +kubebuilder:subresource:scale:specpath=.spec.replicaSpecs.Solver.replicas,statuspath=.status.replicaStatuses.Solver.active,selectorpath=.status.replicaStatuses.Solver.selector
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Restarts",type=integer,JSONPath=`.status.restarts`
+// +kubebuilder:printcolumn:name="Progress",type=integer,JSONPath=`.status.trainerStatus.progressPercentage`
+// +kubebuilder:printcolumn:name="Remaining",type=integer,priority=1,JSONPath=`.status.trainerStatus.estimatedRemainingSeconds`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type SimJob struct {
 	metav1.TypeMeta   `json:",inline"`

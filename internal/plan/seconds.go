@@ -76,6 +76,7 @@ func (d *decision) beginToAccount(was, is state) state {
 	status := &d.plan.Status
 	switch {
 	case was == stateNone && d.in.Status.Finished():
+	case is == stateNone && !status.Finished(): // A job that cannot be read is not accepted yet.
 	case was == stateNone && is == stateSuspended:
 		status.Seconds = &commonv1.JobSeconds{Since: d.in.created()}
 		return is

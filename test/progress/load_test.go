@@ -40,6 +40,9 @@ func TestLoad(t *testing.T) {
 	}
 	time.Sleep(5 * time.Second) // until the status of the jobs no longer changes
 
+	idle := reconciles(t, replicas)
+	some(t, "before")
+	before := reconciles(t, replicas)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(targets[0].ca))
 	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
@@ -68,6 +71,7 @@ func TestLoad(t *testing.T) {
 			}
 		})
 	}
+	some(t, "during")
 	all.Wait()
 	took := time.Since(began).Seconds()
 	wrote, other := float64(api.of(statusWrites)-writes)/took, api.of(others)-rest
@@ -76,14 +80,22 @@ func TestLoad(t *testing.T) {
 	if wrote > 20 {
 		t.Errorf("%.1f writes a second, want at most 20", wrote)
 	}
-	// Leases, events, watches that begin again, and the certificate: not one for each report.
-	if other > 200 {
+	// Leases, watches that begin again, the certificate, the new jobs: not one for each report.
+	if other > 1000 {
 		t.Errorf("%d other requests", other)
 	}
-	for _, r := range replicas {
-		if p99 := slowest(t, r); p99 > 1 {
-			t.Errorf("p99 of reconciles is %v s, want at most 1 s", p99)
-		}
+	after := reconciles(t, replicas)
+	usual, _ := p99(idle, before)
+	slow99, n := p99(before, after)
+	t.Logf("p99 of %.0f reconciles is at most %v s; of those before, %v s", n, slow99, usual)
+	if rate := float64(sent.Load()) / took; rate < 0.95*jobs*each {
+		t.Logf("this machine sends %.0f reports a second, not %d: it has no time left, and the p99 is its own", rate, jobs*each)
+	} else if slow99 > max(1, usual) { // where reconciles are slow without reports, no slower
+		t.Errorf("p99 of reconciles is %v s, want at most 1 s, or %v s, as without reports", slow99, usual)
+	}
+	// Those of the new jobs, and when a timeout may have passed; not one for each report or write.
+	if n > 5*jobs {
+		t.Errorf("%d reports caused %.0f reconciles", sent.Load(), n)
 	}
 	if t.Failed() {
 		return
@@ -94,6 +106,9 @@ func TestLoad(t *testing.T) {
 			return err
 		}
 		for i := range done.Items {
+			if done.Items[i].Spec.RunPolicy.ProgressPolicy == nil {
+				continue
+			}
 			if s := done.Items[i].Status.TrainerStatus; s == nil || s.ProgressPercentage == nil || *s.ProgressPercentage != 98 {
 				return fmt.Errorf("%s shows %v", done.Items[i].Name, s)
 			}
@@ -124,42 +139,73 @@ func say(ctx context.Context, c *http.Client, url, token string, percent int) er
 	return nil
 }
 
-// slowest is an upper bound of the p99 of a replica's reconciles of TFJobs.
-func slowest(t *testing.T, r *replica) float64 {
+// bucket is one of a histogram: how many took no longer than le seconds.
+type bucket struct{ le, n float64 }
+
+// reconciles are the durations of all replicas' reconciles of TFJobs so far.
+func reconciles(t *testing.T, replicas []*replica) []bucket {
 	t.Helper()
-	_, text, err := get(t.Context(), "http://"+r.metrics+"/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	type bucket struct{ le, n float64 }
-	var buckets []bucket
-	var total float64
-	for line := range strings.SplitSeq(text, "\n") {
-		name, value, _ := strings.Cut(line, "} ")
-		if !strings.HasPrefix(name, "jobkit_reconcile_duration_seconds_") || !strings.Contains(name, `framework="tensorflow"`) {
-			continue
-		}
-		n, err := strconv.ParseFloat(value, 64)
+	var sum []bucket
+	for _, r := range replicas {
+		_, text, err := get(t.Context(), "http://"+r.metrics+"/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, bound, isBucket := strings.Cut(name, `le="`)
-		switch {
-		case isBucket:
+		i := 0
+		for line := range strings.SplitSeq(text, "\n") {
+			name, value, _ := strings.Cut(line, "} ")
+			_, bound, isBucket := strings.Cut(name, `le="`)
+			if !isBucket || !strings.HasPrefix(name, "jobkit_reconcile_duration_seconds_bucket{") || !strings.Contains(name, `framework="tensorflow"`) {
+				continue
+			}
 			le, err := strconv.ParseFloat(strings.TrimSuffix(bound, `"`), 64)
 			if err != nil {
 				t.Fatal(err)
 			}
-			buckets = append(buckets, bucket{le, n})
-		case strings.HasPrefix(name, "jobkit_reconcile_duration_seconds_count"):
-			total = n
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == len(sum) {
+				sum = append(sum, bucket{le: le})
+			}
+			sum[i].n += n
+			i++
 		}
 	}
-	for _, b := range buckets {
-		if b.n >= 0.99*total {
-			t.Logf("p99 of %.0f reconciles is at most %v s", total, b.le)
-			return b.le
+	return sum
+}
+
+// p99 is an upper bound of the p99 of the reconciles between two moments, in seconds, and how many
+// there were.
+func p99(before, after []bucket) (seconds, n float64) {
+	if len(after) == 0 {
+		return 0, 0
+	}
+	total := after[len(after)-1].n
+	if len(before) > 0 {
+		total -= before[len(before)-1].n
+	}
+	for i, b := range after {
+		n := b.n
+		if len(before) > 0 {
+			n -= before[i].n
+		}
+		if n >= 0.99*total {
+			return b.le, total
 		}
 	}
-	return 0
+	return 0, total
+}
+
+// some creates some jobs that do not report, and waits until they run.
+func some(t *testing.T, name string) {
+	t.Helper()
+	const few = 20
+	for i := range few {
+		create(t, worker(t, "load", fmt.Sprintf("%s-%d", name, i), "null"))
+	}
+	for i := range few {
+		runs(t, "load", fmt.Sprintf("%s-%d-worker-0", name, i), "0")
+	}
 }

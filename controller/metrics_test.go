@@ -100,8 +100,8 @@ func TestTimeMetrics(t *testing.T) {
 	job.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = commonv1.RestartPolicyExitCode
 	job.CreationTimestamp = metav1.Unix(1_800_000_000, 0)
 	b := newBench(t, testjob.Controller{}, job)
-	step := func(after time.Duration, phase corev1.PodPhase, passes int) {
-		b.clock.SetTime(b.clock.Now().Add(after * time.Second))
+	step := func(after int, phase corev1.PodPhase, passes int) {
+		b.clock.SetTime(b.clock.Now().Add(time.Duration(after) * time.Second))
 		pod := &corev1.Pod{}
 		if err := b.client.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job-worker-0"}, pod); err != nil {
 			t.Fatal(err)

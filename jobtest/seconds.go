@@ -32,6 +32,12 @@ func (m *monitor) checkSeconds(job client.Object, old, status *commonv1.JobStatu
 	if want := int64(is.Since.Sub(job.GetCreationTimestamp().Truncate(time.Second)) / time.Second); sum != want || is.Since.After(m.w.now) {
 		m.w.violatef("seconds", "the seconds of job %s add up to %d, but it is %d since its creation until %v: %+v", job.GetName(), sum, want, is.Since, is)
 	}
+	m.checkGained(job, old, status, was, is)
+}
+
+// checkGained checks that seconds are added to the state that the status before named, and only
+// when the state changes.
+func (m *monitor) checkGained(job client.Object, old, status *commonv1.JobStatus, was, is *commonv1.JobSeconds) {
 	before := stateBelow(old)
 	if before == stateBelow(status) && old.Seconds != nil && !equality.Semantic.DeepEqual(is, was) {
 		m.w.violatef("seconds", "job %s was %s and is so, but its seconds went from %+v to %+v", job.GetName(), before, was, is)

@@ -182,7 +182,12 @@ func (d *decision) placedAt(is state, until time.Time) time.Time {
 func (d *decision) noteRestart(failed []failedReplica) {
 	d.restartCause = commonv1.RestartFailed // if a replica has used up its limit by restarts in place
 	for i := range failed {
-		d.failedFrom = earliest(d.failedFrom, toldAt(failed[i].replica.pod))
+		f := &failed[i]
+		at := toldAt(f.replica.pod)
+		if f.failure.cause() == commonv1.AvoidNodesHung {
+			at = f.failure.at // The pod has not ended, so what it reported last was something else.
+		}
+		d.failedFrom = earliest(d.failedFrom, at)
 	}
 	for i, f := range d.firstFailures(failed) {
 		cause := commonv1.RestartCause(f.failure.cause())

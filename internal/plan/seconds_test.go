@@ -51,9 +51,9 @@ func total(s *commonv1.JobSeconds) int64 {
 }
 
 // after lets time pass, then something happen, and then the operator reconcile.
-func after(n time.Duration, what func(*model)) func(*model) {
+func after(n int, what func(*model)) func(*model) {
 	return func(m *model) {
-		m.in.Now = m.in.Now.Add(n * time.Second)
+		m.in.Now = m.in.Now.Add(time.Duration(n) * time.Second)
 		what(m)
 		m.reconcileUntilStable()
 	}
@@ -69,9 +69,7 @@ func place(m *model) {
 	}
 }
 
-func fails(code int32) func(*model) {
-	return func(m *model) { m.end(m.pod("worker-0"), code) }
-}
+func fails(m *model) { m.end(m.pod("worker-0"), 137) }
 
 func ends(m *model) {
 	for _, p := range m.in.Pods {
@@ -101,11 +99,11 @@ func TestSeconds(t *testing.T) {
 		"Runs":    {"until the last pod had a node it waited, then it started", runs, "waiting 8, starting 7, until 12s"},
 		"Ends":    {"it ran until it ended", then(after(100, ends)), "waiting 8, starting 7, running 100, until 1m52s"},
 		"Rests":   {"no pass adds anything while it runs", then(after(100, nothing), after(100, nothing)), "waiting 8, starting 7, until 12s"},
-		"Fails":   {"a restart is one of its cause", then(after(100, fails(137)), after(10, place), after(20, (*model).run)), "waiting 8, starting 7, running 100, restarting Failed 30, until 2m22s"},
+		"Fails":   {"a restart is one of its cause", then(after(100, fails), after(10, place), after(20, (*model).run)), "waiting 8, starting 7, running 100, restarting Failed 30, until 2m22s"},
 		"Drained": {"also of a drain", then(after(100, func(m *model) { m.evict(m.pod("worker-0")) }), after(10, place), after(20, (*model).run)), "waiting 8, starting 7, running 100, restarting Disrupted 30, until 2m22s"},
 		"Deleted": {"and of a deletion", then(after(100, func(m *model) { m.drop(m.pod("worker-0")) }), after(30, (*model).run)), "waiting 8, starting 7, running 100, restarting Deleted 30, until 2m22s"},
 		"Restarting": {
-			"the cause is that of the first failure", then(after(100, fails(137)), after(10, func(m *model) { m.run(); m.evict(m.pod("worker-0")) })),
+			"the cause is that of the first failure", then(after(100, fails), after(10, func(m *model) { m.run(); m.evict(m.pod("worker-0")) })),
 			"waiting 8, starting 7, running 100, because Failed, until 1m52s",
 		},
 		"Late": {
@@ -122,11 +120,11 @@ func TestSeconds(t *testing.T) {
 		},
 		"Hung":     {"a hang", then(hangs, after(100, suspends(true))), "waiting 8, starting 7, hung 100, until 1m52s"},
 		"SetBack":  {"a clock that is set back adds nothing", then(after(-1000, ends)), "waiting 8, starting 7, until -16m28s"},
-		"SetBack2": {"and the time goes on from there", then(after(-1000, fails(137)), after(30, (*model).run)), "waiting 8, starting 7, restarting Failed 30, until -15m58s"},
+		"SetBack2": {"and the time goes on from there", then(after(-1000, fails), after(30, (*model).run)), "waiting 8, starting 7, restarting Failed 30, until -15m58s"},
 		"Unsure":   {"what the nodes' clocks say does not matter", []func(*model){func(m *model) { m.nodesAhead = time.Hour }, after(5, place), after(7, (*model).run)}, "waiting 8, starting 7, until 12s"},
 		"NoNodes":  {"it ends before its pods have nodes", []func(*model){after(5, func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(1)) })}, "waiting 8, until 5s"},
 		"Invalid":  {"it fails at once", []func(*model){func(m *model) { m.in.Status, m.in.Pods, m.in.Problem = commonv1.JobStatus{}, nil, "nonsense" }, after(5, nothing)}, "waiting 8, until 5s"},
-		"Upgraded": {"what no one counted is not there", then(after(100, func(m *model) { m.in.Status.Seconds = nil }), after(10, fails(137)), after(30, (*model).run)), "restarting Failed 30, until 2m32s"},
+		"Upgraded": {"what no one counted is not there", then(after(100, func(m *model) { m.in.Status.Seconds = nil }), after(10, fails), after(30, (*model).run)), "restarting Failed 30, until 2m32s"},
 		"OldEnd":   {"a job that had ended has none", then(after(100, ends), after(1, func(m *model) { m.in.Status.Seconds = nil })), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	simv1 "github.com/jobkit/jobkit/examples/simjob/api/v1"
 	"github.com/jobkit/jobkit/examples/simjob/internal/simjob"
 	"github.com/jobkit/jobkit/jobtest"
+	"github.com/jobkit/jobkit/jobtest/conformance"
 )
 
 // TestSimulated runs the example with the real controller in a simulated cluster, in virtual
@@ -62,18 +63,8 @@ func TestSimulated(t *testing.T) {
 	}
 }
 
-// TestFaults runs the example with everything that can go wrong between an operator and the API
-// server: lost replies, conflicts, crashes, stale caches. What jobkit promises must hold.
-func TestFaults(t *testing.T) {
-	const runs = 50
-	jobtest.Search(t, runs, func(chance *jobtest.Chance) error {
-		world, err := jobtest.NewWorld[*simv1.SimJob](simjob.Controller{}, knownTypes(t), jobtest.Options{Chance: chance})
-		if err != nil {
-			return err
-		}
-		if err := world.Client().Create(t.Context(), exampleJob(t)); err != nil {
-			return err
-		}
-		return world.Run(t.Context())
-	})
+// TestConformance puts the controller through what jobkit promises, with crashes at every call,
+// stale caches, lost replies, suspension, deletion, and hooks that must be pure.
+func TestConformance(t *testing.T) {
+	conformance.Suite[*simv1.SimJob]{Author: simjob.Controller{}, Job: exampleJob(t), Scheme: knownTypes(t)}.Run(t)
 }

@@ -24,6 +24,9 @@
 // prints what is left. [Exhaust] runs a scenario with each fault at each call, or
 // each pair of faults.
 //
+// [NewWorldOf] runs a [Program] instead of a controller alone: an author's part with a client, or a
+// loop of the author's own. Package conformance has the runs that every kind should survive.
+//
 // # What is checked
 //
 // While things happen:

@@ -46,7 +46,7 @@ type simJobStatus struct {
 }
 
 func (j *simJob) DeepCopyObject() runtime.Object {
-	out := &simJob{TypeMeta: j.TypeMeta, ObjectMeta: *j.ObjectMeta.DeepCopy()}
+	out := &simJob{TypeMeta: j.TypeMeta, ObjectMeta: *j.DeepCopy()}
 	out.Spec.RunPolicy = *j.Spec.RunPolicy.DeepCopy()
 	for t, s := range j.Spec.ReplicaSpecs {
 		if out.Spec.ReplicaSpecs == nil {
@@ -54,7 +54,7 @@ func (j *simJob) DeepCopyObject() runtime.Object {
 		}
 		out.Spec.ReplicaSpecs[t] = s.DeepCopy()
 	}
-	out.Status = simJobStatus{JobStatus: *j.Status.JobStatus.DeepCopy(), ReadySolvers: j.Status.ReadySolvers}
+	out.Status = simJobStatus{JobStatus: *j.Status.DeepCopy(), ReadySolvers: j.Status.ReadySolvers}
 	out.Status.SolverConditions = append(out.Status.SolverConditions, j.Status.SolverConditions...)
 	return out
 }

@@ -261,7 +261,7 @@ func requestedAt(pod *corev1.Pod) time.Time {
 }
 
 // act lets happen to a pod what is due, and says what it was.
-func (k *kubelet) act(l *life) string { //nolint:gocognit // one thing after the other
+func (k *kubelet) act(l *life) string {
 	pod := k.pod(l)
 	_, lost := k.lost[pod.Spec.NodeName]
 	if !lost && pod.DeletionTimestamp == nil && l.over.IsZero() && l.doomed.IsZero() && pod.Spec.NodeName != "" {

@@ -107,7 +107,7 @@ func (s *stranger) publishModule(dir, module string, files []file) error {
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("cannot write the archive: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // it is removed at the end
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot make a folder: %w", err)
 	}
 	for name, text := range map[string][]byte{

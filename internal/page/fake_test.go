@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -71,13 +72,13 @@ func whole(o *unstructured.Unstructured) *unstructured.Unstructured {
 	return o
 }
 
-// pod is a worker's pod.
-func pod(job string, index, attempt int, phase corev1.PodPhase, change ...func(*corev1.Pod)) *corev1.Pod {
+// pod is the pod of a worker of job a.
+func pod(index, attempt int, phase corev1.PodPhase, change ...func(*corev1.Pod)) *corev1.Pod {
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: fmt.Sprintf("%s-worker-%d", job, index), Namespace: "default", UID: types.UID(fmt.Sprintf("pod-%d", index)), CreationTimestamp: at(-90),
+			Name: fmt.Sprintf("a-worker-%d", index), Namespace: "default", UID: types.UID(fmt.Sprintf("pod-%d", index)), CreationTimestamp: at(-90),
 			Labels: map[string]string{
-				commonv1.ReplicaTypeLabel: "worker", commonv1.ReplicaIndexLabel: fmt.Sprint(index), commonv1.AttemptLabel: fmt.Sprint(attempt),
+				commonv1.ReplicaTypeLabel: "worker", commonv1.ReplicaIndexLabel: strconv.Itoa(index), commonv1.AttemptLabel: strconv.Itoa(attempt),
 			},
 		},
 		Spec: corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{{Name: "main"}}}, Status: corev1.PodStatus{Phase: phase},
@@ -90,6 +91,7 @@ func pod(job string, index, attempt int, phase corev1.PodPhase, change ...func(*
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
 			Terminated: &corev1.ContainerStateTerminated{StartedAt: at(-80), FinishedAt: at(-5), ExitCode: 137, Reason: "OOMKilled"},
 		}}}
+	default:
 	}
 	for _, c := range change {
 		c(p)

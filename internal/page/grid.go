@@ -60,12 +60,8 @@ type replica struct {
 	next int32
 }
 
-// grid is all replicas by role, those that are wanted and those that still exist.
-func (k *known) grid() ([]Role, []replica) {
-	problems := map[string]string{}
-	for _, p := range k.job.Pods {
-		problems[p.Name] = p.Problem
-	}
+// podsByRole are the job's pods by the lower-case type and the index of their replicas.
+func (k *known) podsByRole() map[string]map[int32]*corev1.Pod {
 	pods := map[string]map[int32]*corev1.Pod{}
 	for _, pod := range k.Job.Pods {
 		index, err := strconv.ParseInt(pod.Labels[commonv1.ReplicaIndexLabel], 10, 32)
@@ -78,6 +74,16 @@ func (k *known) grid() ([]Role, []replica) {
 		}
 		pods[t][int32(index)] = pod
 	}
+	return pods
+}
+
+// grid is all replicas by role, those that are wanted and those that still exist.
+func (k *known) grid() ([]Role, []replica) {
+	problems := map[string]string{}
+	for _, p := range k.job.Pods {
+		problems[p.Name] = p.Problem
+	}
+	pods := k.podsByRole()
 	roles, all := make([]Role, 0, len(k.roles)), []replica{}
 	for _, t := range k.roles {
 		wanted := max(k.job.Replicas[t], 0)
@@ -86,26 +92,35 @@ func (k *known) grid() ([]Role, []replica) {
 			n = max(n, int(index)+1) // of a replica that is being scaled away
 		}
 		role := Role{Type: text(string(t)), Wanted: wanted, More: max(0, n-maxSquares)}
-		done := map[int32]bool{}
-		if rs := k.status.ReplicaStatuses[t]; rs != nil {
-			done = plan.SucceededIndexes(rs, int32(min(n, maxSquares)))
-		}
-		squares, attempts := make([]byte, 0, n), make([]byte, 0, n)
-		for i := range min(n, maxSquares) {
-			r := k.replica(t, int32(i), own[int32(i)], done)
-			if r.pod != nil {
-				r.problem = problems[r.pod.Name]
-			}
-			if r.problem != "" && (r.square == SquareWaiting || r.square == SquareStarting) {
-				r.square = SquareProblem
-			}
-			all = append(all, r)
-			squares, attempts = append(squares, byte(r.square)), append(attempts, attemptDigits[min(max(r.attempt, 0), 9)])
+		replicas := k.replicas(t, int32(min(n, maxSquares)), own, problems)
+		squares, attempts := make([]byte, len(replicas)), make([]byte, len(replicas))
+		for i := range replicas {
+			squares[i], attempts[i] = byte(replicas[i].square), attemptDigits[min(max(replicas[i].attempt, 0), 9)]
 		}
 		role.Squares, role.Attempts = string(squares), string(attempts)
-		roles = append(roles, role)
+		roles, all = append(roles, role), append(all, replicas...)
 	}
 	return roles, all
+}
+
+// replicas are the first n replicas of a type.
+func (k *known) replicas(t commonv1.ReplicaType, n int32, pods map[int32]*corev1.Pod, problems map[string]string) []replica {
+	done := map[int32]bool{}
+	if rs := k.status.ReplicaStatuses[t]; rs != nil {
+		done = plan.SucceededIndexes(rs, n)
+	}
+	out := make([]replica, 0, n)
+	for i := range n {
+		r := k.replica(t, i, pods[i], done)
+		if r.pod != nil {
+			r.problem = problems[r.pod.Name]
+		}
+		if r.problem != "" && (r.square == SquareWaiting || r.square == SquareStarting) {
+			r.square = SquareProblem
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // replica reads the state of one replica.

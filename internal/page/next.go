@@ -102,22 +102,27 @@ func (k *known) startSteps(replicas []replica) []Step {
 				count[r.square]++
 			}
 		}
-		add := func(n int, format string) {
-			if n > 0 {
-				steps = append(steps, Step{Text: text(string(t)) + ": " + fmt.Sprintf(format, n)})
+		if k.Job.Pods == nil {
+			count[SquareMissing] = 0 // they may not be read
+		}
+		missing := "%d to be created"
+		if spec := k.specs[t]; spec != nil && spec.StartAfter != nil {
+			missing += ", when " + strings.ReplaceAll(startAfterWords(spec.StartAfter), "%", "%%")
+		}
+		for _, what := range []struct {
+			square Square
+			format string
+		}{
+			{SquareMissing, missing},
+			{SquareWaiting, "%d waiting for a node"},
+			{SquareStarting, "%d starting"},
+			{SquareProblem, "%d unable to start"},
+			{SquareStopping, "%d stopping, before others take their place"},
+		} {
+			if n := count[what.square]; n > 0 {
+				steps = append(steps, Step{Text: text(string(t)) + ": " + fmt.Sprintf(what.format, n)})
 			}
 		}
-		if k.Job.Pods != nil {
-			missing := "%d to be created"
-			if spec := k.specs[t]; spec != nil && spec.StartAfter != nil {
-				missing += ", when " + startAfterWords(spec.StartAfter)
-			}
-			add(count[SquareMissing], missing)
-		}
-		add(count[SquareWaiting], "%d waiting for a node")
-		add(count[SquareStarting], "%d starting")
-		add(count[SquareProblem], "%d unable to start")
-		add(count[SquareStopping], "%d stopping, before others take their place")
 	}
 	return steps
 }

@@ -48,7 +48,7 @@ func start(t *testing.T, readOnly bool) *site {
 	t.Helper()
 	jobs := newCluster()
 	jobs.put("a", page.Job{
-		Object: object(t, "a", "{testReplicaSpecs: {Worker: {replicas: 1}}}", "{conditions: ["+created+"]}"), Pods: []*corev1.Pod{pod("a", 0, 0, corev1.PodRunning)},
+		Object: object(t, "a", "{testReplicaSpecs: {Worker: {replicas: 1}}}", "{conditions: ["+created+"]}"), Pods: []*corev1.Pod{pod(0, 0, corev1.PodRunning)},
 	})
 	o := page.Options{Source: jobs, Steering: jobs, Hosts: []string{host}, Now: noon, Interval: time.Millisecond}
 	if readOnly {
@@ -121,7 +121,7 @@ func TestGuard(t *testing.T) {
 		{"a link to the page", "GET", "/", "", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200},
 		{"an address works once", "GET", used, "", nil, 403},
 		{"a guess", "GET", "/open/AAAA", "", nil, 403},
-		{"an address is not used up by a browser that only looks ahead", "GET", kept, "", []string{"Sec-Purpose", "prefetch;prerender"}, 503},
+		{"an address is not used up by a browser that loads pages ahead", "GET", kept, "", []string{"Sec-Purpose", "prefetch;prerender"}, 503},
 		{"so it works later", "GET", kept, "", nil, 200},
 		{"an unknown action", "POST", jobA + "/explode", jobBody, nil, 404},
 		{"an action by a link", "GET", jobA + "/delete", "", nil, 405},
@@ -228,7 +228,7 @@ func TestListIsLive(t *testing.T) {
 		rows, _ := m.data["rows"].([]any)
 		for _, row := range rows {
 			if row, ok := row.(map[string]any); ok {
-				out = append(out, row["name"].(string)+" "+row["state"].(string)) //nolint:forcetypeassert // a test
+				out = append(out, row["name"].(string)+" "+row["state"].(string))
 			}
 		}
 		return out
@@ -264,7 +264,7 @@ func TestJobIsLive(t *testing.T) {
 			t.Errorf("the user's rights (-want +got):\n%s", diff)
 		}
 	}
-	s.jobs.put("a", page.Job{Object: object(t, "a", "{testReplicaSpecs: {Worker: {replicas: 1}}}", "{restarts: 1, conditions: ["+created+"]}"), Pods: []*corev1.Pod{pod("a", 0, 0, corev1.PodRunning)}})
+	s.jobs.put("a", page.Job{Object: object(t, "a", "{testReplicaSpecs: {Worker: {replicas: 1}}}", "{restarts: 1, conditions: ["+created+"]}"), Pods: []*corev1.Pod{pod(0, 0, corev1.PodRunning)}})
 	if m := next(); m.event != "head" || m.data["restarts"] != 1.0 {
 		t.Errorf("only the part that has changed is sent: %v", m)
 	}

@@ -71,7 +71,7 @@ func (s *session) refusal(r *http.Request) string {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none":
 	default:
-		// Somebody followed a link to the page: that shows nothing without the secret.
+		// The user followed a link to the page: that shows nothing without the secret.
 		if strings.HasPrefix(r.URL.Path, apiPrefix) || r.Header.Get("Sec-Fetch-Mode") != "navigate" {
 			return "requests of other sites are refused"
 		}

@@ -18,7 +18,7 @@ type Ref struct{ Resource, Namespace, Name string }
 // String is the key of the job in the page: its three parts, which hold no slash.
 func (r Ref) String() string { return strings.Join([]string{r.Resource, r.Namespace, r.Name}, "/") }
 
-// Job is a job as the cluster has it now, and its pods. They are shared: nobody changes them.
+// Job is a job as the cluster has it now, and its pods. They are shared and must not be changed.
 type Job struct {
 	Object *unstructured.Unstructured
 	// Pods that the job controls; nil if they may not be read.

@@ -11,7 +11,7 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
-// store holds the rows of all jobs, made anew only for those that have changed.
+// store holds the rows of all jobs, made again only for those that have changed.
 type store struct {
 	source Source
 	now    func() time.Time

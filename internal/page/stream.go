@@ -270,23 +270,29 @@ func copyLines(out *stream, log io.Reader) {
 	for skips := false; ; {
 		line, more, err := in.ReadLine()
 		if !skips && (err == nil || len(line) > 0) {
-			block = append(block, console.Clean(string(bytes.ToValidUTF8(withoutColours(line), []byte("\uFFFD"))))...)
-			if more {
-				block = append(block, " …"...)
-			}
-			block = append(block, '\n')
+			block = append(block, logLine(line, more)...)
 		}
 		skips = more
-		if len(block) > 0 && (err != nil || in.Buffered() == 0 || len(block) > 1<<16) {
-			if out.write(block) != nil {
-				return
-			}
+		pause := err != nil || in.Buffered() == 0 || len(block) > 1<<16
+		if len(block) > 0 && pause && out.write(block) != nil {
+			return
+		}
+		if pause {
 			block = block[:0]
 		}
 		if err != nil {
 			return
 		}
 	}
+}
+
+// logLine is a line of a log as it is sent. cut means that it was longer.
+func logLine(line []byte, cut bool) string {
+	shown := console.Clean(string(bytes.ToValidUTF8(withoutColours(line), []byte("\uFFFD"))))
+	if cut {
+		shown += " …"
+	}
+	return shown + "\n"
 }
 
 // withoutColours leaves out the sequences with which programs colour their output: without
@@ -301,7 +307,9 @@ func withoutColours(line []byte) []byte {
 			out = append(out, line[i])
 			continue
 		}
-		for i += 2; i < len(line) && (line[i] < 0x40 || line[i] > 0x7e); i++ {
+		i += 2
+		for i < len(line) && (line[i] < 0x40 || line[i] > 0x7e) {
+			i++ // up to the letter that ends the sequence
 		}
 	}
 	return out

@@ -201,7 +201,7 @@ func (k *known) points() []Point {
 	return points
 }
 
-// pointsOfStatus are the states that the conditions and the failures tell of.
+// pointsOfStatus are the states that the conditions and the failures report.
 func (k *known) pointsOfStatus() []Point {
 	first := Point{At: k.job.Created, State: barWaiting}
 	var points []Point
@@ -269,24 +269,26 @@ func (k *known) replicaLane(r *replica, end int64) Lane {
 		if f.Type != r.typ || f.Index != r.index {
 			continue
 		}
-		if r.pod == nil || f.Attempt < r.attempt {
-			if f.Time.After(from) {
-				lane.Bars = append(lane.Bars, Bar{
-					From: millis(from), To: millis(f.Time.Time), State: barEarlier, Label: fmt.Sprintf("attempt %d", f.Attempt),
-				})
-			}
-			from = f.Time.Time
-		}
 		lane.Marks = append(lane.Marks, Mark{At: millis(f.Time.Time), Kind: "failed", Label: failureWords(f)})
+		if r.pod != nil && f.Attempt >= r.attempt {
+			continue // the pod is still there
+		}
+		if f.Time.After(from) {
+			lane.Bars = append(lane.Bars, Bar{
+				From: millis(from), To: millis(f.Time.Time), State: barEarlier, Label: fmt.Sprintf("attempt %d", f.Attempt),
+			})
+		}
+		from = f.Time.Time
 	}
-	if r.pod != nil {
-		if created := r.pod.CreationTimestamp.Time; len(lane.Bars) > 0 && created.After(from) {
-			lane.Bars = append(lane.Bars, Bar{From: millis(from), To: millis(created), State: barRestarting})
-		}
-		lane.Bars = append(lane.Bars, podBars(r, end)...)
-		if _, ended := ran(r.pod); !ended.IsZero() && r.pod.Status.Phase == corev1.PodSucceeded {
-			lane.Marks = append(lane.Marks, Mark{At: millis(ended), Kind: "succeeded", Label: "succeeded"})
-		}
+	if r.pod == nil {
+		return lane
+	}
+	if created := r.pod.CreationTimestamp.Time; len(lane.Bars) > 0 && created.After(from) {
+		lane.Bars = append(lane.Bars, Bar{From: millis(from), To: millis(created), State: barRestarting})
+	}
+	lane.Bars = append(lane.Bars, podBars(r, end)...)
+	if _, ended := ran(r.pod); !ended.IsZero() && r.pod.Status.Phase == corev1.PodSucceeded {
+		lane.Marks = append(lane.Marks, Mark{At: millis(ended), Kind: "succeeded", Label: "succeeded"})
 	}
 	return lane
 }
@@ -305,26 +307,16 @@ func podBars(r *replica, end int64) []Bar {
 			bars = append(bars, bar)
 		}
 	}
-	placed := time.Time{}
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
-			placed = c.LastTransitionTime.Time
-		}
-	}
+	placed := placedAt(pod)
 	started, ended := ran(pod)
 	if ended.IsZero() && (pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded) {
 		ended = firstOf(started, placed, pod.CreationTimestamp.Time)
 	}
 	add(pod.CreationTimestamp.Time, firstOf(placed, started, ended), barWaiting)
-	if !placed.IsZero() {
-		add(placed, firstOf(started, ended), barStarting)
-	}
+	add(placed, firstOf(started, ended), barStarting)
 	stop := ended
-	if at := pod.DeletionTimestamp; at != nil && stop.IsZero() {
-		stop = at.Time
-		if grace := pod.DeletionGracePeriodSeconds; grace != nil {
-			stop = at.Add(-time.Duration(*grace) * time.Second)
-		}
+	if stop.IsZero() {
+		stop = stoppedAt(pod)
 		add(stop, time.Time{}, barStopping)
 	}
 	add(started, stop, barRunning)
@@ -333,6 +325,29 @@ func podBars(r *replica, end int64) []Bar {
 	}
 	slices.SortStableFunc(bars, func(a, b Bar) int { return cmp.Compare(a.From, b.From) })
 	return bars
+}
+
+// placedAt is when a pod got its node; zero if it has none.
+func placedAt(pod *corev1.Pod) time.Time {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
+}
+
+// stoppedAt is when the deletion of a pod was requested; zero if it was not.
+func stoppedAt(pod *corev1.Pod) time.Time {
+	at, grace := pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds
+	switch {
+	case at == nil:
+		return time.Time{}
+	case grace == nil:
+		return at.Time
+	default:
+		return at.Add(-time.Duration(*grace) * time.Second)
+	}
 }
 
 // firstOf is the first of the times that is known.

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/jobkit/jobkit/internal/page"
 )
@@ -40,13 +40,13 @@ func TestNext(t *testing.T) {
 		{
 			name: "restart", reason: "the second restart of a replica comes 10 s after its failure", spec: workers,
 			status: "{restarts: 2, conditions: [" + created + "], replicaStatuses: {Worker: {attempts: {'1': 2}}}, failures: [{time: @-5@, type: Worker, index: 1, attempt: 1}]}",
-			pods:   []*corev1.Pod{pod("a", 0, 0, corev1.PodRunning), pod("a", 1, 1, corev1.PodFailed)},
+			pods:   []*corev1.Pod{pod(0, 0, corev1.PodRunning), pod(1, 1, corev1.PodFailed)},
 			want:   "Restart of worker-1, attempt 2 in 5s", budget: "2 of 5 restarts of the job",
 		},
 		{
 			name: "not counted", reason: "a failure that the operator has not seen yet promises nothing", spec: workers,
 			status: "{conditions: [" + created + "]}",
-			pods:   []*corev1.Pod{pod("a", 0, 0, corev1.PodRunning), pod("a", 1, 0, corev1.PodFailed)},
+			pods:   []*corev1.Pod{pod(0, 0, corev1.PodRunning), pod(1, 0, corev1.PodFailed)},
 			want:   "The job runs to its end.", budget: "0 of 5 restarts of the job",
 		},
 		{
@@ -55,7 +55,7 @@ func TestNext(t *testing.T) {
 			want:   "The job runs to its end.", budget: "2 of 3 restarts of the job in 1m00s",
 		},
 		{
-			name: "nobody", reason: "a job that nobody takes up says so", spec: workers, status: "{}",
+			name: "not taken up", reason: "a job that no operator takes up says so", spec: workers, status: "{}",
 			want: "An operator has to take up the job: none has so far. Is the one for TestJob running?", budget: "0 of 5 restarts of the job",
 		},
 		{
@@ -65,7 +65,7 @@ func TestNext(t *testing.T) {
 		{
 			name: "start", reason: "what is missing, and what it waits for", status: "{conditions: [" + created + "]}",
 			spec: "{testReplicaSpecs: {Master: {}, Worker: {replicas: 2, startAfter: {replicaType: Master, state: Running}}}}",
-			pods: []*corev1.Pod{pod("a", 0, 0, corev1.PodPending, func(p *corev1.Pod) { p.Spec.NodeName = "" })},
+			pods: []*corev1.Pod{pod(0, 0, corev1.PodPending, func(p *corev1.Pod) { p.Spec.NodeName = "" })},
 			want: "Master: 1 to be created\nWorker: 1 to be created, when all of Master are Running\nWorker: 1 waiting for a node",
 		},
 		{
@@ -89,7 +89,7 @@ func TestNext(t *testing.T) {
 			if pods == nil {
 				pods = []*corev1.Pod{}
 			}
-			if c.name == "nobody" || c.name == "odd" || c.name == "window" {
+			if c.name == "not taken up" || c.name == "odd" || c.name == "window" {
 				pods = nil
 			}
 			head := page.ViewOf(page.Input{Ref: ref("a"), Job: page.Job{Object: object(t, "a", c.spec, c.status), Pods: pods}, Now: noon()}).Head
@@ -109,15 +109,15 @@ func TestNext(t *testing.T) {
 
 func TestGrid(t *testing.T) {
 	t.Parallel()
-	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(at(-1)) }
+	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = new(at(-1)) }
 	broken := func(p *corev1.Pod) {
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}}}
 	}
 	pods := []*corev1.Pod{
-		pod("a", 0, 0, corev1.PodRunning), pod("a", 1, 1, corev1.PodFailed), pod("a", 2, 0, corev1.PodFailed), pod("a", 3, 12, corev1.PodSucceeded),
-		pod("a", 4, 0, corev1.PodRunning, deleted), pod("a", 5, 0, corev1.PodPending, broken), pod("a", 6, 0, corev1.PodPending),
-		pod("a", 7, 0, corev1.PodPending, func(p *corev1.Pod) { p.Spec.NodeName = "" }), pod("a", 10, 0, corev1.PodRunning),
-		pod("a", 0, 0, corev1.PodRunning, func(p *corev1.Pod) { p.Labels = nil }),
+		pod(0, 0, corev1.PodRunning), pod(1, 1, corev1.PodFailed), pod(2, 0, corev1.PodFailed), pod(3, 12, corev1.PodSucceeded),
+		pod(4, 0, corev1.PodRunning, deleted), pod(5, 0, corev1.PodPending, broken), pod(6, 0, corev1.PodPending),
+		pod(7, 0, corev1.PodPending, func(p *corev1.Pod) { p.Spec.NodeName = "" }), pod(10, 0, corev1.PodRunning),
+		pod(0, 0, corev1.PodRunning, func(p *corev1.Pod) { p.Labels = nil }),
 	}
 	job := page.Job{Pods: pods, Object: object(t, "a", "{testReplicaSpecs: {Worker: {replicas: 10}, Master: {}}}",
 		"{conditions: ["+created+"], replicaStatuses: {Worker: {attempts: {'1': 2}, succeededIndexes: '3,8'}}}")}
@@ -150,7 +150,7 @@ func drawn(lane page.Lane) string {
 		if ms == 0 {
 			return "now"
 		}
-		return fmt.Sprint((ms - noon().UnixMilli()) / 1000)
+		return strconv.FormatInt((ms-noon().UnixMilli())/1000, 10)
 	}
 	for _, b := range lane.Bars {
 		out = append(out, fmt.Sprintf("%s %s..%s", b.State, second(b.From), second(b.To)))
@@ -173,11 +173,11 @@ func TestTimeline(t *testing.T) {
 	}{
 		{
 			name: "runs", reason: "it waited, then it ran", status: "{conditions: [" + created + ", " + running + "]}",
-			pods: []*corev1.Pod{pod("a", 0, 0, corev1.PodRunning)}, job: "waiting -100..-80, running -80..now",
+			pods: []*corev1.Pod{pod(0, 0, corev1.PodRunning)}, job: "waiting -100..-80, running -80..now",
 			replica: "waiting -90..-85, starting -85..-80, running -80..now",
 		},
 		{
-			name: "restarts", reason: "the attempt that failed ends with a mark, and the job restarts", pods: []*corev1.Pod{pod("a", 0, 0, corev1.PodFailed)},
+			name: "restarts", reason: "the attempt that failed ends with a mark, and the job restarts", pods: []*corev1.Pod{pod(0, 0, corev1.PodFailed)},
 			status: "{conditions: [" + created + ", " + running + ", {type: Restarting, status: 'True', lastTransitionTime: @-5@}]," +
 				" replicaStatuses: {Worker: {attempts: {'0': 1}}}, failures: [{time: @-5@, type: Worker, index: 0, attempt: 0, exitCode: 137}]}",
 			job:     "waiting -100..-80, running -80..-5, restarting -5..now, failed -5",
@@ -185,7 +185,7 @@ func TestTimeline(t *testing.T) {
 		},
 		{
 			name: "earlier attempts", reason: "of an attempt whose pod is gone only the end is known",
-			pods: []*corev1.Pod{pod("a", 0, 1, corev1.PodRunning, func(p *corev1.Pod) {
+			pods: []*corev1.Pod{pod(0, 1, corev1.PodRunning, func(p *corev1.Pod) {
 				p.CreationTimestamp, p.Status.Conditions[0].LastTransitionTime = at(-30), at(-29)
 				p.Status.ContainerStatuses[0].State.Running.StartedAt = at(-28)
 			})},
@@ -238,7 +238,7 @@ func TestNothingButText(t *testing.T) {
 		"trainerStatus": map[string]any{"progressPercentage": int64(700), "metrics": []any{map[string]any{"name": evil, "value": evil}, "odd"}},
 		"seconds":       map[string]any{evil: int64(7), "odd": "x"},
 	}
-	p := pod("a", 0, 0, corev1.PodPending, func(p *corev1.Pod) {
+	p := pod(0, 0, corev1.PodPending, func(p *corev1.Pod) {
 		p.Spec.NodeName = evil
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: evil, Message: evil}}}}
 	})

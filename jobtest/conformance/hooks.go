@@ -94,7 +94,7 @@ func (s Suite[J]) kind(author jobkit.ControllerInterface[J]) jobkit.Kind {
 	return kind
 }
 
-// calls calls every method of the author that is to be a pure function.
+// calls every method of the author that is to be a pure function.
 func (s Suite[J]) calls(author jobkit.ControllerInterface[J]) []call {
 	var out []call
 	on := func(name string, method func(job J) any, further ...[2]any) {

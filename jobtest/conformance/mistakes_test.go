@@ -146,8 +146,8 @@ type progressStatus struct {
 
 func (p *progressJob) DeepCopyObject() runtime.Object {
 	return &progressJob{
-		TypeMeta: p.TypeMeta, ObjectMeta: *p.ObjectMeta.DeepCopy(), Spec: *p.Spec.DeepCopy(),
-		Status: progressStatus{JobStatus: *p.Status.JobStatus.DeepCopy(), Step: p.Status.Step},
+		TypeMeta: p.TypeMeta, ObjectMeta: *p.DeepCopy(), Spec: *p.Spec.DeepCopy(),
+		Status: progressStatus{JobStatus: *p.Status.DeepCopy(), Step: p.Status.Step},
 	}
 }
 
@@ -250,7 +250,7 @@ func TestWrongAuthorsAreCaught(t *testing.T) {
 		"RandomTemplate": {
 			reason: "a random name", in: "Stable", promise: "P1", says: "SetClusterSpec() returns something else for the same input",
 			suite: conformance.Suite[job]{Author: wrong{spec: func(_ job, _ jobkit.Replica, t template) error {
-				t.Annotations = map[string]string{"n": fmt.Sprint(rand.Uint64())} //nolint:gosec // it is to be random
+				t.Annotations = map[string]string{"n": strconv.FormatUint(rand.Uint64(), 10)}
 				return nil
 			}}},
 		},
@@ -268,7 +268,7 @@ func TestWrongAuthorsAreCaught(t *testing.T) {
 		"ObjectsDiffer": {
 			reason: "objects that are not stable from call to call", in: "Success", promise: "P3", says: "has not come to rest",
 			suite: conformance.Suite[job]{Author: wrongObjects{data: func(job) map[string]string {
-				return map[string]string{"n": fmt.Sprint(calls.Add(1))}
+				return map[string]string{"n": strconv.FormatInt(calls.Add(1), 10)}
 			}}, Skip: map[string]string{"Stable": "another case is to find it"}},
 		},
 		"StatusInCopy": {

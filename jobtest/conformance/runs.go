@@ -78,7 +78,7 @@ func (st story[J]) tell(ctx context.Context) error {
 		st.users(world)
 	}
 	if err := world.Run(ctx); err != nil {
-		return err //nolint:wrapcheck // the promise that it names is what matters
+		return err
 	}
 	return st.check(ctx, world)
 }
@@ -258,10 +258,10 @@ func (s Suite[J]) edit(w *jobtest.World, at time.Duration, what string, change f
 	w.At(at, what, func(ctx context.Context, c client.Client) error {
 		job := s.job()
 		if err := c.Get(ctx, s.key(), job); err != nil {
-			return client.IgnoreNotFound(err) //nolint:wrapcheck // the World says what the user did
+			return client.IgnoreNotFound(err)
 		}
 		change(job)
-		return c.Update(ctx, job) //nolint:wrapcheck // as above
+		return c.Update(ctx, job)
 	})
 }
 
@@ -288,7 +288,7 @@ func (s Suite[J]) edits(w *jobtest.World) {
 func (s Suite[J]) deletes(w *jobtest.World) {
 	w.At(5*time.Second, "deletes the job", func(ctx context.Context, c client.Client) error {
 		job := s.job()
-		return client.IgnoreNotFound(c.Delete(ctx, job)) //nolint:wrapcheck // the World says what the user did
+		return client.IgnoreNotFound(c.Delete(ctx, job))
 	})
 }
 

@@ -271,7 +271,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// restart looks at a job while one of its replicas restarts.
+// restart opens a job of which a replica restarts.
 func restart(ctx context.Context, t *testing.T) {
 	t.Helper()
 	run(ctx, t, chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/llama-pretrain")),

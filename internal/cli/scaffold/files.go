@@ -213,7 +213,7 @@ func (p *Project) Write(dir string) error {
 	}
 	for _, f := range files {
 		name := filepath.Join(dir, filepath.FromSlash(f.Path))
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // a module is not secret
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return fmt.Errorf("cannot write the module: %w", err)
 		}
 		if err := os.WriteFile(name, f.Text, 0o644); err != nil { //nolint:gosec // a module is not secret

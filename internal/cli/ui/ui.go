@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/jobkit/jobkit/internal/cli/cluster"
@@ -143,33 +145,41 @@ func Kinds(ctx context.Context, discovery install.Discovery) ([]kube.Kind, error
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the job kinds: %w", err)
 	}
-	served := map[string]map[string]string{}
+	served := map[schema.GroupVersion]map[string]string{}
 	var kinds []kube.Kind
 	for _, d := range definitions {
 		for _, k := range d.Kinds {
 			version := k.GroupVersion()
-			if served[version.String()] == nil {
-				served[version.String()] = map[string]string{}
-				list, err := discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
-				switch {
-				case apierrors.IsNotFound(err):
-					continue
-				case err != nil:
-					return nil, fmt.Errorf("cannot ask which job kinds there are: %w", cluster.WithoutURL(err))
-				}
-				for i := range list.APIResources {
-					r := &list.APIResources[i]
-					if served[version.String()][r.Kind] == "" { // the resource stands before its subresources
-						served[version.String()][r.Kind] = r.Name
-					}
+			if served[version] == nil {
+				served[version], err = resources(ctx, discovery, version)
+				if err != nil {
+					return nil, err
 				}
 			}
-			if name := served[version.String()][k.Kind]; name != "" {
+			if name := served[version][k.Kind]; name != "" {
 				kinds = append(kinds, kube.Kind{Kind: k.Kind, Resource: version.WithResource(name)})
 			}
 		}
 	}
 	return kinds, nil
+}
+
+// resources are what a cluster calls the kinds of an API version; none if it does not serve it.
+func resources(ctx context.Context, discovery install.Discovery, version schema.GroupVersion) (map[string]string, error) {
+	names := map[string]string{}
+	list, err := discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
+	if apierrors.IsNotFound(err) {
+		return names, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask which job kinds there are: %w", cluster.WithoutURL(err))
+	}
+	for i := range list.APIResources {
+		if r := &list.APIResources[i]; !strings.Contains(r.Name, "/") { // no subresource
+			names[r.Kind] = r.Name
+		}
+	}
+	return names, nil
 }
 
 // scope is the namespace that is shown: the one that was asked for, all (empty) if the user

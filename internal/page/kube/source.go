@@ -22,7 +22,6 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/ptr"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/cli/explain"
@@ -88,29 +87,8 @@ func resourceName(r schema.GroupVersionResource) string {
 func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	start := func(what string, informer cache.SharedIndexInformer, handle func(any)) error {
-		err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { c.failed(what, err) })
-		if err != nil {
-			return fmt.Errorf("cannot watch %s: %w", what, err)
-		}
-		seen := func(item any) {
-			if gone, ok := item.(cache.DeletedFinalStateUnknown); ok {
-				item = gone.Obj
-			}
-			c.works(what)
-			handle(item)
-		}
-		_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: seen, UpdateFunc: func(_, item any) { seen(item) }, DeleteFunc: seen,
-		})
-		if err != nil {
-			return fmt.Errorf("cannot watch %s: %w", what, err)
-		}
-		running.Go(func() { informer.RunWithContext(ctx) })
-		return nil
-	}
 	for name, informer := range c.jobs {
-		err := start(name, informer, func(item any) {
+		err := c.handle(name, informer, func(item any) {
 			if o, ok := item.(*unstructured.Unstructured); ok {
 				changed(page.Ref{Resource: name, Namespace: o.GetNamespace(), Name: o.GetName()})
 			}
@@ -119,7 +97,7 @@ func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 			return err
 		}
 	}
-	err := start("pods", c.pods, func(item any) {
+	err := c.handle("pods", c.pods, func(item any) {
 		if pod, ok := item.(*corev1.Pod); ok {
 			if ref, ok := c.jobOf(pod); ok {
 				changed(ref)
@@ -129,7 +107,33 @@ func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 	if err != nil {
 		return err
 	}
+	for _, informer := range c.jobs {
+		running.Go(func() { informer.RunWithContext(ctx) })
+	}
+	running.Go(func() { c.pods.RunWithContext(ctx) })
 	<-ctx.Done()
+	return nil
+}
+
+// handle has an informer call a function for each object that is new, changed or gone.
+func (c *Cluster) handle(what string, informer cache.SharedIndexInformer, call func(any)) error {
+	err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { c.failed(what, err) })
+	if err != nil {
+		return fmt.Errorf("cannot watch %s: %w", what, err)
+	}
+	seen := func(item any) {
+		if gone, ok := item.(cache.DeletedFinalStateUnknown); ok {
+			item = gone.Obj
+		}
+		c.works(what)
+		call(item)
+	}
+	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: seen, UpdateFunc: func(_, item any) { seen(item) }, DeleteFunc: seen,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot watch %s: %w", what, err)
+	}
 	return nil
 }
 
@@ -215,54 +219,69 @@ func (c *Cluster) Events(ctx context.Context, ref page.Ref, changed func([]corev
 	if !ok {
 		return nil
 	}
-	of := jobview.FromObject(job.Object, nil)
 	informer := coreinformers.NewFilteredEventInformer(c.client, ref.Namespace, 0, cache.Indexers{}, nil)
-	err := informer.SetTransform(func(item any) (any, error) {
-		if e, ok := item.(*corev1.Event); ok {
-			if !explain.Concerns(*e, of) {
-				return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Name, ResourceVersion: e.ResourceVersion}}, nil
-			}
-			e.ManagedFields = nil
-		}
-		return item, nil
-	})
+	err := informer.SetTransform(onlyOf(jobview.FromObject(job.Object, nil)))
 	if err != nil {
 		return fmt.Errorf("cannot watch events: %w", err)
 	}
-	err = informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-		if apierrors.IsForbidden(err) {
-			changed(nil)
+	dirty := make(chan struct{}, 1)
+	seen := func(item any) {
+		if !isEventOfJob(item) {
+			return
 		}
-	})
+		select {
+		case dirty <- struct{}{}:
+		default:
+		}
+	}
+	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: seen, UpdateFunc: func(_, item any) { seen(item) }})
 	if err != nil {
 		return fmt.Errorf("cannot watch events: %w", err)
 	}
-	refresh := func(item any) {
-		if e, ok := item.(*corev1.Event); ok && e.Reason == "" && e.InvolvedObject.Name == "" {
-			return // of something else
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { informer.RunWithContext(ctx) })
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-dirty:
 		}
 		var events []corev1.Event
 		for _, item := range informer.GetStore().List() {
-			if e, ok := item.(*corev1.Event); ok && e.InvolvedObject.Name != "" {
+			if e, ok := item.(*corev1.Event); ok && isEventOfJob(item) {
 				events = append(events, *e)
 			}
 		}
 		changed(events)
 	}
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: refresh, UpdateFunc: func(_, item any) { refresh(item) },
-	})
-	if err != nil {
-		return fmt.Errorf("cannot watch events: %w", err)
+}
+
+// onlyOf makes all events small that do not concern a job: they are kept by name only.
+func onlyOf(job jobview.Job) cache.TransformFunc {
+	return func(item any) (any, error) {
+		e, ok := item.(*corev1.Event)
+		if !ok {
+			return item, nil
+		}
+		if !explain.Concerns(*e, job) {
+			return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Name, ResourceVersion: e.ResourceVersion}}, nil
+		}
+		e.ManagedFields = nil
+		return e, nil
 	}
-	informer.RunWithContext(ctx)
-	return nil
+}
+
+// isEventOfJob reports whether an event is one that onlyOf has kept whole.
+func isEventOfJob(item any) bool {
+	e, ok := item.(*corev1.Event)
+	return ok && e.InvolvedObject.Name != ""
 }
 
 // Logs implements page.Source.
 func (c *Cluster) Logs(ctx context.Context, r page.LogRequest) (io.ReadCloser, error) {
 	log, err := c.client.CoreV1().Pods(r.Namespace).GetLogs(r.Pod, &corev1.PodLogOptions{
-		Container: r.Container, Previous: r.Previous, Follow: !r.Previous, TailLines: ptr.To(r.Lines),
+		Container: r.Container, Previous: r.Previous, Follow: !r.Previous, TailLines: new(r.Lines),
 	}).Stream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the log of %s: %w", r.Pod, err)

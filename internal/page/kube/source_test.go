@@ -2,7 +2,6 @@ package kube_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -20,7 +19,6 @@ import (
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/utils/ptr"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/page"
@@ -51,7 +49,7 @@ func pod(name, owner string, phase corev1.PodPhase) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: "default", UID: types.UID("uid-" + name), Labels: map[string]string{commonv1.OperatorNameLabel: "o", "private": "x"},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "a", UID: types.UID(owner), Controller: ptr.To(true)}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "kubeflow.org/v1", Kind: "TestJob", Name: "a", UID: types.UID(owner), Controller: new(true)}},
 		},
 		Spec:   corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "x", Env: []corev1.EnvVar{{Name: "PASSWORD", Value: "secret"}}}}},
 		Status: corev1.PodStatus{Phase: phase},
@@ -127,7 +125,7 @@ func TestJobAndPods(t *testing.T) {
 func TestDo(t *testing.T) {
 	t.Parallel()
 	deleting := pod("a-worker-2", "uid-a", corev1.PodRunning)
-	deleting.DeletionTimestamp, deleting.Finalizers = ptr.To(metav1.Now()), []string{"x"}
+	deleting.DeletionTimestamp, deleting.Finalizers = new(metav1.Now()), []string{"x"}
 	w := start(t, pod("a-worker-0", "uid-a", corev1.PodRunning), pod("a-worker-1", "uid-a", corev1.PodSucceeded), deleting)
 	w.await(t, 3)
 	var done []string
@@ -156,8 +154,7 @@ func TestDo(t *testing.T) {
 		}
 	}
 	patch := func(suspend bool) string {
-		text, _ := json.Marshal(map[string]any{"metadata": map[string]any{"uid": "uid-a"}, "spec": map[string]any{"runPolicy": map[string]any{"suspend": suspend}}})
-		return "patch " + string(text)
+		return fmt.Sprintf(`patch {"metadata":{"uid":"uid-a"},"spec":{"runPolicy":{"suspend":%t}}}`, suspend)
 	}
 	want := []string{patch(true), patch(false), "delete a-worker-0 uid-a-worker-0", "delete a uid-a Background"}
 	if diff := cmp.Diff(want, done); diff != "" {

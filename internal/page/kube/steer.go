@@ -114,7 +114,8 @@ func (c *Cluster) restart(ctx context.Context, ref page.Ref, uid types.UID) erro
 		free <- struct{}{}
 		running.Go(func() {
 			defer func() { <-free }()
-			err := c.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}})
+			only := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}
+			err := c.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, only)
 			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -128,7 +129,7 @@ func (c *Cluster) restart(ctx context.Context, ref page.Ref, uid types.UID) erro
 
 // firstLine is the first of joined errors: thousands of pods have thousands.
 func firstLine(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 { //nolint:errorlint // what errors.Join makes
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
 		return firstLine(joined.Unwrap()[0])
 	}
 	return err

@@ -96,15 +96,7 @@ func restartSteps(replicas []replica) []Step {
 func (k *known) startSteps(replicas []replica) []Step {
 	steps := []Step{}
 	for _, t := range k.roles {
-		count := map[Square]int{}
-		for i := range replicas {
-			if r := &replicas[i]; r.typ == t && int(r.index) < k.job.Replicas[t] {
-				count[r.square]++
-			}
-		}
-		if k.Job.Pods == nil {
-			count[SquareMissing] = 0 // they may not be read
-		}
+		count := k.count(t, replicas)
 		missing := "%d to be created"
 		if spec := k.specs[t]; spec != nil && spec.StartAfter != nil {
 			missing += ", when " + strings.ReplaceAll(startAfterWords(spec.StartAfter), "%", "%%")
@@ -125,6 +117,20 @@ func (k *known) startSteps(replicas []replica) []Step {
 		}
 	}
 	return steps
+}
+
+// count is how many wanted replicas of a type are in each state, as far as that is known.
+func (k *known) count(t commonv1.ReplicaType, replicas []replica) map[Square]int {
+	count := map[Square]int{}
+	for i := range replicas {
+		if r := &replicas[i]; r.typ == t && int(r.index) < k.job.Replicas[t] {
+			count[r.square]++
+		}
+	}
+	if k.Job.Pods == nil {
+		count[SquareMissing] = 0 // they may not be read
+	}
+	return count
 }
 
 func startAfterWords(after *commonv1.StartAfter) string {

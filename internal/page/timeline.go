@@ -260,10 +260,7 @@ func (k *known) pointsOfFailures(after time.Time) []Point {
 // replicaLane is the line of one replica: the ends of its earlier attempts, and its pod.
 func (k *known) replicaLane(r *replica, end int64) Lane {
 	lane := Lane{Name: replicaName(r.typ, r.index), Bars: []Bar{}, Marks: []Mark{}}
-	from := k.job.Created
-	if at := k.status.StartTime; at != nil && at.After(from) {
-		from = at.Time
-	}
+	from := k.began()
 	for i := range k.status.Failures {
 		f := &k.status.Failures[i]
 		if f.Type != r.typ || f.Index != r.index {
@@ -291,6 +288,14 @@ func (k *known) replicaLane(r *replica, end int64) Lane {
 		lane.Marks = append(lane.Marks, Mark{At: millis(ended), Kind: "succeeded", Label: "succeeded"})
 	}
 	return lane
+}
+
+// began is when the job began, or began again after it was suspended.
+func (k *known) began() time.Time {
+	if at := k.status.StartTime; at != nil && at.After(k.job.Created) {
+		return at.Time
+	}
+	return k.job.Created
 }
 
 // podBars are the states of a pod.

@@ -247,14 +247,19 @@ func (c *Cluster) Events(ctx context.Context, ref page.Ref, changed func([]corev
 			return nil
 		case <-dirty:
 		}
-		var events []corev1.Event
-		for _, item := range informer.GetStore().List() {
-			if e, ok := item.(*corev1.Event); ok && isEventOfJob(item) {
-				events = append(events, *e)
-			}
-		}
-		changed(events)
+		changed(eventsIn(informer.GetStore()))
 	}
+}
+
+// eventsIn are the events of the job in a store.
+func eventsIn(store cache.Store) []corev1.Event {
+	var events []corev1.Event
+	for _, item := range store.List() {
+		if e, ok := item.(*corev1.Event); ok && isEventOfJob(item) {
+			events = append(events, *e)
+		}
+	}
+	return events
 }
 
 // onlyOf makes all events small that do not concern a job: they are kept by name only.

@@ -24,15 +24,22 @@ function toast(text, bad) {
   toast.timer = setTimeout(() => { node.className = 'toast'; node.textContent = ''; }, bad ? 12000 : 4000);
 }
 
+// The answer is taken from the button itself: a dialog's own close event comes later, when
+// another question may be open already.
+let settle = () => {};
 function confirm(title, text, verb, danger) {
+  settle(false);
   const dialog = byId('confirm');
   byId('confirm-title').textContent = title;
   byId('confirm-text').textContent = text;
   byId('confirm-yes').textContent = verb;
   byId('confirm-yes').className = danger ? 'danger solid' : 'primary';
-  dialog.returnValue = 'no';
-  dialog.showModal();
-  return new Promise((resolve) => { dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true }); });
+  return new Promise((resolve) => {
+    settle = resolve;
+    dialog.querySelector('form').onsubmit = (e) => resolve(e.submitter?.value === 'yes');
+    dialog.oncancel = () => resolve(false);
+    dialog.showModal();
+  });
 }
 
 function locked() {

@@ -3,6 +3,7 @@ package describe
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -73,8 +74,10 @@ func passOf[J client.Object](author jobkit.ControllerInterface[J], empty J) pass
 	}
 }
 
-// newScheme knows all kinds, and those of Kubernetes.
-func newScheme() (*runtime.Scheme, error) {
+// knownTypes knows all kinds, and those of Kubernetes. It is made once, when it is needed.
+//
+//nolint:gochecknoglobals // a value that never changes
+var knownTypes = sync.OnceValues(func() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, kubeflowv1.AddToScheme, testv1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -82,7 +85,7 @@ func newScheme() (*runtime.Scheme, error) {
 		}
 	}
 	return scheme, nil
-}
+})
 
 // stopped is a clock that shows one time.
 type stopped struct{ at time.Time }

@@ -48,7 +48,7 @@ func Next(ctx context.Context, c dynamic.Interface, job *jobs.Found, now time.Ti
 	if run == nil {
 		return Step{}, fmt.Errorf("the rules of %s are not known here", job.Kind.Name)
 	}
-	scheme, err := newScheme()
+	scheme, err := knownTypes()
 	if err != nil {
 		return Step{}, err
 	}

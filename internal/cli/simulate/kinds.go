@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -70,14 +71,14 @@ func kindOf[J client.Object](gvk schema.GroupVersionKind, author jobkit.Controll
 		return author.Parts(job)
 	}
 	k.world = func(o jobtest.Options) (*jobtest.World, error) {
-		scheme, err := newScheme()
+		scheme, err := knownTypes()
 		if err != nil {
 			return nil, err
 		}
 		return jobtest.NewWorld(author, scheme, o)
 	}
 	k.render = func(o client.Object) ([]client.Object, error) {
-		scheme, err := newScheme()
+		scheme, err := knownTypes()
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +93,7 @@ func kindOf[J client.Object](gvk schema.GroupVersionKind, author jobkit.Controll
 
 // read decodes a job. What its type does not know is an error.
 func read[J client.Object](u *unstructured.Unstructured, gvk schema.GroupVersionKind) (client.Object, error) {
-	scheme, err := newScheme()
+	scheme, err := knownTypes()
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +115,10 @@ func read[J client.Object](u *unstructured.Unstructured, gvk schema.GroupVersion
 	return job, errors.Join(append(unknown, err)...)
 }
 
-// newScheme knows all kinds, and those of Kubernetes.
-func newScheme() (*runtime.Scheme, error) {
+// knownTypes knows all kinds, and those of Kubernetes. It is made once, when it is needed.
+//
+//nolint:gochecknoglobals // a value that never changes
+var knownTypes = sync.OnceValues(func() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, kubeflowv1.AddToScheme, testv1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -123,7 +126,7 @@ func newScheme() (*runtime.Scheme, error) {
 		}
 	}
 	return scheme, nil
-}
+})
 
 // IsJob reports whether a document is a job of a kind that can be simulated.
 func IsJob(d manifest.Document) bool {

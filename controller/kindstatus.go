@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -45,6 +46,9 @@ func (c *JobController[J]) reportStatus(ctx context.Context, job J, in *plan.Inp
 	return false
 }
 
+// statusName is what JSON and the API server call the status of a job.
+const statusName = "status"
+
 // statusField is the field of a job that holds the library's status, and those of the kind's own
 // beside it.
 func (s *settings[J]) statusField(job J) reflect.Value {
@@ -57,7 +61,7 @@ func rootOf(job client.Object, statusAt []int) []int {
 	t := reflect.TypeOf(job).Elem()
 	for n := range max(len(statusAt)-1, 0) {
 		f := t.FieldByIndex(statusAt[:n+1])
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == "status" {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == statusName {
 			return statusAt[:n+1]
 		}
 	}
@@ -89,7 +93,7 @@ func copyTally(t *jobkit.Tally) *jobkit.Tally {
 	out := &jobkit.Tally{Types: make([]jobkit.TypeTally, len(t.Types))}
 	for i := range t.Types {
 		tt := t.Types[i]
-		tt.States, tt.Pods, tt.Ready = append([]jobkit.ReplicaState(nil), tt.States...), append([]bool(nil), tt.Pods...), append([]bool(nil), tt.Ready...)
+		tt.States, tt.Pods, tt.Ready = slices.Clone(tt.States), slices.Clone(tt.Pods), slices.Clone(tt.Ready)
 		tt.Counts = *tt.Counts.DeepCopy()
 		out.Types[i] = tt
 	}

@@ -59,7 +59,7 @@ func newRivals(own string) *rivals {
 // API server returned it.
 func (r *rivals) recordWrite(job client.Object) {
 	for _, f := range job.GetManagedFields() {
-		if f.Subresource != "status" || f.Manager != r.own || f.Time == nil {
+		if f.Subresource != statusName || f.Manager != r.own || f.Time == nil {
 			continue
 		}
 		r.mu.Lock()

@@ -351,6 +351,11 @@ func (m *monitor) checkHangs(job client.Object, old, status *commonv1.JobStatus)
 			}
 		}
 	}
+	m.countHangs(job, l, old, status)
+}
+
+// countHangs takes in each hang that a status is the first to count.
+func (m *monitor) countHangs(job client.Object, l *ledger, old, status *commonv1.JobStatus) {
 	for i := range status.Failures {
 		f := &status.Failures[i]
 		if f.Reason != "Hung" || slices.ContainsFunc(old.Failures, func(o commonv1.ReplicaFailure) bool { return sameFailure(f, &o) }) {

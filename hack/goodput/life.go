@@ -18,6 +18,9 @@ import (
 
 const worker = commonv1.ReplicaType("Worker")
 
+// container is the name of the container that trains.
+const container = "train"
+
 // assumptions are all that a life depends on besides the policy.
 type assumptions struct {
 	nodes, spares int
@@ -90,7 +93,7 @@ func newLife(a assumptions, run commonv1.RunPolicy) *life {
 	}
 	n := int32(a.nodes) //nolint:gosec // a few thousand
 	spec := &commonv1.ReplicaSpec{Replicas: &n, RestartPolicy: commonv1.RestartPolicyExitCode, Template: corev1.PodTemplateSpec{
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "train", Image: "train"}}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: container, Image: container}}},
 	}}
 	l.in = plan.Input{
 		Kind: jobkit.Kind{Name: "TestJob", APIVersion: "example.com/v1", Roles: []jobkit.Role{{Type: worker}}, ContainerName: "train"},

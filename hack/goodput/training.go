@@ -106,7 +106,7 @@ func (l *life) fails(pod *corev1.Pod) {
 		}
 		p = p.DeepCopy()
 		p.Status.Phase = corev1.PodFailed
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "train", State: corev1.ContainerState{
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: container, State: corev1.ContainerState{
 			Terminated: &corev1.ContainerStateTerminated{ExitCode: 134, Reason: "Error", FinishedAt: at},
 		}}}
 		l.in.Pods[i] = p

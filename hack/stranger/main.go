@@ -33,11 +33,10 @@ func main() {
 	integration := flag.Bool("integration", false, "run the module's integration tests too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	err := run(ctx, *keep, *integration)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stranger:", err)
-		stop()
 		os.Exit(1)
 	}
 }
@@ -84,7 +83,8 @@ func (s *stranger) steps(ctx context.Context, integration bool) error {
 		name string
 		do   func() error
 	}{
-		{"jobkit new", in(s.dir, "go", "run", "github.com/jobkit/jobkit/cmd/jobkit@"+s.version, "new", "sim.example.com/v1", "SimJob", "--roles", "Coordinator:1,Solver")},
+		{"jobkit new", in(s.dir, "go", "run", "github.com/jobkit/jobkit/cmd/jobkit@"+s.version,
+			"new", "sim.example.com/v1", "SimJob", "--roles", "Coordinator:1,Solver")},
 		{"one edit", func() error { return edit(module) }},
 		{"make generate", in(module, "make", "generate")},
 		{"golden file", in(module, "go", "test", "./internal/simjob", "-update")},
@@ -167,7 +167,9 @@ func (s *stranger) runExample(ctx context.Context, module string) error {
 	go func() { ended <- operator.Wait() }()
 	defer func() {
 		_ = syscall.Kill(-operator.Process.Pid, syscall.SIGINT)
-		<-ended
+		if err := <-ended; err != nil {
+			fmt.Println("the operator ended:", err)
+		}
 	}()
 	where := s.command(ctx, module, "go", "tool", "jobkit", "dev", "kubeconfig")
 	where.Stdout = nil

@@ -82,16 +82,37 @@ func within(files []string, folder string) []file {
 
 // publishModule writes a module as a module proxy has it.
 func (s *stranger) publishModule(dir, module string, files []file) error {
-	var archive bytes.Buffer
-	var mod []byte
-	w := zip.NewWriter(&archive)
+	archive, mod, err := s.archive(module, files)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot make a folder: %w", err)
+	}
+	for name, text := range map[string][]byte{
+		"list":              []byte(s.version + "\n"),
+		s.version + ".zip":  archive,
+		s.version + ".mod":  mod,
+		s.version + ".info": []byte(`{"Version":"` + s.version + `","Time":"2026-01-01T00:00:00Z"}`),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return fmt.Errorf("cannot write to the proxy: %w", err)
+		}
+	}
+	return nil
+}
+
+// archive returns the files of a module as a module proxy has them, and its go.mod.
+func (s *stranger) archive(module string, files []file) (archive, mod []byte, err error) {
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
 	for _, f := range files {
 		text, err := os.ReadFile(f.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed, and not yet committed
 		}
 		if err != nil {
-			return fmt.Errorf("cannot read a file: %w", err)
+			return nil, nil, fmt.Errorf("cannot read a file: %w", err)
 		}
 		if f.name == "go.mod" {
 			mod = text
@@ -101,24 +122,11 @@ func (s *stranger) publishModule(dir, module string, files []file) error {
 			_, err = to.Write(text)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot write the archive: %w", err)
+			return nil, nil, fmt.Errorf("cannot write the archive: %w", err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		return fmt.Errorf("cannot write the archive: %w", err)
+		return nil, nil, fmt.Errorf("cannot write the archive: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("cannot make a folder: %w", err)
-	}
-	for name, text := range map[string][]byte{
-		"list":              []byte(s.version + "\n"),
-		s.version + ".zip":  archive.Bytes(),
-		s.version + ".mod":  mod,
-		s.version + ".info": []byte(`{"Version":"` + s.version + `","Time":"2026-01-01T00:00:00Z"}`),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			return fmt.Errorf("cannot write to the proxy: %w", err)
-		}
-	}
-	return nil
+	return out.Bytes(), mod, nil
 }

@@ -14,9 +14,11 @@ const libraryModule = "github.com/jobkit/jobkit"
 
 // module is what the go command says of a module.
 type module struct {
-	Path, Version, Dir string
-	Replace            *module
-	Error              string
+	Path    string  `json:"Path"`
+	Version string  `json:"Version"`
+	Dir     string  `json:"Dir"`
+	Replace *module `json:"Replace"`
+	Error   string  `json:"Error"`
 }
 
 // locate returns the devcluster module that belongs to this program: that of the checkout which

@@ -97,15 +97,11 @@ func (k *known) startSteps(replicas []replica) []Step {
 	steps := []Step{}
 	for _, t := range k.roles {
 		count := k.count(t, replicas)
-		missing := "%d to be created"
-		if spec := k.specs[t]; spec != nil && spec.StartAfter != nil {
-			missing += ", when " + strings.ReplaceAll(startAfterWords(spec.StartAfter), "%", "%%")
-		}
 		for _, what := range []struct {
 			square Square
 			format string
 		}{
-			{SquareMissing, missing},
+			{SquareMissing, k.missingFormat(t)},
 			{SquareWaiting, "%d waiting for a node"},
 			{SquareStarting, "%d starting"},
 			{SquareProblem, "%d unable to start"},
@@ -117,6 +113,15 @@ func (k *known) startSteps(replicas []replica) []Step {
 		}
 	}
 	return steps
+}
+
+// missingFormat says of missing replicas of a type what they wait for.
+func (k *known) missingFormat(t commonv1.ReplicaType) string {
+	const format = "%d to be created"
+	if spec := k.specs[t]; spec != nil && spec.StartAfter != nil {
+		return format + ", when " + strings.ReplaceAll(startAfterWords(spec.StartAfter), "%", "%%")
+	}
+	return format
 }
 
 // count is how many wanted replicas of a type are in each state, as far as that is known.

@@ -100,6 +100,8 @@ func barOf(status *commonv1.JobStatus) string {
 			return barSuspended
 		case commonv1.JobStalled:
 			return barStalled
+		case commonv1.JobHung: // its replicas run
+			return barRunning
 		case commonv1.JobCreated, commonv1.JobSucceeded, commonv1.JobFailed:
 		}
 		break
@@ -260,6 +262,23 @@ func (k *known) pointsOfFailures(after time.Time) []Point {
 // replicaLane is the line of one replica: the ends of its earlier attempts, and its pod.
 func (k *known) replicaLane(r *replica, end int64) Lane {
 	lane := Lane{Name: replicaName(r.typ, r.index), Bars: []Bar{}, Marks: []Mark{}}
+	from := k.earlierAttempts(r, &lane)
+	if r.pod == nil {
+		return lane
+	}
+	if created := r.pod.CreationTimestamp.Time; len(lane.Bars) > 0 && created.After(from) {
+		lane.Bars = append(lane.Bars, Bar{From: millis(from), To: millis(created), State: barRestarting})
+	}
+	lane.Bars = append(lane.Bars, podBars(r, end)...)
+	if _, ended := ran(r.pod); !ended.IsZero() && r.pod.Status.Phase == corev1.PodSucceeded {
+		lane.Marks = append(lane.Marks, Mark{At: millis(ended), Kind: "succeeded", Label: "succeeded"})
+	}
+	return lane
+}
+
+// earlierAttempts adds the attempts of a replica whose pods are gone to its line, and returns when
+// the last of them ended.
+func (k *known) earlierAttempts(r *replica, lane *Lane) time.Time {
 	from := k.began()
 	for i := range k.status.Failures {
 		f := &k.status.Failures[i]
@@ -277,17 +296,7 @@ func (k *known) replicaLane(r *replica, end int64) Lane {
 		}
 		from = f.Time.Time
 	}
-	if r.pod == nil {
-		return lane
-	}
-	if created := r.pod.CreationTimestamp.Time; len(lane.Bars) > 0 && created.After(from) {
-		lane.Bars = append(lane.Bars, Bar{From: millis(from), To: millis(created), State: barRestarting})
-	}
-	lane.Bars = append(lane.Bars, podBars(r, end)...)
-	if _, ended := ran(r.pod); !ended.IsZero() && r.pod.Status.Phase == corev1.PodSucceeded {
-		lane.Marks = append(lane.Marks, Mark{At: millis(ended), Kind: "succeeded", Label: "succeeded"})
-	}
-	return lane
+	return from
 }
 
 // began is when the job began, or began again after it was suspended.

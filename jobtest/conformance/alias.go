@@ -33,22 +33,30 @@ func walk(v reflect.Value, path string, found func(at uintptr, path string)) {
 			walk(v.Elem(), path, found)
 		}
 	case reflect.Map:
-		if v.Len() > 0 {
-			found(v.Pointer(), path)
-		}
-		for _, key := range v.MapKeys() {
-			walk(v.MapIndex(key), fmt.Sprintf("%s[%v]", path, key), found)
-		}
+		walkMap(v, path, found)
 	case reflect.Slice:
-		if v.Cap() > 0 && v.Type().Elem().Size() > 0 {
-			found(v.Pointer(), path)
-		}
-		for i := range v.Len() {
-			walk(v.Index(i), fmt.Sprintf("%s[%d]", path, i), found)
-		}
+		walkSlice(v, path, found)
 	case reflect.Struct:
 		walkStruct(v, path, found)
 	default:
+	}
+}
+
+func walkMap(v reflect.Value, path string, found func(at uintptr, path string)) {
+	if v.Len() > 0 {
+		found(v.Pointer(), path)
+	}
+	for _, key := range v.MapKeys() {
+		walk(v.MapIndex(key), fmt.Sprintf("%s[%v]", path, key), found)
+	}
+}
+
+func walkSlice(v reflect.Value, path string, found func(at uintptr, path string)) {
+	if v.Cap() > 0 && v.Type().Elem().Size() > 0 {
+		found(v.Pointer(), path)
+	}
+	for i := range v.Len() {
+		walk(v.Index(i), fmt.Sprintf("%s[%d]", path, i), found)
 	}
 }
 

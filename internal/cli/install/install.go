@@ -84,33 +84,43 @@ func parse() ([]Definition, error) {
 func Files(paths []string) ([]Definition, error) {
 	var definitions []Definition
 	for _, given := range paths {
-		names := []string{given}
-		if info, err := os.Stat(given); err == nil && info.IsDir() {
-			names, err = filepath.Glob(filepath.Join(given, "*.yaml"))
-			if err != nil {
-				return nil, fmt.Errorf("cannot list the CRDs: %w", err)
-			}
+		found, err := filesIn(given)
+		if err != nil {
+			return nil, err
 		}
-		before := len(definitions)
-		for _, name := range names {
-			text, err := os.ReadFile(name)
-			if err != nil {
-				return nil, fmt.Errorf("cannot read a CRD: %w", err)
-			}
-			definition, err := read(text)
-			if definition.Object != nil && definition.Object.GetKind() != "CustomResourceDefinition" {
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("CRD %s: %w", name, err)
-			}
-			definitions = append(definitions, definition)
-		}
-		if len(definitions) == before {
+		if len(found) == 0 {
 			return nil, fmt.Errorf("%s holds no CRD: name a file or a folder that does, or run make generate there", given)
 		}
+		definitions = append(definitions, found...)
 	}
 	return definitions, nil
+}
+
+// filesIn reads the definitions of a file, or of the files of a folder.
+func filesIn(path string) ([]Definition, error) {
+	names := []string{path}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		names, err = filepath.Glob(filepath.Join(path, "*.yaml"))
+		if err != nil {
+			return nil, fmt.Errorf("cannot list the CRDs: %w", err)
+		}
+	}
+	var found []Definition
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read a CRD: %w", err)
+		}
+		definition, err := read(text)
+		if definition.Object != nil && definition.Object.GetKind() != "CustomResourceDefinition" {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("CRD %s: %w", name, err)
+		}
+		found = append(found, definition)
+	}
+	return found, nil
 }
 
 // Serves reports whether one of the definitions serves a kind.

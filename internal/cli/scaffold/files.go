@@ -101,7 +101,11 @@ func (p *Project) execute(name string) ([]byte, error) {
 	}
 	if strings.HasSuffix(name, ".go.tmpl") {
 		// Alignment and the order of imports depend on the names.
-		return format.Source(out.Bytes())
+		text, err := format.Source(out.Bytes())
+		if err != nil {
+			return nil, fmt.Errorf("cannot format it: %w", err)
+		}
+		return text, nil
 	}
 	return out.Bytes(), nil
 }

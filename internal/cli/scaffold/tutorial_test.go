@@ -38,7 +38,7 @@ func TestTutorial(t *testing.T) {
 	if len(targets) < 5 {
 		t.Errorf("it calls make %d times, which cannot be all", len(targets))
 	}
-	for _, path := range regexp.MustCompile("(internal|examples)/simjob[a-z/]*\\.[a-z]+").FindAllString(string(text), -1) {
+	for _, path := range regexp.MustCompile(`(internal|examples)/simjob[a-z/]*\.[a-z]+`).FindAllString(string(text), -1) {
 		if strings.Contains(path, "internal/simjob/internal") || strings.HasPrefix(path, "examples/simjob/") {
 			continue // where this repository has it
 		}

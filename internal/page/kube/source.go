@@ -226,12 +226,8 @@ func (c *Cluster) Events(ctx context.Context, ref page.Ref, changed func([]corev
 	}
 	dirty := make(chan struct{}, 1)
 	seen := func(item any) {
-		if !isEventOfJob(item) {
-			return
-		}
-		select {
-		case dirty <- struct{}{}:
-		default:
+		if isEventOfJob(item) {
+			signal(dirty)
 		}
 	}
 	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: seen, UpdateFunc: func(_, item any) { seen(item) }})
@@ -248,6 +244,14 @@ func (c *Cluster) Events(ctx context.Context, ref page.Ref, changed func([]corev
 		case <-dirty:
 		}
 		changed(eventsIn(informer.GetStore()))
+	}
+}
+
+// signal wakes who waits for a channel, unless it is to wake already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 

@@ -71,7 +71,8 @@ func complete(schema map[string]any, kind *jobkit.Kind, o Options) error {
 	replicas := child(schema, "properties", "spec", "properties", kind.ReplicaSpecsField)
 	template := child(replicas, "additionalProperties", "properties", "template")
 	if template == nil {
-		return fmt.Errorf("the schema has no map of replica specs at spec.%[1]s: set Kind.ReplicaSpecsField to the JSON name of the field", kind.ReplicaSpecsField)
+		return fmt.Errorf("the schema has no map of replica specs at spec.%s: set Kind.ReplicaSpecsField to the JSON name of the field",
+			kind.ReplicaSpecsField)
 	}
 	if child(template, "properties", "metadata", "properties") == nil {
 		return errors.New("the pod templates have no labels and annotations, so the API server would drop them: " +

@@ -6,7 +6,9 @@
 // Call it after controller-gen, in a program of a few lines that "make generate" runs:
 //
 //	func main() {
-//		if err := crdrules.CompleteFile("config/crd/sim.example.com_simjobs.yaml", operator.Controller{}.Kind(), crdrules.Options{}); err != nil {
+//		kind := simjob.Controller{}.Kind()
+//		err := crdrules.CompleteFile("config/crd/sim.example.com_simjobs.yaml", kind, crdrules.Options{})
+//		if err != nil {
 //			log.Fatal(err)
 //		}
 //	}

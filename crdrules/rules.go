@@ -53,7 +53,8 @@ func jobRules(k *jobkit.Kind) []rule {
 				`self.spec.runPolicy.successPolicy.rules.all(r, %s.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))`, field),
 			fieldPath: ".spec.runPolicy.successPolicy",
 			message:   fmt.Sprintf("a rule names a replica type that the job does not have: use a type of %s, or add it", k.ReplicaSpecsField),
-			expression: fmt.Sprintf(`self.spec.runPolicy.successPolicy.rules.filter(r, !%[1]s.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))`+
+			expression: fmt.Sprintf(`self.spec.runPolicy.successPolicy.rules`+
+				`.filter(r, !%[1]s.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))`+
 				`.map(r, 'the job has no replica type "%%s", so the rule never holds: use a type of %[2]s, or add it'.format([r.replicaType]))[0]`,
 				field, k.ReplicaSpecsField),
 		},

@@ -43,7 +43,8 @@ func (a *app) newCommand() *cobra.Command {
 			"  jobkit new ml.example.com/v1beta1 EvalJob --roles Worker --module example.com/eval --dir eval",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return errors.New("jobkit new needs the API version and the kind: write them as in: jobkit new sim.example.com/v1 SimJob --roles Coordinator:1,Solver")
+				return errors.New("jobkit new needs the API version and the kind: write them as in: " +
+					"jobkit new sim.example.com/v1 SimJob --roles Coordinator:1,Solver")
 			}
 			return nil
 		},
@@ -103,7 +104,8 @@ var jobkitModule = regexp.MustCompile(`(?m)^module github\.com/jobkit/jobkit$`)
 func requirement(checkout, published string) (scaffold.Requirement, error) {
 	switch {
 	case checkout == "" && published == "":
-		return scaffold.Requirement{}, errors.New("this jobkit was built from a checkout, so it has no version that the module could require: name the checkout with --jobkit")
+		return scaffold.Requirement{}, errors.New("this jobkit was built from a checkout, so it has no version that the module could require: " +
+			"name the checkout with --jobkit")
 	case checkout == "":
 		return scaffold.Requirement{Version: published}, nil
 	}
@@ -130,6 +132,7 @@ func tidy(ctx context.Context, dir string) error {
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	const shown = 10
 	lines = lines[max(0, len(lines)-shown):]
-	return fmt.Errorf("the module is written to %s, but its requirements cannot be fetched: run \"go mod tidy\" there when the Go module proxy can be reached: %w\n%s",
+	return fmt.Errorf("the module is written to %s, but its requirements cannot be fetched: "+
+		"run \"go mod tidy\" there when the Go module proxy can be reached: %w\n%s",
 		dir, err, strings.Join(lines, "\n"))
 }

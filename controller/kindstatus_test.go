@@ -25,7 +25,7 @@ import (
 // simJob is a kind with status fields of its own.
 type simJob struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	Spec   simJobSpec   `json:"spec,omitzero"`
 	Status simJobStatus `json:"status,omitzero"`
@@ -46,7 +46,7 @@ type simJobStatus struct {
 }
 
 func (j *simJob) DeepCopyObject() runtime.Object {
-	out := &simJob{TypeMeta: j.TypeMeta, ObjectMeta: *j.DeepCopy()}
+	out := &simJob{TypeMeta: j.TypeMeta, ObjectMeta: *j.ObjectMeta.DeepCopy()} //nolint:staticcheck // the part that is copied is named
 	out.Spec.RunPolicy = *j.Spec.RunPolicy.DeepCopy()
 	for t, s := range j.Spec.ReplicaSpecs {
 		if out.Spec.ReplicaSpecs == nil {
@@ -54,7 +54,7 @@ func (j *simJob) DeepCopyObject() runtime.Object {
 		}
 		out.Spec.ReplicaSpecs[t] = s.DeepCopy()
 	}
-	out.Status = simJobStatus{JobStatus: *j.Status.DeepCopy(), ReadySolvers: j.Status.ReadySolvers}
+	out.Status = simJobStatus{JobStatus: *j.Status.JobStatus.DeepCopy(), ReadySolvers: j.Status.ReadySolvers} //nolint:staticcheck // the part that is copied is named
 	out.Status.SolverConditions = append(out.Status.SolverConditions, j.Status.SolverConditions...)
 	return out
 }

@@ -114,7 +114,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	w := newWorkplace(t)
 	code, out, _ := w.run(t, "demo", hangLimit)
-	if code != 0 || !strings.Contains(out, "\n29 of 29 jobs ended as expected, ") {
+	if code != 0 || !strings.Contains(out, "\n31 of 31 jobs ended as expected, ") {
 		t.Errorf("the demo should succeed: exit code %d", code)
 	}
 	if strings.Contains(out, "\x1b") {

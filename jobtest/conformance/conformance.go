@@ -130,7 +130,7 @@ func (s Suite[J]) Check(ctx context.Context, names ...string) []*Finding {
 const MaxFindings = 5
 
 // Finding is a promise that a controller breaks.
-type Finding struct { //nolint:errname // what it is in a report; that it is an error is for the caller that returns it
+type Finding struct { //nolint:errname // it is what a suite finds; that it is an error, too, lets tests print it
 	// Case is what was tried.
 	Case string
 	// Promise names the promise, for example "P2", or says what is wrong in a word.

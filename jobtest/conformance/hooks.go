@@ -94,7 +94,7 @@ func (s Suite[J]) kind(author jobkit.ControllerInterface[J]) jobkit.Kind {
 	return kind
 }
 
-// calls every method of the author that is to be a pure function.
+// calls are those of every method of the author that is to be a pure function.
 func (s Suite[J]) calls(author jobkit.ControllerInterface[J]) []call {
 	var out []call
 	on := func(name string, method func(job J) any, further ...[2]any) {
@@ -224,22 +224,20 @@ func (s Suite[J]) stable(ctx context.Context) error {
 			}
 		}
 	}
-	return s.stableDefaults(author)
+	return s.defaultsStable(author)
 }
 
-// stableDefaults checks that setting defaults twice is the same as once.
-func (s Suite[J]) stableDefaults(author jobkit.ControllerInterface[J]) error {
-	d, ok := author.(jobkit.Defaulter[J])
-	if !ok {
-		return nil
-	}
-	once := s.defaulted(author)
-	twice, ok := once.DeepCopyObject().(J)
-	if ok {
-		d.Default(twice)
-	}
-	if !same(once, twice) {
-		return findingf("P1", "Default() changes a job that has its defaults already (-once +twice):\n%s", difference(once, twice))
+// defaultsStable checks that defaults are set once.
+func (s Suite[J]) defaultsStable(author jobkit.ControllerInterface[J]) error {
+	if d, ok := author.(jobkit.Defaulter[J]); ok {
+		once := s.defaulted(author)
+		twice, ok := once.DeepCopyObject().(J)
+		if ok {
+			d.Default(twice)
+		}
+		if !same(once, twice) {
+			return findingf("P1", "Default() changes a job that has its defaults already (-once +twice):\n%s", difference(once, twice))
+		}
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ func (w wrongStatus) WriteStatus(ctx context.Context, j job, s *commonv1.JobStat
 // progressJob is a kind with a status field of its own.
 type progressJob struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	Spec   testv1.TestJobSpec `json:"spec,omitzero"`
 	Status progressStatus     `json:"status,omitzero"`
@@ -147,8 +147,8 @@ type progressStatus struct {
 
 func (p *progressJob) DeepCopyObject() runtime.Object {
 	return &progressJob{
-		TypeMeta: p.TypeMeta, ObjectMeta: *p.DeepCopy(), Spec: *p.Spec.DeepCopy(),
-		Status: progressStatus{JobStatus: *p.Status.DeepCopy(), Step: p.Status.Step},
+		TypeMeta: p.TypeMeta, ObjectMeta: *p.ObjectMeta.DeepCopy(), Spec: *p.Spec.DeepCopy(), //nolint:staticcheck // the part that is copied is named
+		Status: progressStatus{JobStatus: *p.Status.JobStatus.DeepCopy(), Step: p.Status.Step}, //nolint:staticcheck // the part that is copied is named
 	}
 }
 

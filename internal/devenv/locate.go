@@ -13,7 +13,7 @@ import (
 const libraryModule = "github.com/jobkit/jobkit"
 
 // module is what the go command says of a module.
-type module struct {
+type module struct { //nolint:tagliatelle // the names are those of the go command
 	Path    string  `json:"Path"`
 	Version string  `json:"Version"`
 	Dir     string  `json:"Dir"`

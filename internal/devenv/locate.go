@@ -13,12 +13,10 @@ import (
 const libraryModule = "github.com/jobkit/jobkit"
 
 // module is what the go command says of a module.
-type module struct { //nolint:tagliatelle // the names are those of the go command
-	Path    string  `json:"Path"`
-	Version string  `json:"Version"`
-	Dir     string  `json:"Dir"`
-	Replace *module `json:"Replace"`
-	Error   string  `json:"Error"`
+type module struct {
+	Path, Version, Dir string
+	Replace            *module
+	Error              string
 }
 
 // locate returns the devcluster module that belongs to this program: that of the checkout which
@@ -49,7 +47,7 @@ func locate(ctx context.Context, dir, folder string, own string, run goCommand) 
 	}
 	out, err := run(ctx, folder, "mod", "download", "-json", sourceModule+"@"+used.Version)
 	got := module{}
-	if parsed := json.Unmarshal(out, &got); parsed == nil && got.Error != "" {
+	if parsed := json.Unmarshal(out, &got); parsed == nil && got.Error != "" { //nolint:musttag // the names are those of the go command
 		err = errors.New(got.Error)
 	}
 	if err != nil {
@@ -63,7 +61,7 @@ func locate(ctx context.Context, dir, folder string, own string, run goCommand) 
 // a folder.
 func effective(listed []byte) (module, error) {
 	var m module
-	if err := json.Unmarshal(listed, &m); err != nil {
+	if err := json.Unmarshal(listed, &m); err != nil { //nolint:musttag // as above
 		return m, fmt.Errorf("cannot find the version of %s: %w", libraryModule, err)
 	}
 	if m.Replace != nil {

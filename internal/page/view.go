@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -261,42 +260,46 @@ func failureWords(f *commonv1.ReplicaFailure) string {
 
 // progress is status.trainerStatus; nil if the job reports none.
 func (k *known) progress() *Progress {
-	reported, ok, _ := unstructured.NestedMap(k.Job.Object.Object, "status", "trainerStatus")
-	if !ok {
+	reported := k.status.TrainerStatus
+	if reported == nil {
 		return nil
 	}
 	p := &Progress{Metrics: []Fact{}}
-	if n, ok := reported["progressPercentage"].(int64); ok {
-		n = min(max(n, 0), 100)
-		p.Percent = &n
+	if n := reported.ProgressPercentage; n != nil {
+		p.Percent = new(int64(min(max(*n, 0), 100)))
 	}
-	if n, ok := reported["estimatedRemainingSeconds"].(int64); ok && n >= 0 {
-		p.Remaining = &n
+	if n := reported.EstimatedRemainingSeconds; n != nil && *n >= 0 {
+		p.Remaining = n
 	}
-	if at, ok := reported["lastUpdatedTime"].(string); ok {
-		if t, err := time.Parse(time.RFC3339, at); err == nil {
-			p.Updated = millis(t)
-		}
+	if at := reported.LastUpdatedTime; at != nil {
+		p.Updated = millis(at.Time)
 	}
-	metrics, _ := reported["metrics"].([]any)
-	for _, m := range metrics[:min(len(metrics), maxMetrics)] {
-		if m, ok := m.(map[string]any); ok {
-			p.Metrics = append(p.Metrics, Fact{text(fmt.Sprint(m["name"])), text(fmt.Sprint(m["value"]))})
-		}
+	for _, m := range reported.Metrics[:min(len(reported.Metrics), maxMetrics)] {
+		p.Metrics = append(p.Metrics, Fact{text(m.Name), text(m.Value)})
 	}
 	return p
 }
 
-// facts are where the job's time went, if the status counts that: status.seconds.
+// facts are where the job's time went until its present state began: status.seconds.
 func (k *known) facts() []Fact {
-	seconds, _, _ := unstructured.NestedMap(k.Job.Object.Object, "status", "seconds")
+	s := k.status.Seconds
+	if s == nil {
+		return []Fact{}
+	}
 	out := []Fact{}
-	for name, value := range seconds {
-		if n, ok := value.(int64); ok && len(out) < maxMetrics {
-			out = append(out, Fact{text(name), jobview.Duration(time.Duration(n) * time.Second)})
+	add := func(name string, seconds int64) {
+		if seconds > 0 {
+			out = append(out, Fact{name, jobview.Duration(time.Duration(seconds) * time.Second)})
 		}
 	}
-	slices.SortFunc(out, func(a, b Fact) int { return cmp.Compare(a.Name, b.Name) })
+	add("waiting", s.Waiting)
+	add("starting", s.Starting)
+	add("running", s.Running)
+	for _, cause := range commonv1.RestartCauses() {
+		add("restarting, "+strings.ToLower(string(cause)), s.Restarting.Of(cause))
+	}
+	add("hung", s.Hung)
+	add("suspended", s.Suspended)
 	return out
 }
 

@@ -235,8 +235,8 @@ func TestNothingButText(t *testing.T) {
 	o.Object["status"] = map[string]any{
 		"conditions":    []any{map[string]any{"type": evil, "status": "True", "reason": evil, "message": evil}, map[string]any{"type": "Stalled", "status": "True", "message": evil}},
 		"failures":      []any{map[string]any{"time": stamp(-1), "type": evil, "node": evil, "reason": evil, "message": evil}},
-		"trainerStatus": map[string]any{"progressPercentage": int64(700), "metrics": []any{map[string]any{"name": evil, "value": evil}, "odd"}},
-		"seconds":       map[string]any{evil: int64(7), "odd": "x"},
+		"trainerStatus": map[string]any{"progressPercentage": int64(700), "metrics": []any{map[string]any{"name": evil, "value": evil}}},
+		"seconds":       map[string]any{evil: int64(7), "since": stamp(-9), "running": int64(7), "restarting": map[string]any{"hung": int64(3)}},
 	}
 	p := pod(0, 0, corev1.PodPending, func(p *corev1.Pod) {
 		p.Spec.NodeName = evil
@@ -248,6 +248,9 @@ func TestNothingButText(t *testing.T) {
 	detail, _ := page.DetailOf(in, "Worker", 0)
 	if *view.Head.Progress.Percent != 100 || len(view.Head.Failures) != 1 || len(view.Events) != 1 {
 		t.Errorf("the view is not whole: %+v", view.Head)
+	}
+	if diff := cmp.Diff([]page.Fact{{Name: "running", Value: "7s"}, {Name: "restarting, hung", Value: "3s"}}, view.Head.Facts); diff != "" {
+		t.Errorf("where the time of the job went (-want +got):\n%s", diff)
 	}
 	if strings.Contains(fmt.Sprint(view, detail, page.RowOf(in)), strings.Repeat("x", 2001)) {
 		t.Error("a text is longer than 2,000 characters")

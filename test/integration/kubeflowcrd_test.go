@@ -442,7 +442,7 @@ func TestKubeflowColumns(t *testing.T) {
 		for _, c := range table.ColumnDefinitions {
 			columns = append(columns, c.Name)
 		}
-		if diff := cmp.Diff([]string{"Name", "State", "Workers", "Active", "Restarts", "Progress", "Age"}, columns); diff != "" {
+		if diff := cmp.Diff([]string{"Name", "State", "Workers", "Active", "Restarts", "Progress", "Remaining", "Age"}, columns); diff != "" {
 			t.Errorf("%s shows these columns: -want +got\n%s", kind, diff)
 		}
 		if kind != "PyTorchJob" {

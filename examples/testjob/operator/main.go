@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	options := operator.Options{Name: "testjob-operator", AddToScheme: []func(*runtime.Scheme) error{testv1.AddToScheme}}
+	options := operator.Options{AddToScheme: []func(*runtime.Scheme) error{testv1.AddToScheme}}
 	jobs := &controller.JobController[*testv1.TestJob]{Controller: testjob.Controller{}}
 	os.Exit(operator.Run(context.Background(), options, jobs))
 }

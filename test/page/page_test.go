@@ -170,6 +170,12 @@ func until(expression string) action {
 	})
 }
 
+// allowed waits until the page knows that the user may do something with the job: before, its
+// button does nothing.
+func allowed(what string) action {
+	return until(fmt.Sprintf("document.querySelector('[data-action=%s]')?.disabled === false", what))
+}
+
 // press presses a key where the focus is. (The browser's own way to press keys types them, too,
 // where a page has prevented that.)
 func press(key string) action {
@@ -243,7 +249,7 @@ func TestPage(t *testing.T) {
 			click(`[data-state="Suspended"]`), until(`document.querySelectorAll("tbody tr").length === 6`))
 	})
 	step("suspend and resume", func(t *testing.T) {
-		run(ctx, t, click(`a[href$="/bert-finetune"]`), says("24 running"), press("s"),
+		run(ctx, t, click(`a[href$="/bert-finetune"]`), says("24 running"), allowed("suspend"), press("s"),
 			until(`document.getElementById("confirm").open`), click("#confirm-yes"),
 			until(`document.querySelector(".title .pill").textContent === "Suspended"`), says("Nothing runs until the job is resumed."),
 			click(`[data-action=resume]`), until(`document.querySelector(".title .pill").textContent === "Running"`), says("24 running"))
@@ -252,7 +258,8 @@ func TestPage(t *testing.T) {
 		run(ctx, t, press("g"), press("Enter"), says("step 3 of bert-finetune-worker-0"), says("<img src=x onerror"))
 	})
 	step("delete", func(t *testing.T) {
-		run(ctx, t, chromedp.Navigate(world.at("#/job/tfjobs.v1.kubeflow.org/default/ctr-model")), says("Nothing runs"), click("[data-action=delete]"),
+		run(ctx, t, chromedp.Navigate(world.at("#/job/tfjobs.v1.kubeflow.org/default/ctr-model")), says("Nothing runs"),
+			allowed("delete"), click("[data-action=delete]"),
 			says("This cannot be undone"), click("#confirm-no"), until(`!document.getElementById("confirm").open`),
 			click("[data-action=delete]"), click("#confirm-yes"), says("Delete: done"), until(`location.hash === "#/"`),
 			until(`!document.querySelector('a[href$="/ctr-model"]')`))

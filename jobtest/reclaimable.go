@@ -16,11 +16,28 @@ const queueLabel = "kueue.x-k8s.io/queue-name"
 // restartsTogether reports whether something in a job can restart replicas of a type although
 // they have succeeded.
 func (m *monitor) restartsTogether(parts jobkit.JobParts, t commonv1.ReplicaType) bool {
-	p := parts.RunPolicy
+	if policyRestartsWhole(parts.RunPolicy) {
+		return true
+	}
+	for other := range parts.ReplicaSpecs {
+		if m.scopeOf(parts, other) == commonv1.RestartScopeJob {
+			return true
+		}
+	}
+	whole := parts.RunPolicy.RestartScope != nil && *parts.RunPolicy.RestartScope == commonv1.RestartScopeJob
+	return whole || m.scopeOf(parts, t) == commonv1.RestartScopeRole
+}
+
+// policyRestartsWhole reports whether a run policy has something, besides its restart scope, that
+// restarts the whole job.
+func policyRestartsWhole(p *commonv1.RunPolicy) bool {
 	if a := p.OnBackoffLimitPerReplica; a != nil && *a == commonv1.BackoffLimitPerReplicaRestartJob {
 		return true
 	}
 	if a := p.OnStartDeadline; a != nil && *a == commonv1.StartDeadlineRestartJob {
+		return true
+	}
+	if a := p.ProgressPolicy; a != nil && a.Action == commonv1.ProgressActionRestartJob {
 		return true
 	}
 	if p.PodFailurePolicy != nil {
@@ -30,13 +47,7 @@ func (m *monitor) restartsTogether(parts jobkit.JobParts, t commonv1.ReplicaType
 			}
 		}
 	}
-	for other := range parts.ReplicaSpecs {
-		if m.scopeOf(parts, other) == commonv1.RestartScopeJob {
-			return true
-		}
-	}
-	whole := parts.RunPolicy.RestartScope != nil && *parts.RunPolicy.RestartScope == commonv1.RestartScopeJob
-	return whole || m.scopeOf(parts, t) == commonv1.RestartScopeRole
+	return false
 }
 
 // checkReclaimable checks how many pods of a job a queue may give away: those of the replicas

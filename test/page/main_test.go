@@ -19,13 +19,6 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/dynamic"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-
 	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/internal/cli/cluster"
@@ -33,6 +26,12 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/ui"
 	"github.com/jobkit/jobkit/internal/devenv"
 	"github.com/jobkit/jobkit/operators"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
 // world is what all tests share.
@@ -151,7 +150,7 @@ func withLogs(config *rest.Config) (*httptest.Server, error) {
 		}
 		pod := path.Base(path.Dir(r.URL.Path))
 		for i := range 200 {
-			fmt.Fprintf(w, "2026-11-28 12:00:%02d INFO step %d of %s loss=%.4f\n", i%60, i, pod, 3/(1+float64(i)/20))
+			fmt.Fprintf(w, "2026-11-28 12:00:%02d INFO step %d of %s loss=%.4f\n", i%60, i, pod, 3/(1+float64(i)/20)) //nolint:gosec // it is an attack, on purpose
 		}
 		fmt.Fprintf(w, "\x1b[31mred\x1b[0m <img src=x onerror=window.attacked=3>\n")
 		_ = http.NewResponseController(w).Flush()
@@ -166,7 +165,7 @@ func startPage(ctx context.Context, host string) (<-chan error, error) {
 		return nil, err
 	}
 	in, enter := io.Pipe()
-	out, print := io.Pipe()
+	out, printed := io.Pipe()
 	addresses := make(chan string, 10)
 	world.enter, world.addresses = enter, addresses
 	go func() {
@@ -179,7 +178,7 @@ func startPage(ctx context.Context, host string) (<-chan error, error) {
 	}()
 	served := make(chan error, 1)
 	go func() {
-		served <- ui.Serve(ctx, client, ui.Options{Cluster: "the dev control plane"}, console.Streams{In: in, Out: print, Err: io.Discard})
+		served <- ui.Serve(ctx, client, ui.Options{Cluster: "the dev control plane"}, console.Streams{In: in, Out: printed, Err: io.Discard})
 	}()
 	select {
 	case first := <-addresses:

@@ -100,7 +100,7 @@ func kill(t *testing.T, pod, attempt string) {
 	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		o, err := pods.Get(ctx, pod, metav1.GetOptions{})
 		if err != nil || o.GetLabels()["training.kubeflow.org/attempt"] != attempt {
-			return false, nil
+			return false, nil //nolint:nilerr // not yet
 		}
 		if phase, _, _ := unstructured.NestedString(o.Object, "status", "phase"); phase != "Running" {
 			return false, nil

@@ -19,6 +19,13 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
 	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/internal/cli/cluster"
@@ -26,12 +33,6 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/ui"
 	"github.com/jobkit/jobkit/internal/devenv"
 	"github.com/jobkit/jobkit/operators"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/dynamic"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
 // world is what all tests share.

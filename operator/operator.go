@@ -40,6 +40,7 @@ import (
 	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
+	"github.com/jobkit/jobkit/internal/incluster"
 	"github.com/jobkit/jobkit/internal/version"
 )
 
@@ -290,7 +291,7 @@ func (p *Program) ManagerOptions() (ctrl.Options, error) {
 		caches.DefaultNamespaces = map[string]cache.Config{f.namespace: {}}
 	}
 	lease := f.leaderElectionNamespace
-	if lease == "" && !inCluster() {
+	if _, inPod := incluster.Namespace(); lease == "" && !inPod {
 		lease = "default"
 		if f.namespace != "" {
 			lease = f.namespace
@@ -332,12 +333,6 @@ func (p *Program) objectKinds() []jobkit.Object {
 		}
 	}
 	return owned
-}
-
-// inCluster reports whether the process is in a pod with a service account.
-func inCluster() bool {
-	_, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-	return err == nil
 }
 
 // announce logs what is run, and with which options.

@@ -124,11 +124,7 @@ func (a *app) describeCommand() *cobra.Command {
 			if err := checkOutput(output, formJSON, formYAML); err != nil {
 				return withCode(exitRefused, err)
 			}
-			finder, client, err := a.finder(cmd.Context(), &f)
-			if err != nil {
-				return withCode(exitRefused, err)
-			}
-			found, err := each(cmd.Context(), finder, args)
+			found, client, err := a.named(cmd.Context(), &f, args)
 			if err != nil {
 				return withCode(exitRefused, err)
 			}

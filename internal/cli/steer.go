@@ -76,17 +76,21 @@ func needJob(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// each finds the jobs that are named, all or none.
-func each(ctx context.Context, finder *jobs.Finder, names []string) ([]jobs.Found, error) {
+// named finds the jobs that the arguments of a command name, and connects to their cluster.
+func (a *app) named(ctx context.Context, f *jobFlags, names []string) ([]jobs.Found, *cluster.Client, error) {
+	finder, client, err := a.finder(ctx, f)
+	if err != nil {
+		return nil, nil, err
+	}
 	found := make([]jobs.Found, 0, len(names))
 	for _, name := range names {
 		job, err := finder.One(ctx, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		found = append(found, job)
 	}
-	return found, nil
+	return found, client, nil
 }
 
 // steerCommands are those that change jobs.
@@ -108,11 +112,7 @@ func (a *app) eachCommand(name, short string, do func(*cluster.Client) steer.Do)
 		Example: "  jobkit " + name + " torch-ddp\n  jobkit " + name + " -n research pytorchjob/torch-ddp",
 		Args:    needJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			finder, client, err := a.finder(cmd.Context(), &f)
-			if err != nil {
-				return withCode(exitRefused, err)
-			}
-			found, err := each(cmd.Context(), finder, args)
+			found, client, err := a.named(cmd.Context(), &f, args)
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
@@ -143,11 +143,7 @@ func (a *app) restartCommand() *cobra.Command {
 		Example: "  jobkit restart torch-ddp\n  jobkit restart torch-ddp worker-1 worker-2\n  jobkit restart torch-ddp worker",
 		Args:    needJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			finder, client, err := a.finder(cmd.Context(), &f)
-			if err != nil {
-				return withCode(exitRefused, err)
-			}
-			job, err := finder.One(cmd.Context(), args[0])
+			found, client, err := a.named(cmd.Context(), &f, args[:1])
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
@@ -155,7 +151,7 @@ func (a *app) restartCommand() *cobra.Command {
 			if len(args) > 1 {
 				do = steer.RestartReplicas(client.Dynamic, args[1:])
 			}
-			return withCode(exitFailed, steer.Each(cmd.Context(), a.streams.Out, []jobs.Found{job}, do))
+			return withCode(exitFailed, steer.Each(cmd.Context(), a.streams.Out, found, do))
 		},
 	}
 	f.addTo(cmd, false)
@@ -192,11 +188,7 @@ func (a *app) waitCommand() *cobra.Command {
 			if timeout < 0 {
 				return withCode(exitRefused, fmt.Errorf("--timeout is %s: it must not be negative", timeout))
 			}
-			finder, client, err := a.finder(cmd.Context(), &f)
-			if err != nil {
-				return withCode(exitRefused, err)
-			}
-			found, err := each(cmd.Context(), finder, args)
+			found, client, err := a.named(cmd.Context(), &f, args)
 			if err != nil {
 				return withCode(exitRefused, err)
 			}

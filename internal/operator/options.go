@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/internal/incluster"
 	"github.com/jobkit/jobkit/operators"
 	"github.com/jobkit/jobkit/operators/mpijob"
 	"github.com/jobkit/jobkit/podtemplate"
@@ -96,7 +97,8 @@ func (o *options) complete() error {
 	if o.pytorchMaxTries < 1 {
 		return fmt.Errorf("--pytorch-init-container-max-tries is %d: use 1 or more", o.pytorchMaxTries)
 	}
-	if err := o.progress.complete(given, ownNamespace()); err != nil {
+	own, _ := incluster.Namespace()
+	if err := o.progress.complete(given, own); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(o.pytorchTemplateFile)

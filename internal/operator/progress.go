@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,15 +30,6 @@ func (o *progressOptions) flags(f *flag.FlagSet) {
 	f.StringVar(&o.secretName, "progress-secret-name", progressName,
 		"the `name` of the Secret in which the operator keeps the certificate authority of that address")
 	f.StringVar(&o.secretNamespace, "progress-secret-namespace", "", "the `namespace` of that Secret (default: the operator's own)")
-}
-
-// ownNamespace is that of the pod that the process is in, or nothing.
-func ownNamespace() string {
-	text, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
 }
 
 // on reports whether there is a server.

@@ -235,12 +235,13 @@ func relaxAvoidance(d *decision) bool {
 		return false
 	}
 	nodes := d.requiredAway()
-	if mark := digestOfNodes(nodes); late.pod.Annotations[commonv1.AvoidedNodesAnnotation] == mark {
+	mark := digestOfNodes(nodes)
+	if late.pod.Annotations[commonv1.AvoidedNodesAnnotation] == mark {
 		d.avoidNoLonger(nodes[len(nodes)-1], late.pod)
-		nodes = d.requiredAway()
+		mark = digestOfNodes(d.requiredAway())
 	}
 	for _, s := range waiting {
-		if s.pod.Annotations[commonv1.AvoidedNodesAnnotation] != digestOfNodes(nodes) {
+		if s.pod.Annotations[commonv1.AvoidedNodesAnnotation] != mark {
 			d.act(DeletePod{
 				Name: s.pod.Name, UID: s.pod.UID, Version: s.pod.ResourceVersion,
 				Reason: "it waits for a node, and must no longer avoid the same ones",

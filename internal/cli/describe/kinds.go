@@ -3,13 +3,10 @@ package describe
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -74,19 +71,6 @@ func passOf[J client.Object](author jobkit.ControllerInterface[J], empty J) pass
 	}
 }
 
-// knownTypes knows all kinds, and those of Kubernetes. It is made once, when it is needed.
-//
-//nolint:gochecknoglobals // a value that never changes
-var knownTypes = sync.OnceValues(func() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, kubeflowv1.AddToScheme, testv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("cannot make the scheme: %w", err)
-		}
-	}
-	return scheme, nil
-})
-
 // stopped is a clock that shows one time.
 type stopped struct{ at time.Time }
 
@@ -103,6 +87,3 @@ type silent struct{}
 
 // Eventf implements events.EventRecorder.
 func (silent) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}
-
-// kindOf is the kind of a job.
-func kindOf(job *unstructured.Unstructured) schema.GroupVersionKind { return job.GroupVersionKind() }

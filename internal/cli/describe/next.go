@@ -16,6 +16,7 @@ import (
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/cli/jobs"
+	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
@@ -44,11 +45,11 @@ const maxPasses = 6
 // Next asks the controller of the job's kind what it would do, now and when its timers have
 // run out. It reads from the cluster, and writes nothing.
 func Next(ctx context.Context, c dynamic.Interface, job *jobs.Found, now time.Time) (Step, error) {
-	run := passes()[kindOf(job.Object)]
+	run := passes()[job.Object.GroupVersionKind()]
 	if run == nil {
 		return Step{}, fmt.Errorf("the rules of %s are not known here", job.Kind.Name)
 	}
-	scheme, err := knownTypes()
+	scheme, err := jobkinds.Scheme()
 	if err != nil {
 		return Step{}, err
 	}

@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/json"
 
@@ -20,6 +17,7 @@ import (
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/cli/run/manifest"
 	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/jaxjob"
@@ -71,14 +69,14 @@ func kindOf[J client.Object](gvk schema.GroupVersionKind, author jobkit.Controll
 		return author.Parts(job)
 	}
 	k.world = func(o jobtest.Options) (*jobtest.World, error) {
-		scheme, err := knownTypes()
+		scheme, err := jobkinds.Scheme()
 		if err != nil {
 			return nil, err
 		}
 		return jobtest.NewWorld(author, scheme, o)
 	}
 	k.render = func(o client.Object) ([]client.Object, error) {
-		scheme, err := knownTypes()
+		scheme, err := jobkinds.Scheme()
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +91,7 @@ func kindOf[J client.Object](gvk schema.GroupVersionKind, author jobkit.Controll
 
 // read decodes a job. What its type does not know is an error.
 func read[J client.Object](u *unstructured.Unstructured, gvk schema.GroupVersionKind) (client.Object, error) {
-	scheme, err := knownTypes()
+	scheme, err := jobkinds.Scheme()
 	if err != nil {
 		return nil, err
 	}
@@ -114,19 +112,6 @@ func read[J client.Object](u *unstructured.Unstructured, gvk schema.GroupVersion
 	unknown, err := json.UnmarshalStrict(text, job)
 	return job, errors.Join(append(unknown, err)...)
 }
-
-// knownTypes knows all kinds, and those of Kubernetes. It is made once, when it is needed.
-//
-//nolint:gochecknoglobals // a value that never changes
-var knownTypes = sync.OnceValues(func() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, kubeflowv1.AddToScheme, testv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("cannot make the scheme: %w", err)
-		}
-	}
-	return scheme, nil
-})
 
 // IsJob reports whether a document is a job of a kind that can be simulated.
 func IsJob(d manifest.Document) bool {

@@ -31,7 +31,7 @@ RUNS ?= 100000
 # All Markdown files: code in them is taken from the code, and their prose is wrapped.
 DOCS = $(wildcard $(shell git ls-files --cached --others --exclude-standard '*.md'))
 # Packages whose API is stable (VERSIONING.md).
-STABLE := . ./api/common/v1 ./api/kubeflow/v1 ./controller ./crdrules ./devenv ./gang ./gang/schedulers ./jobtest ./jobtest/gangtest ./operator ./podtemplate ./progress
+STABLE := . ./api/common/v1 ./api/kubeflow/v1 ./controller ./crdrules ./devenv ./gang ./gang/schedulers ./jobtest ./jobtest/gangtest ./operator ./podtemplate ./progress ./progress/server
 # What is checked for words that are not used (hack/words).
 WORDS := . Makefile
 

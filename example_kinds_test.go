@@ -61,8 +61,9 @@ func (withHosts) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.
 
 func (withHosts) Objects(job *testv1.TestJob, tally *jobkit.Tally) []jobkit.Object {
 	var hosts strings.Builder
+	about := kind{}.Kind()
 	for i := range tally.Of(testv1.Worker).States {
-		hosts.WriteString(jobkit.PodName(job.Name, testv1.Worker, int32(i)) + "\n")
+		hosts.WriteString(about.PodName(job.Name, testv1.Worker, int32(i)) + "\n")
 	}
 	return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-hosts"}, Data: map[string]string{"hosts": hosts.String()}}}
 }

@@ -3,6 +3,8 @@ package jobkit_test
 import (
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -24,7 +26,7 @@ func ExampleRules() {
 // What a cluster spec is made of: where the others are, and which replica this is.
 func ExampleNewReplicas() {
 	kind := jobkit.Kind{ContainerName: "main", PortName: "train", PortNumber: 2222, Roles: []jobkit.Role{{Type: "Master", Max: 1}, {Type: "Worker"}}}
-	replica := jobkit.NewReplicas(kind, "bert", jobkit.JobParts{
+	replica := jobkit.NewReplicas(kind, &metav1.ObjectMeta{Name: "bert"}, jobkit.JobParts{
 		RunPolicy:    &commonv1.RunPolicy{},
 		ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"Master": {}, "Worker": {Replicas: new(int32(3))}},
 	})
@@ -38,7 +40,7 @@ func ExampleNewReplicas() {
 
 // What is the same for all replicas is computed once for all.
 func ExampleShared() {
-	replica := jobkit.NewReplicas(jobkit.Kind{}, "bert", jobkit.JobParts{
+	replica := jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "bert"}, jobkit.JobParts{
 		ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"Worker": {Replicas: new(int32(2))}},
 	})
 	for i := range int32(2) {

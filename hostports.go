@@ -4,37 +4,11 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/hostports"
 )
-
-// Host ports are taken from a range unless the job names another: below those that services
-// (30000 to 32767) and outgoing connections (from 32768) use.
-const (
-	firstHostPort = 20_000
-	lastHostPort  = 29_999
-)
-
-// HostPortRange returns the first and the last port that the replicas of a job on the network
-// of their nodes may get.
-func HostPortRange(p *commonv1.RunPolicy) (first, last int32) {
-	if p == nil || p.HostPortRange == nil {
-		return firstHostPort, lastHostPort
-	}
-	return p.HostPortRange.First, p.HostPortRange.Last
-}
-
-// NewReplicasOf is [NewReplicas] for an existing job, whose UID decides which ports its replicas
-// get on the network of their nodes (runPolicy.hostPorts).
-func NewReplicasOf(kind Kind, job metav1.Object, parts JobParts) func(t commonv1.ReplicaType, index, attempt int32) Replica {
-	all := &replicas{kind: kind, name: job.GetName(), policy: parts.RunPolicy, specs: parts.ReplicaSpecs, shared: map[any]any{}}
-	all.ports = allocate(&kind, job.GetUID(), parts)
-	return func(t commonv1.ReplicaType, index, attempt int32) Replica {
-		return Replica{typ: t, index: index, attempt: attempt, job: all}
-	}
-}
 
 // portSlots say which port of its range each port of each replica gets. Replicas of one index
 // have neighboring slots, whatever their type, so that a job can be scaled and no port changes.
@@ -52,7 +26,7 @@ func allocate(kind *Kind, job types.UID, parts JobParts) *portSlots {
 	if p == nil || p.HostPorts == nil || *p.HostPorts != commonv1.HostPortsAllocate {
 		return nil
 	}
-	first, last := HostPortRange(p)
+	first, last := hostports.Range(p)
 	if first < 1 || last < first {
 		return nil // The job is not valid.
 	}

@@ -152,7 +152,7 @@ func (m marked) Unmarked() (o Object, useExisting, keepSuspended, keepFinished b
 type StatusReporter[J Object] interface {
 	// ReportStatus sets the kind's own fields of the job's status, and returns what has just
 	// happened. The job is a copy that already has the library's part of the status as it will
-	// be; other changes of the copy have no effect. The events are recorded once the status is
+	// be; other changes of the copy have no effect. The events, the first ten of a call, are recorded once the status is
 	// written, and only if this call changed one of those fields: so each is recorded once,
 	// whatever crashes, and what has happened can be read from the status.
 	//

@@ -130,7 +130,7 @@ func (k *Kind) PodName(job string, t commonv1.ReplicaType, index int32) string {
 	if role := k.Role(t); role != nil && role.Unnumbered {
 		return job + "-" + strings.ToLower(string(t))
 	}
-	return PodName(job, t, index)
+	return podName(job, t, index)
 }
 
 // Types lists the replica types of the kind.

@@ -25,9 +25,6 @@ type Event struct {
 	Reason, Message string
 }
 
-// MaxReportedEvents is how many events of one [StatusReporter] call are recorded: the first ones.
-const MaxReportedEvents = 10
-
 // Warning is what the user of a job should know but what is not a mistake. It becomes a
 // warning event.
 type Warning struct {

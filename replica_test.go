@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -24,7 +25,7 @@ func TestHost(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, jobkit.NewReplicas(jobkit.Kind{}, "job", jobkit.JobParts{RunPolicy: &commonv1.RunPolicy{ServiceMode: tc.mode}})("Master", 0, 0).Host("Worker", 0)); diff != "" {
+			if diff := cmp.Diff(tc.want, jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{RunPolicy: &commonv1.RunPolicy{ServiceMode: tc.mode}})("Master", 0, 0).Host("Worker", 0)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
@@ -52,7 +53,7 @@ func TestPort(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			kind := jobkit.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
-			if diff := cmp.Diff(tc.want, jobkit.NewReplicas(kind, "job", jobkit.JobParts{ReplicaSpecs: specs})("Worker", 0, 0).Port(tc.replicas)); diff != "" {
+			if diff := cmp.Diff(tc.want, jobkit.NewReplicas(kind, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{ReplicaSpecs: specs})("Worker", 0, 0).Port(tc.replicas)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
@@ -85,7 +86,7 @@ func TestCount(t *testing.T) {
 // TestReplica: a replica answers for itself.
 func TestReplica(t *testing.T) {
 	kind := jobkit.Kind{Roles: []jobkit.Role{{Type: "Launcher", Max: 1, Unnumbered: true}, {Type: "Worker"}}}
-	replica := jobkit.NewReplicas(kind, "job", jobkit.JobParts{ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{
+	replica := jobkit.NewReplicas(kind, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{
 		"Launcher": {}, "Worker": {Replicas: new(int32(3))},
 	}})
 	w := replica("Worker", 2, 5)
@@ -102,7 +103,7 @@ func TestReplica(t *testing.T) {
 
 // TestShared: what replicas share is computed once, whoever asks first.
 func TestShared(t *testing.T) {
-	replica := jobkit.NewReplicas(jobkit.Kind{}, "job", jobkit.JobParts{})
+	replica := jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{})
 	calls := 0
 	var group sync.WaitGroup
 	for i := range int32(20) {
@@ -123,7 +124,7 @@ func TestShared(t *testing.T) {
 	if got := jobkit.Shared(first, "ports", func() string { return "1" }); got != "1" {
 		t.Errorf("a value of another name is another value, got %q", got)
 	}
-	other := jobkit.NewReplicas(jobkit.Kind{}, "job", jobkit.JobParts{})("Worker", 0, 0)
+	other := jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{})("Worker", 0, 0)
 	if got := jobkit.Shared(other, "hosts", func() string { return "c" }); got != "c" {
 		t.Errorf("the next reconcile computes again, got %q", got)
 	}

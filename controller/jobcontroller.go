@@ -20,6 +20,7 @@ import (
 
 	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/internal/plan"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // JobController runs the jobs of one kind. Only Controller is required. Set it up
@@ -52,9 +53,10 @@ type JobController[J client.Object] struct {
 	// DefaultNamespaces of the manager's cache. Default: all.
 	Namespaces []string
 
-	// Progress is the server that receives reports of progress. Default: none; a job whose
+	// Progress is the server that receives reports of progress, see package
+	// progress/server. Default: none; a job whose
 	// progress policy needs one then says so, and is not taken to hang.
-	Progress *ProgressServer
+	Progress *progress.Server
 
 	// Readiness reports whether the controller sees all that it needs. Default: a new one (see
 	// Ready), which is added to the manager's readiness probe under the kind in lower case.

@@ -158,7 +158,7 @@ func (l *cacheLister[J]) ListServices(ctx context.Context, job J) ([]*corev1.Ser
 
 // list reads children without copying them: nothing below changes them.
 func (l *cacheLister[J]) list(ctx context.Context, job J, list client.ObjectList) error {
-	var by client.ListOption = client.MatchingLabels(jobkit.JobLabels(*l.kind, job.GetName()))
+	var by client.ListOption = client.MatchingLabels(l.kind.JobLabels(job.GetName()))
 	if l.indexed {
 		by = client.MatchingFields{ownerIndex(l.kind.OperatorName): string(job.GetUID())}
 	}

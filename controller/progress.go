@@ -1,8 +1,6 @@
 package controller
 
 import (
-	"time"
-
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -14,30 +12,6 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 	"github.com/jobkit/jobkit/internal/progress/protocol"
 )
-
-// ProgressServer is the server that receives reports of progress from the pods of jobs
-// (runPolicy.progressPolicy) and writes them to status.trainerStatus, as [ProgressFieldOwner].
-// The controller gives pods what they need to reach it, and judges by the reports which jobs
-// hang.
-type ProgressServer struct {
-	// URL is where pods reach the server, without a path: https://host or https://host:port.
-	URL string
-	// CABundle returns the certificates, in PEM, by which pods know the server. Pods that are
-	// created get them, and keep them for as long as they live.
-	CABundle func() string
-	// UpSince returns since when pods can reach the server without a break, as far as this
-	// process knows: its start, or the end of the last outage. Zero means that they cannot
-	// reach it now. Silence of jobs before that is no hang. Times are those of the
-	// controller's clock.
-	UpSince func() time.Time
-	// Serve is called once at set-up, if it is not nil: the server is to take reports for jobs of
-	// this kind, too.
-	Serve func(ProgressJobs) error
-}
-
-// ProgressFieldOwner is the field owner of the server's writes: they are not those of another
-// controller that runs the same jobs.
-const ProgressFieldOwner = protocol.FieldOwner
 
 // progressOf is what a job needs to know of the server; nil if there is none.
 func (c *JobController[J]) progressOf(job J) *plan.Progress {

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/progress/protocol"
 )
 
 // TestWithoutReports: a new report causes no reconcile, and everything else does.
@@ -21,7 +22,7 @@ func TestWithoutReports(t *testing.T) {
 	}{
 		"Report": {"the reconciler looks at it when its time comes", func(j *gateJob) {
 			j.ResourceVersion, j.Status.TrainerStatus = "2", &commonv1.TrainerStatus{ReceivedTime: at(5)}
-			j.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: ProgressFieldOwner}}
+			j.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: protocol.FieldOwner}}
 		}, false},
 		"ReportAndMore": {"someone else changed the status as well", func(j *gateJob) {
 			j.ResourceVersion, j.Status.TrainerStatus, j.Status.Restarts = "2", &commonv1.TrainerStatus{ReceivedTime: at(5)}, 1

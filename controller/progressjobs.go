@@ -4,56 +4,29 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/progress"
 )
-
-// ProgressJobs are the jobs of one kind, as a server of progress reports reads them.
-type ProgressJobs struct {
-	// GVK is the kind, Resource what URLs call it.
-	GVK      schema.GroupVersionKind
-	Resource schema.GroupVersionResource
-	// Synced reports whether all jobs were read once.
-	Synced func() bool
-	// Get reads a job from the controller's cache, without a copy and without a request. It
-	// returns false if the job is not there.
-	Get func(types.NamespacedName) (ProgressJob, bool)
-	// OnReport has a function called when the cache shows that the last report of a job has
-	// changed, whoever wrote it. The function must return soon.
-	OnReport func(func(types.NamespacedName, ProgressJob)) error
-}
-
-// ProgressJob is what a server of progress reports needs to know of a job.
-type ProgressJob struct {
-	// UID and ResourceVersion are those of the job that was read. A write of the last report has
-	// them as its precondition, so that it never follows from a stale cache.
-	UID             types.UID
-	ResourceVersion string
-	// Closed says why the job takes no reports. It is empty if the job takes them.
-	Closed string
-	// Last is the last report. It must not be changed.
-	Last *commonv1.TrainerStatus
-}
 
 // serveProgress tells the server of progress reports about the jobs of the kind.
 func (c *JobController[J]) serveProgress(jobs *jobCache[J]) error {
 	if c.Progress == nil || c.Progress.Serve == nil {
 		return nil
 	}
-	return c.Progress.Serve(ProgressJobs{
+	return c.Progress.Serve(progress.Jobs{
 		GVK: c.set.gvk, Resource: c.set.resource, Synced: jobs.informers.HasSynced,
-		Get: func(key types.NamespacedName) (ProgressJob, bool) {
+		Get: func(key types.NamespacedName) (progress.Job, bool) {
 			job, ok := jobs.peek(key)
 			if !ok {
-				return ProgressJob{}, false
+				return progress.Job{}, false
 			}
 			return c.progressJob(job), true
 		},
-		OnReport: func(f func(types.NamespacedName, ProgressJob)) error {
+		OnReport: func(f func(types.NamespacedName, progress.Job)) error {
 			_, err := jobs.informers.AddEventHandler(toolscache.ResourceEventHandlerFuncs{UpdateFunc: func(was, is any) {
 				before, ok := was.(J)
 				after, okToo := is.(J)
@@ -74,9 +47,9 @@ func (c *JobController[J]) serveProgress(jobs *jobCache[J]) error {
 }
 
 // progressJob is what the server needs to know of a job.
-func (c *JobController[J]) progressJob(job J) ProgressJob {
+func (c *JobController[J]) progressJob(job J) progress.Job {
 	parts := c.set.knownParts(job)
-	out := ProgressJob{UID: job.GetUID(), ResourceVersion: job.GetResourceVersion()}
+	out := progress.Job{UID: job.GetUID(), ResourceVersion: job.GetResourceVersion()}
 	if parts.Status != nil {
 		out.Last = parts.Status.TrainerStatus
 	}

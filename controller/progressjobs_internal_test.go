@@ -8,6 +8,7 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // TestProgressJob checks which jobs take reports.
@@ -43,7 +44,7 @@ func TestProgressJob(t *testing.T) {
 				}
 				return jobkit.JobParts{RunPolicy: &commonv1.RunPolicy{ProgressPolicy: tc.policy}, Status: &j.Status}
 			}}}
-			want := ProgressJob{UID: "uid", ResourceVersion: "7", Closed: tc.closed}
+			want := progress.Job{UID: "uid", ResourceVersion: "7", Closed: tc.closed}
 			if diff := cmp.Diff(want, c.progressJob(job)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

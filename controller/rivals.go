@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jobkit/jobkit/internal/progress/protocol"
 )
 
 const (
@@ -103,7 +105,7 @@ func (r *rivals) observe(job client.Object, now time.Time) *sighting {
 	}
 	var seen *sighting
 	for _, f := range fields {
-		if f.Subresource != "status" || f.Manager == r.own || f.Manager == ProgressFieldOwner || byHand(f.Manager) || f.Time == nil || !f.Time.After(known.at.Time) {
+		if f.Subresource != "status" || f.Manager == r.own || f.Manager == protocol.FieldOwner || byHand(f.Manager) || f.Time == nil || !f.Time.After(known.at.Time) {
 			continue
 		}
 		known.at, seen = *f.Time, &sighting{manager: f.Manager}

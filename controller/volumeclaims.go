@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -59,7 +58,7 @@ func (c *JobController[J]) observeVolumeClaims(ctx context.Context, job J, in *p
 		return nil
 	}
 	var list corev1.PersistentVolumeClaimList
-	var by client.ListOption = client.MatchingLabels(jobkit.JobLabels(in.Kind, in.Job.Name))
+	var by client.ListOption = client.MatchingLabels(in.Kind.JobLabels(in.Job.Name))
 	if c.set.cache.indexed {
 		by = client.MatchingFields{claimIndex(in.Kind.OperatorName): in.Job.Name}
 	}

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // reportEvery is how often the simulated server of reports writes the status of one job.
@@ -52,8 +52,8 @@ func (w *World) SetProgressServer(up bool) {
 }
 
 // progressOf is what the controller of a process knows of its server.
-func (w *World) progressOf(p *process) *controller.ProgressServer {
-	return &controller.ProgressServer{
+func (w *World) progressOf(p *process) *progress.Server {
+	return &progress.Server{
 		URL:      "https://progress.example.com",
 		CABundle: func() string { return "PEM" },
 		UpSince: func() time.Time {

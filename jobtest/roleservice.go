@@ -51,7 +51,7 @@ func (m *monitor) checkRoleServices(job client.Object, services []client.Object,
 		if role == nil || role.Service == nil || wantedReplicas(spec) == 0 {
 			continue
 		}
-		name := jobkit.RoleServiceName(job.GetName(), t)
+		name := m.kind.RoleServiceName(job.GetName(), t)
 		want[name] = true
 		for _, o := range services {
 			if s, ok := o.(*corev1.Service); ok && s.Name == name && !m.stuck(s) {

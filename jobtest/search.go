@@ -32,8 +32,8 @@ const (
 	EnvSeed = "JOBKIT_SIM_SEED"
 )
 
-// progress is after how many runs a search says how far it is.
-const progress = 10_000
+// reportRuns is after how many runs a search says how far it is.
+const reportRuns = 10_000
 
 // Search runs a scenario with the seeds 1 to runs, unless the environment says otherwise.
 // The first that fails ends the test, with its seed and the transcript of the shortest run
@@ -49,7 +49,7 @@ func Search(t TB, runs int, scenario Scenario) {
 	}
 	begin := time.Now()
 	for done := 0; done < runs; {
-		n := min(runs-done, progress)
+		n := min(runs-done, reportRuns)
 		if seed, found := searchSeeds(first+uint64(done), n, scenario); found {
 			t.Fatalf("seed %d (repeat it with %s=%d): %v", seed, EnvSeed, seed, Shrink(NewChance(seed), scenario))
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/jobkit/jobkit/operators/tfjob"
 	"github.com/jobkit/jobkit/operators/xgboostjob"
 	"github.com/jobkit/jobkit/podtemplate"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // Options are the options of all kinds. The zero value is ready for use.
@@ -32,7 +33,7 @@ type Options struct {
 	// is added to the manager's readiness probe.
 	Readiness *controller.Readiness
 	// Progress is the server that receives reports of progress. Default: none.
-	Progress *controller.ProgressServer
+	Progress *progress.Server
 	// ClusterDomain ends the addresses in TF_CONFIG. Default: none.
 	ClusterDomain string
 	// PyTorchInitContainer is what holds the Workers of a PyTorchJob back until the

@@ -153,7 +153,7 @@ func EnvWarning[J jobkit.Object](
 ) []jobkit.Warning {
 	var in, replaced, kept []string
 	specs := c.Parts(job).ReplicaSpecs
-	replica := jobkit.NewReplicas(c.Kind(), job.GetName(), c.Parts(job))
+	replica := jobkit.NewReplicas(c.Kind(), job, c.Parts(job))
 	for t, spec := range specs {
 		if spec == nil {
 			continue

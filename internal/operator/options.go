@@ -14,6 +14,7 @@ import (
 	"github.com/jobkit/jobkit/operators"
 	"github.com/jobkit/jobkit/operators/mpijob"
 	"github.com/jobkit/jobkit/podtemplate"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // The environment variables that are read.
@@ -53,7 +54,7 @@ type options struct {
 
 	progress progressOptions
 	// progressServer receives reports of progress, once there is a manager; nil for none.
-	progressServer *controller.ProgressServer
+	progressServer *progress.Server
 
 	// ignored are flags of training-operator v1 that were given and have no effect.
 	ignored []string

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/progress"
+	"github.com/jobkit/jobkit/progress/server"
 )
 
 // progressName is the name of the Service and of the Secret of config/components/progress.
@@ -58,11 +58,11 @@ func (o *progressOptions) complete(given map[string]bool, own string) error {
 }
 
 // server adds the server to the manager; nil if there is none.
-func (o *progressOptions) server(ctx context.Context, mgr ctrl.Manager) (*controller.ProgressServer, error) {
+func (o *progressOptions) server(ctx context.Context, mgr ctrl.Manager) (*progress.Server, error) {
 	if !o.on() {
 		return nil, nil //nolint:nilnil // there is none, which is no error
 	}
-	server, err := progress.New(ctx, mgr, progress.Options{
+	server, err := server.New(ctx, mgr, server.Options{
 		BindAddress: o.address, URL: o.url, Secret: types.NamespacedName{Namespace: o.secretNamespace, Name: o.secretName},
 	})
 	if err != nil {

@@ -13,11 +13,12 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/hostports"
 )
 
 // ReplicasOf makes the replicas of the job, which know each other's ports.
 func (in *Input) ReplicasOf() func(t commonv1.ReplicaType, index, attempt int32) jobkit.Replica {
-	return jobkit.NewReplicasOf(in.Kind, &metav1.ObjectMeta{Name: in.Job.Name, UID: in.Job.UID},
+	return jobkit.NewReplicas(in.Kind, &metav1.ObjectMeta{Name: in.Job.Name, UID: in.Job.UID},
 		jobkit.JobParts{RunPolicy: &in.RunPolicy, ReplicaSpecs: in.Replicas, Status: &in.Status})
 }
 
@@ -125,7 +126,7 @@ func validateHostPorts(in *Input, path *field.Path) field.ErrorList {
 	if errs := oneOf(at, p.HostPorts, commonv1.HostPortsAllocate); len(errs) > 0 {
 		return errs
 	}
-	first, last := jobkit.HostPortRange(p)
+	first, last := hostports.Range(p)
 	if first < 1 || last > 65535 || first > last {
 		return field.ErrorList{field.Invalid(path.Child("hostPortRange"), *p.HostPortRange, "first and last must be from 1 to 65535, and first not more than last")}
 	}

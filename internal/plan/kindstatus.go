@@ -13,11 +13,15 @@ func (in *Input) TakesKindStatus(p *Plan) bool {
 		!in.foreignManager() && !saysInvalid(in, &p.Status)
 }
 
+// MaxReportedEvents is how many events of one [jobkit.StatusReporter] call are recorded: the first
+// ones.
+const MaxReportedEvents = 10
+
 // ReportKindStatus adds to a plan that the kind's own part of the status differs from the observed
 // one, and what has happened. It may wait as the counts do, unless something has happened: an
 // event is not to come much later than what it tells.
 func (p *Plan) ReportKindStatus(events []jobkit.Event) {
-	for _, e := range events[:min(len(events), jobkit.MaxReportedEvents)] {
+	for _, e := range events[:min(len(events), MaxReportedEvents)] {
 		p.Events = append(p.Events, Event{Warning: e.Warning, Reason: e.Reason, Message: Note(e.Message)})
 		p.StatusChange = StatusNews
 	}

@@ -148,7 +148,7 @@ func TestKnownBugs(t *testing.T) {
 	})
 	// The labels are the controller's own and name the kind.
 	t.Run("Row14OwnLabels", func(t *testing.T) {
-		set := jobkit.JobLabels(jobkit.Kind{OperatorName: "testjob-controller"}, "job")
+		set := (&jobkit.Kind{OperatorName: "testjob-controller"}).JobLabels("job")
 		want := "training.kubeflow.org/job-name=job,training.kubeflow.org/operator-name=testjob-controller"
 		if diff := cmp.Diff(want, set.String()); diff != "" {
 			t.Error(diff)

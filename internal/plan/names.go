@@ -39,7 +39,7 @@ func (n podNames) index(pod string) (int, bool) {
 
 // typeLabels select the pods of one replica type of a job.
 func typeLabels(kind jobkit.Kind, job string, t commonv1.ReplicaType) labels.Set {
-	set := jobkit.JobLabels(kind, job)
+	set := kind.JobLabels(job)
 	set[commonv1.ReplicaTypeLabel] = strings.ToLower(string(t))
 	return set
 }

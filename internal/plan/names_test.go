@@ -85,7 +85,7 @@ func TestJobLabels(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, jobkit.JobLabels(tc.kind, "j")); diff != "" {
+			if diff := cmp.Diff(tc.want, tc.kind.JobLabels("j")); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

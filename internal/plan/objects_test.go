@@ -167,7 +167,7 @@ func TestAdoption(t *testing.T) {
 		"None":    {reason: "another operator labels nothing"},
 		"Partly":  {reason: "the job's name is part of it", labels: map[string]string{commonv1.OperatorNameLabel: m.in.Kind.OperatorName}},
 		"Others":  {reason: "labels of another operator are not ours", labels: map[string]string{commonv1.OperatorNameLabel: "x", commonv1.JobNameLabel: m.in.Job.Name}},
-		"Labeled": {reason: "both labels", labels: jobkit.JobLabels(m.in.Kind, m.in.Job.Name), want: true},
+		"Labeled": {reason: "both labels", labels: m.in.Kind.JobLabels(m.in.Job.Name), want: true},
 	} {
 		if got := plan.HasJobLabels(&m.in, &metav1.ObjectMeta{Labels: tc.labels}); got != tc.want {
 			t.Errorf("%s: %s: got %t", name, tc.reason, got)

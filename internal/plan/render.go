@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -50,7 +49,7 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 	if a.OfRole {
 		return newRoleService(in, a)
 	}
-	labels := jobkit.JobLabels(in.Kind, in.Job.Name)
+	labels := in.Kind.JobLabels(in.Job.Name)
 	var ports []corev1.ServicePort
 	if a.Type == "" {
 		ports = in.ports(in.withOwnPorts(in.types())...)
@@ -116,7 +115,7 @@ func withOwn(theirs, own map[string]string) map[string]string {
 // by it. Other labels of the object stay.
 func Claim(in *Input, o metav1.Object) {
 	o.SetNamespace(in.Job.Namespace)
-	o.SetLabels(withOwn(o.GetLabels(), jobkit.JobLabels(in.Kind, in.Job.Name)))
+	o.SetLabels(withOwn(o.GetLabels(), in.Kind.JobLabels(in.Job.Name)))
 	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
 }
 
@@ -136,7 +135,7 @@ func OwnLabels(wanted metav1.Object) map[string]string {
 // HasJobLabels reports whether an object has the labels by which objects of the job are found.
 func HasJobLabels(in *Input, o metav1.Object) bool {
 	have := o.GetLabels()
-	for key, value := range jobkit.JobLabels(in.Kind, in.Job.Name) {
+	for key, value := range in.Kind.JobLabels(in.Job.Name) {
 		if have[key] != value {
 			return false
 		}

@@ -19,7 +19,7 @@ import (
 func (d *decision) roleServices(have map[string]*corev1.Service) {
 	for _, t := range d.in.types() {
 		if d.in.roleService(t) != nil {
-			want := CreateService{Name: jobkit.RoleServiceName(d.in.Job.Name, t), Type: t, OfRole: true, Reason: "its role has one"}
+			want := CreateService{Name: d.in.Kind.RoleServiceName(d.in.Job.Name, t), Type: t, OfRole: true, Reason: "its role has one"}
 			d.keepService(have[want.Name], want, NewService(d.in, want))
 		}
 	}
@@ -28,7 +28,7 @@ func (d *decision) roleServices(have map[string]*corev1.Service) {
 // wantsRoleService reports whether a service of this name is that of a role of the job.
 func (d *decision) wantsRoleService(name string) bool {
 	return slices.ContainsFunc(d.in.types(), func(t commonv1.ReplicaType) bool {
-		return d.in.roleService(t) != nil && name == jobkit.RoleServiceName(d.in.Job.Name, t)
+		return d.in.roleService(t) != nil && name == d.in.Kind.RoleServiceName(d.in.Job.Name, t)
 	})
 }
 

@@ -247,7 +247,7 @@ func validateName(in *Input) field.ErrorList {
 		suffix := in.Kind.PodName("", t, max(in.replicas(t)-1, 0))
 		if in.roleService(t) != nil {
 			// The service of the role may have the longer name.
-			if ofRole := jobkit.RoleServiceName("", t); len(ofRole) > len(suffix) {
+			if ofRole := in.Kind.RoleServiceName("", t); len(ofRole) > len(suffix) {
 				suffix = ofRole
 			}
 		}

@@ -104,7 +104,7 @@ func validateRoles(k *jobkit.Kind) field.ErrorList {
 func validateRoleName(k *jobkit.Kind, i int, path *field.Path) field.ErrorList {
 	t := k.Roles[i].Type
 	lower := strings.ToLower(string(t))
-	longest := jobkit.PodName("j", t, jobkit.MaxReplicas-1) // of the shortest job
+	longest := (&jobkit.Kind{}).PodName("j", t, jobkit.MaxReplicas-1) // of the shortest job
 	if t == "" || len(validation.IsDNS1035Label(longest)) > 0 || strings.Trim(lower, "-") != lower {
 		return field.ErrorList{field.Invalid(path, t,
 			"pods are named after it: use 1 to 55 letters, digits and '-', with a letter or digit at both ends, as in \"Worker\"")}

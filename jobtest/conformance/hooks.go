@@ -132,7 +132,7 @@ func (s Suite[J]) templates(author jobkit.ControllerInterface[J]) []call {
 	var out []call
 	job := s.defaulted(author)
 	parts := author.Parts(job)
-	replica := jobkit.NewReplicas(s.kind(author), job.GetName(), parts)
+	replica := jobkit.NewReplicas(s.kind(author), job, parts)
 	for _, t := range slices.Sorted(maps.Keys(parts.ReplicaSpecs)) {
 		for i := range jobkit.Count(parts.ReplicaSpecs, t) {
 			before := job.DeepCopyObject()

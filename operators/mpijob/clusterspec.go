@@ -80,9 +80,10 @@ func launcherHasGPU(job *kubeflowv1.MPIJob) bool {
 
 // workers are the names of the Workers' pods.
 func workers(job *kubeflowv1.MPIJob) []string {
+	kind := Controller{}.Kind()
 	names := make([]string, jobkit.Count(job.Spec.MPIReplicaSpecs, worker))
 	for i := range names {
-		names[i] = jobkit.PodName(job.Name, worker, int32(i))
+		names[i] = kind.PodName(job.Name, worker, int32(i))
 	}
 	return names
 }

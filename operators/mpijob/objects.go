@@ -35,10 +35,11 @@ func (Controller) Objects(job *kubeflowv1.MPIJob, tally *jobkit.Tally) []jobkit.
 // of a Worker. all is true if all Workers are among them, or have ended.
 func reach(job *kubeflowv1.MPIJob, workers *jobkit.TypeTally) (names []string, all bool) {
 	all = true
+	kind := Controller{}.Kind()
 	for i := range jobkit.Count(job.Spec.MPIReplicaSpecs, worker) {
 		switch {
 		case workers.HasPod(i):
-			names = append(names, jobkit.PodName(job.Name, worker, i))
+			names = append(names, kind.PodName(job.Name, worker, i))
 		case workers == nil || workers.States[i] != jobkit.Succeeded:
 			all = false
 		}

@@ -32,14 +32,14 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/operators"
-	"github.com/jobkit/jobkit/progress"
+	"github.com/jobkit/jobkit/progress/server"
 )
 
 // job creates a TFJob with one Worker that reports progress, and returns its pod once it runs.
@@ -386,14 +386,14 @@ func standbyOfTomorrow(t *testing.T, behind *service) string {
 		t.Fatal(err)
 	}
 	mgr, err := ctrl.NewManager(cluster.config, ctrl.Options{
-		Scheme: known, Cache: controller.CacheOptions(), Metrics: server.Options{BindAddress: "0"},
+		Scheme: known, Cache: controller.CacheOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
 		LeaderElection: true, LeaderElectionID: "1ca428e5.training-operator.kubeflow.org", LeaderElectionNamespace: home,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	bind := address(t)
-	p, err := progress.New(t.Context(), mgr, progress.Options{
+	p, err := server.New(t.Context(), mgr, server.Options{
 		BindAddress: bind, URL: behind.url(), Secret: types.NamespacedName{Namespace: home, Name: "jobkit-operator-progress"},
 		Clock: testclock.NewFakePassiveClock(time.Now().Add(2 * time.Hour)), Metrics: prometheus.NewRegistry(),
 	})

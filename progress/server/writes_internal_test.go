@@ -1,4 +1,4 @@
-package progress
+package server
 
 import (
 	"context"
@@ -19,20 +19,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // cluster is what the writes of several replicas write to: jobs with their versions, and a cache
 // that may be behind.
 type cluster struct {
 	mu      sync.Mutex
-	jobs    map[types.NamespacedName]controller.ProgressJob
+	jobs    map[types.NamespacedName]progress.Job
 	version int
 	// lag is how far the cache is behind.
 	lag time.Duration
 	// replicas observe what the cache shows.
 	replicas []*writes
-	seen     map[types.NamespacedName]controller.ProgressJob
+	seen     map[types.NamespacedName]progress.Job
 	// fails is what a write meets, if that is not nil.
 	fails func(*commonv1.TrainerStatus) error
 	// log is when which percentage was written.
@@ -42,7 +42,7 @@ type cluster struct {
 }
 
 func newCluster() *cluster {
-	return &cluster{jobs: map[types.NamespacedName]controller.ProgressJob{}, seen: map[types.NamespacedName]controller.ProgressJob{}, began: time.Now()}
+	return &cluster{jobs: map[types.NamespacedName]progress.Job{}, seen: map[types.NamespacedName]progress.Job{}, began: time.Now()}
 }
 
 // set changes what the cluster does.
@@ -60,13 +60,13 @@ func (c *cluster) asked() int {
 }
 
 // change changes a job, as its controller or a write does.
-func (c *cluster) change(k types.NamespacedName, f func(*controller.ProgressJob)) {
+func (c *cluster) change(k types.NamespacedName, f func(*progress.Job)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changeLocked(k, f)
 }
 
-func (c *cluster) changeLocked(k types.NamespacedName, f func(*controller.ProgressJob)) {
+func (c *cluster) changeLocked(k types.NamespacedName, f func(*progress.Job)) {
 	job := c.jobs[k]
 	f(&job)
 	c.version++
@@ -82,14 +82,14 @@ func (c *cluster) changeLocked(k types.NamespacedName, f func(*controller.Progre
 	})
 }
 
-func (c *cluster) get(k jobKey) (controller.ProgressJob, bool) {
+func (c *cluster) get(k jobKey) (progress.Job, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	job, ok := c.seen[k.name]
 	return job, ok
 }
 
-func (c *cluster) patch(_ context.Context, k jobKey, job controller.ProgressJob, s *commonv1.TrainerStatus) error {
+func (c *cluster) patch(_ context.Context, k jobKey, job progress.Job, s *commonv1.TrainerStatus) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests++
@@ -102,7 +102,7 @@ func (c *cluster) patch(_ context.Context, k jobKey, job controller.ProgressJob,
 		return apierrors.NewConflict(schema.GroupResource{}, k.name.Name, errors.New("it has changed"))
 	}
 	c.log = append(c.log, fmt.Sprintf("%.1f s: %d", time.Since(c.began).Seconds(), *s.ProgressPercentage))
-	c.changeLocked(k.name, func(j *controller.ProgressJob) { j.Last = s })
+	c.changeLocked(k.name, func(j *progress.Job) { j.Last = s })
 	return nil
 }
 
@@ -146,7 +146,7 @@ func (c *cluster) says(t *testing.T, w *writes, name string, percent int32) {
 }
 
 func (c *cluster) job(name string) {
-	c.change(types.NamespacedName{Namespace: "n", Name: name}, func(j *controller.ProgressJob) { j.UID = types.UID(name) })
+	c.change(types.NamespacedName{Namespace: "n", Name: name}, func(j *progress.Job) { j.UID = types.UID(name) })
 }
 
 // TestWrites checks what is written, and when.
@@ -230,7 +230,7 @@ func TestWrites(t *testing.T) {
 				c.says(t, w, "a", 1)
 				time.Sleep(time.Second)
 				c.says(t, w, "a", 2)
-				c.change(keyOf("a").name, func(j *controller.ProgressJob) { j.Closed = "the job has ended" })
+				c.change(keyOf("a").name, func(j *progress.Job) { j.Closed = "the job has ended" })
 			},
 			want: []string{"0.0 s: 1"},
 		},
@@ -240,7 +240,7 @@ func TestWrites(t *testing.T) {
 				c.says(t, w, "a", 1)
 				time.Sleep(time.Second)
 				c.says(t, w, "a", 2)
-				c.change(keyOf("a").name, func(j *controller.ProgressJob) { j.UID, j.Last = "later", nil })
+				c.change(keyOf("a").name, func(j *progress.Job) { j.UID, j.Last = "later", nil })
 			},
 			want: []string{"0.0 s: 1"},
 		},
@@ -248,7 +248,7 @@ func TestWrites(t *testing.T) {
 			reason: "the controller writes at the same time and the cache is behind: the write is made when it has caught up, on the job as it is",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {
 				c.set(func() { c.lag = 950 * time.Millisecond })
-				c.change(keyOf("a").name, func(*controller.ProgressJob) {})
+				c.change(keyOf("a").name, func(*progress.Job) {})
 				c.says(t, w, "a", 1)
 				time.Sleep(3 * time.Second)
 				if n := c.asked(); n != 2 {
@@ -261,7 +261,7 @@ func TestWrites(t *testing.T) {
 			reason: "the cache does not show yet that the job has ended: the precondition does",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {
 				c.set(func() { c.lag = time.Second })
-				c.change(keyOf("a").name, func(j *controller.ProgressJob) { j.Closed = "the job has ended" })
+				c.change(keyOf("a").name, func(j *progress.Job) { j.Closed = "the job has ended" })
 				c.says(t, w, "a", 1)
 				time.Sleep(3 * time.Second)
 			},
@@ -407,21 +407,21 @@ func TestBounded(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond) // until the cache shows them
 		for i := range 2 * maxPending >> 16 {
-			if w.accept(keyOf(strconv.Itoa(i)), controller.ProgressJob{}, s, 64<<10) {
+			if w.accept(keyOf(strconv.Itoa(i)), progress.Job{}, s, 64<<10) {
 				taken++
 			}
 		}
 		if taken != maxPending>>16 {
 			t.Errorf("%d reports of 64 KiB wait, want %d", taken, maxPending>>16)
 		}
-		if !w.accept(keyOf("0"), controller.ProgressJob{}, s, 64<<10) {
+		if !w.accept(keyOf("0"), progress.Job{}, s, 64<<10) {
 			t.Error("a report cannot take the place of the one before it")
 		}
 	})
 }
 
 func TestPatch(t *testing.T) {
-	got, err := patchOf(controller.ProgressJob{UID: "u", ResourceVersion: "7"}, &commonv1.TrainerStatus{
+	got, err := patchOf(progress.Job{UID: "u", ResourceVersion: "7"}, &commonv1.TrainerStatus{
 		ProgressPercentage: new(int32(5)), ReceivedTime: &metav1.MicroTime{Time: time.Date(2026, 11, 28, 1, 2, 3, 4000, time.UTC)},
 		Reporter: &commonv1.TrainerReporter{Pod: "p", PodUID: "q"},
 	})

@@ -1,4 +1,4 @@
-package progress
+package server
 
 import (
 	"context"
@@ -27,8 +27,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/internal/progress/protocol"
+	"github.com/jobkit/jobkit/progress"
 )
 
 func objectMeta() metav1.ObjectMeta {
@@ -104,14 +104,14 @@ type served struct {
 	keys  []signer
 	reads int
 	away  bool
-	job   controller.ProgressJob
+	job   progress.Job
 	gone  bool
 	pods  map[string]*corev1.Pod
 }
 
 func newServed(t *testing.T) *served {
 	t.Helper()
-	s := &served{now: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), keys: []signer{newSigner(t, "k1")}, job: controller.ProgressJob{UID: "job-1"}}
+	s := &served{now: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), keys: []signer{newSigner(t, "k1")}, job: progress.Job{UID: "job-1"}}
 	s.pods = map[string]*corev1.Pod{"team/bert-worker-0": {ObjectMeta: metav1.ObjectMeta{
 		Namespace: "team", Name: "bert-worker-0", UID: "pod-1",
 		Labels:          map[string]string{commonv1.ReplicaTypeLabel: "worker", commonv1.ReplicaIndexLabel: "0", commonv1.AttemptLabel: "3"},
@@ -125,14 +125,14 @@ func newServed(t *testing.T) *served {
 	w := newWrites()
 	t.Cleanup(w.queue.ShutDown)
 	w.now, w.log, w.metrics = clock, logr.Discard(), m
-	jobs := controller.ProgressJobs{
+	jobs := progress.Jobs{
 		Resource: address().Resource, Synced: func() bool { return true },
-		Get: func(key types.NamespacedName) (controller.ProgressJob, bool) {
+		Get: func(key types.NamespacedName) (progress.Job, bool) {
 			return s.job, !s.gone && key.String() == "team/bert"
 		},
 	}
 	s.handler = &handler{
-		kind: func(r schema.GroupVersionResource) (controller.ProgressJobs, bool) { return jobs, r == jobs.Resource },
+		kind: func(r schema.GroupVersionResource) (progress.Jobs, bool) { return jobs, r == jobs.Resource },
 		pod: func(_ context.Context, key types.NamespacedName) (*corev1.Pod, error) {
 			if pod := s.pods[key.String()]; pod != nil {
 				return pod, nil

@@ -1,4 +1,4 @@
-package progress
+package server
 
 import (
 	"context"
@@ -18,7 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/internal/progress/protocol"
+	"github.com/jobkit/jobkit/progress"
 )
 
 const (
@@ -79,8 +80,8 @@ type entry struct {
 // writes merges reports and writes them.
 type writes struct {
 	// get reads a job from the cache; patch writes its last report.
-	get     func(jobKey) (controller.ProgressJob, bool)
-	patch   func(context.Context, jobKey, controller.ProgressJob, *commonv1.TrainerStatus) error
+	get     func(jobKey) (progress.Job, bool)
+	patch   func(context.Context, jobKey, progress.Job, *commonv1.TrainerStatus) error
 	now     func() time.Time
 	log     logr.Logger
 	metrics *metrics
@@ -138,7 +139,7 @@ func (w *writes) observe(k jobKey, last *commonv1.TrainerStatus) {
 
 // accept takes a report that is to be written when its time comes. It returns false if too much
 // waits already.
-func (w *writes) accept(k jobKey, job controller.ProgressJob, s *commonv1.TrainerStatus, size int) bool {
+func (w *writes) accept(k jobKey, job progress.Job, s *commonv1.TrainerStatus, size int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.entry(k)
@@ -164,7 +165,7 @@ func (w *writes) accept(k jobKey, job controller.ProgressJob, s *commonv1.Traine
 }
 
 // delay is how long a new report waits.
-func (w *writes) delay(e *entry, job controller.ProgressJob) time.Duration {
+func (w *writes) delay(e *entry, job progress.Job) time.Duration {
 	now := w.now()
 	if wait := untilDue(e, job.Last, now); wait > 0 || !e.written.IsZero() && now.Sub(e.written) < 3*writeEvery {
 		return wait
@@ -303,7 +304,7 @@ func (w *writes) take(k jobKey) (*commonv1.TrainerStatus, string) {
 }
 
 // wait is how long a report waits on: another replica may have written meanwhile.
-func (w *writes) wait(k jobKey, job controller.ProgressJob, now time.Time) time.Duration {
+func (w *writes) wait(k jobKey, job progress.Job, now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.entries[k]
@@ -319,7 +320,7 @@ func isEnd(s *commonv1.TrainerStatus) bool {
 }
 
 // conclude follows up a write by its result.
-func (w *writes) conclude(k jobKey, job controller.ProgressJob, s *commonv1.TrainerStatus, err error) {
+func (w *writes) conclude(k jobKey, job progress.Job, s *commonv1.TrainerStatus, err error) {
 	switch {
 	case err == nil:
 		w.metrics.writes.WithLabelValues(resultWritten).Inc()
@@ -393,7 +394,7 @@ func (w *writes) forget() {
 
 // patchOf is a merge patch of the last report alone, with the version and the UID of the job as
 // preconditions. What the report does not have is removed.
-func patchOf(job controller.ProgressJob, s *commonv1.TrainerStatus) ([]byte, error) {
+func patchOf(job progress.Job, s *commonv1.TrainerStatus) ([]byte, error) {
 	type reporter struct {
 		Pod     string                `json:"pod"`
 		PodUID  types.UID             `json:"podUID"`
@@ -421,9 +422,9 @@ func patchOf(job controller.ProgressJob, s *commonv1.TrainerStatus) ([]byte, err
 // newPatch returns a function that writes the last report of a job. The answer is the job's
 // metadata, so that a large job costs little.
 func newPatch(c client.Client, kinds func(schema.GroupVersionResource) schema.GroupVersionKind) func(
-	context.Context, jobKey, controller.ProgressJob, *commonv1.TrainerStatus,
+	context.Context, jobKey, progress.Job, *commonv1.TrainerStatus,
 ) error {
-	return func(ctx context.Context, k jobKey, job controller.ProgressJob, s *commonv1.TrainerStatus) error {
+	return func(ctx context.Context, k jobKey, job progress.Job, s *commonv1.TrainerStatus) error {
 		text, err := patchOf(job, s)
 		if err != nil {
 			return err
@@ -432,6 +433,6 @@ func newPatch(c client.Client, kinds func(schema.GroupVersionResource) schema.Gr
 		o.SetGroupVersionKind(kinds(k.resource))
 		o.Namespace, o.Name = k.name.Namespace, k.name.Name
 		return c.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, text),
-			client.FieldOwner(controller.ProgressFieldOwner), client.FieldValidation(metav1.FieldValidationStrict))
+			client.FieldOwner(protocol.FieldOwner), client.FieldValidation(metav1.FieldValidationStrict))
 	}
 }

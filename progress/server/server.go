@@ -1,4 +1,4 @@
-package progress
+package server
 
 import (
 	"context"
@@ -24,7 +24,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/progress"
 )
 
 const (
@@ -87,13 +87,13 @@ type server struct {
 	metrics     *metrics
 
 	mu    sync.RWMutex
-	kinds map[schema.GroupVersionResource]controller.ProgressJobs
+	kinds map[schema.GroupVersionResource]progress.Jobs
 }
 
 // New adds a server to a manager. What it returns goes to [controller.JobController.Progress] of
 // each kind that takes reports. It reads the Secret before it returns, or makes it, so that no
 // pod is created without the certificates.
-func New(ctx context.Context, mgr ctrl.Manager, o Options) (*controller.ProgressServer, error) {
+func New(ctx context.Context, mgr ctrl.Manager, o Options) (*progress.Server, error) {
 	host, err := o.validate()
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func New(ctx context.Context, mgr ctrl.Manager, o Options) (*controller.Progress
 	if err := mgr.Add(s); err != nil {
 		return nil, fmt.Errorf("cannot add the progress server to the manager: %w", err)
 	}
-	return &controller.ProgressServer{URL: s.url, CABundle: s.authorities.CABundle, UpSince: s.health.UpSince, Serve: s.serve}, nil
+	return &progress.Server{URL: s.url, CABundle: s.authorities.CABundle, UpSince: s.health.UpSince, Serve: s.serve}, nil
 }
 
 func newServer(mgr ctrl.Manager, o *Options, host string) (*server, error) {
@@ -130,7 +130,7 @@ func newServer(mgr ctrl.Manager, o *Options, host string) (*server, error) {
 	now := o.Clock.Now
 	s := &server{
 		bind: o.BindAddress, url: strings.TrimSuffix(o.URL, "/"), log: logger, metrics: m,
-		kinds:       map[schema.GroupVersionResource]controller.ProgressJobs{},
+		kinds:       map[schema.GroupVersionResource]progress.Jobs{},
 		authorities: &authorities{client: mgr.GetClient(), live: mgr.GetAPIReader(), secret: o.Secret, host: host, now: now, log: logger},
 		health:      &health{now: now, log: logger, up: m.up},
 		writes:      newWrites(),
@@ -241,17 +241,17 @@ func (s *server) refresh(ctx context.Context) {
 }
 
 // serve adds a kind.
-func (s *server) serve(jobs controller.ProgressJobs) error {
+func (s *server) serve(jobs progress.Jobs) error {
 	s.mu.Lock()
 	s.kinds[jobs.Resource] = jobs
 	s.mu.Unlock()
-	return jobs.OnReport(func(name types.NamespacedName, job controller.ProgressJob) {
+	return jobs.OnReport(func(name types.NamespacedName, job progress.Job) {
 		s.writes.observe(jobKey{resource: jobs.Resource, name: name, uid: job.UID}, job.Last)
 	})
 }
 
 // kind returns the jobs of a resource.
-func (s *server) kind(r schema.GroupVersionResource) (controller.ProgressJobs, bool) {
+func (s *server) kind(r schema.GroupVersionResource) (progress.Jobs, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	jobs, ok := s.kinds[r]
@@ -264,10 +264,10 @@ func (s *server) gvk(r schema.GroupVersionResource) schema.GroupVersionKind {
 }
 
 // job reads a job from the cache.
-func (s *server) job(k jobKey) (controller.ProgressJob, bool) {
+func (s *server) job(k jobKey) (progress.Job, bool) {
 	jobs, ok := s.kind(k.resource)
 	if !ok {
-		return controller.ProgressJob{}, false
+		return progress.Job{}, false
 	}
 	return jobs.Get(k.name)
 }

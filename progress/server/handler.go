@@ -1,4 +1,4 @@
-package progress
+package server
 
 import (
 	"context"
@@ -17,14 +17,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/internal/progress/protocol"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // handler answers reports. It asks the API server nothing, but for its keys from time to time.
 type handler struct {
 	// kind returns the jobs of a resource; pod reads a pod from the cache.
-	kind func(schema.GroupVersionResource) (controller.ProgressJobs, bool)
+	kind func(schema.GroupVersionResource) (progress.Jobs, bool)
 	pod  func(context.Context, types.NamespacedName) (*corev1.Pod, error)
 
 	tokens   *tokens
@@ -88,9 +88,9 @@ func (h *handler) report(w http.ResponseWriter, r *http.Request) (*protocol.Repo
 
 // authorize returns the job that a request may report for, and who sends it.
 func (h *handler) authorize(
-	r *http.Request, at protocol.Address, jobs controller.ProgressJobs,
-) (controller.ProgressJob, *commonv1.TrainerReporter, *refusedError) {
-	none := controller.ProgressJob{}
+	r *http.Request, at protocol.Address, jobs progress.Jobs,
+) (progress.Job, *commonv1.TrainerReporter, *refusedError) {
+	none := progress.Job{}
 	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(raw) == "" {
 		return none, nil, refuse(refusedNoToken, "there is no bearer token: send the one in the file that %s names", protocol.EnvToken)

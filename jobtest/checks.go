@@ -322,7 +322,8 @@ func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus)
 }
 
 // checkRoleLimit checks that a job which fails because of the limit of a role has had more
-// failures of that role.
+// failures of that role, and that the record has one of them. A pod whose container has ended with
+// an error, by itself, has failed: the kubelet has yet to say so.
 //
 //nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) checkRoleLimit(job client.Object, old, status *commonv1.JobStatus) {
@@ -338,13 +339,19 @@ func (m *monitor) checkRoleLimit(job client.Object, old, status *commonv1.JobSta
 		if strings.HasSuffix(c.Reason, reasonStartDeadline) {
 			failures++
 		}
+		unrecorded := failures == 0 && len(status.Failures) < commonv1.MaxFailures &&
+			!slices.ContainsFunc(status.Failures, func(f commonv1.ReplicaFailure) bool { return f.Type == t })
 		for uid, pod := range l.pods {
 			if typ, _, _ := m.replica(job, pod); typ == t {
-				failures += int32(restartCount(pod)) //nolint:gosec // a handful
-				if failed[uid] {
+				unrecorded = unrecorded && restartCount(pod) == 0 // A container may end without an error, and run again.
+				failures += int32(restartCount(pod))              //nolint:gosec // a handful
+				if failed[uid] || l.erred[uid] {
 					failures++
 				}
 			}
+		}
+		if unrecorded {
+			m.w.violatef("P7", "the job failed because of the backoffLimit of %s, but status.failures has no failure of it", t)
 		}
 		if failures <= *spec.BackoffLimit {
 			m.w.violatef("P7", "the job failed because of the backoffLimit %d of %s, but only %d of its replicas failed", *spec.BackoffLimit, t, failures)

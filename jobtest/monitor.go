@@ -45,6 +45,9 @@ type ledger struct {
 	pods map[types.UID]*corev1.Pod
 	// order lists them in the order of their creation.
 	order []types.UID
+	// erred are those of which a container ended with an error before anyone asked for their
+	// deletion, whether or not the kubelet has reported that they have failed.
+	erred map[types.UID]bool
 	// counted are the failed pods that were deleted by the operator to be replaced.
 	counted map[types.UID]bool
 	// hung are those that the status told to hang.
@@ -100,7 +103,7 @@ func (m *monitor) disrupted(pod *corev1.Pod) {
 func (m *monitor) ledger(uid types.UID) *ledger {
 	l := m.ledgers[uid]
 	if l == nil {
-		l = &ledger{pods: map[types.UID]*corev1.Pod{}, counted: map[types.UID]bool{}, seen: map[types.UID]int32{}}
+		l = &ledger{pods: map[types.UID]*corev1.Pod{}, erred: map[types.UID]bool{}, counted: map[types.UID]bool{}, seen: map[types.UID]int32{}}
 		m.ledgers[uid] = l
 	}
 	return l
@@ -150,7 +153,15 @@ func (m *monitor) recordPod(c change) {
 		l.touched = true
 	}
 	l.pods[pod.UID] = pod
+	l.erred[pod.UID] = l.erred[pod.UID] || pod.DeletionTimestamp == nil && erred(pod)
 	m.enter(l, pod.UID, restartCount(pod))
+}
+
+// erred reports whether a container of a pod has ended with an error, and will not run again.
+func erred(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		return s.State.Terminated != nil && s.State.Terminated.ExitCode != 0
+	})
 }
 
 // beforeWrite records a write that a process asks for, before it is done.

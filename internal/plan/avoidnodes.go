@@ -79,11 +79,11 @@ func (d *decision) firstFailures(failed []failedReplica) []*failedReplica {
 	if len(failed) == 0 {
 		return nil
 	}
+	all := d.andUnreported(failed, false)
 	if d.restartsWhole(failed) {
-		return rootOf(append(slices.Clone(failed), d.endedUnreported()...))
+		return rootOf(all)
 	}
 	var out []*failedReplica
-	all := d.andPeers(failed)
 	for i := range d.tally.byType {
 		t := d.tally.byType[i].Type
 		var of []failedReplica

@@ -74,9 +74,8 @@ func (d *decision) countedForRole(failed []failedReplica, t commonv1.ReplicaType
 	if len(counted) == 0 {
 		return 0
 	}
-	at := slices.IndexFunc(counted, func(f failedReplica) bool { return !f.consequence && d.restartsJob(&f) })
-	cause := &counted[max(at, 0)]
-	if of := cmp.Or(cause.cause, cause.replica.typ); of == t {
+	cause := max(slices.IndexFunc(counted, func(f failedReplica) bool { return !f.consequence && d.restartsJob(&f) }), 0)
+	if counted[cause].replica.typ == t {
 		return 1
 	}
 	return 0

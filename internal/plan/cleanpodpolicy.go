@@ -11,7 +11,7 @@ import (
 // these may still need them.
 func (d *decision) cleanUp() {
 	policy := d.in.cleanPodPolicy()
-	running := false
+	running, about := false, d.aboutToFail()
 	for _, p := range d.in.Pods {
 		// Failed is final under any restart policy, for example for an evicted pod: it needs
 		// no service. A pod whose containers could have been restarted in place is deleted
@@ -21,7 +21,7 @@ func (d *decision) cleanUp() {
 		switch {
 		case p.DeletionTimestamp != nil:
 		case policy == commonv1.CleanPodPolicyAll,
-			policy == commonv1.CleanPodPolicyRunning && !kept:
+			policy == commonv1.CleanPodPolicyRunning && !kept && !about[p]:
 			d.act(DeletePod{Name: p.Name, UID: p.UID, Reason: "the job has finished; cleanPodPolicy is " + string(policy)})
 		case !hasEnded(p):
 			running = true
@@ -32,6 +32,23 @@ func (d *decision) cleanUp() {
 		d.deleteServices("the job has finished")
 		d.deleteClaimsOfFinished()
 	}
+}
+
+// aboutToFail are the pods whose failure is about to be reported: they run no more than those of
+// which it is, and what failed the job must not go with its log. The job is requeued for the time
+// when no report is to be expected any more.
+func (d *decision) aboutToFail() map[*corev1.Pod]bool {
+	var out map[*corev1.Pod]bool
+	for _, f := range d.endedUnreported() {
+		if f.replica.pod.DeletionTimestamp != nil || d.in.cleanPodPolicy() != commonv1.CleanPodPolicyRunning || !d.reportDue(f.replica.pod) {
+			continue
+		}
+		if out == nil {
+			out = map[*corev1.Pod]bool{}
+		}
+		out[f.replica.pod] = true
+	}
+	return out
 }
 
 // deleteServices deletes all services of the job.

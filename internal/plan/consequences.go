@@ -19,34 +19,93 @@ const reportDelay = 3 * time.Second
 // when one replica is killed, its peers lose the connection and exit with their own error in
 // the same moment. A failure that would end the job by its restart policy is a consequence if
 // one that restarts the whole job was reported before it, or at most slack after it; it then
-// gets the response of that one. It returns true if it is too early to know: others still
+// gets the response of that one. It returns the failures with those that are not reported yet
+// and restart together with them. It returns true if it is too early to know: others still
 // run, and a report of their failure may be on its way.
-func (d *decision) attributeConsequences(failed []failedReplica) bool {
+func (d *decision) attributeConsequences(failed []failedReplica) ([]failedReplica, bool) {
 	if !d.restartsTogether() {
-		return false
+		return failed, false
 	}
-	causes := d.causes(failed)
+	unreported := d.endedUnreported()
+	causes := d.causes(failed, unreported)
 	wait := false
 	for i := range failed {
-		f := &failed[i]
-		if f.response != responseFail || f.byRule {
-			continue
-		}
-		at := slices.IndexFunc(causes, func(c failedReplica) bool {
-			return !c.failure.at.After(f.failure.at.Add(slack)) && d.takesAlong(&c, f.replica)
-		})
-		if at < 0 {
+		if f := &failed[i]; f.endsJobByPolicy() && !d.attribute(f, causes) {
 			wait = wait || d.reportsMayFollow(f)
-			continue
 		}
-		f.response, f.consequence, f.cause = causes[at].response, true, causes[at].replica.typ
-		if f.response == responseRestart && d.restartsJob(&causes[at]) {
-			f.response = responseRestartJob // The cause may be yet to be reported.
-		}
-		f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].replica.pod.Name, causes[at].failure)
 	}
 	// What fails the job by a rule does not wait for anything.
-	return wait && !slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseFail && f.byRule })
+	wait = wait && !slices.ContainsFunc(failed, func(f failedReplica) bool { return f.response == responseFail && f.byRule })
+	return d.withUnreported(failed, unreported, causes), wait
+}
+
+// endsJobByPolicy reports whether a failure ends the job by its restart policy.
+func (f *failedReplica) endsJobByPolicy() bool { return f.response == responseFail && !f.byRule }
+
+// attribute makes a failure the consequence of the first cause that may be its own. It reports
+// whether there is one.
+func (d *decision) attribute(f *failedReplica, causes []failedReplica) bool {
+	at := slices.IndexFunc(causes, func(c failedReplica) bool {
+		return !c.failure.at.After(f.failure.at.Add(slack)) && d.takesAlong(&c, f.replica)
+	})
+	if at < 0 {
+		return false
+	}
+	f.response, f.consequence = causes[at].response, true
+	if f.response == responseRestart && d.restartsJob(&causes[at]) {
+		f.response = responseRestartJob // The cause may be of a type with another scope.
+	}
+	f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].replica.pod.Name, causes[at].failure)
+	return true
+}
+
+// withUnreported adds to failures those that are not reported yet of replicas that restart
+// together with them: their pods will be gone before they are. So the same limits and rules
+// hold as if the reports had come at once, and each count is that of a failure in the record.
+// What would have ended the job by its restart policy, long before, is left out.
+func (d *decision) withUnreported(failed, unreported, causes []failedReplica) []failedReplica {
+	all := slices.Clone(failed)
+	for i := range unreported {
+		u := &unreported[i]
+		if u.response == responseLeave || !d.restartsWith(failed, u) || u.endsJobByPolicy() && !d.attribute(u, causes) {
+			continue
+		}
+		all = append(all, *u)
+	}
+	return d.inOrder(all)
+}
+
+// restartsWith reports whether failures restart another replica, which is none of theirs.
+func (d *decision) restartsWith(failed []failedReplica, u *failedReplica) bool {
+	return slices.ContainsFunc(failed, func(f failedReplica) bool { return d.spent != "" || d.takesAlong(&f, u.replica) }) && !hasReplica(failed, u.replica)
+}
+
+func hasReplica(failed []failedReplica, s *replica) bool {
+	return slices.ContainsFunc(failed, func(f failedReplica) bool { return f.replica == s })
+}
+
+// andUnreported adds to failures all of replicas that restart together with them and whose
+// containers have ended: what is known of them now will be gone with their pods. All replicas
+// of a job that fails end together.
+func (d *decision) andUnreported(failed []failedReplica, fails bool) []failedReplica {
+	all := slices.Clone(failed)
+	for _, u := range d.endedUnreported() {
+		if d.restartsWith(failed, &u) || fails && !hasReplica(failed, u.replica) {
+			all = append(all, u)
+		}
+	}
+	return d.inOrder(all)
+}
+
+// inOrder sorts failures by time, and those of the same second in the order of the replicas.
+func (d *decision) inOrder(failed []failedReplica) []failedReplica {
+	out := make([]failedReplica, 0, len(failed))
+	d.tally.each(func(s *replica) {
+		if i := slices.IndexFunc(failed, func(f failedReplica) bool { return f.replica == s }); i >= 0 {
+			out = append(out, failed[i])
+		}
+	})
+	return byTime(out)
 }
 
 // restartsTogether reports whether one failure can restart several replicas.
@@ -71,8 +130,8 @@ func (d *decision) mayRestartWhole() bool {
 
 // causes are the failures that restart several replicas, and those that will when they are
 // reported, in the order of time.
-func (d *decision) causes(failed []failedReplica) []failedReplica {
-	all := byTime(append(append(slices.Clone(failed), d.endedUnreported()...), d.deletedReplicas()...))
+func (d *decision) causes(failed, unreported []failedReplica) []failedReplica {
+	all := byTime(slices.Concat(failed, unreported, d.deletedReplicas()))
 	return slices.DeleteFunc(all, func(f failedReplica) bool { return !d.takesAlong(&f, f.replica) })
 }
 
@@ -127,9 +186,15 @@ func (d *decision) reportsMayFollow(f *failedReplica) bool {
 	if !d.peersMayRestart(f.replica) {
 		return false
 	}
-	at := reportedAt(f.replica.pod)
+	return d.reportDue(f.replica.pod)
+}
+
+// reportDue reports whether a report that follows what is known of a pod may be on its way, and
+// requeues the job for the time when it no longer is.
+func (d *decision) reportDue(pod *corev1.Pod) bool {
+	at := reportedAt(pod)
 	if at.IsZero() {
-		at = later(finishedAt(f.replica.pod), f.replica.pod.CreationTimestamp.Time)
+		at = later(finishedAt(pod), pod.CreationTimestamp.Time)
 	}
 	until := at.Add(reportDelay)
 	if !d.in.Now.Before(until) || at.After(d.in.Now.Add(slack)) { // a clock that is so far ahead is no help

@@ -41,7 +41,7 @@ func (d *decision) noMoreJobRestarts() string {
 func (d *decision) restartForBudget(failed []failedReplica) {
 	status := &d.plan.Status
 	if len(failed) > 0 {
-		d.recordFailures(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
+		d.recordFailures(d.andUnreported(failed, false))
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence && f.response != responseIgnore }), 0)
 		d.countByCause(&failed[cause])
 	}

@@ -21,12 +21,13 @@ import (
 func restartOrFail(d *decision) bool {
 	all := byTime(append(d.failedReplicas(), d.hungReplicas()...))
 	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
-	if d.tooEarly = d.attributeConsequences(failed); d.tooEarly {
+	leftAlone := len(all) > len(failed)
+	if failed, d.tooEarly = d.attributeConsequences(failed); d.tooEarly {
 		d.deleteSuperseded()
 		return false
 	}
 	why, first := d.limitExceeded(failed)
-	if why == "" && len(all) > len(failed) && d.allEnded() {
+	if why == "" && leftAlone && d.allEnded() {
 		// Only those that were left alone remain.
 		why, first = replicasFailed(all, ""), &all[0]
 	}
@@ -39,7 +40,7 @@ func restartOrFail(d *decision) bool {
 		return false
 	}
 	d.setTrue(commonv1.JobFailed, d.failedReason(first), d.failedMessage(why, first))
-	d.recordFailures(failed)
+	d.recordFailures(d.andUnreported(failed, true))
 	d.cleanUp()
 	return true
 }
@@ -54,8 +55,6 @@ type failedReplica struct {
 	byRule  bool
 	// consequence is true if the failure of another replica was its cause.
 	consequence bool
-	// cause is the type of that replica.
-	cause commonv1.ReplicaType
 }
 
 // failedReplica finds why a replica failed, and what to do about it.
@@ -107,13 +106,12 @@ func (d *decision) restart(failed []failedReplica) {
 		return
 	}
 	if d.restartsWhole(failed) {
-		// Pods whose failure is not reported yet will be deleted before it is.
-		d.recordFailures(byTime(append(slices.Clone(failed), d.endedUnreported()...)))
+		d.recordFailures(d.andUnreported(failed, false))
 		d.restartAll()
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
 		d.countByCause(&failed[cause])
 	} else {
-		d.recordFailures(d.andPeers(failed))
+		d.recordFailures(d.andUnreported(failed, false))
 		for i := range failed {
 			if d.in.scopeOf(failed[i].replica.typ) != commonv1.RestartScopeRole {
 				d.raiseAttempt(&failed[i])
@@ -123,17 +121,6 @@ func (d *decision) restart(failed []failedReplica) {
 		d.restartRoles(failed)
 	}
 	d.setRestarting(replicasFailed(failed, ""))
-}
-
-// andPeers adds to failures those that are about to be reported of roles which restart
-// together: their pods will be gone by then.
-func (d *decision) andPeers(failed []failedReplica) []failedReplica {
-	if !d.in.anyScope(commonv1.RestartScopeRole) {
-		return failed
-	}
-	return byTime(append(slices.Clone(failed), slices.DeleteFunc(d.endedUnreported(), func(p failedReplica) bool {
-		return !slices.ContainsFunc(failed, func(f failedReplica) bool { return d.takesAlong(&f, p.replica) })
-	})...))
 }
 
 // restartRoles restarts the roles with restart scope Role of which replicas failed.

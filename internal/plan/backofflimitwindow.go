@@ -172,15 +172,22 @@ func (d *decision) noteRestarts(failed []failedReplica) {
 	}
 }
 
-// asked adds the restarts that failures ask for and that count.
+// asked adds the restarts that failures ask for and that count: as countedRestarts does, one of
+// the whole job, and one of each role that restarts together, which are none of a single replica.
 func (d *decision) asked(to *freshRestarts, failed []failedReplica) {
 	whole := d.restartsWhole(failed)
+	var roles []commonv1.ReplicaType
 	for i := range failed {
-		switch f := &failed[i]; {
-		case f.response == responseIgnore:
+		f := &failed[i]
+		t := f.replica.typ
+		switch {
+		case f.response == responseIgnore, slices.Contains(roles, t):
 		case whole:
 			to.add(nil, at(countedAt(f)))
 			return
+		case d.in.scopeOf(t) == commonv1.RestartScopeRole:
+			to.add(nil, at(countedAt(f)))
+			roles = append(roles, t)
 		default:
 			to.add(f.replica, at(countedAt(f)))
 		}

@@ -109,6 +109,26 @@ func TestBackoffLimitWindow(t *testing.T) {
 			},
 			fails: "because replica 0 of Worker has reached its backoff limit: runPolicy.backoffLimitPerReplica is 1 in 100 seconds (backoffLimitWindowSeconds).",
 		},
+		"Role": {
+			reason: "a restart of a role is one", limit: new(int32(1)),
+			change: func(m *model) { m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeRole) },
+			happens: func(m *model) {
+				m.killed("worker-0", "worker-1")
+				m.after(50 * second)
+				m.killed("worker-1")
+			},
+			fails: "runPolicy.backoffLimit is 1 in 100 seconds (backoffLimitWindowSeconds).",
+			times: []int{0},
+		},
+		"RoleIsNoReplica": {
+			reason: "and none of a single replica", perReplica: new(int32(0)),
+			change: func(m *model) { m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeRole) },
+			happens: func(m *model) {
+				m.killed("worker-0", "worker-1")
+				m.after(50 * second)
+				m.killed("worker-1")
+			},
+		},
 		"WholeJob": {
 			reason: "a restart of the whole job is one", limit: new(int32(1)),
 			change: func(m *model) { m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },

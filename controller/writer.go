@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -101,8 +102,7 @@ func (w *writer[J]) writeJobStatus(ctx context.Context, job, changed J, status *
 		return fmt.Errorf("Parts() of %T %s returns no Status: point at the job's own field, as in Status: &job.Status", job, client.ObjectKeyFromObject(job))
 	}
 	*own = *status.DeepCopy()
-	patch := client.MergeFromWithOptions(job, client.MergeFromWithOptimisticLock{})
-	err := w.client.Status().Patch(ctx, changed, patch, client.FieldValidation(metav1.FieldValidationStrict), w.name)
+	err := w.client.Status().Patch(ctx, changed, statusPatch{before: job}, client.FieldValidation(metav1.FieldValidationStrict), w.name)
 	if err != nil {
 		if apierrors.IsNotFound(err) {
 			w.gate.refused() // Either the job is gone, or the kind has no status.
@@ -116,4 +116,40 @@ func (w *writer[J]) writeJobStatus(ctx context.Context, job, changed J, status *
 	w.pending.recordStatusWrite(changed)
 	w.rivals.recordWrite(changed)
 	return nil
+}
+
+// statusPatch is a merge patch of the status of a job, on condition that the job has the resource
+// version of before. It compares the jobs without their specifications, which may be large, and
+// which no write of a status changes.
+type statusPatch struct{ before client.Object }
+
+// Type implements client.Patch.
+func (statusPatch) Type() types.PatchType { return types.MergePatchType }
+
+// Data implements client.Patch.
+func (p statusPatch) Data(after client.Object) ([]byte, error) {
+	patch := client.MergeFromWithOptions(withoutSpec(p.before), client.MergeFromWithOptimisticLock{})
+	return patch.Data(withoutSpec(after)) //nolint:wrapcheck // its kind decides what follows
+}
+
+// withoutSpec is an object without its specification and without metadata that only describes
+// it. It shares the rest with the object.
+func withoutSpec(o client.Object) client.Object {
+	v := reflect.ValueOf(o)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return o
+	}
+	next := reflect.New(v.Type().Elem())
+	next.Elem().Set(v.Elem())
+	spec, meta := next.Elem().FieldByName("Spec"), next.Elem().FieldByName("ObjectMeta")
+	out, ok := reflect.TypeAssert[client.Object](next)
+	if !ok || !spec.IsValid() || !spec.CanSet() || !meta.IsValid() {
+		return o
+	}
+	spec.SetZero()
+	out.SetLabels(nil)
+	out.SetAnnotations(nil)
+	out.SetOwnerReferences(nil)
+	out.SetManagedFields(nil)
+	return out
 }

@@ -161,6 +161,7 @@ func fill(
 	}
 	slice := reflect.ValueOf(items).Elem()
 	slice.SetZero()
+	found := make([]client.Object, 0, len(keys))
 	for _, key := range keys {
 		object := from[key]
 		if o.Namespace != "" && o.Namespace != key.Namespace ||
@@ -170,10 +171,17 @@ func fill(
 		if reflect.TypeOf(object).Elem() != slice.Type().Elem() {
 			return fmt.Errorf("a list of %s is a list of %T in this World, not of %s", t.gvk.Kind, object, slice.Type().Elem())
 		}
+		found = append(found, object)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slice.Set(reflect.MakeSlice(slice.Type(), len(found), len(found)))
+	for i, object := range found {
 		if copied {
 			object = clone(object)
 		}
-		slice.Set(reflect.Append(slice, reflect.ValueOf(object).Elem()))
+		slice.Index(i).Set(reflect.ValueOf(object).Elem())
 	}
 	return nil
 }

@@ -174,12 +174,12 @@ func (w *World) onlyReport(was, is client.Object) bool {
 	if was == nil || is == nil {
 		return false
 	}
-	a, b := clone(was), clone(is)
-	x, y := w.parts(a).Status, w.parts(b).Status
+	x, y := w.parts(was).Status, w.parts(is).Status
 	if x == nil || y == nil || x.TrainerStatus == y.TrainerStatus {
 		return false
 	}
-	x.TrainerStatus = y.TrainerStatus
+	a, b := clone(was), clone(is)
+	w.parts(a).Status.TrainerStatus = w.parts(b).Status.TrainerStatus
 	a.SetResourceVersion(b.GetResourceVersion())
 	return equality.Semantic.DeepEqual(a, b)
 }

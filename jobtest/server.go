@@ -168,7 +168,7 @@ func (s *server) update(t *table, o client.Object, statusOnly bool) (client.Obje
 
 // setStatus gives an object a new status, which the store takes over.
 func (s *server) setStatus(t *table, old client.Object, status reflect.Value) client.Object {
-	next := clone(old)
+	next := successor(old)
 	into, _ := part(next, "Status")
 	into.Set(status)
 	return s.replace(t, old, next)
@@ -274,16 +274,9 @@ func (s *server) patchStatus(t *table, old client.Object, data []byte) (client.O
 	if len(patch.Status) == 0 {
 		return old, nil
 	}
-	before, err := json.Marshal(was.Interface())
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode the status of a %T: %w", old, err)
-	}
-	after, err := mergePatch(before, patch.Status)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
-	}
 	status := reflect.New(was.Type())
-	if err := json.Unmarshal(after, status.Interface()); err != nil {
+	status.Elem().Set(was)
+	if err := mergeInto(status.Elem(), patch.Status); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	return s.setStatus(t, old, status.Elem()), nil
@@ -361,7 +354,7 @@ func (s *server) delete(t *table, key types.NamespacedName, how deletion) error 
 	if old.GetDeletionTimestamp() != nil && grace >= graceOf(old) {
 		return nil
 	}
-	next := clone(old)
+	next := successor(old)
 	next.SetFinalizers(finalizers)
 	at := s.now().Truncate(time.Second)
 	if was := old.GetDeletionTimestamp(); was != nil {

@@ -128,7 +128,7 @@ func (s *store) remove(t *table, old client.Object) {
 	if at, ok := slices.BinarySearchFunc(t.keys, key, compareKeys); ok {
 		t.keys = slices.Delete(t.keys, at, at+1)
 	}
-	last := clone(old)
+	last := successor(old)
 	s.stamp(last)
 	s.record(t, change{verb: deleted, object: last, was: old})
 }
@@ -150,6 +150,22 @@ func clone[O client.Object](o O) O {
 	c, ok := o.DeepCopyObject().(O)
 	if !ok {
 		panic(fmt.Sprintf("jobtest: the deep copy of a %T is a %T: this is a bug of its DeepCopyObject", o, c))
+	}
+	return c
+}
+
+// successor copies an object whose fields are to be replaced, not changed: what they point at
+// is that of the object, which never changes.
+func successor[O client.Object](o O) O {
+	v := reflect.ValueOf(o)
+	if _, ok := client.Object(o).(*unstructured.Unstructured); ok || v.Kind() != reflect.Pointer {
+		return clone(o)
+	}
+	next := reflect.New(v.Type().Elem())
+	next.Elem().Set(v.Elem())
+	c, ok := reflect.TypeAssert[O](next)
+	if !ok {
+		return clone(o)
 	}
 	return c
 }
@@ -182,15 +198,15 @@ func assign(gvk schema.GroupVersionKind, from client.Object, into client.Object)
 
 // copyMeta copies the metadata of an object.
 func copyMeta(from client.Object, into *metav1.ObjectMeta) {
-	c := clone(from)
-	*into = metav1.ObjectMeta{
-		Name: c.GetName(), Namespace: c.GetNamespace(), UID: c.GetUID(),
-		ResourceVersion: c.GetResourceVersion(), Generation: c.GetGeneration(),
-		CreationTimestamp: c.GetCreationTimestamp(), DeletionTimestamp: c.GetDeletionTimestamp(),
-		DeletionGracePeriodSeconds: c.GetDeletionGracePeriodSeconds(),
-		Labels:                     c.GetLabels(), Annotations: c.GetAnnotations(),
-		OwnerReferences: c.GetOwnerReferences(), Finalizers: c.GetFinalizers(),
+	shared := metav1.ObjectMeta{
+		Name: from.GetName(), Namespace: from.GetNamespace(), UID: from.GetUID(),
+		ResourceVersion: from.GetResourceVersion(), Generation: from.GetGeneration(),
+		CreationTimestamp: from.GetCreationTimestamp(), DeletionTimestamp: from.GetDeletionTimestamp(),
+		DeletionGracePeriodSeconds: from.GetDeletionGracePeriodSeconds(),
+		Labels:                     from.GetLabels(), Annotations: from.GetAnnotations(),
+		OwnerReferences: from.GetOwnerReferences(), Finalizers: from.GetFinalizers(),
 	}
+	shared.DeepCopyInto(into)
 }
 
 // part returns a field of an object's struct, for example its Status.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -345,6 +346,7 @@ func runner[J client.Object](program Program[J], scheme *runtime.Scheme, schedul
 	return func(c client.Client, live client.Reader, p *process) (reconcileFunc, error) {
 		jobs := &controller.JobController[J]{Controller: program.Author(c), Client: c, APIReader: live, Recorder: p, Clock: worldClock{p}}
 		jobs.Config.MaxParallelWrites = 1
+		jobs.Metrics = unregistered{}
 		jobs.Progress = p.w.progressOf(p)
 		jobs.Config.GangScheduler = scheduler
 		if err := jobs.Init(scheme); err != nil {
@@ -366,6 +368,19 @@ func runner[J client.Object](program Program[J], scheme *runtime.Scheme, schedul
 		}, nil
 	}
 }
+
+// unregistered takes metrics that no one reads. Each start of a process would search the
+// registry of the whole program for them otherwise.
+type unregistered struct{}
+
+// Register implements prometheus.Registerer.
+func (unregistered) Register(prometheus.Collector) error { return nil }
+
+// MustRegister implements prometheus.Registerer.
+func (unregistered) MustRegister(...prometheus.Collector) {}
+
+// Unregister implements prometheus.Registerer.
+func (unregistered) Unregister(prometheus.Collector) bool { return false }
 
 // worldClock shows a process the time of its World.
 type worldClock struct{ p *process }

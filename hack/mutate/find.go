@@ -263,7 +263,15 @@ func (f *finder) add(from, to token.Pos, with, change string) {
 	})
 }
 
-func (f *finder) offset(at token.Pos) int { return f.file.fset.Position(at).Offset }
+func (f *finder) offset(at token.Pos) int { return f.file.offset(at) }
+
+func (s *source) offset(at token.Pos) int { return s.fset.Position(at).Offset }
+
+// place is the line and column of an offset.
+func (s *source) place(offset int) place {
+	begin := strings.LastIndexByte(s.text[:offset], '\n') + 1
+	return place{line: strings.Count(s.text[:begin], "\n") + 1, column: offset - begin + 1}
+}
 
 func (f *finder) text(from, to token.Pos) string { return f.file.text[f.offset(from):f.offset(to)] }
 

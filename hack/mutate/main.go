@@ -4,8 +4,9 @@
 // changes that no test noticed.
 //
 // All changes within functions are built into one test binary; a variable of the
-// environment selects one of them. Changes that do not compile do not count. A test run
-// that does not end in time, or allocates memory without end, has noticed.
+// environment selects one of them. Only the tests that reach a change are run on it. Changes
+// that do not compile do not count. A test run that does not end in time, or allocates memory
+// without end, has noticed.
 //
 // Not changed are: texts (string literals), String methods, declarations with :=, cases
 // that do what the default does anyway, and generated files.
@@ -23,12 +24,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -199,9 +197,13 @@ func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 	return ignored, nil
 }
 
-// try runs the tests on each mutant, as many at a time as there are processors, and
-// returns the mutants that survive.
+// try runs on each mutant the tests that reach it, as many at a time as there are processors,
+// and returns the mutants that survive.
 func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *options) ([]*mutant, error) {
+	tests, err := t.tests(ctx, folder, o.args)
+	if err != nil {
+		return nil, err
+	}
 	texts, _ := t.together(mutants)
 	binary, err := t.build(ctx, folder, texts)
 	if err != nil {
@@ -212,34 +214,26 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *o
 	if err != nil {
 		return nil, err
 	}
-	if !pass {
+	if pass == "" {
 		return nil, errors.New("the tests fail without any mutation, or take more than a minute: run them with go test first")
 	}
 	limit := max(10*time.Since(start), o.patience)
 	survived := make([]bool, len(mutants))
-	problems := make([]error, len(mutants)+1)
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range runtime.NumCPU() {
-		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(mutants) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				survived[i], problems[i] = t.survives(ctx, limit, folder, binary, mutants[i], o.args)
-			}
-		})
-	}
-	workers.Wait()
+	err = parallel(ctx, len(mutants), func(i int) (err error) {
+		survived[i], err = t.survives(ctx, limit, folder, binary, mutants[i], runsFor(mutants[i], tests, o.args))
+		return err
+	})
 	var list []*mutant
 	for i, m := range mutants {
 		if survived[i] {
 			list = append(list, m)
 		}
 	}
-	problems[len(mutants)] = ctx.Err()
-	return list, errors.Join(problems...)
+	return list, err
 }
 
-// survives reports whether the tests pass on a mutant.
-func (t *target) survives(ctx context.Context, limit time.Duration, folder, binary string, m *mutant, args []string) (bool, error) {
+// survives reports whether the tests pass on a mutant, in all runs.
+func (t *target) survives(ctx context.Context, limit time.Duration, folder, binary string, m *mutant, runs [][]string) (bool, error) {
 	if m.function == nil {
 		own := filepath.Join(folder, strconv.Itoa(m.id))
 		if err := os.Mkdir(own, 0o700); err != nil {
@@ -250,20 +244,30 @@ func (t *target) survives(ctx context.Context, limit time.Duration, folder, bina
 			return false, err
 		}
 	}
-	return t.passes(ctx, limit, binary, m.id, args)
+	for _, args := range runs {
+		if out, err := t.passes(ctx, limit, binary, m.id, args); out == "" || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
-// passes runs a test binary as a mutant and reports whether it passes, in time.
-func (t *target) passes(ctx context.Context, limit time.Duration, binary string, id int, args []string) (bool, error) {
+// passes runs a test binary as a mutant and returns what it prints, or "" if it does not pass in
+// time.
+func (t *target) passes(ctx context.Context, limit time.Duration, binary string, id int, args []string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(limited, binary, append([]string{"-test.failfast"}, args...)...)
 	cmd.Dir = t.dir
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", chosen, id))
-	err := cmd.Run()
+	out, err := cmd.Output()
 	var failed *exec.ExitError
-	if err == nil || errors.As(err, &failed) {
-		return err == nil, ctx.Err()
+	switch {
+	case err == nil:
+		return string(out), ctx.Err()
+	case errors.As(err, &failed):
+		return "", ctx.Err()
+	default:
+		return "", fmt.Errorf("cannot run the tests: %w", err)
 	}
-	return false, fmt.Errorf("cannot run the tests: %w", err)
 }

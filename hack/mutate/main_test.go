@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -239,5 +240,48 @@ func TestPick(t *testing.T) {
 				t.Errorf("%s: want %d and %d ignored, got %d and %d, %v", tc.reason, tc.want, tc.wantIgnored, len(got), len(n), err)
 			}
 		})
+	}
+}
+
+func TestRunsFor(t *testing.T) {
+	file := &source{name: "f.go", text: "package p\n\nfunc f(x int) {\n\tswitch x {\n\tcase 1:\n\t\tf(2)\n\t}\n}\n\nvar x = 1\n", fset: token.NewFileSet()}
+	file.parsed, _ = parser.ParseFile(file.fset, file.name, file.text, 0)
+	profile := func(body, ofCase string) map[string][]block {
+		t.Helper()
+		blocks, err := parseProfile("mode: set\nm/p/f.go:3.15,4.11 1 " + body + "\nm/p/f.go:5.9,6.7 1 " + ofCase + "\nm/p/g.go:1.1,9.1 1 1\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return blocks
+	}
+	tests := []*test{
+		{name: "TestNone", blocks: profile("0", "0")},
+		{name: "TestLong", blocks: profile("1", "1"), took: time.Second},
+		{name: "TestBody", blocks: profile("1", "0")},
+		{name: "TestAll", blocks: profile("1", "1")},
+	}
+	want := map[string][][]string{
+		"f.go:5: removed: case 1: f(2)":            {{"-test.run", "^(TestBody|TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+		"f.go:5: case 1:  becomes  case 2:":        {{"-test.run", "^(TestBody|TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+		"f.go:5: case 1:  becomes  case (0):":      {{"-test.run", "^(TestBody|TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+		"f.go:6: removed: f(2)":                    {{"-test.run", "^(TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+		"f.go:6: f(2)  becomes  f(3)":              {{"-test.run", "^(TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+		"f.go:6: f(2)  becomes  f((1))":            {{"-test.run", "^(TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+		"f.go:10: var x = 1  becomes  var x = 2":   {{"-test.run", "^(TestNone|TestBody|TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+		"f.go:10: var x = 1  becomes  var x = (0)": {{"-test.run", "^(TestNone|TestBody|TestAll)$", "-x"}, {"-test.run", "^(TestLong)$", "-x"}},
+	}
+	got := map[string][][]string{}
+	for _, m := range find(file) {
+		m.file.path = "f.go"
+		got[m.String()] = runsFor(m, tests, []string{"-x"})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if runs := runsFor(find(file)[1], tests[:1], nil); len(runs) > 0 {
+		t.Errorf("no test reaches it, so none is to run: %q", runs)
+	}
+	if _, err := parseProfile("m/p/f.go:1.x"); err == nil {
+		t.Error("a profile that cannot be read is an error")
 	}
 }

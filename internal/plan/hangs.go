@@ -105,7 +105,7 @@ func (t *Tally) findUnready(in *Input) {
 		// The condition changes when a container becomes ready and when it is no longer. One
 		// that changed before the container began has not changed since.
 		lost := ready.LastTransitionTime.Time
-		t.judge(in, s, in.ourTime(s.pod, later(lost, began)), lost.After(began))
+		t.judge(in, s, ourTime(s.pod, later(lost, began)), lost.After(began))
 	})
 }
 
@@ -144,7 +144,7 @@ func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
 		case jobkit.Active:
 			if began := in.mainBegan(s); !began.IsZero() {
 				running[s.typ]++
-				since = later(since, in.ourTime(s.pod, began))
+				since = later(since, ourTime(s.pod, began))
 			}
 		case jobkit.Succeeded:
 			running[s.typ]++
@@ -225,12 +225,10 @@ func (in *Input) mainBegan(s *replica) time.Time {
 // ourTime is a time by the clock of a node as the control plane tells it, or later. The node
 // says how long that was before it last wrote the status of the pod; the API server says when
 // that was. Both times are in seconds, so the second in which it was must be over.
-func (in *Input) ourTime(p *corev1.Pod, at time.Time) time.Time {
+func ourTime(p *corev1.Pod, at time.Time) time.Time {
 	if written := writtenAt(p); !written.IsZero() {
 		_, newest := nodeTimes(p)
-		at = written.Add(-max(newest.Sub(at), 0))
-	} else if at.After(in.Now) {
-		at = in.Now
+		at = earliest(written, written.Add(at.Sub(newest)))
 	}
 	return later(at, p.CreationTimestamp.Time).Truncate(time.Second).Add(time.Second)
 }

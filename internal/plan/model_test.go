@@ -131,6 +131,11 @@ func (m *model) apply(a plan.Action) {
 		m.in.Services = append(m.in.Services, service)
 	case plan.DeleteService:
 		m.in.Services = slices.DeleteFunc(m.in.Services, func(s *corev1.Service) bool { return s.UID == a.UID })
+	case plan.CreateObject:
+		if claim, ok := a.Object.(*corev1.PersistentVolumeClaim); ok {
+			claim.UID, claim.ResourceVersion = types.UID("claim-"+strconv.Itoa(len(m.in.VolumeClaims))), "7"
+			m.in.VolumeClaims = append(m.in.VolumeClaims, claim)
+		}
 	case plan.DeleteJob:
 		m.in.Job.Deleted = true
 	}

@@ -1,7 +1,9 @@
 package plan_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -57,6 +59,13 @@ func TestVolumeClaimTemplatesThatAreNotValid(t *testing.T) {
 			change: func(s *commonv1.ReplicaSpec, _ *plan.Input) { s.VolumeClaimTemplates[0].Spec.Resources.Requests = nil },
 			want:   `spec.testReplicaSpecs[Worker].volumeClaimTemplates[0].spec.resources.requests.storage: Required value: say how large the volume is, for example 10Gi`,
 		},
+		"ZeroSize": {
+			reason: "so it would if there is no room in it",
+			change: func(s *commonv1.ReplicaSpec, _ *plan.Input) {
+				s.VolumeClaimTemplates[0].Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("0")}
+			},
+			want: `spec.testReplicaSpecs[Worker].volumeClaimTemplates[0].spec.resources.requests.storage: Required value: say how large the volume is, for example 10Gi`,
+		},
 		"NoAccessMode": {
 			reason: "so it would",
 			change: func(s *commonv1.ReplicaSpec, _ *plan.Input) { s.VolumeClaimTemplates[0].Spec.AccessModes = nil },
@@ -68,6 +77,22 @@ func TestVolumeClaimTemplatesThatAreNotValid(t *testing.T) {
 				s.PersistentVolumeClaimRetentionPolicy = &commonv1.VolumeClaimRetentionPolicy{WhenFinished: commonv1.VolumeClaimDelete}
 			},
 			want: `spec.testReplicaSpecs[Worker].persistentVolumeClaimRetentionPolicy.whenFinished: Invalid value: "Delete": a claim that outlives the job cannot be deleted earlier: set whenDeleted to Delete, too, or remove it`,
+		},
+		"AllDeleted": {
+			reason: "the claims do not outlive the job",
+			change: func(s *commonv1.ReplicaSpec, _ *plan.Input) {
+				all := commonv1.VolumeClaimDelete
+				s.PersistentVolumeClaimRetentionPolicy = &commonv1.VolumeClaimRetentionPolicy{WhenDeleted: all, WhenScaled: all, WhenSuspended: all, WhenFinished: all}
+			},
+		},
+		"UnknownRetentions": {
+			reason: "each of them is checked",
+			change: func(s *commonv1.ReplicaSpec, _ *plan.Input) {
+				s.PersistentVolumeClaimRetentionPolicy = &commonv1.VolumeClaimRetentionPolicy{WhenScaled: "Keep", WhenSuspended: "Keep", WhenFinished: "Keep"}
+			},
+			want: `[spec.testReplicaSpecs[Worker].persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: "Keep": supported values: "Retain", "Delete", ` +
+				`spec.testReplicaSpecs[Worker].persistentVolumeClaimRetentionPolicy.whenSuspended: Unsupported value: "Keep": supported values: "Retain", "Delete", ` +
+				`spec.testReplicaSpecs[Worker].persistentVolumeClaimRetentionPolicy.whenFinished: Unsupported value: "Keep": supported values: "Retain", "Delete"]`,
 		},
 		"UnknownRetention": {
 			reason: "the words are StatefulSet's",
@@ -136,5 +161,252 @@ func TestOwnerOfClaims(t *testing.T) {
 				t.Errorf("%s: labels %v, want those of the template and of the job", tc.reason, claim.Labels)
 			}
 		})
+	}
+}
+
+// claimed is a job of two workers with a claim each that is deleted whenever that can be said,
+// which runs and has its claims.
+func claimed() *model {
+	m := newModel(workers(2))
+	m.in.Kind.VolumeClaims = true
+	all := commonv1.VolumeClaimDelete
+	m.in.Replicas[worker].VolumeClaimTemplates = []corev1.PersistentVolumeClaimTemplate{claimTemplate("data")}
+	m.in.Replicas[worker].PersistentVolumeClaimRetentionPolicy = &commonv1.VolumeClaimRetentionPolicy{
+		WhenDeleted: all, WhenScaled: all, WhenSuspended: all, WhenFinished: all,
+	}
+	m.reconcileUntilStable()
+	m.run()
+	m.reconcileUntilStable()
+	return m
+}
+
+// claim finds a volume claim by its name.
+func (m *model) claim(name string) *corev1.PersistentVolumeClaim {
+	for _, c := range m.in.VolumeClaims {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// claimActions are what a plan does about volume claims, with the UID of what it deletes or
+// changes, in one line each.
+func claimActions(p plan.Plan) (out []string) {
+	for _, a := range p.Actions {
+		switch a := a.(type) {
+		case plan.CreateObject:
+			out = append(out, fmt.Sprintf("%s, shared: %t", a, a.Shared))
+		case plan.UpdateObject:
+			out = append(out, fmt.Sprintf("%s, %s at %s", a, a.UID, a.Version))
+		case plan.DeleteObject:
+			out = append(out, fmt.Sprintf("%s, %s", a, a.UID))
+		}
+	}
+	return out
+}
+
+// TestVolumeClaims: claims exist as long as the job says, and what the job does not own is
+// neither deleted nor made anew.
+func TestVolumeClaims(t *testing.T) {
+	const second = "PersistentVolumeClaim data-job-worker-1"
+	retention := func(m *model) *commonv1.VolumeClaimRetentionPolicy {
+		return m.in.Replicas[worker].PersistentVolumeClaimRetentionPolicy
+	}
+	lost := func(m *model) *corev1.Pod {
+		m.in.VolumeClaims = m.in.VolumeClaims[:1]
+		unschedulable(m, "worker-1", `0/3 nodes are available: persistentvolumeclaim "data-job-worker-1" not found.`)
+		return m.pod("worker-1")
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*model)
+		want   []string
+	}{
+		"AtRest": {reason: "each replica has its claim", change: func(*model) {}},
+		"Scaled": {
+			reason: "a claim of a replica that is gone is of no use", change: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.drop(m.pod("worker-1"))
+			},
+			want: []string{"delete " + second + ": the job no longer wants its replica, claim-1"},
+		},
+		"ScaledPodExists": {
+			reason: "its pod may still write to it", change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(1)) },
+		},
+		"ScaledRetain": {
+			reason: "a user may want the data back when the job grows again", change: func(m *model) {
+				retention(m).WhenScaled = commonv1.VolumeClaimRetain
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.drop(m.pod("worker-1"))
+			},
+		},
+		"ScaledForeign": {
+			reason: "a claim that the job does not own is not the job's to delete", change: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.drop(m.pod("worker-1"))
+				m.claim("data-job-worker-1").OwnerReferences[0].UID = "other"
+			},
+		},
+		"ScaledGoes": {
+			reason: "it is deleted once", change: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.drop(m.pod("worker-1"))
+				m.claim("data-job-worker-1").DeletionTimestamp = new(metav1.NewTime(epoch))
+			},
+		},
+		"TypeUnknown": {
+			reason: "the policy of which type holds is in the label; without it the claim is kept", change: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.drop(m.pod("worker-1"))
+				m.claim("data-job-worker-1").Labels = nil
+			},
+		},
+		"TemplateRemoved": {
+			reason: "the last template is gone, and so is the pod", change: func(m *model) {
+				m.in.Replicas[worker].VolumeClaimTemplates = nil
+				m.drop(m.pod("worker-0"))
+			},
+			want: []string{"delete PersistentVolumeClaim data-job-worker-0: the job no longer wants its replica, claim-0"},
+		},
+		"Suspended": {
+			reason: "all of them", change: func(m *model) { m.in.RunPolicy.Suspend = new(true) },
+			want: []string{
+				"delete PersistentVolumeClaim data-job-worker-0: the job is suspended, claim-0", "delete " + second + ": the job is suspended, claim-1",
+			},
+		},
+		"SuspendedRetain": {
+			reason: "the job goes on with its data", change: func(m *model) {
+				m.in.RunPolicy.Suspend = new(true)
+				retention(m).WhenSuspended = ""
+			},
+		},
+		"Finished": {
+			reason: "nothing runs any more", change: func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) },
+			want: []string{
+				"delete PersistentVolumeClaim data-job-worker-0: the job has finished, claim-0", "delete " + second + ": the job has finished, claim-1",
+			},
+		},
+		"FinishedRetain": {
+			reason: "the result may be there", change: func(m *model) {
+				m.end(m.pod("worker-0"), 0)
+				m.end(m.pod("worker-1"), 0)
+				retention(m).WhenFinished = ""
+			},
+		},
+		"FinishedRuns": {
+			reason: "a pod that is kept still uses its claim", change: func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(0)) },
+		},
+		"PolicyToRetain": {
+			reason: "what is to outlive the job must not be its own", change: func(m *model) { *retention(m) = commonv1.VolumeClaimRetentionPolicy{} },
+			want: []string{
+				"update PersistentVolumeClaim data-job-worker-0: persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-0 at 7",
+				"update " + second + ": persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-1 at 7",
+			},
+		},
+		"PolicyToRetainGoes": {
+			reason: "it is too late for a claim that goes", change: func(m *model) {
+				*retention(m) = commonv1.VolumeClaimRetentionPolicy{}
+				m.claim("data-job-worker-0").DeletionTimestamp = new(metav1.NewTime(epoch))
+			},
+			want: []string{"update " + second + ": persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-1 at 7"},
+		},
+		"PolicyToDelete": {
+			reason: "the claim of an earlier job becomes this job's", change: func(m *model) { m.claim("data-job-worker-1").OwnerReferences = nil },
+			want: []string{"update " + second + ": persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-1 at 7"},
+		},
+		"Grown": {
+			reason: "with the pod comes its claim", change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(3)) },
+			want: []string{"create PersistentVolumeClaim data-job-worker-2: replica 2 of Worker needs it, shared: false"},
+		},
+		"GrownRetain": {
+			reason: "data of an earlier job is used as it is", change: func(m *model) {
+				for _, c := range m.in.VolumeClaims {
+					c.OwnerReferences = nil
+				}
+				m.in.Replicas[worker].PersistentVolumeClaimRetentionPolicy = nil
+				m.in.Replicas[worker].Replicas = new(int32(3))
+			},
+			want: []string{"create PersistentVolumeClaim data-job-worker-2: replica 2 of Worker needs it, shared: true"},
+		},
+		"Lost": {
+			reason: "the pod would wait for it for ever", change: func(m *model) { lost(m) },
+			want: []string{"create " + second + ": replica 1 of Worker needs it, shared: false"},
+		},
+		"LostOther":     {reason: "it waits for something else", change: func(m *model) { lost(m).Status.Conditions[0].Message = `persistentvolumeclaim "other" not found` }},
+		"LostScheduled": {reason: "it waits for nothing", change: func(m *model) { lost(m).Status.Conditions = nil }},
+		"LostOnNode":    {reason: "it has a node, and with it the volume", change: func(m *model) { lost(m).Spec.NodeName = "node" }},
+		"LostGoes":      {reason: "a pod that goes needs none", change: func(m *model) { m.terminate(lost(m)) }},
+		"LostRuns":      {reason: "what was deleted while it is in use stays until the pod ends", change: func(m *model) { m.in.VolumeClaims = nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := claimed()
+			tc.change(m)
+			if diff := cmp.Diff(tc.want, claimActions(m.decide())); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestOwnersOfClaims: other owners of a claim stay what they are.
+func TestOwnersOfClaims(t *testing.T) {
+	other := metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: "x"}
+	for name, tc := range map[string]struct {
+		reason string
+		delete bool // with the job
+		owners func(own metav1.OwnerReference) []metav1.OwnerReference
+		want   func(own metav1.OwnerReference) any
+	}{
+		"Only": {
+			reason: "null removes the list, where an empty one would stay",
+			owners: func(own metav1.OwnerReference) []metav1.OwnerReference { return []metav1.OwnerReference{own} },
+			want:   func(metav1.OwnerReference) any { return nil },
+		},
+		"Other": {
+			reason: "only the job is removed",
+			owners: func(own metav1.OwnerReference) []metav1.OwnerReference { return []metav1.OwnerReference{other, own} },
+			want:   func(metav1.OwnerReference) any { return []metav1.OwnerReference{other} },
+		},
+		"Added": {
+			reason: "only the job is added", delete: true,
+			owners: func(metav1.OwnerReference) []metav1.OwnerReference { return []metav1.OwnerReference{other} },
+			want:   func(own metav1.OwnerReference) any { return []metav1.OwnerReference{other, own} },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := claimed()
+			c := m.claim("data-job-worker-1")
+			own := c.OwnerReferences[0]
+			c.OwnerReferences = tc.owners(own)
+			if !tc.delete {
+				m.in.Replicas[worker].PersistentVolumeClaimRetentionPolicy = nil
+				m.in.VolumeClaims = []*corev1.PersistentVolumeClaim{c}
+			}
+			var got []map[string]any
+			for _, a := range m.decide().Actions {
+				if u, ok := a.(plan.UpdateObject); ok && u.Kind == plan.VolumeClaimKind {
+					got = append(got, u.Patch)
+				}
+			}
+			want := []map[string]any{{"metadata": map[string]any{"ownerReferences": tc.want(own)}}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestClaimThatGoes: a pod is not created with a claim that is being deleted, with which it would
+// never start; the next pass looks again.
+func TestClaimThatGoes(t *testing.T) {
+	m := claimed()
+	m.drop(m.pod("worker-0"))
+	m.drop(m.pod("worker-1"))
+	m.claim("data-job-worker-1").DeletionTimestamp = new(metav1.NewTime(epoch))
+	p := m.decide()
+	want := []string{"create pod job-worker-0 (attempt 0): replica 0 of Worker is missing"}
+	if diff := cmp.Diff(want, actions(p)); diff != "" || p.RequeueAfter != 5*time.Second {
+		t.Errorf("requeued after %s, and does (-want +got):\n%s", p.RequeueAfter, diff)
 	}
 }

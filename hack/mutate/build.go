@@ -20,26 +20,41 @@ import (
 	"strings"
 )
 
-// chosen is the environment variable that selects the mutant.
-const chosen = "MUTATE_CHOSEN"
+// chosen is the environment variable that selects the mutant, and patience the one that says for
+// how many milliseconds of processor time it may run.
+const (
+	chosen   = "MUTATE_CHOSEN"
+	patience = "MUTATE_PATIENCE"
+)
 
-// switchFile is added to the package while it is mutated. It ends a mutant that allocates
-// memory without end.
+// switchFile is added to the package while it is mutated. It ends a mutant that runs or
+// allocates memory without end. Other programs on the machine do not count: it goes by processor
+// time.
 const switchFile = `package %s
 
 import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 )
 
 var mutate__, _ = strconv.Atoi(os.Getenv("` + chosen + `"))
 
 func init() {
+	patience, _ := time.ParseDuration(os.Getenv("` + patience + `") + "ms")
+	if patience == 0 {
+		return
+	}
 	go func() {
-		for stats := new(runtime.MemStats); stats.HeapAlloc < 1<<30; time.Sleep(50 * time.Millisecond) {
-			runtime.ReadMemStats(stats)
+		var memory runtime.MemStats
+		for took := time.Duration(0); took < patience && memory.HeapAlloc < 1<<30; time.Sleep(50 * time.Millisecond) {
+			runtime.ReadMemStats(&memory)
+			var used syscall.Rusage
+			if syscall.Getrusage(syscall.RUSAGE_SELF, &used) == nil {
+				took = time.Duration(used.Utime.Nano())
+			}
 		}
 		os.Exit(3)
 	}()
@@ -74,7 +89,7 @@ func load(ctx context.Context, dir string) (*target, error) {
 			t.files = append(t.files, file)
 		}
 	}
-	list, err = goCommand(ctx, dir, "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", ".", "os", "runtime", "strconv", "time")
+	list, err = goCommand(ctx, dir, "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", ".", "os", "runtime", "strconv", "syscall", "time")
 	for _, line := range list {
 		path, file, _ := strings.Cut(line, "\t")
 		t.export[path] = file

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -175,6 +176,112 @@ func TestNodeClocks(t *testing.T) {
 				if waited := m.in.Now.Sub(failed); waited < delay && (tc.known || tc.nodesAhead > 0) {
 					t.Errorf("%s: restart %d is to wait %s, waited %s", tc.reason, restart+1, delay, waited)
 				}
+			}
+		})
+	}
+}
+
+// TestEnds: of which pods it matters when their end was reported.
+func TestEnds(t *testing.T) {
+	status := func(s corev1.ContainerStatus) corev1.PodStatus {
+		return corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{Name: "first"}, s}}
+	}
+	terminated := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+	for name, tc := range map[string]struct {
+		reason string
+		status corev1.PodStatus
+		want   bool
+	}{
+		"Succeeded":  {"it has ended", corev1.PodStatus{Phase: corev1.PodSucceeded}, true},
+		"Failed":     {"it has ended", corev1.PodStatus{Phase: corev1.PodFailed}, true},
+		"Runs":       {"it has not", status(corev1.ContainerStatus{}), false},
+		"Terminated": {"a container of it has", status(corev1.ContainerStatus{State: terminated}), true},
+		"Restarted":  {"a container of it had", status(corev1.ContainerStatus{RestartCount: 1}), true},
+		"Init":       {"so has one before the others", corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{{State: terminated}}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := plan.Ends(&corev1.Pod{Status: tc.status}); got != tc.want {
+				t.Errorf("%s: got %t", tc.reason, got)
+			}
+		})
+	}
+}
+
+// TestWhatACacheKeeps: of a pod that ended, or whose job must go on, the times by the API server's
+// clock; of all others nothing. What is kept says the same as the whole.
+func TestWhatACacheKeeps(t *testing.T) {
+	at := func(seconds int) *metav1.Time {
+		return &metav1.Time{Time: epoch.Add(time.Duration(seconds) * time.Second)}
+	}
+	phase := metav1.ManagedFieldsEntry{Manager: "kubelet", Subresource: "status", Time: at(5), FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:phase":{}}}`)}
+	condition := metav1.ManagedFieldsEntry{Manager: "kcm", Subresource: "status", Time: at(8), FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:conditions":{}}}`)}
+	spec := metav1.ManagedFieldsEntry{Manager: "operator", Time: at(9), FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)}
+	untimed := metav1.ManagedFieldsEntry{Manager: "x", Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:conditions":{}}}`)}
+	reported := metav1.ManagedFieldsEntry{Subresource: "status", Time: at(5)}
+	last := metav1.ManagedFieldsEntry{Manager: "training.kubeflow.org/last", Subresource: "status", Time: at(8)}
+	all := []metav1.ManagedFieldsEntry{phase, condition, spec, untimed}
+	for name, tc := range map[string]struct {
+		reason  string
+		phase   corev1.PodPhase
+		watched bool
+		fields  []metav1.ManagedFieldsEntry
+		want    []metav1.ManagedFieldsEntry
+	}{
+		"Runs":       {"nothing asks for it", corev1.PodRunning, false, all, nil},
+		"Ended":      {"when that was reported", corev1.PodFailed, false, all, []metav1.ManagedFieldsEntry{reported}},
+		"Watched":    {"when anyone wrote last", corev1.PodRunning, true, all, []metav1.ManagedFieldsEntry{last}},
+		"Both":       {"both", corev1.PodFailed, true, all, []metav1.ManagedFieldsEntry{reported, last}},
+		"Unreported": {"no one knows when", corev1.PodFailed, false, []metav1.ManagedFieldsEntry{spec}, nil},
+		"Unwritten":  {"no one wrote a status", corev1.PodRunning, true, []metav1.ManagedFieldsEntry{spec, untimed}, nil},
+		"Again":      {"what is kept is kept", corev1.PodFailed, true, []metav1.ManagedFieldsEntry{reported, last}, []metav1.ManagedFieldsEntry{reported, last}},
+		"AgainEnded": {"one entry is that of the end, not of who wrote last", corev1.PodFailed, true, []metav1.ManagedFieldsEntry{reported}, []metav1.ManagedFieldsEntry{reported}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ManagedFields: tc.fields}, Status: corev1.PodStatus{Phase: tc.phase}}
+			if tc.watched {
+				pod.Annotations = map[string]string{commonv1.ProgressAnnotation: "Report"}
+			}
+			if diff := cmp.Diff(tc.want, plan.KeptEntries(pod)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestEndedBeforeItsDeletion: a pod that ended before it was to be deleted ended by itself; in
+// doubt it was stopped.
+func TestEndedBeforeItsDeletion(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason  string
+		request int    // when the deletion was requested, in seconds after the end was reported
+		grace   *int64 // of the pod, whose deletion timestamp is so much later
+		known   bool   // when the end was reported
+		failed  bool
+	}{
+		"Before":    {"it ended before", 1, new(int64(30)), true, true},
+		"Together":  {"it may have been stopped in that second", 0, new(int64(30)), true, false},
+		"After":     {"it was stopped", -1, new(int64(30)), true, false},
+		"OwnBefore": {"our own request, which the cache does not show yet", 1, nil, true, true},
+		"OwnAfter":  {"our own request", -1, nil, true, false},
+		"Removed":   {"what removes the pod wrote another time", 60, new(int64(0)), true, false},
+		"Unknown":   {"no one says when it ended", 60, new(int64(30)), false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), restartPolicy(commonv1.RestartPolicyExitCode))
+			p := m.pod("worker-0")
+			m.after(10 * time.Second)
+			m.end(p, 137)
+			if !tc.known {
+				p.ManagedFields = nil
+			}
+			at := m.in.Now.Add(time.Duration(tc.request) * time.Second)
+			if p.DeletionGracePeriodSeconds = tc.grace; tc.grace != nil {
+				at = at.Add(time.Duration(*tc.grace) * time.Second)
+			}
+			p.DeletionTimestamp = &metav1.Time{Time: at}
+			m.after(10 * time.Second)
+			if got := m.decide().Status.Restarts == 1; got != tc.failed {
+				t.Errorf("%s: it counts as a failure: %t", tc.reason, got)
 			}
 		})
 	}

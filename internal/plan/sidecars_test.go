@@ -3,10 +3,12 @@ package plan_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // TestSidecars: what happens to a native sidecar does not affect the job, under any
@@ -113,6 +115,44 @@ func TestSidecarsAndRules(t *testing.T) {
 			}}
 			if p := m.reconcile(); (p.Restarts.Ignored == 1) != tc.want {
 				t.Errorf("%s: %+v", tc.reason, p.Restarts)
+			}
+		})
+	}
+}
+
+// TestStatusesWithoutSidecars: of a sidecar only that counts which keeps its pod from starting.
+func TestStatusesWithoutSidecars(t *testing.T) {
+	refused := func(name string, restarts int32) corev1.ContainerStatus {
+		s := waitingStatus(name, "ErrImagePull", "")
+		s.RestartCount = restarts
+		return s
+	}
+	for name, tc := range map[string]struct {
+		reason   string
+		sidecars bool
+		statuses []corev1.ContainerStatus
+		want     []string
+	}{
+		"NoSidecars":   {"all count", false, []corev1.ContainerStatus{{Name: "setup"}, {Name: "proxy"}}, []string{"setup", "proxy"}},
+		"Sidecars":     {"they do not", true, []corev1.ContainerStatus{{Name: "setup"}, {Name: "proxy"}, {Name: "log", RestartCount: 1}}, []string{"setup"}},
+		"NeverStarted": {"the pod waits for it", true, []corev1.ContainerStatus{{Name: "setup"}, refused("proxy", 0)}, []string{"setup", "proxy"}},
+		"StartedOnce":  {"the pod has started with it", true, []corev1.ContainerStatus{{Name: "setup"}, refused("proxy", 1)}, []string{"setup"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{Spec: corev1.PodSpec{InitContainers: []corev1.Container{
+				{Name: "setup"}, {Name: "once", RestartPolicy: new(corev1.ContainerRestartPolicy("Never"))},
+			}}}
+			if tc.sidecars {
+				always := corev1.ContainerRestartPolicyAlways
+				pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: "proxy", RestartPolicy: &always}, corev1.Container{Name: "log", RestartPolicy: &always})
+			}
+			pod.Status.InitContainerStatuses = tc.statuses
+			var got []string
+			for _, s := range plan.WithoutSidecars(pod) {
+				got = append(got, s.Name)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -430,6 +430,9 @@ func (m *monitor) checkDelete(p *process, op call, verification client.Object) {
 		m.claimDeleteAsked(p, op, claim, verification)
 	}
 	pod, ok := there.(*corev1.Pod)
+	if ok && op.force && pod.DeletionTimestamp == nil && pod.Spec.NodeName != "" && !ended(pod) {
+		m.w.violatef("P4", "%s wants to %s by force, while its containers run: those of the next pod would meet them", p.name, op)
+	}
 	if !ok || !m.failed[pod.UID] {
 		return
 	}

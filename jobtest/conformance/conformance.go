@@ -14,7 +14,7 @@
 //   - The job succeeds when its pods do, and ends when one fails, with each restart policy and
 //     each restart scope. The rules can hold.
 //   - It is suspended and resumed, scaled, edited, deleted; its pods are deleted, evicted and
-//     cleaned up; its time runs out.
+//     cleaned up; its time runs out. Someone else's pod has its labels.
 //   - At each call to the API server the call fails, its reply is lost, or the process crashes,
 //     before and after it, and starts again with old caches.
 //   - All of that at random, with two operators at once.
@@ -235,12 +235,15 @@ func causes() map[string]string {
 		"P5": "Usual causes: a StatusWriter that writes without the resource version of the job that it got, or an EvaluateStatus() that " +
 			"decides otherwise than before.",
 		"P6": "Usual causes: a PodControl or StatusWriter that changes labels, status or the order of calls, or reports success for a call that failed.",
+		"P7": "Usual causes: a loop of the author's own that loses the result or the error of ReconcileJobs: the result says when the job is due again.",
 		"P8": "Usual causes: Objects() that name an object which is not the job's, or a PodControl or loop that changes objects of others.",
 		"preconditions": "Every write needs a precondition: UID, resource version, or a fixed name. So a stale cache, a second leader or a lost reply does no harm. " +
 			"Usual causes: a PodControl, ServiceControl or StatusWriter that leaves out what is set in the object that it gets.",
 		"conditions": "Usual causes: an EvaluateStatus() that does not say what its replicas do, or decides otherwise than before, or a StatusWriter that " +
 			"writes something else than it gets.",
-		"P9":  "Usual causes: objects without the job as their controller, or a PodControl that does not delete.",
+		"P9": "Usual causes: objects without the job as their controller, or a PodControl that does not delete.",
+		"P10": "Usual causes: a StatusWriter, PodControl or ServiceControl that makes more than one request, or tries again by itself what was refused. " +
+			"Return the error: the library tries again when it is time.",
 		"P11": "Code of an author is called while other jobs wait. It must not call servers, wait, or loop without a limit.",
 		"P12": "A mistake of the operator must not fail the job of a user.",
 		"input": "The job and the tally belong to the library, which uses them in other goroutines at the same time. " +

@@ -168,6 +168,10 @@ func (s Suite[J]) runCases() []testCase {
 			change: restarts("", commonv1.RestartPolicyExitCode), fate: s.firstOf("", jobtest.Fate{Run: 5 * time.Second, Evicted: true}),
 		}),
 		tell("Edited", story[J]{users: s.edits}),
+		tell("Foreign", story[J]{
+			users:  func(w *jobtest.World) { s.createsForeign(w) },
+			change: func(p jobkit.JobParts) { p.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll) },
+		}),
 	}
 	cases = append(cases, s.scaleCases(tell)...)
 	cases = append(cases, s.failureCases(tell)...)
@@ -283,6 +287,23 @@ func suspended(status *commonv1.JobStatus) error {
 func (s Suite[J]) edits(w *jobtest.World) {
 	s.edit(w, 5*time.Second, "labels the job", func(job J) { job.SetLabels(map[string]string{"example.com/edited": "yes"}) })
 	s.edit(w, 6*time.Second, "raises the backoff limit", func(job J) { s.author().Parts(job).RunPolicy.BackoffLimit = new(int32(9)) })
+}
+
+// createsForeign has a user create a pod that carries the job's labels, and is not the job's.
+func (s Suite[J]) createsForeign(w *jobtest.World) {
+	w.At(3*time.Second, "creates a pod with labels of the job", func(ctx context.Context, c client.Client) error {
+		var pods corev1.PodList
+		if err := c.List(ctx, &pods); err != nil {
+			return err //nolint:wrapcheck // the World says what the user did
+		}
+		for i := range pods.Items {
+			pod := &corev1.Pod{Spec: *pods.Items[i].Spec.DeepCopy()}
+			pod.Namespace, pod.Name, pod.Labels = pods.Items[i].Namespace, "debug-"+pods.Items[i].Name, maps.Clone(pods.Items[i].Labels)
+			pod.Spec.NodeName = ""
+			return c.Create(ctx, pod) //nolint:wrapcheck // as above
+		}
+		return nil
+	})
 }
 
 func (s Suite[J]) deletes(w *jobtest.World) {

@@ -217,6 +217,10 @@ func TestRandomMistakes(t *testing.T) {
 	t.Parallel()
 	Search(t, 200, func(c *Chance) error {
 		job := randomJob(c)
+		randomStartDeadline(c, &job.Spec.RunPolicy)
+		if c.pick(2, 80) == 1 {
+			onHosts(32)(job)
+		}
 		w, author, err := newClumsyWorld(Options{Chance: c, Fate: randomFates(c), Operators: 1 + c.pick(2, 70)})
 		if err != nil {
 			return err

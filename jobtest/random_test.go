@@ -611,6 +611,7 @@ func randomRun(c *Chance) error {
 		another := job
 		if name != job.Name {
 			another = randomJob(c)
+			randomStartDeadline(c, &another.Spec.RunPolicy)
 			another.Name = name
 		}
 		if ports {

@@ -30,7 +30,7 @@ func FuzzPromises(f *testing.F) {
 }
 
 func promises(t *rapid.T) {
-	w := &world{model: drawJob(t), twin: &twin{}}
+	w := &world{model: drawJob(t), twin: &twin{}, ports: portBook{}}
 	w.reconcileAndCheck(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"start pods":   func(*rapid.T) { w.run() },
@@ -89,6 +89,8 @@ func drawJob(t *rapid.T) *model {
 		m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 	}
 	drawRoles(t, m)
+	drawStartDeadline(t, m)
+	drawHostPorts(t, m)
 	if replicas[master] > 0 && rapid.Bool().Draw(t, "master decides") {
 		m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
 	}
@@ -138,7 +140,8 @@ func drawRule(t *rapid.T) commonv1.PodFailurePolicyRule {
 // counts restarts from the reports of each.
 type world struct {
 	*model
-	twin *twin
+	twin  *twin
+	ports portBook
 }
 
 // reconcileAndCheck reconciles until the job is at rest, and checks every plan on the way.
@@ -153,7 +156,9 @@ func (w *world) reconcileAndCheck(t *rapid.T) {
 		checkOrder(t, &w.in, &p)
 		checkRoles(t, &w.in, &p.Status)
 		checkRunning(t, &w.in, &p.Status)
+		checkStarts(t, &w.in, &p.Status)
 		w.reconcile()
+		w.ports.check(t, &w.in)
 		w.twin.check(t, &w.in)
 		if w.wrote {
 			checkSeconds(t, &before, &w.in.Status, w.in.Now)
@@ -380,6 +385,7 @@ func (w *world) checkAtRest(t *rapid.T) {
 	if slices.ContainsFunc(w.in.Pods, func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }) {
 		return // what is being stopped goes when its node is done with it
 	}
+	w.checkStartsAtRest(t)
 	want := 0
 	for _, spec := range w.in.Replicas {
 		want += int(*spec.Replicas)
@@ -551,8 +557,9 @@ func hasRestartJob(in *plan.Input) bool {
 			return true
 		}
 	}
-	return *in.RunPolicy.RestartScope != commonv1.RestartScopeReplica || in.RunPolicy.OnBackoffLimitPerReplica != nil || in.RunPolicy.PodFailurePolicy != nil &&
-		slices.ContainsFunc(in.RunPolicy.PodFailurePolicy.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.Action == restartJob })
+	return *in.RunPolicy.RestartScope != commonv1.RestartScopeReplica || in.RunPolicy.OnBackoffLimitPerReplica != nil || in.RunPolicy.OnStartDeadline != nil ||
+		in.RunPolicy.PodFailurePolicy != nil &&
+			slices.ContainsFunc(in.RunPolicy.PodFailurePolicy.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.Action == restartJob })
 }
 
 // check: in a job that continues and whose replicas are restarted one by one, every

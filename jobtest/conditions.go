@@ -43,6 +43,7 @@ func (m *monitor) checkReported(job client.Object, pods []*corev1.Pod) {
 		return
 	}
 	m.checkRunning(job, status, certain(pods))
+	m.checkRunsInOrder(job, pods)
 	m.checkOrderReported(job)
 	m.checkStartsTold(job, pods)
 	for _, pod := range pods {
@@ -128,7 +129,8 @@ func (m *monitor) checkRunningWritten(job client.Object, status *commonv1.JobSta
 }
 
 // checkRunning checks that a status says that the job runs while one of these pods runs
-// which decides that by the rules, and no longer.
+// which decides that by the rules, and no longer. Until replicas begin that decide and start after
+// others, any of them may do.
 func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, pods knownPods) {
 	runs, mayRun, ended := m.deciding(job, status, pods)
 	over := true
@@ -147,6 +149,7 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 // the job does; and which pods have succeeded.
 func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods knownPods) (runs, mayRun bool, ended map[string]bool) {
 	ended = map[string]bool{}
+	inOrder := m.decidesInOrder(job)
 	for _, candidates := range pods {
 		all := true
 		for _, pod := range candidates {
@@ -156,13 +159,43 @@ func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods k
 			}
 			t, index, wanted := m.replica(job, pod)
 			current := wanted && attemptLabel(pod) >= attemptOf(status, t, index)
-			active := current && m.decides(job, t, index) && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !disrupted(pod)
-			all, mayRun = all && active, mayRun || active
+			active := current && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !disrupted(pod)
+			all, mayRun = all && active && m.decides(job, t, index), mayRun || active && (inOrder || m.decides(job, t, index))
 			ended[pod.Name] = ended[pod.Name] || current && pod.Status.Phase == corev1.PodSucceeded
 		}
 		runs = runs || all
 	}
 	return runs, mayRun, ended
+}
+
+// decidesInOrder reports whether replicas that decide whether the job runs start after others.
+func (m *monitor) decidesInOrder(job client.Object) bool {
+	parts := m.w.parts(job)
+	for t, spec := range parts.ReplicaSpecs {
+		if m.startAfter(parts, t) != nil && wantedReplicas(spec) > 0 && (m.decides(job, t, 0) || m.decides(job, t, wantedReplicas(spec)-1)) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkRunsInOrder checks that a job at rest runs whose deciding replicas all wait for others by
+// the order of its types, if one of these runs.
+func (m *monitor) checkRunsInOrder(job client.Object, pods []*corev1.Pod) {
+	parts, wait := m.w.parts(job), true
+	for t, spec := range parts.ReplicaSpecs {
+		for i := range wantedReplicas(spec) {
+			there := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return p.Name == m.kind.PodName(job.GetName(), t, i) })
+			wait = wait && (!m.decides(job, t, i) || !there && !saysSucceeded(parts.Status, t, i) && m.waitsForOthers(job, t))
+		}
+	}
+	runs := slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
+		t, index, wanted := m.replica(job, p)
+		return wanted && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && !disrupted(p) && attemptLabel(p) >= attemptOf(parts.Status, t, index)
+	})
+	if wait && runs && !parts.Status.IsTrue(commonv1.JobRunning) {
+		m.w.violatef("conditions", "all replicas of job %s that decide whether it runs wait for others, which run, but it is %s", job.GetName(), parts.Status.State)
+	}
 }
 
 // decides reports whether a replica is one of which one must run for the job to run.

@@ -17,11 +17,21 @@ import (
 )
 
 // withService is the controller of TestJobs whose Workers have an ordinary service, too, unless
-// it is nil.
+// it is nil, and of which one type decides whether a job of both runs, if it is set.
 type withService struct {
 	withClaims
 
 	service *jobkit.RoleService
+	runs    commonv1.ReplicaType
+}
+
+// Rules implements jobkit.ControllerInterface.
+func (c withService) Rules(job *testv1.TestJob) jobkit.Rules {
+	r := c.withClaims.Rules(job)
+	if c.runs != "" && len(job.Spec.TestReplicaSpecs) > 1 {
+		r.Running = []jobkit.ReplicaSelector{jobkit.All(c.runs)}
+	}
+	return r
 }
 
 // Kind implements jobkit.ControllerInterface.

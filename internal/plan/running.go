@@ -12,7 +12,7 @@ import (
 
 // reportRunning sets the conditions Running and Restarting. Queues (PodsReady of Kueue) and
 // SDKs take a job for running if Running is True, at any place in the list. So it is True
-// only while replicas run that decide it by the rules. Restarting comes after it in the list,
+// only while replicas run that decide it by the rules, or those that start before them. Restarting comes after it in the list,
 // and names the state, until all replicas that were restarted run again, so that the state
 // does not flicker. A job whose deciding replicas are being replaced, for whatever reason, is
 // Restarting too.
@@ -36,13 +36,13 @@ func reportRunning(d *decision) bool {
 		if !d.restarting() {
 			d.remove(commonv1.JobRestarting)
 		}
-	case d.outcome == nil && len(r.open) == 0:
+	case d.outcome == nil && len(r.open)+r.yet == 0:
 		// Those that decide have ended permanently, and the others are being replaced.
 	case status.IsTrue(commonv1.JobRunning):
 		d.remove(commonv1.JobRunning)
-		if len(r.open) > 0 && !status.IsTrue(commonv1.JobRestarting) {
+		if stopped := cmp.Or(strings.Join(r.open, ", "), strings.Join(r.first, ", ")); stopped != "" && !status.IsTrue(commonv1.JobRestarting) {
 			d.setTrue(commonv1.JobRestarting, d.reason(string(commonv1.JobRestarting)),
-				fmt.Sprintf("%s because no replica of %s runs any more.", d.isRestarting(), strings.Join(r.open, ", ")))
+				fmt.Sprintf("%s because no replica of %s runs any more.", d.isRestarting(), stopped))
 		}
 	}
 	return false
@@ -54,12 +54,15 @@ type deciders struct {
 	total, active int
 	// open are the types of those that neither run nor have ended permanently.
 	open []string
+	// yet is how many have yet to begin, and first are the types that they wait for.
+	yet   int
+	first []string
 	// others is how many other replicas run.
 	others int
 }
 
 // runs reports whether the job counts as running by the rules. When all that decide have
-// ended permanently and the job continues, the others decide.
+// ended permanently and the job continues, or have yet to begin, the others decide.
 func (r *deciders) runs() bool {
 	return r.active > 0 || r.total > 0 && len(r.open) == 0 && r.others > 0
 }
@@ -67,7 +70,7 @@ func (r *deciders) runs() bool {
 // deciding counts the replicas as they are by the planned status: one that it supersedes no
 // longer runs.
 func (d *decision) deciding() *deciders {
-	r := &deciders{}
+	r, turns := &deciders{}, map[commonv1.ReplicaType]turn{}
 	d.tally.each(func(s *replica) {
 		active := s.state == jobkit.Active && !d.superseded(s)
 		switch {
@@ -80,12 +83,43 @@ func (d *decision) deciding() *deciders {
 			r.active++
 		case s.state == jobkit.Succeeded, s.state == jobkit.Failed && !d.superseded(s):
 			// A failed replica that is left alone (see Rules.Optional) has ended, too.
+		case d.yetToBegin(s, turns):
+			r.yet++
+			if first := string(d.in.Replicas[s.typ].StartAfter.ReplicaType); turns[s.typ].waits && !slices.Contains(r.first, first) {
+				r.first = append(r.first, first)
+			}
 		case !slices.Contains(r.open, string(s.typ)):
 			r.open = append(r.open, string(s.typ))
 		}
 		r.total++
 	})
 	return r
+}
+
+// turn is how far a type is that starts after another.
+type turn struct {
+	// waits is true until the others have done their part, and starts until its first pod runs, if
+	// the job has counted as running since.
+	waits, starts bool
+}
+
+// yetToBegin reports whether a replica that starts after others has yet to begin: its pod waits for
+// them, or does not run yet after they did their part. So Running is True from when the first type
+// of a job in order runs, and stays so while that runs on and the next one starts. One that has run,
+// and is being replaced, is none of these. Turns are those of types that were asked for.
+func (d *decision) yetToBegin(s *replica, turns map[commonv1.ReplicaType]turn) bool {
+	after := d.in.Replicas[s.typ].StartAfter
+	if after == nil || s.state != jobkit.Missing && s.state != jobkit.Pending || d.superseded(s) {
+		return false
+	}
+	t, asked := turns[s.typ]
+	if !asked {
+		rs := d.in.Status.ReplicaStatuses[s.typ]
+		t.waits = len(d.before(after)) > 0
+		t.starts = d.in.Status.IsTrue(commonv1.JobRunning) && (rs == nil || rs.Active+rs.Succeeded+rs.Failed == 0)
+		turns[s.typ] = t
+	}
+	return t.starts || t.waits && s.state == jobkit.Missing
 }
 
 // restarting reports whether a restarted replica does not run yet.

@@ -191,6 +191,77 @@ func TestRunningDoesNotFlap(t *testing.T) {
 	}
 }
 
+// TestRunningInOrder: a job whose deciding replicas start after others runs when those do, so that no
+// queue takes its quota while it does what it should, and nothing flickers while the next type starts.
+// When nothing runs it does not run, but nothing restarts for that.
+func TestRunningInOrder(t *testing.T) {
+	const waits = " Worker starts when all replicas of Master are ready."
+	const restarting = "Restarting=True TestJobRestarting: TestJob job is restarting because "
+	pending := func(m *model) { makeReady(m, m.pod("master-0"), corev1.ConditionTrue) }
+	begun := func(m *model) { pending(m); m.reconcileUntilStable(); m.run() }
+	for name, tc := range map[string]struct {
+		reason  string
+		happens []func(*model)
+		want    []string
+	}{
+		"Waits":   {"the first type runs", nil, []string{isCreated, isRunning + waits}},
+		"Pending": {"it has done its part, and nothing flickers while the next type starts", []func(*model){pending}, []string{isCreated, isRunning}},
+		"Gap": {
+			"the first type has ended before the next one runs", []func(*model){func(m *model) { m.end(m.pod("master-0"), 0) }},
+			[]string{isCreated},
+		},
+		"AfterTheGap": {"the next type runs", []func(*model){func(m *model) { m.end(m.pod("master-0"), 0) }, (*model).run}, []string{isCreated, isRunning}},
+		"Begun":   {"those that decide run", []func(*model){begun}, []string{isCreated, isRunning}},
+		"Failed": {
+			"the first type runs no more", []func(*model){func(m *model) { m.end(m.pod("master-0"), 137) }},
+			[]string{isCreated, restarting + "1 Master replica(s) failed."},
+		},
+		"Again": {
+			"it runs again", []func(*model){func(m *model) { m.end(m.pod("master-0"), 137) }, (*model).run},
+			[]string{isCreated, isRunning + waits},
+		},
+		"Deleted": {
+			"a user has deleted it", []func(*model){func(m *model) { m.drop(m.pod("master-0")) }},
+			[]string{isCreated, restarting + "no replica of Master runs any more."},
+		},
+		"Replaced": {
+			"one that decides has run, and is being replaced", []func(*model){begun, func(m *model) { m.drop(m.pod("worker-0")); m.drop(m.pod("worker-1")) }},
+			[]string{isCreated, restarting + "no replica of Worker runs any more."},
+		},
+		"Restarted": {
+			"the same after failures", []func(*model){begun, func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("worker-1"), 137) }},
+			[]string{isCreated, restarting + "2 Worker replica(s) failed."},
+		},
+		"Suspended": {
+			"a resume begins with the order again",
+			[]func(*model){begun, func(m *model) { m.in.RunPolicy.Suspend = new(true) }, func(m *model) { m.in.RunPolicy.Suspend = nil }},
+			[]string{isCreated, "Running=False TestJobSuspended: TestJob job is suspended.", "Suspended=False TestJobResumed: TestJob job is resumed."},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
+				m.in.Replicas[worker].StartAfter = &commonv1.StartAfter{ReplicaType: master, State: commonv1.StartAfterReady}
+				m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+				for _, spec := range m.in.Replicas {
+					spec.RestartPolicy = commonv1.RestartPolicyExitCode
+				}
+				m.in.Rules.Running = []jobkit.ReplicaSelector{jobkit.All(worker)}
+				m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(worker))}
+			})
+			for _, happens := range tc.happens {
+				happens(m)
+				m.reconcileUntilStable()
+			}
+			if diff := cmp.Diff(tc.want, conditions(&m.in.Status)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Events) > 0 {
+				t.Errorf("%s: it is said once, and then again: %q", tc.reason, conditions(&p.Status))
+			}
+		})
+	}
+}
+
 // TestRunningOfAnInvalidEdit: an edit that is not valid keeps no job Running of which the
 // master is gone; one that leaves open which replicas decide does not end Running.
 func TestRunningOfAnInvalidEdit(t *testing.T) {

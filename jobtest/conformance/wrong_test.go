@@ -123,7 +123,7 @@ func own(author func(client.Client) jobkit.ControllerInterface[job]) *jobtest.Pr
 // step is what a loop of an author's own does with a job.
 type step func(context.Context, client.Client, *controller.JobController[job], job) (reconcile.Result, error)
 
-// looping is a program with a loop of its own, of which each process begins anew.
+// looping is a program with a loop of its own, of which each process begins again.
 func looping(begin func() step) *jobtest.Program[job] {
 	return &jobtest.Program[job]{
 		Author: func(client.Client) jobkit.ControllerInterface[job] { return testjob.Controller{} },

@@ -146,7 +146,8 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 }
 
 // deciding reports whether a replica surely runs, and whether one may run, that decides whether
-// the job does; and which pods have succeeded.
+// the job does; and which pods have ended: one that has failed in the present attempt is left alone, or
+// it is too early to know what that means, and the conditions stay.
 func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods knownPods) (runs, mayRun bool, ended map[string]bool) {
 	ended = map[string]bool{}
 	inOrder := m.decidesInOrder(job)
@@ -161,7 +162,7 @@ func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods k
 			current := wanted && attemptLabel(pod) >= attemptOf(status, t, index)
 			active := current && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !disrupted(pod)
 			all, mayRun = all && active && m.decides(job, t, index), mayRun || active && (inOrder || m.decides(job, t, index))
-			ended[pod.Name] = ended[pod.Name] || current && pod.Status.Phase == corev1.PodSucceeded
+			ended[pod.Name] = ended[pod.Name] || current && (pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed)
 		}
 		runs = runs || all
 	}

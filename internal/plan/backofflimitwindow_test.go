@@ -211,6 +211,98 @@ func TestBackoffLimitWindow(t *testing.T) {
 			fails: "runPolicy.backoffLimit is 1 in 100 seconds (backoffLimitWindowSeconds).",
 			times: []int{0, 30},
 		},
+		"InPlaceEndedAgain": {
+			reason: "the end that it has not come back from is the newest that its node tells", limit: new(int32(1)),
+			change: restartPolicy(commonv1.RestartPolicyOnFailure),
+			happens: func(m *model) {
+				m.after(100 * second)
+				m.restartedInPlace("worker-0", 30*second)
+				c := &m.pod("worker-0").Status.ContainerStatuses[0]
+				c.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, FinishedAt: metav1.NewTime(m.in.Now)}}
+				m.reconcileUntilStable()
+			},
+			times: []int{70},
+		},
+		"InPlaceUntold": {
+			reason: "no clock tells when that was: since the pod was created", limit: new(int32(1)),
+			change: restartPolicy(commonv1.RestartPolicyOnFailure),
+			happens: func(m *model) {
+				m.after(99 * second)
+				m.restartInPlace(m.pod("worker-0"))
+				m.restartInPlace(m.pod("worker-0"))
+				m.reconcileUntilStable()
+			},
+			fails: "runPolicy.backoffLimit is 1 in 100 seconds (backoffLimitWindowSeconds).",
+			times: []int{0, 0},
+		},
+		"InPlaceUntoldForLong": {
+			reason: "too long ago to say that it was in the window", limit: new(int32(1)),
+			change: restartPolicy(commonv1.RestartPolicyOnFailure),
+			happens: func(m *model) {
+				m.after(100 * second)
+				m.restartInPlace(m.pod("worker-0"))
+				m.restartInPlace(m.pod("worker-0"))
+				m.reconcileUntilStable()
+			},
+		},
+		"InPlaceUntoldButReported": {
+			reason: "it was before it was reported", limit: new(int32(1)),
+			change: restartPolicy(commonv1.RestartPolicyOnFailure),
+			happens: func(m *model) {
+				m.after(99 * second)
+				m.restartInPlace(m.pod("worker-0"))
+				m.restartInPlace(m.pod("worker-0"))
+				m.report(m.pod("worker-0"))
+				m.after(1000 * second)
+				m.reconcileUntilStable()
+			},
+			fails: "runPolicy.backoffLimit is 1 in 100 seconds (backoffLimitWindowSeconds).",
+			times: []int{0, 0},
+		},
+		"InPlaceByNodeAlone": {
+			reason: "the cache has no managed fields: the clock of the node is all there is", limit: new(int32(1)),
+			change: restartPolicy(commonv1.RestartPolicyOnFailure),
+			happens: func(m *model) {
+				m.after(100 * second)
+				m.restartedInPlace("worker-0", 30*second)
+				unread(m)
+				m.reconcileUntilStable()
+			},
+			times: []int{70},
+		},
+		"InPlaceByNodeAhead": {
+			reason: "it was no later than now", limit: new(int32(1)),
+			change: func(m *model) { restartPolicy(commonv1.RestartPolicyOnFailure)(m); m.nodesAhead = time.Hour },
+			happens: func(m *model) {
+				m.after(100 * second)
+				m.restartedInPlace("worker-0", 30*second)
+				unread(m)
+				m.reconcileUntilStable()
+			},
+			times: []int{100},
+		},
+		"InPlaceByNodeBehind": {
+			reason: "nor before the pod was created", limit: new(int32(1)),
+			change: func(m *model) { restartPolicy(commonv1.RestartPolicyOnFailure)(m); m.nodesAhead = -time.Hour },
+			happens: func(m *model) {
+				m.after(100 * second)
+				m.restartedInPlace("worker-0", 30*second)
+				unread(m)
+				m.reconcileUntilStable()
+			},
+			times: []int{0},
+		},
+		"Unreported": {
+			reason: "of a failure, too, the clock of the node is all there is", limit: new(int32(1)),
+			happens: func(m *model) {
+				m.after(50 * second)
+				m.end(m.pod("worker-0"), 137)
+				unread(m)
+				m.after(10 * second)
+				m.reconcileUntilStable()
+			},
+			times: []int{50},
+		},
 		"ClockSetBack": {
 			reason: "a time in the future is that of a clock which was set back, and says nothing", limit: new(int32(1)),
 			happens: func(m *model) {
@@ -483,6 +575,9 @@ func TestBadBudgets(t *testing.T) {
 		want   string
 	}{
 		"NoWindow":         {reason: "0 seconds are none", policy: commonv1.RunPolicy{BackoffLimitWindowSeconds: new(int64(0)), BackoffLimit: new(int32(1))}, want: path + `backoffLimitWindowSeconds: Invalid value: 0: must be 1 or more`},
+		"OneSecond":        {reason: "1 is enough", policy: commonv1.RunPolicy{BackoffLimitWindowSeconds: new(int64(1)), BackoffLimitPerReplica: new(int32(0))}},
+		"NegativeLimit":    {reason: "it has one mistake", n: 10_001, policy: commonv1.RunPolicy{BackoffLimitWindowSeconds: new(int64(1)), BackoffLimitPerReplica: new(int32(-1))}, want: path + `backoffLimitPerReplica: Invalid value: -1: must be 0 or more`},
+		"LimitOfZero":      {reason: "0 is a limit", n: 10_001, policy: commonv1.RunPolicy{BackoffLimitWindowSeconds: new(int64(1)), BackoffLimitPerReplica: new(int32(0))}, want: path + `backoffLimitPerReplica: Invalid value: 0: the job has 10001 replicas, and the status can hold what backoffLimitWindowSeconds and onBackoffLimitPerReplica need of 10000: use fewer replicas, or remove both`},
 		"NoLimit":          {reason: "a window of no limit says nothing", policy: commonv1.RunPolicy{BackoffLimitWindowSeconds: new(int64(9))}, want: path + `backoffLimitWindowSeconds: Invalid value: 9: it says nothing without backoffLimit or backoffLimitPerReplica: add one of them, or remove it`},
 		"LimitTooHigh":     {reason: "the status must hold the times", policy: commonv1.RunPolicy{BackoffLimitWindowSeconds: new(int64(9)), BackoffLimit: new(int32(1001))}, want: path + `backoffLimit: Invalid value: 1001: ` + window + `1000, or remove backoffLimitWindowSeconds`},
 		"PerReplicaTooLow": {reason: "of all replicas", n: 10_000, policy: commonv1.RunPolicy{BackoffLimitWindowSeconds: new(int64(9)), BackoffLimitPerReplica: new(int32(5))}, want: path + `backoffLimitPerReplica: Invalid value: 5: ` + window + `4 for 10000 replicas, or remove backoffLimitWindowSeconds`},
@@ -564,4 +659,25 @@ func unix(list []metav1.Time) (out []int64) {
 		out = append(out, at.Unix())
 	}
 	return out
+}
+
+// TestTimesOfReplicasEnd: with the window, or the limit of a replica, go the times that it needed.
+func TestTimesOfReplicasEnd(t *testing.T) {
+	for name, change := range map[string]func(*commonv1.RunPolicy){
+		"Window": func(p *commonv1.RunPolicy) { p.BackoffLimitWindowSeconds = nil },
+		"Limit":  func(p *commonv1.RunPolicy) { p.BackoffLimit, p.BackoffLimitPerReplica = new(int32(9)), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), inWindow(nil, new(int32(3))))
+			m.killed("worker-0")
+			if times := m.in.Status.ReplicaStatuses[worker].RestartTimes; len(times["0"]) != 1 {
+				t.Fatalf("want one time, got %v", times)
+			}
+			change(&m.in.RunPolicy)
+			m.reconcileUntilStable()
+			if times := m.in.Status.ReplicaStatuses[worker].RestartTimes; times != nil {
+				t.Errorf("nothing needs these times any more: %v", times)
+			}
+		})
+	}
 }

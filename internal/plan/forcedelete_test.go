@@ -5,7 +5,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -165,5 +168,73 @@ func TestPodsNotForceDeleted(t *testing.T) {
 				t.Errorf("suspect nodes: %v", nodes)
 			}
 		})
+	}
+}
+
+// TestWhatIsDeletedAllTheSame: only a failure that is yet to be counted keeps its pod.
+func TestWhatIsDeletedAllTheSame(t *testing.T) {
+	// goes deletes a pod that failed a second before, with its node dead and no time to wait.
+	goes := func(m *model, p *corev1.Pod, code int32) {
+		m.in.RunPolicy.ForceDeleteAfterSeconds = new(int64(0))
+		m.end(p, code)
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = new(metav1.NewTime(m.in.Now.Add(2*time.Second))), new(int64(1))
+		m.after(2 * time.Second)
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		job    func(*model)
+		change func(*model)
+		want   []string
+	}{
+		"Optional": {
+			"its failure counts for nothing", func(m *model) { m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.Index(worker, 0)} },
+			func(m *model) { goes(m, m.pod("worker-0"), 1) },
+			[]string{"delete pod job-worker-0 by force: it still exists 0 seconds after its grace period; its node node-1 does not answer"},
+		},
+		"TooEarly": {
+			"it may be the consequence of a failure that is yet to be reported", func(m *model) {
+				restartPolicy(commonv1.RestartPolicyExitCode)(m)
+				m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+			},
+			func(m *model) { goes(m, m.pod("worker-0"), 1) }, []string{},
+		},
+		"Suspended": {
+			"a suspended job keeps none", func(m *model) { m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone) },
+			func(m *model) {
+				m.in.RunPolicy.Suspend, m.in.OperatorError = new(true), "panic"
+				m.end(m.pod("worker-0"), 137)
+				m.drop(m.pod("worker-1"))
+				m.in.Services = nil
+			},
+			[]string{"delete pod job-worker-0: the job is suspended"},
+		},
+		"Finished": {
+			"nothing is counted any more", func(m *model) { m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone) },
+			func(m *model) {
+				m.in.Services = nil
+				markFailed(m)
+				m.in.OperatorError = "panic"
+				goes(m, m.pod("worker-0"), 1)
+			},
+			[]string{"delete pod job-worker-0 by force: it still exists 0 seconds after its grace period; its node node-1 does not answer"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), tc.job)
+			m.bind()
+			tc.change(m)
+			if diff := cmp.Diff(tc.want, actions(m.decide())); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestNodesOfWhichNothingIsKnown: a pod that never had a node is not stuck on one.
+func TestNodesOfWhichNothingIsKnown(t *testing.T) {
+	m := started(workers(1), nil)
+	m.terminate(m.pod("worker-0"))
+	if got := plan.SuspectNodes(m.in.Pods, epoch.Add(time.Hour)); len(got) > 0 {
+		t.Errorf("suspect nodes: %q", got)
 	}
 }

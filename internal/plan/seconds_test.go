@@ -126,6 +126,14 @@ func TestSeconds(t *testing.T) {
 		"Invalid":  {"it fails at once", []func(*model){func(m *model) { m.in.Status, m.in.Pods, m.in.Problem = commonv1.JobStatus{}, nil, "nonsense" }, after(5, nothing)}, "waiting 8, until 5s"},
 		"Upgraded": {"what no one counted is not there", then(after(100, func(m *model) { m.in.Status.Seconds = nil }), after(10, fails), after(30, (*model).run)), "restarting Failed 30, until 2m32s"},
 		"OldEnd":   {"a job that had ended has none", then(after(100, ends), after(1, func(m *model) { m.in.Status.Seconds = nil })), ""},
+		"OldEndNews": {
+			"nor has it when its pods are cleaned up", then(after(100, func(m *model) {
+				m.in.RunPolicy.ActiveDeadlineSeconds, m.in.RunPolicy.CleanPodPolicy = new(int64(1)), new(commonv1.CleanPodPolicyNone)
+			}), after(1, func(m *model) { m.in.Status.Seconds = nil; ends(m) })), "",
+		},
+		"Foreign": {"a cause that another client wrote is none that is known", then(after(100, fails), func(m *model) {
+			m.in.Status.Seconds.RestartCause = "Odd"
+		}, after(30, (*model).run)), "waiting 8, starting 7, running 100, restarting Deleted 30, until 2m22s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(1))
@@ -195,4 +203,26 @@ func unstalled(s *commonv1.JobStatus) commonv1.JobConditionType {
 		}
 	}
 	return ""
+}
+
+// TestSecondsBegin: the time of a job begins when it was created, as far as that is known.
+func TestSecondsBegin(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason  string
+		created time.Time
+		want    string
+	}{
+		"Created":  {"to the second", epoch.Add(-3500 * time.Millisecond), "until -4s"},
+		"Unknown":  {"now", time.Time{}, "until 0s"},
+		"InFuture": {"not later than now", epoch.Add(time.Hour), "until 0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.in.Job.Created = tc.created
+			m.reconcileUntilStable()
+			if got := secondsOf(&m.in.Status); got != tc.want {
+				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
+	}
 }

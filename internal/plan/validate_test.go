@@ -421,3 +421,62 @@ func TestRoles(t *testing.T) {
 		})
 	}
 }
+
+// TestTotals: the replicas of all types together are bounded, and each mistake is reported once.
+func TestTotals(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason         string
+		master, worker *int32
+		want           []string
+	}{
+		"TooMany":  {"no type alone has too many", new(int32(60_000)), new(int32(60_000)), []string{`spec.testReplicaSpecs: Invalid value: "120000 replicas in total": set replicas to 100000 or less in total`}},
+		"OneMore":  {"one that is not given is one", nil, new(int32(100_000)), []string{`spec.testReplicaSpecs: Invalid value: "100001 replicas in total": set replicas to 100000 or less in total`}},
+		"Most":     {"so many are allowed", new(int32(1)), new(int32(99_999)), nil},
+		"TypeAlso": {"a type that has too many by itself has its own error", new(int32(1)), new(int32(100_001)), []string{`spec.testReplicaSpecs[Worker].replicas: Invalid value: 100001: must be from 0 to 100000`}},
+		"Negative": {"so has one that has fewer than none", nil, new(int32(-1)), []string{`spec.testReplicaSpecs[Worker].replicas: Invalid value: -1: must be from 0 to 100000`}},
+		"Zero":     {"no replicas", new(int32(0)), new(int32(0)), []string{`spec.testReplicaSpecs: Invalid value: "0 replicas in total": set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
+			m.in.Replicas[master].Replicas, m.in.Replicas[worker].Replicas = tc.master, tc.worker
+			var got []string
+			for _, err := range plan.Validate(&m.in) {
+				got = append(got, err.Error())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestFindsInvalid: who is told of a mistake is told once, in the pass that finds it.
+func TestFindsInvalid(t *testing.T) {
+	says := func(typ commonv1.JobConditionType, status corev1.ConditionStatus, reason string) commonv1.JobStatus {
+		return commonv1.JobStatus{Conditions: []commonv1.JobCondition{{Type: typ, Status: status, Reason: reason}}}
+	}
+	failed, stalled := says(commonv1.JobFailed, corev1.ConditionTrue, "TestJobFailedValidation"), says(commonv1.JobStalled, corev1.ConditionTrue, "TestJobFailedValidation")
+	for name, tc := range map[string]struct {
+		reason  string
+		was, is commonv1.JobStatus
+		want    bool
+	}{
+		"Failed":   {"a new job", commonv1.JobStatus{}, failed, true},
+		"Stalled":  {"an edit", commonv1.JobStatus{}, stalled, true},
+		"Said":     {"it was said before", stalled, stalled, false},
+		"Still":    {"also if the job failed since", stalled, failed, false},
+		"Valid":    {"nothing is wrong", commonv1.JobStatus{}, commonv1.JobStatus{}, false},
+		"Mended":   {"nothing is wrong any more", stalled, commonv1.JobStatus{}, false},
+		"Other":    {"another reason", commonv1.JobStatus{}, says(commonv1.JobStalled, corev1.ConditionTrue, "TestJobCreateRefused"), false},
+		"False":    {"it does not hold", commonv1.JobStatus{}, says(commonv1.JobStalled, corev1.ConditionFalse, "TestJobFailedValidation"), false},
+		"OtherWas": {"another reason was said before", says(commonv1.JobStalled, corev1.ConditionTrue, "TestJobCreateRefused"), stalled, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.in.Status = tc.was
+			if got := plan.FindsInvalid(&m.in, &plan.Plan{Status: tc.is}); got != tc.want {
+				t.Errorf("%s: got %t", tc.reason, got)
+			}
+		})
+	}
+}

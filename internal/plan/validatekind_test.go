@@ -161,3 +161,20 @@ func TestMistakesInAKind(t *testing.T) {
 		})
 	}
 }
+
+// TestCharactersOfAFieldName: the first and the last of each range, and their neighbours.
+func TestCharactersOfAFieldName(t *testing.T) {
+	kind := launcherKind()
+	kind.SetDefaults()
+	for _, tc := range []struct {
+		characters string
+		valid      bool
+	}{{"azAZ09-_.", true}, {"`{@[/:", false}} {
+		for _, c := range tc.characters {
+			kind.ReplicaSpecsField = "a" + string(c)
+			if errs := plan.ValidateKind(&kind); (len(errs) == 0) != tc.valid {
+				t.Errorf("%q is valid: %t, want %t: %v", kind.ReplicaSpecsField, len(errs) == 0, tc.valid, errs)
+			}
+		}
+	}
+}

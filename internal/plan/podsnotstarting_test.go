@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/jobkit/jobkit"
@@ -167,6 +168,105 @@ func TestPodsThatDoNotStart(t *testing.T) {
 				m.pod("worker-1").Status.Phase = corev1.PodRunning
 			}, 0,
 			"1 of 2 pods to start, the first of them job-worker-0: node node-7 still creates container main, and pulls its image if it does not have it",
+		},
+		"InitCreating": {
+			"an init container has an image, too", func(m *model, p *corev1.Pod) {
+				bound(p, []corev1.ContainerStatus{done, waitingStatus("setup", "PodInitializing", "")}, waitingStatus("main", "PodInitializing", ""))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 0,
+			"1 of 2 pods to start, the first of them job-worker-0: node node-7 still creates init container setup, and pulls its image if it does not have it",
+		},
+		"InitRunsLong": {
+			"after five minutes it may be of interest", func(m *model, p *corev1.Pod) {
+				bound(p, []corev1.ContainerStatus{done, running}, waitingStatus("main", "PodInitializing", ""))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 5 * time.Minute,
+			"1 of 2 pods to start, the first of them job-worker-0: init container setup still runs",
+		},
+		"InitRunsNotLong": {
+			"and not before", func(m *model, p *corev1.Pod) {
+				bound(p, []corev1.ContainerStatus{done, running}, waitingStatus("main", "PodInitializing", ""))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 100 * time.Second, "",
+		},
+		"SidecarStarts": {
+			"a sidecar must have started before the next, which its probe decides", func(m *model, p *corev1.Pod) {
+				withSidecar(p)
+				bound(p, []corev1.ContainerStatus{{Name: "proxy", State: running.State, Started: new(false)}}, waitingStatus("main", "PodInitializing", ""))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 5 * time.Minute,
+			"1 of 2 pods to start, the first of them job-worker-0: init container proxy still runs",
+		},
+		"SidecarEnded": {
+			"one that has ended has not started", func(m *model, p *corev1.Pod) {
+				withSidecar(p)
+				bound(p, []corev1.ContainerStatus{{Name: "proxy", State: exitedWith(0)}}, waitingStatus("main", "PodInitializing", ""))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 0,
+			"1 of 2 pods to start, the first of them job-worker-0: node node-7 still creates init container proxy, and pulls its image if it does not have it",
+		},
+		"SidecarStarted": {
+			"then it is in no one's way", func(m *model, p *corev1.Pod) {
+				withSidecar(p)
+				bound(p, []corev1.ContainerStatus{{Name: "proxy", State: running.State, Started: new(true)}}, waitingStatus("main", "ContainerCreating", ""))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 0,
+			"1 of 2 pods to start, the first of them job-worker-0: node node-7 still creates container main, and pulls its image if it does not have it",
+		},
+		"Crashes": {
+			"it fails while another container of the pod is still being created", func(_ *model, p *corev1.Pod) {
+				main := waitingStatus("main", "CrashLoopBackOff", "back-off 20s")
+				main.LastTerminationState = exitedWith(3)
+				bound(p, nil, waitingStatus("logs", "ContainerCreating", ""), main)
+			}, 0,
+			first + "container main fails again and again: exit code 3",
+		},
+		"Restarted": {
+			"nothing says any more how it ended", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("logs", "ContainerCreating", ""), corev1.ContainerStatus{Name: "main", State: running.State, RestartCount: 1})
+			}, 0,
+			first + "container main fails again and again",
+		},
+		"RestartedAfterSuccess": {
+			"that it ended well is no failure to tell of", func(_ *model, p *corev1.Pod) {
+				bound(p, nil, waitingStatus("logs", "ContainerCreating", ""),
+					corev1.ContainerStatus{Name: "main", State: running.State, RestartCount: 1, LastTerminationState: exitedWith(0)})
+			}, 0,
+			first + "container main fails again and again",
+		},
+		"TwoWait": {
+			"the first that is not there is named", func(m *model, p *corev1.Pod) {
+				bound(p, nil, corev1.ContainerStatus{Name: "logs", State: running.State}, waitingStatus("main", "ContainerCreating", ""), waitingStatus("other", "ContainerCreating", ""))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 0,
+			"1 of 2 pods to start, the first of them job-worker-0: node node-7 still creates container main, and pulls its image if it does not have it",
+		},
+		"NoStatuses": {
+			"the node has begun, and named no container yet", func(m *model, p *corev1.Pod) {
+				bound(p, nil)
+				ready(p, corev1.ConditionTrue)
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+			}, 0,
+			"1 of 2 pods to start, the first of them job-worker-0: node node-7 still creates its containers, and pulls its image if it does not have it",
+		},
+		"GatedByTheScheduler": {
+			"a gate that is gone was no obstacle of the scheduler", func(m *model, p *corev1.Pod) {
+				unschedulable(m, "worker-0", "gated")
+				p.Status.Conditions[0].Reason = corev1.PodReasonSchedulingGated
+			}, 0, first + "no scheduler takes it up",
+		},
+		"Scheduled": {
+			"the scheduler has found a node and is about to say which", func(m *model, p *corev1.Pod) {
+				unschedulable(m, "worker-0", "")
+				p.Status.Conditions[0].Status = corev1.ConditionTrue
+			}, 0, first + "no scheduler takes it up",
+		},
+		"Uncreated": {
+			"the API server has not told yet when it created them", func(m *model, _ *corev1.Pod) {
+				for _, p := range m.in.Pods {
+					p.CreationTimestamp = metav1.Time{}
+				}
+			}, 0, "",
 		},
 		"Gates": {
 			"another reason says that", func(m *model, _ *corev1.Pod) { gate(m, "example.com/quota", "worker-0", "worker-1") }, 0,
@@ -373,4 +473,92 @@ func TestStartsAreToldSteadily(t *testing.T) {
 			t.Fatalf("it became stalled %d times, though no pod was created", turns)
 		}
 	})
+}
+
+// withSidecar gives a pod a native sidecar.
+func withSidecar(p *corev1.Pod) {
+	p.Spec.InitContainers = []corev1.Container{{Name: "proxy", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)}}
+}
+
+// TestReasonsOfContainersThatWait: what each of the kubelet's reasons means, and of which of them
+// a cache keeps the image and the message.
+func TestReasonsOfContainersThatWait(t *testing.T) {
+	const pulled, created, started = `image "train:1" of container main cannot be pulled`, "container main cannot be created", "container main cannot be started"
+	for reason, tc := range map[string]struct {
+		want  string // "" if the kubelet refuses nothing
+		image bool
+	}{
+		"ErrImagePull": {pulled, true}, "ImagePullBackOff": {pulled, true}, "RegistryUnavailable": {pulled, true},
+		"ImageInspectError": {pulled, true}, "SignatureValidationFailed": {pulled, true},
+		"InvalidImageName":           {`image "train:1" of container main is no valid name of an image`, true},
+		"ErrImageNeverPull":          {`image "train:1" of container main is not on the node, and imagePullPolicy is Never`, true},
+		"CreateContainerConfigError": {"container main cannot be configured", false},
+		"CreateContainerError":       {created, false}, "PreCreateHookError": {created, false},
+		"RunContainerError": {started, false}, "PreStartHookError": {started, false}, "PostStartHookError": {started, false},
+		"Other": {"container main waits because of Other", false},
+		"":      {"", false}, "PodInitializing": {"", false}, "ContainerCreating": {"", false}, "CrashLoopBackOff": {"", false},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.reconcileUntilStable()
+			s := waitingStatus("main", reason, "words")
+			bound(m.pod("worker-0"), nil, s)
+			m.after(30 * time.Second)
+			m.reconcileUntilStable()
+			said, words, image := startsOf(m), "", ""
+			if tc.want != "" {
+				tc.want, words = "1 of 1 pods to start, the first of them job-worker-0: "+tc.want+": words", "words"
+			} else {
+				said = ""
+			}
+			if tc.image {
+				image = "train:1"
+			}
+			if said != tc.want || plan.Refuses(&s) != (words != "") || plan.WaitingMessage(&s) != words || plan.WaitingImage(&s) != image {
+				t.Errorf("want %q, got %q; image %q, message %q", tc.want, said, plan.WaitingImage(&s), plan.WaitingMessage(&s))
+			}
+		})
+	}
+	runs := &corev1.ContainerStatus{Image: "train:1"}
+	if plan.WaitingImage(runs) != "" || plan.WaitingMessage(runs) != "" || plan.Refuses(runs) {
+		t.Error("a container that does not wait has nothing to keep")
+	}
+}
+
+// TestPodsThatGetANode: a pod that waited for a node has a while to start on it. If it still has
+// none, that is told at once.
+func TestPodsThatGetANode(t *testing.T) {
+	const scheduler = "1 of 1 pods to start, the first of them job-worker-0: no scheduler takes it up"
+	scheduled := func(m *model, status corev1.ConditionStatus) {
+		m.pod("worker-0").Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: status, LastTransitionTime: metav1.NewTime(m.in.Now)}}
+	}
+	m := newModel(workers(1))
+	m.reconcileUntilStable()
+	for _, step := range []struct {
+		reason string
+		after  time.Duration
+		change func()
+		want   string
+	}{
+		{"it has none", 30 * time.Second, func() {}, scheduler},
+		{"it gets one", 70 * time.Second, func() {
+			bound(m.pod("worker-0"), nil, waitingStatus("main", "ContainerCreating", ""))
+			scheduled(m, corev1.ConditionTrue)
+		}, scheduler},
+		{"which takes its time", 29 * time.Second, func() {}, scheduler},
+		{"but not any longer", time.Second, func() {}, "1 of 1 pods to start, the first of them job-worker-0: node node-7 still creates container main, and pulls its image if it does not have it"},
+		{"another pod of the replica has none", 70 * time.Second, func() {
+			p := m.pod("worker-0")
+			p.Spec.NodeName, p.Status.ContainerStatuses = "", nil
+			scheduled(m, corev1.ConditionFalse)
+		}, "1 of 1 pods to start, the first of them job-worker-0: the scheduler finds no node for it"},
+		{"it runs", time.Second, func() { m.run() }, ""},
+	} {
+		m.after(step.after)
+		step.change()
+		m.reconcileUntilStable()
+		if got := startsOf(m); got != step.want {
+			t.Errorf("%s: want %q, got %q", step.reason, step.want, got)
+		}
+	}
 }

@@ -346,3 +346,17 @@ func TestAnyContainerDecides(t *testing.T) {
 		})
 	}
 }
+
+// TestNoReasonToWait: where no failure can restart the others, a failure that ends the job does so
+// at once, although others still run and rules say what other failures mean.
+func TestNoReasonToWait(t *testing.T) {
+	m := started(workers(2), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+	})
+	m.bind()
+	m.end(m.pod("worker-0"), 1)
+	if p := m.decide(); !p.Status.IsTrue(commonv1.JobFailed) {
+		t.Errorf("nothing else can come: %q", conditions(&p.Status))
+	}
+}

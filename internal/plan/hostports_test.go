@@ -159,8 +159,22 @@ func TestHostPortsThatAreNotValid(t *testing.T) {
 		change func(*model)
 		want   string
 	}{
-		"Valid":   {"enough for 2 replicas with 3 ports", onHosts(1000, 1005, worker), ""},
-		"TooFew":  {"one less", onHosts(1000, 1004, worker), `spec.runPolicy.hostPortRange: Invalid value: "1000-1004": has 5 ports, but up to 2 replicas of each type with 3 ports need 6: widen it, or use fewer replicas`},
+		"Valid":  {"enough for 2 replicas with 3 ports", onHosts(1000, 1005, worker), ""},
+		"TooFew": {"one less", onHosts(1000, 1004, worker), `spec.runPolicy.hostPortRange: Invalid value: "1000-1004": has 5 ports, but up to 2 replicas of each type with 3 ports need 6: widen it, or use fewer replicas`},
+		"All":    {"all ports there are", onHosts(1, 65535, worker), ""},
+		"Last":   {"there is no such port", onHosts(65000, 65536, worker), `spec.runPolicy.hostPortRange: Invalid value: `},
+		"First":  {"0 is none", onHosts(0, 100, worker), `spec.runPolicy.hostPortRange: Invalid value: `},
+		"One": {"one port is a range", func(m *model) {
+			onHosts(7, 7, worker)(m)
+			*m.in.Replicas[worker].Replicas = 1
+			c := m.in.Replicas[worker].Template.Spec.Containers
+			c[0].Ports, c[1].Ports = c[0].Ports[:1], nil
+		}, ""},
+		"NoRange": {"the default is large", func(m *model) { onHosts(1, 1, worker)(m); m.in.RunPolicy.HostPortRange = nil }, ""},
+		"None": {"no one asks for any", func(m *model) {
+			onHosts(1, 1, worker)(m)
+			m.in.RunPolicy.HostPortRange, m.in.RunPolicy.HostPorts = nil, nil
+		}, ""},
 		"NoHosts": {"no port is a host's", onHosts(1, 2), `spec.runPolicy.hostPorts: Invalid value: "Allocate": no container of a template with hostNetwork has a port: add hostNetwork and ports, or remove hostPorts`},
 		"Turned":  {"there is no port", onHosts(5, 4, worker), "spec.runPolicy.hostPortRange: Invalid value: "},
 		"Beyond":  {"there are no such ports", onHosts(65000, 66000, worker), "first and last must be from 1 to 65535, and first not more than last"},
@@ -178,5 +192,26 @@ func TestHostPortsThatAreNotValid(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", tc.reason, got, tc.want)
 			}
 		})
+	}
+}
+
+// TestHostPortsOfOtherContainers: the kind may leave a container of the template out of a pod, and
+// the DNS policy that the user chose stays.
+func TestHostPortsOfOtherContainers(t *testing.T) {
+	for given, want := range map[corev1.DNSPolicy]corev1.DNSPolicy{
+		"": corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst: corev1.DNSClusterFirstWithHostNet, corev1.DNSDefault: corev1.DNSDefault,
+	} {
+		m := newModel(workers(1))
+		onHosts(1000, 1999, worker)(m)
+		template := m.in.Replicas[worker].Template.DeepCopy()
+		template.Spec.Containers, template.Spec.DNSPolicy = template.Spec.Containers[1:], given
+		pod := plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, template)
+		port := pod.Spec.Containers[0].Ports[0].ContainerPort
+		if diff := cmp.Diff([]string{fmt.Sprintf("metrics metrics-port %d %d", port, port), fmt.Sprintf("HOST_PORT_METRICS_PORT=%d", port)}, portsOf(pod)); diff != "" {
+			t.Errorf("the ports of the container that is there (-want +got):\n%s", diff)
+		}
+		if pod.Spec.DNSPolicy != want {
+			t.Errorf("the DNS policy %q becomes %q, want %q", given, pod.Spec.DNSPolicy, want)
+		}
 	}
 }

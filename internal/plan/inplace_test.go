@@ -172,3 +172,46 @@ func TestRestartsByCause(t *testing.T) {
 		})
 	}
 }
+
+// TestInvalidBudgets: what another client wrote of earlier restarts gives a replica neither more
+// nor fewer restarts than its limit.
+func TestInvalidBudgets(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason  string
+		earlier int32
+		happens func(*model)
+		state   commonv1.JobConditionType
+	}{
+		"Negative": {"it had none before", -5, func(m *model) { m.restartInPlace(m.pod("worker-0")) }, commonv1.JobRunning},
+		"TooMany":  {"it cannot have had more than it has had", 5, func(m *model) { m.end(m.pod("worker-0"), 137); m.restartInPlace(m.pod("worker-1")) }, commonv1.JobRestarting},
+		"TooManyAndTwice": {"the limit holds all the same", 5, func(m *model) {
+			m.restartInPlace(m.pod("worker-1"))
+			for range 7 {
+				m.restartInPlace(m.pod("worker-0"))
+			}
+		}, commonv1.JobFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), func(m *model) {
+				restartPolicy(commonv1.RestartPolicyOnFailure)(m)
+				m.in.RunPolicy.BackoffLimitPerReplica = new(int32(1))
+			})
+			m.in.Status.ReplicaStatuses[worker].EarlierRestarts = map[string]int32{"0": tc.earlier}
+			tc.happens(m)
+			m.reconcileUntilStable()
+			if m.in.Status.State != tc.state {
+				t.Errorf("%s: the job is %s: %q", tc.reason, m.in.Status.State, conditions(&m.in.Status))
+			}
+		})
+	}
+	m := started(workers(1), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.BackoffLimitPerReplica = new(int32(0))
+	})
+	m.in.Status.ReplicaStatuses[worker].EarlierRestarts = map[string]int32{"0": 1}
+	m.end(m.pod("worker-0"), 137)
+	m.reconcileUntilStable()
+	if m.in.Status.State != commonv1.JobFailed {
+		t.Errorf("no restart is allowed, and none is left over: the job is %s", m.in.Status.State)
+	}
+}

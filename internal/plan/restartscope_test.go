@@ -285,3 +285,44 @@ func TestInPlaceByScope(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestRolesDoNotWaitForEachOther: while the old pods of a role that restarts still stop, other
+// roles get the pods that they lack; those of the role itself wait.
+func TestRolesDoNotWaitForEachOther(t *testing.T) {
+	m := roles(scopeReplica, scopeRole)
+	m.end(m.pod("worker-0"), 137)
+	p := m.decide()
+	m.write(&p) // counts it, and no more
+	m.drop(m.pod("worker-0"))
+	m.drop(m.pod("master-1"))
+	want := []string{"delete pod job-worker-1: attempt 1 takes its place", "create pod job-master-1 (attempt 0): replica 1 of Master is missing"}
+	if diff := cmp.Diff(want, actions(m.decide())); diff != "" {
+		t.Errorf("while worker 1 runs (-want +got):\n%s", diff)
+	}
+	m.drop(m.pod("worker-1"))
+	want = []string{
+		"create pod job-master-1 (attempt 0): replica 1 of Master is missing",
+		"create pod job-worker-0 (attempt 1): replica 0 of Worker is missing", "create pod job-worker-1 (attempt 1): replica 1 of Worker is missing",
+	}
+	if diff := cmp.Diff(want, actions(m.decide())); diff != "" {
+		t.Errorf("when it is gone (-want +got):\n%s", diff)
+	}
+}
+
+// TestPeersThatAreAboutToBeReported: a role restarts, and the end of another of its pods, which is
+// not reported yet and never will be, is in the record too; that of another role is not.
+func TestPeersThatAreAboutToBeReported(t *testing.T) {
+	m := roles(scopeRole, scopeRole)
+	m.in.Now = m.in.Now.Add(time.Second)
+	m.end(m.pod("worker-0"), 137)
+	m.stopMain(m.pod("worker-1"), 1)
+	m.stopMain(m.pod("master-1"), 2)
+	p := m.decide()
+	var got []string
+	for _, f := range p.Status.Failures {
+		got = append(got, string(f.Type)+" "+itoa(int(f.Index)))
+	}
+	if diff := cmp.Diff([]string{"Worker 0", "Worker 1"}, got); diff != "" {
+		t.Errorf("the failures on record (-want +got):\n%s", diff)
+	}
+}

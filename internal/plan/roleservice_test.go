@@ -158,6 +158,30 @@ func TestMistakesInTheServiceOfARole(t *testing.T) {
 		want   string
 	}{
 		"Valid": {reason: "several ports", change: ports(corev1.ServicePort{Name: "a", Port: 53}, corev1.ServicePort{Name: "b", Port: 53, Protocol: corev1.ProtocolUDP})},
+		"Most": {reason: "so many fit", change: func(k *jobkit.Kind) {
+			for i := range 16 {
+				k.Roles[0].Service.Ports = append(k.Roles[0].Service.Ports, corev1.ServicePort{Name: "a" + itoa(i), Port: int32(i + 1)})
+			}
+		}},
+		"KnownType":    {reason: "it is one", change: func(k *jobkit.Kind) { k.Roles[0].Service.Type = corev1.ServiceTypeLoadBalancer }},
+		"LastPort":     {reason: "it is one", change: ports(corev1.ServicePort{Port: 65535, TargetPort: intstr.FromInt32(65535)})},
+		"TargetByName": {reason: "a container may name its port", change: ports(corev1.ServicePort{Port: 80, TargetPort: intstr.FromString("main")})},
+		"TargetTooHigh": {
+			reason: "no such port", change: ports(corev1.ServicePort{Port: 80, TargetPort: intstr.FromInt32(65536)}),
+			want: `Roles[0].Service.Ports[0].TargetPort: Invalid value: "65536": must be from 1 to 65535, or the name of a container's port`,
+		},
+		"AppProtocol": {
+			reason: "it would not be kept", change: ports(corev1.ServicePort{Port: 1, AppProtocol: new("http")}),
+			want: "Roles[0].Service.Ports[0]: Forbidden: NodePort would be the same in every job, and AppProtocol is not kept: leave both empty",
+		},
+		"NumberedName": {
+			reason: "a numbered pod has another name", change: func(k *jobkit.Kind) { k.Roles = append(k.Roles, jobkit.Role{Type: "Head-Svc"}) },
+		},
+		"OtherName": {
+			reason: "nor has one of another type", change: func(k *jobkit.Kind) {
+				k.Roles = append(k.Roles, jobkit.Role{Type: "Tail-Svc", Unnumbered: true, Max: 1})
+			},
+		},
 		"Type": {
 			reason: "it would lead nowhere", change: func(k *jobkit.Kind) { k.Roles[0].Service.Type = corev1.ServiceTypeExternalName },
 			want: `Roles[0].Service.Type: Unsupported value: "ExternalName"`,

@@ -221,7 +221,7 @@ func relaxAvoidance(d *decision) bool {
 	var waiting []*replica
 	var late *replica
 	d.tally.each(func(s *replica) {
-		if s.pod == nil || s.pod.Annotations[commonv1.AvoidedNodesAnnotation] == "" || !d.waitsForNode(s) {
+		if !d.waitsForNode(s) || s.pod.Annotations[commonv1.AvoidedNodesAnnotation] == "" {
 			return
 		}
 		waiting = append(waiting, s)

@@ -23,7 +23,7 @@ const reportDelay = 3 * time.Second
 // and restart together with them. It returns true if it is too early to know: others still
 // run, and a report of their failure may be on its way.
 func (d *decision) attributeConsequences(failed []failedReplica) ([]failedReplica, bool) {
-	if !d.restartsTogether() {
+	if len(failed) == 0 || !d.restartsTogether() {
 		return failed, false
 	}
 	unreported := d.endedUnreported()
@@ -64,10 +64,10 @@ func (d *decision) attribute(f *failedReplica, causes []failedReplica) bool {
 // hold as if the reports had come at once, and each count is that of a failure in the record.
 // What would have ended the job by its restart policy, long before, is left out.
 func (d *decision) withUnreported(failed, unreported, causes []failedReplica) []failedReplica {
-	all := slices.Clone(failed)
+	all, have := slices.Clone(failed), replicasOf(failed)
 	for i := range unreported {
 		u := &unreported[i]
-		if u.response == responseLeave || !d.restartsWith(failed, u) || u.endsJobByPolicy() && !d.attribute(u, causes) {
+		if u.response == responseLeave || have[u.replica] || !d.restartsWith(failed, u) || u.endsJobByPolicy() && !d.attribute(u, causes) {
 			continue
 		}
 		all = append(all, *u)
@@ -75,22 +75,27 @@ func (d *decision) withUnreported(failed, unreported, causes []failedReplica) []
 	return d.inOrder(all)
 }
 
-// restartsWith reports whether failures restart another replica, which is none of theirs.
+// restartsWith reports whether failures restart another replica.
 func (d *decision) restartsWith(failed []failedReplica, u *failedReplica) bool {
-	return slices.ContainsFunc(failed, func(f failedReplica) bool { return d.spent != "" || d.takesAlong(&f, u.replica) }) && !hasReplica(failed, u.replica)
+	return slices.ContainsFunc(failed, func(f failedReplica) bool { return d.spent != "" || d.takesAlong(&f, u.replica) })
 }
 
-func hasReplica(failed []failedReplica, s *replica) bool {
-	return slices.ContainsFunc(failed, func(f failedReplica) bool { return f.replica == s })
+// replicasOf are the replicas of failures.
+func replicasOf(failed []failedReplica) map[*replica]bool {
+	out := make(map[*replica]bool, len(failed))
+	for i := range failed {
+		out[failed[i].replica] = true
+	}
+	return out
 }
 
 // andUnreported adds to failures all of replicas that restart together with them and whose
 // containers have ended: what is known of them now will be gone with their pods. All replicas
 // of a job that fails end together.
 func (d *decision) andUnreported(failed []failedReplica, fails bool) []failedReplica {
-	all := slices.Clone(failed)
+	all, have := slices.Clone(failed), replicasOf(failed)
 	for _, u := range d.endedUnreported() {
-		if d.restartsWith(failed, &u) || fails && !hasReplica(failed, u.replica) {
+		if !have[u.replica] && (fails || d.restartsWith(failed, &u)) {
 			all = append(all, u)
 		}
 	}
@@ -99,9 +104,13 @@ func (d *decision) andUnreported(failed []failedReplica, fails bool) []failedRep
 
 // inOrder sorts failures by time, and those of the same second in the order of the replicas.
 func (d *decision) inOrder(failed []failedReplica) []failedReplica {
+	of := make(map[*replica]int, len(failed))
+	for i := len(failed) - 1; i >= 0; i-- {
+		of[failed[i].replica] = i
+	}
 	out := make([]failedReplica, 0, len(failed))
 	d.tally.each(func(s *replica) {
-		if i := slices.IndexFunc(failed, func(f failedReplica) bool { return f.replica == s }); i >= 0 {
+		if i, ok := of[s]; ok {
 			out = append(out, failed[i])
 		}
 	})

@@ -138,29 +138,37 @@ func (t *Tally) findSilent(in *Input) {
 
 // allRunSince is since when all replicas run that the job needs; false if they do not.
 func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
-	since, running := time.Time{}, map[commonv1.ReplicaType]int32{}
-	t.each(func(s *replica) {
-		switch s.state {
+	since := time.Time{}
+	for i := range t.byType {
+		began, running := t.byType[i].runSince(in)
+		if running < in.fewest(t.byType[i].Type) {
+			return time.Time{}, false
+		}
+		since = later(since, began)
+	}
+	return since, true
+}
+
+// runSince is since when the replicas of a type run that do, and how many run or need not.
+func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
+	main := in.mainContainer(t.Type)
+	for i := range t.replicas {
+		switch s := &t.replicas[i]; s.state {
 		case jobkit.Active:
-			if began := in.mainBegan(s); !began.IsZero() {
-				running[s.typ]++
+			if began := beganToRun(s.pod, main); !began.IsZero() {
+				running++
 				since = later(since, ourTime(s.pod, began))
 			}
 		case jobkit.Succeeded:
-			running[s.typ]++
+			running++
 		case jobkit.Failed:
 			if in.Rules.IsOptional(s.typ, s.index) {
-				running[s.typ]++ // It may be left as it is.
+				running++ // It may be left as it is.
 			}
 		case jobkit.Missing, jobkit.Pending, jobkit.Superseded, jobkit.Terminating:
 		}
-	})
-	for i := range t.byType {
-		if typ := t.byType[i].Type; running[typ] < in.fewest(typ) {
-			return time.Time{}, false
-		}
 	}
-	return since, true
+	return since, running
 }
 
 // reporter is the replica of which the next report is expected, nil if none is; and the last
@@ -204,10 +212,12 @@ func (t *Tally) firstReporter(in *Input) *replica {
 
 // mainBegan is when the main container of a replica began to run, by the clock of its node;
 // zero if it does not run: the node restarts it, or it has ended.
-func (in *Input) mainBegan(s *replica) time.Time {
-	main := in.mainContainer(s.typ)
-	for i := range s.pod.Status.ContainerStatuses {
-		c := &s.pod.Status.ContainerStatuses[i]
+func (in *Input) mainBegan(s *replica) time.Time { return beganToRun(s.pod, in.mainContainer(s.typ)) }
+
+// beganToRun is when a container of a pod began to run, as mainBegan has it.
+func beganToRun(pod *corev1.Pod, main string) time.Time {
+	for i := range pod.Status.ContainerStatuses {
+		c := &pod.Status.ContainerStatuses[i]
 		switch {
 		case c.Name != main:
 		case c.State.Running == nil:
@@ -216,10 +226,10 @@ func (in *Input) mainBegan(s *replica) time.Time {
 			return c.State.Running.StartedAt.Time
 		}
 	}
-	if at := s.pod.Status.StartTime; at != nil {
+	if at := pod.Status.StartTime; at != nil {
 		return at.Time
 	}
-	return s.pod.CreationTimestamp.Time
+	return pod.CreationTimestamp.Time
 }
 
 // ourTime is a time by the clock of a node as the control plane tells it, or later. The node

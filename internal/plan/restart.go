@@ -240,7 +240,7 @@ func (d *decision) failureOf(s *replica) failure {
 
 // failedSince is when the delay of a replica's restart began (see failedSince).
 func (d *decision) failedSince(s *replica) time.Time {
-	return failedSince(&d.plan.Status, s.pod, commonv1.ReplicaFailure{Type: s.typ, Index: s.index, Attempt: s.label}, d.in.Now)
+	return failedSince(&d.plan.Status, s.pod, commonv1.ReplicaFailure{Type: s.typ, Index: s.index, Attempt: s.attemptLabel()}, d.in.Now)
 }
 
 // attempt is the attempt of a replica in the planned status.
@@ -255,7 +255,7 @@ func (d *decision) superseded(s *replica) bool {
 		return false
 	}
 	at := d.attempt(s)
-	return s.podAttempt(at) < at
+	return s.isBefore(at)
 }
 
 // delay is how long after a failure the given attempt may start. ran is how long

@@ -126,7 +126,7 @@ func (d *decision) yetToBegin(s *replica, turns map[commonv1.ReplicaType]turn) b
 func (d *decision) restarting() bool {
 	found := false
 	d.tally.each(func(s *replica) {
-		found = found || d.attempt(s) > 0 && (s.state != jobkit.Active && s.state != jobkit.Succeeded || d.superseded(s))
+		found = found || (s.state != jobkit.Active && s.state != jobkit.Succeeded || d.superseded(s)) && d.attempt(s) > 0
 	})
 	return found
 }

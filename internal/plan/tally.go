@@ -42,10 +42,15 @@ type replica struct {
 	index   int32
 	name    string // of its pod
 	attempt int32  // the replica's attempt in the status
-	label   int32  // the attempt in the pod's label, 0 if that is not a number
+	label   int32  // the attempt in the pod's label, 0 if that is not a number; unread until it is needed
 	state   jobkit.ReplicaState
 	pod     *corev1.Pod // nil if missing
 }
+
+// unread is the label of a replica before it was read. Most jobs are in their first attempt, in
+// which no label is of an earlier one; a look into a map for each of ten thousand pods is much of
+// a pass.
+const unread = -1
 
 // each calls f for every replica, in order.
 func (t *Tally) each(f func(*replica)) {
@@ -125,13 +130,13 @@ func (t *Tally) replicaOf(pod string) *replica {
 
 // fill sets the state of each replica of a type.
 func (t *typeTally) fill(in *Input) {
-	done := in.succeededBefore(t.Type)
+	done, rs := in.succeededBefore(t.Type), in.Status.ReplicaStatuses[t.Type]
 	for i := range t.replicas {
 		s := &t.replicas[i]
 		s.typ, s.index = t.Type, int32(i)
-		s.attempt = attemptOf(&in.Status, t.Type, s.index)
+		s.attempt = attemptIn(&in.Status, rs, s.index)
 		if s.pod != nil {
-			s.name, s.label = s.pod.Name, attemptLabel(s.pod)
+			s.name, s.label = s.pod.Name, unread
 		} else {
 			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
 		}
@@ -152,8 +157,13 @@ func (t *typeTally) fill(in *Input) {
 
 // attemptOf is the attempt of a replica in a status.
 func attemptOf(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) int32 {
+	return attemptIn(status, status.ReplicaStatuses[t], index)
+}
+
+// attemptIn is the attempt of a replica in a status that counts its type in rs.
+func attemptIn(status *commonv1.JobStatus, rs *commonv1.ReplicaStatus, index int32) int32 {
 	n := status.Attempt
-	if rs := status.ReplicaStatuses[t]; rs != nil {
+	if rs != nil {
 		if n += rs.Attempt; len(rs.Attempts) > 0 {
 			n += rs.Attempts[strconv.Itoa(int(index))]
 		}
@@ -168,7 +178,7 @@ func (s *replica) classify(done indexes) jobkit.ReplicaState {
 		return jobkit.Succeeded
 	case s.pod == nil:
 		return jobkit.Missing
-	case s.podAttempt(s.attempt) < s.attempt:
+	case s.isBefore(s.attempt):
 		return jobkit.Superseded
 	case s.pod.Status.Phase == corev1.PodSucceeded && done[s.index]:
 		return jobkit.Succeeded
@@ -206,8 +216,20 @@ const maxAttempt = 1 << 30
 // podAttempt is the attempt of the replica's pod, by its label; at is the attempt of the
 // replica. An invalid label stands for the first attempt.
 func (s *replica) podAttempt(at int32) int32 {
-	if s.label > max(at, maxAttempt) {
+	label := s.attemptLabel()
+	if label > max(at, maxAttempt) {
 		return 0
+	}
+	return label
+}
+
+// isBefore reports whether the replica's pod is of an attempt before the given one.
+func (s *replica) isBefore(attempt int32) bool { return attempt > 0 && s.podAttempt(attempt) < attempt }
+
+// attemptLabel is the attempt in the label of the replica's pod.
+func (s *replica) attemptLabel() int32 {
+	if s.label == unread {
+		s.label = attemptLabel(s.pod)
 	}
 	return s.label
 }

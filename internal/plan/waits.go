@@ -114,7 +114,7 @@ func (d *decision) terminatingWaits() wait {
 	var names []string
 	advice := ""
 	d.tally.each(func(s *replica) {
-		if s.pod == nil || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
+		if s.pod == nil || s.state == jobkit.Active || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
 			return
 		}
 		what := d.adviceFor(s.pod)
@@ -165,7 +165,7 @@ func (d *decision) gatedWaits() wait {
 	w := wait{reason: reasonGated, patience: waitPatience}
 	var names, gates []string
 	d.tally.each(func(s *replica) {
-		if s.pod == nil || !IsLive(s.pod) || s.state == jobkit.Superseded || len(s.pod.Spec.SchedulingGates) == 0 {
+		if s.pod == nil || s.state == jobkit.Active || s.state == jobkit.Superseded || !IsLive(s.pod) || len(s.pod.Spec.SchedulingGates) == 0 {
 			return
 		}
 		if len(names) == 0 {

@@ -66,9 +66,12 @@ type life struct {
 	end    time.Time
 	events []event // in the order of time
 	uids   int
-	// taken are the nodes that have a pod; faults is when a faulty node is repaired.
-	taken  map[string]bool
-	faults map[string]time.Time
+	// names are those of all nodes. taken are the nodes that have a pod; faults is when a faulty
+	// node is repaired. avoided are the nodes that pods avoid, by what the operator said to that.
+	names   []string
+	taken   map[string]bool
+	faults  map[string]time.Time
+	avoided map[string]map[string]bool
 
 	runs, stuck time.Time
 	// useful is all training that counts, hung is all time that the job hung.
@@ -88,8 +91,12 @@ type event struct {
 func newLife(a assumptions, run commonv1.RunPolicy) *life {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	l := &life{
-		assumptions: a, now: began, end: began.Add(a.lasts), taken: map[string]bool{}, faults: map[string]time.Time{},
+		assumptions: a, now: began, end: began.Add(a.lasts),
+		taken: map[string]bool{}, faults: map[string]time.Time{}, avoided: map[string]map[string]bool{},
 		chance: rand.New(rand.NewPCG(a.seed, 1)), //nolint:gosec // a simulation needs a repeatable source
+	}
+	for i := range a.nodes + a.spares {
+		l.names = append(l.names, fmt.Sprintf("node-%d", i))
 	}
 	n := int32(a.nodes) //nolint:gosec // a few thousand
 	spec := &commonv1.ReplicaSpec{Replicas: &n, RestartPolicy: commonv1.RestartPolicyExitCode, Template: corev1.PodTemplateSpec{
@@ -153,13 +160,14 @@ func (l *life) reconcile() {
 	l.writeReport()
 	p := plan.Decide(&l.in, plan.TallyOf(&l.in), nil)
 	l.in.Status = plan.UnpackStatus(p.Status)
-	var created, deleted []types.UID
+	var created []*corev1.Pod
+	deleted := map[types.UID]bool{}
 	for _, a := range p.Actions {
 		switch a := a.(type) {
 		case plan.CreatePod:
 			created = append(created, l.create(a))
 		case plan.DeletePod:
-			deleted = append(deleted, a.UID)
+			deleted[a.UID] = true
 		}
 	}
 	if len(deleted) > 0 {
@@ -175,33 +183,31 @@ func (l *life) reconcile() {
 	}
 }
 
-func (l *life) create(a plan.CreatePod) types.UID {
+// create makes a pod and gives it a node, one that it does not avoid if there is one.
+func (l *life) create(a plan.CreatePod) *corev1.Pod {
 	pod := plan.NewPod(&l.in, a, l.in.Replicas[worker].Template.DeepCopy())
 	l.uids++
 	pod.UID = types.UID(strconv.Itoa(l.uids))
 	pod.CreationTimestamp = metav1.NewTime(l.now)
 	pod.Status.Phase = corev1.PodPending
 	l.in.Pods = append(l.in.Pods, pod)
-	return pod.UID
+	if l.avoided[a.Avoid] == nil {
+		l.avoided[a.Avoid] = avoidedBy(pod) // All pods that are told the same avoid the same.
+	}
+	pod.Spec.NodeName = l.pick(l.avoided[a.Avoid])
+	return pod
 }
 
 // stopPods deletes pods, which takes a moment.
-func (l *life) stopPods(uids []types.UID) {
-	gone := map[types.UID]bool{}
-	for _, uid := range uids {
-		gone[uid] = true
-	}
+func (l *life) stopPods(gone map[types.UID]bool) {
 	at, grace := metav1.NewTime(l.now.Add(30*time.Second)), int64(30)
-	l.in.Pods = slices.Clone(l.in.Pods)
-	for i, pod := range l.in.Pods {
+	for _, pod := range l.in.Pods {
 		if gone[pod.UID] {
-			pod = pod.DeepCopy()
 			pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = &at, &grace
-			l.in.Pods[i] = pod
 		}
 	}
 	l.at(l.now.Add(l.stop), func() {
-		l.in.Pods = slices.DeleteFunc(slices.Clone(l.in.Pods), func(p *corev1.Pod) bool {
+		l.in.Pods = slices.DeleteFunc(l.in.Pods, func(p *corev1.Pod) bool {
 			if gone[p.UID] {
 				delete(l.taken, p.Spec.NodeName)
 			}
@@ -211,30 +217,25 @@ func (l *life) stopPods(uids []types.UID) {
 	})
 }
 
-// startPods binds new pods to nodes and starts them, in three waves.
-func (l *life) startPods(uids []types.UID) {
-	if len(uids) == 0 {
-		return
+// waves is in how many groups the pods of a job start to run, one after the other.
+const waves = 3
+
+// startPods starts new pods, in waves.
+func (l *life) startPods(pods []*corev1.Pod) {
+	var groups [waves][]*corev1.Pod
+	for _, pod := range pods {
+		i := l.chance.IntN(waves)
+		groups[i] = append(groups[i], pod)
 	}
-	byUID := map[types.UID]*corev1.Pod{}
-	for _, p := range l.in.Pods {
-		byUID[p.UID] = p
-	}
-	free := l.free()
-	waves := map[time.Duration][]*corev1.Pod{}
-	for _, uid := range uids {
-		pod := byUID[uid]
-		pod.Spec.NodeName = pick(pod, &free)
-		l.taken[pod.Spec.NodeName] = true
-		wave := l.start * time.Duration(1+l.chance.IntN(3)) / 3
-		waves[wave] = append(waves[wave], pod)
-	}
-	for wave, pods := range waves {
-		l.at(l.now.Add(wave), func() {
-			for _, pod := range pods {
-				now := metav1.NewTime(l.now.Truncate(time.Second))
+	for i, group := range groups {
+		if len(group) == 0 {
+			continue
+		}
+		l.at(l.now.Add(l.start*time.Duration(1+i)/waves), func() {
+			now := metav1.NewTime(l.now.Truncate(time.Second))
+			for _, pod := range group {
 				pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, StartTime: &now, ContainerStatuses: []corev1.ContainerStatus{
-					{Name: "train", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}},
+					{Name: container, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}},
 				}}
 			}
 			l.wake(0)
@@ -243,25 +244,24 @@ func (l *life) startPods(uids []types.UID) {
 	}
 }
 
-// free are the nodes without a pod, in no particular order.
-func (l *life) free() []string {
-	var free []string
-	for i := range l.nodes + l.spares {
-		if name := fmt.Sprintf("node-%d", i); !l.taken[name] {
-			free = append(free, name)
+// pick takes a node for a pod: of those that are free and not avoided, any; of those that are
+// free, the first, if all of them are avoided.
+func (l *life) pick(avoided map[string]bool) string {
+	first := l.chance.IntN(len(l.names))
+	var second string
+	for i := range l.names {
+		name := l.names[(first+i)%len(l.names)]
+		switch {
+		case l.taken[name]:
+		case !avoided[name]:
+			l.taken[name] = true
+			return name
+		case second == "":
+			second = name
 		}
 	}
-	l.chance.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
-	return free
-}
-
-// pick takes a node for a pod, one that it does not avoid if there is one.
-func pick(pod *corev1.Pod, free *[]string) string {
-	avoided := avoidedBy(pod)
-	at := max(slices.IndexFunc(*free, func(n string) bool { return !avoided[n] }), 0)
-	name := (*free)[at]
-	*free = slices.Delete(*free, at, at+1)
-	return name
+	l.taken[second] = true
+	return second
 }
 
 // avoidedBy are the nodes that the affinity of a pod avoids, whether it must or prefers to.

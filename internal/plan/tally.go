@@ -48,8 +48,8 @@ type replica struct {
 }
 
 // unread is the label of a replica before it was read. Most jobs are in their first attempt, in
-// which no label is of an earlier one; a look into a map for each of ten thousand pods is much of
-// a pass.
+// which no label is of an earlier one, and to read the labels of ten thousand pods is much of a
+// pass.
 const unread = -1
 
 // each calls f for every replica, in order.

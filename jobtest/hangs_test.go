@@ -12,11 +12,16 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// hanging has a job hang after 10 seconds without progress, or 30 without any.
+// hanging has a job hang after the shortest time without progress that its source allows, about,
+// or 30 seconds without any.
 func hanging(source commonv1.ProgressSource, action commonv1.ProgressAction) func(*testv1.TestJob) {
 	return func(j *testv1.TestJob) {
+		stall := int64(30)
+		if source == commonv1.ProgressSourceReadiness {
+			stall = 20
+		}
 		j.Spec.RunPolicy.ProgressPolicy = &commonv1.ProgressPolicy{
-			Source: source, Action: action, StallTimeoutSeconds: new(int64(20)), StartTimeoutSeconds: new(int64(30)),
+			Source: source, Action: action, StallTimeoutSeconds: &stall, StartTimeoutSeconds: new(int64(30)),
 		}
 		for _, spec := range j.Spec.TestReplicaSpecs {
 			spec.Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
@@ -63,13 +68,13 @@ func TestHangs(t *testing.T) {
 		},
 		"Reports": {
 			"it goes on", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartReplica,
-			Fate{Reports: every(18*second, time.Hour), Forever: true},
+			Fate{Reports: every(28*second, time.Hour), Forever: true},
 			nil, 55 * time.Minute, commonv1.JobRunning, 0,
 		},
 		"Silent": {
 			"it reports no more", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartJob,
 			Fate{Reports: every(5*second, time.Hour), Hangs: 31 * second, Forever: true},
-			nil, 53 * second, commonv1.JobRestarting, 1,
+			nil, 63 * second, commonv1.JobRestarting, 1,
 		},
 		"NeverReports": {
 			"it never did", commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob,

@@ -93,7 +93,10 @@ func randomProgress(c *Chance, j *testv1.TestJob) {
 		return
 	}
 	p := &commonv1.ProgressPolicy{Source: oneOf(c, commonv1.ProgressSourceReadiness, commonv1.ProgressSourceReport, "")}
-	p.StallTimeoutSeconds = oneOf(c, new(int64(10)), new(int64(15)), new(int64(40)))
+	p.StallTimeoutSeconds = oneOf(c, new(int64(30)), new(int64(35)), new(int64(60)))
+	if p.Source == commonv1.ProgressSourceReadiness {
+		p.StallTimeoutSeconds = oneOf(c, new(int64(10)), new(int64(15)), new(int64(40)))
+	}
 	p.StartTimeoutSeconds = oneOf(c, nil, nil, new(int64(15)), new(int64(60)))
 	p.Action = oneOf(c, commonv1.ProgressActionRestartReplica, commonv1.ProgressActionRestartJob, "", commonv1.ProgressActionFailJob)
 	j.Spec.RunPolicy.ProgressPolicy = p

@@ -23,9 +23,12 @@ const (
 	hungSteady = time.Minute
 )
 
-// The bounds of the timeouts. Reports are written to the status every few seconds, so a shorter
-// one would find hangs where there are none.
+// The bounds of the timeouts, in seconds. The status may be 12.5 seconds behind the last report
+// (see package progress), so a job that reports every few seconds may seem to be silent for
+// that long, and as long again if a write fails. Readiness has no such delay: a kubelet writes
+// the condition as it changes, but it asks the probe only every 10 seconds by default.
 const (
+	minReportStall     = 30
 	minProgressTimeout = 10
 	maxProgressTimeout = 365 * 24 * 3600
 )
@@ -184,6 +187,21 @@ func validateProgress(p *commonv1.ProgressPolicy, path *field.Path) field.ErrorL
 		errs = append(errs, oneOf(path.Child("action"), &p.Action, commonv1.ProgressActionReport, commonv1.ProgressActionRestartReplica,
 			commonv1.ProgressActionRestartJob, commonv1.ProgressActionFailJob)...)
 	}
+	errs = append(errs, validateProgressTimeouts(p, path)...)
+	if p.StallTimeoutSeconds == nil && p.StartTimeoutSeconds == nil {
+		if p.Source == commonv1.ProgressSourceReadiness {
+			errs = append(errs, field.Invalid(path.Child("source"), p.Source, "it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds"))
+		}
+		if p.Action != "" {
+			errs = append(errs, field.Invalid(path.Child("action"), p.Action, "it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds, or remove it"))
+		}
+	}
+	return errs
+}
+
+// validateProgressTimeouts checks the timeouts of a progress policy.
+func validateProgressTimeouts(p *commonv1.ProgressPolicy, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
 	for _, number := range []struct {
 		name  string
 		value *int64
@@ -193,13 +211,10 @@ func validateProgress(p *commonv1.ProgressPolicy, path *field.Path) field.ErrorL
 			errs = append(errs, field.Invalid(path.Child(number.name), *n, bounds))
 		}
 	}
-	if p.StallTimeoutSeconds == nil && p.StartTimeoutSeconds == nil {
-		if p.Source == commonv1.ProgressSourceReadiness {
-			errs = append(errs, field.Invalid(path.Child("source"), p.Source, "it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds"))
-		}
-		if p.Action != "" {
-			errs = append(errs, field.Invalid(path.Child("action"), p.Action, "it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds, or remove it"))
-		}
+	n, byReports := p.StallTimeoutSeconds, p.Source != commonv1.ProgressSourceReadiness
+	if byReports && n != nil && *n >= minProgressTimeout && *n < minReportStall {
+		errs = append(errs, field.Invalid(path.Child("stallTimeoutSeconds"), *n, fmt.Sprintf("must be at least %d with source Report,"+
+			" because the status may be 12.5 seconds behind the last report: raise it, or set source to Readiness", minReportStall)))
 	}
 	return errs
 }

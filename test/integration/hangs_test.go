@@ -40,7 +40,7 @@ func TestHangs(t *testing.T) {
 	replica, whole := byReadiness(ns, "replica", commonv1.ProgressActionRestartReplica), byReadiness(ns, "whole", commonv1.ProgressActionRestartJob)
 	told, fails := byReadiness(ns, "told", ""), byReadiness(ns, "fails", commonv1.ProgressActionFailJob)
 	silent := newJob(ns, "silent", nil, replicas(1))
-	silent.Spec.RunPolicy.ProgressPolicy = &commonv1.ProgressPolicy{StallTimeoutSeconds: new(int64(10)), Action: commonv1.ProgressActionFailJob}
+	silent.Spec.RunPolicy.ProgressPolicy = &commonv1.ProgressPolicy{StallTimeoutSeconds: new(int64(30)), Action: commonv1.ProgressActionFailJob}
 	for _, job := range []*testv1.TestJob{replica, whole, told, fails, silent} {
 		create(t, job)
 	}
@@ -127,6 +127,10 @@ func TestProgressPolicyIsChecked(t *testing.T) {
 		want   string
 	}{
 		"short":   {commonv1.ProgressPolicy{StallTimeoutSeconds: new(int64(9))}, "spec.runPolicy.progressPolicy.stallTimeoutSeconds: Invalid value: 9"},
+		"report":  {commonv1.ProgressPolicy{StallTimeoutSeconds: new(int64(29))}, "must be at least 30 with source Report, because the status may be 12.5 seconds behind the last report: raise it, or set source to Readiness"},
+		"named":   {commonv1.ProgressPolicy{Source: commonv1.ProgressSourceReport, StallTimeoutSeconds: new(int64(10))}, "must be at least 30 with source Report"},
+		"enough":  {commonv1.ProgressPolicy{StallTimeoutSeconds: new(int64(30))}, ""},
+		"ready":   {commonv1.ProgressPolicy{Source: commonv1.ProgressSourceReadiness, StallTimeoutSeconds: new(int64(10))}, ""},
 		"long":    {commonv1.ProgressPolicy{StartTimeoutSeconds: new(int64(31536001))}, "spec.runPolicy.progressPolicy.startTimeoutSeconds: Invalid value: 31536001"},
 		"source":  {commonv1.ProgressPolicy{Source: commonv1.ProgressSourceReadiness}, "Readiness says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds"},
 		"action":  {commonv1.ProgressPolicy{Action: commonv1.ProgressActionFailJob}, "it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds, or remove it"},

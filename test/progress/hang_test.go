@@ -22,7 +22,7 @@ import (
 // is not, through a restart of the operator, nor is one that never reported and has no limit for
 // that.
 func TestHang(t *testing.T) {
-	const limit = "{stallTimeoutSeconds: 15, action: RestartJob}"
+	const limit = "{stallTimeoutSeconds: 30, action: RestartJob}"
 	apply(t)
 	api, behind := count(t), newService(t)
 	first := startReplica(t, behind, api)

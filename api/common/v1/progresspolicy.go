@@ -11,6 +11,7 @@ import (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.source) || self.source != 'Readiness' || has(self.stallTimeoutSeconds) || has(self.startTimeoutSeconds)",fieldPath=".source",message="Readiness says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds"
 // +kubebuilder:validation:XValidation:rule="!has(self.action) || has(self.stallTimeoutSeconds) || has(self.startTimeoutSeconds)",fieldPath=".action",message="it says nothing without a timeout: add stallTimeoutSeconds or startTimeoutSeconds, or remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.stallTimeoutSeconds) || self.stallTimeoutSeconds >= 30 || has(self.source) && self.source == 'Readiness'",fieldPath=".stallTimeoutSeconds",message="must be at least 30 with source Report, because the status may be 12.5 seconds behind the last report: raise it, or set source to Readiness"
 type ProgressPolicy struct {
 	// Source says how progress shows. Default: Report.
 	// +optional
@@ -25,14 +26,21 @@ type ProgressPolicy struct {
 	StartTimeoutSeconds *int64 `json:"startTimeoutSeconds,omitempty"`
 
 	// StallTimeoutSeconds is how old the last report may become, or how long a replica that
-	// was ready may be unready, until that is a hang. From 10 to 31536000, a year. After a
-	// report of 100 percent, none is expected. Default: no limit.
+	// was ready may be unready, until that is a hang. From 30 with source Report, because the
+	// status may be 12.5 seconds behind the last report; from 10 with Readiness, and longer
+	// than the periodSeconds of the probe, which must succeed in that time. To 31536000, a
+	// year. After a report of 100 percent, none is expected. After a restart it applies from
+	// the first report of the new pods on; until then startTimeoutSeconds does.
+	// Default: no limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=31536000
 	StallTimeoutSeconds *int64 `json:"stallTimeoutSeconds,omitempty"`
 
 	// Action is what follows a hang, unless a rule of podFailurePolicy says otherwise.
+	// Report sets the condition Hung. RestartReplica restarts the replica that hangs; with
+	// source Report that is the one that reported last, which usually waits for another, so
+	// use RestartJob there unless the program survives that. FailJob fails the job.
 	// Default: Report.
 	// +optional
 	Action ProgressAction `json:"action,omitempty"`
@@ -58,8 +66,9 @@ type ProgressAction string
 const (
 	// ProgressActionReport sets the condition Hung until the replica goes on.
 	ProgressActionReport ProgressAction = "Report"
-	// ProgressActionRestartReplica restarts the replica, and counts that. By its restart
-	// scope, its role or the whole job restarts with it.
+	// ProgressActionRestartReplica restarts the replica, and counts that. With source Report
+	// that is the replica that reported last, which need not be the one that hangs. By its
+	// restart scope, its role or the whole job restarts with it.
 	ProgressActionRestartReplica ProgressAction = "RestartReplica"
 	// ProgressActionRestartJob restarts every replica of the job together, whatever its
 	// restart scope, and counts that as one restart.

@@ -175,7 +175,7 @@ func (w *World) onlyReport(was, is client.Object) bool {
 		return false
 	}
 	x, y := w.parts(was).Status, w.parts(is).Status
-	if x == nil || y == nil || x.TrainerStatus == y.TrainerStatus {
+	if x == nil || y == nil || equality.Semantic.DeepEqual(x.TrainerStatus, y.TrainerStatus) {
 		return false
 	}
 	a, b := clone(was), clone(is)

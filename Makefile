@@ -14,8 +14,8 @@ export GOWORK := off
 TOOL := go tool -modfile=hack/tools.mod
 LINT := go tool -modfile=hack/lint.mod golangci-lint
 
-# Every test that needs no control plane runs under the race detector. It needs a C compiler;
-# without one (go env says so) the tests still run, and a line says what was left out.
+# Tests run under the race detector, but for those of jobtest (see hack/test-unit). It needs a C
+# compiler; without one (go env says so) the tests still run, and a line says what was left out.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # More flags of "go test", such as TESTFLAGS='-run TestPromises -v'.
 TESTFLAGS ?=
@@ -69,9 +69,9 @@ image: ## Build the operator's image; IMAGE=name:tag IMAGE_TOOL=podman IMAGE_ARC
 test: test-unit test-integration test-devcluster test-chart test-page ## Run all tests
 
 .PHONY: test-unit
-test-unit: race-detector ## Run the tests that need only Go (6 to 8 minutes)
+test-unit: race-detector ## Run the tests that need only Go (2 to 4 minutes)
 	@echo '== unit and property tests'
-	@$(GOTESTSUM) -- $(RACE) $(TESTFLAGS) ./...
+	@RACE=$(RACE) $(GOTESTSUM) --raw-command -- hack/test-unit $(TESTFLAGS)
 
 # How many packages are tested at once. Each has a control plane of its own, and waits most of the time.
 # What must happen in time may be late on a busy machine, so such a test has three rounds.

@@ -68,7 +68,7 @@ func TestMergeInto(t *testing.T) {
 				t.Errorf("not as over the JSON of the whole (-want +got):\n%s", diff)
 			}
 			if after, err := json.Marshal(test.of); err != nil || string(after) != string(before) {
-				t.Errorf("the value that was there has changed, to %s (%v)", after, err)
+				t.Errorf("the value that exists has changed, to %s (%v)", after, err)
 			}
 		})
 	}

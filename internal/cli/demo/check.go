@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
@@ -19,9 +20,12 @@ const (
 	Otherwise Result = "otherwise"
 )
 
+// settled is how long after the end of a job all its pods have been seen for certain.
+const settled = 15 * time.Second
+
 // Check compares a job with its example, and says why unless it ended as expected.
-// steps is how many of its steps were done.
-func (e Example) Check(job jobview.Job, steps int) (Result, string) {
+// steps is how many of its steps were done, and now when the job was seen.
+func (e Example) Check(job jobview.Job, steps int, now time.Time) (Result, string) {
 	outcome := job.Outcome()
 	switch {
 	case outcome == jobview.Unfinished:
@@ -34,6 +38,9 @@ func (e Example) Check(job jobview.Job, steps int) (Result, string) {
 		return Otherwise, fmt.Sprintf("it ended %s with %s ignored, expected %d", outcome, jobview.Plural(job.Ignored(), "failure"), *e.Ignored)
 	case steps < len(e.Steps):
 		return Otherwise, fmt.Sprintf("it ended %s before this could be done to it: %s", outcome, e.Steps[steps].Action)
+	case e.Pods != nil && *e.Pods > len(job.Pods) && job.Status.CompletionTime != nil && now.After(job.Status.CompletionTime.Add(settled)):
+		// A finished job gets no new pods.
+		return Otherwise, fmt.Sprintf("it ended %s, but only %d of its pods are left, expected %d", outcome, len(job.Pods), *e.Pods)
 	case e.Pods != nil && *e.Pods != len(job.Pods):
 		// Pods are deleted after the job has finished, which takes time.
 		return Waiting, fmt.Sprintf("it ended %s, but %d of its pods are left, expected %d", outcome, len(job.Pods), *e.Pods)
@@ -42,9 +49,9 @@ func (e Example) Check(job jobview.Job, steps int) (Result, string) {
 }
 
 // decided reports whether every job has a result, as expected or otherwise.
-func decided(examples []Example, jobs []jobview.Job, steps []int) bool {
+func decided(examples []Example, last *jobview.Snapshot, steps []int) bool {
 	for i, e := range examples {
-		if result, _ := e.Check(jobs[i], steps[i]); result == Waiting {
+		if result, _ := e.Check(last.Jobs[i], steps[i], last.At); result == Waiting {
 			return false
 		}
 	}
@@ -52,10 +59,10 @@ func decided(examples []Example, jobs []jobview.Job, steps []int) bool {
 }
 
 // unexpected returns the indices of the jobs that did not end as expected.
-func unexpected(examples []Example, jobs []jobview.Job, steps []int) []int {
+func unexpected(examples []Example, last *jobview.Snapshot, steps []int) []int {
 	var found []int
 	for i, e := range examples {
-		if result, _ := e.Check(jobs[i], steps[i]); result != AsExpected {
+		if result, _ := e.Check(last.Jobs[i], steps[i], last.At); result != AsExpected {
 			found = append(found, i)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/cli/demo"
@@ -175,6 +176,12 @@ func TestJudge(t *testing.T) {
 	ignored.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{
 		"Worker": {IgnoredAttempts: map[string]int32{"0": 1, "3": 1}},
 	}
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	ended := func(ago time.Duration) jobview.Job {
+		j := job(commonv1.JobSucceeded, 0, 1)
+		j.Status.CompletionTime = new(metav1.NewTime(now.Add(-ago)))
+		return j
+	}
 	for _, c := range []struct {
 		name, reason string
 		example      demo.Example
@@ -209,10 +216,18 @@ func TestJudge(t *testing.T) {
 			"pods", "pods take their time to go", strict, job(commonv1.JobSucceeded, 3, 1), demo.Waiting,
 			"it ended Succeeded, but 3 of its pods are left, expected 1",
 		},
+		{
+			"pods unseen", "pods and job are watched one by one", strict, ended(5 * time.Second), demo.Waiting,
+			"it ended Succeeded, but 0 of its pods are left, expected 1",
+		},
+		{
+			"too few pods", "a finished job gets no new pods", strict, ended(time.Minute), demo.Otherwise,
+			"it ended Succeeded, but only 0 of its pods are left, expected 1",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			result, why := c.example.Check(c.job, 0)
+			result, why := c.example.Check(c.job, 0, now)
 			if diff := cmp.Diff([]any{c.result, c.why}, []any{result, why}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}

@@ -211,7 +211,7 @@ func (r *runner) step(ctx context.Context, s *jobview.Snapshot, reporter *watch.
 			reporter.Say(s.At, said)
 		}
 	}
-	return decided(r.Examples, s.Jobs, r.steps), nil
+	return decided(r.Examples, s, r.steps), nil
 }
 
 // finish sums up, and says of each job that did not end as expected what is known.
@@ -226,11 +226,11 @@ func (r *runner) finish(ctx context.Context, last jobview.Snapshot, cause error)
 			fmt.Fprintln(r.streams.Out, line)
 		}
 	}
-	wrong := unexpected(r.Examples, last.Jobs, r.steps)
+	wrong := unexpected(r.Examples, &last, r.steps)
 	fmt.Fprintf(r.streams.Out, "\n%d of %s ended as expected, %s after the start.\n",
 		len(last.Jobs)-len(wrong), jobview.Plural(len(last.Jobs), "job"), jobview.Duration(last.At.Sub(r.submitted)))
 	for _, i := range wrong {
-		_, why := r.Examples[i].Check(last.Jobs[i], r.steps[i])
+		_, why := r.Examples[i].Check(last.Jobs[i], r.steps[i], last.At)
 		fmt.Fprintf(r.streams.Err, "\n%s: %s\n", last.Jobs[i].Name, why)
 		for _, line := range explain.Job(ctx, r.client, last.Jobs[i], last.At) {
 			fmt.Fprintln(r.streams.Err, line)

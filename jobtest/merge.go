@@ -16,7 +16,7 @@ func mergeInto(v reflect.Value, patch json.RawMessage) error {
 		v.SetZero()
 		return nil
 	}
-	if _, own := v.Addr().Interface().(json.Unmarshaler); own {
+	if _, own := reflect.TypeAssert[json.Unmarshaler](v.Addr()); own {
 		return decode(v, patch)
 	}
 	switch v.Kind() {

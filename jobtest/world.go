@@ -249,14 +249,14 @@ func NewWorldOf[J client.Object](program Program[J], scheme *runtime.Scheme, o O
 		if !ok {
 			return jobkit.JobParts{}
 		}
-		return author.Parts(job)
+		return author.Parts(withDefaults(author, job))
 	}
 	w.rules = func(o client.Object) jobkit.Rules {
 		job, ok := o.(J)
 		if !ok {
 			return jobkit.Rules{}
 		}
-		return author.Rules(job)
+		return author.Rules(withDefaults(author, job))
 	}
 	w.together = o.Gang != nil
 	w.newRun = runner(program, scheme, o.Gang)
@@ -264,6 +264,19 @@ func NewWorldOf[J client.Object](program Program[J], scheme *runtime.Scheme, o O
 	w.processes, w.stale = make([]*process, n), make([]bool, n)
 	w.chooseOdds(o.FaultFreeAfter)
 	return w, nil
+}
+
+// withDefaults is a job with the defaults of its kind, as the controller sees it: a copy, unless
+// the kind sets none.
+func withDefaults[J client.Object](author jobkit.ControllerInterface[J], job J) (full J) {
+	defaulter, ok := author.(jobkit.Defaulter[J])
+	if !ok {
+		return job
+	}
+	defer func() { _ = recover() }() // A panic is found when the controller calls it.
+	full = clone(job)
+	defaulter.Default(full)
+	return full
 }
 
 // startNodes makes the nodes, and the kubelets that run the pods on them.

@@ -20,7 +20,8 @@ func reportRunning(d *decision) bool {
 	status, r := &d.plan.Status, d.deciding()
 	runs, message := r.runs(), cmp.Or(d.in.Rules.Messages.Running, fmt.Sprintf("%s is running.", d.jobName()))
 	if v := d.outcome; v != nil {
-		runs, message = v.Running, cmp.Or(v.Message, message)
+		// It was asked before it was known what restarts in this pass.
+		runs, message = v.Running && (r.active+r.others > 0 || !r.goes), cmp.Or(v.Message, message)
 	}
 	switch {
 	case runs:
@@ -59,6 +60,8 @@ type deciders struct {
 	first []string
 	// others is how many other replicas run.
 	others int
+	// goes is true if replicas run that the planned status supersedes.
+	goes bool
 }
 
 // runs reports whether the job counts as running by the rules. When all that decide have
@@ -73,6 +76,7 @@ func (d *decision) deciding() *deciders {
 	r, turns := &deciders{}, map[commonv1.ReplicaType]turn{}
 	d.tally.each(func(s *replica) {
 		active := s.state == jobkit.Active && !d.superseded(s)
+		r.goes = r.goes || s.state == jobkit.Active && !active
 		switch {
 		case !d.in.Rules.Decides(s.typ, s.index):
 			if active {

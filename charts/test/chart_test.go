@@ -164,12 +164,15 @@ func TestSameAsConfig(t *testing.T) {
 	t.Run("Progress", func(t *testing.T) {
 		sameAsConfig(t, values{"progress": values{"enabled": true}}, overlay(t, "progress"))
 	})
+	t.Run("Page", func(t *testing.T) {
+		sameAsConfig(t, values{"page": values{"enabled": true}}, overlay(t, "page"))
+	})
 	t.Run("Components", func(t *testing.T) {
 		sameAsConfig(t, values{
 			"replicas": 2, "podDisruptionBudget": values{"enabled": true}, "networkPolicy": values{"enabled": true},
 			"metrics":  values{"service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}},
-			"progress": values{"enabled": true},
-		}, overlay(t, "high-availability", "network-policy", "monitoring", "progress"))
+			"progress": values{"enabled": true}, "page": values{"enabled": true},
+		}, overlay(t, "high-availability", "network-policy", "monitoring", "progress", "page"))
 	})
 }
 
@@ -350,6 +353,18 @@ func TestValues(t *testing.T) {
 			reason: "the operator has rights on this one Secret", object: "Role/jobkit-operator-progress", path: []any{"rules", 0, "resourceNames", 0},
 			values: values{"progress": values{"enabled": true}}, want: "jobkit-operator-progress",
 		},
+		"Page": {
+			reason: "each value of the page is one flag", object: "Deployment/jobkit-page", path: container("args"),
+			values: values{
+				"operator": values{"watchNamespace": "team-a"},
+				"page":     values{"enabled": true, "clusterName": "the big one", "kinds": []any{"SimJob.v1.sim.example.com"}, "tlsSecret": "mine"},
+			},
+			want: []any{"page", "--namespace=team-a", "--cluster-name=the big one", "--kinds=SimJob.v1.sim.example.com", "--cert-dir=/etc/jobkit/page"},
+		},
+		"PageElsewhere": {
+			reason: "two releases do not meet", object: "Deployment/mine-page", path: []any{"spec", "template", "spec", "serviceAccountName"},
+			values: values{"fullnameOverride": "mine", "page": values{"enabled": true}}, want: "mine-page",
+		},
 		"Monitor": {
 			reason: "the ServiceMonitor selects the Service", object: "ServiceMonitor/jobkit-operator", path: []any{"spec", "endpoints", 0, "port"},
 			values: values{"metrics": values{"service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}}}, want: "metrics",
@@ -420,6 +435,7 @@ func TestBadValues(t *testing.T) {
 		"UnknownKind":    {values{"operator": values{"kinds": []any{"sparkjob"}}}, "operator.kinds.0"},
 		"UnknownValue":   {values{"replica": 2}, "replica"},
 		"Replicas":       {values{"replicas": -1}, "replicas"},
+		"PageKinds":      {values{"page": values{"kinds": []any{"simjobs"}}}, "page.kinds.0"},
 		"Digest":         {values{"image": values{"digest": "abc"}}, "image.digest"},
 		"ServiceAccount": {values{"serviceAccount": values{"create": false}}, "serviceAccount.name is empty"},
 		"Monitor":        {values{"metrics": values{"serviceMonitor": values{"enabled": true}}}, "set metrics.service.enabled=true"},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/cli/ui"
 )
 
@@ -20,6 +21,8 @@ func (a *app) uiCommand() *cobra.Command {
 	var (
 		f clusterFlags
 		o ui.Options
+
+		others string
 	)
 	cmd := &cobra.Command{
 		Use:   "ui",
@@ -30,6 +33,10 @@ func (a *app) uiCommand() *cobra.Command {
 			const highest = 65535
 			if o.Port < 0 || o.Port > highest {
 				return withCode(exitRefused, fmt.Errorf("--port is %d: it must be from 0 to %d", o.Port, highest))
+			}
+			var err error
+			if o.Kinds, err = jobkinds.Parse(others); err != nil {
+				return withCode(exitRefused, fmt.Errorf("--kinds: %w", err))
 			}
 			client, err := f.Connect(cmd.Context(), a.streams.Err)
 			if err != nil {
@@ -43,5 +50,6 @@ func (a *app) uiCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&f.Namespace, "namespace", "n", "", "`namespace` of the jobs (default all, if you may see those)")
 	cmd.Flags().IntVar(&o.Port, "port", 0, "`port` to listen on, at 127.0.0.1 (default a free one)")
 	cmd.Flags().BoolVar(&o.ReadOnly, "read-only", false, "show jobs, and change none")
+	cmd.Flags().StringVar(&others, "kinds", "", "`kinds` to show besides those of jobkit, such as SimJob.v1.sim.example.com, separated by commas")
 	return cmd
 }

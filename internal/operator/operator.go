@@ -14,14 +14,19 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/jobkit/jobkit/controller"
+	"github.com/jobkit/jobkit/internal/page/program"
 	"github.com/jobkit/jobkit/internal/version"
 	"github.com/jobkit/jobkit/operator"
 	"github.com/jobkit/jobkit/operators"
 )
 
 // Main runs the operator until ctx ends or the process is asked to end, and returns the exit
-// code of the process. args do not include the program's name.
+// code of the process. args do not include the program's name. If the first is "page", the
+// process is the page of the cluster, and no operator: they share an image, but no rights.
 func Main(ctx context.Context, args []string, getenv func(string) string, out, errOut io.Writer) int {
+	if len(args) > 0 && args[0] == program.Name {
+		return program.Main(ctx, args[1:], getenv, out, errOut)
+	}
 	o := &options{getenv: getenv}
 	return operator.Run(ctx, o.program(args, out, errOut), o.controllers()...)
 }

@@ -32,7 +32,8 @@ const help = `operator runs the job kinds of kubeflow.org/v1 on a cluster.
 
 It takes the place of training-operator v1, understands its flags, and shares its
 lease. The CRDs must be installed ("jobkit install-crds"); it reports the kinds whose CRD
-is missing and runs the others.
+is missing and runs the others. "operator page" is another program: it serves the page of
+the cluster, with flags of its own ("operator page --help").
 
 Environment:
   ` + envNamespace + `    the default of --namespace

@@ -20,6 +20,7 @@ var files embed.FS
 
 const (
 	apiPrefix = "/api/"
+	jobPath   = apiPrefix + "jobs/{resource}/{namespace}/{name}"
 	// sessionPlace is where the index holds the secret, once.
 	sessionPlace = `<meta name="session" content="">`
 	maxBody      = 1 << 10
@@ -52,6 +53,7 @@ type Server struct {
 	session *session
 	store   *store
 	mux     *http.ServeMux
+	reads   *http.ServeMux
 	index   string
 	streams chan struct{}
 }
@@ -64,29 +66,66 @@ func New(o Options) (*Server, error) {
 	if o.Interval == 0 {
 		o.Interval = 300 * time.Millisecond
 	}
-	assets, err := fs.Sub(files, "assets")
+	assets, index, err := readAssets()
 	if err != nil {
-		return nil, errors.New("the assets are missing")
-	}
-	index, err := fs.ReadFile(assets, "index.html")
-	if err != nil || !strings.Contains(string(index), sessionPlace) {
-		return nil, errors.New("assets/index.html is missing, or has no place for the session")
+		return nil, err
 	}
 	s := &Server{
-		options: o, session: newSession(o.Hosts), store: newStore(o.Source, o.Now), mux: http.NewServeMux(), index: string(index),
-		streams: make(chan struct{}, maxStreams),
+		options: o, session: newSession(o.Hosts), store: newStore(o.Source, o.Now),
+		mux: http.NewServeMux(), reads: http.NewServeMux(), index: index, streams: make(chan struct{}, maxStreams),
 	}
+	s.addReads(s.reads)
+	s.addReads(s.mux)
 	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { s.serveIndex(w, "") })
 	s.mux.HandleFunc("GET /open/{code}", s.open)
-	s.mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
-	const job = apiPrefix + "jobs/{resource}/{namespace}/{name}"
-	s.mux.HandleFunc("GET "+apiPrefix+"about", s.about)
-	s.mux.HandleFunc("GET "+apiPrefix+"jobs", s.listJobs)
-	s.mux.HandleFunc("GET "+job, s.showJob)
-	s.mux.HandleFunc("GET "+job+"/replicas/{type}/{index}", s.showReplica)
-	s.mux.HandleFunc("GET "+job+"/logs/{pod}", s.logs)
-	s.mux.HandleFunc("POST "+job+"/{action}", s.act)
+	s.mux.Handle("GET /assets/", assets)
+	s.mux.HandleFunc("POST "+jobPath+"/{action}", s.act)
 	return s, nil
+}
+
+// addReads adds the requests that show something.
+func (s *Server) addReads(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+apiPrefix+"about", s.about)
+	mux.HandleFunc("GET "+apiPrefix+"jobs", s.listJobs)
+	mux.HandleFunc("GET "+jobPath, s.showJob)
+	mux.HandleFunc("GET "+jobPath+"/replicas/{type}/{index}", s.showReplica)
+	mux.HandleFunc("GET "+jobPath+"/logs/{pod}", s.logs)
+}
+
+// readAssets returns what serves the assets, and the index.
+func readAssets() (assets http.Handler, index string, err error) {
+	below, err := fs.Sub(files, "assets")
+	if err != nil {
+		return nil, "", errors.New("the assets are missing")
+	}
+	text, err := fs.ReadFile(below, "index.html")
+	if err != nil || !strings.Contains(string(text), sessionPlace) {
+		return nil, "", errors.New("assets/index.html is missing, or has no place for the session")
+	}
+	return http.StripPrefix("/assets/", http.FileServerFS(below)), string(text), nil
+}
+
+// Reads answers the requests that show something, and no others. It has no guard: who calls
+// it has decided already that the sender may see what the Source shows.
+func (s *Server) Reads() http.Handler { return s.reads }
+
+// Frame serves the page without anything of a cluster: it has the browser ask its user for a
+// bearer token, and send that with each request. All its addresses are relative, so that it
+// can be below any path.
+func Frame() (http.Handler, error) {
+	assets, index, err := readAssets()
+	if err != nil {
+		return nil, err
+	}
+	index = strings.Replace(index, sessionPlace, `<meta name="session" content="token">`, 1)
+	index = strings.ReplaceAll(index, `"/assets/`, `"assets/`)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, index)
+	})
+	mux.Handle("GET /assets/", assets)
+	return mux, nil
 }
 
 // Run watches the jobs until ctx ends.
@@ -109,7 +148,7 @@ func (s *Server) OpenPath() string { return s.session.open() }
 
 // ServeHTTP answers a request, if it may be made at all.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	protect(w.Header())
+	Protect(w.Header())
 	if why := s.session.refusal(r); why != "" {
 		http.Error(w, why, http.StatusForbidden)
 		return

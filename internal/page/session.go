@@ -79,8 +79,8 @@ func (s *session) refusal(r *http.Request) string {
 	return ""
 }
 
-// protect sets the headers that keep a browser from doing more than the page needs.
-func protect(h http.Header) {
+// Protect sets the headers that keep a browser from doing more than the page needs.
+func Protect(h http.Header) {
 	h.Set("Content-Security-Policy", strings.Join([]string{
 		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'",
 		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",

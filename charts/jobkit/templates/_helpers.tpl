@@ -8,6 +8,23 @@
 {{- printf "%s-progress" (include "jobkit.name" . | trunc 54 | trimSuffix "-") -}}
 {{- end -}}
 
+{{/* The name of what belongs to the page. */}}
+{{- define "jobkit.page" -}}
+{{- printf "%s-page" (include "jobkit.name" . | trimSuffix "-operator" | trunc 58 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "jobkit.pageSelector" -}}
+app.kubernetes.io/name: jobkit-page
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "jobkit.pageLabels" -}}
+{{ include "jobkit.pageSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
 {{- define "jobkit.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "jobkit.name" .) .Values.serviceAccount.name -}}

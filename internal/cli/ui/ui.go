@@ -10,17 +10,15 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/jobkit/jobkit/internal/cli/cluster"
 	"github.com/jobkit/jobkit/internal/cli/console"
-	"github.com/jobkit/jobkit/internal/cli/install"
+	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/page"
 	"github.com/jobkit/jobkit/internal/page/kube"
 )
@@ -36,6 +34,8 @@ type Options struct {
 	Namespace string
 	// Cluster says which cluster it is.
 	Cluster string
+	// Kinds are kinds that are shown besides those of this module. Default: none.
+	Kinds []schema.GroupVersionKind
 }
 
 // endGrace is how long open requests may take when the command ends.
@@ -47,7 +47,7 @@ func Serve(ctx context.Context, client *cluster.Client, o Options, streams conso
 	if err != nil {
 		return fmt.Errorf("cannot make a client: %w", err)
 	}
-	kinds, err := Kinds(ctx, client.Discovery)
+	kinds, err := kube.Kinds(ctx, client.Discovery, append(jobkinds.All(), o.Kinds...))
 	if err != nil {
 		return err
 	}
@@ -137,49 +137,6 @@ func forEachLine(ctx context.Context, in io.Reader, call func()) {
 	for lines.Scan() && ctx.Err() == nil {
 		call()
 	}
-}
-
-// Kinds are the job kinds of this version that a cluster serves.
-func Kinds(ctx context.Context, discovery install.Discovery) ([]kube.Kind, error) {
-	definitions, err := install.Definitions()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the job kinds: %w", err)
-	}
-	served := map[schema.GroupVersion]map[string]string{}
-	var kinds []kube.Kind
-	for _, d := range definitions {
-		for _, k := range d.Kinds {
-			version := k.GroupVersion()
-			if served[version] == nil {
-				served[version], err = resources(ctx, discovery, version)
-				if err != nil {
-					return nil, err
-				}
-			}
-			if name := served[version][k.Kind]; name != "" {
-				kinds = append(kinds, kube.Kind{Kind: k.Kind, Resource: version.WithResource(name)})
-			}
-		}
-	}
-	return kinds, nil
-}
-
-// resources are what a cluster calls the kinds of an API version; none if it does not serve it.
-func resources(ctx context.Context, discovery install.Discovery, version schema.GroupVersion) (map[string]string, error) {
-	names := map[string]string{}
-	list, err := discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
-	if apierrors.IsNotFound(err) {
-		return names, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot ask which job kinds there are: %w", cluster.WithoutURL(err))
-	}
-	for i := range list.APIResources {
-		if r := &list.APIResources[i]; !strings.Contains(r.Name, "/") { // no subresource
-			names[r.Kind] = r.Name
-		}
-	}
-	return names, nil
 }
 
 // scope is the namespace that is shown: the one that was asked for, all (empty) if the user

@@ -1,24 +1,38 @@
 // The server's side. The secret of the session is in the storage of this origin, and goes
-// into a header of every request; it is in no URL, and in no cookie.
+// into a header of every request; it is in no URL, and in no cookie. In a cluster it is the
+// user's own token, and kept nowhere but here: other pages may have the same origin there.
 
 const KEY = 'jobkit-session';
 const HEADER = 'Jobkit-Session';
 
 const given = document.querySelector('meta[name=session]').content;
-if (given === 'used') {
+/** inCluster: the page asks for a token, and may be below any path. */
+export const inCluster = given === 'token';
+const base = inCluster ? location.pathname.replace(/[^/]*$/, '') : '/';
+let own = {};
+
+/** identify says who the user is: their token, and the namespaces to show (none for all). */
+export function identify(token, namespaces) {
+  own = token ? { 'Jobkit-Token': token } : {};
+  if (namespaces) own['Jobkit-Namespaces'] = namespaces;
+}
+
+if (inCluster) {
+  // The user is asked when the server does not know them.
+} else if (given === 'used') {
   document.documentElement.dataset.used = 'yes';
 } else if (given) {
   localStorage.setItem(KEY, given);
 }
-if (location.pathname !== '/') history.replaceState(null, '', `/${location.hash}`);
+if (!inCluster && location.pathname !== '/') history.replaceState(null, '', `/${location.hash}`);
 
-/** Locked: the server does not know this browser. */
+/** Locked: the server does not know this browser, or the user may see nothing; the message says why. */
 export class Locked extends Error {}
 
 async function request(path, options = {}) {
-  const headers = { ...options.headers, [HEADER]: localStorage.getItem(KEY) || '' };
-  const response = await fetch(path, { ...options, headers, cache: 'no-store' });
-  if (response.status === 401) throw new Locked();
+  const secret = inCluster ? own : { [HEADER]: localStorage.getItem(KEY) || '' };
+  const response = await fetch(base + path.slice(1), { ...options, headers: { ...options.headers, ...secret }, cache: 'no-store' });
+  if (response.status === 401 || (inCluster && response.status === 403)) throw new Locked((await response.text()).trim());
   if (!response.ok) throw new Error((await response.text()).trim() || response.statusText);
   return response;
 }
@@ -67,7 +81,7 @@ export function follow(path, take, state) {
         });
       } catch (error) {
         if (stop.signal.aborted) return;
-        state(error instanceof Locked ? 'locked' : 'lost');
+        state(error instanceof Locked ? 'locked' : 'lost', error.message);
         if (error instanceof Locked) return;
       }
       if (!stop.signal.aborted) await pause(wait);

@@ -1,6 +1,6 @@
 // Which page is shown, the connection, dialogs and keys.
 import { byId, el, put, tick } from './dom.js';
-import { follow, getJSON, Locked } from './api.js';
+import { follow, getJSON, identify, inCluster, Locked } from './api.js';
 import { list } from './list.js';
 import { job } from './job.js';
 
@@ -42,10 +42,33 @@ function confirm(title, text, verb, danger) {
   });
 }
 
-function locked() {
+/** askWho asks for the token of the user, in a page that runs in a cluster. */
+function askWho(why) {
+  const token = el('input', { type: 'password', id: 'token', autocomplete: 'off', spellcheck: 'false', required: true });
+  const namespaces = el('input', { type: 'text', id: 'namespaces', autocomplete: 'off', spellcheck: 'false' });
+  const form = el('form', { class: 'who' },
+    el('label', {}, 'Token', token), el('label', {}, 'Namespaces, separated by commas (empty: all that you may see)', namespaces),
+    el('button', { type: 'submit', class: 'primary' }, 'Show the jobs'));
+  form.addEventListener('submit', (e) => {
+    e.preventDefault();
+    identify(token.value.trim(), namespaces.value.trim());
+    begin();
+  });
+  put(root, el('div', { class: 'empty' }, el('h2', {}, 'Who are you?'),
+    el('p', {}, 'The page shows what you may see with kubectl. Make a token, for example with:'),
+    el('pre', {}, 'kubectl create token SERVICEACCOUNT -n NAMESPACE'),
+    el('p', {}, 'It is kept in this page only, until you close or reload it.'), asked && el('p', { class: 'bad', role: 'alert' }, why), form));
+  asked = true;
+  token.focus();
+}
+let asked = false;
+
+function locked(why) {
   stop();
   page = null;
+  shown = '';
   live('locked');
+  if (inCluster) { askWho(why); return; }
   put(root, el('div', { class: 'empty' }, el('h2', {}, 'This browser is not let in yet'),
     el('p', {}, document.documentElement.dataset.used ? 'That address was used before, and works only once. ' : '',
       'Press Enter in the terminal where ', el('code', {}, 'jobkit ui'), ' runs, and open the address that it prints.')));
@@ -76,8 +99,8 @@ function connect() {
   stop = follow(page.path, (event, data) => {
     if (event === 'jobs') troubles(data.troubles);
     page.take(event, data);
-  }, (state) => {
-    if (state === 'locked') { locked(); return; }
+  }, (state, why) => {
+    if (state === 'locked') { locked(why); return; }
     if (state === 'lost' && before === 'live') page.restart();
     before = state;
     live(state);
@@ -131,12 +154,16 @@ document.addEventListener('visibilitychange', () => {
 });
 setInterval(() => { tick(document); page?.tick?.(); }, 1000);
 
-try {
-  about = await getJSON('/api/about');
-  byId('readonly').hidden = !about.readOnly;
-  byId('where').textContent = about.cluster + (about.namespace ? ` · ${about.namespace}` : '');
-  route();
-} catch (error) {
-  if (error instanceof Locked) locked();
-  else { live('lost'); put(root, el('div', { class: 'empty' }, el('h2', {}, 'jobkit ui does not answer'), el('p', {}, 'Is it still running? Then reload the page.'))); }
+async function begin() {
+  try {
+    about = await getJSON('/api/about');
+    byId('readonly').hidden = !about.readOnly;
+    byId('where').textContent = about.cluster + (about.namespace ? ` · ${about.namespace}` : '');
+    route();
+  } catch (error) {
+    if (error instanceof Locked) locked(error.message);
+    else { live('lost'); put(root, el('div', { class: 'empty' }, el('h2', {}, inCluster ? 'The page does not answer' : 'jobkit ui does not answer'),
+      el('p', {}, inCluster ? error.message : 'Is it still running? Then reload the page.'))); }
+  }
 }
+await begin();

@@ -1,4 +1,4 @@
-package ui_test
+package kube_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/jobkit/jobkit/internal/cli/ui"
+	"github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/page/kube"
 )
 
@@ -34,13 +34,13 @@ func TestKinds(t *testing.T) {
 		{name: "none", reason: "a cluster without job kinds is no error: the page says what to do"},
 		{
 			name: "one", reason: "only what is served, by the name of the resource itself",
-			cluster: served{"kubeflow.org/v1": {{Name: "pytorchjobs/status", Kind: "PyTorchJob"}, {Name: "pytorchjobs", Kind: "PyTorchJob"}, {Name: "x", Kind: "X"}}},
+			cluster: served{"kubeflow.org/v1": {{Name: "pytorchjobs/status", Kind: "PyTorchJob"}, {Name: "pytorchjobs", Kind: "PyTorchJob", Namespaced: true}, {Name: "x", Kind: "X"}}},
 			want: []kube.Kind{{
 				Kind: "PyTorchJob", Resource: schema.GroupVersionResource{Group: "kubeflow.org", Version: "v1", Resource: "pytorchjobs"},
 			}},
 		},
 	} {
-		got, err := ui.Kinds(t.Context(), c.cluster)
+		got, err := kube.Kinds(t.Context(), c.cluster, kinds.All())
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %s: %v (-want +got):\n%s", c.name, c.reason, err, diff)
 		}

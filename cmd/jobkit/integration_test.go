@@ -440,7 +440,7 @@ func steerJob(t *testing.T, w workplace, kubeconfig string) {
 		{reason: "it runs", args: "wait endless --for running --timeout 1m", out: "PyTorchJob default/endless: Running\n"},
 		{reason: "it is listed, in its state", args: "get pytorchjob/endless", out: "endless  PyTorchJob  Running"},
 		{reason: "all kinds are listed", args: "get -A -o yaml", out: "  kind: PyTorchJob\n"},
-		{reason: "what comes next is known", args: "describe endless", out: "  next        nothing, until something happens\n"},
+		{reason: "what comes next is known", args: "describe endless", out: "  next        The job runs to its end.\n"},
 		{reason: "what it requests is known", args: "top endless", out: "500m"},
 		{reason: "a kubelet would know its log", args: "logs endless", code: 1, errs: "cannot read the log of endless-master-0"},
 		{reason: "one replica restarts", args: "restart endless worker-0", out: "PyTorchJob default/endless: restarted worker-0\n"},

@@ -105,8 +105,8 @@ func (a *app) follow(ctx context.Context, finder *jobs.Finder, args []string, fi
 const describeHelp = `Say what state a job is in, why, and what happens next and when, with its last failures,
 conditions, pods and events.
 
-"Next" is what the operator of this version would do, now or when one of its timers has run
-out, if nothing else happened. Nothing is written to find that out.`
+"Next" is what follows if nothing else happens: restarts that are due, pods that have to start,
+deadlines, and what the job does if it hangs. The page of "jobkit ui" says the same.`
 
 // describeCommand is jobkit describe.
 func (a *app) describeCommand() *cobra.Command {
@@ -141,7 +141,7 @@ func (a *app) describe(ctx context.Context, client *cluster.Client, found []jobs
 	if output != "" {
 		facts := make([]describe.Facts, 0, len(found))
 		for i := range found {
-			facts = append(facts, describe.FactsOf(ctx, client.Dynamic, &found[i], time.Now()))
+			facts = append(facts, describe.FactsOf(&found[i], time.Now()))
 		}
 		return writeAs(a.streams.Out, output, facts)
 	}

@@ -123,19 +123,18 @@ func (a *app) eachCommand(name, short string, do func(*cluster.Client) steer.Do)
 	return cmd
 }
 
-const restartHelp = `Restart a job as a whole, or some of its replicas. No limit counts that.
+const restartHelp = `Restart a job, or some of its replicas. No limit counts that.
 
-A whole job is suspended, and resumed when its pods are gone: all replicas begin again, those
-that had succeeded too. Of replicas the pods are deleted, and created again; with restart
-scope Job the others restart with them. A job that has ended cannot be restarted.`
+The pods that have not succeeded are deleted, and the operator creates them again; with restart
+scope Job the whole job starts again. A job that has ended cannot be restarted. The button of
+"jobkit ui" does the same.`
 
 // restartCommand is jobkit restart.
 func (a *app) restartCommand() *cobra.Command {
 	var (
 		f       jobFlags
-		timeout time.Duration
+		ignored time.Duration
 	)
-	const usual = 5 * time.Minute
 	cmd := &cobra.Command{
 		Use:     "restart JOB [REPLICA...]",
 		Short:   "restart a job, or some of its replicas",
@@ -147,15 +146,12 @@ func (a *app) restartCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			do := steer.Restart(client.Dynamic, timeout)
-			if len(args) > 1 {
-				do = steer.RestartReplicas(client.Dynamic, args[1:])
-			}
-			return withCode(exitFailed, steer.Each(cmd.Context(), a.streams.Out, found, do))
+			return withCode(exitFailed, steer.Each(cmd.Context(), a.streams.Out, found, steer.Restart(client.Dynamic, args[1:]...)))
 		},
 	}
 	f.addTo(cmd, false)
-	cmd.Flags().DurationVar(&timeout, "timeout", usual, "how long to wait until the pods are gone")
+	cmd.Flags().DurationVar(&ignored, "timeout", 0, "has no effect: a restart does not wait")
+	_ = cmd.Flags().MarkHidden("timeout")
 	return cmd
 }
 

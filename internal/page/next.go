@@ -32,6 +32,19 @@ type Budget struct {
 	Limit int32  `json:"limit"`
 }
 
+// Outlook is what happens next in a job, and how much of its limits is used.
+type Outlook struct {
+	Next    []Step   `json:"next"`
+	Budgets []Budget `json:"budgets"`
+}
+
+// OutlookOf is that of a job. The page and the command line both show it.
+func OutlookOf(in Input) Outlook {
+	k := read(in)
+	_, replicas := k.grid()
+	return Outlook{Next: k.next(replicas), Budgets: k.budgets()}
+}
+
 // next says what happens next, the first first.
 func (k *known) next(replicas []replica) []Step {
 	steps := []Step{}
@@ -54,7 +67,8 @@ func (k *known) next(replicas []replica) []Step {
 	}
 	steps = append(steps, restartSteps(replicas)...)
 	steps = append(steps, k.startSteps(replicas)...)
-	steps = append(steps, k.deadlineSteps()...)
+	steps = append(steps, k.deadlineSteps(replicas)...)
+	steps = append(steps, k.avoidSteps()...)
 	if len(steps) == 0 {
 		add(Step{Text: "The job runs to its end."})
 	}
@@ -140,17 +154,6 @@ func (k *known) count(t commonv1.ReplicaType, replicas []replica) map[Square]int
 
 func startAfterWords(after *commonv1.StartAfter) string {
 	return "all of " + text(string(after.ReplicaType)) + " are " + text(string(after.State))
-}
-
-// deadlineSteps are what ends the job unless it goes on in time.
-func (k *known) deadlineSteps() []Step {
-	steps := []Step{}
-	if limit, start := k.policy.ActiveDeadlineSeconds, k.status.StartTime; limit != nil && start != nil {
-		steps = append(steps, Step{
-			Text: fmt.Sprintf("The job fails unless it has ended (activeDeadlineSeconds %d).", *limit), At: millis(later(start, *limit)),
-		})
-	}
-	return steps
 }
 
 // budgets are the limits of restarts, and what is used of them.

@@ -79,6 +79,51 @@ func TestNext(t *testing.T) {
 			want:   "The job is deleted (ttlSecondsAfterFinished 60). in 50s",
 		},
 		{
+			name: "late start", reason: "what has to start by when; a pod that a gang holds back has no time yet",
+			spec: "{runPolicy: {startDeadlineSeconds: 100, onStartDeadline: RestartJob}, testReplicaSpecs: {Worker: {replicas: 2}}}", status: "{conditions: [" + created + "]}",
+			pods: []*corev1.Pod{pod(0, 0, corev1.PodPending), pod(1, 0, corev1.PodPending, func(p *corev1.Pod) {
+				p.Spec.NodeName, p.Spec.SchedulerName, p.CreationTimestamp = "", "volcano", at(-99)
+			})},
+			want: "Worker: 1 waiting for a node\nWorker: 1 starting\nThe whole job restarts unless worker-0 has started (startDeadlineSeconds 100). in 10s",
+		},
+		{
+			name: "first report", reason: "the first report is due after all replicas run",
+			spec:   "{runPolicy: {progressPolicy: {startTimeoutSeconds: 90, action: RestartReplica}}, testReplicaSpecs: {Worker: {replicas: 2}}}",
+			status: "{conditions: [" + created + "]}", pods: []*corev1.Pod{pod(0, 0, corev1.PodRunning), pod(1, 0, corev1.PodRunning)},
+			want: "worker-0 restarts unless worker-0 reports progress (progressPolicy.startTimeoutSeconds 90). in 10s",
+		},
+		{
+			name: "next report", reason: "the next one after the last",
+			spec:   "{runPolicy: {progressPolicy: {stallTimeoutSeconds: 60}}, testReplicaSpecs: {Worker: {replicas: 2}}}",
+			status: "{conditions: [" + created + "], trainerStatus: {progressPercentage: 40, receivedTime: '2026-01-02T11:59:30.000000Z', reporter: {pod: a-worker-1, podUID: pod-1, index: 1}}}",
+			pods:   []*corev1.Pod{pod(0, 0, corev1.PodRunning), pod(1, 0, corev1.PodRunning)},
+			want:   "The job is Hung unless worker-1 reports progress (progressPolicy.stallTimeoutSeconds 60). in 30s",
+		},
+		{
+			name: "last report", reason: "after 100 percent none is due",
+			spec:   "{runPolicy: {progressPolicy: {stallTimeoutSeconds: 60, startTimeoutSeconds: 60}}, testReplicaSpecs: {Worker: {replicas: 1}}}",
+			status: "{conditions: [" + created + "], trainerStatus: {progressPercentage: 100, receivedTime: '2026-01-02T11:59:30.000000Z', reporter: {pod: a-worker-0, podUID: pod-0, index: 0}}}",
+			pods:   []*corev1.Pod{pod(0, 0, corev1.PodRunning)}, want: "The job runs to its end.",
+		},
+		{
+			name: "silence while others start", reason: "reports are not due while a replica starts again",
+			spec:   "{runPolicy: {progressPolicy: {stallTimeoutSeconds: 60}}, testReplicaSpecs: {Worker: {replicas: 2}}}",
+			status: "{conditions: [" + created + "], trainerStatus: {receivedTime: '2026-01-02T11:59:30.000000Z', reporter: {pod: a-worker-0, podUID: pod-0, index: 0}}}",
+			pods:   []*corev1.Pod{pod(0, 0, corev1.PodRunning), pod(1, 1, corev1.PodPending)}, want: "Worker: 1 starting",
+		},
+		{
+			name: "hung", reason: "what the job says itself", spec: "{runPolicy: {progressPolicy: {stallTimeoutSeconds: 60}}, testReplicaSpecs: {Worker: {replicas: 1}}}",
+			status: "{conditions: [" + created + ", {type: Hung, status: 'True', message: pod a-worker-0 hangs}]}",
+			pods:   []*corev1.Pod{pod(0, 0, corev1.PodRunning)}, want: "pod a-worker-0 hangs",
+		},
+		{
+			name: "avoided", reason: "nodes with enough failures that are not over, the newest first",
+			spec:   "{runPolicy: {avoidNodes: {mode: Required, forSeconds: 60, afterFailures: 2}}, testReplicaSpecs: {Worker: {replicas: 1}}}",
+			status: "{conditions: [" + created + "], failedNodes: [{name: old, failures: 3, time: @-70@}, {name: n-1, failures: 2, time: @-20@}, {name: once, failures: 1, time: @-10@}, {name: n-2, failures: 2, time: @-5@}]}",
+			pods:   []*corev1.Pod{pod(0, 0, corev1.PodRunning)},
+			want:   "New pods avoid n-2, n-1, even if they have to wait, each for 1m00s after its last failure (avoidNodes).",
+		},
+		{
 			name: "odd", reason: "fields of another form are as if they were absent", spec: "{runPolicy: 7, testReplicaSpecs: {Worker: 3}}", status: "{conditions: 5}",
 			want: "An operator has to take up the job: none has so far. Is the one for TestJob running?",
 		},

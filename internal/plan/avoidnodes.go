@@ -175,13 +175,8 @@ func (d *decision) avoidedNodes() []string {
 		at = d.togetherSince()
 	}
 	var out []string
-	for _, n := range slices.Backward(d.plan.Status.FailedNodes) {
-		if n.Failures < orDefault(p.AfterFailures, 1) || expired(p, &n, at) {
-			continue
-		}
-		if out = append(out, n.Name); len(out) == int(orDefault(p.MaxNodes, defaultMaxNodes)) {
-			break
-		}
+	for _, n := range slices.Backward(AvoidedNodes(p, d.plan.Status.FailedNodes, at)) {
+		out = append(out, n.Name)
 	}
 	return out
 }

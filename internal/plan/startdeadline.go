@@ -132,14 +132,23 @@ func (in *Input) startDue(s *replica) time.Time {
 	case s.state != jobkit.Pending || !IsLive(s.pod) || len(s.pod.Spec.SchedulingGates) > 0:
 		return time.Time{}
 	}
-	since := s.pod.CreationTimestamp.Time
-	if in.Gang != nil || len(in.Replicas[s.typ].Template.Spec.SchedulingGates) > 0 {
-		if s.pod.Spec.NodeName == "" {
-			return time.Time{}
-		}
-		since = later(since, scheduledAt(s.pod))
+	since := startsSince(s.pod, in.Gang != nil || len(in.Replicas[s.typ].Template.Spec.SchedulingGates) > 0)
+	if since.IsZero() {
+		return time.Time{}
 	}
 	return since.Add(in.startsWithin(s, limit))
+}
+
+// startsSince is since when a pod is expected to start; zero if it is held back and has no node.
+func startsSince(pod *corev1.Pod, heldBack bool) time.Time {
+	since := pod.CreationTimestamp.Time
+	if !heldBack {
+		return since
+	}
+	if pod.Spec.NodeName == "" {
+		return time.Time{}
+	}
+	return later(since, scheduledAt(pod))
 }
 
 // refusedSince is since when pods of the job cannot be created, zero if they can, or if this

@@ -17,6 +17,7 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/explain"
 	"github.com/jobkit/jobkit/internal/cli/jobs"
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
+	"github.com/jobkit/jobkit/internal/page"
 )
 
 // Facts are what Job says, for programs.
@@ -27,12 +28,14 @@ type Facts struct {
 	State     string `json:"state"`
 	// Why is why the job failed, does not make progress, or restarts; empty if nothing is wrong.
 	Why string `json:"why,omitempty"`
-	// Next is what the operator would do next, and InSeconds when; NextError why that is not known.
-	Next      string  `json:"next,omitempty"`
-	InSeconds float64 `json:"inSeconds,omitempty"`
-	NextError string  `json:"nextError,omitempty"`
-	Restarts  int     `json:"restarts"`
-	Ignored   int     `json:"ignored,omitempty"`
+	// Next is what happens next, and InSeconds when; Steps are all that is known to follow.
+	Next      string      `json:"next,omitempty"`
+	InSeconds float64     `json:"inSeconds,omitempty"`
+	Steps     []page.Step `json:"steps,omitempty"`
+	// Budgets are the limits of restarts, and how much of them is used.
+	Budgets  []page.Budget `json:"budgets,omitempty"`
+	Restarts int           `json:"restarts"`
+	Ignored  int           `json:"ignored,omitempty"`
 	// Replicas are how many of each type are wanted.
 	Replicas map[commonv1.ReplicaType]int `json:"replicas,omitempty"`
 	Failures []commonv1.ReplicaFailure    `json:"failures,omitempty"`
@@ -41,34 +44,49 @@ type Facts struct {
 }
 
 // FactsOf are those of a job.
-func FactsOf(ctx context.Context, client dynamic.Interface, job *jobs.Found, now time.Time) Facts {
-	view := job.View()
+func FactsOf(job *jobs.Found, now time.Time) Facts {
+	view, outlook := job.View(), outlookOf(job, now)
 	f := Facts{
 		Kind: view.Kind, Namespace: view.Namespace, Name: view.Name, State: view.State(), Why: view.Note(),
+		Steps: outlook.Next, Budgets: outlook.Budgets,
 		Restarts: view.Restarts(), Ignored: view.Ignored(), Replicas: view.Replicas,
 		Failures: view.Status.Failures, Conditions: view.Status.Conditions,
 	}
-	next, err := Next(ctx, client, job, now)
-	if err != nil {
-		f.NextError = err.Error()
+	if len(outlook.Next) > 0 {
+		first := outlook.Next[0]
+		f.Next = first.Text
+		if first.At != 0 {
+			f.InSeconds = time.UnixMilli(first.At).Sub(now).Seconds()
+		}
 	}
-	f.Next, f.InSeconds = next.What, next.In.Seconds()
 	return f
+}
+
+// outlookOf is what happens next, as the page shows it too.
+func outlookOf(job *jobs.Found, now time.Time) page.Outlook {
+	return page.OutlookOf(page.Input{Job: page.Job{Object: job.Object, Pods: job.Pods}, Now: now})
 }
 
 // Job describes a job, in lines for a person.
 func Job(ctx context.Context, client dynamic.Interface, job *jobs.Found, now time.Time) []string {
-	next, err := Next(ctx, client, job, now)
-	words := next.String()
-	if err != nil {
-		words = "not known: " + err.Error()
-	}
 	view := job.View()
-	return append(Summary(view, words, limits(job.Object), now), explain.Job(ctx, client, view, now)...)
+	return append(Summary(view, outlookOf(job, now), limits(job.Object), now), explain.Job(ctx, client, view, now)...)
+}
+
+// stepWords is a step in words.
+func stepWords(s page.Step, now time.Time) string {
+	in := time.UnixMilli(s.At).Sub(now)
+	switch {
+	case s.At == 0:
+		return s.Text
+	case in <= 0:
+		return "now: " + s.Text
+	}
+	return "in " + jobview.Duration(in) + ": " + s.Text
 }
 
 // Summary is the pure part: state, reason, plan and counts.
-func Summary(view jobview.Job, next, limits string, now time.Time) []string {
+func Summary(view jobview.Job, outlook page.Outlook, limits string, now time.Time) []string {
 	lines := []string{fmt.Sprintf("%s %s/%s", view.Kind, view.Namespace, view.Name)}
 	add := func(name, text string) {
 		for i, part := range console.Wrap(console.OneLine(text), 86) { //nolint:mnd // 100 columns
@@ -82,8 +100,12 @@ func Summary(view jobview.Job, next, limits string, now time.Time) []string {
 	if note := view.Note(); note != "" {
 		add("why", note)
 	}
-	if view.Outcome() == jobview.Unfinished || next != (Step{}).String() {
-		add("next", next)
+	for i, s := range outlook.Next {
+		name := "next"
+		if i > 0 {
+			name = ""
+		}
+		add(name, stepWords(s, now))
 	}
 	restarts := jobview.Plural(view.Restarts(), "restart")
 	if limits != "" {
@@ -93,6 +115,9 @@ func Summary(view jobview.Job, next, limits string, now time.Time) []string {
 		restarts += ", " + jobview.Plural(n, "failure") + " ignored"
 	}
 	add("restarts", restarts)
+	for _, b := range outlook.Budgets {
+		add("used", fmt.Sprintf("%d of %d %s", b.Used, b.Limit, b.Text))
+	}
 	for _, t := range slices.Sorted(maps.Keys(view.Replicas)) {
 		add("replicas", fmt.Sprintf("%d %s: %s", view.Replicas[t], t, counts(view, t)))
 	}

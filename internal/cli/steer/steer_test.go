@@ -1,9 +1,9 @@
 package steer_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -64,7 +64,7 @@ func TestDo(t *testing.T) {
 	suspend := func(on bool) func(dynamic.Interface) steer.Do {
 		return func(c dynamic.Interface) steer.Do { return steer.Suspend(c, on) }
 	}
-	restart := func(c dynamic.Interface) steer.Do { return steer.Restart(c, 0) }
+	restart := func(c dynamic.Interface) steer.Do { return steer.Restart(c) }
 	for _, c := range []struct {
 		reason, labels, state string
 		suspended             bool
@@ -81,20 +81,21 @@ func TestDo(t *testing.T) {
 		},
 		{reason: "delete this job, not another of its name", state: "Failed", do: steer.Delete, writes: []string{"delete jaxjobs a uid u"}, out: "JAXJob ns/a deleted\n"},
 		{
-			reason: "restart: its pods take too long", state: "Running", do: restart, writes: []string{on},
-			err: "JAXJob ns/a is suspended, but not resumed, because its pods are not gone in time: when its pods are gone, resume it with: jobkit resume a",
+			reason: "restart: the pods that have not succeeded go", state: "Running", do: restart, writes: []string{"delete pods a-worker-0 uid p"},
+			out: "JAXJob ns/a restarted\n",
 		},
+		{reason: "restart what has ended", state: "Succeeded", do: restart, err: "JAXJob ns/a has succeeded already, and cannot be restarted: to run it again, submit it again: jobkit run --replace -f FILE"},
 		{reason: "restart what is suspended", state: "Suspended", suspended: true, do: restart, err: "JAXJob ns/a is suspended: start it with: jobkit resume a"},
 		{
-			reason: "Kueue suspends and resumes", state: "Running", labels: "kueue.x-k8s.io/queue-name: q", do: restart,
-			err: `JAXJob ns/a is in the queue "q", and only Kueue may suspend and resume it: name the replicas to restart, for example: jobkit restart a worker`,
+			reason: "a restart leaves suspend to the queue", state: "Running", labels: "kueue.x-k8s.io/queue-name: q", do: restart,
+			writes: []string{"delete pods a-worker-0 uid p"}, out: "JAXJob ns/a restarted\n",
 		},
 		{
-			reason: "replicas", state: "Running", do: func(c dynamic.Interface) steer.Do { return steer.RestartReplicas(c, []string{"worker"}) },
+			reason: "replicas", state: "Running", do: func(c dynamic.Interface) steer.Do { return steer.Restart(c, "worker") },
 			writes: []string{"delete pods a-worker-0 uid p"}, out: "JAXJob ns/a: restarted worker-0\n",
 		},
 		{
-			reason: "a replica that there is not", state: "Running", do: func(c dynamic.Interface) steer.Do { return steer.RestartReplicas(c, []string{"ps"}) },
+			reason: "a replica that there is not", state: "Running", do: func(c dynamic.Interface) steer.Do { return steer.Restart(c, "ps") },
 			err: `JAXJob ns/a has no pod of replica "ps": it has worker-0`,
 		},
 	} {
@@ -111,16 +112,24 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// TestRestart has the operator suspend the job when it is asked to.
+// TestRestart: what has succeeded stays, and what does not answer is reported.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	client, job := cluster(t, "", "Running", false)
-	client.PrependReactor("get", "jaxjobs", func(clienttesting.Action) (bool, runtime.Object, error) {
-		now := job.Object.DeepCopy()
-		return true, now, unstructured.SetNestedField(now.Object, "Suspended", "status", "state")
+	job.Pods[0].Status.Phase = corev1.PodSucceeded
+	said, err := steer.Restart(client)(t.Context(), job)
+	if err != nil || !strings.Contains(said, "nothing to restart") || len(writes(client)) != 0 {
+		t.Errorf("a pod that has succeeded stays, got %q, %v, %v", said, err, writes(client))
+	}
+	job.Pods[0].Status.Phase = corev1.PodRunning
+	client.PrependReactor("delete", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, errors.New("no")
 	})
-	said, err := steer.Restart(client, time.Minute)(t.Context(), job)
-	if err != nil || said != "JAXJob ns/a restarted" || len(writes(client)) != 2 {
-		t.Errorf("it should suspend and resume, got %q, %v, %v", said, err, writes(client))
+	if said, err := steer.Restart(client)(t.Context(), job); err == nil || err.Error() != "cannot restart JAXJob ns/a: no" {
+		t.Errorf("a pod that cannot be deleted: %q, %v", said, err)
+	}
+	job.Pods = nil
+	if said, err := steer.Restart(client)(t.Context(), job); err == nil {
+		t.Errorf("pods that may not be listed: %q", said)
 	}
 }

@@ -346,7 +346,11 @@ func shortPod(item any) (any, error) {
 			DeletionGracePeriodSeconds: pod.DeletionGracePeriodSeconds, OwnerReferences: pod.OwnerReferences,
 			Labels: map[string]string{},
 		},
-		Spec: corev1.PodSpec{NodeName: pod.Spec.NodeName}, Status: pod.Status,
+		Spec: corev1.PodSpec{
+			NodeName: pod.Spec.NodeName, SchedulerName: pod.Spec.SchedulerName, SchedulingGates: pod.Spec.SchedulingGates,
+			SchedulingGroup: pod.Spec.SchedulingGroup,
+		},
+		Status: pod.Status,
 	}
 	for key, value := range pod.Labels {
 		if strings.HasPrefix(key, commonv1.LabelPrefix) {

@@ -141,7 +141,7 @@ func TestDo(t *testing.T) {
 		}
 		return false, nil, nil
 	})
-	w.client.PrependReactor("delete", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
+	w.dynamic.PrependReactor("delete", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		if a, ok := a.(clienttesting.DeleteAction); ok {
 			options := a.GetDeleteOptions()
 			done = append(done, fmt.Sprintf("delete %s %s", a.GetName(), *options.Preconditions.UID))

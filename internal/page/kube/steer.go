@@ -2,25 +2,17 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
-	"sync"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/utils/ptr"
 
 	"github.com/jobkit/jobkit/internal/page"
+	"github.com/jobkit/jobkit/internal/steer"
 )
-
-// deletesAtOnce is how many pods are deleted at the same time.
-const deletesAtOnce = 16
 
 // Allowed asks the API server whether the user may do something.
 func Allowed(ctx context.Context, client kubernetes.Interface, what authorizationv1.ResourceAttributes) (bool, error) {
@@ -70,69 +62,23 @@ func (c *Cluster) Do(ctx context.Context, ref page.Ref, uid types.UID, action pa
 	if !ok {
 		return page.ErrChanged
 	}
-	jobs := c.dynamic.Resource(resource).Namespace(ref.Namespace)
+	job := steer.Job{Resource: resource, Namespace: ref.Namespace, Name: ref.Name, UID: uid}
+	what := fmt.Sprintf("cannot %s %s", action, ref.Name)
 	switch action {
 	case page.Suspend, page.Resume:
-		patch, err := json.Marshal(map[string]any{
-			"metadata": map[string]any{"uid": uid},
-			"spec":     map[string]any{"runPolicy": map[string]any{"suspend": action == page.Suspend}},
-		})
-		if err != nil {
-			return fmt.Errorf("cannot %s %s: %w", action, ref.Name, err)
-		}
-		_, err = jobs.Patch(ctx, ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "jobkit-ui"})
-		return known(err, fmt.Sprintf("cannot %s %s", action, ref.Name))
+		return known(steer.Suspend(ctx, c.dynamic, job, action == page.Suspend), what)
 	case page.Delete:
-		err := jobs.Delete(ctx, ref.Name, metav1.DeleteOptions{
-			PropagationPolicy: ptr.To(metav1.DeletePropagationBackground), Preconditions: &metav1.Preconditions{UID: &uid},
-		})
-		return known(err, "cannot delete "+ref.Name)
+		return known(steer.Delete(ctx, c.dynamic, job), what)
 	case page.Restart:
-		return c.restart(ctx, ref, uid)
+		now, ok := c.Job(ref)
+		if !ok || now.Object.GetUID() != uid {
+			return page.ErrChanged
+		}
+		_, err := steer.Restart(ctx, c.dynamic, now.Pods)
+		return known(err, what)
 	default:
 		return fmt.Errorf("unknown action %q", action)
 	}
-}
-
-// restart deletes the job's pods that have not succeeded. Their operator replaces them, and
-// counts no restart for it.
-func (c *Cluster) restart(ctx context.Context, ref page.Ref, uid types.UID) error {
-	job, ok := c.Job(ref)
-	if !ok || job.Object.GetUID() != uid {
-		return page.ErrChanged
-	}
-	var (
-		running sync.WaitGroup
-		mu      sync.Mutex
-		first   error
-	)
-	free := make(chan struct{}, deletesAtOnce)
-	for _, pod := range job.Pods {
-		if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded {
-			continue
-		}
-		free <- struct{}{}
-		running.Go(func() {
-			defer func() { <-free }()
-			only := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}
-			err := c.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, only)
-			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-				mu.Lock()
-				defer mu.Unlock()
-				first = errors.Join(first, err)
-			}
-		})
-	}
-	running.Wait()
-	return known(firstLine(first), "cannot restart "+ref.Name)
-}
-
-// firstLine is the first of joined errors: thousands of pods have thousands.
-func firstLine(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
-		return firstLine(joined.Unwrap()[0])
-	}
-	return err
 }
 
 // known says what an answer of the API server means to the user.
@@ -142,7 +88,7 @@ func known(err error, what string) error {
 		return nil
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%w: %s: %w", page.ErrForbidden, what, err)
-	case apierrors.IsNotFound(err), apierrors.IsConflict(err), apierrors.IsInvalid(err) && strings.Contains(err.Error(), "metadata.uid"):
+	case steer.Gone(err):
 		return page.ErrChanged
 	default:
 		return fmt.Errorf("%s: %w", what, err)

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func (p *paper) Get(ctx context.Context, key client.ObjectKey, into client.Objec
 	if gvk.Kind != p.job.GetKind() || key != client.ObjectKeyFromObject(p.job) {
 		found, err = p.resource(gvk, key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 		if err != nil {
-			return err //nolint:wrapcheck // the controller asks what it is
+			return err
 		}
 	}
 	if u, ok := into.(*unstructured.Unstructured); ok {
@@ -78,7 +78,7 @@ func (p *paper) List(ctx context.Context, list client.ObjectList, _ ...client.Li
 		return nil
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // the controller says of what
+		return err
 	}
 	var items []runtime.Object
 	for i := range found.Items {
@@ -99,7 +99,7 @@ func (p *paper) List(ctx context.Context, list client.ObjectList, _ ...client.Li
 		}
 		items = append(items, typed)
 	}
-	return meta.SetList(list, items) //nolint:wrapcheck // the controller says of what
+	return meta.SetList(list, items)
 }
 
 // Create implements client.Writer.
@@ -131,7 +131,7 @@ func (p *paper) Scheme() *runtime.Scheme { return p.scheme }
 
 // GroupVersionKindFor implements client.Client.
 func (p *paper) GroupVersionKindFor(o runtime.Object) (schema.GroupVersionKind, error) {
-	return apiutil.GVKForObject(o, p.scheme) //nolint:wrapcheck // it says which type
+	return apiutil.GVKForObject(o, p.scheme)
 }
 
 // Status implements client.Client.

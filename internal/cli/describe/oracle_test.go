@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"context"
@@ -15,13 +15,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/internal/cli/jobs"
 	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
+	"github.com/jobkit/jobkit/operators/jaxjob"
 )
 
-// Step is what the operator would do next if nothing else happened.
-type Step struct {
+// step is what the operator would do next if nothing else happened.
+type step struct {
 	// In is how long that takes; 0 is now.
 	In time.Duration
 	// What it is, in words; empty if nothing is planned.
@@ -29,7 +31,7 @@ type Step struct {
 }
 
 // String is a step in words.
-func (s Step) String() string {
+func (s step) String() string {
 	switch {
 	case s.What == "":
 		return "nothing, until something happens"
@@ -42,16 +44,13 @@ func (s Step) String() string {
 // maxPasses is how many passes ahead are tried.
 const maxPasses = 6
 
-// Next asks the controller of the job's kind what it would do, now and when its timers have
-// run out. It reads from the cluster, and writes nothing.
-func Next(ctx context.Context, c dynamic.Interface, job *jobs.Found, now time.Time) (Step, error) {
-	run := passes()[job.Object.GroupVersionKind()]
-	if run == nil {
-		return Step{}, fmt.Errorf("the rules of %s are not known here", job.Kind.Name)
-	}
+// oracle asks the controller itself what it would do, now and when its timers have run out. It
+// reads from the cluster, and writes nothing.
+func oracle(ctx context.Context, c dynamic.Interface, job *jobs.Found, now time.Time) (step, error) {
+	run := passOf[*kubeflowv1.JAXJob](jaxjob.Controller{}, &kubeflowv1.JAXJob{})
 	scheme, err := jobkinds.Scheme()
 	if err != nil {
-		return Step{}, err
+		return step{}, err
 	}
 	ctx = log.IntoContext(ctx, logr.Discard())
 	p := &paper{dynamic: c, scheme: scheme, job: job.Object}
@@ -61,17 +60,17 @@ func Next(ctx context.Context, c dynamic.Interface, job *jobs.Found, now time.Ti
 		p.blank()
 		status, after, err := run(ctx, p, at)
 		if err != nil {
-			return Step{}, err
+			return step{}, err
 		}
 		if what := p.words(job, &before, status); what != "" {
-			return Step{In: at.Sub(now), What: what}, nil
+			return step{In: at.Sub(now), What: what}, nil
 		}
 		if after <= 0 {
-			return Step{}, nil
+			return step{}, nil
 		}
 		at = at.Add(after)
 	}
-	return Step{}, nil
+	return step{}, nil
 }
 
 // words says what is on the paper.

@@ -1,4 +1,4 @@
-package describe
+package describe_test
 
 import (
 	"context"
@@ -6,41 +6,17 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/controller"
-	"github.com/jobkit/jobkit/examples/testjob"
-	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
-	"github.com/jobkit/jobkit/operators/jaxjob"
-	"github.com/jobkit/jobkit/operators/mpijob"
-	"github.com/jobkit/jobkit/operators/paddlejob"
-	"github.com/jobkit/jobkit/operators/pytorchjob"
-	"github.com/jobkit/jobkit/operators/tfjob"
-	"github.com/jobkit/jobkit/operators/xgboostjob"
 )
 
 // pass has the controller of a kind reconcile a job at a time, on paper. It returns what the
 // job's status would be, and when the controller would come back; zero is never.
 type pass func(ctx context.Context, p *paper, at time.Time) (*commonv1.JobStatus, time.Duration, error)
-
-// passes are those of all kinds of this module.
-func passes() map[schema.GroupVersionKind]pass {
-	v1 := kubeflowv1.GroupVersion
-	return map[schema.GroupVersionKind]pass{
-		v1.WithKind(kubeflowv1.JAXJobKind):      passOf[*kubeflowv1.JAXJob](jaxjob.Controller{}, &kubeflowv1.JAXJob{}),
-		v1.WithKind(kubeflowv1.MPIJobKind):      passOf[*kubeflowv1.MPIJob](mpijob.Controller{}, &kubeflowv1.MPIJob{}),
-		v1.WithKind(kubeflowv1.PaddleJobKind):   passOf[*kubeflowv1.PaddleJob](paddlejob.Controller{}, &kubeflowv1.PaddleJob{}),
-		v1.WithKind(kubeflowv1.PyTorchJobKind):  passOf[*kubeflowv1.PyTorchJob](pytorchjob.Controller{}, &kubeflowv1.PyTorchJob{}),
-		v1.WithKind(kubeflowv1.TFJobKind):       passOf[*kubeflowv1.TFJob](tfjob.Controller{}, &kubeflowv1.TFJob{}),
-		v1.WithKind(kubeflowv1.XGBoostJobKind):  passOf[*kubeflowv1.XGBoostJob](xgboostjob.Controller{}, &kubeflowv1.XGBoostJob{}),
-		testv1.GroupVersion.WithKind("TestJob"): passOf[*testv1.TestJob](testjob.Controller{}, &testv1.TestJob{}),
-	}
-}
 
 // passOf makes a pass from the controller of a kind. empty is an empty job.
 func passOf[J client.Object](author jobkit.ControllerInterface[J], empty J) pass {

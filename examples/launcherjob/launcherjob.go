@@ -93,8 +93,9 @@ func (Controller) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1
 // Objects returns the ConfigMap with the hosts. It follows the number of Workers.
 func (Controller) Objects(job *launcherv1.LauncherJob, _ *jobkit.Tally) []jobkit.Object {
 	var hosts strings.Builder
+	kind := Controller{}.Kind()
 	for i := range jobkit.Count(job.Spec.ReplicaSpecs, launcherv1.Worker) {
-		_, _ = fmt.Fprintf(&hosts, "%s.%s slots=%d\n", jobkit.PodName(job.Name, launcherv1.Worker, i), job.Name, job.Spec.SlotsPerWorker)
+		_, _ = fmt.Fprintf(&hosts, "%s.%s slots=%d\n", kind.PodName(job.Name, launcherv1.Worker, i), job.Name, job.Spec.SlotsPerWorker)
 	}
 	return []jobkit.Object{&corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: configName(job)},

@@ -26,7 +26,7 @@ func TestSucceededIndexes(t *testing.T) {
 		"Gone":         {reason: "replicas whose pods are gone stay succeeded", status: "0-2,5", want: "0-2,5", created: 2},
 		"Beyond":       {reason: "indexes that the job does not have are left out", status: "4-2147483647,9,4294967296", want: "4-5", created: 4},
 		"Nonsense":     {reason: "what is not valid is left out", status: "x,-1,2-,-,3-1,1,", want: "1", created: 5},
-		"RunningAgain": {reason: "an existing pod takes precedence over the record", status: "0-5", running: []string{"worker-2"}, want: "0-1,3-5"},
+		"RunningAgain": {reason: "what has succeeded does not run again in its attempt: the view is old", status: "0-5", running: []string{"worker-2"}, want: "0-5"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

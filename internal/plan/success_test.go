@@ -1,10 +1,12 @@
 package plan_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -207,5 +209,40 @@ func TestRules(t *testing.T) {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
 			}
 		})
+	}
+}
+
+// TestSuccessInAnOldView: a cache that goes back in time shows a replica running that has succeeded.
+// The status stays as it is: nothing of what it counts, and no pod that a queue has taken back, comes
+// again.
+func TestSuccessInAnOldView(t *testing.T) {
+	for name, phase := range map[string]corev1.PodPhase{"Running": corev1.PodRunning, "Pending": corev1.PodPending} {
+		for _, finished := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%t", name, finished), func(t *testing.T) {
+				m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
+					queued(m)
+					m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone)
+					m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+				})
+				m.end(m.pod("worker-0"), 0)
+				if finished {
+					m.end(m.pod("master-0"), 0)
+				}
+				m.reconcileUntilStable()
+				was := m.in.Status.DeepCopy()
+				if rs := was.ReplicaStatuses[worker]; rs.Succeeded != 1 || rs.Reclaimable != 1 || was.Finished() != finished {
+					t.Fatalf("one worker has succeeded: %+v", rs)
+				}
+				p := m.pod("worker-0")
+				p.Status.Phase, p.Status.ContainerStatuses, p.ManagedFields = phase, nil, nil
+				for _, deleted := range []*metav1.Time{nil, new(metav1.NewTime(m.in.Now))} { // A request of our own that the view does not show.
+					p.DeletionTimestamp = deleted
+					got := m.decide()
+					if diff := cmp.Diff(*was, got.Status); diff != "" || len(got.Actions) > 0 {
+						t.Errorf("deleted %v: actions %v, status (-want +got):\n%s", deleted, got.Actions, diff)
+					}
+				}
+			})
+		}
 	}
 }

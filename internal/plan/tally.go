@@ -147,10 +147,10 @@ func (t *typeTally) fill(in *Input) {
 			// It was stopped: this is neither a success nor a failure.
 		case s.pod != nil && s.state == jobkit.Failed && s.pod.Status.Phase == corev1.PodSucceeded:
 			t.Counts.Failed++ // It was disrupted, and exited with 0 when it was stopped for that.
-		case s.pod != nil:
-			countPhase(&t.Counts, s.pod.Status.Phase)
 		case s.state == jobkit.Succeeded:
 			t.Counts.Succeeded++
+		case s.pod != nil:
+			countPhase(&t.Counts, s.pod.Status.Phase)
 		}
 	}
 }
@@ -180,8 +180,8 @@ func (s *replica) classify(done indexes) jobkit.ReplicaState {
 		return jobkit.Missing
 	case s.isBefore(s.attempt):
 		return jobkit.Superseded
-	case s.pod.Status.Phase == corev1.PodSucceeded && done[s.index]:
-		return jobkit.Succeeded
+	case done[s.index] && s.pod.Status.Phase != corev1.PodFailed:
+		return jobkit.Succeeded // A view that shows it running is older than the record.
 	case disruption(s.pod) != nil:
 		return jobkit.Failed
 	case s.pod.Status.Phase == corev1.PodSucceeded && endedByItself(s.pod):

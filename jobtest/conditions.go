@@ -183,10 +183,11 @@ func (m *monitor) decidesInOrder(job client.Object) bool {
 // checkRunsInOrder checks that a job at rest runs whose deciding replicas all wait for others by
 // the order of its types, if one of these runs.
 func (m *monitor) checkRunsInOrder(job client.Object, pods []*corev1.Pod) {
-	parts, wait := m.w.parts(job), true
+	parts, decide, wait := m.w.parts(job), false, true
 	for t, spec := range parts.ReplicaSpecs {
 		for i := range wantedReplicas(spec) {
 			there := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return p.Name == m.kind.PodName(job.GetName(), t, i) })
+			decide = decide || m.decides(job, t, i)
 			wait = wait && (!m.decides(job, t, i) || !there && !saysSucceeded(parts.Status, t, i) && m.waitsForOthers(job, t))
 		}
 	}
@@ -194,7 +195,7 @@ func (m *monitor) checkRunsInOrder(job client.Object, pods []*corev1.Pod) {
 		t, index, wanted := m.replica(job, p)
 		return wanted && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && !disrupted(p) && attemptLabel(p) >= attemptOf(parts.Status, t, index)
 	})
-	if wait && runs && !parts.Status.IsTrue(commonv1.JobRunning) {
+	if decide && wait && runs && !parts.Status.IsTrue(commonv1.JobRunning) {
 		m.w.violatef("conditions", "all replicas of job %s that decide whether it runs wait for others, which run, but it is %s", job.GetName(), parts.Status.State)
 	}
 }

@@ -381,13 +381,10 @@ func countTimes(m map[string][]metav1.Time) int {
 // index to the one before, how many there are, and their distances.
 func appendTimes(out []byte, m map[string][]metav1.Time) []byte {
 	at := map[int][]metav1.Time{}
-	base := int64(0)
+	base := int64(maxUnix)
 	for key, list := range m {
 		if i, ok := indexOf(key); ok && len(list) > 0 {
-			at[i] = list
-			if t := list[0].Unix(); base == 0 || t < base {
-				base = max(t, 0)
-			}
+			at[i], base = list, max(min(base, list[0].Unix()), 0)
 		}
 	}
 	out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(len(at))), uint64(base))

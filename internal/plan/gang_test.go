@@ -421,3 +421,21 @@ func TestAnotherReasonToBeStalled(t *testing.T) {
 		t.Errorf("want it to be stalled since %v because its gang waits, got %+v", since, c)
 	}
 }
+
+// TestGangThatIsHeldSilently: a scheduler that says nothing has nothing to report.
+func TestGangThatIsHeldSilently(t *testing.T) {
+	for why, want := range map[string]string{"": "", "the queue is full": "TestJob ns/job waits until all its pods can start together: the queue is full"} {
+		m := newModel(workers(2))
+		m.in.Gang = &plan.Gang{Hold: true, Why: why, Since: m.in.Now}
+		m.reconcileUntilStable()
+		m.after(time.Hour)
+		m.reconcileUntilStable()
+		got := ""
+		if c := m.in.Status.Condition(commonv1.JobStalled); c != nil {
+			got = c.Message
+		}
+		if got != want || len(m.in.Pods) > 0 {
+			t.Errorf("want %q, got %q, with %d pods", want, got, len(m.in.Pods))
+		}
+	}
+}

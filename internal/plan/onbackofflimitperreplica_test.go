@@ -151,6 +151,24 @@ func TestOnBackoffLimitPerReplica(t *testing.T) {
 	}
 }
 
+// TestRestartsThatAreIgnoredUseUpNothing: after a restart of the job only restarts that count are
+// set off against the limits of replicas.
+func TestRestartsThatAreIgnoredUseUpNothing(t *testing.T) {
+	m := started(workers(2), func(m *model) {
+		restartsJob(0, nil)(m)
+		m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(ignore, in, 140)}}
+	})
+	m.end(m.pod("worker-1"), 140)
+	m.reconcileUntilStable()
+	m.run()
+	m.reconcileUntilStable()
+	m.end(m.pod("worker-0"), 137)
+	m.reconcile()
+	if s := &m.in.Status; s.JobRestarts != 1 || len(s.ReplicaStatuses[worker].EarlierRestarts) != 0 {
+		t.Errorf("%d restarts of the job, earlier ones of replicas: %v", s.JobRestarts, s.ReplicaStatuses[worker].EarlierRestarts)
+	}
+}
+
 // TestBudgetsOfReplicasAreExact lets replicas fail in any order, at any time, and compares
 // the restarts of the job with a list of what happened.
 func TestBudgetsOfReplicasAreExact(t *testing.T) {

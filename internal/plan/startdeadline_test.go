@@ -195,3 +195,35 @@ func TestStartDeadlineIsExact(t *testing.T) {
 		}
 	})
 }
+
+// TestStartDeadlineBeginsAnew: the time of a replica whose pod is yet to be stopped, or whose
+// obstacle came after a failure, has not begun before that.
+func TestStartDeadlineBeginsAnew(t *testing.T) {
+	m := limited(2, restartPolicy(commonv1.RestartPolicyExitCode), scope(commonv1.RestartScopeJob))
+	m.run()
+	m.reconcileUntilStable()
+	m.end(m.pod("worker-1"), 137)
+	p := m.decide()
+	m.write(&p) // counts it, and no more
+	m.in.Now = epoch.Add(time.Hour)
+	if p := m.decide(); p.Status.Finished() {
+		t.Errorf("the pods are yet to be stopped: %q", conditions(&p.Status))
+	}
+
+	m = limited(1)
+	m.drop(m.pod("worker-0"))
+	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{
+		Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobCreateRefused", LastTransitionTime: metav1.NewTime(epoch),
+	})
+	m.in.Now = epoch.Add(time.Hour)
+	m.in.Tried = []plan.Tried{{
+		Obstruction: plan.Obstruction{Action: plan.CreatePod{Name: "job-worker-0", Type: worker}, Obstacle: plan.Refused, Message: "quota"},
+		Since:       epoch, Again: m.in.Now.Add(time.Minute),
+	}}
+	for ago, want := range map[time.Duration]bool{59 * time.Second: false, time.Minute: true} {
+		m.in.Status.Failures = []commonv1.ReplicaFailure{{Type: worker, Time: metav1.NewTime(epoch)}, {Type: worker, Time: metav1.NewTime(m.in.Now.Add(-ago))}}
+		if p := m.decide(); p.Status.Finished() != want {
+			t.Errorf("it failed %s ago, and has failed for that: %t, want %t", ago, p.Status.Finished(), want)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -222,6 +223,54 @@ func TestSecondsBegin(t *testing.T) {
 			m.reconcileUntilStable()
 			if got := secondsOf(&m.in.Status); got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+// TestSecondsOfSome: a job starts when the last of its pods has a node. Until then it waits, unless
+// it runs without the others, or these have succeeded and need none.
+func TestSecondsOfSome(t *testing.T) {
+	ends := func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(1)) }
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*model)
+		events []func(*model)
+		want   string
+	}{
+		"OneWaits": {"it waits for the other", nil, []func(*model){after(5, func(m *model) {
+			place(m)
+			m.pod("worker-1").Spec.NodeName = ""
+		}), after(15, ends)}, "waiting 23, until 20s"},
+		"OneIsGone": {"it waits for the other to be made again", nil, []func(*model){after(5, place), func(m *model) {
+			m.after(15 * time.Second)
+			m.drop(m.pod("worker-1"))
+			ends(m)
+			m.reconcile()
+		}}, "waiting 23, until 20s"},
+		"NoneWaits": {"both have nodes", nil, []func(*model){after(5, place), after(15, ends)}, "waiting 8, starting 15, until 20s"},
+		"RunsWithout": {"it runs, and was ready for that", func(m *model) { m.in.Rules.Running = []jobkit.ReplicaSelector{jobkit.Index(worker, 0)} }, []func(*model){after(5, func(m *model) {
+			place(m)
+			m.pod("worker-1").Spec.NodeName = ""
+		}), after(15, func(m *model) { m.pod("worker-0").Status.Phase = corev1.PodRunning })}, "waiting 8, starting 15, until 20s"},
+		"OneSucceeded": {"the other needs no node any more", func(m *model) {
+			m.in.Rules.Running = []jobkit.ReplicaSelector{jobkit.Index(worker, 0)}
+			m.in.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {SucceededIndexes: "1"}}
+		}, []func(*model){after(5, place), after(15, ends)}, "waiting 8, starting 15, until 20s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			restartPolicy(commonv1.RestartPolicyExitCode)(m)
+			m.in.Job.Created = epoch.Add(-3 * time.Second)
+			if tc.change != nil {
+				tc.change(m)
+			}
+			m.reconcileUntilStable()
+			for _, e := range tc.events {
+				e(m)
+			}
+			if got := secondsOf(&m.in.Status); got != tc.want {
+				t.Errorf("%s:\nwant %s\ngot  %s\n%s", tc.reason, tc.want, got, strings.Join(conditions(&m.in.Status), "\n"))
 			}
 		})
 	}

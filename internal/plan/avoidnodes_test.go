@@ -524,3 +524,55 @@ func TestAvoidNodesIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestBoundsOfAvoidNodes: the first and the last value that each number may have, and their
+// neighbours.
+func TestBoundsOfAvoidNodes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		set               func(p *commonv1.AvoidNodes, n int32)
+		first, last, over int32
+		bad               string
+	}{
+		"afterFailures": {func(p *commonv1.AvoidNodes, n int32) { p.AfterFailures = &n }, 1, 1000, 1001, "afterFailures: Invalid value: %d: must be from 1 to 1000"},
+		"maxNodes":      {func(p *commonv1.AvoidNodes, n int32) { p.MaxNodes = &n }, 1, 50, 51, "maxNodes: Invalid value: %d: must be from 1 to 50"},
+		"forSeconds":    {func(p *commonv1.AvoidNodes, n int32) { p.ForSeconds = new(int64(n)) }, 1, 1 << 30, 0, "forSeconds: Invalid value: %d: must be 1 or more"},
+		"exitCodes":     {func(p *commonv1.AvoidNodes, n int32) { p.ExitCodes = []int32{n} }, 1, 255, 256, "exitCodes[0]: Invalid value: %d: must be from 1 to 255"},
+	} {
+		for n, valid := range map[int32]bool{tc.first: true, tc.last: true, tc.first - 1: false, tc.over: false} {
+			m := newModel(workers(1))
+			m.in.RunPolicy.AvoidNodes = &commonv1.AvoidNodes{}
+			tc.set(m.in.RunPolicy.AvoidNodes, n)
+			want := ""
+			if !valid {
+				want = "spec.runPolicy.avoidNodes." + fmt.Sprintf(tc.bad, n)
+			}
+			got := ""
+			if errs := plan.Validate(&m.in); len(errs) > 0 {
+				got = errs.ToAggregate().Error()
+			}
+			if got != want {
+				t.Errorf("%s %d: want %q, got %q", name, n, want, got)
+			}
+		}
+	}
+}
+
+// TestAvoidedNodeNeededIsTold: that a node is no longer avoided is told even if the job is stalled
+// for another reason, which stays.
+func TestAvoidedNodeNeededIsTold(t *testing.T) {
+	m := avoiding(2, required(commonv1.AvoidNodes{}))
+	m.end(m.pod("worker-0"), 1)
+	m.again()
+	m.pod("worker-0").Status.Phase, m.pod("worker-0").Spec.NodeName = corev1.PodPending, ""
+	noRoom(m, noMatch)
+	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobCreateRefused", Message: "quota"})
+	m.in.Now = m.in.Now.Add(5 * time.Minute)
+	p := m.decide()
+	var told []string
+	for _, e := range p.Events {
+		told = append(told, fmt.Sprint(e.Warning, " ", e.Reason, " ", e.Pod.Name))
+	}
+	if c := p.Status.Condition(commonv1.JobStalled); c == nil || c.Reason != "TestJobCreateRefused" || !slices.Equal(told, []string{"true TestJobAvoidedNodeNeeded job-worker-0"}) {
+		t.Errorf("want one event, and the condition as it was: %q, %+v", told, c)
+	}
+}

@@ -53,6 +53,8 @@ func TestReclaimable(t *testing.T) {
 			m.in.RunPolicy.StartDeadlineSeconds = new(int64(60))
 			restartsLate(m)
 		}},
+		"Hang":      {reason: "a hang may restart all", set: watched(readiness, commonv1.ProgressActionRestartJob)},
+		"HangAlone": {reason: "or one replica, and that did not succeed", set: watched(readiness, commonv1.ProgressActionRestartReplica), worker: 1},
 		"Suspended": {reason: "a resume starts all again", then: func(m *model) { m.in.RunPolicy.Suspend = new(true) }},
 		"Both":      {reason: "types count for themselves", then: func(m *model) { m.end(m.pod("master-0"), 0) }, master: 1, worker: 1},
 	} {

@@ -89,6 +89,15 @@ func TestStartOrder(t *testing.T) {
 		"Default":       {reason: "the default scheduler is not", set: func(m *model) { unbound(m); spec(m).SchedulerName = corev1.DefaultSchedulerName }},
 		"Group":         {reason: "it is of pods that name a group", set: func(m *model) { unbound(m); spec(m).SchedulingGroup = &corev1.PodSchedulingGroup{} }, want: true},
 		"Silent":        {reason: "no scheduler has processed the pod for ten seconds", set: func(m *model) { unbound(m); m.in.Now = m.in.Now.Add(10 * time.Second) }, want: true},
+		"SilentShortly": {reason: "it may take that long", set: func(m *model) { unbound(m); m.in.Now = m.in.Now.Add(9 * time.Second) }},
+		"Bound": {reason: "nothing keeps a pod that has a node from running", set: func(m *model) {
+			unbound(m).Spec.NodeName = "node"
+			m.in.Now = m.in.Now.Add(time.Hour)
+		}},
+		"PlainInit": {reason: "an init container has ended when the pod runs, whatever its restart policy", set: func(m *model) {
+			run(m)
+			spec(m).InitContainers = []corev1.Container{{RestartPolicy: new(corev1.ContainerRestartPolicy("Never")), StartupProbe: probe}, {RestartPolicy: new(corev1.ContainerRestartPolicyAlways)}}
+		}, want: true},
 		"GangOfAnother": {reason: "one that is missing is to be created first", set: func(m *model) { unbound(m); m.drop(m.pod("worker-0")); m.in.Gang = &plan.Gang{} }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +190,12 @@ func TestRolesAndBindings(t *testing.T) {
 		"Cluster": {reason: "a role that is not the kind's is up to its author", objects: []plan.Object{{
 			Kind: "RoleBinding", Name: "b", Wanted: &corev1.ConfigMap{},
 		}}, want: []string{"create RoleBinding b: the job needs it"}},
-		"Shared": {reason: "what may not be the job's is requested when pods need it, and not at rest", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: &corev1.ServiceAccount{}, Shared: true}}},
+		"Unknown":      {reason: "so is one that the kind says nothing of", objects: []plan.Object{binding("")}, want: []string{"create RoleBinding b: the job needs it"}},
+		"OtherRole":    {reason: "another role does not matter", objects: []plan.Object{{Kind: "Role", Name: "x", Wanted: &corev1.ConfigMap{}}, binding("b")}, want: []string{"create Role x: the job needs it"}},
+		"RoleUnwanted": {reason: "nor does one that the kind no longer wants", objects: []plan.Object{role(func(o *plan.Object) { o.Wanted = nil }), binding("b")}, want: []string{"delete Role r: the job does not want it"}},
+		"OtherKind":    {reason: "nor does something else of that name", objects: []plan.Object{{Kind: "ConfigMap", Name: "r", Wanted: &corev1.ConfigMap{}}, binding("b")}, want: []string{"create ConfigMap r: the job needs it"}},
+		"BindingGoes":  {reason: "it is being deleted already", objects: []plan.Object{role(terminating), func() plan.Object { o := binding("b"); o.Terminating = true; return o }()}},
+		"Shared":       {reason: "what may not be the job's is requested when pods need it, and not at rest", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: &corev1.ServiceAccount{}, Shared: true}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(1))

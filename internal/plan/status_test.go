@@ -354,3 +354,23 @@ func TestCountsOfAJobThatHasEnded(t *testing.T) {
 		})
 	}
 }
+
+// TestTypeThatIsGone: of a type that an edit has removed nothing is counted any more, but what was
+// counted of its restarts stays; a job that has ended keeps all.
+func TestTypeThatIsGone(t *testing.T) {
+	for name, finished := range map[string]bool{"Runs": false, "Finished": true} {
+		m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, nil)
+		rs := &commonv1.ReplicaStatus{Active: 1, Succeeded: 2, Failed: 3, SucceededIndexes: "0", Reclaimable: 1, Restarts: 4, Attempts: map[string]int32{"0": 4}}
+		m.in.Status.ReplicaStatuses[master] = rs
+		m.drop(m.pod("master-0"))
+		delete(m.in.Replicas, master)
+		want := &commonv1.ReplicaStatus{Restarts: 4, Attempts: map[string]int32{"0": 4}}
+		if finished {
+			markFailed(m)
+			want = rs
+		}
+		if diff := cmp.Diff(want, m.decide().Status.ReplicaStatuses[master]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

@@ -1,10 +1,12 @@
 package plan_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -132,12 +134,31 @@ func TestHangsAreLookedFor(t *testing.T) {
 		happens func(*model)
 		want    time.Duration
 	}{
-		"Young":          {"when the report will be too old", report, nil, func(*model) {}, 60 * time.Second},
-		"OnlyStart":      {"after the only timeout there is", report, onlyStart, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 600 * time.Second},
-		"OnlyStall":      {"the server may come back, of which the job hears nothing", report, onlyStall, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
-		"ServerAway":     {"after the shorter of the two", report, nil, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
-		"SetBack":        {"by the new clock, or else none would be for an hour", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.after(-time.Hour) }, 60 * time.Second},
-		"Hung":           {"one that is known is looked at again, but not at once", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.later(5 * time.Minute) }, 60 * time.Second},
+		"Young":      {"when the report will be too old", report, nil, func(*model) {}, 60 * time.Second},
+		"OnlyStart":  {"after the only timeout there is", report, onlyStart, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 600 * time.Second},
+		"OnlyStall":  {"the server may come back, of which the job hears nothing", report, onlyStall, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
+		"ServerAway": {"after the shorter of the two", report, nil, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
+		"SetBack":    {"by the new clock, or else none would be for an hour", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.after(-time.Hour) }, 60 * time.Second},
+		"Hung":       {"one that is known is looked at again, but not at once", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.later(5 * time.Minute) }, 60 * time.Second},
+		"HungShort": {"sooner if little time is enough", readiness, func(m *model) { m.in.RunPolicy.ProgressPolicy.StallTimeoutSeconds = new(int64(10)) }, func(m *model) {
+			m.turns("worker-1", corev1.ConditionFalse)
+			m.later(5 * time.Minute)
+		}, 10 * time.Second},
+		"HungLong": {"but in a minute however much time it has", readiness, func(m *model) { m.in.RunPolicy.ProgressPolicy.StallTimeoutSeconds = new(int64(200)) }, func(m *model) {
+			m.turns("worker-1", corev1.ConditionFalse)
+			m.later(5 * time.Minute)
+		}, 60 * time.Second},
+		"NeverReady": {"so it is if it never was", readiness, onlyStart, func(m *model) {
+			p := m.pod("worker-1")
+			p.Status.Conditions[0].Status, p.Status.Conditions[0].LastTransitionTime = corev1.ConditionFalse, metav1.NewTime(epoch)
+			m.later(20 * time.Minute)
+		}, 60 * time.Second},
+		"GoesOn": {"the condition that stays for a minute ends then", readiness, nil, func(m *model) {
+			m.turns("worker-1", corev1.ConditionFalse)
+			m.later(61 * time.Second)
+			m.after(10 * time.Second)
+			m.turns("worker-1", corev1.ConditionTrue)
+		}, 50 * time.Second},
 		"ReadyThenNever": {"nothing is missing", readiness, nil, func(*model) {}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,5 +196,114 @@ func TestHangsOfJobsThatAreOver(t *testing.T) {
 				t.Error("a hang is verified of which nothing follows")
 			}
 		})
+	}
+}
+
+// TestHungIsTaken: what ends the condition at once, and who has none.
+func TestHungIsTaken(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*model)
+		hung   bool
+	}{
+		"Hangs":         {"it still does", func(*model) {}, true},
+		"PolicyRemoved": {"no one watches over it any more", func(m *model) { m.in.RunPolicy.ProgressPolicy = nil }, false},
+		"NoTimeout":     {"nor without a limit", func(m *model) { onlyStall(m); onlyStart(m); m.in.RunPolicy.ProgressPolicy.Source = report }, false},
+		"Acted":         {"what is restarted is not only reported", func(m *model) { m.in.RunPolicy.ProgressPolicy.Action = commonv1.ProgressActionRestartReplica }, false},
+		"Restarts": {"with all others it restarts for another reason", func(m *model) {
+			m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+			m.end(m.pod("worker-0"), 137)
+		}, false},
+		"NoServer": {"who goes by readiness needs no server", func(m *model) { m.in.Progress = nil }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := hungJob(watched(readiness, ""), restartPolicy(commonv1.RestartPolicyExitCode))
+			goesOn(m)
+			m.turns("worker-1", corev1.ConditionFalse)
+			m.later(61 * time.Second)
+			if !m.in.Status.IsTrue(commonv1.JobHung) {
+				t.Fatal("it does not hang")
+			}
+			tc.change(m)
+			p := m.decide()
+			if hung := p.Status.Condition(commonv1.JobHung) != nil; hung != tc.hung {
+				t.Errorf("%s: the condition is there: %t", tc.reason, hung)
+			}
+		})
+	}
+}
+
+// TestRulesAboutHangs: the first rule about a condition that the pod has decides, and what it
+// decides is in the message. A rule about exit codes says nothing of a program that runs.
+func TestRulesAboutHangs(t *testing.T) {
+	notReady := func(action commonv1.PodFailurePolicyAction) commonv1.PodFailurePolicyRule {
+		return commonv1.PodFailurePolicyRule{Action: action, OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}}
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		rules  []commonv1.PodFailurePolicyRule
+		want   string
+	}{
+		"ExitCodes": {"the progress policy decides", []commonv1.PodFailurePolicyRule{onCodes(ignore, in, 1)}, "runPolicy.progressPolicy says FailJob."},
+		"First":     {"the rule does", []commonv1.PodFailurePolicyRule{notReady(commonv1.PodFailurePolicyActionFailJob)}, "rule 0 of runPolicy.podFailurePolicy says FailJob."},
+		"Second":    {"any of them", []commonv1.PodFailurePolicyRule{onCodes(ignore, in, 1), notReady(commonv1.PodFailurePolicyActionFailJob)}, "rule 1 of runPolicy.podFailurePolicy says FailJob."},
+		"Count":     {"it says to restart it", []commonv1.PodFailurePolicyRule{notReady(commonv1.PodFailurePolicyActionCount)}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := hungJob(watched(readiness, commonv1.ProgressActionFailJob), func(m *model) { m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: tc.rules} })
+			goesOn(m)
+			m.turns("worker-1", corev1.ConditionFalse)
+			m.later(61 * time.Second)
+			got := ""
+			if c := m.in.Status.Condition(commonv1.JobFailed); c != nil {
+				got = c.Message
+			}
+			if tc.want == "" && (got != "" || m.in.Status.Restarts != 1) || !strings.HasSuffix(got, tc.want) {
+				t.Errorf("%s: want %q, got %q, %d restarts", tc.reason, tc.want, got, m.in.Status.Restarts)
+			}
+		})
+	}
+}
+
+// TestHungPodsDelayNoOthers: a pod that hung and is replaced alone takes a while to stop; others
+// that are missing do not wait for it, unless it may be one of a job that restarts as a whole.
+func TestHungPodsDelayNoOthers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*model)
+		want   bool
+	}{
+		"Alone":  {"it is replaced alone", func(*model) {}, true},
+		"Budget": {"a replica may restart the job", func(m *model) { restartsJob(3, nil)(m) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := hungJob(watched(readiness, commonv1.ProgressActionRestartReplica), tc.change)
+			goesOn(m)
+			m.turns("worker-1", corev1.ConditionFalse)
+			m.after(61 * time.Second)
+			p := m.decide()
+			m.write(&p) // counts it, and no more
+			m.drop(m.pod("master-0"))
+			created := slices.ContainsFunc(actions(m.decide()), func(a string) bool { return strings.HasPrefix(a, "create pod job-master-0 ") })
+			if created != tc.want || m.in.Status.Restarts != 1 {
+				t.Errorf("%s: the master is created: %t, restarts: %d", tc.reason, created, m.in.Status.Restarts)
+			}
+		})
+	}
+}
+
+// TestLastReportOfAHang: the record of a hang has what was reported last.
+func TestLastReportOfAHang(t *testing.T) {
+	m := hungJob(watched(report, commonv1.ProgressActionRestartReplica))
+	goesOn(m)
+	m.after(500 * time.Millisecond)
+	m.reports("master-0", 42)
+	m.later(61 * time.Second)
+	if len(m.in.Status.Failures) != 1 {
+		t.Fatalf("%d failures", len(m.in.Status.Failures))
+	}
+	f := m.in.Status.Failures[0]
+	if f.ProgressPercentage == nil || *f.ProgressPercentage != 42 || f.LastReportTime == nil || !f.LastReportTime.Equal(new(metav1.NewTime(epoch.Add(10*time.Second)))) {
+		t.Errorf("the record is %+v", f)
 	}
 }

@@ -141,6 +141,17 @@ func TestMistakesInAKind(t *testing.T) {
 			reason: "1 replica is the default, which Min forbids", change: roles(jobkit.Role{Type: "A", Min: 2}),
 			want: []string{`Roles[0].Default: Required value: it is 1 by default, which is less than Min: set it to 2 or more`},
 		},
+		"Limit": {
+			reason: "no limit is negative", change: roles(jobkit.Role{Type: "A", BackoffLimit: new(int32(-1))}),
+			want: []string{`Roles[0].BackoffLimit: Invalid value: -1: must be 0 or more`},
+		},
+		"NoLimit":          {reason: "0 is a limit", change: roles(jobkit.Role{Type: "A", BackoffLimit: new(int32(0))})},
+		"BothUnnumbered":   {reason: "<job>-a and <job>-a-1 differ", change: roles(jobkit.Role{Type: "A", Max: 1, Unnumbered: true}, jobkit.Role{Type: "A-1", Max: 1, Unnumbered: true})},
+		"BothInOtherOrder": {reason: "in any order", change: roles(jobkit.Role{Type: "A-1", Max: 1, Unnumbered: true}, jobkit.Role{Type: "A", Max: 1, Unnumbered: true})},
+		"OneUnnumbered":    {reason: "<job>-a and <job>-a-1-0 do too", change: roles(jobkit.Role{Type: "A", Max: 1, Unnumbered: true}, jobkit.Role{Type: "A-1"})},
+		"NotANumber":       {reason: "and <job>-a-0 and <job>-a-b", change: roles(jobkit.Role{Type: "A"}, jobkit.Role{Type: "A-b", Max: 1, Unnumbered: true})},
+		"FirstPort":        {reason: "1 is a port", change: func(k *jobkit.Kind) { k.PortName, k.PortNumber = "port", 1 }},
+		"MinIsMax":         {reason: "one number of replicas is right", change: roles(jobkit.Role{Type: "A", Min: 3, Max: 3, Default: new(int32(3))})},
 		"Unnumbered": {
 			reason: "several pods would have one name", change: roles(jobkit.Role{Type: "A", Unnumbered: true}),
 			want: []string{`Roles[0].Max: Invalid value: 0: A is Unnumbered, so all its pods would have one name: set Max to 1, or Unnumbered to false`},

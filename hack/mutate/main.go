@@ -89,7 +89,7 @@ func run(ctx context.Context, out io.Writer, o *options) error {
 		return err
 	}
 	fmt.Fprintf(out, "%d mutations, %d of them ignored\n", len(mutants)+len(ignored), len(ignored))
-	survived, err := t.try(ctx, folder, slices.Concat(mutants, ignored), o)
+	survived, err := t.try(ctx, out, folder, slices.Concat(mutants, ignored), o)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func parseIgnored(text string, all []*mutant) (map[string]bool, error) {
 
 // try runs on each mutant the tests that reach it, as many at a time as there are processors,
 // and returns the mutants that survive.
-func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *options) ([]*mutant, error) {
+func (t *target) try(ctx context.Context, out io.Writer, folder string, mutants []*mutant, o *options) ([]*mutant, error) {
 	tests, err := t.tests(ctx, folder, o.args)
 	if err != nil {
 		return nil, err
@@ -209,12 +209,9 @@ func (t *target) try(ctx context.Context, folder string, mutants []*mutant, o *o
 	if err != nil {
 		return nil, err
 	}
-	pass, took, err := t.passes(ctx, 0, binary, 0, o.args)
+	tests, took, err := t.unchanged(ctx, out, binary, tests, o.args)
 	if err != nil {
 		return nil, err
-	}
-	if !pass {
-		return nil, errors.New("the tests fail without any mutation: run them with go test first")
 	}
 	limit := max(10*took, o.patience, 100*time.Millisecond)
 	survived := make([]bool, len(mutants))

@@ -285,3 +285,36 @@ func TestRunsFor(t *testing.T) {
 		t.Error("a profile that cannot be read is an error")
 	}
 }
+
+// TestUnchanged: a test that fails only because the code can be changed is left out, and named.
+func TestUnchanged(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, script, out, wantErr string
+		want                         []string
+	}{
+		"Pass":  {reason: "all tests stay", script: "exit 0", want: []string{"TestA", "TestB"}},
+		"Fail":  {reason: "one is left out", script: "echo '--- FAIL: TestB (0.00s)'; echo '    --- FAIL: TestA/x (0.00s)'; exit 1", want: []string{"TestA"}, out: "left out: TestB, which fails if the code can be changed, although it is not\n"},
+		"Panic": {reason: "the binary does not run", script: "exit 2", wantErr: "cannot run the tests without any mutation: exit status 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			target := &target{dir: t.TempDir()}
+			binary := filepath.Join(target.dir, "tests")
+			if err := os.WriteFile(binary, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+				t.Fatal(err)
+			}
+			tests, _, err := target.unchanged(t.Context(), &out, binary, []*test{{name: "TestA"}, {name: "TestB"}}, nil)
+			var got []string
+			for _, x := range tests {
+				got = append(got, x.name)
+			}
+			message := ""
+			if err != nil {
+				message = err.Error()
+			}
+			if diff := cmp.Diff(tc.want, got) + cmp.Diff(tc.out, out.String()) + cmp.Diff(tc.wantErr, message); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,6 +78,28 @@ func (t *target) tests(ctx context.Context, folder string, args []string) ([]*te
 		x.blocks, err = parseProfile(string(text))
 		return errors.Join(err, os.Remove(profile))
 	})
+}
+
+// failure is the line with which a test ends that is not part of another, and failed.
+var failure = regexp.MustCompile(`(?m)^--- FAIL: (\S+) `)
+
+// unchanged runs the tests on a binary with mutants of which none is active, and returns those that
+// pass and how much processor time they took. The choice between mutants costs a little: what a test
+// of allocations measures is then not the code.
+func (t *target) unchanged(ctx context.Context, out io.Writer, binary string, tests []*test, args []string) ([]*test, time.Duration, error) {
+	cmd := exec.CommandContext(ctx, binary, append([]string{"-test.v"}, args...)...)
+	cmd.Dir = t.dir
+	printed, err := cmd.Output()
+	failed := failure.FindAllSubmatch(printed, -1)
+	if err != nil && len(failed) == 0 {
+		return nil, 0, fmt.Errorf("cannot run the tests without any mutation: %w", err)
+	}
+	for _, f := range failed {
+		name := string(f[1])
+		fmt.Fprintf(out, "left out: %s, which fails if the code can be changed, although it is not\n", name)
+		tests = slices.DeleteFunc(tests, func(x *test) bool { return x.name == name })
+	}
+	return tests, cmd.ProcessState.UserTime(), nil
 }
 
 // parseProfile reads a profile of what a test reaches.

@@ -275,3 +275,54 @@ func TestSecondsOfSome(t *testing.T) {
 		})
 	}
 }
+
+// TestNodeFailures: the nodes of the failures that a pass counts, and the cause of the restart.
+func TestNodeFailures(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason  string
+		change  func(*model)
+		happens func(*model)
+		want    []plan.NodeFailure
+		cause   commonv1.RestartCause
+	}{
+		"Failed":  {"its node", nil, func(m *model) { m.end(m.pod("worker-0"), 137) }, []plan.NodeFailure{{Node: "node-0", Cause: commonv1.RestartFailed}}, commonv1.RestartFailed},
+		"Drained": {"of its cause", nil, func(m *model) { m.evict(m.pod("worker-1")) }, []plan.NodeFailure{{Node: "node-1", Cause: commonv1.RestartDisrupted}}, commonv1.RestartDisrupted},
+		"Both": {"each of them, the first is the cause", nil, func(m *model) { m.evict(m.pod("worker-0")); m.after(time.Second); m.end(m.pod("worker-1"), 137) }, []plan.NodeFailure{
+			{Node: "node-0", Cause: commonv1.RestartDisrupted}, {Node: "node-1", Cause: commonv1.RestartFailed},
+		}, commonv1.RestartDisrupted},
+		"Gang": {"what restarts together is one failure", scope(commonv1.RestartScopeJob), func(m *model) { m.end(m.pod("worker-1"), 137); m.after(time.Second); m.end(m.pod("worker-0"), 137) }, []plan.NodeFailure{
+			{Node: "node-1", Cause: commonv1.RestartFailed},
+		}, commonv1.RestartFailed},
+		"NoNode": {"it had none", nil, func(m *model) { m.pod("worker-0").Spec.NodeName = ""; m.end(m.pod("worker-0"), 137) }, nil, commonv1.RestartFailed},
+		"Budget": {"a container that failed too often in its place", restartsJob(0, nil), func(m *model) { m.restartInPlace(m.pod("worker-0")) }, nil, commonv1.RestartFailed},
+		"Hung": {"its node, and the cause", watched(readiness, commonv1.ProgressActionRestartReplica), func(m *model) {
+			m.turns("worker-0", corev1.ConditionFalse)
+			m.after(time.Hour)
+		}, []plan.NodeFailure{{Node: "node-0", Cause: commonv1.RestartHung}}, commonv1.RestartHung},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			restartPolicy(commonv1.RestartPolicyOnFailure)(m)
+			if tc.change != nil {
+				tc.change(m)
+			}
+			m.reconcileUntilStable()
+			m.bindOwn()
+			m.run()
+			m.reconcileUntilStable()
+			tc.happens(m)
+			p := m.decide()
+			if diff := cmp.Diff(tc.want, p.NodeFailures); diff != "" || p.Status.Seconds.RestartCause != tc.cause {
+				t.Errorf("%s: because %s (-want +got):\n%s", tc.reason, p.Status.Seconds.RestartCause, diff)
+			}
+		})
+	}
+	// A hang is as old as it says, not as its pod's last report.
+	m := hungJob(watched(readiness, commonv1.ProgressActionRestartReplica))
+	goesOn(m)
+	m.turns("worker-1", corev1.ConditionFalse)
+	m.later(10 * time.Minute)
+	if got := m.in.Status.Seconds.Since.Sub(epoch); got != 71*time.Second {
+		t.Errorf("it restarts since %s, want 1m11s", got)
+	}
+}

@@ -1,8 +1,12 @@
 package controller
 
 import (
+	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +30,9 @@ import (
 //	ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Cache: controller.CacheOptions()})
 //
 // An author's own code that reads pods through the manager's client sees the
-// shortened ones. Without these options everything works, with more memory.
+// shortened ones. It must not write them back, but with a patch, and must not change what it got
+// without a copy ([client.UnsafeDisableDeepCopy]): pods of a job share their owners and annotations.
+// Without these options everything works, with more memory.
 //
 // owned are the kinds of owned objects that operators keep (see [jobkit.OwnedObjects]). Of
 // these kinds, too, the cache then holds only what operators of this library made. Of objects
@@ -37,9 +43,10 @@ func CacheOptions(owned ...jobkit.Object) cache.Options {
 	if exists, err := labels.NewRequirement(commonv1.OperatorNameLabel, selection.Exists, nil); err == nil {
 		ours = ours.Add(*exists)
 	}
+	short := newShortener()
 	byObject := map[client.Object]cache.ByObject{
-		&corev1.Pod{}:     {Label: ours, Transform: newShortener().pod},
-		&corev1.Service{}: {Label: ours, Transform: shortService},
+		&corev1.Pod{}:     {Label: ours, Transform: short.pod},
+		&corev1.Service{}: {Label: ours, Transform: short.service},
 	}
 	claims := &corev1.PersistentVolumeClaim{}
 	if !slices.ContainsFunc(owned, func(o jobkit.Object) bool { return reflect.TypeOf(o) == reflect.TypeOf(claims) }) {
@@ -64,12 +71,21 @@ func CacheOptions(owned ...jobkit.Object) cache.Options {
 // pods appear at the same time.
 const sharedStrings = 4096
 
+// sharedMetadata is how many lists of owners, and how many annotations, a shortener remembers: those
+// of as many jobs.
+const sharedMetadata = 512
+
+// maxShared is the size in bytes up to which annotations are shared as a whole.
+const maxShared = 1024
+
 // shortener makes the pods in a cache small. Most of a pod is its specification, which is not
 // read again after creation. Much of the rest is the same in every pod of a job, but decoding
-// makes a new string of it each time.
-type shortener struct{ strings *lru.Cache }
+// makes a new copy of it each time. What is shared must not be changed, as all that a cache holds.
+type shortener struct{ strings, owners, annotations *lru.Cache }
 
-func newShortener() *shortener { return &shortener{strings: lru.New(sharedStrings)} }
+func newShortener() *shortener {
+	return &shortener{strings: lru.New(sharedStrings), owners: lru.New(sharedMetadata), annotations: lru.New(sharedMetadata)}
+}
 
 // pod is a cache.TransformFunc that drops what the library does not read.
 func (s *shortener) pod(o any) (any, error) {
@@ -84,14 +100,13 @@ func (s *shortener) pod(o any) (any, error) {
 	}
 	pod.Status.InitContainerStatuses = plan.WithoutSidecars(pod)
 	pod.ManagedFields = plan.KeptEntries(pod)
-	delete(pod.Annotations, commonv1.ProgressCAAnnotation) // It is large, and of use in the pod alone.
-	pod.Namespace = s.share(pod.Namespace)
-	pod.Labels, pod.Annotations = s.shareAll(bounded(pod.Labels)), s.shareAll(bounded(pod.Annotations))
-	pod.Finalizers, pod.OwnerReferences = leading(pod.Finalizers), owners(pod)
-	for i := range pod.OwnerReferences {
-		r := &pod.OwnerReferences[i]
-		r.APIVersion, r.Kind, r.Name, r.UID = s.share(r.APIVersion), s.share(r.Kind), s.share(r.Name), types.UID(s.share(string(r.UID)))
+	if _, ok := pod.Annotations[commonv1.ProgressCAAnnotation]; ok { // It is large, and of use in the pod alone.
+		pod.Annotations = maps.Clone(pod.Annotations)
+		delete(pod.Annotations, commonv1.ProgressCAAnnotation)
 	}
+	pod.Namespace = s.share(pod.Namespace)
+	pod.Labels, pod.Annotations = s.shareAll(bounded(pod.Labels)), s.shareMap(bounded(pod.Annotations))
+	pod.Finalizers, pod.OwnerReferences = leading(pod.Finalizers), s.shareOwners(owners(pod))
 	pod.Spec = corev1.PodSpec{
 		NodeName:          s.share(pod.Spec.NodeName),
 		RestartPolicy:     pod.Spec.RestartPolicy,
@@ -123,14 +138,24 @@ func (s *shortener) status(st *corev1.PodStatus) corev1.PodStatus {
 // conditionsRead returns the conditions of a pod. Of too many it returns those that policies read
 // by their type, and the first others.
 func conditionsRead(list []corev1.PodCondition) []corev1.PodCondition {
-	return some(list, maxStatuses, func(c *corev1.PodCondition) bool {
+	return exactly(some(list, maxStatuses, func(c *corev1.PodCondition) bool {
 		return c.Type == corev1.DisruptionTarget || c.Type == corev1.PodScheduled || c.Type == corev1.PodReady ||
 			c.Type == corev1.PodReadyToStartContainers
-	})
+	}))
 }
 
-// shortService is a cache.TransformFunc that drops the fields of services that the library does not read.
-func shortService(o any) (any, error) {
+// exactly is a copy of a list without room for more: a decoder leaves room for as many again.
+func exactly[T any](list []T) []T {
+	if len(list) == cap(list) {
+		return list
+	}
+	out := make([]T, len(list))
+	copy(out, list)
+	return out
+}
+
+// service is a cache.TransformFunc that drops the fields of services that the library does not read.
+func (s *shortener) service(o any) (any, error) {
 	if service, ok := o.(*corev1.Service); ok {
 		if metav1.GetControllerOfNoCopy(service) == nil {
 			out := &corev1.Service{}
@@ -138,11 +163,12 @@ func shortService(o any) (any, error) {
 			return out, nil
 		}
 		service.ManagedFields = nil
-		service.Labels, service.Annotations = bounded(service.Labels), bounded(service.Annotations)
-		service.Finalizers, service.OwnerReferences = leading(service.Finalizers), owners(service)
+		service.Labels, service.Annotations = s.shareAll(bounded(service.Labels)), s.shareMap(bounded(service.Annotations))
+		service.Finalizers, service.OwnerReferences = leading(service.Finalizers), s.shareOwners(owners(service))
 		if service.Size() > maxWhole {
 			service.Spec, service.Status = shortServiceSpec(&service.Spec), corev1.ServiceStatus{}
 		}
+		service.Namespace, service.Spec.Selector = s.share(service.Namespace), s.shareAll(service.Spec.Selector)
 	}
 	return o, nil
 }
@@ -165,9 +191,9 @@ func shortServiceSpec(spec *corev1.ServiceSpec) corev1.ServiceSpec {
 // error or cannot start, and the first others. The restarts of those that are dropped are added to
 // the last one that is kept.
 func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []corev1.ContainerStatus {
-	list := some(all, maxStatuses, func(c *corev1.ContainerStatus) bool {
+	list := exactly(some(all, maxStatuses, func(c *corev1.ContainerStatus) bool {
 		return endedWithError(c.State) || endedWithError(c.LastTerminationState) || plan.Refuses(c)
-	})
+	}))
 	if len(list) < len(all) {
 		list[len(list)-1].RestartCount += restarts(all) - restarts(list)
 	}
@@ -209,6 +235,59 @@ func restarts(list []corev1.ContainerStatus) int32 {
 		n += list[i].RestartCount
 	}
 	return n
+}
+
+// shareOwners returns an equal list of owners that was seen before, if there is one. All pods of a
+// job have the same.
+func (s *shortener) shareOwners(list []metav1.OwnerReference) []metav1.OwnerReference {
+	type owner struct {
+		apiVersion, kind, name string
+		uid                    types.UID
+		controller, blocks     string
+	}
+	if len(list) != 1 {
+		return exactly(list)
+	}
+	r := &list[0]
+	key := owner{r.APIVersion, r.Kind, r.Name, r.UID, written(r.Controller), written(r.BlockOwnerDeletion)}
+	if known, ok := s.owners.Get(key); ok {
+		if same, ok := known.([]metav1.OwnerReference); ok {
+			return same
+		}
+	}
+	list = exactly(list)
+	s.owners.Add(key, list)
+	return list
+}
+
+func written(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
+}
+
+// shareMap returns an equal map that was seen before, if there is one. Annotations mostly come from
+// the template of a role.
+func (s *shortener) shareMap(m map[string]string) map[string]string {
+	if bytesIn(m) > maxShared {
+		return s.shareAll(m)
+	}
+	if len(m) == 0 {
+		return nil
+	}
+	var key strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(&key, "%q=%q,", k, m[k])
+	}
+	if known, ok := s.annotations.Get(key.String()); ok {
+		if same, ok := known.(map[string]string); ok {
+			return same
+		}
+	}
+	m = s.shareAll(m)
+	s.annotations.Add(key.String(), m)
+	return m
 }
 
 // shareAll shares the strings of a map.

@@ -47,6 +47,10 @@ type jobCache[J client.Object] struct {
 
 	mu      sync.Mutex
 	indexed map[schema.GroupVersionKind]bool
+	// lends says that children may be read from the informers themselves (see childInformer): the
+	// author has not given a client of their own. held are the informers that allow it.
+	lends bool
+	held  map[schema.GroupVersionKind]childInformer
 }
 
 // How often the controller checks whether a watch is up, and when it finds out why not.
@@ -68,6 +72,7 @@ func newJobCache[J client.Object](mgr ctrl.Manager, c *JobController[J], childre
 		Cache: mgr.GetCache(), gvk: c.set.gvk, operator: c.set.kind.OperatorName, reader: reader, live: c.set.live,
 		ready: c.set.readiness, log: mgr.GetLogger().WithValues("kind", c.set.gvk.Kind), children: children,
 		namespaces: c.Namespaces, indexed: map[schema.GroupVersionKind]bool{},
+		lends: c.Client == nil, held: map[schema.GroupVersionKind]childInformer{},
 	}
 	if len(out.namespaces) == 0 {
 		out.namespaces = []string{metav1.NamespaceAll}
@@ -228,6 +233,10 @@ func (c *jobCache[J]) index(ctx context.Context, o client.Object) error {
 	defer c.mu.Unlock()
 	if c.indexed[gvk] {
 		return nil
+	}
+	if lent, err := c.lend(ctx, o, gvk); err != nil || lent {
+		c.indexed[gvk] = lent
+		return err
 	}
 	if err := c.IndexField(ctx, o, ownerIndex(c.operator), byController(c.gvk)); err != nil {
 		return fmt.Errorf("cannot index the %T of %s: %w", o, c.gvk.Kind, err)

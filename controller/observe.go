@@ -124,10 +124,19 @@ type cacheLister[J client.Object] struct {
 	scheme  *runtime.Scheme
 	indexed bool
 	kind    *jobkit.Kind
+	// lent returns children as the cache holds them; nil if there is no such cache.
+	lent func(ctx context.Context, kind string, job J) ([]any, bool, error)
 }
 
 // ListPods implements ChildLister.
 func (l *cacheLister[J]) ListPods(ctx context.Context, job J) ([]*corev1.Pod, error) {
+	if l.lent != nil {
+		if found, ok, err := l.lent(ctx, "Pod", job); err != nil {
+			return nil, err
+		} else if ok {
+			return lentAs[*corev1.Pod](found, job)
+		}
+	}
 	var list corev1.PodList
 	if err := l.list(ctx, job, &list); err != nil {
 		return nil, err
@@ -143,6 +152,13 @@ func (l *cacheLister[J]) ListPods(ctx context.Context, job J) ([]*corev1.Pod, er
 
 // ListServices implements ChildLister.
 func (l *cacheLister[J]) ListServices(ctx context.Context, job J) ([]*corev1.Service, error) {
+	if l.lent != nil {
+		if found, ok, err := l.lent(ctx, "Service", job); err != nil {
+			return nil, err
+		} else if ok {
+			return lentAs[*corev1.Service](found, job)
+		}
+	}
 	var list corev1.ServiceList
 	if err := l.list(ctx, job, &list); err != nil {
 		return nil, err

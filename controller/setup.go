@@ -170,6 +170,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.set.cache.lent = jobs.lent
 	if err := errors.Join(c.forgetDeleted(jobs.informers), c.watchSchema(mgr), c.serveProgress(jobs)); err != nil {
 		return nil, err
 	}

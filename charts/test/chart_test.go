@@ -167,12 +167,15 @@ func TestSameAsConfig(t *testing.T) {
 	t.Run("Page", func(t *testing.T) {
 		sameAsConfig(t, values{"page": values{"enabled": true}}, overlay(t, "page"))
 	})
+	t.Run("SecureMetrics", func(t *testing.T) {
+		sameAsConfig(t, values{"metrics": values{"secure": true}}, overlay(t, "secure-metrics"))
+	})
 	t.Run("Components", func(t *testing.T) {
 		sameAsConfig(t, values{
 			"replicas": 2, "podDisruptionBudget": values{"enabled": true}, "networkPolicy": values{"enabled": true},
-			"metrics":  values{"service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}},
+			"metrics":  values{"secure": true, "service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}},
 			"progress": values{"enabled": true}, "page": values{"enabled": true},
-		}, overlay(t, "high-availability", "network-policy", "monitoring", "progress", "page"))
+		}, overlay(t, "high-availability", "network-policy", "monitoring", "secure-metrics", "progress", "page"))
 	})
 }
 
@@ -364,6 +367,10 @@ func TestValues(t *testing.T) {
 		"PageElsewhere": {
 			reason: "two releases do not meet", object: "Deployment/mine-page", path: []any{"spec", "template", "spec", "serviceAccountName"},
 			values: values{"fullnameOverride": "mine", "page": values{"enabled": true}}, want: "mine-page",
+		},
+		"SecureElsewhere": {
+			reason: "the rights go to the service account of the release", object: "ClusterRoleBinding/mine-secure-metrics", path: []any{"subjects", 0, "name"},
+			values: values{"fullnameOverride": "mine", "metrics": values{"secure": true}}, want: "mine",
 		},
 		"Monitor": {
 			reason: "the ServiceMonitor selects the Service", object: "ServiceMonitor/jobkit-operator", path: []any{"spec", "endpoints", 0, "port"},

@@ -105,6 +105,44 @@ func ExampleValidator() {
 	// TestJob default/bert is not valid: spec.testReplicaSpecs[Worker].replicas: Invalid value: 5: the license is for 4 Workers: set 4 or less
 }
 
+// oneGPU warns of Workers that ask for no GPU: they would train on the CPU.
+type oneGPU struct{ kind }
+
+func (oneGPU) Warn(job *testv1.TestJob) []jobkit.Warning {
+	workers := job.Spec.TestReplicaSpecs[testv1.Worker]
+	if workers == nil {
+		return nil
+	}
+	for _, c := range workers.Template.Spec.Containers {
+		if _, ok := c.Resources.Limits["nvidia.com/gpu"]; ok {
+			return nil
+		}
+	}
+	return []jobkit.Warning{{Reason: "TestJobNoGPU", Message: "No Worker asks for nvidia.com/gpu: it would train on the CPU."}}
+}
+
+// How does a kind tell its user what is no mistake? An event says it, once.
+func ExampleWarner() {
+	world, err := jobtest.NewWorld(oneGPU{}, known(), jobtest.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := world.Client().Create(context.Background(), bert(1)); err != nil {
+		fmt.Println(err)
+	}
+	if err := world.Run(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	for line := range strings.Lines(world.Transcript()) {
+		if _, event, ok := strings.Cut(line, "event TestJobNoGPU "); ok {
+			fmt.Print(event)
+		}
+	}
+	// Output:
+	// on bert: No Worker asks for nvidia.com/gpu: it would train on the CPU.
+}
+
 // Which rule decides over success? The first that holds: here a Master, or any Worker.
 func ExampleRules_Succeeded() {
 	rules := jobkit.Rules{Success: []jobkit.SuccessRule{

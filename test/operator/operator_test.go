@@ -270,8 +270,8 @@ type process struct {
 	metrics, probes string
 }
 
-// start starts the operator as its service account.
-func start(t *testing.T) *process {
+// start starts the operator as its service account, with more flags.
+func start(t *testing.T, flags ...string) *process {
 	t.Helper()
 	p := &process{out: filepath.Join(t.TempDir(), "log"), metrics: address(t), probes: address(t)}
 	out, err := os.Create(p.out)
@@ -279,8 +279,10 @@ func start(t *testing.T) *process {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p.cmd = exec.Command(cluster.binary, "--leader-elect", "--leader-election-namespace="+home,
-		"--metrics-bind-address="+p.metrics, "--health-probe-bind-address="+p.probes, "--webhook-server-port=9443", "--kubeconfig="+impersonated(t))
+	p.cmd = exec.Command(cluster.binary, append([]string{
+		"--leader-elect", "--leader-election-namespace=" + home, "--metrics-bind-address=" + p.metrics, "--health-probe-bind-address=" + p.probes,
+		"--webhook-server-port=9443", "--kubeconfig=" + impersonated(t),
+	}, flags...)...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

@@ -36,7 +36,7 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, launcherjob.Controller{}, launcherJob())
 }
 
-// world runs the job; its Workers run for ever, and its Launcher for a minute.
+// world runs the job; its Workers run forever, and its Launcher for a minute.
 func world(t *testing.T, job *launcherv1.LauncherJob) *jobtest.World {
 	t.Helper()
 	known := runtime.NewScheme()
@@ -57,7 +57,7 @@ func world(t *testing.T, job *launcherv1.LauncherJob) *jobtest.World {
 	return w
 }
 
-// TestLife: the file is there before the pods and follows the number of Workers; the Launcher
+// TestLife: the file exists before the pods and follows the number of Workers; the Launcher
 // starts last, and when it has ended only its own pod stays.
 func TestLife(t *testing.T) {
 	job := launcherJob()

@@ -1,7 +1,11 @@
 package controller
 
 import (
+	"context"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit/gang"
 )
@@ -27,4 +31,14 @@ type Config struct {
 	// deleted at the same time, after a slow start of 8, 32, 128 and so on.
 	// Default: 64.
 	MaxParallelWrites int
+
+	// AroundPass is called in place of each pass of the loop that SetupWithManager makes. It
+	// serves traces. Default: nil, the pass is called directly.
+	AroundPass AroundPass
 }
+
+// AroundPass is called in place of a pass over a job, and calls that itself, exactly once. The API
+// calls of the pass have the context that it passes on. kind is that of the job.
+type AroundPass func(
+	ctx context.Context, kind string, job types.NamespacedName, pass func(context.Context) (reconcile.Result, error),
+) (reconcile.Result, error)

@@ -55,6 +55,14 @@ func (c *JobController[J]) Ready(req *http.Request) error {
 
 // reconcile is the loop of SetupWithManager.
 func (c *JobController[J]) reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if around := c.Config.AroundPass; around != nil {
+		return around(ctx, c.set.kind.Name, req.NamespacedName, func(ctx context.Context) (reconcile.Result, error) { return c.pass(ctx, req) })
+	}
+	return c.pass(ctx, req)
+}
+
+// pass reads a job and reconciles it.
+func (c *JobController[J]) pass(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	job, err := newJob[J]()
 	if err != nil {
 		return reconcile.Result{}, err

@@ -43,6 +43,41 @@ func TestDeletedJobsAreCountedOnce(t *testing.T) {
 	t.Error("no deleted job is counted")
 }
 
+// TestNativeHistograms: each histogram has native buckets beside the classic ones, which stay.
+func TestNativeHistograms(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.reconcile.WithLabelValues("test").Observe(0.5)
+	m.launch.WithLabelValues("test").Observe(5)
+	m.time.recovery.WithLabelValues("test", "failed").Observe(50)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, f := range families {
+		for _, one := range f.GetMetric() {
+			h := one.GetHistogram()
+			if h == nil {
+				continue
+			}
+			found++
+			if len(h.GetPositiveSpan()) == 0 || h.GetSchema() < 2 {
+				t.Errorf("%s has no native buckets that are 10 %% apart", f.GetName())
+			}
+			if len(h.GetBucket()) < 10 {
+				t.Errorf("%s has %d classic buckets: alerts and dashboards need them", f.GetName(), len(h.GetBucket()))
+			}
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d histograms, want 3: is a new one made by withNative?", found)
+	}
+}
+
 // TestNodesAreBounded: of many nodes the metric has those with the newest failures, and counts each
 // by cause.
 func TestNodesAreBounded(t *testing.T) {

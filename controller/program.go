@@ -34,6 +34,8 @@ type SetupOptions struct {
 	GangScheduler gang.Scheduler
 	// Readiness reports whether the controller sees all that it needs.
 	Readiness *Readiness
+	// AroundPass is that of Config.
+	AroundPass AroundPass
 }
 
 // About describes the controller. It needs no cluster and no scheme. An error means that
@@ -69,6 +71,9 @@ func (c *JobController[J]) SetupWithOptions(mgr ctrl.Manager, o SetupOptions) er
 	}
 	if o.GangScheduler != nil {
 		own.Config.GangScheduler = o.GangScheduler
+	}
+	if o.AroundPass != nil {
+		own.Config.AroundPass = o.AroundPass
 	}
 	if o.Readiness != nil {
 		own.Readiness = o.Readiness

@@ -28,11 +28,11 @@ func newTimeMetrics(registry prometheus.Registerer) (m timeMetrics, err error) {
 	if err != nil {
 		return m, err
 	}
-	m.recovery, err = register(registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	m.recovery, err = register(registry, prometheus.NewHistogramVec(withNative(prometheus.HistogramOpts{
 		Name:    "jobkit_job_recovery_duration_seconds",
 		Help:    "How long it takes from a failure until the job is running again, by cause.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 15),
-	}, []string{labelFramework, labelCause}))
+	}), []string{labelFramework, labelCause}))
 	if err != nil {
 		return m, err
 	}

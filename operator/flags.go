@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/gang/kubernetes"
 	"github.com/jobkit/jobkit/gang/schedulers"
+	"github.com/jobkit/jobkit/internal/tracing"
 )
 
 // flags are what the command line says.
@@ -33,6 +35,9 @@ type flags struct {
 
 	qps   float64
 	burst int
+
+	tracingEndpoint string
+	tracingRatio    float64
 
 	log     logOptions
 	version bool
@@ -58,6 +63,8 @@ func (f *flags) define(s *flag.FlagSet, o *Options, kinds []*kind) {
 	s.StringVar(&f.leaderElectionNamespace, "leader-election-namespace", "", "the `namespace` of the lease (default: the operator's own; outside of a cluster --namespace, or \"default\")")
 	s.Float64Var(&f.qps, "kube-api-qps", 0, "how many requests a second go to the API server; 0 leaves it to the server, which treats its clients fairly")
 	s.IntVar(&f.burst, "kube-api-burst", 0, "how many requests may exceed --kube-api-qps for a moment (default twice as many)")
+	s.StringVar(&f.tracingEndpoint, "tracing-endpoint", "", "the `URL` of a collector that gets traces of each pass and its API calls, by OTLP over HTTP, such as http://collector:4318 (default none)")
+	s.Float64Var(&f.tracingRatio, "tracing-ratio", 1, "the `share` of passes that are traced, from 0 to 1")
 	f.log.flags(s)
 	s.BoolVar(&f.version, "version", false, "print the version and end")
 	config.RegisterFlags(s)
@@ -125,6 +132,20 @@ func (f *flags) limit(config *rest.Config) {
 			config.Burst = max(1, int(2*f.qps))
 		}
 	}
+}
+
+// tracer makes traces, if there is an endpoint for them; nil otherwise.
+func (f *flags) tracer(o *Options, log logr.Logger) (*tracing.Tracer, error) {
+	if f.tracingEndpoint == "" {
+		return nil, nil //nolint:nilnil // there is none, which is no error
+	}
+	t, err := tracing.New(tracing.Options{
+		Endpoint: f.tracingEndpoint, Ratio: f.tracingRatio, Service: o.Name, Version: o.Version, Log: log.WithName("tracing"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--tracing-endpoint, --tracing-ratio: %w", err)
+	}
+	return t, nil
 }
 
 // gang is the gang scheduler that the flag names, or nil.

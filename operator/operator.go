@@ -41,6 +41,7 @@ import (
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/internal/incluster"
+	"github.com/jobkit/jobkit/internal/tracing"
 	"github.com/jobkit/jobkit/internal/version"
 )
 
@@ -130,6 +131,8 @@ type Program struct {
 	// gang is the gang scheduler that a flag names, for the version of its API that the
 	// cluster serves; nil for none.
 	gang gang.Scheduler
+	// tracer makes traces; nil for none.
+	tracer *tracing.Tracer
 }
 
 // Parse reads the command line. The error is flag.ErrHelp if help was asked for and printed; any
@@ -151,7 +154,10 @@ func Parse(o Options, controllers ...Controller) (*Program, error) {
 		return p, err
 	}
 	p.kinds, p.gang = p.flags.kinds.selected(kinds), p.flags.gang()
-	p.log, err = p.flags.log.logger(o.ErrOut)
+	if p.log, err = p.flags.log.logger(o.ErrOut); err != nil {
+		return p, err
+	}
+	p.tracer, err = p.flags.tracer(&p.options, p.log)
 	return p, err
 }
 
@@ -179,6 +185,9 @@ func (p *Program) SetupOptions() controller.SetupOptions {
 	if p.flags.namespace != "" {
 		o.Namespaces = []string{p.flags.namespace}
 	}
+	if p.tracer != nil {
+		o.AroundPass = p.tracer.Pass
+	}
 	return o
 }
 
@@ -203,7 +212,9 @@ func (p *Program) Run(ctx context.Context) error {
 	if err := p.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	if err := mgr.Start(ctx); err != nil {
+	err = mgr.Start(ctx)
+	p.tracer.End(ctx)
+	if err != nil {
 		return fmt.Errorf("cannot go on: %w", err)
 	}
 	return nil
@@ -217,6 +228,9 @@ func (p *Program) RESTConfig() (*rest.Config, error) {
 	}
 	config.UserAgent = p.options.UserAgent
 	p.flags.limit(config)
+	if p.tracer != nil {
+		config.Wrap(p.tracer.Wrap)
+	}
 	return config, nil
 }
 
@@ -225,6 +239,11 @@ func (p *Program) RESTConfig() (*rest.Config, error) {
 func (p *Program) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	if err := errors.Join(mgr.AddHealthzCheck("healthz", healthz.Ping), mgr.AddReadyzCheck("readyz", healthz.Ping)); err != nil {
 		return fmt.Errorf("cannot add the probes: %w", err)
+	}
+	if p.tracer != nil {
+		if err := mgr.Add(p.tracer); err != nil {
+			return fmt.Errorf("cannot add the sender of traces: %w", err)
+		}
 	}
 	if p.options.Setup != nil {
 		if err := p.options.Setup(ctx, mgr); err != nil {

@@ -123,6 +123,7 @@ func (o *options) forKinds(with controller.SetupOptions) operators.Options {
 		MPIKubectlDeliveryImage: o.mpiImage,
 	}
 	k.Config.MaxConcurrentReconciles, k.Config.GangScheduler = with.MaxConcurrentReconciles, with.GangScheduler
+	k.Config.AroundPass = with.AroundPass
 	return k
 }
 

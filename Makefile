@@ -111,6 +111,12 @@ test-nodes: build-devcluster ## Run jobs on two real kubelets (root, Debian or U
 	@echo '== tests on real nodes'
 	@JOBKIT_NODES_INSTALL=$(INSTALL) $(GOTESTSUM) --format=standard-verbose -- -tags=nodes -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./test/nodes/...
 
+# Not part of "make test": it compiles half of Kubernetes once more, in the version that the queue is made of.
+.PHONY: test-live
+test-live: build-devcluster ## Run jobs beside the real Kueue (Linux; 6 CPU minutes of compiling the first time)
+	@echo '== tests beside the real Kueue'
+	@$(GOTESTSUM) --format=standard-verbose -- -tags=live -count=1 -parallel=12 -timeout=60m $(TESTFLAGS) ./test/live/...
+
 # Without the race detector, which takes four fifths of the time: a simulated cluster does
 # one thing at a time. TESTFLAGS=-race has it all the same.
 .PHONY: sim
@@ -179,7 +185,7 @@ lint: ## Lint; FIX=1 fixes what can be fixed mechanically
 
 .PHONY: vet
 vet: ## Run go vet on all modules
-	@go vet -tags=integration,nodes ./...
+	@go vet -tags=integration,nodes,live ./...
 	@CGO_ENABLED=0 go -C devcluster vet ./...
 	@go -C charts/test vet ./...
 	@go -C test/page vet -tags=integration ./...
@@ -199,6 +205,7 @@ tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@go -C devcluster mod tidy
 	@go -C test/nodes/kubernetes mod tidy
 	@go -C test/nodes/coredns mod tidy
+	@go -C test/live/kueue mod tidy
 	@go -C charts/test mod tidy
 	@go -C test/page mod tidy
 	@hack/tidy-tools hack/tools hack/lint

@@ -17,6 +17,8 @@ LINT := go tool -modfile=hack/lint.mod golangci-lint
 # Tests run under the race detector, but for those of jobtest (see hack/test-unit). It needs a C
 # compiler; without one (go env says so) the tests still run, and a line says what was left out.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+# A program with the race detector waits a second before it ends, in case a race is yet to come.
+export GORACE := atexit_sleep_ms=50
 # More flags of "go test", such as TESTFLAGS='-run TestPromises -v'.
 TESTFLAGS ?=
 # Prints a line per package, the output of every test that fails, and "DONE n tests" at the end.
@@ -25,6 +27,8 @@ GOTESTSUM := $(TOOL) gotestsum --format=pkgname --format-icons=text --format-hid
 # The packages with tests on the dev control plane are those with a file of that build tag. (test/page
 # is a module of its own.)
 INTEGRATION = $(filter-out ./test/page/,$(sort $(dir $(shell grep -rl --include='*_test.go' --exclude-dir=devcluster '^//go:build.*integration' .))))
+# Those that take longest begin first, so that none is left to run alone at the end.
+LONGEST := ./test/integration/ ./cmd/jobkit/
 
 # How many simulated lives of a job "make sim" tries.
 RUNS ?= 100000
@@ -75,12 +79,12 @@ test-unit: race-detector ## Run the tests that need only Go (2 to 4 minutes)
 
 # How many packages are tested at once. Each has a control plane of its own, and waits most of the time.
 # What must happen in time may be late on a busy machine, so such a test has three rounds.
-AT_ONCE ?= 2
+AT_ONCE ?= 3
 
 .PHONY: test-integration
 test-integration: race-detector build-devcluster ## Run the tests on the dev control plane (which starts and stops automatically)
 	@echo '== integration tests, on the dev control plane'
-	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=$(AT_ONCE) -timeout=30m $(TESTFLAGS) $(or $(INTEGRATION),$(error no package has integration tests))
+	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=$(AT_ONCE) -timeout=30m $(TESTFLAGS) $(LONGEST) $(or $(filter-out $(LONGEST),$(INTEGRATION)),$(error no package has integration tests))
 
 # Built like the dev control plane itself, so that Kubernetes is compiled once; vetted by "make vet".
 .PHONY: test-devcluster

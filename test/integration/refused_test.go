@@ -109,13 +109,22 @@ func TestUpdateRefused(t *testing.T) {
 	if job.ResourceVersion != version {
 		t.Errorf("the job is written again and again: %s", conditions(job))
 	}
-	recorded := 0
-	for _, e := range events(t, job) {
-		if strings.Contains(e, "cannot update service") {
-			recorded++
+	recorded := func() (n int) {
+		for _, e := range events(t, job) {
+			if strings.Contains(e, "cannot update service") {
+				n++
+			}
 		}
+		return n
 	}
-	if recorded != 1 {
+	// The operator writes the events of all tests one after the other.
+	eventually(t, "the event is written", func(context.Context) string {
+		if recorded() == 0 {
+			return fmt.Sprintf("got %q", events(t, job))
+		}
+		return ""
+	})
+	if recorded() != 1 {
 		t.Errorf("want one event, got %q", events(t, job))
 	}
 	ports()

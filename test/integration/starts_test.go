@@ -38,8 +38,9 @@ func TestPodsThatDoNotStart(t *testing.T) {
 	again := newJob(ns, "again", nil, replicas(1, "waiting-reason", "ErrImagePull"))
 	again.Spec.RunPolicy.StartDeadlineSeconds, again.Spec.RunPolicy.MaxJobRestarts = new(int64(2)), new(int32(1))
 	again.Spec.RunPolicy.OnStartDeadline = new(commonv1.StartDeadlineRestartJob)
-	create(t, late)
-	create(t, again)
+	for _, job := range []*testv1.TestJob{slow, image, room, late, again} {
+		create(t, job)
+	}
 	eventually(t, "a job restarts whose pods do not start in time, and then fails", func(ctx context.Context) string {
 		if _, err := notStarting(ctx, again); err != nil {
 			return err.Error()
@@ -67,9 +68,6 @@ func TestPodsThatDoNotStart(t *testing.T) {
 		{image, `waits for 2 of 2 pods to start, the first of them image-worker-0: image "busybox" of container test-container cannot be pulled`},
 		{room, "waits for 1 of 1 pods to start, the first of them room-worker-0: the scheduler finds no node for it: 0/"},
 		{slow, "waits for 1 of 1 pods to start, the first of them slow-worker-0: node "},
-	}
-	for _, tc := range wants {
-		create(t, tc.job)
 	}
 	for _, tc := range wants {
 		eventually(t, tc.job.Name+" says why its pods do not start", func(ctx context.Context) string {

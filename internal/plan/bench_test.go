@@ -10,7 +10,7 @@ import (
 
 // BenchmarkDecide is one pass over a job whose pods all run: what an operator does most.
 func BenchmarkDecide(b *testing.B) {
-	for _, n := range []int32{1, 100, 10_000} {
+	for _, n := range []int32{1, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
 			m := steadyJob(n)
 			b.ReportAllocs()
@@ -23,7 +23,7 @@ func BenchmarkDecide(b *testing.B) {
 
 // BenchmarkDecideServiceEach is the same pass where each replica has a service.
 func BenchmarkDecideServiceEach(b *testing.B) {
-	for _, n := range []int32{1, 100, 10_000} {
+	for _, n := range []int32{1, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
 			m := steadyJobServiceEach(n)
 			b.ReportAllocs()
@@ -36,7 +36,7 @@ func BenchmarkDecideServiceEach(b *testing.B) {
 
 // BenchmarkDecideCreate is the pass in which all pods are missing.
 func BenchmarkDecideCreate(b *testing.B) {
-	for _, n := range []int32{1, 100, 10_000} {
+	for _, n := range []int32{1, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("replicas=%d", n), func(b *testing.B) {
 			m := newModel(map[commonv1.ReplicaType]int32{worker: n})
 			b.ReportAllocs()

@@ -20,7 +20,7 @@ func (d *decision) roleServices(have map[string]*corev1.Service) {
 	for _, t := range d.in.types() {
 		if d.in.roleService(t) != nil {
 			want := CreateService{Name: d.in.Kind.RoleServiceName(d.in.Job.Name, t), Type: t, OfRole: true, Reason: "its role has one"}
-			d.keepService(have[want.Name], want, NewService(d.in, want))
+			d.keepService(have[want.Name], want, modelOf(NewService(d.in, want)))
 		}
 	}
 }

@@ -15,39 +15,82 @@ import (
 // syncServices creates the services that are missing, and updates those that differ from
 // what the job needs.
 func syncServices(d *decision) bool {
-	have := make(map[string]*corev1.Service, len(d.in.Services))
-	for _, s := range d.in.Services {
-		have[s.Name] = s
-	}
+	ofReplicas, have := d.servicesByName()
 	switch d.in.serviceMode() {
 	case commonv1.ServiceModePerReplica:
 		for i := range d.tally.byType {
-			d.replicaServices(&d.tally.byType[i], have)
+			d.replicaServices(&d.tally.byType[i], ofReplicas[i])
 		}
 	case commonv1.ServiceModePerJob:
 		want := CreateService{Name: d.in.Job.Name, Reason: "the job has one"}
-		d.keepService(have[want.Name], want, NewService(d.in, want))
+		d.keepService(have[want.Name], want, modelOf(NewService(d.in, want)))
 	case commonv1.ServiceModeNone:
 	}
 	d.roleServices(have)
 	return false
 }
 
-// replicaServices keeps a service for each replica of a type. Those of one type differ only
-// in their index, so one model is enough to compare them.
-func (d *decision) replicaServices(t *typeTally, have map[string]*corev1.Service) {
-	model, each := NewService(d.in, CreateService{Type: t.Type}), d.in.allocates(t.Type)
+// servicesByName are the services of the job: those of replicas by type and index, and all others,
+// and those of roles, by name. There may be ten thousand of the first, which need no map.
+func (d *decision) servicesByName() (ofReplicas [][]*corev1.Service, others map[string]*corev1.Service) {
+	others, perReplica := map[string]*corev1.Service{}, d.in.serviceMode() == commonv1.ServiceModePerReplica
+	for i := range d.tally.byType {
+		n := 0
+		if perReplica {
+			n = len(d.tally.byType[i].replicas)
+		}
+		ofReplicas = append(ofReplicas, make([]*corev1.Service, n))
+	}
+	for _, s := range d.in.Services {
+		i, index := d.tally.positionOf(s.Name)
+		replicas := perReplica && i >= 0
+		if replicas {
+			ofReplicas[i][index] = s
+		}
+		if !replicas || d.wantsRoleService(s.Name) {
+			others[s.Name] = s
+		}
+	}
+	return ofReplicas, others
+}
+
+// replicaServices keeps a service for each replica of a type; have are those that exist. Those of one
+// type differ only in their index, so one model is enough to compare them.
+func (d *decision) replicaServices(t *typeTally, have []*corev1.Service) {
+	model, each := modelOf(NewService(d.in, CreateService{Type: t.Type})), d.in.allocates(t.Type)
 	for i := range t.replicas {
 		s := &t.replicas[i]
 		if each { // Their ports differ, too.
-			model = NewService(d.in, CreateService{Type: t.Type, Index: s.index})
+			model = modelOf(NewService(d.in, CreateService{Type: t.Type, Index: s.index}))
 		}
-		d.keepService(have[s.name], CreateService{Name: s.name, Type: s.typ, Index: s.index, Reason: "each replica has one"}, model)
+		d.keepService(have[i], CreateService{Name: s.name, Type: s.typ, Index: s.index, Reason: "each replica has one"}, model)
 	}
 }
 
+// serviceModel is a service as a job wants it, to be compared with many.
+type serviceModel struct {
+	spec *corev1.ServiceSpec
+	// selector is its selector, but for the index of a replica, which it has if ofReplica.
+	selector  []selectorLabel
+	ofReplica bool
+}
+
+type selectorLabel struct{ key, value string }
+
+func modelOf(s *corev1.Service) *serviceModel {
+	m := &serviceModel{spec: &s.Spec}
+	for key, value := range s.Spec.Selector {
+		if key == commonv1.ReplicaIndexLabel {
+			m.ofReplica = true
+		} else {
+			m.selector = append(m.selector, selectorLabel{key, value})
+		}
+	}
+	return m
+}
+
 // keepService creates a service, or updates the existing one.
-func (d *decision) keepService(s *corev1.Service, want CreateService, model *corev1.Service) {
+func (d *decision) keepService(s *corev1.Service, want CreateService, model *serviceModel) {
 	switch {
 	case s == nil:
 		d.act(want)
@@ -60,9 +103,9 @@ func (d *decision) keepService(s *corev1.Service, want CreateService, model *cor
 // sameService reports whether a service has the selector and the ports of a model, with the
 // index of its own replica, and its type, if the model has one. What the API server or other
 // clients add does not matter.
-func sameService(s, model *corev1.Service, index int32) bool {
-	return (model.Spec.Type == "" || s.Spec.Type == model.Spec.Type) && sameSelector(s.Spec.Selector, model.Spec.Selector, index) &&
-		slices.EqualFunc(ShortPorts(s.Spec.Ports), ShortPorts(model.Spec.Ports), func(a, b corev1.ServicePort) bool {
+func sameService(s *corev1.Service, model *serviceModel, index int32) bool {
+	return (model.spec.Type == "" || s.Spec.Type == model.spec.Type) && model.selects(s.Spec.Selector, index) &&
+		slices.EqualFunc(ShortPorts(s.Spec.Ports), ShortPorts(model.spec.Ports), func(a, b corev1.ServicePort) bool {
 			return a.Name == b.Name && a.Protocol == b.Protocol && a.Port == b.Port && a.TargetPort == b.TargetPort
 		})
 }
@@ -87,18 +130,18 @@ func ShortPorts(ports []corev1.ServicePort) []corev1.ServicePort {
 	return append(out, corev1.ServicePort{Name: hex.EncodeToString(others.Sum(nil))})
 }
 
-func sameSelector(selector, model map[string]string, index int32) bool {
-	if len(selector) != len(model) {
+// selects reports whether a selector is that of the model, with the index of a replica.
+func (m *serviceModel) selects(selector map[string]string, index int32) bool {
+	if len(selector) != len(m.spec.Selector) {
 		return false
 	}
-	for label, want := range model {
-		if label != commonv1.ReplicaIndexLabel && selector[label] != want {
+	for _, want := range m.selector {
+		if selector[want.key] != want.value {
 			return false
 		}
 	}
-	_, ofReplica := model[commonv1.ReplicaIndexLabel]
 	var digits [10]byte // compared in place, the number needs no allocation
-	return !ofReplica || selector[commonv1.ReplicaIndexLabel] == string(strconv.AppendInt(digits[:0], int64(index), 10))
+	return !m.ofReplica || selector[commonv1.ReplicaIndexLabel] == string(strconv.AppendInt(digits[:0], int64(index), 10))
 }
 
 // wantsService reports whether the job has a service of this name by its service mode, or by

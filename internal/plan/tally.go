@@ -120,12 +120,20 @@ func (t *Tally) assign(in *Input) {
 
 // replicaOf finds the replica whose pod has a name, or nil.
 func (t *Tally) replicaOf(pod string) *replica {
-	for i := range t.byType {
-		if index, ok := t.names[i].index(pod); ok && index < len(t.byType[i].replicas) {
-			return &t.byType[i].replicas[index]
-		}
+	if i, index := t.positionOf(pod); i >= 0 {
+		return &t.byType[i].replicas[index]
 	}
 	return nil
+}
+
+// positionOf finds the type and the index of the replica whose pod has a name; -1 if there is none.
+func (t *Tally) positionOf(pod string) (typ, index int) {
+	for i := range t.byType {
+		if index, ok := t.names[i].index(pod); ok && index < len(t.byType[i].replicas) {
+			return i, index
+		}
+	}
+	return -1, -1
 }
 
 // fill sets the state of each replica of a type.

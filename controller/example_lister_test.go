@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
@@ -25,7 +24,8 @@ var _ controller.ChildLister[*testv1.TestJob] = indexless{}
 // ListPods implements controller.ChildLister.
 func (x indexless) ListPods(ctx context.Context, job *testv1.TestJob) ([]*corev1.Pod, error) {
 	var list corev1.PodList
-	err := x.client.List(ctx, &list, client.InNamespace(job.Namespace), client.MatchingLabels(jobkit.JobLabels(x.Kind(), job.Name)))
+	kind := x.Kind()
+	err := x.client.List(ctx, &list, client.InNamespace(job.Namespace), client.MatchingLabels(kind.JobLabels(job.Name)))
 	var own []*corev1.Pod
 	for i := range list.Items {
 		if metav1.IsControlledBy(&list.Items[i], job) {
@@ -38,7 +38,8 @@ func (x indexless) ListPods(ctx context.Context, job *testv1.TestJob) ([]*corev1
 // ListServices implements controller.ChildLister.
 func (x indexless) ListServices(ctx context.Context, job *testv1.TestJob) ([]*corev1.Service, error) {
 	var list corev1.ServiceList
-	err := x.client.List(ctx, &list, client.InNamespace(job.Namespace), client.MatchingLabels(jobkit.JobLabels(x.Kind(), job.Name)))
+	kind := x.Kind()
+	err := x.client.List(ctx, &list, client.InNamespace(job.Namespace), client.MatchingLabels(kind.JobLabels(job.Name)))
 	var own []*corev1.Service
 	for i := range list.Items {
 		if metav1.IsControlledBy(&list.Items[i], job) {

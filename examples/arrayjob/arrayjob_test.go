@@ -117,9 +117,11 @@ func TestSetClusterSpec(t *testing.T) {
 			t.Fatalf("%T %s", o, o.GetName())
 		}
 		text := pod.Name
+		var textSb120 strings.Builder
 		for _, v := range pod.Spec.Containers[0].Env {
-			text += " " + v.Name + "=" + v.Value
+			textSb120.WriteString(" " + v.Name + "=" + v.Value)
 		}
+		text += textSb120.String()
 		got = append(got, text)
 	}
 	want := []string{"job-task-0 TASK_INDEX=0 TASK_COUNT=2 TASK_ARGUMENT=a", "job-task-1 TASK_INDEX=1 TASK_COUNT=2 TASK_ARGUMENT=b"}

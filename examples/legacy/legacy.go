@@ -47,7 +47,7 @@ type Unused interface {
 	GetPodsForJob(job any) ([]*corev1.Pod, error)
 	GetServicesForJob(job any) ([]*corev1.Service, error)
 	DeleteJob(job any) error
-	UpdateJobStatusInApiServer(job any, status *commonv1.JobStatus) error //nolint:revive // the predecessor's name
+	UpdateJobStatusInApiServer(job any, status *commonv1.JobStatus) error
 	ReconcileJobs(job any, replicas ReplicaSpecs, status commonv1.JobStatus, policy *commonv1.RunPolicy) error
 	ReconcilePods(job any, status *commonv1.JobStatus, pods []*corev1.Pod, rtype commonv1.ReplicaType, spec *commonv1.ReplicaSpec, replicas ReplicaSpecs) error
 	ReconcileServices(job metav1.Object, services []*corev1.Service, rtype commonv1.ReplicaType, spec *commonv1.ReplicaSpec) error
@@ -100,7 +100,7 @@ func (a Adapter[J]) Rules(job J) jobkit.Rules {
 // SetClusterSpec calls the old method with the words that it knows.
 func (a Adapter[J]) SetClusterSpec(job J, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	rtype, index := strings.ToLower(string(r.Type())), strconv.Itoa(int(r.Index()))
-	return a.Old.SetClusterSpec(job.DeepCopyObject(), template, rtype, index) //nolint:wrapcheck // the library says whose it is
+	return a.Old.SetClusterSpec(job.DeepCopyObject(), template, rtype, index)
 }
 
 // EvaluateStatus shows the old method a status with the numbers of pods, and reads the conditions

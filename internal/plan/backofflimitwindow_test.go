@@ -224,7 +224,7 @@ func TestBackoffLimitWindow(t *testing.T) {
 			times: []int{70},
 		},
 		"InPlaceUntold": {
-			reason: "no clock tells when that was: since the pod was created", limit: new(int32(1)),
+			reason: "no clock says when that was: since the pod was created", limit: new(int32(1)),
 			change: restartPolicy(commonv1.RestartPolicyOnFailure),
 			happens: func(m *model) {
 				m.after(99 * second)

@@ -105,8 +105,8 @@ func (d *decision) andUnreported(failed []failedReplica, fails bool) []failedRep
 // inOrder sorts failures by time, and those of the same second in the order of the replicas.
 func (d *decision) inOrder(failed []failedReplica) []failedReplica {
 	of := make(map[*replica]int, len(failed))
-	for i := len(failed) - 1; i >= 0; i-- {
-		of[failed[i].replica] = i
+	for i, f := range slices.Backward(failed) {
+		of[f.replica] = i
 	}
 	out := make([]failedReplica, 0, len(failed))
 	d.tally.each(func(s *replica) {

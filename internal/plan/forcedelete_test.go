@@ -196,7 +196,8 @@ func TestWhatIsDeletedAllTheSame(t *testing.T) {
 				restartPolicy(commonv1.RestartPolicyExitCode)(m)
 				m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
 			},
-			func(m *model) { goes(m, m.pod("worker-0"), 1) }, []string{},
+			func(m *model) { goes(m, m.pod("worker-0"), 1) },
+			[]string{},
 		},
 		"Suspended": {
 			"a suspended job keeps none", func(m *model) { m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyNone) },

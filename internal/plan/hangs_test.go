@@ -139,7 +139,7 @@ func TestHangsAreLookedFor(t *testing.T) {
 		"OnlyStall":  {"the server may come back, of which the job hears nothing", report, onlyStall, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
 		"ServerAway": {"after the shorter of the two", report, nil, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
 		"SetBack":    {"by the new clock, or else none would be for an hour", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.after(-time.Hour) }, 60 * time.Second},
-		"Hung":       {"one that is known is looked at again, but not at once", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.later(5 * time.Minute) }, 60 * time.Second},
+		"Hung":       {"one that is known requeues the job, but not at once", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.later(5 * time.Minute) }, 60 * time.Second},
 		"HungShort": {"sooner if little time is enough", readiness, func(m *model) { m.in.RunPolicy.ProgressPolicy.StallTimeoutSeconds = new(int64(10)) }, func(m *model) {
 			m.turns("worker-1", corev1.ConditionFalse)
 			m.later(5 * time.Minute)
@@ -227,7 +227,7 @@ func TestHungIsTaken(t *testing.T) {
 			tc.change(m)
 			p := m.decide()
 			if hung := p.Status.Condition(commonv1.JobHung) != nil; hung != tc.hung {
-				t.Errorf("%s: the condition is there: %t", tc.reason, hung)
+				t.Errorf("%s: the condition exists: %t", tc.reason, hung)
 			}
 		})
 	}

@@ -228,7 +228,7 @@ func TestPodsThatDoNotStart(t *testing.T) {
 			first + "container main fails again and again",
 		},
 		"RestartedAfterSuccess": {
-			"that it ended well is no failure to tell of", func(_ *model, p *corev1.Pod) {
+			"that it ended well is no failure", func(_ *model, p *corev1.Pod) {
 				bound(p, nil, waitingStatus("logs", "ContainerCreating", ""),
 					corev1.ContainerStatus{Name: "main", State: running.State, RestartCount: 1, LastTerminationState: exitedWith(0)})
 			}, 0,
@@ -526,7 +526,7 @@ func TestReasonsOfContainersThatWait(t *testing.T) {
 }
 
 // TestPodsThatGetANode: a pod that waited for a node has a while to start on it. If it still has
-// none, that is told at once.
+// none, that is reported at once.
 func TestPodsThatGetANode(t *testing.T) {
 	const scheduler = "1 of 1 pods to start, the first of them job-worker-0: no scheduler takes it up"
 	scheduled := func(m *model, status corev1.ConditionStatus) {

@@ -207,29 +207,35 @@ func TestRunningInOrder(t *testing.T) {
 		"Waits":   {"the first type runs", nil, []string{isCreated, isRunning + waits}},
 		"Pending": {"it has done its part, and nothing flickers while the next type starts", []func(*model){pending}, []string{isCreated, isRunning}},
 		"Gap": {
-			"the first type has ended before the next one runs", []func(*model){func(m *model) { m.end(m.pod("master-0"), 0) }},
+			"the first type has ended before the next one runs",
+			[]func(*model){func(m *model) { m.end(m.pod("master-0"), 0) }},
 			[]string{isCreated},
 		},
 		"AfterTheGap": {"the next type runs", []func(*model){func(m *model) { m.end(m.pod("master-0"), 0) }, (*model).run}, []string{isCreated, isRunning}},
-		"Begun":   {"those that decide run", []func(*model){begun}, []string{isCreated, isRunning}},
+		"Begun":       {"those that decide run", []func(*model){begun}, []string{isCreated, isRunning}},
 		"Failed": {
-			"the first type runs no more", []func(*model){func(m *model) { m.end(m.pod("master-0"), 137) }},
+			"the first type runs no more",
+			[]func(*model){func(m *model) { m.end(m.pod("master-0"), 137) }},
 			[]string{isCreated, restarting + "1 Master replica(s) failed."},
 		},
 		"Again": {
-			"it runs again", []func(*model){func(m *model) { m.end(m.pod("master-0"), 137) }, (*model).run},
+			"it runs again",
+			[]func(*model){func(m *model) { m.end(m.pod("master-0"), 137) }, (*model).run},
 			[]string{isCreated, isRunning + waits},
 		},
 		"Deleted": {
-			"a user has deleted it", []func(*model){func(m *model) { m.drop(m.pod("master-0")) }},
+			"a user has deleted it",
+			[]func(*model){func(m *model) { m.drop(m.pod("master-0")) }},
 			[]string{isCreated, restarting + "no replica of Master runs any more."},
 		},
 		"Replaced": {
-			"one that decides has run, and is being replaced", []func(*model){begun, func(m *model) { m.drop(m.pod("worker-0")); m.drop(m.pod("worker-1")) }},
+			"one that decides has run, and is being replaced",
+			[]func(*model){begun, func(m *model) { m.drop(m.pod("worker-0")); m.drop(m.pod("worker-1")) }},
 			[]string{isCreated, restarting + "no replica of Worker runs any more."},
 		},
 		"Restarted": {
-			"the same after failures", []func(*model){begun, func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("worker-1"), 137) }},
+			"the same after failures",
+			[]func(*model){begun, func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("worker-1"), 137) }},
 			[]string{isCreated, restarting + "2 Worker replica(s) failed."},
 		},
 		"Suspended": {

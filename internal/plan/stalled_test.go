@@ -23,7 +23,7 @@ func TestHalt(t *testing.T) {
 		again  time.Duration
 		news   plan.StatusChange
 	}{
-		"Stalled": {"the author must mend it", func(*model) {}, says, time.Second, plan.StatusNews},
+		"Stalled": {"the author must fix it", func(*model) {}, says, time.Second, plan.StatusNews},
 		"Known": {"it was said before, and the next try is as far away as the first is long ago", func(m *model) {
 			m.in.Status = plan.Halt(&m.in).Status
 			m.after(30 * time.Second)

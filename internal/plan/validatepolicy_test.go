@@ -90,6 +90,7 @@ func TestWordsOfFields(t *testing.T) {
 		})},
 	} {
 		list := ""
+		var listSb93 strings.Builder
 		for _, word := range tc.words {
 			m := newModel(workers(1))
 			tc.set(m, word)
@@ -97,9 +98,10 @@ func TestWordsOfFields(t *testing.T) {
 				t.Errorf("%s may be %s: %q", path, word, got)
 			}
 			if list += fmt.Sprintf("%q", word); word != tc.words[len(tc.words)-1] {
-				list += ", "
+				listSb93.WriteString(", ")
 			}
 		}
+		list += listSb93.String()
 		m := newModel(workers(1))
 		tc.set(m, "Odd")
 		want := []string{path + `: Unsupported value: "Odd": supported values: ` + list}

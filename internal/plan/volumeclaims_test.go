@@ -207,7 +207,7 @@ func claimActions(p plan.Plan) (out []string) {
 }
 
 // TestVolumeClaims: claims exist as long as the job says, and what the job does not own is
-// neither deleted nor made anew.
+// neither deleted nor created again.
 func TestVolumeClaims(t *testing.T) {
 	const second = "PersistentVolumeClaim data-job-worker-1"
 	retention := func(m *model) *commonv1.VolumeClaimRetentionPolicy {
@@ -330,7 +330,7 @@ func TestVolumeClaims(t *testing.T) {
 			want: []string{"create PersistentVolumeClaim data-job-worker-2: replica 2 of Worker needs it, shared: true"},
 		},
 		"Lost": {
-			reason: "the pod would wait for it for ever", change: func(m *model) { lost(m) },
+			reason: "the pod would wait for it forever", change: func(m *model) { lost(m) },
 			want: []string{"create " + second + ": replica 1 of Worker needs it, shared: false"},
 		},
 		"LostOther":     {reason: "it waits for something else", change: func(m *model) { lost(m).Status.Conditions[0].Message = `persistentvolumeclaim "other" not found` }},
@@ -398,7 +398,7 @@ func TestOwnersOfClaims(t *testing.T) {
 }
 
 // TestClaimThatGoes: a pod is not created with a claim that is being deleted, with which it would
-// never start; the next pass looks again.
+// never start; the next pass decides again.
 func TestClaimThatGoes(t *testing.T) {
 	m := claimed()
 	m.drop(m.pod("worker-0"))

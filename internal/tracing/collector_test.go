@@ -11,8 +11,8 @@ import (
 
 // sent is a span as a collector reads it.
 type sent struct {
-	TraceID           string `json:"traceId"` //nolint:tagliatelle // the protocol's
-	SpanID            string `json:"spanId"` //nolint:tagliatelle // the protocol's
+	TraceID           string `json:"traceId"`      //nolint:tagliatelle // the protocol's
+	SpanID            string `json:"spanId"`       //nolint:tagliatelle // the protocol's
 	ParentSpanID      string `json:"parentSpanId"` //nolint:tagliatelle // the protocol's
 	Name              string `json:"name"`
 	Kind              int    `json:"kind"`

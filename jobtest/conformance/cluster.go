@@ -123,7 +123,7 @@ func (l *life[J]) play(ctx context.Context, cc clusterCase[J]) error {
 }
 
 // errRefused ends a case whose job the operator finds invalid.
-var errRefused = errors.New("the job is not valid") //nolint:gochecknoglobals // as above
+var errRefused = errors.New("the job is not valid")
 
 func (l *life[J]) parts() jobkit.JobParts { return l.suite.author().Parts(l.job) }
 
@@ -171,7 +171,7 @@ func (l *life[J]) edit(ctx context.Context, change func(jobkit.JobParts)) error 
 // pods are those that the job controls, of a type or of all, and are not about to go.
 func (l *life[J]) pods(ctx context.Context, t commonv1.ReplicaType) ([]corev1.Pod, error) {
 	var all corev1.PodList
-	labels := jobkit.JobLabels(jobkit.Kind{}, l.job.GetName())
+	labels := (&jobkit.Kind{}).JobLabels(l.job.GetName())
 	if err := l.client.List(ctx, &all, client.InNamespace(l.job.GetNamespace()), client.MatchingLabels(labels)); err != nil {
 		return nil, fmt.Errorf("the pods cannot be listed: %w", err)
 	}

@@ -300,7 +300,7 @@ func (s Suite[J]) createsForeign(w *jobtest.World) {
 			pod := &corev1.Pod{Spec: *pods.Items[i].Spec.DeepCopy()}
 			pod.Namespace, pod.Name, pod.Labels = pods.Items[i].Namespace, "debug-"+pods.Items[i].Name, maps.Clone(pods.Items[i].Labels)
 			pod.Spec.NodeName = ""
-			return c.Create(ctx, pod) //nolint:wrapcheck // as above
+			return c.Create(ctx, pod)
 		}
 		return nil
 	})

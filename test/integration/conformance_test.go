@@ -137,4 +137,3 @@ func setUp[J client.Object](t *testing.T, mgr ctrl.Manager, author jobkit.Contro
 		t.Fatal(err)
 	}
 }
-

@@ -87,8 +87,10 @@ func (w *world) kueue(t *testing.T, manager, src string) {
 	config := write(t, "config.yaml", fmt.Sprintf(kueueConfig, health, port, certs, podsReadyTimeout))
 	// It reads a certificate for its metrics, which are off, from a path that is fixed: it gets an
 	// /etc of its own.
-	args := []string{"--mount", "sh", "-c", `mount -t tmpfs tmpfs /etc && mkdir -p /etc/kueue/metrics/certs && cp "$0"/tls.* /etc/kueue/metrics/certs && exec "$@"`,
-		certs, manager, "--config=" + config, "--zap-log-level=2"}
+	args := []string{
+		"--mount", "sh", "-c", `mount -t tmpfs /etc && mkdir -p /etc/kueue/metrics/certs && cp "$0"/tls.* /etc/kueue/metrics/certs && exec "$@"`,
+		certs, manager, "--config=" + config, "--zap-log-level=2",
+	}
 	if os.Geteuid() != 0 {
 		args = append([]string{"--map-root-user"}, args...)
 	}
@@ -115,7 +117,7 @@ func (w *world) kueue(t *testing.T, manager, src string) {
 func (w *world) queue(t *testing.T, flavor string, cpus int) string {
 	t.Helper()
 	ns := w.namespace(t)
-	w.apply(t, strings.NewReplacer("VERSION", kueueVersion, "NS", ns, "FLAVOR", flavor, "CPUS", fmt.Sprint(cpus)).Replace(`
+	w.apply(t, strings.NewReplacer("VERSION", kueueVersion, "NS", ns, "FLAVOR", flavor, "CPUS", strconv.Itoa(cpus)).Replace(`
 apiVersion: VERSION
 kind: ClusterQueue
 metadata: {name: NS}

@@ -317,7 +317,9 @@ func TestPage(t *testing.T) {
 
 	// The page itself may do nothing.
 	for _, what := range []authorizationv1.ResourceAttributes{
-		{Verb: "list", Group: "kubeflow.org", Resource: "pytorchjobs"}, {Verb: "list", Resource: "pods"}, {Verb: "get", Resource: "secrets"},
+		{Verb: "list", Group: "kubeflow.org", Resource: "pytorchjobs"},
+		{Verb: "list", Resource: "pods"},
+		{Verb: "get", Resource: "secrets"},
 		{Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews"},
 	} {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{

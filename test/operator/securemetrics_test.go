@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,9 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 )
 
 // TestSecureMetrics: with the component secure-metrics a service account reads the metrics if it
@@ -47,36 +42,6 @@ func TestSecureMetrics(t *testing.T) {
 	p.ends(t)
 	if log := p.log(); strings.Contains(log, "forbidden") || strings.Contains(log, "DATA RACE") {
 		t.Errorf("the operator lacks permissions, or has a data race:\n%s", log)
-	}
-}
-
-// applyComponent applies the objects of a component of config/.
-func applyComponent(t *testing.T, name string) {
-	t.Helper()
-	files, err := filepath.Glob("../../config/components/" + name + "/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		d, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if filepath.Base(file) == "kustomization.yaml" {
-			continue
-		}
-		var kind metav1.TypeMeta
-		if err := yaml.Unmarshal(d, &kind); err != nil {
-			t.Fatal(err)
-		}
-		o, err := scheme.Scheme.New(kind.GroupVersionKind())
-		if err == nil {
-			err = yaml.UnmarshalStrict(d, o)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		create(t, o.(client.Object))
 	}
 }
 

@@ -45,7 +45,7 @@ func (*Controller) IsMasterRole(_ map[commonv1.ReplicaType]*commonv1.ReplicaSpec
 }
 
 // SetClusterSpec tells each replica where the Master is, and which one it is itself.
-func (*Controller) SetClusterSpec(job interface{}, template *corev1.PodTemplateSpec, rtype, index string) error {
+func (*Controller) SetClusterSpec(job any, template *corev1.PodTemplateSpec, rtype, index string) error {
 	bag, ok := job.(*bagv1.BagJob)
 	if !ok {
 		return fmt.Errorf("%v is not a BagJob", job)
@@ -60,7 +60,7 @@ func (*Controller) SetClusterSpec(job interface{}, template *corev1.PodTemplateS
 }
 
 // UpdateJobStatus decides by the Master.
-func (*Controller) UpdateJobStatus(job interface{}, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec, status *commonv1.JobStatus) error {
+func (*Controller) UpdateJobStatus(job any, replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec, status *commonv1.JobStatus) error {
 	bag, ok := job.(*bagv1.BagJob)
 	if !ok {
 		return fmt.Errorf("%v is not a BagJob", job)
@@ -94,29 +94,29 @@ func (*Controller) GetJobFromInformerCache(_, _ string) (metav1.Object, error) {
 func (*Controller) GetJobFromAPIClient(_, _ string) (metav1.Object, error) { return nil, errNoLoop }
 
 // GetPodsForJob listed the pods by labels and claimed them.
-func (*Controller) GetPodsForJob(interface{}) ([]*corev1.Pod, error) { return nil, errNoLoop }
+func (*Controller) GetPodsForJob(any) ([]*corev1.Pod, error) { return nil, errNoLoop }
 
 // GetServicesForJob did the same with services.
-func (*Controller) GetServicesForJob(interface{}) ([]*corev1.Service, error) { return nil, errNoLoop }
+func (*Controller) GetServicesForJob(any) ([]*corev1.Service, error) { return nil, errNoLoop }
 
 // DeleteJob deleted a job whose time to live was over.
-func (*Controller) DeleteJob(interface{}) error { return errNoLoop }
+func (*Controller) DeleteJob(any) error { return errNoLoop }
 
 // UpdateJobStatusInApiServer wrote the status.
-func (*Controller) UpdateJobStatusInApiServer(interface{}, *commonv1.JobStatus) error { //nolint:revive // the predecessor's name
+func (*Controller) UpdateJobStatusInApiServer(any, *commonv1.JobStatus) error { //nolint:revive // the predecessor's name
 	return errNoLoop
 }
 
 // ReconcileJobs was that of the embedded JobController.
 func (*Controller) ReconcileJobs(
-	interface{}, map[commonv1.ReplicaType]*commonv1.ReplicaSpec, commonv1.JobStatus, *commonv1.RunPolicy,
+	any, map[commonv1.ReplicaType]*commonv1.ReplicaSpec, commonv1.JobStatus, *commonv1.RunPolicy,
 ) error {
 	return errNoLoop
 }
 
 // ReconcilePods was that of the embedded JobController.
 func (*Controller) ReconcilePods(
-	interface{}, *commonv1.JobStatus, []*corev1.Pod, commonv1.ReplicaType, *commonv1.ReplicaSpec, map[commonv1.ReplicaType]*commonv1.ReplicaSpec,
+	any, *commonv1.JobStatus, []*corev1.Pod, commonv1.ReplicaType, *commonv1.ReplicaSpec, map[commonv1.ReplicaType]*commonv1.ReplicaSpec,
 ) error {
 	return errNoLoop
 }

@@ -23,7 +23,7 @@ const (
 )
 
 // GroupVersion is that of the kind.
-var GroupVersion = schema.GroupVersion{Group: "example.com", Version: "v1"} //nolint:gochecknoglobals // a constant in all but name
+var GroupVersion = schema.GroupVersion{Group: "example.com", Version: "v1"}
 
 // BagJob has a Master that hands out a bag of tasks, and Workers.
 //

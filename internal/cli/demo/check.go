@@ -20,8 +20,8 @@ const (
 	Otherwise Result = "otherwise"
 )
 
-// settled is how long after the end of a job all its pods have been seen for certain.
-const settled = 15 * time.Second
+// allSeen is how long after the end of a job all its pods have been seen for certain.
+const allSeen = 15 * time.Second
 
 // Check compares a job with its example, and says why unless it ended as expected.
 // steps is how many of its steps were done, and now when the job was seen.
@@ -38,7 +38,7 @@ func (e Example) Check(job jobview.Job, steps int, now time.Time) (Result, strin
 		return Otherwise, fmt.Sprintf("it ended %s with %s ignored, expected %d", outcome, jobview.Plural(job.Ignored(), "failure"), *e.Ignored)
 	case steps < len(e.Steps):
 		return Otherwise, fmt.Sprintf("it ended %s before this could be done to it: %s", outcome, e.Steps[steps].Action)
-	case e.Pods != nil && *e.Pods > len(job.Pods) && job.Status.CompletionTime != nil && now.After(job.Status.CompletionTime.Add(settled)):
+	case e.Pods != nil && *e.Pods > len(job.Pods) && job.Status.CompletionTime != nil && now.After(job.Status.CompletionTime.Add(allSeen)):
 		// A finished job gets no new pods.
 		return Otherwise, fmt.Sprintf("it ended %s, but only %d of its pods are left, expected %d", outcome, len(job.Pods), *e.Pods)
 	case e.Pods != nil && *e.Pods != len(job.Pods):

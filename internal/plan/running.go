@@ -85,7 +85,7 @@ func (d *decision) deciding() *deciders {
 			return
 		case active:
 			r.active++
-		case s.state == jobkit.Succeeded, s.state == jobkit.Failed && !d.superseded(s):
+		case s.state == jobkit.Succeeded && d.attempt(s) == s.attempt, s.state == jobkit.Failed && !d.superseded(s):
 			// A failed replica that is left alone (see Rules.Optional) has ended, too.
 		case d.yetToBegin(s, turns):
 			r.yet++

@@ -268,6 +268,23 @@ func TestRunningInOrder(t *testing.T) {
 	}
 }
 
+// TestRunningEndsWithTheCount: the write that counts a restart of the whole job ends Running, also if
+// the replica that decides had succeeded: it will run again.
+func TestRunningEndsWithTheCount(t *testing.T) {
+	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		ranByMaster(m)
+		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+		m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master), jobkit.All(worker))}
+	})
+	m.end(m.pod("master-0"), 0)
+	m.reconcileUntilStable()
+	m.end(m.pod("worker-0"), 137)
+	if p := m.reconcile(); p.Status.Attempt != 1 || podsReady(&p.Status) {
+		t.Errorf("attempt %d, want 1: %q", p.Status.Attempt, conditions(&p.Status))
+	}
+}
+
 // TestRunningOfAnInvalidEdit: an edit that is not valid keeps no job Running of which the
 // master is gone; one that leaves open which replicas decide does not end Running.
 func TestRunningOfAnInvalidEdit(t *testing.T) {

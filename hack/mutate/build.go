@@ -89,7 +89,8 @@ func load(ctx context.Context, dir string) (*target, error) {
 			t.files = append(t.files, file)
 		}
 	}
-	list, err = goCommand(ctx, dir, "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", ".", "os", "runtime", "strconv", "syscall", "time")
+	list, err = goCommand(ctx, dir, "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}",
+		".", "os", "runtime", "strconv", "syscall", "time")
 	for _, line := range list {
 		path, file, _ := strings.Cut(line, "\t")
 		t.export[path] = file

@@ -86,7 +86,9 @@ var failure = regexp.MustCompile(`(?m)^--- FAIL: (\S+) `)
 // unchanged runs the tests on a binary with mutants of which none is active, and returns those that
 // pass and how much processor time they took. The choice between mutants costs a little: what a test
 // of allocations measures is then not the code.
-func (t *target) unchanged(ctx context.Context, out io.Writer, binary string, tests []*test, args []string) ([]*test, time.Duration, error) {
+func (t *target) unchanged(
+	ctx context.Context, out io.Writer, binary string, tests []*test, args []string,
+) ([]*test, time.Duration, error) {
 	cmd := exec.CommandContext(ctx, binary, append([]string{"-test.v"}, args...)...)
 	cmd.Dir = t.dir
 	printed, err := cmd.Output()

@@ -139,7 +139,7 @@ func TestHangsAreLookedFor(t *testing.T) {
 		"OnlyStall":  {"the server may come back, of which the job hears nothing", report, onlyStall, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
 		"ServerAway": {"after the shorter of the two", report, nil, func(m *model) { m.in.Progress.UpSince = time.Time{} }, 60 * time.Second},
 		"SetBack":    {"by the new clock, or else none would be for an hour", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.after(-time.Hour) }, 60 * time.Second},
-		"Hung":       {"one that is known requeues the job, but not at once", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.later(5 * time.Minute) }, 60 * time.Second},
+		"Hung":       {"one that is known is reconsidered, but not at once", readiness, nil, func(m *model) { m.turns("worker-1", corev1.ConditionFalse); m.later(5 * time.Minute) }, 60 * time.Second},
 		"HungShort": {"sooner if little time is enough", readiness, func(m *model) { m.in.RunPolicy.ProgressPolicy.StallTimeoutSeconds = new(int64(10)) }, func(m *model) {
 			m.turns("worker-1", corev1.ConditionFalse)
 			m.later(5 * time.Minute)

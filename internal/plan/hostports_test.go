@@ -208,7 +208,7 @@ func TestHostPortsOfOtherContainers(t *testing.T) {
 		pod := plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, template)
 		port := pod.Spec.Containers[0].Ports[0].ContainerPort
 		if diff := cmp.Diff([]string{fmt.Sprintf("metrics metrics-port %d %d", port, port), fmt.Sprintf("HOST_PORT_METRICS_PORT=%d", port)}, portsOf(pod)); diff != "" {
-			t.Errorf("the ports of the container (-want +got):\n%s", diff)
+			t.Errorf("the ports of the container that exists (-want +got):\n%s", diff)
 		}
 		if pod.Spec.DNSPolicy != want {
 			t.Errorf("the DNS policy %q becomes %q, want %q", given, pod.Spec.DNSPolicy, want)

@@ -228,7 +228,7 @@ func TestPodsThatDoNotStart(t *testing.T) {
 			first + "container main fails again and again",
 		},
 		"RestartedAfterSuccess": {
-			"that it ended well is no failure", func(_ *model, p *corev1.Pod) {
+			"that it ended well is no failure to report", func(_ *model, p *corev1.Pod) {
 				bound(p, nil, waitingStatus("logs", "ContainerCreating", ""),
 					corev1.ContainerStatus{Name: "main", State: running.State, RestartCount: 1, LastTerminationState: exitedWith(0)})
 			}, 0,

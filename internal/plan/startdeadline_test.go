@@ -196,9 +196,9 @@ func TestStartDeadlineIsExact(t *testing.T) {
 	})
 }
 
-// TestStartDeadlineBeginsAgain: the time of a replica whose pod is yet to be stopped, or whose
+// TestStartDeadlineBeginsLater: the time of a replica whose pod is yet to be stopped, or whose
 // obstacle came after a failure, has not begun before that.
-func TestStartDeadlineBeginsAgain(t *testing.T) {
+func TestStartDeadlineBeginsLater(t *testing.T) {
 	m := limited(2, restartPolicy(commonv1.RestartPolicyExitCode), scope(commonv1.RestartScopeJob))
 	m.run()
 	m.reconcileUntilStable()

@@ -1,7 +1,8 @@
 package plan_test
 
 import (
-	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,22 +90,18 @@ func TestWordsOfFields(t *testing.T) {
 			m.in.Replicas[worker].StartAfter = &commonv1.StartAfter{ReplicaType: master, State: w}
 		})},
 	} {
-		list := ""
-		var listSb93 strings.Builder
+		quoted := make([]string, 0, len(tc.words))
 		for _, word := range tc.words {
 			m := newModel(workers(1))
 			tc.set(m, word)
 			if got := mistakes(m); len(got) > 0 {
 				t.Errorf("%s may be %s: %q", path, word, got)
 			}
-			if list += fmt.Sprintf("%q", word); word != tc.words[len(tc.words)-1] {
-				listSb93.WriteString(", ")
-			}
+			quoted = append(quoted, strconv.Quote(word))
 		}
-		list += listSb93.String()
 		m := newModel(workers(1))
 		tc.set(m, "Odd")
-		want := []string{path + `: Unsupported value: "Odd": supported values: ` + list}
+		want := []string{path + `: Unsupported value: "Odd": supported values: ` + strings.Join(quoted, ", ")}
 		if diff := cmp.Diff(want, mistakes(m)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}

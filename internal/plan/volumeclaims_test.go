@@ -207,7 +207,7 @@ func claimActions(p plan.Plan) (out []string) {
 }
 
 // TestVolumeClaims: claims exist as long as the job says, and what the job does not own is
-// neither deleted nor created again.
+// neither deleted nor made again.
 func TestVolumeClaims(t *testing.T) {
 	const second = "PersistentVolumeClaim data-job-worker-1"
 	retention := func(m *model) *commonv1.VolumeClaimRetentionPolicy {
@@ -398,7 +398,7 @@ func TestOwnersOfClaims(t *testing.T) {
 }
 
 // TestClaimThatGoes: a pod is not created with a claim that is being deleted, with which it would
-// never start; the next pass decides again.
+// never start; the job is requeued.
 func TestClaimThatGoes(t *testing.T) {
 	m := claimed()
 	m.drop(m.pod("worker-0"))

@@ -15,7 +15,7 @@ import (
 // The replica type of an ArrayJob, and the main container of its pods.
 const (
 	Task          commonv1.ReplicaType = "Task"
-	ContainerName commonv1.ReplicaType = "main"
+	ContainerName                      = "main"
 )
 
 // ArrayJob runs one program many times, once for each index from 0.

@@ -466,7 +466,7 @@ func TestFindsInvalid(t *testing.T) {
 		"Said":     {"it was said before", stalled, stalled, false},
 		"Still":    {"also if the job failed since", stalled, failed, false},
 		"Valid":    {"nothing is wrong", commonv1.JobStatus{}, commonv1.JobStatus{}, false},
-		"Fixed":   {"nothing is wrong any more", stalled, commonv1.JobStatus{}, false},
+		"Fixed":    {"nothing is wrong any more", stalled, commonv1.JobStatus{}, false},
 		"Other":    {"another reason", commonv1.JobStatus{}, says(commonv1.JobStalled, corev1.ConditionTrue, "TestJobCreateRefused"), false},
 		"False":    {"it does not hold", commonv1.JobStatus{}, says(commonv1.JobStalled, corev1.ConditionFalse, "TestJobFailedValidation"), false},
 		"OtherWas": {"another reason was said before", says(commonv1.JobStalled, corev1.ConditionTrue, "TestJobCreateRefused"), stalled, true},

@@ -105,6 +105,33 @@ func ExampleValidator() {
 	// TestJob default/bert is not valid: spec.testReplicaSpecs[Worker].replicas: Invalid value: 5: the license is for 4 Workers: set 4 or less
 }
 
+// ownLabels gives pods labels of the kind's own domain, besides those of the library.
+type ownLabels struct{ kind }
+
+func (ownLabels) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
+	if template.Labels == nil {
+		template.Labels = map[string]string{}
+	}
+	template.Labels["sim.example.com/job"], template.Labels["sim.example.com/role"] = job.Name, strings.ToLower(string(r.Type()))
+	return nil
+}
+
+// How do pods get labels under a domain of one's own?
+func ExampleControllerInterface_labels() {
+	objects, err := jobtest.Render(ownLabels{}, known(), bert(1))
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, o := range objects {
+		if pod, ok := o.(*corev1.Pod); ok {
+			fmt.Println(pod.Name, pod.Labels["sim.example.com/job"], pod.Labels["sim.example.com/role"], pod.Labels[commonv1.ReplicaTypeLabel])
+		}
+	}
+	// Output:
+	// bert-master-0 bert master master
+	// bert-worker-0 bert worker worker
+}
+
 // oneGPU warns of Workers that ask for no GPU: they would train on the CPU.
 type oneGPU struct{ kind }
 

@@ -3,7 +3,9 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit"
@@ -28,7 +30,8 @@ func (s Suite[J]) clusterCases() []clusterCase[J] {
 			lives("", "run-for", aLongTime)(p)
 			p.RunPolicy.ActiveDeadlineSeconds = new(int64(2))
 		}, func(ctx context.Context, l *life[J]) error { return l.until(ctx, failed) }},
-		{"SuspendedAndResumed", nil, s.suspendsOnCluster},
+		{"Suspended", lives("", "run-for", aLongTime), s.suspendsOnCluster},
+		{"Resumed", func(p jobkit.JobParts) { p.RunPolicy.Suspend = new(true) }, s.resumesOnCluster},
 		{"Deleted", lives("", "run-for", aLongTime), func(ctx context.Context, l *life[J]) error {
 			if err := l.untilPods(ctx, "", -1); err != nil {
 				return err
@@ -38,7 +41,10 @@ func (s Suite[J]) clusterCases() []clusterCase[J] {
 			}
 			return l.gone(ctx)
 		}},
-		{"PodsDeleted", restarts("", commonv1.RestartPolicyOnFailure), s.deletesPodsOnCluster},
+		{"PodsDeleted", func(p jobkit.JobParts) {
+			restarts("", commonv1.RestartPolicyOnFailure)(p)
+			lives("", "run-for", aLongTime)(p)
+		}, s.deletesPodsOnCluster},
 	}
 	for _, t := range s.types() {
 		cases = append(cases, s.failuresOnCluster(t)...)
@@ -63,15 +69,19 @@ func failed(status *commonv1.JobStatus) error {
 }
 
 func (s Suite[J]) suspendsOnCluster(ctx context.Context, l *life[J]) error {
-	set := func(is bool) error {
-		return l.edit(ctx, func(p jobkit.JobParts) { p.RunPolicy.Suspend = &is })
-	}
 	return first(
 		func() error { return l.untilPods(ctx, "", -1) },
-		func() error { return set(true) },
+		func() error { return l.edit(ctx, func(p jobkit.JobParts) { p.RunPolicy.Suspend = new(true) }) },
 		func() error { return l.until(ctx, suspended) },
 		func() error { return l.untilPods(ctx, "", 0) },
-		func() error { return set(false) },
+	)
+}
+
+func (s Suite[J]) resumesOnCluster(ctx context.Context, l *life[J]) error {
+	return first(
+		func() error { return l.until(ctx, suspended) },
+		func() error { return l.untilPods(ctx, "", 0) },
+		func() error { return l.edit(ctx, func(p jobkit.JobParts) { p.RunPolicy.Suspend = new(false) }) },
 		func() error { return l.until(ctx, succeeded) },
 	)
 }
@@ -86,6 +96,7 @@ func first(steps ...func() error) error {
 	return nil
 }
 
+// deletesPodsOnCluster deletes all pods that the job has; others must take their place.
 func (s Suite[J]) deletesPodsOnCluster(ctx context.Context, l *life[J]) error {
 	if err := l.untilPods(ctx, "", -1); err != nil {
 		return err
@@ -99,7 +110,18 @@ func (s Suite[J]) deletesPodsOnCluster(ctx context.Context, l *life[J]) error {
 			return fmt.Errorf("a pod cannot be deleted: %w", err)
 		}
 	}
-	return l.until(ctx, succeeded)
+	return l.eventually(ctx, func(ctx context.Context) error {
+		now, err := l.pods(ctx, "")
+		if err != nil {
+			return err
+		}
+		for i := range pods {
+			if !slices.ContainsFunc(now, func(p corev1.Pod) bool { return p.Name == pods[i].Name && p.UID != pods[i].UID }) {
+				return fmt.Errorf("nothing took the place of pod %s, which was deleted", pods[i].Name)
+			}
+		}
+		return nil
+	})
 }
 
 // failuresOnCluster have the first replica of a type fail.
@@ -112,22 +134,30 @@ func (s Suite[J]) failuresOnCluster(t commonv1.ReplicaType) []clusterCase[J] {
 			}
 		}
 	}
+	// The other types run on: the job must not end before the failure is noticed.
+	others := func(p jobkit.JobParts) {
+		for other := range p.ReplicaSpecs {
+			if other != t {
+				lives(other, "run-for", aLongTime)(p)
+			}
+		}
+	}
 	restarted := func(ctx context.Context, l *life[J]) error {
 		return l.until(ctx, func(status *commonv1.JobStatus) error {
-			if err := succeeded(status); err != nil || status.Restarts == 1 {
-				return err
+			if status.Restarts == 1 && status.State != commonv1.JobFailed {
+				return nil
 			}
-			return fmt.Errorf("the job has succeeded after %d restarts, want 1", status.Restarts)
+			return fmt.Errorf("the job has %d restarts, want 1, and is %s", status.Restarts, state(status))
 		})
 	}
 	ends := func(ctx context.Context, l *life[J]) error { return l.until(ctx, finished) }
 	out := []clusterCase[J]{
 		{fmt.Sprintf("Failure/%s/%s", t, commonv1.RestartPolicyNever), changes(restarts("", commonv1.RestartPolicyNever), once), ends},
-		{fmt.Sprintf("Failure/%s/%s", t, commonv1.RestartPolicyOnFailure), changes(restarts("", commonv1.RestartPolicyOnFailure), once), restarted},
+		{fmt.Sprintf("Failure/%s/%s", t, commonv1.RestartPolicyOnFailure), changes(restarts("", commonv1.RestartPolicyOnFailure), others, once), restarted},
 	}
 	for _, scope := range []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeRole, commonv1.RestartScopeJob} {
 		out = append(out, clusterCase[J]{
-			fmt.Sprintf("Scope/%s/%s", t, scope), changes(restarts(scope, commonv1.RestartPolicyExitCode), once), restarted,
+			fmt.Sprintf("Scope/%s/%s", t, scope), changes(restarts(scope, commonv1.RestartPolicyExitCode), others, once), restarted,
 		})
 	}
 	return append(out, clusterCase[J]{

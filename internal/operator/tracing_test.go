@@ -26,6 +26,7 @@ func TestTracing(t *testing.T) {
 	api.Put("/apis/kubeflow.org/v1/namespaces/default/tfjobs/a", `{"apiVersion":"kubeflow.org/v1","kind":"TFJob","spec":{"tfReplicaSpecs":{"Worker":{"template":{"spec":{"containers":[{"name":"tensorflow","image":"x"}]}}}}}}`)
 	o := startOperator(t, api, "--tracing-endpoint="+collector.URL)
 	o.eventually("its pod is created", func() bool { return api.Get("/api/v1/namespaces/default/pods/a-worker-0") != nil })
+	o.eventually("its status is written", o.asked("PATCH /apis/kubeflow.org/v1/namespaces/default/tfjobs/a/status"))
 	o.end() // sends what is left
 	mu.Lock()
 	defer mu.Unlock()

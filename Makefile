@@ -121,6 +121,12 @@ test-live: build-devcluster ## Run jobs beside the real Kueue (Linux; 6 CPU minu
 	@echo '== tests beside the real Kueue'
 	@$(GOTESTSUM) --format=standard-verbose -- -tags=live -count=1 -parallel=12 -timeout=60m $(TESTFLAGS) ./test/live/...
 
+# Not part of "make test": it compiles the API server of each release. TESTFLAGS='-run /v1.31' is one of them.
+.PHONY: test-versions
+test-versions: ## Run the operator against the API servers of several Kubernetes releases (8 CPU minutes of compiling each the first time)
+	@echo '== tests against Kubernetes releases'
+	@$(GOTESTSUM) --format=standard-verbose -- -tags=versions -count=1 -timeout=120m $(TESTFLAGS) ./test/versions/...
+
 # Without the race detector, which takes four fifths of the time: a simulated cluster does
 # one thing at a time. TESTFLAGS=-race has it all the same.
 .PHONY: sim
@@ -189,7 +195,7 @@ lint: ## Lint; FIX=1 fixes what can be fixed mechanically
 
 .PHONY: vet
 vet: ## Run go vet on all modules
-	@go vet -tags=integration,nodes,live ./...
+	@go vet -tags=integration,nodes,live,versions ./...
 	@CGO_ENABLED=0 go -C devcluster vet ./...
 	@go -C charts/test vet ./...
 	@go -C test/page vet -tags=integration ./...
@@ -210,6 +216,7 @@ tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@go -C test/nodes/kubernetes mod tidy
 	@go -C test/nodes/coredns mod tidy
 	@go -C test/live/kueue mod tidy
+	@for release in test/versions/v*; do go -C $$release mod tidy; done
 	@go -C charts/test mod tidy
 	@go -C test/page mod tidy
 	@hack/tidy-tools hack/tools hack/lint

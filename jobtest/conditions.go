@@ -148,8 +148,8 @@ func (m *monitor) checkRunning(job client.Object, status *commonv1.JobStatus, po
 // deciding reports whether a replica surely runs, and whether one may run, that decides whether
 // the job does; and which pods have ended: one that has failed in the present attempt is left alone, or
 // it is too early to know what that means, and the conditions stay.
-func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods knownPods) (runs, mayRun bool, ended map[string]bool) {
-	ended = map[string]bool{}
+func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods knownPods) (runs, mayRun bool, over map[string]bool) {
+	over = map[string]bool{}
 	inOrder := m.decidesInOrder(job)
 	for _, candidates := range pods {
 		all := true
@@ -158,15 +158,26 @@ func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods k
 				all = false
 				continue
 			}
-			t, index, wanted := m.replica(job, pod)
-			current := wanted && attemptLabel(pod) >= attemptOf(status, t, index)
-			active := current && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && !disrupted(pod)
-			all, mayRun = all && active && m.decides(job, t, index), mayRun || active && (inOrder || m.decides(job, t, index))
-			ended[pod.Name] = ended[pod.Name] || current && (pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed)
+			present, decides := m.present(job, status, pod)
+			active := present && runsOn(pod)
+			all, mayRun = all && active && decides, mayRun || active && (inOrder || decides)
+			over[pod.Name] = over[pod.Name] || present && ended(pod)
 		}
 		runs = runs || all
 	}
-	return runs, mayRun, ended
+	return runs, mayRun, over
+}
+
+// present reports whether a pod is one of the present attempt of a replica that the job wants, and
+// whether that is one which decides whether the job runs.
+func (m *monitor) present(job client.Object, status *commonv1.JobStatus, pod *corev1.Pod) (present, decides bool) {
+	t, index, wanted := m.replica(job, pod)
+	return wanted && attemptLabel(pod) >= attemptOf(status, t, index), m.decides(job, t, index)
+}
+
+// runsOn reports whether a pod runs, and nothing ends it.
+func runsOn(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && !disrupted(p)
 }
 
 // decidesInOrder reports whether replicas that decide whether the job runs start after others.
@@ -192,8 +203,8 @@ func (m *monitor) checkRunsInOrder(job client.Object, pods []*corev1.Pod) {
 		}
 	}
 	runs := slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
-		t, index, wanted := m.replica(job, p)
-		return wanted && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && !disrupted(p) && attemptLabel(p) >= attemptOf(parts.Status, t, index)
+		present, _ := m.present(job, parts.Status, p)
+		return present && runsOn(p)
 	})
 	if decide && wait && runs && !parts.Status.IsTrue(commonv1.JobRunning) {
 		m.w.violatef("conditions", "all replicas of job %s that decide whether it runs wait for others, which run, but it is %s", job.GetName(), parts.Status.State)

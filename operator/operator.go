@@ -209,6 +209,9 @@ func (p *Program) Run(ctx context.Context) error {
 		return p.noManager(err)
 	}
 	p.announce()
+	if err := checkRelease(mgr, p.log); err != nil {
+		return err
+	}
 	if err := p.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}

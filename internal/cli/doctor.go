@@ -44,7 +44,7 @@ func (a *app) doctorCommand() *cobra.Command {
 				return withCode(exitFailed, err)
 			}
 			return withCode(exitFailed, a.showFindings(doctor.Run(cmd.Context(), &doctor.Cluster{
-				Client: client.Dynamic, Definitions: definitions, Namespace: f.Namespace, Now: time.Now(),
+				Client: client.Dynamic, Release: client.Release, Definitions: definitions, Namespace: f.Namespace, Now: time.Now(),
 			}), output))
 		},
 	}

@@ -38,6 +38,8 @@ type Client struct {
 	core      corev1client.CoreV1Interface
 	// Namespace is the one to use where an object names none.
 	Namespace string
+	// Release is that of the API server, such as v1.37.1, if Connect made the client.
+	Release string
 }
 
 // Connect makes a client for the cluster, and makes sure that it answers. Warnings of
@@ -66,11 +68,12 @@ func (c Choice) Connect(ctx context.Context, warnings io.Writer) (*Client, error
 		return nil, err
 	}
 	client.Namespace = namespace
-	_, err = client.Discovery.ServerVersionWithContext(ctx)
+	info, err := client.Discovery.ServerVersionWithContext(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the cluster at %s does not answer: %w: check that it runs, and that the kubeconfig is the right one",
 			config.Host, WithoutURL(err))
 	}
+	client.Release = info.GitVersion
 	return client, nil
 }
 

@@ -46,6 +46,8 @@ type Finding struct {
 // Cluster is what the checks ask.
 type Cluster struct {
 	Client dynamic.Interface
+	// Release is that of the API server, such as v1.37.1; empty if it is not known.
+	Release string
 	// Definitions are the CRDs of this version.
 	Definitions []install.Definition
 	// Namespace is the one whose quota and pods are checked; empty is all.
@@ -63,6 +65,7 @@ type check struct {
 // checks are all of them, in the order in which they matter.
 func checks() []check {
 	return []check{
+		{"Kubernetes", checkRelease},
 		{"CRDs", checkCRDs},
 		{"webhooks", checkWebhooks},
 		{"operator", checkOperators},

@@ -105,7 +105,7 @@ func cluster(t *testing.T, text string, allowed func(verb, resource string) bool
 		yes := user == "system:serviceaccount:jobkit-system:jobkit-operator" && (allowed == nil || allowed(verb, resource))
 		return true, review, unstructured.SetNestedField(review.Object, yes, "status", "allowed")
 	})
-	return client, &doctor.Cluster{Client: client, Definitions: definitions, Now: noon()}
+	return client, &doctor.Cluster{Client: client, Release: "v1.31.0", Definitions: definitions, Now: noon()}
 }
 
 func TestRun(t *testing.T) {
@@ -117,10 +117,18 @@ func TestRun(t *testing.T) {
 		more, old, new string
 		crd            func(*unstructured.Unstructured)
 		gone           bool
+		release        string
 		allowed        func(verb, resource string) bool
 		want           []doctor.Finding
 	}{
 		{reason: "a cluster in which all is well"},
+		{
+			reason: "a Kubernetes that is too old", release: "v1.30.4", want: []doctor.Finding{{
+				Level: doctor.Warning, Check: "Kubernetes", Fix: "upgrade the cluster; see docs/operators/tested-with.md",
+				Message: "Kubernetes v1.30.4 is older than v1.31, the oldest that is supported: its API server may refuse the CRDs, " +
+					"and drops fields that it does not know, those of pods too",
+			}},
+		},
 		{
 			reason: "a kind is missing", gone: true, want: []doctor.Finding{{
 				Level: doctor.Problem, Check: "CRDs", Fix: "jobkit install-crds",
@@ -242,6 +250,9 @@ spec: {replicas: 0, template: {metadata: {labels: {control-plane: kubeflow-train
 		}
 		client, d := cluster(t, text, c.allowed)
 		crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+		if c.release != "" {
+			d.Release = c.release
+		}
 		if c.crd != nil || c.gone {
 			o, err := client.Tracker().Get(crds, "", "tfjobs.kubeflow.org")
 			u, ok := o.(*unstructured.Unstructured)
@@ -276,6 +287,7 @@ func TestForbidden(t *testing.T) {
 	t.Parallel()
 	client, d := cluster(t, healthy, nil)
 	client.PrependReactor("*", "*", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("forbidden") })
+	d.Release = ""
 	for _, f := range doctor.Run(t.Context(), d) {
 		if f.Level != doctor.Unknown {
 			t.Errorf("it cannot know that: %+v", f)

@@ -139,6 +139,11 @@ func TestBackoffLimitWindow(t *testing.T) {
 			},
 			times: []int{100},
 		},
+		"WholeJobPerReplica": {
+			reason: "a restart of the whole job is that of no replica", perReplica: new(int32(1)),
+			change:  func(m *model) { m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob) },
+			happens: func(m *model) { m.killed("worker-0"); m.killed("worker-0") },
+		},
 		"SeenTogether": {
 			reason: "an operator that was down counts by the times of the failures", limit: new(int32(1)),
 			happens: func(m *model) {

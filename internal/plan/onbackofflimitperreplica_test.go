@@ -118,6 +118,12 @@ func TestOnBackoffLimitPerReplica(t *testing.T) {
 			},
 			want: "Running=True", jobRestarts: 1, attempt: 1, restarts: 5,
 		},
+		"WindowAgain": {
+			reason: "what led to the restart of the job is not in the window of what follows", limit: 1,
+			change:  func(m *model) { m.in.RunPolicy.BackoffLimitWindowSeconds = new(int64(100)) },
+			happens: func(m *model) { m.killed("worker-0"); m.killed("worker-0"); m.killed("worker-0") },
+			want:    "Running=True", jobRestarts: 1, attempt: 1, restarts: 3,
+		},
 		"SucceededRunAgain": {
 			reason: "all replicas begin again, those that had succeeded too", limit: 0,
 			happens: func(m *model) {

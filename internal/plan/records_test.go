@@ -65,7 +65,7 @@ func TestRecordsThatAreCutShort(t *testing.T) {
 	if whole := unpacked(recordOf(data)); len(whole.Attempts) != 1200 || len(whole.RestartTimes) != 1200 || len(whole.InPlaceRestarts) != 300 {
 		t.Fatalf("the record is not whole: %d attempts", len(whole.Attempts))
 	}
-	for end := 0; end < len(data); end += max(len(data)/300, 1) {
+	for end := 0; end < len(data); end += max(len(data)/60, 1) {
 		if diff := cmp.Diff(&commonv1.ReplicaStatus{}, unpacked(recordOf(data[:end]))); diff != "" {
 			t.Fatalf("%d of %d bytes are taken for a record (-want +got):\n%s", end, len(data), diff)
 		}

@@ -54,7 +54,7 @@ func (l Local) Run(ctx context.Context, streams console.Streams) (err error) {
 	case l.Keep && namespace != "":
 		kept(streams.Out, cluster, namespace, l.Examples)
 	case namespace != "":
-		fmt.Fprintln(streams.Out, "See jobs like these in a browser: run the demo with --keep, then jobkit ui, which prints the page's address.")
+		fmt.Fprintln(streams.Out, "See jobs like these in a browser: run the demo with --keep, then jobkit ui, which prints the page's address.\n"+picture)
 	}
 	if err == nil || errors.Is(err, context.Canceled) {
 		return errors.Join(err, os.Remove(log.Name()))
@@ -66,6 +66,9 @@ func (l Local) Run(ctx context.Context, streams console.Streams) (err error) {
 	fmt.Fprintln(streams.Err)
 	return err
 }
+
+// picture says where the page can be seen without a browser.
+const picture = "Pictures of the page: docs/images/page-list.png, docs/images/page-job.png"
 
 // kept says how to inspect what Keep has left.
 func kept(out io.Writer, cluster dev.Cluster, namespace string, examples []Example) {
@@ -82,7 +85,8 @@ func kept(out io.Writer, cluster dev.Cluster, namespace string, examples []Examp
 		"  kubectl get " + strings.Join(kinds, ",") + ",pods,services,events -n " + namespace,
 		"  kubectl describe " + strings.Join(kinds, ",") + " -n " + namespace,
 		"See them in a browser:",
-		"  jobkit ui -n " + namespace,
+		"  jobkit ui -n " + namespace + " (it prints the page's address)",
+		picture,
 		"Remove them:",
 		"  kubectl delete namespace " + namespace,
 		"  jobkit dev down",

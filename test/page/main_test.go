@@ -42,6 +42,7 @@ var world place
 type place struct {
 	chromium string
 	dynamic  dynamic.Interface
+	config   *rest.Config
 	// addresses are those that the page prints; a line on enter makes it print one.
 	addresses <-chan string
 	enter     io.Writer
@@ -80,6 +81,7 @@ func runAll(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	world.config = config
 	if world.dynamic, err = dynamic.NewForConfig(config); err != nil {
 		return 1, err
 	}

@@ -240,7 +240,9 @@ func TestPage(t *testing.T) {
 		}
 	}
 	step("restart", func(t *testing.T) { restart(ctx, t) })
+	step("restart by hand", func(t *testing.T) { restartByHand(ctx, t) })
 	run(ctx, t, chromedp.Navigate(world.at("#/")), says("ctr-model"))
+	readable(ctx, t, "the list")
 	step("filter", func(t *testing.T) {
 		run(ctx, t, press("/"), chromedp.SendKeys(chromedp.CSS("#search"), "ctr"), until(`document.querySelectorAll("tbody tr").length === 1`),
 			until(`location.hash === "#/?q=ctr"`),
@@ -285,9 +287,50 @@ func restart(ctx context.Context, t *testing.T) {
 		says("worker-37, attempt 2"), says("of 5 restarts of the job used"), says("exit code 137"), says("<img src=x onerror"),
 		scheme("light"),
 		picture(t, "job-light"), scheme("dark"), picture(t, "job-dark"), scheme("light"))
+	readable(ctx, t, "a job")
 	if text := pageText(ctx); strings.ContainsAny(text, "\u001b\u202e") {
 		t.Error("characters that change how others are shown are on the page")
 	}
+}
+
+// restartByHand presses the button, and all pods are replaced; no limit counts that.
+func restartByHand(ctx context.Context, t *testing.T) {
+	t.Helper()
+	pods := world.dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace("default")
+	uids := func(ctx context.Context) (map[types.UID]bool, error) {
+		list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: "training.kubeflow.org/job-name=bert-finetune"})
+		if err != nil {
+			return nil, err
+		}
+		out := map[types.UID]bool{}
+		for i := range list.Items {
+			out[list.Items[i].GetUID()] = true
+		}
+		return out, nil
+	}
+	run(ctx, t, chromedp.Navigate(world.at("#/job/pytorchjobs.v1.kubeflow.org/default/bert-finetune")), says("24 running"), allowed("restart"))
+	before, err := uids(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(ctx, t, click("[data-action=restart]"), says("are deleted and replaced"), click("#confirm-no"),
+		until(`!document.getElementById("confirm").open`), press("r"), until(`document.getElementById("confirm").open`), click("#confirm-yes"))
+	err = wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		now, err := uids(ctx)
+		if err != nil || len(now) != 24 {
+			return false, nil //nolint:nilerr // not yet
+		}
+		for uid := range now {
+			if before[uid] {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		t.Fatalf("the pods are not replaced: %v", err)
+	}
+	run(ctx, t, says("24 running"), says("0 of 5 restarts of the job used"))
 }
 
 // TestLocked: a browser that was not let in sees nothing, and an address works once.

@@ -54,7 +54,8 @@ func (Controller) Validate(job *arrayv1.ArrayJob) field.ErrorList {
 	if have == 0 || have == want {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(field.NewPath("spec", "arguments"), have, "set one for each of the "+strconv.Itoa(want)+" indexes, or none")}
+	fix := "set one for each of the " + strconv.Itoa(want) + " indexes, or none"
+	return field.ErrorList{field.Invalid(field.NewPath("spec", "arguments"), have, fix)}
 }
 
 // Rules says that an index which fails for good does not stop the others. The job fails when

@@ -20,7 +20,7 @@ type ReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec
 
 // Used are the methods of the predecessor's ControllerInterface that the adapter calls. All are
 // called with copies, from several goroutines, and may be called again at any time.
-type Used interface {
+type Used interface { //nolint:interfacebloat // the predecessor's
 	// ControllerName becomes Kind.OperatorName.
 	ControllerName() string
 	// GetAPIGroupVersionKind becomes Kind.Name and Kind.APIVersion.
@@ -39,7 +39,7 @@ type Used interface {
 }
 
 // Unused are the others, which are never called: the library does what they did.
-type Unused interface {
+type Unused interface { //nolint:interfacebloat // the predecessor's
 	GetAPIGroupVersion() schema.GroupVersion
 	GetGroupNameLabelValue() string
 	GetJobFromInformerCache(namespace, name string) (metav1.Object, error)
@@ -49,7 +49,9 @@ type Unused interface {
 	DeleteJob(job any) error
 	UpdateJobStatusInApiServer(job any, status *commonv1.JobStatus) error
 	ReconcileJobs(job any, replicas ReplicaSpecs, status commonv1.JobStatus, policy *commonv1.RunPolicy) error
-	ReconcilePods(job any, status *commonv1.JobStatus, pods []*corev1.Pod, rtype commonv1.ReplicaType, spec *commonv1.ReplicaSpec, replicas ReplicaSpecs) error
+	ReconcilePods(
+		job any, status *commonv1.JobStatus, pods []*corev1.Pod, rtype commonv1.ReplicaType, spec *commonv1.ReplicaSpec, replicas ReplicaSpecs,
+	) error
 	ReconcileServices(job metav1.Object, services []*corev1.Service, rtype commonv1.ReplicaType, spec *commonv1.ReplicaSpec) error
 }
 

@@ -99,10 +99,11 @@ func (w *world) run(t *testing.T, name, binary string, args ...string) {
 		}
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-ended:
+		case err := <-ended:
+			t.Logf("%s ended: %v", name, err)
 		case <-time.After(20 * time.Second):
 			_ = cmd.Process.Kill()
-			<-ended
+			t.Logf("%s was killed: %v", name, <-ended)
 		}
 		_ = out.Close()
 	})
@@ -121,7 +122,7 @@ func tail(path string) string {
 func answers(t *testing.T, url string) {
 	t.Helper()
 	eventually(t, url+" answers", func() error {
-		response, err := http.Get(url) //nolint:gosec,noctx // one of ours, on this machine
+		response, err := http.Get(url) //nolint:gosec // one of ours, on this machine
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ func start(t *testing.T, o devenv.Options, flags ...string) *world {
 	if w.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme.Scheme}); err != nil {
 		t.Fatal(err)
 	}
-	if w.logs, err = os.MkdirTemp("", "jobkit-live-"); err != nil {
+	if w.logs, err = os.MkdirTemp("", "jobkit-live-"); err != nil { //nolint:usetesting // they stay after a failure
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -140,7 +140,7 @@ func (p *pageOf) get(ctx context.Context, base, path, token string, headers ...s
 // after a while. ended is closed when the page ends the stream.
 func (p *pageOf) jobs(t *testing.T, base, token string, want int, headers ...string) (shown []string, ended <-chan struct{}) {
 	t.Helper()
-	resp, err := p.request(t.Context(), http.MethodGet, base+"/api/jobs", token, headers...)
+	resp, err := p.request(t.Context(), http.MethodGet, base+"/api/jobs", token, headers...) //nolint:bodyclose // closed by the goroutine that reads it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,10 @@ func (p *pageOf) jobs(t *testing.T, base, token string, want int, headers ...str
 				continue
 			}
 			var update struct {
-				Rows []struct{ Namespace, Name string }
+				Rows []struct {
+					Namespace string `json:"namespace"`
+					Name      string `json:"name"`
+				} `json:"rows"`
 			}
 			if json.Unmarshal([]byte(data), &update) != nil {
 				return

@@ -353,8 +353,8 @@ func (w *world) kinds(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			j := manifest(t, ns, kind, strings.ToLower(kind), spec)
 			w.create(t, j)
-			w.lives(t, j, commonv1.JobRunning, corev1.PodRunning, 0)
-			if s := w.lives(t, j, commonv1.JobSucceeded, corev1.PodSucceeded, 0); s.Restarts != 0 {
+			w.lives(t, j, commonv1.JobRunning, corev1.PodRunning)
+			if s := w.lives(t, j, commonv1.JobSucceeded, corev1.PodSucceeded); s.Restarts != 0 {
 				t.Errorf("%d restarts are counted", s.Restarts)
 			}
 		})
@@ -365,7 +365,7 @@ func (w *world) kinds(t *testing.T) {
 func (w *world) restart(t *testing.T) {
 	j := manifest(t, w.namespace(t), "PyTorchJob", "again", "{pytorchReplicaSpecs: {Master: POD, Worker: {replicas: 2, restartPolicy: ExitCode, TEMPLATE}}}")
 	w.create(t, j)
-	w.lives(t, j, commonv1.JobRunning, corev1.PodRunning, 0)
+	w.lives(t, j, commonv1.JobRunning, corev1.PodRunning)
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: j.GetNamespace(), Name: "again-worker-1"}}
 	if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
 		t.Fatal(err)
@@ -381,8 +381,8 @@ func (w *world) restart(t *testing.T) {
 		}
 		return nil
 	})
-	w.lives(t, j, commonv1.JobRunning, corev1.PodRunning, 0)
-	if s := w.lives(t, j, commonv1.JobSucceeded, corev1.PodSucceeded, 0); s.Restarts != 1 {
+	w.lives(t, j, commonv1.JobRunning, corev1.PodRunning)
+	if s := w.lives(t, j, commonv1.JobSucceeded, corev1.PodSucceeded); s.Restarts != 1 {
 		t.Errorf("%d restarts are counted, want 1", s.Restarts)
 	}
 }
@@ -391,16 +391,16 @@ func (w *world) restart(t *testing.T) {
 func (w *world) suspend(t *testing.T) {
 	j := manifest(t, w.namespace(t), "JAXJob", "paused", "{runPolicy: {suspend: true}, jaxReplicaSpecs: {Worker: {replicas: 2, TEMPLATE}}}")
 	w.create(t, j)
-	w.lives(t, j, commonv1.JobSuspended, corev1.PodRunning, 0)
+	w.lives(t, j, commonv1.JobSuspended, corev1.PodRunning)
 	if err := w.client.Patch(t.Context(), j, client.RawPatch(types.MergePatchType, []byte(`{"spec": {"runPolicy": {"suspend": false}}}`))); err != nil {
 		t.Fatal(err)
 	}
-	w.lives(t, j, commonv1.JobRunning, corev1.PodRunning, 0)
-	w.lives(t, j, commonv1.JobSucceeded, corev1.PodSucceeded, 0)
+	w.lives(t, j, commonv1.JobRunning, corev1.PodRunning)
+	w.lives(t, j, commonv1.JobSucceeded, corev1.PodSucceeded)
 }
 
 // lives brings the pods of a job to a phase, until the job is in a state.
-func (w *world) lives(t *testing.T, j *unstructured.Unstructured, want commonv1.JobConditionType, phase corev1.PodPhase, code int32) *commonv1.JobStatus {
+func (w *world) lives(t *testing.T, j *unstructured.Unstructured, want commonv1.JobConditionType, phase corev1.PodPhase) *commonv1.JobStatus {
 	t.Helper()
 	var holder struct {
 		Status commonv1.JobStatus `json:"status"`
@@ -412,7 +412,7 @@ func (w *world) lives(t *testing.T, j *unstructured.Unstructured, want commonv1.
 		}
 		for i := range pods.Items {
 			if p := &pods.Items[i]; p.Status.Phase != phase && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
-				w.set(t, p, phase, code)
+				w.set(t, p, phase, 0)
 			}
 		}
 		if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(j), j); err != nil {

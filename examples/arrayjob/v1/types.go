@@ -12,11 +12,11 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// The replica type of an ArrayJob, and the main container of its pods.
-const (
-	Task          commonv1.ReplicaType = "Task"
-	ContainerName                      = "main"
-)
+// Task is the only replica type of an ArrayJob.
+const Task commonv1.ReplicaType = "Task"
+
+// ContainerName is the name of the main container of its pods.
+const ContainerName = "main"
 
 // ArrayJob runs one program many times, once for each index from 0.
 //

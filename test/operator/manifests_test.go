@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -34,9 +35,13 @@ func manifests(folder string) ([][]byte, error) {
 		APIVersion string   `json:"apiVersion"`
 		Kind       string   `json:"kind"`
 		Resources  []string `json:"resources"`
+		Patches    []any    `json:"patches"`
 	}
 	if err := yaml.UnmarshalStrict(text, &k); err != nil {
 		return nil, err
+	}
+	if len(k.Patches) > 0 && k.Kind != "Component" {
+		return nil, fmt.Errorf("%s has patches, which are not applied here: only those of components may be left out", folder)
 	}
 	var all [][]byte
 	for _, resource := range k.Resources {

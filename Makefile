@@ -216,7 +216,7 @@ tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@go -C test/nodes/kubernetes mod tidy
 	@go -C test/nodes/coredns mod tidy
 	@go -C test/live/kueue mod tidy
-	@for release in test/versions/v*; do go -C $$release mod tidy; done
+	@for release in test/versions/v*/; do go -C $$release mod tidy; done
 	@go -C charts/test mod tidy
 	@go -C test/page mod tidy
 	@hack/tidy-tools hack/tools hack/lint

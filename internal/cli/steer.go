@@ -131,10 +131,7 @@ scope Job the whole job starts again. A job that has ended cannot be restarted. 
 
 // restartCommand is jobkit restart.
 func (a *app) restartCommand() *cobra.Command {
-	var (
-		f       jobFlags
-		ignored time.Duration
-	)
+	var f jobFlags
 	cmd := &cobra.Command{
 		Use:     "restart JOB [REPLICA...]",
 		Short:   "restart a job, or some of its replicas",
@@ -150,8 +147,6 @@ func (a *app) restartCommand() *cobra.Command {
 		},
 	}
 	f.addTo(cmd, false)
-	cmd.Flags().DurationVar(&ignored, "timeout", 0, "has no effect: a restart does not wait")
-	_ = cmd.Flags().MarkHidden("timeout")
 	return cmd
 }
 

@@ -204,6 +204,9 @@ func (p *process) tryCall(op call, f func() (client.Object, error)) (client.Obje
 	case Timeout, Conflict, TooManyRequests, ServerError:
 		err := faultError(op, fault)
 		w.logf("%s: %s%s (not done)", p.name, op, outcome(err))
+		if p.pass != nil && op.verb == "create" {
+			p.pass.creates++ // It is one of its batch, before which the job was verified.
+		}
 		return nil, err
 	case NoFault, LostReply, CrashAfter:
 	}

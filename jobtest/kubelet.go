@@ -467,6 +467,9 @@ func (k *kubelet) collect(l *life, pod *corev1.Pod) string {
 			p.Status.Phase = corev1.PodFailed
 		})
 		l.running, l.over = false, time.Time{}
+		if l.stopped.IsZero() {
+			l.stopped = k.server.now() // No one can know any more when that was.
+		}
 		return "is marked as failed, because its node is gone"
 	}
 	k.remove(l)

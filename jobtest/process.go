@@ -202,12 +202,7 @@ func (p *process) tryCall(op call, f func() (client.Object, error)) (client.Obje
 		w.crash(p, fault == CrashStale)
 		return nil, errDead
 	case Timeout, Conflict, TooManyRequests, ServerError:
-		err := faultError(op, fault)
-		w.logf("%s: %s%s (not done)", p.name, op, outcome(err))
-		if p.pass != nil && op.verb == "create" {
-			p.pass.creates++ // It is one of its batch, before which the job was verified.
-		}
-		return nil, err
+		return nil, p.undone(op, fault)
 	case NoFault, LostReply, CrashAfter:
 	}
 	reply, err := p.serve(op, f)
@@ -232,6 +227,16 @@ func (p *process) tryCall(op call, f func() (client.Object, error)) (client.Obje
 		l.verifications++
 	}
 	return reply, err
+}
+
+// undone is what the caller gets of a call that does not reach the server.
+func (p *process) undone(op call, fault Fault) error {
+	err := faultError(op, fault)
+	p.w.logf("%s: %s%s (not done)", p.name, op, outcome(err))
+	if p.pass != nil && op.verb == "create" {
+		p.pass.creates++ // It is one of its batch, before which the job was verified.
+	}
+	return err
 }
 
 // inShort says in a few words what a write of a job's status made of it.

@@ -279,13 +279,20 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 		if peer.started.After(since) {
 			since = peer.started
 		}
-		if at, ok := m.reported[peer.uid]; ok && at.Equal(m.lastReport(job)) {
+		if at, ok := m.reported[peer.uid]; ok && at.Equal(m.lastReport(job)) && m.mayStand(job, peer.uid, at) {
 			if limits = []*int64{p.StallTimeoutSeconds}; at.After(since) {
 				since = at
 			}
 		}
 	}
 	return since, limits
+}
+
+// mayStand reports whether the report of a pod may be the one in the status: of several at the
+// same time it is that of one pod.
+func (m *monitor) mayStand(job client.Object, uid types.UID, at time.Time) bool {
+	s := m.w.parts(job).Status.TrainerStatus
+	return s == nil || s.Reporter == nil || s.ReceivedTime == nil || !s.ReceivedTime.Time.Equal(at) || s.Reporter.PodUID == uid
 }
 
 // lastReport is when any pod of a job reported last.

@@ -97,7 +97,9 @@ func TestContrastFinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var result struct{ Found []string }
+	var result struct {
+		Found []string `json:"found"`
+	}
 	if err := json.Unmarshal([]byte(text), &result); err != nil || len(result.Found) != 2 {
 		t.Errorf("grey and pale are hard to read, found %s, %v", text, err)
 	}

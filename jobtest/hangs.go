@@ -418,9 +418,9 @@ func (m *monitor) checkHang(job client.Object, pod *corev1.Pod) {
 	}
 }
 
-// changedSince reports whether a pod that hung at a time has gone on, or ended, since.
+// changedSince reports whether a pod that hung at a time has gone on, begun again, or ended, since.
 func (l *life) changedSince(at time.Time) bool {
-	return !l.running && !l.stopped.Before(at) || l.ready && l.turned.After(at)
+	return l.running && !l.started.Before(at) || !l.running && !l.stopped.Before(at) || l.ready && l.turned.After(at)
 }
 
 // isCurrent reports whether the pod of a life still exists.

@@ -17,8 +17,6 @@ const (
 	maxBatch = 512
 	// sendTimeout is how long one request may take.
 	sendTimeout = 5 * time.Second
-	// lastTimeout is the same for the last one, when the program ends.
-	lastTimeout = time.Second
 )
 
 // NeedLeaderElection has spans sent in every replica.
@@ -41,13 +39,13 @@ func (t *Tracer) Start(ctx context.Context) error {
 	}
 }
 
-// End sends what is left, in a second at most. A manager ends those who send before its
+// End sends what is left, in Options.EndTimeout at most. A manager ends those who send before its
 // controllers, so a program calls it when the manager has ended.
 func (t *Tracer) End(ctx context.Context) {
 	if t == nil {
 		return
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.options.EndTimeout)
 	defer cancel()
 	t.flush(last)
 }

@@ -44,6 +44,8 @@ type Options struct {
 	Log logr.Logger
 	// Interval is how often spans are sent. Default: 5 s.
 	Interval time.Duration
+	// EndTimeout is how long the last spans may take to be sent, when the program ends. Default: 1 s.
+	EndTimeout time.Duration
 }
 
 // Tracer makes spans. A nil one makes none.
@@ -72,6 +74,9 @@ func New(o Options) (*Tracer, error) {
 	}
 	if o.Interval == 0 {
 		o.Interval = 5 * time.Second
+	}
+	if o.EndTimeout == 0 {
+		o.EndTimeout = time.Second
 	}
 	return &Tracer{options: o, url: u.String(), client: &http.Client{Timeout: sendTimeout}, full: make(chan struct{}, 1)}, nil
 }

@@ -20,7 +20,7 @@ import (
 func newTracer(t *testing.T, endpoint string, ratio float64) *tracing.Tracer {
 	t.Helper()
 	tracer, err := tracing.New(tracing.Options{
-		Endpoint: endpoint, Ratio: ratio, Service: "operator", Version: "v1", Log: logr.Discard(), Interval: time.Hour,
+		Endpoint: endpoint, Ratio: ratio, Service: "operator", Version: "v1", Log: logr.Discard(), Interval: time.Hour, EndTimeout: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)

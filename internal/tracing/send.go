@@ -30,10 +30,12 @@ func (t *Tracer) Start(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			t.End(ctx)
-			return nil
 		case <-ticker.C:
 		case <-t.full:
+		}
+		if ctx.Err() != nil { // Several of them may be ready.
+			t.End(ctx)
+			return nil
 		}
 		t.flush(ctx)
 	}

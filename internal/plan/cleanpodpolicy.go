@@ -38,15 +38,14 @@ func (d *decision) cleanUp() {
 // which it is, and what failed the job must not go with its log. The job is requeued for the time
 // when no report is to be expected any more.
 func (d *decision) aboutToFail() map[*corev1.Pod]bool {
-	var out map[*corev1.Pod]bool
+	if d.in.cleanPodPolicy() != commonv1.CleanPodPolicyRunning {
+		return nil
+	}
+	out := map[*corev1.Pod]bool{}
 	for _, f := range d.endedUnreported() {
-		if f.replica.pod.DeletionTimestamp != nil || d.in.cleanPodPolicy() != commonv1.CleanPodPolicyRunning || !d.reportDue(f.replica.pod) {
-			continue
+		if pod := f.replica.pod; pod.DeletionTimestamp == nil && d.reportDue(pod) {
+			out[pod] = true
 		}
-		if out == nil {
-			out = map[*corev1.Pod]bool{}
-		}
-		out[f.replica.pod] = true
 	}
 	return out
 }

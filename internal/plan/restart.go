@@ -105,13 +105,12 @@ func (d *decision) restart(failed []failedReplica) {
 		d.restartForBudget(failed)
 		return
 	}
+	d.recordFailures(d.andUnreported(failed, false))
 	if d.restartsWhole(failed) {
-		d.recordFailures(d.andUnreported(failed, false))
 		d.restartAll()
 		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence }), 0)
 		d.countByCause(&failed[cause])
 	} else {
-		d.recordFailures(d.andUnreported(failed, false))
 		for i := range failed {
 			if d.in.scopeOf(failed[i].replica.typ) != commonv1.RestartScopeRole {
 				d.raiseAttempt(&failed[i])

@@ -12,10 +12,10 @@ import (
 
 // reportRunning sets the conditions Running and Restarting. Queues (PodsReady of Kueue) and
 // SDKs take a job for running if Running is True, at any place in the list. So it is True
-// only while replicas run that decide it by the rules, or those that start before them. Restarting comes after it in the list,
-// and names the state, until all replicas that were restarted run again, so that the state
-// does not flicker. A job whose deciding replicas are being replaced, for whatever reason, is
-// Restarting too.
+// only while replicas run that decide it by the rules, or those that start before them. Restarting
+// comes after it in the list, and names the state, until all replicas that were restarted run
+// again, so that the state does not flicker. A job whose deciding replicas are being replaced,
+// for whatever reason, is Restarting too.
 func reportRunning(d *decision) bool {
 	status, r := &d.plan.Status, d.deciding()
 	runs, message := r.runs(), cmp.Or(d.in.Rules.Messages.Running, fmt.Sprintf("%s is running.", d.jobName()))

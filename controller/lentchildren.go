@@ -78,17 +78,25 @@ func (c *jobCache[J]) lent(ctx context.Context, kind string, job J) ([]any, bool
 	return found, true, nil
 }
 
-// lentAs returns the objects that are controlled by a job, of those that a cache lends.
-func lentAs[C client.Object](found []any, job client.Object) ([]C, error) {
+// lentBy returns the objects of a kind that are controlled by a job, as the cache holds them; false
+// if it does not lend them.
+func lentBy[C client.Object, J client.Object](ctx context.Context, l *cacheLister[J], kind string, job J) ([]C, bool, error) {
+	if l.lent == nil {
+		return nil, false, nil
+	}
+	found, ok, err := l.lent(ctx, kind, job)
+	if err != nil || !ok {
+		return nil, false, err
+	}
 	out := make([]C, 0, len(found))
 	for _, e := range found {
 		o, ok := e.(C)
 		if !ok {
-			return nil, fmt.Errorf("the cache holds a %T in place of a %s", e, reflect.TypeFor[C]())
+			return nil, false, fmt.Errorf("the cache holds a %T in place of a %s", e, reflect.TypeFor[C]())
 		}
 		if metav1.IsControlledBy(o, job) {
 			out = append(out, o)
 		}
 	}
-	return out, nil
+	return out, true, nil
 }

@@ -130,12 +130,8 @@ type cacheLister[J client.Object] struct {
 
 // ListPods implements ChildLister.
 func (l *cacheLister[J]) ListPods(ctx context.Context, job J) ([]*corev1.Pod, error) {
-	if l.lent != nil {
-		if found, ok, err := l.lent(ctx, "Pod", job); err != nil {
-			return nil, err
-		} else if ok {
-			return lentAs[*corev1.Pod](found, job)
-		}
+	if pods, ok, err := lentBy[*corev1.Pod](ctx, l, "Pod", job); ok || err != nil {
+		return pods, err
 	}
 	var list corev1.PodList
 	if err := l.list(ctx, job, &list); err != nil {
@@ -152,12 +148,8 @@ func (l *cacheLister[J]) ListPods(ctx context.Context, job J) ([]*corev1.Pod, er
 
 // ListServices implements ChildLister.
 func (l *cacheLister[J]) ListServices(ctx context.Context, job J) ([]*corev1.Service, error) {
-	if l.lent != nil {
-		if found, ok, err := l.lent(ctx, "Service", job); err != nil {
-			return nil, err
-		} else if ok {
-			return lentAs[*corev1.Service](found, job)
-		}
+	if services, ok, err := lentBy[*corev1.Service](ctx, l, "Service", job); ok || err != nil {
+		return services, err
 	}
 	var list corev1.ServiceList
 	if err := l.list(ctx, job, &list); err != nil {

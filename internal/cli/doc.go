@@ -25,7 +25,6 @@
 //   - watch follows jobs; watch/jobview makes the text that shows them, and is pure.
 //   - doctor checks a cluster; migrate takes it over from training-operator v1.
 //   - scaffold writes the modules of new operators.
-//   - kinds knows the Go types of all kinds.
 //   - install applies the CRDs; cluster connects to a cluster.
 //   - console writes to a terminal or a pipe.
 //

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/cli/ui"
+	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 )
 
 const uiHelp = `Serve a page on this machine that shows all jobs of all kinds, live, and what happens

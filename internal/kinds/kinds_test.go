@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jobkit/jobkit/internal/cli/install"
-	"github.com/jobkit/jobkit/internal/cli/kinds"
+	"github.com/jobkit/jobkit/internal/kinds"
 )
 
 // TestAll: the kinds are those of the CRDs, and their types are known.

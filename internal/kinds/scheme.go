@@ -1,5 +1,5 @@
-// Package kinds knows the Go types of all kinds of this module, for the commands that run a
-// kind's own controller.
+// Package kinds knows all kinds of this module, and their Go types, for the programs that show or
+// simulate jobs of any kind.
 package kinds
 
 import (

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/jobkit/jobkit/internal/cli/kinds"
+	"github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page/gate"
 )
 

@@ -17,8 +17,8 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/internal/cli/jobs"
-	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
+	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/operators/jaxjob"
 )
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/jobkit/jobkit/internal/cli/cluster"
 	"github.com/jobkit/jobkit/internal/cli/console"
-	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
+	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page"
 	"github.com/jobkit/jobkit/internal/page/kube"
 )

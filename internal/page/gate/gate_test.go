@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/jobkit/jobkit/internal/cli/kinds"
+	"github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page/gate"
 )
 

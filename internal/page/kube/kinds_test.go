@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/jobkit/jobkit/internal/cli/kinds"
+	"github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page/kube"
 )
 

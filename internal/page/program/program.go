@@ -20,12 +20,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 
-	jobkinds "github.com/jobkit/jobkit/internal/cli/kinds"
+	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page/gate"
 	"github.com/jobkit/jobkit/internal/version"
 )
@@ -171,36 +172,31 @@ func (o *options) run(ctx context.Context, getenv func(string) string, log logr.
 	defer g.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var running serving
-	if err := o.listen(ctx, &running, g); err != nil {
+	group, ctx := errgroup.WithContext(ctx) // It ends with the first that fails.
+	if err := o.listen(ctx, group, g); err != nil {
 		cancel()
-		return errors.Join(err, running.wait())
+		return errors.Join(err, group.Wait())
 	}
 	log.Info("The page is served", "version", version.String(), "bindAddress", o.bind, "loopbackPort", o.loopback, "namespace", o.namespace)
-	select {
-	case <-ctx.Done():
-		err = nil
-	case err = <-running.failed():
-	}
-	g.Close() // ends the streams, so that the servers can end
-	cancel()
-	return errors.Join(err, running.wait())
+	<-ctx.Done()
+	g.Close()           // ends the streams, so that the servers can end
+	return group.Wait() //nolint:wrapcheck // our own errors
 }
 
 // listen starts all servers, the probes last: they say that the others listen.
-func (o *options) listen(ctx context.Context, running *serving, page http.Handler) error {
+func (o *options) listen(ctx context.Context, group *errgroup.Group, page http.Handler) error {
 	if !off(o.bind) {
-		secure, err := o.tls(ctx, running)
+		secure, err := o.tls(ctx, group)
 		if err != nil {
 			return err
 		}
-		if err := running.serve(ctx, o.bind, secure, page); err != nil {
+		if err := serve(ctx, group, o.bind, secure, page); err != nil {
 			return fmt.Errorf("--bind-address is %s: %w", o.bind, err)
 		}
 	}
 	if o.loopback != 0 {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(o.loopback))
-		if err := running.serve(ctx, address, nil, onlyLoopback(page)); err != nil {
+		if err := serve(ctx, group, address, nil, onlyLoopback(page)); err != nil {
 			return fmt.Errorf("--loopback-port is %d: %w", o.loopback, err)
 		}
 	}
@@ -211,7 +207,7 @@ func (o *options) listen(ctx context.Context, running *serving, page http.Handle
 	ok := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", ok)
-	if err := running.serve(ctx, o.probes, nil, mux); err != nil {
+	if err := serve(ctx, group, o.probes, nil, mux); err != nil {
 		return fmt.Errorf("--health-probe-bind-address is %s: %w", o.probes, err)
 	}
 	return nil
@@ -233,7 +229,7 @@ func onlyLoopback(next http.Handler) http.Handler {
 }
 
 // tls is how the page is known: by the certificate of a folder, or one of its own.
-func (o *options) tls(ctx context.Context, running *serving) (*tls.Config, error) {
+func (o *options) tls(ctx context.Context, group *errgroup.Group) (*tls.Config, error) {
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	if o.certificates == "" {
 		crt, key, err := cert.GenerateSelfSignedCertKey("jobkit-page", nil, nil)
@@ -251,7 +247,7 @@ func (o *options) tls(ctx context.Context, running *serving) (*tls.Config, error
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the certificate of --cert-dir: %w", err)
 	}
-	running.start(func() error { return watcher.Start(ctx) })
+	group.Go(func() error { return watcher.Start(ctx) })
 	secure.GetCertificate = watcher.GetCertificate
 	return secure, nil
 }

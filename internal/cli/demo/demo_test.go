@@ -89,7 +89,7 @@ func TestReadExamples(t *testing.T) {
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-ignored is "x", and must be a whole number from 0` + "\n" +
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-expect-pods is "-1", and must be a whole number from 0` + "\n" +
 				`examples/jobs/k/a.yaml:1: TestJob a: annotation jobkit.dev/demo-steps: "resume soon" is not a step: ` +
-				`it must be like "suspend after 2s", "resume after 2s" or "autoscale to 3 after 2s"`,
+				`it must be like "suspend after 2s", "resume after 2s", "autoscale to 3 after 2s" or "finish after 2s"`,
 		},
 		{
 			"no time", "a step without a time would come at once",
@@ -241,6 +241,7 @@ func TestDue(t *testing.T) {
 	never, both := demo.Example{}, demo.Example{Steps: []demo.Step{
 		{Action: demo.Suspend, After: 2 * time.Second}, {Action: demo.Resume, After: 4 * time.Second},
 	}}
+	ended := demo.Example{Steps: []demo.Step{{Action: demo.Finish, After: time.Second}}}
 	scaled := demo.Example{Steps: []demo.Step{{Action: demo.Autoscale, Replicas: 3, After: time.Second}}}
 	for _, c := range []struct {
 		reason   string
@@ -256,6 +257,7 @@ func TestDue(t *testing.T) {
 		{"the next one", []demo.Example{both}, []jobview.Job{suspended}, time.Minute, []int{1}, []int{0}},
 		{"the user must have seen it suspended", []demo.Example{both}, []jobview.Job{running}, time.Minute, []int{1}, nil},
 		{"once is enough", []demo.Example{both}, []jobview.Job{running}, time.Minute, []int{2}, nil},
+		{"only what runs can finish", []demo.Example{ended, ended}, []jobview.Job{suspended, running}, time.Minute, []int{0, 0}, []int{1}},
 		{"only what runs is scaled", []demo.Example{scaled, scaled}, []jobview.Job{suspended, running}, time.Minute, []int{0, 0}, []int{1}},
 	} {
 		if diff := cmp.Diff(c.want, demo.Due(c.examples, c.jobs, c.since, c.done)); diff != "" {

@@ -26,6 +26,7 @@ const (
 	Suspend   Action = "suspend"
 	Resume    Action = "resume"
 	Autoscale Action = "autoscale"
+	Finish    Action = "finish"
 )
 
 // Step is one thing that the demo does to a job.
@@ -47,14 +48,14 @@ func (s Step) state() commonv1.JobConditionType {
 
 // readSteps reads the annotation of that name.
 func readSteps(text string) ([]Step, error) {
-	form := regexp.MustCompile(`^(suspend|resume|autoscale to ([0-9]+)) after ([0-9a-z.]+)$`)
+	form := regexp.MustCompile(`^(suspend|resume|finish|autoscale to ([0-9]+)) after ([0-9a-z.]+)$`)
 	var steps []Step
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		match := form.FindStringSubmatch(part)
 		if match == nil {
 			return nil, fmt.Errorf(
-				"%q is not a step: it must be like \"suspend after 2s\", \"resume after 2s\" or \"autoscale to 3 after 2s\"", part)
+				"%q is not a step: it must be like \"suspend after 2s\", \"resume after 2s\", \"autoscale to 3 after 2s\" or \"finish after 2s\"", part)
 		}
 		after, err := time.ParseDuration(match[3])
 		if err != nil || after <= 0 {
@@ -91,11 +92,15 @@ func Due(examples []Example, jobs []jobview.Job, sinceSubmit time.Duration, done
 
 // do does a step, and says what it did; empty if it is too early for it.
 func (r *runner) do(ctx context.Context, i int, step Step) (string, error) {
+	switch step.Action {
+	case Autoscale:
+		return r.autoscale(ctx, i, step.Replicas)
+	case Finish:
+		return r.endPrograms(ctx, i)
+	case Suspend, Resume:
+	}
 	job := r.jobs[i]
 	jobs, name := r.client.Resource(job.Resource).Namespace(r.namespace), job.Object.GetName()
-	if step.Action == Autoscale {
-		return r.autoscale(ctx, i, step.Replicas)
-	}
 	suspended := step.Action == Suspend
 	patch := fmt.Sprintf(`{"spec":{"runPolicy":{"suspend":%t}}}`, suspended)
 	_, err := jobs.Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
@@ -130,4 +135,37 @@ func (r *runner) autoscale(ctx context.Context, i, replicas int) (string, error)
 		return "", fmt.Errorf("cannot scale %s: %w", name, err)
 	}
 	return fmt.Sprintf("%s is scaled to %d workers, as its autoscaler (%d to %d) would", name, replicas, least, most), nil
+}
+
+// endPrograms has the programs of all replicas end, once they all run: the pods of such a
+// job run until then, so that on a slow machine it does not end before the steps that it
+// is to show.
+func (r *runner) endPrograms(ctx context.Context, i int) (string, error) {
+	name := r.jobs[i].Object.GetName()
+	object, err := r.client.Resource(r.jobs[i].Resource).Namespace(r.namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	wanted := 0
+	for _, n := range jobview.FromObject(object, nil).Replicas {
+		wanted += n
+	}
+	pods := r.client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(r.namespace)
+	running, err := pods.List(ctx, metav1.ListOptions{
+		LabelSelector: commonv1.JobNameLabel + "=" + name, FieldSelector: "status.phase=Running",
+	})
+	if err != nil {
+		return "", fmt.Errorf("cannot list the pods of %s: %w", name, err)
+	}
+	if len(running.Items) < wanted {
+		return "", nil // the others will run
+	}
+	for _, pod := range running.Items {
+		_, err = pods.Patch(ctx, pod.GetName(), types.MergePatchType,
+			[]byte(`{"metadata":{"annotations":{"devcluster.jobkit.dev/run-for":"0s"}}}`), metav1.PatchOptions{})
+		if err != nil {
+			return "", fmt.Errorf("cannot end the program of pod %s: %w", pod.GetName(), err)
+		}
+	}
+	return name + ": its programs end now", nil
 }

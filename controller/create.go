@@ -46,7 +46,7 @@ func (c *JobController[J]) classifyCreate(ctx context.Context, job J, in *plan.I
 		c.set.pending.recordWrite(job, kind, o, c.set.clock.Now())
 		return result{done: true}
 	case isNamespaceTerminating(err):
-		return result{}
+		return result{undone: true}
 	case apierrors.IsAlreadyExists(err) && !byWebhook(err):
 		return c.resolveNameConflict(ctx, job, in, kind, o)
 	}

@@ -210,6 +210,40 @@ func TestWhatStopsACreate(t *testing.T) {
 	}
 }
 
+// TestNamespaceIsGoingKeepsConditions: that a namespace is being deleted does not say that the
+// obstacle of before is gone. Two leaders, of which one has not seen that yet, would otherwise
+// write the condition in turn.
+func TestNamespaceIsGoingKeepsConditions(t *testing.T) {
+	b := newBench(t, testjob.Controller{}, testJob(1))
+	b.clock.SetTime(time.Unix(1_700_000_010, 0))
+	fail := error(apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "job-worker-0", errors.New("exceeded quota: q")))
+	b.fail = func(call string) error {
+		if call == "create pod job-worker-0" {
+			return fail
+		}
+		return nil
+	}
+	for range 2 {
+		if _, _, err := b.reconcile(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := b.conditions()
+	if len(want) != 2 || !strings.Contains(want[1], "TestJobCreateRefused") {
+		t.Fatalf("the job should be stalled: %q", want)
+	}
+	fail = &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Code: 403, Details: &metav1.StatusDetails{
+		Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}},
+	}}}
+	b.clock.SetTime(time.Unix(1_700_003_610, 0))
+	if _, _, err := b.reconcile(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, b.conditions()); diff != "" {
+		t.Errorf("conditions (-before +after):\n%s", diff)
+	}
+}
+
 // operatorError is a TestJob controller whose SetClusterSpec fails for replica 1, or gives it
 // a variable of some size.
 type broken struct {

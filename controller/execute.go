@@ -86,6 +86,9 @@ type result struct {
 	stale bool
 	// jobChanged is true when the job is not as observed: nothing more is created for it.
 	jobChanged bool
+	// undone is true when nothing was done, and that says nothing about the job: its
+	// conditions stay as they are.
+	undone bool
 	// otherJob is true when the name is taken by an object of another job.
 	otherJob bool
 	obstacle plan.Obstacle
@@ -134,6 +137,8 @@ func collect(o *plan.ExecutionResult, group []plan.Action, results []result) err
 			o.Obstructions = append(o.Obstructions, plan.Obstruction{Action: group[i], Obstacle: r.obstacle, Message: r.message})
 		case r.err != nil:
 			first = firstError(first, r.err)
+		case r.undone:
+			o.Undone = true
 		case r.adopted:
 			o.Adopted = append(o.Adopted, plan.ObjectOf(group[i]))
 		case r.done:

@@ -396,8 +396,8 @@ func (m *monitor) checkServices(job client.Object, services []client.Object) {
 // each recreation is counted once is checked when it is counted and when the failed
 // pod is deleted; what is left are the restarts in place. Those of pods that
 // exist, and of pods that failed and were replaced, must be counted in full. Those
-// of a pod that another client deleted may have been seen or not; once they were,
-// they must not be forgotten.
+// of a pod that another client deleted may have been seen or not, and what a pod does
+// after its hang was counted is no news; once they were seen, they must not be forgotten.
 func (m *monitor) checkRestarts(job client.Object) {
 	l, status := m.ledger(job.GetUID()), m.w.parts(job).Status
 	if l.touched || obstructed(status) {
@@ -419,7 +419,7 @@ func (m *monitor) checkRestarts(job client.Object) {
 		_, _, wanted := m.replica(job, pod)
 		there := m.w.kubelet.pods.get(client.ObjectKeyFromObject(pod))
 		owned := there != nil && there.GetUID() == uid && metav1.IsControlledBy(there, job)
-		if l.counted[uid] || !status.Finished() && wanted && owned && !m.stuck(pod) {
+		if l.counted[uid] && !l.hung[uid] || !status.Finished() && wanted && owned && !m.stuck(pod) {
 			least += n
 		} else {
 			least += int64(l.seen[uid])

@@ -237,6 +237,42 @@ func (d *decision) usesOneOf(r *replica, claims map[string]bool) bool {
 	})
 }
 
+// claimWaits says which volume claims were deleted and still exist, so that their pods cannot
+// be created: another pod uses them, or a finalizer keeps them.
+func (d *decision) claimWaits() wait {
+	w := wait{reason: reasonClaimTerminating, patience: waitPatience}
+	if len(d.in.terminatingClaims()) == 0 {
+		return w
+	}
+	wanted := map[string]bool{}
+	for _, r := range d.missing() {
+		for i := range d.in.Replicas[r.typ].VolumeClaimTemplates {
+			wanted[volumeClaimName(d.in.Replicas[r.typ].VolumeClaimTemplates[i].Name, r.name)] = true
+		}
+	}
+	var names []string
+	for _, c := range d.in.VolumeClaims {
+		if c.DeletionTimestamp != nil && wanted[c.Name] {
+			names = append(names, c.Name)
+			w.since = earliest(w.since, c.DeletionTimestamp.Time)
+		}
+	}
+	if len(names) == 0 {
+		return w
+	}
+	// A claim that was deleted while its own pod ran goes a moment after that pod.
+	for i := range d.plan.Status.Conditions {
+		if c := &d.plan.Status.Conditions[i]; c.Type != commonv1.JobStalled && c.LastUpdateTime.After(w.since) {
+			w.since = c.LastUpdateTime.Time
+		}
+	}
+	slices.Sort(names)
+	w.why = fmt.Sprintf("%s waits for %s %s, deleted and still terminating: "+
+		"delete the pods that use it (kubectl describe names them), or remove the finalizer that keeps it.",
+		d.jobName(), VolumeClaimKind, andMore(names))
+	return w
+}
+
 // validateVolumeClaims checks the claims of one replica type.
 func validateVolumeClaims(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
 	spec := in.Replicas[t]

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -408,5 +409,67 @@ func TestClaimThatGoes(t *testing.T) {
 	want := []string{"create pod job-worker-0 (attempt 0): replica 0 of Worker is missing"}
 	if diff := cmp.Diff(want, actions(p)); diff != "" || p.RequeueAfter != 5*time.Second {
 		t.Errorf("requeued after %s, and does (-want +got):\n%s", p.RequeueAfter, diff)
+	}
+}
+
+// TestVolumeClaimStuckTerminating: a claim that is deleted and does not go keeps a pod from
+// being created, and the job says so.
+func TestVolumeClaimStuckTerminating(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*model)
+		want   string // "" if the job is not stalled
+	}{
+		"AnotherPodUsesIt": {
+			reason: "the claim and what to do",
+			change: func(m *model) { m.killed("worker-1") },
+			want: "waits for PersistentVolumeClaim data-job-worker-1, deleted and still terminating: " +
+				"delete the pods that use it (kubectl describe names them), or remove the finalizer that keeps it.",
+		},
+		"ItsPodRuns": {
+			reason: "as long as its own pod runs, nothing is wrong",
+			change: func(*model) {},
+		},
+		"NotWanted": {
+			reason: "a claim of a replica that the job does not want delays nothing",
+			change: func(m *model) {
+				m.drop(m.pod("worker-1"))
+				m.in.Replicas[worker].Replicas = new(int32(1))
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := claimed()
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
+			m.claim("data-job-worker-1").DeletionTimestamp = &metav1.Time{Time: m.in.Now}
+			m.in.Now = m.in.Now.Add(time.Hour)
+			tc.change(m)
+			m.reconcileUntilStable()
+			gone := m.in.Now
+			for _, at := range []struct {
+				after   time.Duration
+				stalled bool
+			}{{9 * time.Second, false}, {10 * time.Second, tc.want != ""}} {
+				m.in.Now = gone.Add(at.after)
+				p := m.decide()
+				got := ""
+				if c := p.Status.Condition(commonv1.JobStalled); c != nil {
+					got = strings.TrimPrefix(c.Reason+": "+c.Message, "TestJobVolumeClaimStuckTerminating: TestJob ns/job ")
+				}
+				want := tc.want
+				if !at.stalled {
+					want = ""
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s, after %s (-want +got):\n%s", tc.reason, at.after, diff)
+				}
+				m.in.Status = p.Status
+			}
+			m.in.VolumeClaims = m.in.VolumeClaims[:1]
+			m.reconcileUntilStable()
+			if m.in.Status.IsTrue(commonv1.JobStalled) || tc.want != "" && m.pod("worker-1") == nil {
+				t.Error("once the claim is gone, the pod is created, and the job is no longer stalled")
+			}
+		})
 	}
 }

@@ -18,6 +18,8 @@ import (
 const (
 	// reasonTerminating: pods were deleted and still exist.
 	reasonTerminating = "PodStuckTerminating"
+	// reasonClaimTerminating: volume claims of missing pods were deleted and still exist.
+	reasonClaimTerminating = "VolumeClaimStuckTerminating"
 	// reasonGated: pods have scheduling gates.
 	reasonGated = "SchedulingGated"
 )
@@ -47,7 +49,7 @@ type wait struct {
 
 // possibleWaits are all that a job may wait for. The first that takes too long is reported.
 func (d *decision) possibleWaits() []wait {
-	return []wait{d.terminatingWaits(), d.gatedWaits(), d.gangWaits(), d.startWaits(), d.orderWaits(), d.avoidWaits()}
+	return []wait{d.terminatingWaits(), d.claimWaits(), d.gatedWaits(), d.gangWaits(), d.startWaits(), d.orderWaits(), d.avoidWaits()}
 }
 
 // reportWaits reports what the pods of the job wait for, if that takes long. Other reasons
@@ -96,7 +98,7 @@ func reportWaits(d *decision) bool {
 func (d *decision) isStalledByWait() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains([]string{
-		d.reason(reasonTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarting), d.reason(reasonStartOrder),
+		d.reason(reasonTerminating), d.reason(reasonClaimTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarting), d.reason(reasonStartOrder),
 		d.reason(reasonAvoidedNodeNeeded),
 	}, c.Reason)
 }

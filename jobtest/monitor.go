@@ -494,6 +494,9 @@ func (m *monitor) passEnded(p *process, l *passState) {
 	for left := l.creates - batches()[0]; left > 0; again++ {
 		left -= batches()[min(again+1, len(batches())-1)]
 	}
+	if l.creates > 0 && l.made == 0 && l.statusWrites == 0 && l.verified.GetResourceVersion() != l.job.GetResourceVersion() {
+		again++ // Before the next batch, which there was none of: the job had changed.
+	}
 	most := 1 + l.writes + again + min(l.podReads, plan.FirstBatch) + len(l.outlines)
 	if m.takenOver[l.key] {
 		most += len(m.w.cacheFilters)

@@ -270,20 +270,25 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	if actor != nil {
 		since = m.w.upSince(actor)
 	}
-	limits := []*int64{p.StartTimeoutSeconds}
+	limits, last, there := []*int64{p.StartTimeoutSeconds}, m.lastReport(job), false
 	for _, peer := range m.w.kubelet.lives {
-		there := m.w.kubelet.pod(peer)
-		if there == nil || !metav1.IsControlledBy(there, job) || !peer.running {
+		pod := m.w.kubelet.pod(peer)
+		if pod == nil || !metav1.IsControlledBy(pod, job) || !peer.running {
 			continue
 		}
 		if peer.started.After(since) {
 			since = peer.started
 		}
-		if at, ok := m.reported[peer.uid]; ok && at.Equal(m.lastReport(job)) && m.mayStand(job, peer.uid, at) {
-			if limits = []*int64{p.StallTimeoutSeconds}; at.After(since) {
-				since = at
-			}
+		if at, ok := m.reported[peer.uid]; ok && at.Equal(last) && m.mayStand(job, peer.uid, at) {
+			there = true
 		}
+	}
+	// Of a pod that the job was scaled down by, the report counts as long as the others run on.
+	if there || last.After(since) {
+		limits = []*int64{p.StallTimeoutSeconds}
+	}
+	if (there || last.After(since)) && last.After(since) {
+		since = last
 	}
 	return since, limits
 }

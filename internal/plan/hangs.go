@@ -123,7 +123,7 @@ func (t *Tally) findSilent(in *Input) {
 			t.nextHang = earliest(t.nextHang, in.Now.Add(seconds(*limit)))
 		}
 	}
-	s, last := t.reporter(in)
+	s, last := t.reporter(in, since)
 	if s == nil || in.Progress.UpSince.IsZero() && !in.saysHung() {
 		return
 	}
@@ -174,8 +174,8 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 // reporter is the replica of which the next report is expected, nil if none is; and the last
 // report, if it is of this attempt. Before the first report it is the replica that reported in
 // an earlier attempt, or else the first by which the job counts as running, which has rank 0 in
-// most kinds.
-func (t *Tally) reporter(in *Input) (*replica, *commonv1.TrainerStatus) {
+// most kinds. since is since when all replicas run.
+func (t *Tally) reporter(in *Input, since time.Time) (*replica, *commonv1.TrainerStatus) {
 	if last := in.Status.TrainerStatus; last != nil && last.Reporter != nil && last.ReceivedTime != nil {
 		s := t.replicaOf(last.Reporter.Pod)
 		current := s != nil && s.pod != nil && s.pod.UID == last.Reporter.PodUID
@@ -183,10 +183,12 @@ func (t *Tally) reporter(in *Input) (*replica, *commonv1.TrainerStatus) {
 		switch done := last.ProgressPercentage != nil && *last.ProgressPercentage >= 100; {
 		case current && active && !done:
 			return s, last
-		case current:
+		case current, s != nil && s.state == jobkit.Succeeded:
 			return nil, nil // What follows the training need not report.
 		case active:
 			return s, nil
+		case s == nil && last.ReceivedTime.After(since):
+			return t.firstReporter(in), last // The job was scaled down, and the others go on.
 		}
 	}
 	return t.firstReporter(in), nil

@@ -136,6 +136,26 @@ func TestHangs(t *testing.T) {
 			m.in.Status.TrainerStatus.Reporter.PodUID = "old"
 			m.later(590 * second)
 		}, "pod job-worker-1 on node node-7 has reported no progress within 600 seconds of its start (runPolicy.progressPolicy.startTimeoutSeconds)."},
+		"ScaledDown": {
+			"the program goes on without the replica that reported", report, nil,
+			func(m *model) {
+				goesOn(m)
+				m.after(time.Hour)
+				m.reports("worker-1", 50)
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.reconcileUntilStable()
+				m.later(60*second - 1)
+			},
+			"pod job-master-0 on node node-7 has reported no progress for more than 60 seconds (runPolicy.progressPolicy.stallTimeoutSeconds).",
+		},
+		"ReporterEndedAndRemoved": {"nor of one that has succeeded and whose pod is gone", report, nil, func(m *model) {
+			goesOn(m)
+			m.reports("worker-1", 50)
+			m.end(m.pod("worker-1"), 0)
+			m.reconcileUntilStable()
+			m.drop(m.pod("worker-1"))
+			m.later(time.Hour)
+		}, ""},
 		"OneWaits": {"the others wait for it", report, nil, func(m *model) {
 			goesOn(m)
 			m.pod("worker-1").Status.Phase = corev1.PodPending

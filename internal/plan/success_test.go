@@ -246,3 +246,29 @@ func TestSuccessInAnOldView(t *testing.T) {
 		}
 	}
 }
+
+// TestSuccessInAViewOfAnOlderAttempt: a cache that goes back in time shows the pod of an earlier
+// attempt of a replica that has succeeded since.
+func TestSuccessInAViewOfAnOlderAttempt(t *testing.T) {
+	m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
+		queued(m)
+		m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
+		m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+	})
+	old := m.pod("worker-0").DeepCopy()
+	m.killed("worker-0")
+	m.end(m.pod("worker-0"), 0)
+	m.reconcileUntilStable()
+	was := m.in.Status.DeepCopy()
+	if rs := was.ReplicaStatuses[worker]; rs.Succeeded != 1 || rs.Reclaimable != 1 || was.Restarts != 1 {
+		t.Fatalf("one worker has succeeded at its second attempt: %+v", rs)
+	}
+	for _, phase := range []corev1.PodPhase{corev1.PodRunning, corev1.PodFailed} {
+		old.Status.Phase = phase
+		*m.pod("worker-0") = *old
+		p := m.decide()
+		if diff := cmp.Diff(*was, p.Status); diff != "" || len(p.Actions) > 0 {
+			t.Errorf("%s: actions %v, status (-want +got):\n%s", phase, p.Actions, diff)
+		}
+	}
+}

@@ -148,6 +148,9 @@ func (t *typeTally) fill(in *Input) {
 		} else {
 			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
 		}
+		if s.pod != nil && done[s.index] && s.isBefore(s.attempt) {
+			s.pod = nil // A view that is older than the record shows a pod that is gone.
+		}
 		s.state = s.classify(done)
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil, s.state == jobkit.Active && isReady(s.pod)
 		switch {

@@ -61,6 +61,7 @@ func TestWhoMadeAMistake(t *testing.T) {
 		"BelowAScalar":     {reason: "the scalar decides", causes: invalid("spec.priority.x"), want: true},
 		"NowhereInEither":  {reason: "what neither has the user should have given", causes: invalid("spec.hostname"), want: true},
 		"UnclosedBrackets": {reason: "a strange path is no crash", causes: invalid("spec.args[", "[", "..")},
+		"NegativePlace":    {reason: "neither is a place before the first", causes: invalid("spec.args[-1]")},
 	}
 	parse := func(s string) map[string]any {
 		var m map[string]any

@@ -72,6 +72,14 @@ func TestDisruptedPods(t *testing.T) {
 			reason: "what stops a pod is its deletion, which comes after the condition", want: jobkit.Succeeded,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.disrupt(p, tainted) },
 		},
+		"SucceededInTheSameSecondAsPreempted": {
+			reason: "the scheduler, too, deletes the pod only after the condition", want: jobkit.Succeeded,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.disrupt(p, preempted) },
+		},
+		"SucceededInTheSameSecondAsEvicted": {
+			reason: "so does the eviction API", want: jobkit.Succeeded,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.disrupt(p, evicted) },
+		},
 		"FailedBefore": {
 			reason: "a pod that failed before failed by itself", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 1); m.disrupt(p, tainted) },

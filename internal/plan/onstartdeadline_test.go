@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -192,7 +193,11 @@ func TestOneRestartAPass(t *testing.T) {
 		t.Errorf("the failure first: %+v, again after %s", p.Status, p.RequeueAfter)
 	}
 	deletes := map[string]int{}
-	for _, a := range m.reconcile().Actions {
+	p = m.reconcile()
+	if diff := cmp.Diff(plan.Restarts{Failed: 1}, p.Restarts); diff != "" {
+		t.Errorf("it is one restart for the metrics (-want +got):\n%s", diff)
+	}
+	for _, a := range p.Actions {
 		if d, ok := a.(plan.DeletePod); ok {
 			deletes[d.Name]++
 		}

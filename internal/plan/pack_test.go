@@ -1,6 +1,9 @@
 package plan_test
 
 import (
+	"bytes"
+	"compress/flate"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -150,6 +153,26 @@ func TestInvalidRecords(t *testing.T) {
 			t.Errorf("%.20q is taken for a record", record)
 		}
 		_ = m.decide()
+	}
+}
+
+// TestRecordsHaveABound: a record that unpacks to more than the largest job needs is not read.
+func TestRecordsHaveABound(t *testing.T) {
+	for more, want := range map[int]string{0: "0", 1: ""} {
+		data := make([]byte, 64*jobkit.MaxReplicas+more)
+		copy(data, []byte{2, 1, 1}) // the indexes of succeeded replicas: one byte, of which the first bit is set
+		var packed bytes.Buffer
+		w, err := flate.NewWriter(&packed, flate.BestSpeed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = w.Write(data)
+		_ = w.Close()
+		record := "1:" + base64.RawStdEncoding.EncodeToString(packed.Bytes())
+		s := plan.UnpackStatus(commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Record: record}}})
+		if got := s.ReplicaStatuses[worker].SucceededIndexes; got != want {
+			t.Errorf("%d bytes: want %q, got %q", len(data), want, got)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func TestRestartScopeOfARole(t *testing.T) {
 	all := func(m0, m1, w0, w1 string) map[string]string {
 		return map[string]string{"master-0": m0, "master-1": m1, "worker-0": w0, "worker-1": w1}
 	}
-	type counts struct{ Job, Master, Worker, Attempt, AttemptOfMaster, AttemptOfWorker int32 }
+	type counts struct{ Job, Master, Worker, Attempt, AttemptOfMaster, AttemptOfWorker, Ignored int32 }
 	fail := func(names ...string) func(*model) {
 		return func(m *model) {
 			for _, name := range names {
@@ -86,10 +86,16 @@ func TestRestartScopeOfARole(t *testing.T) {
 			"what is taken away restarts its role, and counts for nothing",
 			[2]commonv1.RestartScope{scopeReplica, scopeRole},
 			func(m *model) { m.drop(m.pod("worker-1")) }, all("0", "0", "1", "1"),
-			counts{AttemptOfWorker: 1},
+			counts{AttemptOfWorker: 1, Ignored: 1},
+		},
+		"LostOfBoth": {
+			"each role once",
+			[2]commonv1.RestartScope{scopeRole, scopeRole},
+			func(m *model) { m.drop(m.pod("worker-1")); m.drop(m.pod("master-0")) }, all("1", "1", "1", "1"),
+			counts{AttemptOfMaster: 1, AttemptOfWorker: 1, Ignored: 2},
 		},
 		"LostMaster": {
-			"or the job", [2]commonv1.RestartScope{scopeJob, scopeRole}, func(m *model) { m.drop(m.pod("master-1")) }, all("1", "1", "1", "1"), counts{Attempt: 1},
+			"or the job", [2]commonv1.RestartScope{scopeJob, scopeRole}, func(m *model) { m.drop(m.pod("master-1")) }, all("1", "1", "1", "1"), counts{Attempt: 1, Ignored: 1},
 		},
 		"LostReplica": {"or is made again alone", [2]commonv1.RestartScope{scopeReplica, scopeRole}, func(m *model) { m.drop(m.pod("master-1")) }, all("0", "0", "0", "0"), counts{}},
 		"Succeeded": {
@@ -105,13 +111,14 @@ func TestRestartScopeOfARole(t *testing.T) {
 				m.in.Replicas[typ].BackoffLimit = new(int32(5))
 			}
 			tc.do(m)
+			ignored := m.decide().Restarts.Ignored
 			m.reconcileUntilStable()
 			if diff := cmp.Diff(tc.want, attempts(m)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			s := &m.in.Status
 			ofMaster, ofWorker := s.ReplicaStatuses[master], s.ReplicaStatuses[worker]
-			got := counts{s.Restarts, ofMaster.Restarts, ofWorker.Restarts, s.Attempt, ofMaster.Attempt, ofWorker.Attempt}
+			got := counts{s.Restarts, ofMaster.Restarts, ofWorker.Restarts, s.Attempt, ofMaster.Attempt, ofWorker.Attempt, ignored}
 			if diff := cmp.Diff(tc.counts, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

@@ -62,6 +62,26 @@ func TestServicesAreKeptInStep(t *testing.T) {
 			},
 			want: []string{"update service job: its ports or its selector are not those of the job"},
 		},
+		"PortNumber": {
+			reason: "a port is where the job says",
+			change: func(m *model) { m.in.Services[0].Spec.Ports[0].Port = 7 },
+			want:   []string{"update service job: its ports or its selector are not those of the job"},
+		},
+		"PortName": {
+			reason: "and has the job's name for it",
+			change: func(m *model) { m.in.Services[0].Spec.Ports[0].Name = "other" },
+			want:   []string{"update service job: its ports or its selector are not those of the job"},
+		},
+		"PortProtocol": {
+			reason: "and protocol",
+			change: func(m *model) { m.in.Services[0].Spec.Ports[0].Protocol = corev1.ProtocolUDP },
+			want:   []string{"update service job: its ports or its selector are not those of the job"},
+		},
+		"PortTarget": {
+			reason: "and leads to the job's container",
+			change: func(m *model) { m.in.Services[0].Spec.Ports[0].TargetPort.IntVal = 7 },
+			want:   []string{"update service job: its ports or its selector are not those of the job"},
+		},
 		"Selector": {
 			reason: "a changed selector is corrected",
 			change: func(m *model) { m.in.Services[0].Spec.Selector["x"] = "y" },

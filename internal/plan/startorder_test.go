@@ -134,7 +134,11 @@ func TestStartOrderIsReported(t *testing.T) {
 	if diff := cmp.Diff("", stalled()); diff != "" || p.RequeueAfter <= 0 || p.RequeueAfter > 5*time.Minute {
 		t.Errorf("images take a while; it is requeued after %v, at the latest when that is too long (-want +got):\n%s", p.RequeueAfter, diff)
 	}
-	m.in.Now = m.in.Now.Add(5 * time.Minute)
+	m.in.Now = m.in.Now.Add(5*time.Minute - time.Second)
+	if p := m.reconcile(); stalled() != "" || p.RequeueAfter != time.Second {
+		t.Errorf("five minutes have not passed yet, and it is requeued when they have: %q, after %v", stalled(), p.RequeueAfter)
+	}
+	m.in.Now = m.in.Now.Add(time.Second)
 	for range 3 {
 		m.reconcile()
 	}

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,9 @@ func TestPodStuckTerminating(t *testing.T) {
 			}
 			m.in.Now = late
 			p = m.decide()
+			if tc.want != "" && !aboutFirst(p.Events, tc.want) {
+				t.Errorf("%s: an event is about the first pod: %+v", tc.reason, p.Events)
+			}
 			got := ""
 			if c := p.Status.Condition(commonv1.JobStalled); c != nil {
 				got = strings.TrimPrefix(c.Reason+": "+c.Message, "TestJobPodStuckTerminating: TestJob ns/job waits for ")
@@ -171,6 +175,9 @@ func TestSchedulingGates(t *testing.T) {
 				t.Errorf("%s: a queue may take a moment: %q", tc.reason, conditions(&m.in.Status))
 			}
 			m.in.Now = m.in.Now.Add(time.Second)
+			if p := m.decide(); tc.want != "" && !aboutFirst(p.Events, tc.want) {
+				t.Errorf("%s: an event is about the first pod: %+v", tc.reason, p.Events)
+			}
 			m.reconcileUntilStable()
 			got := ""
 			if c := m.in.Status.Condition(commonv1.JobStalled); c != nil {
@@ -195,6 +202,13 @@ func TestSchedulingGates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// aboutFirst reports whether an event says a message, and is about the first of the pods that it names.
+func aboutFirst(events []plan.Event, message string) bool {
+	return slices.ContainsFunc(events, func(e plan.Event) bool {
+		return strings.HasSuffix(e.Message, message) && e.Pod.Name != "" && strings.HasPrefix(message, "pod "+e.Pod.Name)
+	})
 }
 
 // gate gives pods that wait a scheduling gate.

@@ -80,11 +80,7 @@ func run(ctx context.Context, out io.Writer, o *options) error {
 	if err != nil {
 		return err
 	}
-	all, err := t.mutants()
-	if err != nil {
-		return err
-	}
-	mutants, ignored, err := o.pick(all)
+	mutants, ignored, err := o.mutants(t)
 	if err != nil {
 		return err
 	}
@@ -125,8 +121,9 @@ func report(out io.Writer, mutants, ignored, survived []*mutant, least float64) 
 	return errors.Join(noticed...)
 }
 
-// mutants lists what can be changed in the package, and compiles.
-func (t *target) mutants() ([]*mutant, error) {
+// mutants lists what can be changed in the package, and compiles, as far as the flags do not leave
+// it out, and apart those to be ignored.
+func (o *options) mutants(t *target) (mutants, ignored []*mutant, err error) {
 	var all []*mutant
 	for _, file := range t.files {
 		all = append(all, find(file)...)
@@ -134,32 +131,50 @@ func (t *target) mutants() ([]*mutant, error) {
 	for i, m := range all {
 		m.id = i + 1
 	}
-	return t.compiling(all)
+	mutants, others, err := o.inFiles(all)
+	if err != nil {
+		return nil, nil, err
+	}
+	if mutants, err = t.compiling(mutants); err != nil {
+		return nil, nil, err
+	}
+	return o.pick(mutants, others)
 }
 
-// pick leaves out what the flags leave out, and returns those to be ignored apart. Those
-// are tried as well, to find out whether the reason to ignore them still holds.
-func (o *options) pick(all []*mutant) (mutants, ignored []*mutant, err error) {
+// inFiles are the mutants in the files that the flags name, and the others.
+func (o *options) inFiles(all []*mutant) (in, others []*mutant, err error) {
 	files, err := regexp.Compile(o.files)
 	if err != nil {
 		return nil, nil, fmt.Errorf("-files: %w", err)
 	}
+	for _, m := range all {
+		if files.MatchString(m.file.name) {
+			in = append(in, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	return in, others, nil
+}
+
+// pick leaves out what the flags leave out, and returns those to be ignored apart. Those
+// are tried as well, to find out whether the reason to ignore them still holds. The list
+// may name others, too.
+func (o *options) pick(all, others []*mutant) (mutants, ignored []*mutant, err error) {
 	ignore := map[string]bool{}
 	if o.ignore != "" {
 		text, err := os.ReadFile(o.ignore)
 		if err != nil {
 			return nil, nil, fmt.Errorf("-ignore: %w", err)
 		}
-		if ignore, err = parseIgnored(string(text), all); err != nil {
+		if ignore, err = parseIgnored(string(text), slices.Concat(all, others)); err != nil {
 			return nil, nil, fmt.Errorf("%s:%w", o.ignore, err)
 		}
 	}
 	for _, m := range all {
-		switch {
-		case !files.MatchString(m.file.name):
-		case ignore[m.name]:
+		if ignore[m.name] {
 			ignored = append(ignored, m)
-		default:
+		} else {
 			mutants = append(mutants, m)
 		}
 	}

@@ -235,7 +235,11 @@ func TestPick(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			all := []*mutant{{name: "a1", file: a}, {name: "a2", file: a}, {name: "a3", file: a}, {name: "b1", file: b}}
-			got, n, err := tc.options.pick(all)
+			in, others, err := tc.options.inFiles(all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, n, err := tc.options.pick(in, others)
 			if err != nil || len(got) != tc.want || len(n) != tc.wantIgnored {
 				t.Errorf("%s: want %d and %d ignored, got %d and %d, %v", tc.reason, tc.want, tc.wantIgnored, len(got), len(n), err)
 			}

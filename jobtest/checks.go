@@ -204,9 +204,17 @@ func (m *monitor) checkWhole(job client.Object, old, status *commonv1.JobStatus,
 	switch {
 	case status.Attempt > old.Attempt+1, counted && !m.anyFailed(job, l, old, ""):
 		m.w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
-	case !counted && !m.anyLost(job, l, old, ""):
+	case !counted && !m.anyLost(job, l, old, "") && !(m.ignores(job) && m.anyFailed(job, l, old, "")):
 		m.w.violatef("P6", "the whole job restarts (%d to %d) without a count, but no pod of the present attempt was deleted", old.Attempt, status.Attempt)
 	}
+}
+
+// ignores reports whether the job has a rule by which failures restart replicas and do not count.
+func (m *monitor) ignores(job client.Object) bool {
+	p := m.w.parts(job).RunPolicy.PodFailurePolicy
+	return p != nil && slices.ContainsFunc(p.Rules, func(r commonv1.PodFailurePolicyRule) bool {
+		return r.Action == commonv1.PodFailurePolicyActionIgnore
+	})
 }
 
 // roleAttempts is how often roles were restarted together.
@@ -236,7 +244,8 @@ func (m *monitor) checkRoles(job client.Object, old, status *commonv1.JobStatus,
 			m.w.violatef("restart scope Role", "%s with restart scope %s went from attempt %d to %d", t, scope, was.Attempt, is.Attempt)
 		case status.Attempt > old.Attempt:
 			m.w.violatef("restart scope Role", "%s restarts together, and so does the whole job", t)
-		case counted && !m.anyFailed(job, l, old, t), !counted && !m.anyLost(job, l, old, t):
+		case counted && !m.anyFailed(job, l, old, t),
+			!counted && !m.anyLost(job, l, old, t) && !(m.ignores(job) && m.anyFailed(job, l, old, t)):
 			m.w.violatef("restart scope Role", "%s restarts together (%d to %d), counted: %t, but none of its pods of the present attempt failed or was deleted",
 				t, was.Attempt, is.Attempt, counted)
 		}

@@ -153,7 +153,7 @@ func (w *World) writeReports() {
 		}
 		r.waits, r.written = false, w.now
 		next := clone(job)
-		if status := w.parts(next).Status; status != nil && !status.Finished() {
+		if status := w.statusOf(next); status != nil && !status.Finished() {
 			status.TrainerStatus = r.last
 			actor := w.actor
 			w.actor = nil
@@ -174,12 +174,12 @@ func (w *World) onlyReport(was, is client.Object) bool {
 	if was == nil || is == nil {
 		return false
 	}
-	x, y := w.parts(was).Status, w.parts(is).Status
+	x, y := w.statusOf(was), w.statusOf(is)
 	if x == nil || y == nil || equality.Semantic.DeepEqual(x.TrainerStatus, y.TrainerStatus) {
 		return false
 	}
 	a, b := clone(was), clone(is)
-	w.parts(a).Status.TrainerStatus = w.parts(b).Status.TrainerStatus
+	w.statusOf(a).TrainerStatus = y.TrainerStatus
 	a.SetResourceVersion(b.GetResourceVersion())
 	return equality.Semantic.DeepEqual(a, b)
 }

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
 )
@@ -73,8 +74,10 @@ type World struct {
 	jobs         *table
 	cacheFilters map[*table]*cacheFilter
 	parts        func(client.Object) jobkit.JobParts
-	rules        func(client.Object) jobkit.Rules
-	newRun       startFunc
+	// statusOf is the status of a job itself; parts are those of a copy if the kind has defaults.
+	statusOf func(client.Object) *commonv1.JobStatus
+	rules    func(client.Object) jobkit.Rules
+	newRun   startFunc
 
 	start, now time.Time
 	processes  []*process // nil where one has crashed and not started again
@@ -250,6 +253,13 @@ func NewWorldOf[J client.Object](program Program[J], scheme *runtime.Scheme, o O
 			return jobkit.JobParts{}
 		}
 		return author.Parts(withDefaults(author, job))
+	}
+	w.statusOf = func(o client.Object) *commonv1.JobStatus {
+		job, ok := o.(J)
+		if !ok {
+			return nil
+		}
+		return author.Parts(job).Status
 	}
 	w.rules = func(o client.Object) jobkit.Rules {
 		job, ok := o.(J)
@@ -474,6 +484,18 @@ func (w *World) Exit(pod types.NamespacedName, code int32) bool {
 		}
 		w.logf("node: pod %s %s", pod.Name, w.kubelet.exitWith(l, p, code))
 		return true
+	}
+	return false
+}
+
+// Hang has the program of a pod hang now: it runs until the pod is deleted, reports nothing any
+// more, and is not ready. It reports whether the program ran.
+func (w *World) Hang(pod types.NamespacedName) bool {
+	for _, l := range w.kubelet.lives {
+		if p := w.kubelet.pod(l); p != nil && l.key == pod && l.running && p.DeletionTimestamp == nil {
+			l.fate.Hangs = max(w.now.Sub(l.began), time.Nanosecond)
+			return true
+		}
 	}
 	return false
 }

@@ -30,6 +30,7 @@ Exit codes:
 const simulateExample = `  jobkit simulate -f job.yaml
   jobkit simulate -f job.yaml --fail worker-1@30s=137
   jobkit simulate -f job.yaml --node-loss worker-0@45s --node-removal worker-0@2m
+  jobkit simulate -f job.yaml --run-for 1h --hang worker-1@10m
   jobkit simulate -f job.yaml --suspend 20s --resume 40s -o yaml`
 
 // simulateFlags are the flags of jobkit simulate.
@@ -50,6 +51,7 @@ func simulateFaults() []struct {
 		usage string
 	}{
 		{simulate.Fail, "the program of a replica ends with an exit code, as `%s`; can be repeated"},
+		{simulate.Hang, "the program of a replica does nothing any more, as `%s`; with runPolicy.progressPolicy something follows"},
 		{simulate.Evict, "the pod of a replica is evicted, as `%s`"},
 		{simulate.Preempt, "the scheduler takes the place of a replica for something more important, as `%s`"},
 		{simulate.Drain, "all pods of a node are evicted, as `%s`"},

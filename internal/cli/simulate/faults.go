@@ -14,6 +14,8 @@ type FaultKind string
 const (
 	// Fail ends the containers of a replica with an exit code.
 	Fail FaultKind = "fail"
+	// Hang has the program of a replica do nothing any more, without an end.
+	Hang FaultKind = "hang"
 	// Evict evicts the pod of a replica, as kubectl drain does.
 	Evict FaultKind = "evict"
 	// Preempt has the scheduler take the place of a replica for a pod of higher priority.
@@ -48,7 +50,7 @@ func (k FaultKind) aim() string {
 	switch k {
 	case Drain, NodeLoss, NodeRemoval:
 		return "NODE"
-	case Fail, Evict, Preempt:
+	case Fail, Hang, Evict, Preempt:
 		return "REPLICA"
 	case Suspend, Resume:
 		return ""
@@ -132,6 +134,8 @@ func (f Fault) String() string {
 	switch f.Kind {
 	case Fail:
 		return fmt.Sprintf("%s fails with exit code %d%s", f.Target, f.ExitCode, at)
+	case Hang:
+		return f.Target + " hangs" + at
 	case Evict:
 		return f.Target + " is evicted" + at
 	case Preempt:

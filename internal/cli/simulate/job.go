@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,7 +49,7 @@ func Job(ctx context.Context, d *Decoded, o Options) (*Timeline, error) {
 	t.Setting = setting(o)
 	r := &recorder{timeline: t, decoded: d, said: map[string]bool{}, killed: map[string]bool{}}
 	world, err := d.kind.world(jobtest.Options{
-		Nodes: o.Nodes, MaxSteps: 1 << 30, Fate: o.fate,
+		Nodes: o.Nodes, MaxSteps: 1 << 30, Fate: o.fate(reports(d)),
 		Observer: jobtest.Observer{Changed: func(b, a client.Object) { r.changed(b, a) }, Recorded: r.recorded},
 	})
 	if err != nil {
@@ -56,6 +57,8 @@ func Job(ctx context.Context, d *Decoded, o Options) (*Timeline, error) {
 	}
 	start := world.Now()
 	r.now = func() time.Duration { return world.Now().Sub(start) }
+	r.given = claims(d)
+	world.At(0, "create the claims", func(ctx context.Context, c client.Client) error { return createClaims(ctx, c, d.Namespace(), r.given) })
 	world.At(0, "create the job", d.create)
 	s := stage{world: world, recorder: r, decoded: d, lost: map[Fault]string{}}
 	for _, f := range o.Faults {
@@ -77,6 +80,31 @@ func Job(ctx context.Context, d *Decoded, o Options) (*Timeline, error) {
 	}
 	t.Seconds = float64(t.took.Milliseconds()) / 1000 //nolint:mnd // to seconds
 	return t, ctx.Err()
+}
+
+// claims are the volume claims that the job's templates name: a user has made them.
+func claims(d *Decoded) []string {
+	var names []string
+	for _, spec := range d.kind.parts(d.job).ReplicaSpecs {
+		if spec == nil {
+			continue
+		}
+		for i := range spec.Template.Spec.Volumes {
+			if c := spec.Template.Spec.Volumes[i].PersistentVolumeClaim; c != nil {
+				names = append(names, c.ClaimName)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func createClaims(ctx context.Context, c client.Client, namespace string, names []string) error {
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, c.Create(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}))
+	}
+	return errors.Join(errs...)
 }
 
 // broken says of an error of the simulator that it is not the user's.
@@ -160,17 +188,37 @@ func setting(o Options) []string {
 	return words
 }
 
-// fate is what becomes of a pod that nothing happens to.
-func (o Options) fate(pod *corev1.Pod) jobtest.Fate {
-	run, ok := o.RunFor.Types[pod.Labels[commonv1.ReplicaTypeLabel]]
-	if !ok {
-		run = o.RunFor.All
+// fate is what becomes of a pod that nothing happens to. The programs of a job that is to report
+// its progress do so by its master.
+func (o Options) fate(reports bool) func(*corev1.Pod) jobtest.Fate {
+	return func(pod *corev1.Pod) jobtest.Fate {
+		run, ok := o.RunFor.Types[pod.Labels[commonv1.ReplicaTypeLabel]]
+		if !ok {
+			run = o.RunFor.All
+		}
+		f := jobtest.Fate{Start: o.StartAfter, Run: run}
+		if pod.Spec.RestartPolicy == corev1.RestartPolicyOnFailure {
+			f.Exits = make([]int32, 1000) // a run after one that failed is as long as the first
+		}
+		if reports && pod.Labels[commonv1.JobRoleLabel] == commonv1.JobRoleMaster {
+			for at := reportEvery; at < run && len(f.Reports) < maxReports; at += reportEvery {
+				f.Reports = append(f.Reports, at)
+			}
+		}
+		return f
 	}
-	f := jobtest.Fate{Start: o.StartAfter, Run: run}
-	if pod.Spec.RestartPolicy == corev1.RestartPolicyOnFailure {
-		f.Exits = make([]int32, 1000) // a run after one that failed is as long as the first
-	}
-	return f
+}
+
+// Reports of progress: how often a program sends one, and how many at most.
+const (
+	reportEvery = 10 * time.Second
+	maxReports  = 100_000
+)
+
+// reports says whether the programs of a job are to report their progress.
+func reports(d *Decoded) bool {
+	p := d.kind.parts(d.job).RunPolicy
+	return p != nil && p.ProgressPolicy != nil && p.ProgressPolicy.Source != commonv1.ProgressSourceReadiness
 }
 
 // timeToLive is how long the job exists after its end, if it is to be deleted.
@@ -211,6 +259,8 @@ func (s *stage) provoke(ctx context.Context, c client.Client, f Fault) error {
 		if !s.world.Exit(pod, f.ExitCode) {
 			s.missed(f)
 		}
+	case Hang:
+		s.hang(f, pod)
 	case Evict:
 		s.note(f.Target, "--evict: its pod is evicted")
 		s.world.Disrupt(pod, "EvictionByEvictionAPI")
@@ -231,6 +281,17 @@ func (s *stage) provoke(ctx context.Context, c client.Client, f Fault) error {
 	case Suspend, Resume:
 	}
 	return nil
+}
+
+// hang has the program of a pod hang.
+func (s *stage) hang(f Fault, pod types.NamespacedName) {
+	if !s.world.Hang(pod) {
+		s.missed(f)
+		return
+	}
+	s.note(f.Target, "--hang: its program does nothing any more")
+	l := s.recorder.lane(f.Target)
+	l.spans = append(l.spans, span{s.recorder.now(), laneNoReply})
 }
 
 // restore brings the node back that a fault has cut off.

@@ -24,6 +24,8 @@ type recorder struct {
 	// ended is when the job ended, over whether it did or is gone.
 	ended time.Duration
 	over  bool
+	// given are the volume claims that existed before the job.
+	given []string
 	// killed are the pods that are being deleted.
 	killed map[string]bool
 }
@@ -49,6 +51,10 @@ func (r *recorder) changed(before, after client.Object) {
 		return
 	case *corev1.Node:
 		return
+	case *corev1.PersistentVolumeClaim:
+		if slices.Contains(r.given, one.GetName()) {
+			return
+		}
 	}
 	if status := r.decoded.kind.parts(one).Status; status != nil {
 		r.jobChanged(before, after)

@@ -38,6 +38,9 @@ func decode(t *testing.T, name, text string) *simulate.Decoded {
 func example(t *testing.T, name string) string {
 	t.Helper()
 	text, err := fs.ReadFile(jobs.Files, name)
+	if strings.HasPrefix(name, "../") {
+		text, err = os.ReadFile(filepath.Join("../../../examples/jobs", name))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +87,10 @@ func TestShow(t *testing.T) {
 		{name: "suspend", reason: "a user suspends and resumes", job: "tfjob/tf-suspend.yaml", faults: []string{"suspend 20s", "resume 40s"}},
 		{name: "stalled", reason: "what never ends says what it waits for", job: "pytorchjob/torch-volumes.yaml", faults: []string{
 			"preempt worker-0@20s", "node-loss worker-1@30s",
+		}},
+		{name: "hang", reason: "a program that hangs; the checkpoints that it reads exist", job: "../recipes/hang.yaml", faults: []string{"hang master-0@10m"}, runFor: []string{"30m"}},
+		{name: "ignored", reason: "disruptions restart all replicas and do not count", job: "../recipes/spot-nodes.yaml", faults: []string{
+			"preempt worker-1@20s", "node-removal worker-2@50s", "fail worker-0@90s=1",
 		}},
 		{name: "removed", reason: "a node that is removed takes its pods with it", job: "pytorchjob/torch-volumes.yaml", faults: []string{
 			"node-loss worker-1@30s", "node-removal worker-1@2m",

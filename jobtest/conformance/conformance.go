@@ -92,14 +92,24 @@ func (s Suite[J]) Run(t *testing.T) {
 			}
 		})
 	}
+	s.checkSkipped(t)
+}
+
+// checkSkipped checks that each case that is left out exists, here or on a cluster.
+func (s Suite[J]) checkSkipped(t *testing.T) {
+	t.Helper()
+	known := s.Cases()
+	for _, cc := range s.clusterCases() {
+		known = append(known, cc.name)
+	}
 	for name := range s.Skip {
-		if !slices.Contains(s.Cases(), name) {
-			t.Errorf("Skip names the case %q, which does not exist: the cases are %s", name, strings.Join(s.Cases(), ", "))
+		if !slices.Contains(known, name) {
+			t.Errorf("Skip names the case %q, which does not exist: the cases are %s", name, strings.Join(known, ", "))
 		}
 	}
 }
 
-// Cases are the names of all cases.
+// Cases are the names of all cases of Run.
 func (s Suite[J]) Cases() []string {
 	var names []string
 	for _, c := range s.cases() {

@@ -33,8 +33,9 @@ import (
 
 // cluster is what all tests share.
 var cluster struct {
-	// client writes to the API server and reads from it.
+	// client writes to the API server and reads from it; config is what else may be made of it.
 	client client.Client
+	config *rest.Config
 	// cache holds pods, services and jobs. Reading it often costs the API server
 	// nothing.
 	cache cache.Cache
@@ -69,6 +70,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	config.QPS = -1 // The API server limits its clients itself.
+	cluster.config = config
 	log, err := os.CreateTemp("", "jobkit-kinds-operator-*.log")
 	if err != nil {
 		return 1, err

@@ -20,10 +20,12 @@ import (
 	"github.com/jobkit/jobkit/devenv"
 	simv1 "github.com/jobkit/jobkit/examples/simjob/api/v1"
 	"github.com/jobkit/jobkit/examples/simjob/internal/simjob"
+	"github.com/jobkit/jobkit/jobtest/conformance"
 )
 
 // TestOnAControlPlane runs the operator on a real control plane, which starts and ends with the
-// test: the CRD is admitted, the example succeeds, and mistakes are refused.
+// test: the CRD is admitted, the example succeeds, jobs live as the library promises, and mistakes
+// are refused.
 func TestOnAControlPlane(t *testing.T) {
 	config := devenv.Start(t, devenv.Options{CRDs: []string{"../../config/crd"}})
 	startOperator(t, config)
@@ -47,6 +49,7 @@ func TestOnAControlPlane(t *testing.T) {
 			t.Errorf("%v: the job is %q: %+v", err, job.Status.State, job.Status.Conditions)
 		}
 	})
+	t.Run("conformance", func(t *testing.T) { conformance.RunOnCluster(t, c, simjob.Controller{}, exampleJob(t)) })
 	for _, tt := range []struct {
 		reason string
 		change func(*simv1.SimJob)

@@ -17,6 +17,8 @@ import (
 // Controller is the kind.
 type Controller struct{}
 
+var _ jobkit.ControllerInterface[*headv1.HeadWorkersJob] = Controller{}
+
 // Kind says what is true of every HeadWorkersJob. A job may say otherwise of each policy.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

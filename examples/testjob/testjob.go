@@ -15,6 +15,8 @@ import (
 // Controller is step 1: a type that implements jobkit.ControllerInterface.
 type Controller struct{}
 
+var _ jobkit.ControllerInterface[*testv1.TestJob] = Controller{}
+
 // Kind says what is true of every TestJob.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

@@ -25,6 +25,13 @@ import (
 // Controller is what is special about JAXJobs.
 type Controller struct{}
 
+// What the kind implements.
+var (
+	_ jobkit.ControllerInterface[*kubeflowv1.JAXJob] = Controller{}
+	_ jobkit.Validator[*kubeflowv1.JAXJob]           = Controller{}
+	_ jobkit.Warner[*kubeflowv1.JAXJob]              = Controller{}
+)
+
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

@@ -63,6 +63,15 @@ type Controller struct {
 	KubectlDeliveryImage string
 }
 
+// What the kind implements.
+var (
+	_ jobkit.ControllerInterface[*kubeflowv1.MPIJob] = Controller{}
+	_ jobkit.Defaulter[*kubeflowv1.MPIJob]           = Controller{}
+	_ jobkit.Validator[*kubeflowv1.MPIJob]           = Controller{}
+	_ jobkit.Warner[*kubeflowv1.MPIJob]              = Controller{}
+	_ jobkit.OwnedObjects[*kubeflowv1.MPIJob]        = Controller{}
+)
+
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

@@ -33,6 +33,15 @@ import (
 // Controller is what is special about PaddleJobs.
 type Controller struct{}
 
+// What the kind implements.
+var (
+	_ jobkit.ControllerInterface[*kubeflowv1.PaddleJob] = Controller{}
+	_ jobkit.Defaulter[*kubeflowv1.PaddleJob]           = Controller{}
+	_ jobkit.Validator[*kubeflowv1.PaddleJob]           = Controller{}
+	_ jobkit.Warner[*kubeflowv1.PaddleJob]              = Controller{}
+	_ jobkit.OwnedObjects[*kubeflowv1.PaddleJob]        = Controller{}
+)
+
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

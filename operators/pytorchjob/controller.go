@@ -53,6 +53,15 @@ type Controller struct {
 	InitContainer podtemplate.HostWait
 }
 
+// What the kind implements.
+var (
+	_ jobkit.ControllerInterface[*kubeflowv1.PyTorchJob] = Controller{}
+	_ jobkit.Defaulter[*kubeflowv1.PyTorchJob]           = Controller{}
+	_ jobkit.Validator[*kubeflowv1.PyTorchJob]           = Controller{}
+	_ jobkit.Warner[*kubeflowv1.PyTorchJob]              = Controller{}
+	_ jobkit.OwnedObjects[*kubeflowv1.PyTorchJob]        = Controller{}
+)
+
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

@@ -36,6 +36,13 @@ type Controller struct {
 	ClusterDomain string
 }
 
+// What the kind implements.
+var (
+	_ jobkit.ControllerInterface[*kubeflowv1.TFJob] = Controller{}
+	_ jobkit.Validator[*kubeflowv1.TFJob]           = Controller{}
+	_ jobkit.Warner[*kubeflowv1.TFJob]              = Controller{}
+)
+
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

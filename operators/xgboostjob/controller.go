@@ -26,6 +26,13 @@ import (
 // Controller is what is special about XGBoostJobs.
 type Controller struct{}
 
+// What the kind implements.
+var (
+	_ jobkit.ControllerInterface[*kubeflowv1.XGBoostJob] = Controller{}
+	_ jobkit.Validator[*kubeflowv1.XGBoostJob]           = Controller{}
+	_ jobkit.Warner[*kubeflowv1.XGBoostJob]              = Controller{}
+)
+
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{

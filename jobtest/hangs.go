@@ -266,11 +266,25 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	case p.Source == commonv1.ProgressSourceReadiness:
 		return l.unreadySince(p)
 	}
-	since := time.Time{}
-	if actor != nil {
+	since, there := m.allRunSince(job)
+	limits, last := []*int64{p.StartTimeoutSeconds}, m.lastReport(job)
+	// Of a pod that the job was scaled down by, the report counts as long as the others run on.
+	if there || last.After(since) {
+		limits = []*int64{p.StallTimeoutSeconds}
+	}
+	if last.After(since) {
+		since = last
+	}
+	if actor != nil && m.w.upSince(actor).After(since) {
 		since = m.w.upSince(actor)
 	}
-	limits, last, there := []*int64{p.StartTimeoutSeconds}, m.lastReport(job), false
+	return since, limits
+}
+
+// allRunSince is since when all pods of a job run that do, and whether the one that reported
+// last is among them.
+func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool) {
+	last := m.lastReport(job)
 	for _, peer := range m.w.kubelet.lives {
 		pod := m.w.kubelet.pod(peer)
 		if pod == nil || !metav1.IsControlledBy(pod, job) || !peer.running {
@@ -279,18 +293,10 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 		if peer.started.After(since) {
 			since = peer.started
 		}
-		if at, ok := m.reported[peer.uid]; ok && at.Equal(last) && m.mayStand(job, peer.uid, at) {
-			there = true
-		}
+		at, ok := m.reported[peer.uid]
+		there = there || ok && at.Equal(last) && m.mayStand(job, peer.uid, at)
 	}
-	// Of a pod that the job was scaled down by, the report counts as long as the others run on.
-	if there || last.After(since) {
-		limits = []*int64{p.StallTimeoutSeconds}
-	}
-	if (there || last.After(since)) && last.After(since) {
-		since = last
-	}
-	return since, limits
+	return since, there
 }
 
 // mayStand reports whether the report of a pod may be the one in the status: of several at the

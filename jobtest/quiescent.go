@@ -412,7 +412,14 @@ func (m *monitor) checkRestarts(job client.Object) {
 	if int64(status.Restarts) != reported+recreated {
 		m.w.violatef("P6", "job %s: restarts is %d, but %d containers were restarted in place and %d pods recreated", job.GetName(), status.Restarts, reported, recreated)
 	}
-	least, most := int64(0), int64(0)
+	least, most := m.inPlaceBounds(job, l, status)
+	if reported < least || reported > most {
+		m.w.violatef("P6", "job %s: the status counts %d restarts in place, but there were %d to %d", job.GetName(), reported, least, most)
+	}
+}
+
+// inPlaceBounds are between which numbers the restarts in place are that a status may count.
+func (m *monitor) inPlaceBounds(job client.Object, l *ledger, status *commonv1.JobStatus) (least, most int64) {
 	for uid, pod := range l.pods {
 		n := int64(restartCount(pod))
 		most += n
@@ -425,7 +432,5 @@ func (m *monitor) checkRestarts(job client.Object) {
 			least += int64(l.seen[uid])
 		}
 	}
-	if reported < least || reported > most {
-		m.w.violatef("P6", "job %s: the status counts %d restarts in place, but there were %d to %d", job.GetName(), reported, least, most)
-	}
+	return least, most
 }

@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,10 +113,52 @@ func (w workplace) run(t *testing.T, args ...string) (code int, out, errs string
 // hangLimit is when a demo is taken to hang, on however slow a machine.
 const hangLimit = "--timeout=20m"
 
+// browser opens the first address that a command prints, as a user would.
+type browser struct {
+	screen bytes.Buffer
+	shown  chan string
+}
+
+func (b *browser) Write(p []byte) (int, error) {
+	n, err := b.screen.Write(p)
+	if address := regexp.MustCompile(`http://127\S+`).Find(b.screen.Bytes()); address != nil && b.shown == nil {
+		b.shown = make(chan string, 1)
+		go func() { b.shown <- open(string(address)) }()
+	}
+	return n, err
+}
+
+// open is what a browser gets at an address.
+func open(address string) string {
+	cookies, _ := cookiejar.New(nil)
+	client := http.Client{Jar: cookies, Timeout: time.Minute}
+	text := ""
+	for range 2 { // The address works once.
+		reply, err := client.Get(address)
+		if err != nil {
+			return text + err.Error()
+		}
+		_ = reply.Body.Close()
+		text += reply.Status + "; "
+	}
+	return text
+}
+
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	w := newWorkplace(t)
-	code, out, _ := w.run(t, "demo", hangLimit)
+	var user browser
+	var errs bytes.Buffer
+	cmd := runJobkit(t.Context(), t, w.environment, "demo", hangLimit)
+	cmd.Stdout, cmd.Stderr = &user, &errs
+	code := exitCode(t, cmd.Run())
+	out := user.screen.String()
+	t.Logf("jobkit demo: exit code %d\n%s%s", code, out, &errs)
+	if user.shown == nil {
+		t.Error("the demo should print the address of its page")
+	} else if got, want := <-user.shown, "200 OK; 403 Forbidden; "; got != want {
+		t.Errorf("the page answers %q, want %q", got, want)
+	}
 	if code != 0 || !strings.Contains(out, "\n31 of 31 jobs ended as expected, ") {
 		t.Errorf("the demo should succeed: exit code %d", code)
 	}

@@ -15,6 +15,7 @@ import (
 
 const demoHelp = `Start a control plane on this machine (or use the one of "jobkit dev up"), install the
 job kinds, run their operators in this process, and run the example jobs to their end.
+An address that it prints shows them in a browser meanwhile, as "jobkit ui" would.
 Each example shows one thing of one kind, and says how it ends; the demo checks that.
 
 No container runs: pods live as their annotations say, and nothing but Go is needed.

@@ -98,8 +98,8 @@ func reportWaits(d *decision) bool {
 func (d *decision) isStalledByWait() bool {
 	c := d.plan.Status.Condition(commonv1.JobStalled)
 	return c != nil && c.Status == corev1.ConditionTrue && slices.Contains([]string{
-		d.reason(reasonTerminating), d.reason(reasonClaimTerminating), d.reason(reasonGated), d.reason(reasonGangWaits), d.reason(reasonNotStarting), d.reason(reasonStartOrder),
-		d.reason(reasonAvoidedNodeNeeded),
+		d.reason(reasonTerminating), d.reason(reasonClaimTerminating), d.reason(reasonGated), d.reason(reasonGangWaits),
+		d.reason(reasonNotStarting), d.reason(reasonStartOrder), d.reason(reasonAvoidedNodeNeeded),
 	}, c.Reason)
 }
 

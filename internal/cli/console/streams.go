@@ -15,6 +15,8 @@ type Streams struct {
 	// Size is the width and height of the terminal that Out is; nil if Out is none
 	// or cannot be drawn on.
 	Size func() (width, height int)
+	// Interactive is true when In is a terminal, too, so that someone can answer.
+	Interactive bool
 	// Color allows ANSI colours on Out.
 	Color bool
 
@@ -37,6 +39,9 @@ func New(in io.Reader, out, errors *os.File) Streams {
 			return defaultWidth, defaultHeight
 		}
 		return width, height
+	}
+	if file, ok := in.(*os.File); ok {
+		s.Interactive = term.IsTerminal(int(file.Fd()))
 	}
 	s.Color = os.Getenv("NO_COLOR") == ""
 	return s

@@ -47,14 +47,17 @@ func (l Local) Run(ctx context.Context, streams console.Streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot reach the control plane: %w", err)
 	}
+	page := &livePage{config: config, streams: streams}
+	defer page.end()
 	namespace, err := Run(ctx, streams, Options{
 		Examples: l.Examples, Config: config, Shared: cluster.Shared, Keep: l.Keep, Timeout: l.Timeout, Log: l.Log(log),
+		Ready: func(namespace string) { page.begin(ctx, namespace) },
 	})
 	switch {
 	case l.Keep && namespace != "":
 		kept(streams.Out, cluster, namespace, l.Examples)
 	case namespace != "":
-		fmt.Fprintln(streams.Out, "See jobs like these in a browser: run the demo with --keep, then jobkit ui, which prints the page's address.\n"+picture)
+		page.leave(ctx)
 	}
 	if err == nil || errors.Is(err, context.Canceled) {
 		return errors.Join(err, os.Remove(log.Name()))
@@ -66,9 +69,6 @@ func (l Local) Run(ctx context.Context, streams console.Streams) (err error) {
 	fmt.Fprintln(streams.Err)
 	return err
 }
-
-// picture says where the page can be seen without a browser.
-const picture = "Pictures of the page: docs/images/page-list.png, docs/images/page-job.png"
 
 // kept says how to inspect what Keep has left.
 func kept(out io.Writer, cluster dev.Cluster, namespace string, examples []Example) {

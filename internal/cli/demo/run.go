@@ -34,6 +34,8 @@ type Options struct {
 	Timeout time.Duration
 	// Log takes the log of the operators. Default: none.
 	Log logr.Logger
+	// Ready is called once the namespace exists, before the jobs are submitted. Default: nil.
+	Ready func(namespace string)
 	// Operators runs the operators of a namespace until its context ends.
 	// Default: nil, those of this module.
 	Operators func(ctx context.Context, config *rest.Config, namespace string, log logr.Logger) error
@@ -86,6 +88,9 @@ func Run(ctx context.Context, streams console.Streams, o Options) (namespace str
 			err = errors.Join(err, cleanErr)
 		}
 	}()
+	if o.Ready != nil {
+		o.Ready(r.namespace)
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	stopped := make(chan struct{})
 	go func() {

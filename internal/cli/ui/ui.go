@@ -4,14 +4,12 @@ package ui
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
-	"time"
 
+	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
@@ -21,6 +19,7 @@ import (
 	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page"
 	"github.com/jobkit/jobkit/internal/page/kube"
+	"github.com/jobkit/jobkit/internal/page/serving"
 )
 
 // Options say what to serve, and where.
@@ -38,30 +37,34 @@ type Options struct {
 	Kinds []schema.GroupVersionKind
 }
 
-// endGrace is how long open requests may take when the command ends.
-const endGrace = 2 * time.Second
+// Page is a page that listens on loopback.
+type Page struct {
+	server   *page.Server
+	listener net.Listener
+	note     string
+}
 
-// Serve serves the page until ctx ends.
-func Serve(ctx context.Context, client *cluster.Client, o Options, streams console.Streams) error {
+// Open makes the page of a cluster, which listens from now on and answers once Serve is called.
+func Open(ctx context.Context, client *cluster.Client, o Options) (*Page, error) {
 	typed, err := kubernetes.NewForConfig(client.Config)
 	if err != nil {
-		return fmt.Errorf("cannot make a client: %w", err)
+		return nil, fmt.Errorf("cannot make a client: %w", err)
 	}
 	kinds, err := kube.Kinds(ctx, client.Discovery, append(jobkinds.All(), o.Kinds...))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	namespace, note, err := scope(ctx, typed, kinds, o.Namespace, client.Namespace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	jobs, err := kube.New(client.Dynamic, typed, kinds, namespace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.Port)))
 	if err != nil {
-		return fmt.Errorf("cannot listen: %w: choose another --port", err)
+		return nil, fmt.Errorf("cannot listen: %w: choose another --port", err)
 	}
 	names := make([]string, 0, len(kinds))
 	for _, k := range kinds {
@@ -77,55 +80,45 @@ func Serve(ctx context.Context, client *cluster.Client, o Options, streams conso
 	server, err := page.New(options)
 	if err != nil {
 		_ = listener.Close()
+		return nil, err
+	}
+	return &Page{server: server, listener: listener, note: note}, nil
+}
+
+// Address is a new address that lets a browser in. It works once.
+func (p *Page) Address() string {
+	return fmt.Sprintf("http://%s%s", p.listener.Addr(), p.server.OpenPath())
+}
+
+// Serve serves the page until ctx ends.
+func (p *Page) Serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx) // It ends with the first that fails.
+	serving.Serve(ctx, group, p.listener, nil, p.server)
+	group.Go(func() error { return p.server.Run(ctx) })
+	return group.Wait() //nolint:wrapcheck // our own errors
+}
+
+// Serve serves the page until ctx ends. It prints an address at first, and another one for
+// each line that the user enters.
+func Serve(ctx context.Context, client *cluster.Client, o Options, streams console.Streams) error {
+	p, err := Open(ctx, client, o)
+	if err != nil {
 		return err
 	}
-	if note != "" {
-		fmt.Fprintln(streams.Err, note)
+	if p.note != "" {
+		fmt.Fprintln(streams.Err, p.note)
 	}
-	return run(ctx, server, listener, streams)
+	invite := func() { fmt.Fprintln(streams.Out, p.Address()) }
+	fmt.Fprintln(streams.Out, "Open this address. It works once; press Enter for another one, and Ctrl-C to end.")
+	invite()
+	go forEachLine(ctx, streams.In, invite)
+	return p.Serve(ctx)
 }
 
 // hosts are the names of an address on loopback.
 func hosts(address net.Addr) []string {
 	_, port, _ := net.SplitHostPort(address.String())
 	return []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("localhost", port)}
-}
-
-// run serves until ctx ends. It prints an address at first, and another one for each line
-// that the user enters.
-func run(ctx context.Context, server *page.Server, listener net.Listener, streams console.Streams) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// What is open ends with the context, so that no stream keeps the command from ending.
-	web := &http.Server{
-		Handler: server, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	ended := make(chan error, 2)
-	go func() { ended <- server.Run(ctx) }()
-	go func() {
-		err := web.Serve(listener)
-		if errors.Is(err, http.ErrServerClosed) {
-			err = nil
-		}
-		ended <- err
-	}()
-	invite := func() { fmt.Fprintf(streams.Out, "http://%s%s\n", listener.Addr(), server.OpenPath()) }
-	fmt.Fprintln(streams.Out, "Open this address. It works once; press Enter for another one, and Ctrl-C to end.")
-	invite()
-	go forEachLine(ctx, streams.In, invite)
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-ended:
-	}
-	cancel()
-	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), endGrace)
-	defer done()
-	if web.Shutdown(stopping) != nil {
-		_ = web.Close()
-	}
-	return err
 }
 
 // forEachLine calls a function for each line of the input.

@@ -28,6 +28,7 @@ import (
 
 	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page/gate"
+	"github.com/jobkit/jobkit/internal/page/serving"
 	"github.com/jobkit/jobkit/internal/version"
 )
 
@@ -37,8 +38,6 @@ const Name = "page"
 const (
 	exitFailed = 1
 	exitUsage  = 2
-	// endGrace is how long open requests may take when the program ends.
-	endGrace = 2 * time.Second
 )
 
 const help = `operator page serves the page that shows jobs, for a cluster. It has no rights: it reads with
@@ -210,6 +209,16 @@ func (o *options) listen(ctx context.Context, group *errgroup.Group, page http.H
 	if err := serve(ctx, group, o.probes, nil, mux); err != nil {
 		return fmt.Errorf("--health-probe-bind-address is %s: %w", o.probes, err)
 	}
+	return nil
+}
+
+// serve serves an address until ctx ends. The group waits for it.
+func serve(ctx context.Context, group *errgroup.Group, address string, secure *tls.Config, handler http.Handler) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	serving.Serve(ctx, group, listener, secure, handler)
 	return nil
 }
 

@@ -24,12 +24,12 @@ func ExampleRules() {
 }
 
 // What a cluster spec is made of: where the others are, and which replica this is.
-func ExampleNewReplicas() {
+func ExampleJobParts_Replicas() {
 	kind := jobkit.Kind{ContainerName: "main", PortName: "train", PortNumber: 2222, Roles: []jobkit.Role{{Type: "Master", Max: 1}, {Type: "Worker"}}}
-	replica := jobkit.NewReplicas(kind, &metav1.ObjectMeta{Name: "bert"}, jobkit.JobParts{
+	replica := jobkit.JobParts{
 		RunPolicy:    &commonv1.RunPolicy{},
 		ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"Master": {}, "Worker": {Replicas: new(int32(3))}},
-	})
+	}.Replicas(kind, &metav1.ObjectMeta{Name: "bert"})
 	r := replica("Worker", 2, 0)
 	fmt.Printf("%s: Worker %d, one of %d replicas\n", r.Name(), r.Index(), r.Count())
 	fmt.Printf("the Master is at %s:%d\n", r.Host("Master", 0), r.Port("Master"))
@@ -40,9 +40,9 @@ func ExampleNewReplicas() {
 
 // What is the same for all replicas is computed once for all.
 func ExampleShared() {
-	replica := jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "bert"}, jobkit.JobParts{
+	replica := jobkit.JobParts{
 		ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"Worker": {Replicas: new(int32(2))}},
-	})
+	}.Replicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "bert"})
 	for i := range int32(2) {
 		r := replica("Worker", i, 0)
 		hosts := jobkit.Shared(r, "hosts", func() []string {

@@ -21,9 +21,9 @@ func TestHostPorts(t *testing.T) {
 		}}}}
 	}
 	ports := func(p *commonv1.RunPolicy) []int32 {
-		r := jobkit.NewReplicas(kind, &metav1.ObjectMeta{Name: "j", UID: "uid"}, jobkit.JobParts{
+		r := jobkit.JobParts{
 			RunPolicy: p, ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{"Head": spec(false), "Worker": spec(true)},
-		})("Worker", 1, 0)
+		}.Replicas(kind, &metav1.ObjectMeta{Name: "j", UID: "uid"})("Worker", 1, 0)
 		return []int32{r.Port("Head"), r.PortOf("Head", 3), r.Port("Worker"), r.PortOf("Worker", 1), r.PortOf("Worker", 2), int32(len(r.HostPorts("Worker", 0)["main"]))}
 	}
 	allocate := &commonv1.RunPolicy{HostPorts: new(commonv1.HostPortsAllocate), HostPortRange: &commonv1.HostPortRange{First: 100, Last: 104}}

@@ -77,64 +77,36 @@ type Warner[J Object] interface {
 // configuration, permissions, an autoscaler. The library creates them before the
 // pods and fixes what differs from what is wanted (what others add to them stays). It
 // deletes them when the job is suspended, or when it has finished and none of its
-// pods runs any longer, unless [KeepSuspended] or [KeepFinished] say otherwise. Give the
+// pods runs any longer, unless an [OwnedObject] says otherwise. Give the
 // same kinds to controller.CacheOptions.
 type OwnedObjects[J Object] interface {
 	// ObjectKinds returns an empty object of each kind. Pod and Service are not allowed:
 	// the library manages these itself. It is called at set-up.
 	ObjectKinds() []Object
 	// Objects returns the objects that the job should have now, each of one of the kinds
-	// above, with its name and content. The library then sets namespace, owner and the labels
+	// above, with its name and content, or an [OwnedObject] of it. The library then sets namespace, owner and the labels
 	// of the job. It is called while the job runs and when it has finished, and must be a
 	// pure function of its arguments.
 	Objects(job J, tally *Tally) []Object
 }
 
-// UseExisting marks an owned object that the method Objects of an [OwnedObjects] returns: if
-// another client has made one of its name, the job uses that as it is, instead of being
-// stalled. The library neither changes nor deletes it then. Such an object is created together
-// with pods, not while they run.
-func UseExisting(o Object) Object {
-	m := mark(o)
-	m.shared = true
-	return m
-}
-
-// KeepSuspended marks an owned object that stays when the job is suspended.
-// Default: it is deleted.
-func KeepSuspended(o Object) Object {
-	m := mark(o)
-	m.keepSuspended = true
-	return m
-}
-
-// KeepFinished marks an owned object that stays when the job has finished, as long as the
-// method Objects still returns it. It is deleted with the job. Default: it is deleted as soon
-// as none of the job's pods runs.
-func KeepFinished(o Object) Object {
-	m := mark(o)
-	m.keepFinished = true
-	return m
-}
-
-// marked is an owned object and what was said of it.
-type marked struct {
+// OwnedObject is an object that the method Objects of an [OwnedObjects] returns, with what is
+// special about it:
+//
+//	jobkit.OwnedObject{Object: &corev1.ServiceAccount{...}, UseExisting: true}
+type OwnedObject struct {
 	Object
 
-	shared, keepSuspended, keepFinished bool
-}
-
-func mark(o Object) marked {
-	if m, ok := o.(marked); ok {
-		return m
-	}
-	return marked{Object: o}
-}
-
-// Unmarked returns the object itself, and which of [UseExisting], [KeepSuspended] and
-// [KeepFinished] was said of it.
-func (m marked) Unmarked() (o Object, useExisting, keepSuspended, keepFinished bool) {
-	return m.Object, m.shared, m.keepSuspended, m.keepFinished
+	// UseExisting is true if another client may have made an object of its name: the job then
+	// uses that as it is, instead of being stalled. The library neither changes nor deletes it
+	// then. Such an object is created together with pods, not while they run. Default: false.
+	UseExisting bool
+	// KeepSuspended is true if it stays when the job is suspended. Default: false, it is deleted.
+	KeepSuspended bool
+	// KeepFinished is true if it stays when the job has finished, as long as the method Objects
+	// still returns it. It is deleted with the job. Default: false, it is deleted as soon as none
+	// of the job's pods runs.
+	KeepFinished bool
 }
 
 // StatusReporter reports what is special about the kind: its own fields of the status, and events.

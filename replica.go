@@ -37,14 +37,14 @@ type replicas struct {
 	shared map[any]any
 }
 
-// NewReplicas returns a function that makes the replicas of a job. [Shared] values are
-// shared by the replicas that one such function has made. The library calls it for each
+// Replicas returns a function that makes the replicas of the job that has these parts. [Shared]
+// values are shared by the replicas that one such function has made. The library calls it for each
 // reconcile; call it in tests, or where an operator needs another replica than the
 // one that it was given. Of job it reads the name and the UID: the UID decides which ports the
 // replicas get on the network of their nodes (runPolicy.hostPorts).
-func NewReplicas(kind Kind, job metav1.Object, parts JobParts) func(t commonv1.ReplicaType, index, attempt int32) Replica {
-	all := &replicas{kind: kind, name: job.GetName(), policy: parts.RunPolicy, specs: parts.ReplicaSpecs, shared: map[any]any{}}
-	all.ports = allocate(&kind, job.GetUID(), parts)
+func (p JobParts) Replicas(kind Kind, job metav1.Object) func(t commonv1.ReplicaType, index, attempt int32) Replica {
+	all := &replicas{kind: kind, name: job.GetName(), policy: p.RunPolicy, specs: p.ReplicaSpecs, shared: map[any]any{}}
+	all.ports = allocate(&kind, job.GetUID(), p)
 	return func(t commonv1.ReplicaType, index, attempt int32) Replica {
 		return Replica{typ: t, index: index, attempt: attempt, job: all}
 	}

@@ -25,7 +25,7 @@ func TestHost(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{RunPolicy: &commonv1.RunPolicy{ServiceMode: tc.mode}})("Master", 0, 0).Host("Worker", 0)); diff != "" {
+			if diff := cmp.Diff(tc.want, jobkit.JobParts{RunPolicy: &commonv1.RunPolicy{ServiceMode: tc.mode}}.Replicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"})("Master", 0, 0).Host("Worker", 0)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
@@ -53,7 +53,7 @@ func TestPort(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			kind := jobkit.Kind{ContainerName: tc.container, PortName: tc.port, PortNumber: 9}
-			if diff := cmp.Diff(tc.want, jobkit.NewReplicas(kind, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{ReplicaSpecs: specs})("Worker", 0, 0).Port(tc.replicas)); diff != "" {
+			if diff := cmp.Diff(tc.want, jobkit.JobParts{ReplicaSpecs: specs}.Replicas(kind, &metav1.ObjectMeta{Name: "job"})("Worker", 0, 0).Port(tc.replicas)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
@@ -86,9 +86,9 @@ func TestCount(t *testing.T) {
 // TestReplica: a replica answers for itself.
 func TestReplica(t *testing.T) {
 	kind := jobkit.Kind{Roles: []jobkit.Role{{Type: "Launcher", Max: 1, Unnumbered: true}, {Type: "Worker"}}}
-	replica := jobkit.NewReplicas(kind, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{
+	replica := jobkit.JobParts{ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{
 		"Launcher": {}, "Worker": {Replicas: new(int32(3))},
-	}})
+	}}.Replicas(kind, &metav1.ObjectMeta{Name: "job"})
 	w := replica("Worker", 2, 5)
 	if w.Type() != "Worker" || w.Index() != 2 || w.Attempt() != 5 || w.Name() != "job-worker-2" {
 		t.Errorf("got %s %d, attempt %d, name %s", w.Type(), w.Index(), w.Attempt(), w.Name())
@@ -103,7 +103,7 @@ func TestReplica(t *testing.T) {
 
 // TestShared: what replicas share is computed once, whoever asks first.
 func TestShared(t *testing.T) {
-	replica := jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{})
+	replica := jobkit.JobParts{}.Replicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"})
 	calls := 0
 	var group sync.WaitGroup
 	for i := range int32(20) {
@@ -124,7 +124,7 @@ func TestShared(t *testing.T) {
 	if got := jobkit.Shared(first, "ports", func() string { return "1" }); got != "1" {
 		t.Errorf("a value of another name is another value, got %q", got)
 	}
-	other := jobkit.NewReplicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"}, jobkit.JobParts{})("Worker", 0, 0)
+	other := jobkit.JobParts{}.Replicas(jobkit.Kind{}, &metav1.ObjectMeta{Name: "job"})("Worker", 0, 0)
 	if got := jobkit.Shared(other, "hosts", func() string { return "c" }); got != "c" {
 		t.Errorf("the next reconcile computes again, got %q", got)
 	}

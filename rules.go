@@ -66,16 +66,6 @@ type Messages struct {
 	FailedReason string
 }
 
-// UnqualifiedMessages returns messages that name the job without its namespace, as kinds of
-// kubeflow.org/v1 that have a master do.
-func UnqualifiedMessages(kind, job string) Messages {
-	name := kind + " " + job
-	return Messages{
-		Running: name + " is running.", Succeeded: name + " is successfully completed.",
-		Restarting: name + " is restarting", Failed: name + " is failed",
-	}
-}
-
 // ReplicaSelector selects replicas of a job: those of a type, or one of them.
 type ReplicaSelector struct {
 	typ   commonv1.ReplicaType

@@ -62,7 +62,7 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 		parts.Status.Conditions = nil
 	}
 	for _, w := range c.wantedObjects(ctx, asNew, in, plan.AllRun(in)) {
-		if w, _ = unmarked(w); isNil(w) {
+		if w = ownedObject(w).Object; isNil(w) {
 			continue // It is reported as the author's mistake.
 		}
 		gvk, err := apiutil.GVKForObject(w, c.set.client.Scheme())

@@ -355,6 +355,8 @@ func TestMistakenObjects(t *testing.T) {
 	}{
 		"NoName":    {reason: "one that the server names is created in each pass", objects: []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "a-"}}}, want: `wants a ConfigMap without a name, which would be created again and again: name it after the job`},
 		"Nil":       {reason: "nil is not an object", objects: []jobkit.Object{none}, want: `wants an object that is nil: leave it out`},
+		"NilInside": {reason: "nor is one that holds none", objects: []jobkit.Object{jobkit.OwnedObject{KeepFinished: true}}, want: `wants an object that is nil: leave it out`},
+		"TwiceWith": {reason: "whatever is said of it", objects: []jobkit.Object{&jobkit.OwnedObject{Object: named("a"), KeepFinished: true}, named("a")}, want: `wants the ConfigMap "a" twice: leave one out, or give it another name`},
 		"OtherKind": {reason: "an object of another kind is never seen", objects: []jobkit.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Secret "s" of v1, but ObjectKinds() does not name that kind: add it there`},
 		"Service":   {reason: "nor is a service", objects: []jobkit.Object{&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "s"}}}, want: `wants the Service "s" of v1, but ObjectKinds() does not name that kind: add it there`},
 		"Unknown":   {reason: "the scheme must know it", objects: []jobkit.Object{&appsv1.Deployment{}}, want: `wants a *v1.Deployment, which the scheme does not know: call its AddToScheme`},

@@ -32,6 +32,15 @@ type Config struct {
 	// Default: 64.
 	MaxParallelWrites int
 
+	// Namespaces are those whose jobs are run. Name the same ones as in the
+	// DefaultNamespaces of the manager's cache. Default: all.
+	Namespaces []string
+
+	// Readiness reports whether the controller sees all that it needs. Default: a new one (see
+	// [JobController.Ready]), which is added to the manager's readiness probe under the kind in
+	// lower case.
+	Readiness *Readiness
+
 	// AroundPass is called in place of each pass of the loop that SetupWithManager makes. It
 	// serves traces. Default: nil, the pass is called directly.
 	AroundPass AroundPass

@@ -71,7 +71,7 @@ func newJobCache[J client.Object](mgr ctrl.Manager, c *JobController[J], childre
 	out := &jobCache[J]{
 		Cache: mgr.GetCache(), gvk: c.set.gvk, operator: c.set.kind.OperatorName, reader: reader, live: c.set.live,
 		ready: c.set.readiness, log: mgr.GetLogger().WithValues("kind", c.set.gvk.Kind), children: children,
-		namespaces: c.Namespaces, indexed: map[schema.GroupVersionKind]bool{},
+		namespaces: c.Config.Namespaces, indexed: map[schema.GroupVersionKind]bool{},
 		lends: c.Client == nil, held: map[schema.GroupVersionKind]childInformer{},
 	}
 	if len(out.namespaces) == 0 {

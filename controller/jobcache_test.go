@@ -146,8 +146,8 @@ func newCluster(t *testing.T, api *fakeapi.Server, author jobkit.ControllerInter
 		t.Fatal(err)
 	}
 	c := &cluster{Server: api, t: t, mgr: mgr, metrics: prometheus.NewRegistry(), ended: make(chan error, 1)}
-	c.test = &controller.JobController[*testv1.TestJob]{Controller: testjob.Controller{}, Metrics: c.metrics, Namespaces: namespaces}
-	c.timed = &controller.JobController[*timedJob]{Controller: author, Metrics: c.metrics, Namespaces: namespaces}
+	c.test = &controller.JobController[*testv1.TestJob]{Controller: testjob.Controller{}, Metrics: c.metrics, Config: controller.Config{Namespaces: namespaces}}
+	c.timed = &controller.JobController[*timedJob]{Controller: author, Metrics: c.metrics, Config: controller.Config{Namespaces: namespaces}}
 	return c
 }
 

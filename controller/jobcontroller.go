@@ -49,18 +49,10 @@ type JobController[J client.Object] struct {
 	// Clock is the source of the time. Default: the real one.
 	Clock clock.PassiveClock
 
-	// Namespaces are those whose jobs are run. Name the same ones as in the
-	// DefaultNamespaces of the manager's cache. Default: all.
-	Namespaces []string
-
 	// Progress is the server that receives reports of progress, see package
 	// progress/server. Default: none; a job whose
 	// progress policy needs one then says so, and is not taken to hang.
 	Progress *progress.Server
-
-	// Readiness reports whether the controller sees all that it needs. Default: a new one (see
-	// Ready), which is added to the manager's readiness probe under the kind in lower case.
-	Readiness *Readiness
 
 	// Metrics takes the controller's metrics. Default: the registry that the
 	// manager serves.

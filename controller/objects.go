@@ -73,7 +73,7 @@ func (c *JobController[J]) objectsOf(ctx context.Context, job J, in *plan.Input,
 func (c *JobController[J]) mistakeInObjects(wanted []jobkit.Object) string {
 	names := map[childName]bool{}
 	for _, o := range wanted {
-		o, _ = unmarked(o)
+		o = ownedObject(o).Object
 		if isNil(o) {
 			return "the operator's Objects() wants an object that is nil: leave it out"
 		}
@@ -112,7 +112,7 @@ func (c *JobController[J]) compare(
 	if f == nil {
 		return o, nil
 	}
-	wanted, _ = unmarked(wanted)
+	wanted = ownedObject(wanted).Object
 	return o, c.compareContent(ctx, job, &o, wanted, f)
 }
 
@@ -121,7 +121,8 @@ func (c *JobController[J]) compare(
 func (c *JobController[J]) match(
 	in *plan.Input, wanted client.Object, found map[childName]client.Object,
 ) (plan.Object, client.Object, error) {
-	wanted, said := unmarked(wanted)
+	owned := ownedObject(wanted)
+	wanted = owned.Object
 	gvk, err := apiutil.GVKForObject(wanted, c.set.client.Scheme())
 	if err != nil {
 		return plan.Object{}, nil, fmt.Errorf("the scheme does not know %T: %w", wanted, err)
@@ -131,7 +132,7 @@ func (c *JobController[J]) match(
 	key := childName{gvk.Kind, wanted.GetName()}
 	o := plan.Object{
 		Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted,
-		Shared: said.useExisting, KeepSuspended: said.keepSuspended, KeepFinished: said.keepFinished,
+		Shared: owned.UseExisting, KeepSuspended: owned.KeepSuspended, KeepFinished: owned.KeepFinished,
 	}
 	if binding, ok := wanted.(*rbacv1.RoleBinding); ok && binding.RoleRef.Kind == kindRole {
 		o.Role = binding.RoleRef.Name
@@ -334,17 +335,15 @@ func (c *JobController[J]) deleteObject(ctx context.Context, job J, in *plan.Inp
 	return c.classifyDelete(job, a.Kind, o, deleteIfUnchanged(ctx, c.set.client, o))
 }
 
-// marks are what an author says of an owned object: see jobkit.UseExisting,
-// jobkit.KeepSuspended and jobkit.KeepFinished.
-type marks struct{ useExisting, keepSuspended, keepFinished bool }
-
-// unmarked returns an owned object without its marks, and the marks.
-func unmarked(o client.Object) (client.Object, marks) {
-	var m marks
-	if marked, ok := o.(interface {
-		Unmarked() (o jobkit.Object, useExisting, keepSuspended, keepFinished bool)
-	}); ok {
-		o, m.useExisting, m.keepSuspended, m.keepFinished = marked.Unmarked()
+// ownedObject is a wanted object, and what the author says of it.
+func ownedObject(o client.Object) jobkit.OwnedObject {
+	switch owned := o.(type) {
+	case jobkit.OwnedObject:
+		return owned
+	case *jobkit.OwnedObject:
+		if owned != nil {
+			return *owned
+		}
 	}
-	return o, m
+	return jobkit.OwnedObject{Object: o}
 }

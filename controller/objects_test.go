@@ -21,6 +21,8 @@ type keeper struct {
 	testjob.Controller
 
 	content string
+	// as is what the author says of the ConfigMap.
+	as jobkit.OwnedObject
 }
 
 func (*keeper) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
@@ -29,10 +31,15 @@ func (k *keeper) Objects(job *testv1.TestJob, _ *jobkit.Tally) []jobkit.Object {
 	if k.content == "" {
 		return nil
 	}
-	return []jobkit.Object{&corev1.ConfigMap{
+	owned := k.as
+	owned.Object = &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-config", Labels: map[string]string{"app": job.Name}},
 		Data:       map[string]string{"k": k.content},
-	}}
+	}
+	if k.as == (jobkit.OwnedObject{}) {
+		return []jobkit.Object{owned.Object}
+	}
+	return []jobkit.Object{owned}
 }
 
 func TestOwnedObjects(t *testing.T) {
@@ -79,6 +86,67 @@ func TestOwnedObjects(t *testing.T) {
 	mustReconcile(t, b)
 	if c := read(); c != nil {
 		t.Errorf("what is no longer wanted goes, got %+v", c)
+	}
+}
+
+// TestOwnedObjectsThatStay: what an author says of an object decides when it goes.
+func TestOwnedObjectsThatStay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason              string
+		as                  jobkit.OwnedObject
+		suspended, finished bool // whether it stays
+	}{
+		"Plain":         {reason: "it goes with the pods"},
+		"KeepSuspended": {reason: "it stays while the job is suspended", as: jobkit.OwnedObject{KeepSuspended: true}, suspended: true},
+		"KeepFinished":  {reason: "it stays when the job has finished", as: jobkit.OwnedObject{KeepFinished: true}, finished: true},
+		"Both":          {reason: "it stays as long as the job", as: jobkit.OwnedObject{KeepSuspended: true, KeepFinished: true}, suspended: true, finished: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, end := range []struct {
+				how    string
+				change func(*bench)
+				stays  bool
+			}{
+				{"suspended", func(b *bench) {
+					job := b.job()
+					job.Spec.RunPolicy.Suspend = new(true)
+					if err := b.client.Update(t.Context(), job); err != nil {
+						t.Fatal(err)
+					}
+				}, tc.suspended},
+				{"finished", func(b *bench) { b.setPhase(corev1.PodSucceeded) }, tc.finished},
+			} {
+				b := newBench(t, &keeper{content: "1", as: tc.as}, testJob(1))
+				for range 2 {
+					mustReconcile(t, b)
+				}
+				end.change(b)
+				for range 4 {
+					mustReconcile(t, b)
+				}
+				err := b.client.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job-config"}, &corev1.ConfigMap{})
+				if err != nil && !apierrors.IsNotFound(err) || (err == nil) != end.stays {
+					t.Errorf("%s: of a job that is %s it is there: %t, want %t", tc.reason, end.how, err == nil, end.stays)
+				}
+			}
+		})
+	}
+}
+
+// TestExistingObjectIsUsed: an object that another client has made is used as it is.
+func TestExistingObjectIsUsed(t *testing.T) {
+	foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job-config"}}
+	b := newBench(t, &keeper{content: "1", as: jobkit.OwnedObject{UseExisting: true}}, testJob(1), foreign)
+	calls, _, err := b.reconcile()
+	if diff := cmp.Diff([]string{"create configmap job-config", "create service job", "create pod job-worker-0"}, calls); diff != "" || err != nil {
+		t.Errorf("it is in no one's way, %v (-want +got):\n%s", err, diff)
+	}
+	if calls, _, err := b.reconcile(); err != nil || len(calls) > 0 {
+		t.Errorf("at rest nothing is written, got %q, %v", calls, err)
+	}
+	var after corev1.ConfigMap
+	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(foreign), &after); err != nil || len(after.Data) > 0 || len(after.OwnerReferences) > 0 {
+		t.Errorf("it is not touched, got %+v, %v", after, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
 
@@ -21,21 +22,6 @@ type About struct {
 	ObjectKinds []jobkit.Object
 	// GangScheduler is that of the controller's Config, or nil.
 	GangScheduler gang.Scheduler
-}
-
-// SetupOptions are what a program sets for each of its controllers, usually from its flags. What
-// is empty leaves the controller as it is.
-type SetupOptions struct {
-	// Namespaces are those whose jobs are run.
-	Namespaces []string
-	// MaxConcurrentReconciles is how many jobs are reconciled at the same time.
-	MaxConcurrentReconciles int
-	// GangScheduler has the pods of a job scheduled together or not at all.
-	GangScheduler gang.Scheduler
-	// Readiness reports whether the controller sees all that it needs.
-	Readiness *Readiness
-	// AroundPass is that of Config.
-	AroundPass AroundPass
 }
 
 // About describes the controller. It needs no cluster and no scheme. An error means that
@@ -60,27 +46,32 @@ func (c *JobController[J]) About() (About, error) {
 	return a, nil
 }
 
-// SetupWithOptions is [JobController.SetupWithManager] with what the program sets.
-func (c *JobController[J]) SetupWithOptions(mgr ctrl.Manager, o SetupOptions) error {
+// SetupWithConfig is [JobController.SetupWithManager] with what a program sets for each of its
+// controllers, usually from its flags. What is empty there stays as it is in Config.
+func (c *JobController[J]) SetupWithConfig(mgr ctrl.Manager, config Config) error {
 	own := *c
-	if len(o.Namespaces) > 0 {
-		own.Namespaces = o.Namespaces
-	}
-	if o.MaxConcurrentReconciles > 0 {
-		own.Config.MaxConcurrentReconciles = o.MaxConcurrentReconciles
-	}
-	if o.GangScheduler != nil {
-		own.Config.GangScheduler = o.GangScheduler
-	}
-	if o.AroundPass != nil {
-		own.Config.AroundPass = o.AroundPass
-	}
-	if o.Readiness != nil {
-		own.Readiness = o.Readiness
-	}
+	own.Config = own.Config.with(config)
 	if err := own.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	c.set = own.set
 	return nil
+}
+
+// with is the configuration with the fields of another one that are set.
+func (c Config) with(other Config) Config {
+	c.MaxConcurrentReconciles = cmp.Or(other.MaxConcurrentReconciles, c.MaxConcurrentReconciles)
+	c.MaxParallelWrites = cmp.Or(other.MaxParallelWrites, c.MaxParallelWrites)
+	c.ResyncPeriod = cmp.Or(other.ResyncPeriod, c.ResyncPeriod)
+	c.Readiness = cmp.Or(other.Readiness, c.Readiness)
+	if other.GangScheduler != nil {
+		c.GangScheduler = other.GangScheduler
+	}
+	if len(other.Namespaces) > 0 {
+		c.Namespaces = other.Namespaces
+	}
+	if other.AroundPass != nil {
+		c.AroundPass = other.AroundPass
+	}
+	return c
 }

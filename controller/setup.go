@@ -58,7 +58,7 @@ type dependencies struct {
 // dependencies returns those that need no manager. What is left nil has no default without one.
 func (c *JobController[J]) dependencies() dependencies {
 	d := dependencies{
-		client: c.Client, live: c.APIReader, recorder: c.Recorder, clock: c.Clock, readiness: c.Readiness, registry: c.Metrics,
+		client: c.Client, live: c.APIReader, recorder: c.Recorder, clock: c.Clock, readiness: c.Config.Readiness, registry: c.Metrics,
 	}
 	if d.clock == nil {
 		d.clock = clock.RealClock{}
@@ -246,7 +246,7 @@ func (c *JobController[J]) watch(mgr ctrl.Manager, children []jobkit.Object) (*j
 		}
 		c.set.readiness = ready
 		if err := mgr.AddReadyzCheck(strings.ToLower(c.set.gvk.Kind), ready.Check); err != nil {
-			mgr.GetLogger().Info("The probe does not say whether this kind is ready: set JobController.Readiness, and add its check before the manager starts",
+			mgr.GetLogger().Info("The probe does not say whether this kind is ready: set Config.Readiness, and add its check before the manager starts",
 				"kind", c.set.gvk.Kind, "reason", err.Error())
 		}
 	}

@@ -364,7 +364,7 @@ func TestSetUpKeepsFields(t *testing.T) {
 	c := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).Build()
 	given := controller.JobController[*testv1.TestJob]{
 		Client: c, APIReader: c, Recorder: &recorder{}, Clock: clienttesting.NewFakePassiveClock(time.Now()),
-		Readiness: ready, Metrics: prometheus.NewRegistry(),
+		Config: controller.Config{Readiness: ready}, Metrics: prometheus.NewRegistry(),
 	}
 	withManager := func(t *testing.T, jobs *controller.JobController[*testv1.TestJob]) error {
 		return jobs.SetupWithManager(newCluster(t, fakeapi.New(append(fakeapi.Core(), testJobs)...), timedController{}).mgr)

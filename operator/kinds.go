@@ -28,9 +28,9 @@ func (p *Program) start(mgr ctrl.Manager) error {
 	s.served = func(gvk schema.GroupVersionKind) (bool, error) { return served(mgr.GetRESTMapper(), gvk) }
 	s.setUp = func(m missing) error {
 		m.ready.Waits(waitsForCRD, nil)
-		o := p.SetupOptions()
-		o.Readiness = m.ready
-		return m.kind.controller.SetupWithOptions(mgr, o)
+		config := p.Config()
+		config.Readiness = m.ready
+		return m.kind.controller.SetupWithConfig(mgr, config)
 	}
 	for _, k := range p.kinds {
 		gvk, err := apiutil.GVKForObject(k.Job, mgr.GetScheme())

@@ -179,16 +179,16 @@ func leaseOf(o *Options, kinds []*kind) string {
 // Kinds are the names of the kinds that are run, in lower case.
 func (p *Program) Kinds() []string { return namesOf(p.kinds) }
 
-// SetupOptions are what the flags say of every controller.
-func (p *Program) SetupOptions() controller.SetupOptions {
-	o := controller.SetupOptions{MaxConcurrentReconciles: p.flags.workers, GangScheduler: p.gang}
+// Config is what the flags say of every controller.
+func (p *Program) Config() controller.Config {
+	c := controller.Config{MaxConcurrentReconciles: p.flags.workers, GangScheduler: p.gang}
 	if p.flags.namespace != "" {
-		o.Namespaces = []string{p.flags.namespace}
+		c.Namespaces = []string{p.flags.namespace}
 	}
 	if p.tracer != nil {
-		o.AroundPass = p.tracer.Pass
+		c.AroundPass = p.tracer.Pass
 	}
-	return o
+	return c
 }
 
 // Run runs the program until ctx ends.

@@ -22,8 +22,9 @@ import (
 type Controller interface {
 	// About describes the controller. It is called before there is a manager.
 	About() (controller.About, error)
-	// SetupWithOptions adds the controller to a manager.
-	SetupWithOptions(mgr ctrl.Manager, o controller.SetupOptions) error
+	// SetupWithConfig adds the controller to a manager. What is empty in config leaves the
+	// controller as it is.
+	SetupWithConfig(mgr ctrl.Manager, config controller.Config) error
 }
 
 // Options say what is special about a program. Its flags say how it is run. Every field has a

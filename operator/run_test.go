@@ -38,7 +38,7 @@ func (k anyKind) About() (controller.About, error) {
 	return controller.About{Job: k.Job, Framework: k.Framework, ObjectKinds: k.ObjectKinds}, nil
 }
 
-func (anyKind) SetupWithOptions(ctrl.Manager, controller.SetupOptions) error {
+func (anyKind) SetupWithConfig(ctrl.Manager, controller.Config) error {
 	return errors.New("it is not set up in tests")
 }
 

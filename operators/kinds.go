@@ -25,13 +25,8 @@ import (
 // Options are the options of all kinds. The zero value is ready for use.
 type Options struct {
 	// Config configures the controller of each kind; MaxConcurrentReconciles is its
-	// number of workers.
+	// number of workers. Each kind has a Readiness of its own.
 	Config controller.Config
-	// Namespaces are those whose jobs are run. Default: all.
-	Namespaces []string
-	// Readiness says whether the kind is ready; each kind has its own. Default: one that
-	// is added to the manager's readiness probe.
-	Readiness *controller.Readiness
 	// Progress is the server that receives reports of progress. Default: none.
 	Progress *progress.Server
 	// ClusterDomain ends the addresses in TF_CONFIG. Default: none.
@@ -110,9 +105,7 @@ func kind[J jobkit.Object, C jobkit.ControllerInterface[J]](
 		if err != nil {
 			return err
 		}
-		jobs := &controller.JobController[J]{
-			Controller: c, Config: o.Config, Namespaces: o.Namespaces, Progress: o.Progress, Readiness: o.Readiness,
-		}
+		jobs := &controller.JobController[J]{Controller: c, Config: o.Config, Progress: o.Progress}
 		return jobs.SetupWithManager(mgr)
 	}
 	return k

@@ -23,23 +23,18 @@ type Var struct {
 	Preset bool
 }
 
-// Value is the type of a variable's value.
-type Value interface {
-	~string | ~int | ~int32 | ~int64
-}
-
 // Fixed is a variable that the template cannot set.
-func Fixed[V Value](name string, value V) Var {
+func Fixed[V ~string | ~int | ~int32 | ~int64](name string, value V) Var {
 	return Var{EnvVar: corev1.EnvVar{Name: name, Value: text(value)}}
 }
 
 // Preset is a variable that the template may set itself.
-func Preset[V Value](name string, value V) Var {
+func Preset[V ~string | ~int | ~int32 | ~int64](name string, value V) Var {
 	return Var{EnvVar: corev1.EnvVar{Name: name, Value: text(value)}, Preset: true}
 }
 
 // text is a value as a variable holds it. Long ones, such as lists of hosts, are not copied.
-func text[V Value](value V) string {
+func text[V ~string | ~int | ~int32 | ~int64](value V) string {
 	if s, ok := any(value).(string); ok {
 		return s
 	}
@@ -153,7 +148,7 @@ func EnvWarning[J jobkit.Object](
 ) []jobkit.Warning {
 	var in, replaced, kept []string
 	specs := c.Parts(job).ReplicaSpecs
-	replica := jobkit.NewReplicas(c.Kind(), job, c.Parts(job))
+	replica := c.Parts(job).Replicas(c.Kind(), job)
 	for t, spec := range specs {
 		if spec == nil {
 			continue

@@ -81,9 +81,9 @@ func (k jobKind) About() (controller.About, error) {
 	return controller.About{Job: k.Job, Framework: k.Framework, ObjectKinds: k.ObjectKinds}, nil
 }
 
-// SetupWithOptions implements operator.Controller.
-func (k jobKind) SetupWithOptions(mgr ctrl.Manager, with controller.SetupOptions) error {
-	return k.SetupWithManager(mgr, k.options.forKinds(with))
+// SetupWithConfig implements operator.Controller.
+func (k jobKind) SetupWithConfig(mgr ctrl.Manager, config controller.Config) error {
+	return k.SetupWithManager(mgr, k.options.forKinds(config))
 }
 
 func addToScheme() []func(*runtime.Scheme) error {

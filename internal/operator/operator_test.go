@@ -147,7 +147,7 @@ func TestFlags(t *testing.T) {
 			if err := errors.Join(err1, err2); err != nil {
 				t.Fatal(err)
 			}
-			k := o.forKinds(p.SetupOptions())
+			k := o.forKinds(p.Config())
 			got := said{
 				Kinds: names(o.selected()), Lease: m.LeaderElectionID, LeaseNamespace: m.LeaderElectionNamespace,
 				Workers: k.Config.MaxConcurrentReconciles, QPS: c.QPS, Burst: c.Burst,

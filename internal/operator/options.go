@@ -115,16 +115,13 @@ func (o *options) complete() error {
 }
 
 // forKinds are the options of the job kinds.
-func (o *options) forKinds(with controller.SetupOptions) operators.Options {
-	k := operators.Options{
-		Namespaces: with.Namespaces, Readiness: with.Readiness, Progress: o.progressServer,
+func (o *options) forKinds(config controller.Config) operators.Options {
+	return operators.Options{
+		Config: config, Progress: o.progressServer,
 		ClusterDomain:           o.clusterDomain,
 		PyTorchInitContainer:    podtemplate.HostWait{Image: o.pytorchImage, MaxTries: o.pytorchMaxTries, Template: o.pytorchTemplate},
 		MPIKubectlDeliveryImage: o.mpiImage,
 	}
-	k.Config.MaxConcurrentReconciles, k.Config.GangScheduler = with.MaxConcurrentReconciles, with.GangScheduler
-	k.Config.AroundPass = with.AroundPass
-	return k
 }
 
 // selected are the kinds to run, in the order of the list.

@@ -203,6 +203,8 @@ func TestObjects(t *testing.T) {
 	there := plan.Object{Kind: "ConfigMap", Name: "config", Wanted: wanted, UID: "1", Version: "7"}
 	differs := there
 	differs.Patch = map[string]any{"data": map[string]any{"k": "v"}}
+	staysSuspended, staysFinished := there, there
+	staysSuspended.KeepSuspended, staysFinished.KeepFinished = true, true
 	unwanted := plan.Object{Kind: "ConfigMap", Name: "old", UID: "2"}
 	terminating := plan.Object{Kind: "ConfigMap", Name: "terminating", UID: "3", Terminating: true}
 	suspend := func(m *model) { m.in.RunPolicy.Suspend = new(true) }
@@ -228,12 +230,22 @@ func TestObjects(t *testing.T) {
 		objects []plan.Object
 		want    []string
 	}{
-		"Missing":      {reason: "what is missing is created", objects: []plan.Object{missing}, want: []string{create}},
-		"AtRest":       {reason: "what is as it should be is left alone", objects: []plan.Object{there}},
-		"Differs":      {reason: "what is not as it should be is fixed", objects: []plan.Object{differs}, want: []string{update}},
-		"Unwanted":     {reason: "what is no longer wanted is deleted", objects: []plan.Object{there, unwanted}, want: []string{remove}},
-		"Terminating":  {reason: "what is being deleted is left to go", objects: []plan.Object{terminating}},
-		"Suspended":    {reason: "a suspended job keeps nothing", change: suspend, objects: []plan.Object{there, terminating}, want: []string{afterSuspend}},
+		"Missing":        {reason: "what is missing is created", objects: []plan.Object{missing}, want: []string{create}},
+		"AtRest":         {reason: "what is as it should be is left alone", objects: []plan.Object{there}},
+		"Differs":        {reason: "what is not as it should be is fixed", objects: []plan.Object{differs}, want: []string{update}},
+		"Unwanted":       {reason: "what is no longer wanted is deleted", objects: []plan.Object{there, unwanted}, want: []string{remove}},
+		"Terminating":    {reason: "what is being deleted is left to go", objects: []plan.Object{terminating}},
+		"Suspended":      {reason: "a suspended job keeps nothing", change: suspend, objects: []plan.Object{there, terminating}, want: []string{afterSuspend}},
+		"StaysSuspended": {reason: "but for what is to stay", change: suspend, objects: []plan.Object{staysSuspended}},
+		"GoesSuspended":  {reason: "what is to stay at the end goes", change: suspend, objects: []plan.Object{staysFinished}, want: []string{afterSuspend}},
+		"StaysFinished": {
+			reason: "what is to stay at the end stays", change: finish(commonv1.CleanPodPolicyAll),
+			objects: []plan.Object{staysFinished}, want: []string{deleteEnded, deletePod},
+		},
+		"GoesFinished": {
+			reason: "what is to stay while the job is suspended goes", change: finish(commonv1.CleanPodPolicyAll),
+			objects: []plan.Object{staysSuspended}, want: []string{deleteEnded, deletePod, afterFinish},
+		},
 		"NotSuspended": {reason: "and creates nothing", change: suspend, objects: []plan.Object{missing}},
 		"Finished": {
 			reason: "a job that has finished and has no pods that run keeps nothing", change: finish(commonv1.CleanPodPolicyAll),
@@ -255,7 +267,7 @@ func TestObjects(t *testing.T) {
 			m.in.Objects = tc.objects
 			var got []string
 			for _, a := range m.decide().Actions {
-				if _, ok := a.(plan.DeletePod); ok && name == "Suspended" || ok && name == "NotSuspended" {
+				if _, ok := a.(plan.DeletePod); ok && m.in.RunPolicy.Suspend != nil {
 					continue
 				}
 				got = append(got, a.String())

@@ -97,8 +97,10 @@ func TestSuccessPolicy(t *testing.T) {
 			happens: func(m *model) { m.end(m.pod("worker-1"), 1); m.end(m.pod("worker-0"), 0) }, want: matched(0),
 		},
 		"KindsWords": {
-			reason:  "the kind's own words are followed by the rule",
-			change:  func(m *model) { m.in.Rules.Messages = jobkit.UnqualifiedMessages("TestJob", "job") },
+			reason: "the kind's own words are followed by the rule",
+			change: func(m *model) {
+				m.in.Rules.Messages = jobkit.Messages{Succeeded: "TestJob job is successfully completed."}
+			},
 			rules:   []commonv1.SuccessPolicyRule{successRule(worker, "0", 0)},
 			happens: succeedIn("worker-0"),
 			want:    "Succeeded=True TestJobSuccessPolicy: TestJob job is successfully completed. Matched rules at index 0 of runPolicy.successPolicy.",

@@ -113,7 +113,7 @@ func (s Suite[J]) calls(author jobkit.ControllerInterface[J]) []call {
 	for _, state := range []jobkit.ReplicaState{jobkit.Missing, jobkit.Pending, jobkit.Active, jobkit.Succeeded, jobkit.Failed} {
 		tally, before := s.tally(author, state), s.tally(author, state)
 		if o, ok := author.(jobkit.OwnedObjects[J]); ok {
-			on("Objects", func(job J) any { return unmark(o.Objects(job, tally)) }, [2]any{tally, before})
+			on("Objects", func(job J) any { return unwrapped(o.Objects(job, tally)) }, [2]any{tally, before})
 		}
 		if r, ok := author.(jobkit.StatusReporter[J]); ok {
 			job := s.defaulted(author)
@@ -132,7 +132,7 @@ func (s Suite[J]) templates(author jobkit.ControllerInterface[J]) []call {
 	var out []call
 	job := s.defaulted(author)
 	parts := author.Parts(job)
-	replica := jobkit.NewReplicas(s.kind(author), job, parts)
+	replica := parts.Replicas(s.kind(author), job)
 	for _, t := range slices.Sorted(maps.Keys(parts.ReplicaSpecs)) {
 		for i := range jobkit.Count(parts.ReplicaSpecs, t) {
 			before := job.DeepCopyObject()
@@ -149,14 +149,12 @@ func (s Suite[J]) templates(author jobkit.ControllerInterface[J]) []call {
 	return out
 }
 
-// unmark removes the marks of objects, which hold the objects themselves.
-func unmark(objects []jobkit.Object) []jobkit.Object {
+// unwrapped are the objects themselves, without what is special about them.
+func unwrapped(objects []jobkit.Object) []jobkit.Object {
 	out := make([]jobkit.Object, 0, len(objects))
 	for _, o := range objects {
-		if m, ok := o.(interface {
-			Unmarked() (o jobkit.Object, useExisting, keepSuspended, keepFinished bool)
-		}); ok {
-			o, _, _, _ = m.Unmarked()
+		if owned, ok := o.(jobkit.OwnedObject); ok {
+			o = owned.Object
 		}
 		out = append(out, o)
 	}

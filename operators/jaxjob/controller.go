@@ -19,6 +19,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/operators/internal/messages"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -55,7 +56,7 @@ func (Controller) Parts(job *kubeflowv1.JAXJob) jobkit.JobParts {
 func (Controller) Rules(job *kubeflowv1.JAXJob) jobkit.Rules {
 	return jobkit.Rules{
 		Master:   []jobkit.ReplicaSelector{jobkit.Index(worker, 0)},
-		Messages: jobkit.Messages{Failed: jobkit.UnqualifiedMessages(kubeflowv1.JAXJobKind, job.Name).Failed},
+		Messages: jobkit.Messages{Failed: messages.Unqualified(kubeflowv1.JAXJobKind, job.Name).Failed},
 	}
 }
 

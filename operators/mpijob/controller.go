@@ -53,6 +53,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/operators/internal/messages"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -100,7 +101,7 @@ func (Controller) Rules(job *kubeflowv1.MPIJob) jobkit.Rules {
 		Success: []jobkit.SuccessRule{jobkit.AllOf(decides...)}, Running: decides, Master: decides,
 		// In both orders it needs the Workers' pods: its role names them.
 		StartAfter: []jobkit.StartAfter{{Type: launcher, After: []commonv1.ReplicaType{worker}, Ready: waitsForWorkers(job)}},
-		Messages:   jobkit.UnqualifiedMessages(kubeflowv1.MPIJobKind, job.Name),
+		Messages:   messages.Unqualified(kubeflowv1.MPIJobKind, job.Name),
 	}
 	rules.Messages.FailedReason = kubeflowv1.MPIJobKind + kubeflowv1.MPIJobKind + "Failed"
 	return rules

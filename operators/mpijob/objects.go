@@ -25,7 +25,7 @@ func (Controller) Objects(job *kubeflowv1.MPIJob, tally *jobkit.Tally) []jobkit.
 	if ownAccount(job) == "" {
 		// Users put image pull secrets and the identity of a cloud into an account that they
 		// create before the job.
-		objects = append(objects, jobkit.UseExisting(&corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}))
+		objects = append(objects, jobkit.OwnedObject{Object: &corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}, UseExisting: true})
 	}
 	return objects
 }

@@ -27,6 +27,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/operators/internal/autoscale"
+	"github.com/jobkit/jobkit/operators/internal/messages"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -67,7 +68,7 @@ func (Controller) Rules(job *kubeflowv1.PaddleJob) jobkit.Rules {
 	rules := jobkit.Rules{
 		Success:  []jobkit.SuccessRule{jobkit.AllOf(leaders...)},
 		Running:  leaders,
-		Messages: jobkit.UnqualifiedMessages(kubeflowv1.PaddleJobKind, job.Name),
+		Messages: messages.Unqualified(kubeflowv1.PaddleJobKind, job.Name),
 	}
 	if e := job.Spec.ElasticPolicy; e != nil && e.MinReplicas != nil {
 		rules.MinReplicas = map[commonv1.ReplicaType]int32{worker: *e.MinReplicas}

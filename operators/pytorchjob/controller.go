@@ -39,6 +39,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/operators/internal/autoscale"
+	"github.com/jobkit/jobkit/operators/internal/messages"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -83,15 +84,15 @@ func (Controller) Parts(job *kubeflowv1.PyTorchJob) jobkit.JobParts {
 
 // Rules implements jobkit.ControllerInterface.
 func (Controller) Rules(job *kubeflowv1.PyTorchJob) jobkit.Rules {
-	messages := jobkit.UnqualifiedMessages(kubeflowv1.PyTorchJobKind, job.Name)
+	named := messages.Unqualified(kubeflowv1.PyTorchJobKind, job.Name)
 	if hasMaster(job) {
 		masters := []jobkit.ReplicaSelector{jobkit.All(master)}
-		return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(masters...)}, Running: masters, Master: masters, Messages: messages}
+		return jobkit.Rules{Success: []jobkit.SuccessRule{jobkit.AllOf(masters...)}, Running: masters, Master: masters, Messages: named}
 	}
 	rules := jobkit.Rules{
 		Success:  []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(worker))},
 		Master:   []jobkit.ReplicaSelector{jobkit.Index(worker, 0)},
-		Messages: jobkit.Messages{Failed: messages.Failed},
+		Messages: jobkit.Messages{Failed: named.Failed},
 	}
 	if e := job.Spec.ElasticPolicy; e != nil {
 		if e.MinReplicas != nil {

@@ -22,7 +22,7 @@ func BenchmarkSetClusterSpec(b *testing.B) {
 	i := int32(-1)
 	for b.Loop() {
 		if i = (i + 1) % 1000; i == 0 { // a reconcile creates them all
-			replica = jobkit.NewReplicas(tfjob.Controller{}.Kind(), job, tfjob.Controller{}.Parts(job))
+			replica = tfjob.Controller{}.Parts(job).Replicas(tfjob.Controller{}.Kind(), job)
 		}
 		template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "tensorflow"}}}}
 		if err := (tfjob.Controller{}).SetClusterSpec(job, replica("Worker", i, 0), template); err != nil {

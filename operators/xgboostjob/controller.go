@@ -20,6 +20,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/operators/internal/messages"
 	"github.com/jobkit/jobkit/podtemplate"
 )
 
@@ -59,7 +60,7 @@ func (Controller) Rules(job *kubeflowv1.XGBoostJob) jobkit.Rules {
 		Success:  []jobkit.SuccessRule{jobkit.AllOf(masters...)},
 		Running:  masters,
 		Master:   masters,
-		Messages: jobkit.UnqualifiedMessages(kubeflowv1.XGBoostJobKind, job.Name),
+		Messages: messages.Unqualified(kubeflowv1.XGBoostJobKind, job.Name),
 	}
 }
 

@@ -1,4 +1,4 @@
-package jobkit_test
+package messages_test
 
 import (
 	"testing"
@@ -6,14 +6,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jobkit/jobkit"
+	"github.com/jobkit/jobkit/operators/internal/messages"
 )
 
-func TestUnqualifiedMessages(t *testing.T) {
+func TestUnqualified(t *testing.T) {
 	want := jobkit.Messages{
 		Running: "RunJob a is running.", Succeeded: "RunJob a is successfully completed.",
 		Restarting: "RunJob a is restarting", Failed: "RunJob a is failed",
 	}
-	if diff := cmp.Diff(want, jobkit.UnqualifiedMessages("RunJob", "a")); diff != "" {
+	if diff := cmp.Diff(want, messages.Unqualified("RunJob", "a")); diff != "" {
 		t.Errorf("clients know these by heart (-want +got):\n%s", diff)
 	}
 }

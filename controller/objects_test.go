@@ -126,7 +126,7 @@ func TestOwnedObjectsThatStay(t *testing.T) {
 				}
 				err := b.client.Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job-config"}, &corev1.ConfigMap{})
 				if err != nil && !apierrors.IsNotFound(err) || (err == nil) != end.stays {
-					t.Errorf("%s: of a job that is %s it is there: %t, want %t", tc.reason, end.how, err == nil, end.stays)
+					t.Errorf("%s: of a job that is %s it exists: %t, want %t", tc.reason, end.how, err == nil, end.stays)
 				}
 			}
 		})

@@ -17,6 +17,7 @@ func TestWhoMadeAMistake(t *testing.T) {
 			"priority": 7,
 			"containers": [{"name": "main", "env": [{"name": "A", "value": "1"}]}, {"name": "side", "image": "i"}],
 			"initContainers": [{"name": "init", "image": "bad image"}],
+			"command": ["c"], "ports": [{"name": "", "port": 1}, {"name": "", "port": 2}],
 			"args": ["x"]
 		}}`
 	// The operator puts an init container and a variable first, and adds an annotation, a
@@ -27,6 +28,7 @@ func TestWhoMadeAMistake(t *testing.T) {
 			"priority": 7, "securityContext": {},
 			"containers": [{"name": "main", "env": [{"name": "OPERATOR", "value": "2"}, {"name": "A", "value": "1"}]}, {"name": "side", "image": "i"}, {"name": "main", "image": "other"}],
 			"initContainers": [{"name": "wait", "image": ""}, {"name": "init", "image": "bad image"}],
+			"command": ["c"], "ports": [{"name": "", "port": 1}, {"name": "", "port": 2}],
 			"args": ["y"]
 		}}`
 	invalid := func(fields ...string) []metav1.StatusCause {
@@ -61,6 +63,11 @@ func TestWhoMadeAMistake(t *testing.T) {
 		"BelowAScalar":     {reason: "the scalar decides", causes: invalid("spec.priority.x"), want: true},
 		"NowhereInEither":  {reason: "what neither has the user should have given", causes: invalid("spec.hostname"), want: true},
 		"UnclosedBrackets": {reason: "a strange path is no crash", causes: invalid("spec.args[", "[", "..")},
+		"InAdded":          {reason: "nothing of what the operator added is the user's", causes: invalid("spec.securityContext.runAsUser")},
+		"InAddedEntry":     {reason: "nor of an entry, whatever the user has in its place", causes: invalid("spec.initContainers[0].command")},
+		"Place":            {reason: "what has no name is known by its place", causes: invalid("spec.command[0]"), want: true},
+		"EmptyName":        {reason: "an empty name is none", causes: invalid("spec.ports[1].port"), want: true},
+		"JustBeyond":       {reason: "no such entry: the list as a whole decides", causes: invalid("spec.args[1]")},
 		"NegativePlace":    {reason: "neither is a place before the first", causes: invalid("spec.args[-1]")},
 	}
 	parse := func(s string) map[string]any {

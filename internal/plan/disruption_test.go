@@ -80,6 +80,14 @@ func TestDisruptedPods(t *testing.T) {
 			reason: "so does the eviction API", want: jobkit.Succeeded,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); m.disrupt(p, evicted) },
 		},
+		"SucceededBeforeAnotherReason": {
+			reason: "of a reason that is not known the times decide", want: jobkit.Succeeded,
+			happens: func(m *model, p *corev1.Pod) { m.end(p, 0); wait(m); m.disrupt(p, "Other") },
+		},
+		"SucceededAfterAnotherReason": {
+			reason: "a pod that ended after that was stopped", want: jobkit.Failed,
+			happens: func(m *model, p *corev1.Pod) { m.disrupt(p, "Other"); wait(m); m.end(p, 0) },
+		},
 		"FailedBefore": {
 			reason: "a pod that failed before failed by itself", want: jobkit.Failed,
 			happens: func(m *model, p *corev1.Pod) { m.end(p, 1); m.disrupt(p, tainted) },
@@ -119,6 +127,23 @@ func TestDisruptedPods(t *testing.T) {
 				m.terminate(p)
 				m.in.Now = m.in.Now.Add(time.Second)
 				m.disrupt(p, evicted)
+			},
+		},
+		"DeletedThreeSecondsBefore": {
+			reason: "but not by more than two seconds", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) {
+				m.terminate(p)
+				m.in.Now = m.in.Now.Add(3 * time.Second)
+				m.disrupt(p, collected)
+			},
+		},
+		"DeletedWithASecondAndThenEvictedByTheKubelet": {
+			reason: "a grace period of a second is one", want: jobkit.Terminating,
+			happens: func(m *model, p *corev1.Pod) {
+				m.terminate(p)
+				p.DeletionGracePeriodSeconds = new(int64(1))
+				m.nodesAhead = -time.Hour
+				m.disrupt(p, byKubelet)
 			},
 		},
 		"GenerationBefore": {
@@ -203,6 +228,26 @@ func TestDisruptedPods(t *testing.T) {
 			tc.happens(m, m.pod("worker-0"))
 			if got := plan.TallyOf(&m.in).Of(worker).States[0]; got != tc.want {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
+			}
+		})
+	}
+}
+
+// TestEndsThatAreDisruptions: kubelets and the pod garbage collector write the end and the
+// disruption of a pod together, so the times of the two say nothing.
+func TestEndsThatAreDisruptions(t *testing.T) {
+	for _, reason := range []string{byKubelet, collected} {
+		t.Run(reason, func(t *testing.T) {
+			m := started(workers(1), restartPolicy(commonv1.RestartPolicyNever))
+			m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+			m.bind()
+			p := m.pod("worker-0")
+			m.end(p, 1)
+			m.in.Now = m.in.Now.Add(time.Hour)
+			m.disrupt(p, reason)
+			m.reconcileUntilStable()
+			if s := &m.in.Status; s.Finished() || len(s.Failures) != 1 || s.Failures[0].Reason != reason {
+				t.Errorf("it was disrupted, and the job goes on: %q, %+v", conditions(s), s.Failures)
 			}
 		})
 	}

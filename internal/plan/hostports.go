@@ -53,7 +53,7 @@ func setHostPorts(in *Input, a CreatePod, pod *corev1.Pod) {
 			continue
 		}
 		c := &pod.Spec.Containers[at]
-		c.Ports = slices.Clone(c.Ports)
+		c.Ports = slices.Clone(c.Ports) // The kind may have set the same ones in other pods.
 		var told []corev1.EnvVar
 		for n, own := range template[i].Ports {
 			given := ports[template[i].Name][n].ContainerPort
@@ -130,7 +130,7 @@ func validateHostPorts(in *Input, path *field.Path) field.ErrorList {
 	if first < 1 || last > 65535 || first > last {
 		return field.ErrorList{field.Invalid(path.Child("hostPortRange"), *p.HostPortRange, "first and last must be from 1 to 65535, and first not more than last")}
 	}
-	most, each := int64(0), int64(0)
+	var most, each int64
 	for _, t := range in.types() {
 		if !in.allocates(t) {
 			continue

@@ -74,6 +74,15 @@ func TestHostPorts(t *testing.T) {
 	if diff := cmp.Diff([]string{"main rpc 2222 0"}, portsOf(newPod(m, master, 0))); diff != "" {
 		t.Errorf("a type without hostNetwork keeps its ports (-want +got):\n%s", diff)
 	}
+	if policy := newPod(m, master, 0).Spec.DNSPolicy; policy != "" {
+		t.Errorf("and its DNS policy: %q", policy)
+	}
+	template, shared := m.in.Replicas[worker].Template.DeepCopy(), []corev1.ContainerPort{{Name: "rpc", ContainerPort: 2222}}
+	template.Spec.Containers[0].Ports = shared
+	plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, template)
+	if shared[0].ContainerPort != 2222 {
+		t.Errorf("what a kind sets in several pods stays as it is: %v", shared)
+	}
 	m.in.Kind.PortName = "rpc"
 	replica := m.in.ReplicasOf()(master, 0, 0)
 	got := []int32{replica.PortOf(worker, 1), replica.PortOf(worker, 0), replica.Port(worker), replica.Port(master)}
@@ -87,7 +96,8 @@ func TestHostPortsOfServices(t *testing.T) {
 	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
 	onHosts(1000, 1999, worker)(m)
 	m.in.Replicas[master].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "rpc", ContainerPort: 2222}}
-	m.in.Kind.Roles[1].Service = &jobkit.RoleService{Ports: []corev1.ServicePort{{Name: "ui", Port: 80, TargetPort: intstr.FromInt32(2222)}, {Name: "x", Port: 7}}}
+	m.in.Kind.Roles[1].Service = &jobkit.RoleService{Ports: []corev1.ServicePort{{Name: "ui", Port: 80, TargetPort: intstr.FromInt32(2222)}, {Name: "x", Port: 7}, {Name: "dns", Port: 9, TargetPort: intstr.FromInt32(53)}}}
+	m.in.Kind.Roles[0].Service = m.in.Kind.Roles[1].Service
 	port := newPod(m, worker, 1).Spec.Containers[0].Ports[0].ContainerPort
 	for name, tc := range map[string]struct {
 		reason string
@@ -97,8 +107,9 @@ func TestHostPortsOfServices(t *testing.T) {
 		"PerReplica": {"those of the replica", plan.CreateService{Type: worker, Index: 1}, []string{
 			fmt.Sprintf("rpc %d>%d", port, port), fmt.Sprintf("port-%d-u %d>%d", port+1, port+1, port+1),
 		}},
-		"PerJob": {"not those that differ: names resolve without", plan.CreateService{}, []string{"rpc 2222>2222"}},
-		"OfRole": {"by name, which is another number in each replica", plan.CreateService{Type: worker, OfRole: true}, []string{"ui 80>rpc", "x 7>7"}},
+		"PerJob":        {"not those that differ: names resolve without", plan.CreateService{}, []string{"rpc 2222>2222"}},
+		"OfRole":        {"by name, which is another number in each replica", plan.CreateService{Type: worker, OfRole: true}, []string{"ui 80>rpc", "x 7>7", "dns 9>53"}},
+		"OfAnotherRole": {"by number, which is the same in each", plan.CreateService{Type: master, OfRole: true}, []string{"ui 80>2222", "x 7>7", "dns 9>53"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -169,6 +180,17 @@ func TestHostPortsThatAreNotValid(t *testing.T) {
 			*m.in.Replicas[worker].Replicas = 1
 			c := m.in.Replicas[worker].Template.Spec.Containers
 			c[0].Ports, c[1].Ports = c[0].Ports[:1], nil
+		}, ""},
+		"NoReplicas": {"none needs any", func(m *model) {
+			onHosts(7, 7, worker)(m)
+			m.in.Replicas[master] = m.in.Replicas[worker].DeepCopy()
+			m.in.Replicas[master].Template.Spec.HostNetwork = false
+			*m.in.Replicas[worker].Replicas = 0
+		}, ""},
+		"NotOnHosts": {"the ports of others are not allocated", func(m *model) {
+			onHosts(1000, 1005, worker)(m)
+			m.in.Replicas[master] = m.in.Replicas[worker].DeepCopy()
+			m.in.Replicas[master].Template.Spec.HostNetwork, m.in.Replicas[master].Replicas = false, new(int32(9))
 		}, ""},
 		"NoRange": {"the default is large", func(m *model) { onHosts(1, 1, worker)(m); m.in.RunPolicy.HostPortRange = nil }, ""},
 		"None": {"no one asks for any", func(m *model) {

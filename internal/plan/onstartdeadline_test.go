@@ -207,6 +207,21 @@ func TestOneRestartAPass(t *testing.T) {
 	}
 }
 
+// TestOneRestartAPassOfAnyScope: so it is whatever has been restarted, of however many types.
+func TestOneRestartAPassOfAnyScope(t *testing.T) {
+	m := roles(scopeReplica, scopeRole)
+	restartsLate(m)
+	m.in.RunPolicy.StartDeadlineSeconds = new(int64(60))
+	m.pod("master-1").Status.Phase = corev1.PodPending
+	m.in.Now = m.in.Now.Add(time.Hour)
+	m.end(m.pod("worker-0"), 137)
+	m.end(m.pod("master-0"), 137)
+	p := m.reconcile()
+	if s := &p.Status; s.Finished() || s.Attempt != 0 || s.ReplicaStatuses[worker].Attempt != 1 || s.ReplicaStatuses[master].Attempts["0"] != 1 {
+		t.Errorf("the failures first: %q, %+v", conditions(s), s)
+	}
+}
+
 func TestOnStartDeadlineThatIsNotValid(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string

@@ -126,6 +126,17 @@ func TestRestartScopeOfARole(t *testing.T) {
 	}
 }
 
+// TestLostOfSeveralScopes: when the whole job restarts, the message names a pod that makes it do so.
+func TestLostOfSeveralScopes(t *testing.T) {
+	m := roles(scopeRole, scopeJob)
+	m.drop(m.pod("master-0"))
+	m.drop(m.pod("worker-1"))
+	s := m.decide().Status
+	if c := s.Condition(commonv1.JobRestarting); s.Attempt != 1 || c == nil || c.Message != "TestJob job is restarting because pod job-worker-1 is gone." {
+		t.Errorf("attempt %d, %q", s.Attempt, conditions(&s))
+	}
+}
+
 // TestBarrierOfARole: no replica of the next attempt of a role meets one of the former, and
 // other roles do not wait for that.
 func TestBarrierOfARole(t *testing.T) {

@@ -53,6 +53,7 @@ func TestStartOrder(t *testing.T) {
 		created bool // that the pods exist is enough
 		set     func(*model)
 		want    bool
+		again   time.Duration // when it is requeued, if that matters
 	}{
 		"Pending":     {reason: "they do not run yet", set: func(*model) {}},
 		"One":         {reason: "all must run", set: func(m *model) { m.pod("worker-0").Status.Phase = corev1.PodRunning }},
@@ -60,8 +61,11 @@ func TestStartOrder(t *testing.T) {
 		"Created":     {reason: "that they exist is enough", created: true, set: func(*model) {}, want: true},
 		"Missing":     {reason: "one is not there", created: true, set: func(m *model) { m.drop(m.pod("worker-1")) }},
 		"Terminating": {reason: "one is not there to stay", created: true, set: func(m *model) { m.terminate(m.pod("worker-1")) }},
-		"Ended":       {reason: "one that has succeeded has run", set: func(m *model) { run(m); m.end(m.pod("worker-1"), 0) }, want: true},
-		"NotReady":    {reason: "a readiness probe says when", set: func(m *model) { run(m); spec(m).Containers[0].ReadinessProbe = probe }},
+		"Superseded": {reason: "nor is one of an earlier attempt", created: true, set: func(m *model) {
+			m.in.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Attempts: map[string]int32{"1": 1}}}
+		}},
+		"Ended":    {reason: "one that has succeeded has run", set: func(m *model) { run(m); m.end(m.pod("worker-1"), 0) }, want: true},
+		"NotReady": {reason: "a readiness probe says when", set: func(m *model) { run(m); spec(m).Containers[0].ReadinessProbe = probe }},
 		"IsReady": {reason: "and it says so", set: func(m *model) {
 			run(m)
 			spec(m).Containers[0].ReadinessProbe = probe
@@ -89,7 +93,7 @@ func TestStartOrder(t *testing.T) {
 		"Default":       {reason: "the default scheduler is not", set: func(m *model) { unbound(m); spec(m).SchedulerName = corev1.DefaultSchedulerName }},
 		"Group":         {reason: "it is of pods that name a group", set: func(m *model) { unbound(m); spec(m).SchedulingGroup = &corev1.PodSchedulingGroup{} }, want: true},
 		"Silent":        {reason: "no scheduler has processed the pod for ten seconds", set: func(m *model) { unbound(m); m.in.Now = m.in.Now.Add(10 * time.Second) }, want: true},
-		"SilentShortly": {reason: "it may take that long", set: func(m *model) { unbound(m); m.in.Now = m.in.Now.Add(9 * time.Second) }},
+		"SilentShortly": {reason: "it may take that long", set: func(m *model) { unbound(m); m.in.Now = m.in.Now.Add(9 * time.Second) }, again: time.Second},
 		"Bound": {reason: "nothing keeps a pod that has a node from running", set: func(m *model) {
 			unbound(m).Spec.NodeName = "node"
 			m.in.Now = m.in.Now.Add(time.Hour)
@@ -106,7 +110,11 @@ func TestStartOrder(t *testing.T) {
 				t.Fatalf("the master does not start before any worker exists, got %d pods", len(m.in.Pods))
 			}
 			tc.set(m)
-			got := slices.ContainsFunc(m.decide().Actions, func(a plan.Action) bool { return strings.HasPrefix(a.String(), "create pod job-master-0") })
+			p := m.decide()
+			if tc.again != 0 && p.RequeueAfter != tc.again {
+				t.Errorf("%s: requeued after %s, want %s", tc.reason, p.RequeueAfter, tc.again)
+			}
+			got := slices.ContainsFunc(p.Actions, func(a plan.Action) bool { return strings.HasPrefix(a.String(), "create pod job-master-0") })
 			if got != tc.want {
 				t.Errorf("%s: the master is created: %t, want %t", tc.reason, got, tc.want)
 			}
@@ -149,6 +157,13 @@ func TestStartOrderIsReported(t *testing.T) {
 	if p := m.decide(); p.StatusChange != plan.StatusUnchanged || len(p.Actions) > 0 {
 		t.Errorf("it says so once, got %v", p.Actions)
 	}
+	gone := m.pod("worker-0")
+	m.drop(gone)
+	m.in.Rules.StartAfter = append(m.in.Rules.StartAfter, m.in.Rules.StartAfter...)
+	if p := m.decide(); p.Status.Condition(commonv1.JobStalled).Message != strings.TrimPrefix(want, "TestJobWaitingForReplicas: ") {
+		t.Errorf("neither a pod that is created now, nor a second rule that says the same, changes that: %q", conditions(&p.Status))
+	}
+	m.in.Pods = append(m.in.Pods, gone)
 	setReady("worker-1", corev1.ConditionTrue)
 	m.reconcile()
 	m.reconcile()

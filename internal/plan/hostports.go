@@ -18,7 +18,7 @@ import (
 
 // ReplicasOf makes the replicas of the job, which know each other's ports.
 func (in *Input) ReplicasOf() func(t commonv1.ReplicaType, index, attempt int32) jobkit.Replica {
-	parts := jobkit.JobParts{RunPolicy: &in.RunPolicy, ReplicaSpecs: in.Replicas, Status: &in.Status}
+	parts := jobkit.JobParts{RunPolicy: &in.RunPolicy, ReplicaSpecs: in.Replicas}
 	return parts.Replicas(in.Kind, &metav1.ObjectMeta{Name: in.Job.Name, UID: in.Job.UID})
 }
 

@@ -89,6 +89,13 @@ func TestHostPorts(t *testing.T) {
 	if diff := cmp.Diff([]int32{first, first - 3, first - 3, 2222}, got); diff != "" {
 		t.Errorf("the others learn the ports (-want +got):\n%s", diff)
 	}
+	if name := replica.Name(); name != "job-master-0" {
+		t.Errorf("they have the names of the job's pods: %s", name)
+	}
+	m.in.Job.UID = "uid of another job"
+	if other := newPod(m, worker, 1).Spec.Containers[0].Ports[0].ContainerPort; other == first {
+		t.Errorf("another job begins somewhere else: %d", other)
+	}
 }
 
 // TestHostPortsOfServices: services lead to the ports that the replicas really have.

@@ -40,9 +40,9 @@ func (d *decision) restartGang() bool {
 // The shell verifies them with the API server, because a cache may be stale. There are never
 // more than FirstBatch.
 func (t *Tally) SuspectPods() []string {
-	names := make([]string, 0, min(len(t.lost), FirstBatch))
-	for i := range min(len(t.lost), FirstBatch) {
-		names = append(names, t.lost[i].name)
+	var names []string
+	for _, s := range t.lost[:min(len(t.lost), FirstBatch)] {
+		names = append(names, s.name)
 	}
 	return names
 }

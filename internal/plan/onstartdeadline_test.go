@@ -222,6 +222,22 @@ func TestOneRestartAPassOfAnyScope(t *testing.T) {
 	}
 }
 
+// TestLostAndLate: a job that restarts because a pod is gone does not restart once more for one
+// that is late, which no limit would have counted.
+func TestLostAndLate(t *testing.T) {
+	m := limited(3, restartsLate, scope(commonv1.RestartScopeJob))
+	m.bind()
+	m.run()
+	m.reconcileUntilStable()
+	m.in.Now = m.in.Now.Add(time.Hour)
+	m.drop(m.pod("worker-1"))
+	m.pod("worker-2").Status.Phase = corev1.PodPending
+	s := m.decide().Status
+	if s.Attempt != 1 || s.Restarts != 0 || s.JobRestarts != 0 {
+		t.Errorf("attempt %d, %d restarts, %d of the job: %q", s.Attempt, s.Restarts, s.JobRestarts, conditions(&s))
+	}
+}
+
 func TestOnStartDeadlineThatIsNotValid(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string

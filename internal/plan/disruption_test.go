@@ -390,6 +390,13 @@ func TestLostReplicas(t *testing.T) {
 				m.terminate(m.pod("worker-1"))
 			},
 		},
+		"OthersPullTheirImages": {
+			reason: "those that have a node are with the one that goes", attempt: 1, says: "pod job-worker-1 was deleted",
+			happens: func(m *model) {
+				m.pod("worker-0").Status.Phase, m.pod("worker-2").Status.Phase = corev1.PodPending, corev1.PodPending
+				m.terminate(m.pod("worker-1"))
+			},
+		},
 		"Grows": {reason: "what was never there is not lost", happens: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(5)) }},
 		"Shrinks": {
 			reason:  "what is not wanted is not lost",
@@ -596,5 +603,21 @@ func TestDisruptedReplicaDelaysNoOther(t *testing.T) {
 	m.reconcileUntilStable()
 	if p := m.pod("worker-1"); p == nil || m.pod("worker-2").DeletionTimestamp == nil {
 		t.Errorf("worker-1 waits until worker-2 has stopped: %+v", m.in.Status)
+	}
+}
+
+// TestNotLostWithoutOthers: pods that have no node yet are no gang that the others could join.
+func TestNotLostWithoutOthers(t *testing.T) {
+	m := started(workers(3), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyNever)(m)
+		m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+	})
+	m.bind()
+	for _, p := range []*corev1.Pod{m.pod("worker-0"), m.pod("worker-2")} {
+		p.Status.Phase, p.Spec.NodeName = corev1.PodPending, ""
+	}
+	m.terminate(m.pod("worker-1"))
+	if p := m.decide(); p.Status.Attempt != 0 {
+		t.Errorf("the job restarts for one pod of which no other has a node: %q", conditions(&p.Status))
 	}
 }

@@ -102,7 +102,7 @@ func (w HostWait) Containers(host string) ([]corev1.Container, error) {
 	return containers, nil
 }
 
-// Apply adds the init containers behind those of a pod template.
+// Apply adds the init containers behind those of a pod template, with its restrictions (see [Restrict]).
 func (w HostWait) Apply(t *corev1.PodTemplateSpec, host string) error {
 	containers, err := w.Containers(host)
 	if err != nil {
@@ -110,6 +110,7 @@ func (w HostWait) Apply(t *corev1.PodTemplateSpec, host string) error {
 	}
 	for i := range containers {
 		if !slices.ContainsFunc(t.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == containers[i].Name }) {
+			Restrict(&containers[i], &t.Spec)
 			t.Spec.InitContainers = append(t.Spec.InitContainers, containers[i])
 		}
 	}

@@ -165,6 +165,7 @@ func prepareLauncher(job *kubeflowv1.MPIJob, image string, pod *corev1.PodSpec) 
 	}
 	mount(&init, kubectlVolume, kubectlDir)
 	mount(&init, configVolume, configDir)
+	podtemplate.Restrict(&init, pod)
 	pod.InitContainers = append(pod.InitContainers, init)
 }
 

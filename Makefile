@@ -178,6 +178,7 @@ generate: ## Generate deep copies, CRDs and RBAC, and put code into the document
 	@cd examples/simjob; go run ./hack/crd
 	@go run ./hack/chart-files config charts/jobkit
 	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))
+	@go test ./hack -run='TestStates$$' -rewrite >/dev/null
 
 .PHONY: fmt
 fmt: ## Format the code of all modules, and wrap the prose of Markdown files

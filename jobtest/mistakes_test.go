@@ -88,6 +88,7 @@ func newClumsyWorld(o Options) (*World, *clumsy, error) {
 		}
 		return right.Parts(job)
 	}
+	w.statusOf = func(o client.Object) *commonv1.JobStatus { return w.parts(o).Status }
 	w.rules = func(o client.Object) jobkit.Rules {
 		job, ok := o.(*testv1.TestJob)
 		if !ok {

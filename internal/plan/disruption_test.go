@@ -621,3 +621,31 @@ func TestNotLostWithoutOthers(t *testing.T) {
 		t.Errorf("the job restarts for one pod of which no other has a node: %q", conditions(&p.Status))
 	}
 }
+
+// TestNotLostWhileCountsAreOld: what the status counts is of this attempt only while the job runs.
+func TestNotLostWhileCountsAreOld(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*commonv1.JobStatus)
+		want   int32
+	}{
+		"Runs": {"it runs", func(*commonv1.JobStatus) {}, 1},
+		"Restarts": {"a part of it is being restarted", func(s *commonv1.JobStatus) {
+			s.Conditions = append(s.Conditions, commonv1.JobCondition{Type: commonv1.JobRestarting, Status: corev1.ConditionTrue})
+		}, 0},
+		"Stopped": {"it does not run", func(s *commonv1.JobStatus) { s.Condition(commonv1.JobRunning).Status = corev1.ConditionFalse }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(3), func(m *model) {
+				restartPolicy(commonv1.RestartPolicyNever)(m)
+				m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
+			})
+			m.bind()
+			m.drop(m.pod("worker-1"))
+			tc.change(&m.in.Status)
+			if p := m.decide(); p.Status.Attempt != tc.want {
+				t.Errorf("%s: attempt %d, want %d: %q", tc.reason, p.Status.Attempt, tc.want, conditions(&p.Status))
+			}
+		})
+	}
+}

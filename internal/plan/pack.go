@@ -9,6 +9,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -298,16 +299,14 @@ func (r *recordReader) bytes(n int) []byte {
 	return b
 }
 
-const maxCount = 1<<31 - 1
-
 func (r *recordReader) column() map[string]int32 {
 	var m map[string]int32
 	for i := range r.number(jobkit.MaxReplicas) {
-		if n := r.number(maxCount); n > 0 {
+		if n := r.number(math.MaxInt32); n > 0 {
 			if m == nil {
 				m = map[string]int32{}
 			}
-			m[strconv.FormatUint(i, 10)] = int32(n) //nolint:gosec // at most maxCount
+			m[strconv.FormatUint(i, 10)] = int32(n) //nolint:gosec // at most that
 		}
 	}
 	return m
@@ -315,11 +314,10 @@ func (r *recordReader) column() map[string]int32 {
 
 func (r *recordReader) inPlace() map[string]commonv1.InPlaceRestarts {
 	entries := int(r.number(jobkit.MaxReplicas)) //nolint:gosec // small
+	base := r.number(math.MaxUint64)
 	if entries == 0 {
-		r.number(1<<64 - 1)
 		return nil
 	}
-	base := r.number(1<<64 - 1)
 	at, list := make([]uint64, entries), make([]commonv1.InPlaceRestarts, entries)
 	last := uint64(0)
 	for i := range at {
@@ -327,15 +325,15 @@ func (r *recordReader) inPlace() map[string]commonv1.InPlaceRestarts {
 		at[i] = last
 	}
 	for i := range list {
-		if v := r.number(1<<64 - 1); v > 0 {
+		if v := r.number(math.MaxUint64); v > 0 {
 			list[i].PodResourceVersion = strconv.FormatUint(base+v-1, 10)
 		}
 	}
 	for i := range list {
-		list[i].Count = int32(r.number(maxCount)) //nolint:gosec // at most maxCount
+		list[i].Count = int32(r.number(math.MaxInt32)) //nolint:gosec // at most that
 	}
 	for i := range list {
-		list[i].Earlier = int32(r.number(maxCount)) //nolint:gosec // at most maxCount
+		list[i].Earlier = int32(r.number(math.MaxInt32)) //nolint:gosec // at most that
 	}
 	m := make(map[string]commonv1.InPlaceRestarts, entries)
 	for i := range list {
@@ -354,10 +352,7 @@ func (r *recordReader) indexes() string {
 // cutText cuts a text to at most n bytes of valid UTF-8, as the texts of a status or an event
 // must be.
 func cutText(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-	}
-	return strings.ToValidUTF8(s, "")
+	return strings.ToValidUTF8(s[:min(len(s), n)], "")
 }
 
 // bounded limits how much is read: another client may have written a record that unpacks

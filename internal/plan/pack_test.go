@@ -147,7 +147,7 @@ func TestInvalidRecords(t *testing.T) {
 	m := newModel(workers(2000))
 	m.in.Status = full
 	good := m.decide().Status.ReplicaStatuses[worker].Record
-	for _, record := range []string{"x", "1:", "1:!", "1:AAAA", "2:" + good[2:], good[:len(good)/2], good[:len(good)-1]} {
+	for _, record := range []string{"x", "1:", "1:AwA", "1:!", "1:AAAA", "2:" + good[2:], good[:len(good)/2], good[:len(good)-1]} {
 		m.in.Status = commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Record: record}}}
 		if rs := plan.UnpackStatus(m.in.Status).ReplicaStatuses[worker]; rs.Record != "" || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0 {
 			t.Errorf("%.20q is taken for a record", record)

@@ -127,6 +127,94 @@ func TestKeysThatAreNoIndexes(t *testing.T) {
 	}
 }
 
+// TestWhatIsPacked: a record is made of more than a thousand entries, or 8 KiB of indexes.
+func TestWhatIsPacked(t *testing.T) {
+	counts := func(n int) map[string]int32 {
+		out := map[string]int32{}
+		for i := range n {
+			out[strconv.Itoa(i)] = 1
+		}
+		return out
+	}
+	inPlace := func(n int) map[string]commonv1.InPlaceRestarts {
+		out := map[string]commonv1.InPlaceRestarts{}
+		for i := range n {
+			out[strconv.Itoa(i)] = commonv1.InPlaceRestarts{PodUID: "uid", Count: 1}
+		}
+		return out
+	}
+	times := func(n int) map[string][]metav1.Time {
+		return map[string][]metav1.Time{"0": slices.Repeat([]metav1.Time{metav1.NewTime(epoch)}, n-1), "1": {metav1.NewTime(epoch)}}
+	}
+	indexes := func(first int) string {
+		var out []string
+		for i := first; i < 3500; i += 2 {
+			out = append(out, strconv.Itoa(i))
+		}
+		return strings.Join(out, ",")
+	}
+	if n := len(indexes(2)); n != 8<<10 {
+		t.Fatalf("%d bytes", n)
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		status commonv1.ReplicaStatus
+		packed bool
+	}{
+		"Few":         {"a thousand in all", commonv1.ReplicaStatus{Attempts: counts(400), IgnoredAttempts: counts(350), InPlaceRestarts: inPlace(250)}, false},
+		"Many":        {"one more", commonv1.ReplicaStatus{Attempts: counts(400), IgnoredAttempts: counts(350), InPlaceRestarts: inPlace(251)}, true},
+		"FewTimes":    {"a thousand in all", commonv1.ReplicaStatus{EarlierRestarts: counts(600), RestartTimes: times(400)}, false},
+		"ManyTimes":   {"one more", commonv1.ReplicaStatus{EarlierRestarts: counts(600), RestartTimes: times(401)}, true},
+		"FewIndexes":  {"8 KiB", commonv1.ReplicaStatus{SucceededIndexes: indexes(2)}, false},
+		"ManyIndexes": {"one index more", commonv1.ReplicaStatus{SucceededIndexes: indexes(0)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(4000))
+			// Of a job that has finished the status stays as it is.
+			m.in.Status = commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: &tc.status}}
+			markFailed(m)
+			rs := m.decide().Status.ReplicaStatuses[worker]
+			if (rs.Record != "") != tc.packed {
+				t.Errorf("%s: packed: %t", tc.reason, rs.Record != "")
+			}
+		})
+	}
+}
+
+// TestStrangeRestartsInPlace: what another client wrote of one replica costs no other its record.
+func TestStrangeRestartsInPlace(t *testing.T) {
+	const largest = "18446744073709551615"
+	m := newModel(workers(1200))
+	rs := fullStatus(1200, 900).ReplicaStatuses[worker]
+	for key, r := range map[string]commonv1.InPlaceRestarts{
+		"7": {PodUID: "a", Count: -1, Earlier: -1, PodResourceVersion: "x"}, "8": {PodUID: "#00", PodResourceVersion: "1"},
+		"9": {PodUID: "#zz", PodResourceVersion: largest}, "10": {PodUID: "#0011223344556677z", PodResourceVersion: largest + "0"},
+		"11": {PodUID: "#0011223344556677"},
+	} {
+		rs.InPlaceRestarts[key] = r
+	}
+	delete(rs.Attempts, "3")
+	rs.Attempts["5"], rs.SucceededIndexes = -3, ""
+	m.in.Status = commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: rs}}
+	is := unpacked(m.decide().Status.ReplicaStatuses[worker].Record)
+	want := maps.Clone(rs.Attempts)
+	delete(want, "5")
+	if !maps.Equal(want, is.Attempts) {
+		t.Errorf("a number below 0 is 0, and costs no other its own: %d attempts, want %d", len(is.Attempts), len(want))
+	}
+	if len(is.InPlaceRestarts) != 900 {
+		t.Fatalf("%d restarts in place, want 900", len(is.InPlaceRestarts))
+	}
+	for key, want := range map[string]string{"7": "", "8": "1", "9": largest, "10": "", "11": "", "12": rs.InPlaceRestarts["12"].PodResourceVersion} {
+		if got := is.InPlaceRestarts[key]; got.PodResourceVersion != want || key == "7" && (got.Count != 0 || got.Earlier != 0) {
+			t.Errorf("of replica %s want version %q, got %+v", key, want, got)
+		}
+	}
+	if a, b := is.InPlaceRestarts["11"].PodUID, is.InPlaceRestarts["10"].PodUID; a != "#0011223344556677" || b == a || len(b) != len(a) {
+		t.Errorf("what is short already stays so, and only that: %q, %q", a, b)
+	}
+}
+
 // TestTimesInNoOrder: what another client wrote may be in no order, and is in order afterwards.
 func TestTimesInNoOrder(t *testing.T) {
 	m := newModel(workers(600))

@@ -626,14 +626,24 @@ func TestNotLostWithoutOthers(t *testing.T) {
 func TestNotLostWhileCountsAreOld(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
-		change func(*commonv1.JobStatus)
+		change func(*model)
 		want   int32
 	}{
-		"Runs": {"it runs", func(*commonv1.JobStatus) {}, 1},
-		"Restarts": {"a part of it is being restarted", func(s *commonv1.JobStatus) {
-			s.Conditions = append(s.Conditions, commonv1.JobCondition{Type: commonv1.JobRestarting, Status: corev1.ConditionTrue})
+		"Runs": {"it runs", func(*model) {}, 1},
+		"GrowsAfterASuccess": {"one that has succeeded is not missing, and new ones were never there", func(m *model) {
+			p := m.pod("worker-1")
+			m.end(p, 0)
+			m.reconcileUntilStable()
+			m.in.Replicas[worker].Replicas = new(int32(5))
 		}, 0},
-		"Stopped": {"it does not run", func(s *commonv1.JobStatus) { s.Condition(commonv1.JobRunning).Status = corev1.ConditionFalse }, 0},
+		"GrowsWithOneFound": {"nor is one that the API server has", func(m *model) {
+			m.in.FoundPods = map[string]bool{"job-worker-1": true}
+			m.in.Replicas[worker].Replicas = new(int32(4))
+		}, 0},
+		"Restarts": {"a part of it is being restarted", func(m *model) {
+			m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobRestarting, Status: corev1.ConditionTrue})
+		}, 0},
+		"Stopped": {"it does not run", func(m *model) { m.in.Status.Condition(commonv1.JobRunning).Status = corev1.ConditionFalse }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := started(workers(3), func(m *model) {
@@ -641,8 +651,10 @@ func TestNotLostWhileCountsAreOld(t *testing.T) {
 				m.in.RunPolicy.RestartScope = new(commonv1.RestartScopeJob)
 			})
 			m.bind()
-			m.drop(m.pod("worker-1"))
-			tc.change(&m.in.Status)
+			tc.change(m)
+			if p := m.pod("worker-1"); p != nil {
+				m.drop(p)
+			}
 			if p := m.decide(); p.Status.Attempt != tc.want {
 				t.Errorf("%s: attempt %d, want %d: %q", tc.reason, p.Status.Attempt, tc.want, conditions(&p.Status))
 			}

@@ -251,8 +251,8 @@ func TestOnRunningControlPlane(t *testing.T) {
 		}
 	})
 	startOperator(t, kubeconfig)
+	t.Run("documented", func(t *testing.T) { runDocumented(t, w, kubeconfig) })
 	t.Run("run", func(t *testing.T) { runJobs(t, w, kubeconfig) })
-	t.Run("first job", func(t *testing.T) { firstJob(t, w, kubeconfig) })
 	t.Run("steer", func(t *testing.T) { steerJob(t, w, kubeconfig) })
 	t.Run("migrate", func(t *testing.T) { migrateCluster(t, w, kubeconfig) })
 }
@@ -449,35 +449,6 @@ func runJobs(t *testing.T, w workplace, kubeconfig string) {
 				t.Errorf("%s: exit code %d, want %d; output should have %q, errors %q", c.reason, code, c.code, c.out, c.errs)
 			}
 		})
-	}
-}
-
-// firstJob does what the page about the first job says, on a control plane.
-func firstJob(t *testing.T, w workplace, kubeconfig string) {
-	t.Helper()
-	page, err := os.ReadFile("../../docs/users/first-job.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{
-		"run": "PyTorchJob default/first-job: Succeeded after ", "get": "first-job", "describe": "Nothing: the job has ended.",
-		"delete": "PyTorchJob default/first-job deleted",
-	}
-	for line := range strings.Lines(string(page)) {
-		args, ok := strings.CutPrefix(strings.TrimSpace(line), "$ jobkit ")
-		if !ok || strings.HasPrefix(args, "simulate ") {
-			continue
-		}
-		verb, _, _ := strings.Cut(args, " ")
-		here := strings.ReplaceAll(args, " examples/", " ../../examples/")
-		code, out, _ := w.run(t, append(strings.Fields(here), "--kubeconfig", kubeconfig)...)
-		if code != 0 || !strings.Contains(out, want[verb]) {
-			t.Errorf("jobkit %s: exit code %d, the output should have %q", args, code, want[verb])
-		}
-		delete(want, verb)
-	}
-	if len(want) > 0 {
-		t.Errorf("the page no longer has the commands %v", want)
 	}
 }
 

@@ -1,29 +1,64 @@
 package podtemplate
 
 import (
+	"cmp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Restrict gives a container that an operator adds to a pod the restrictions of the pod's first
-// container that has any: those that the restricted Pod Security Standard asks of each container.
-// So a pod whose template fits a namespace still does. What allows more, such as capabilities that
-// are added, is not taken over. A container with a security context of its own stays as it is.
+// nobody is the user of a container whose pod must not run as root and names no user.
+const nobody int64 = 65532
+
+// Restrict gives a container that an operator adds to a pod what the Pod Security Standard
+// "restricted" asks of a container, if the pod's own containers all have it. So a pod that fulfils
+// the standard still does, and is admitted where a namespace enforces it. To other pods it does
+// nothing, nor to a container that has a security context.
+//
+// If the pod must not run as root and does not name a user, the container runs as the user of the
+// pod's first container, by default as 65532: the kubelet would not start an image whose user is
+// root.
 func Restrict(c *corev1.Container, pod *corev1.PodSpec) {
-	i := slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.SecurityContext != nil })
-	if c.SecurityContext != nil || i < 0 {
+	if c.SecurityContext != nil || len(pod.Containers) == 0 {
 		return
 	}
-	from, to := pod.Containers[i].SecurityContext.DeepCopy(), &corev1.SecurityContext{}
-	to.RunAsNonRoot, to.RunAsUser, to.RunAsGroup, to.SeccompProfile = from.RunAsNonRoot, from.RunAsUser, from.RunAsGroup, from.SeccompProfile
-	if from.AllowPrivilegeEscalation != nil && !*from.AllowPrivilegeEscalation {
-		to.AllowPrivilegeEscalation = from.AllowPrivilegeEscalation
+	whole := cmp.Or(pod.SecurityContext, &corev1.PodSecurityContext{})
+	for i := range pod.Containers {
+		if !restricted(whole, pod.Containers[i].SecurityContext) {
+			return
+		}
 	}
-	if from.Capabilities != nil && len(from.Capabilities.Drop) > 0 {
-		to.Capabilities = &corev1.Capabilities{Drop: from.Capabilities.Drop}
+	own := &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 	}
-	if *to != (corev1.SecurityContext{}) {
-		c.SecurityContext = to
+	first := pod.Containers[0].SecurityContext
+	if !isTrue(whole.RunAsNonRoot) {
+		own.RunAsNonRoot = new(true)
 	}
+	if !confined(whole.SeccompProfile) {
+		own.SeccompProfile = first.SeccompProfile.DeepCopy()
+	}
+	if whole.RunAsUser == nil {
+		own.RunAsUser, own.RunAsGroup = new(nobody), first.RunAsGroup
+		if first.RunAsUser != nil {
+			own.RunAsUser = new(*first.RunAsUser)
+		}
+	}
+	c.SecurityContext = own
 }
+
+// restricted reports whether a container has what it must have, by itself or from its pod.
+func restricted(pod *corev1.PodSecurityContext, c *corev1.SecurityContext) bool {
+	if c == nil || c.AllowPrivilegeEscalation == nil || *c.AllowPrivilegeEscalation || c.Capabilities == nil || isTrue(c.Privileged) {
+		return false
+	}
+	nonRoot := cmp.Or(c.RunAsNonRoot, pod.RunAsNonRoot)
+	seccomp := cmp.Or(c.SeccompProfile, pod.SeccompProfile)
+	return isTrue(nonRoot) && confined(seccomp) && slices.Contains(c.Capabilities.Drop, "ALL")
+}
+
+func confined(p *corev1.SeccompProfile) bool {
+	return p != nil && (p.Type == corev1.SeccompProfileTypeRuntimeDefault || p.Type == corev1.SeccompProfileTypeLocalhost)
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }

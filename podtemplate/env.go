@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // Env are the environment variables that an operator gives a container, in order.
@@ -139,21 +140,27 @@ func (e Env) named(name string) *Var {
 	return nil
 }
 
-// EnvWarning returns the event that warns the user of variables which the templates
-// of a job set and the operator too, and whose values are used; or none. container
-// is the one that the operator sets variables in, "" if it is all of them; env
-// returns what it sets in a replica.
+// maxVariable is how long a variable may be, with its name, "=" and the byte that ends it
+// (MAX_ARG_STRLEN of Linux). With a longer one no program starts.
+const maxVariable = 128 << 10
+
+// EnvWarning returns the events that warn the user of variables which the templates of a job
+// set and the operator too, saying whose values are used, and of variables that are too long for
+// a program to start; or none. container is the one that the operator sets variables in, "" if
+// it is all of them; env returns what it sets in a replica.
 func EnvWarning[J jobkit.Object](
 	c jobkit.ControllerInterface[J], job J, container string, env func(J, jobkit.Replica) Env,
 ) []jobkit.Warning {
-	var in, replaced, kept []string
+	var in, replaced, kept, long []string
 	specs := c.Parts(job).ReplicaSpecs
 	replica := c.Parts(job).Replicas(c.Kind(), job)
 	for t, spec := range specs {
 		if spec == nil {
 			continue
 		}
-		for _, v := range env(job, replica(t, 0, 0)).taken(&spec.Template, container) {
+		own := env(job, replica(t, 0, 0))
+		long = append(long, own.tooLong(t)...)
+		for _, v := range own.taken(&spec.Template, container) {
 			in = append(in, string(t))
 			if v.Preset {
 				kept = append(kept, v.Name)
@@ -169,11 +176,29 @@ func EnvWarning[J jobkit.Object](
 	if len(kept) > 0 {
 		says = append(says, fmt.Sprintf("the values of %s are used in place of the operator's", sortedOnce(kept)))
 	}
-	if len(says) == 0 {
-		return nil
+	var warnings []jobkit.Warning
+	if len(says) > 0 {
+		warnings = append(warnings, jobkit.Warning{Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
+			"The pod template of %s sets variables that the operator sets too: %s.", sortedOnce(in), strings.Join(says, "; "))})
 	}
-	return []jobkit.Warning{{Reason: "SetPodTemplateEnv", Message: fmt.Sprintf(
-		"The pod template of %s sets variables that the operator sets too: %s.", sortedOnce(in), strings.Join(says, "; "))}}
+	if len(long) > 0 {
+		slices.Sort(long)
+		warnings = append(warnings, jobkit.Warning{Reason: "EnvTooLong", Message: fmt.Sprintf(
+			"The job has too many replicas for what the operator tells each: %s, and Linux starts no program with a variable of more than %d bytes. Use fewer replicas.",
+			strings.Join(long, "; "), maxVariable)})
+	}
+	return warnings
+}
+
+// tooLong describes the variables of a replica of a type with which no program starts.
+func (e Env) tooLong(t commonv1.ReplicaType) []string {
+	var out []string
+	for i := range e {
+		if n := len(e[i].Name) + len(e[i].Value) + len("=\x00"); n > maxVariable {
+			out = append(out, fmt.Sprintf("the variable %s of %s has %d bytes", e[i].Name, t, n))
+		}
+	}
+	return out
 }
 
 // taken are the variables that the named container of a template, or all of them,

@@ -200,6 +200,23 @@ func TestEnvWarning(t *testing.T) {
 	}
 }
 
+// TestEnvTooLong: Linux starts no program with a variable of more than 128 KiB, in all.
+func TestEnvTooLong(t *testing.T) {
+	const most = 128<<10 - len("HOSTS=\x00")
+	for length, want := range map[int][]jobkit.Warning{
+		most: nil,
+		most + 1: {{Reason: "EnvTooLong", Message: "The job has too many replicas for what the operator tells each: " +
+			"the variable HOSTS of Worker has 131073 bytes, and Linux starts no program with a variable of more than 131072 bytes. Use fewer replicas."}},
+	} {
+		got := envWarning(workers(corev1.Container{Name: "main"}), "", func(commonv1.ReplicaType) podtemplate.Env {
+			return podtemplate.Env{podtemplate.Fixed("RANK", "1"), podtemplate.Fixed("HOSTS", strings.Repeat("x", length))}
+		})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("a value of %d bytes (-want +got):\n%s", length, diff)
+		}
+	}
+}
+
 func TestHostWait(t *testing.T) {
 	tests := map[string]struct {
 		reason string

@@ -148,6 +148,24 @@ func TestHangs(t *testing.T) {
 			},
 			"pod job-master-0 on node node-7 has reported no progress for more than 60 seconds (runPolicy.progressPolicy.stallTimeoutSeconds).",
 		},
+		"ReporterReplaced": {
+			"the replica that reported was restarted, and succeeded without another report: the others are still to go on", report,
+			func(m *model) {
+				masterRuns(m)
+				m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyExitCode
+			},
+			func(m *model) {
+				goesOn(m)
+				m.after(time.Hour)
+				m.reports("worker-1", 50)
+				m.killed("worker-1")
+				m.end(m.pod("worker-1"), 0)
+				m.reconcileUntilStable()
+				m.drop(m.pod("worker-1"))
+				m.later(60*second - 1)
+			},
+			"pod job-master-0 on node node-7 has reported no progress for more than 60 seconds (runPolicy.progressPolicy.stallTimeoutSeconds).",
+		},
 		"ReporterEndedAndRemoved": {"nor of one that has succeeded and whose pod is gone", report, nil, func(m *model) {
 			goesOn(m)
 			m.reports("worker-1", 50)

@@ -630,6 +630,10 @@ func TestNotLostWhileCountsAreOld(t *testing.T) {
 		want   int32
 	}{
 		"Runs": {"it runs", func(*model) {}, 1},
+		"GoneBesideASuccess": {"one that has succeeded was counted, too", func(m *model) {
+			m.end(m.pod("worker-0"), 0)
+			m.reconcileUntilStable()
+		}, 1},
 		"GrowsAfterASuccess": {"one that has succeeded is not missing, and new ones were never there", func(m *model) {
 			p := m.pod("worker-1")
 			m.end(p, 0)

@@ -186,13 +186,11 @@ func TestStrangeRestartsInPlace(t *testing.T) {
 	const largest = "18446744073709551615"
 	m := newModel(workers(1200))
 	rs := fullStatus(1200, 900).ReplicaStatuses[worker]
-	for key, r := range map[string]commonv1.InPlaceRestarts{
+	maps.Copy(rs.InPlaceRestarts, map[string]commonv1.InPlaceRestarts{
 		"7": {PodUID: "a", Count: -1, Earlier: -1, PodResourceVersion: "x"}, "8": {PodUID: "#00", PodResourceVersion: "1"},
 		"9": {PodUID: "#zz", PodResourceVersion: largest}, "10": {PodUID: "#0011223344556677z", PodResourceVersion: largest + "0"},
 		"11": {PodUID: "#0011223344556677"},
-	} {
-		rs.InPlaceRestarts[key] = r
-	}
+	})
 	delete(rs.Attempts, "3")
 	rs.Attempts["5"], rs.SucceededIndexes = -3, ""
 	m.in.Status = commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: rs}}

@@ -100,6 +100,14 @@ func TestCollateralExits(t *testing.T) {
 			happens: func(m *model) { m.end(m.pod("worker-0"), 1); after(m, 2900*time.Millisecond) },
 			want:    outcome{commonv1.JobRunning, 0, ""},
 		},
+		"OthersHaveNoNode": {
+			reason: "a pod without a node has no news",
+			happens: func(m *model) {
+				m.pod("worker-1").Status.Phase, m.pod("worker-2").Status.Phase = corev1.PodPending, corev1.PodPending
+				m.end(m.pod("worker-0"), 1)
+			},
+			want: failed("worker-0 1"),
+		},
 		"PermanentFirst": {
 			reason:  "nothing else came in time",
 			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.reconcileUntilStable(); after(m, 3*time.Second) },

@@ -75,11 +75,11 @@ func withUnpackedStatus(in *Input) *Input {
 	return in
 }
 
-// packStatus packs the records of single replicas if they are large. The maps of the status
-// may be shared; it replaces them.
+// packStatus packs the records of single replicas, which are all unpacked, if they are large. The
+// maps of the status may be shared; it replaces them.
 func packStatus(status *commonv1.JobStatus) {
 	for t, rs := range status.ReplicaStatuses {
-		if rs == nil || rs.Record != "" {
+		if rs == nil {
 			continue
 		}
 		parts := largeParts(rs)

@@ -87,6 +87,15 @@ func TestCollateralExits(t *testing.T) {
 			},
 			want: outcome{commonv1.JobRestarting, 0, "worker-0 1"},
 		},
+		"GoneAndFailed": {
+			reason: "of a pod that is gone no one knows when, so it is no cause",
+			happens: func(m *model) {
+				m.bind()
+				m.drop(m.pod("worker-1"))
+				m.end(m.pod("worker-0"), 137)
+			},
+			want: restarted("worker-0 137"),
+		},
 		"IgnoredByRule": {
 			reason: "a consequence counts as its cause does",
 			change: func(m *model) {

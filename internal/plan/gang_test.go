@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -436,6 +437,22 @@ func TestGangThatIsHeldSilently(t *testing.T) {
 		}
 		if got != want || len(m.in.Pods) > 0 {
 			t.Errorf("want %q, got %q, with %d pods", want, got, len(m.in.Pods))
+		}
+	}
+}
+
+// TestGangWaitsForItsObjects: as long as objects of the job are being created the job does not say
+// that it waits for the scheduler, which may wait for these.
+func TestGangWaitsForItsObjects(t *testing.T) {
+	m := newModel(workers(2))
+	m.in.Gang = &plan.Gang{Hold: true, Why: "no room", Since: m.in.Now.Add(-time.Hour)}
+	object := plan.Object{Kind: "ConfigMap", Name: "a", Wanted: &corev1.ConfigMap{}}
+	for uid, want := range map[types.UID]bool{"": false, "uid": true} {
+		object.UID = uid
+		m.in.Objects = []plan.Object{object}
+		p := m.decide()
+		if got := p.Status.IsTrue(commonv1.JobStalled); got != want {
+			t.Errorf("the object exists: %t, it says that it waits: %t, %v", uid != "", got, actions(p))
 		}
 	}
 }

@@ -204,3 +204,30 @@ func TestRefusedCleanUp(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestTogether: what may be executed at the same time.
+func TestTogether(t *testing.T) {
+	claim, config := plan.CreateObject{Kind: plan.VolumeClaimKind, Name: "a"}, plan.CreateObject{Kind: "ConfigMap", Name: "a"}
+	for name, tc := range map[string]struct {
+		reason    string
+		before, a plan.Action
+		want      bool
+	}{
+		"Pods":         {"they do not need each other", plan.CreatePod{Name: "a"}, plan.CreatePod{Name: "b"}, true},
+		"Services":     {"nor do pods and services", plan.CreateService{Name: "a"}, plan.CreatePod{Name: "b"}, true},
+		"Claims":       {"nor do claims", claim, claim, true},
+		"Objects":      {"a later one may refer to an earlier one", config, config, false},
+		"Kinds":        {"claims come before other objects", claim, config, false},
+		"Mount":        {"and before pods", claim, plan.CreatePod{Name: "b"}, false},
+		"Updates":      {"they do not need each other", plan.UpdateService{}, plan.UpdateObject{}, true},
+		"Deletes":      {"nor do these", plan.DeletePod{}, plan.DeleteService{}, true},
+		"OwnedObjects": {"which go together, too", plan.DeleteObject{}, plan.DeleteObject{}, true},
+		"Last":         {"the job goes last", plan.DeletePod{}, plan.DeleteJob{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := plan.Together(tc.before, tc.a); got != tc.want {
+				t.Errorf("%s: got %t", tc.reason, got)
+			}
+		})
+	}
+}

@@ -554,6 +554,15 @@ func TestProgressPods(t *testing.T) {
 	if pod.Annotations[commonv1.ProgressCAAnnotation] != "PEM" || pod.Annotations[commonv1.ProgressAnnotation] != "Report" {
 		t.Errorf("the annotations are %v", pod.Annotations)
 	}
+	with := template.DeepCopy()
+	with.Spec.Volumes = []corev1.Volume{{Name: "data"}, {Name: "kubeflow-trainer-token"}}
+	if diff := cmp.Diff(with.DeepCopy().Spec.Volumes, plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, with).Spec.Volumes); diff != "" {
+		t.Errorf("a volume of that name stays as it is (-want +got):\n%s", diff)
+	}
+	with.Spec.Volumes = with.Spec.Volumes[:1]
+	if got := plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, with).Spec.Volumes; len(got) != 2 {
+		t.Errorf("another one stays, too: %v", got)
+	}
 	m.in.RunPolicy.ProgressPolicy.Source = readiness
 	if pod := plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, template.DeepCopy()); len(pod.Spec.Volumes) > 0 || len(pod.Spec.Containers[0].Env) > 0 {
 		t.Errorf("a job that reports nothing has %v", pod.Spec.Volumes)

@@ -271,3 +271,15 @@ func TestEmptyEntriesInAStatus(t *testing.T) {
 		})
 	}
 }
+
+// TestUnpackingLeavesTheRest: of several types only those with a record are unpacked.
+func TestUnpackingLeavesTheRest(t *testing.T) {
+	plain := &commonv1.ReplicaStatus{Active: 3}
+	status := commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{
+		worker: {Record: recordOf([]byte{1, 1, 7, 0, 0, 0})}, master: plain, "Other": nil,
+	}}
+	got := plan.UnpackStatus(status).ReplicaStatuses
+	if got[master] != plain || got["Other"] != nil || got[worker].Attempts["0"] != 7 || status.ReplicaStatuses[worker].Record == "" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -106,13 +106,11 @@ func reportedAt(p *corev1.Pod) time.Time {
 	return time.Time{}
 }
 
-// requestedAt is when the deletion of a pod was requested, by the clock of the API
-// server; zero if that is unknown. It is unknown if the grace period is 0: what removes a
+// requestedAt is when the deletion of a pod that is being deleted was requested, by the clock of
+// the API server; zero if that is unknown. It is unknown if the grace period is 0: what removes a
 // pod that was stopped overwrites the time.
 func requestedAt(p *corev1.Pod) time.Time {
 	switch grace := p.DeletionGracePeriodSeconds; {
-	case p.DeletionTimestamp == nil:
-		return time.Time{}
 	case grace == nil: // Our own request, which the cache does not show yet.
 		return p.DeletionTimestamp.Time
 	case *grace == 0:

@@ -137,6 +137,17 @@ func TestLostOfSeveralScopes(t *testing.T) {
 	}
 }
 
+// TestIgnoredRestartOfARole: a restart of the whole job that no limit counts is not one of a role.
+func TestIgnoredRestartOfARole(t *testing.T) {
+	m := roles(scopeJob, scopeJob)
+	m.in.Replicas[worker].BackoffLimit = new(int32(3))
+	m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+	m.disrupt(m.pod("worker-0"), preempted)
+	if s := m.decide().Status; s.Attempt != 1 || s.Restarts != 0 || s.ReplicaStatuses[worker].Restarts != 0 {
+		t.Errorf("attempt %d, %d restarts, %d of workers", s.Attempt, s.Restarts, s.ReplicaStatuses[worker].Restarts)
+	}
+}
+
 // TestBarrierOfARole: no replica of the next attempt of a role meets one of the former, and
 // other roles do not wait for that.
 func TestBarrierOfARole(t *testing.T) {

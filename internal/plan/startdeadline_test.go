@@ -44,6 +44,17 @@ func TestStartDeadline(t *testing.T) {
 			"1 of 3 pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is 60. " +
 				"The first of them is job-worker-1: no scheduler takes it up",
 		},
+		"NoTime": {"it is not known since when a pod waits", nil, func(m *model) {
+			m.run()
+			m.pod("worker-1").Status.Phase = corev1.PodPending
+			m.pod("worker-1").CreationTimestamp = metav1.Time{}
+		}, ""},
+		"SucceededAndGone": {"what has succeeded need not be there", nil, func(m *model) {
+			m.run()
+			m.end(m.pod("worker-1"), 0)
+			m.reconcileUntilStable()
+			m.drop(m.pod("worker-1"))
+		}, ""},
 		"AllStart":  {"nothing is late", nil, func(m *model) { m.run() }, ""},
 		"OneIsOver": {"what ended has started", nil, func(m *model) { m.run(); m.end(m.pod("worker-1"), 0) }, ""},
 		"Young": {"the time begins with the pod", nil, func(m *model) {

@@ -204,9 +204,15 @@ func (m *monitor) checkWhole(job client.Object, old, status *commonv1.JobStatus,
 	switch {
 	case status.Attempt > old.Attempt+1, counted && !m.anyFailed(job, l, old, ""):
 		m.w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
-	case !counted && !m.anyLost(job, l, old, "") && !(m.ignores(job) && m.anyFailed(job, l, old, "")):
+	case !counted && !m.mayRestartFree(job, l, old, ""):
 		m.w.violatef("P6", "the whole job restarts (%d to %d) without a count, but no pod of the present attempt was deleted", old.Attempt, status.Attempt)
 	}
+}
+
+// mayRestartFree reports whether replicas, of a type or of any, may restart together without a
+// count: one was lost by a deletion, or a rule may ignore its failure.
+func (m *monitor) mayRestartFree(job client.Object, l *ledger, old *commonv1.JobStatus, of commonv1.ReplicaType) bool {
+	return m.anyLost(job, l, old, of) || m.ignores(job) && m.anyFailed(job, l, old, of)
 }
 
 // ignores reports whether the job has a rule by which failures restart replicas and do not count.
@@ -244,8 +250,7 @@ func (m *monitor) checkRoles(job client.Object, old, status *commonv1.JobStatus,
 			m.w.violatef("restart scope Role", "%s with restart scope %s went from attempt %d to %d", t, scope, was.Attempt, is.Attempt)
 		case status.Attempt > old.Attempt:
 			m.w.violatef("restart scope Role", "%s restarts together, and so does the whole job", t)
-		case counted && !m.anyFailed(job, l, old, t),
-			!counted && !m.anyLost(job, l, old, t) && !(m.ignores(job) && m.anyFailed(job, l, old, t)):
+		case counted && !m.anyFailed(job, l, old, t), !counted && !m.mayRestartFree(job, l, old, t):
 			m.w.violatef("restart scope Role", "%s restarts together (%d to %d), counted: %t, but none of its pods of the present attempt failed or was deleted",
 				t, was.Attempt, is.Attempt, counted)
 		}

@@ -63,9 +63,19 @@ IMAGE_TOOL ?= docker
 IMAGE_ARCH ?= $(shell go env GOARCH)
 
 .PHONY: image
-image: ## Build the operator's image; IMAGE=name:tag IMAGE_TOOL=podman IMAGE_ARCH=arm64
-	@CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -trimpath -ldflags='-s -w' -o bin/image/operator ./cmd/operator
+image: bin/image/operator ## Build the operator's image; IMAGE=name:tag IMAGE_TOOL=podman IMAGE_ARCH=arm64
 	@$(IMAGE_TOOL) build --platform=linux/$(IMAGE_ARCH) --tag=$(IMAGE) --file=Dockerfile bin/image
+
+# Always built: the go command knows what is up to date.
+.PHONY: bin/image/operator
+bin/image/operator:
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -trimpath -ldflags='-s -w' -o $@ ./cmd/operator
+
+# The modules in the program of the image, read from the program itself.
+.PHONY: sbom
+sbom: bin/image/operator ## Write the bill of materials of the operator's image (CycloneDX) to bin/; IMAGE_ARCH=arm64
+	@$(TOOL) cyclonedx-gomod bin -json -noserial -version "$$(git describe --tags --always --dirty)" -output bin/operator-$(IMAGE_ARCH).cdx.json bin/image/operator
+	@echo 'bin/operator-$(IMAGE_ARCH).cdx.json'
 
 ##@ Test
 

@@ -7,8 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// unprivileged is the user of a container whose pod must not run as root and names no user.
-const unprivileged int64 = 65532
+// anyUser is the user of a container whose pod must not run as root and names no user: the one of
+// images without a user of their own, such as the operator's.
+const anyUser int64 = 65532
 
 // Restrict gives a container that an operator adds to a pod what the Pod Security Standard
 // "restricted" asks of a container, if the pod's own containers all have it. So a pod that fulfils
@@ -39,7 +40,7 @@ func Restrict(c *corev1.Container, pod *corev1.PodSpec) {
 		own.SeccompProfile = first.SeccompProfile.DeepCopy()
 	}
 	if whole.RunAsUser == nil {
-		own.RunAsUser, own.RunAsGroup = new(unprivileged), first.RunAsGroup
+		own.RunAsUser, own.RunAsGroup = new(anyUser), first.RunAsGroup
 		if first.RunAsUser != nil {
 			own.RunAsUser = new(*first.RunAsUser)
 		}

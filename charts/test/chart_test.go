@@ -26,7 +26,7 @@ func load(t *testing.T) *chart.Chart {
 	t.Helper()
 	c, err := Load()
 	if err != nil {
-		t.Fatalf("cannot load the chart: %v", err)
+		t.Fatal(err)
 	}
 	return c
 }

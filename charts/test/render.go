@@ -36,11 +36,11 @@ func Helm(c *chart.Chart, v Values) (map[string]Object, error) {
 	options := chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}
 	all, err := chartutil.ToRenderValues(c, v, options, chartutil.DefaultCapabilities)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the values are wrong: %w", err)
 	}
 	files, err := engine.Render(c, all)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot render the chart: %w", err)
 	}
 	out := map[string]Object{}
 	for name, text := range files {
@@ -54,7 +54,13 @@ func Helm(c *chart.Chart, v Values) (map[string]Object, error) {
 }
 
 // Load loads the chart.
-func Load() (*chart.Chart, error) { return loader.Load(folder) }
+func Load() (*chart.Chart, error) {
+	c, err := loader.Load(folder)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the chart: %w", err)
+	}
+	return c, nil
+}
 
 // CRDs returns the CRDs of the chart by "Kind/name".
 func CRDs(c *chart.Chart) (map[string]Object, error) {
@@ -80,7 +86,10 @@ func split(text string, into map[string]Object) error {
 	return nil
 }
 
-func key(o Object) string { return fmt.Sprintf("%s/%s", o["kind"], o["metadata"].(Object)["name"]) }
+func key(o Object) string {
+	metadata, _ := o["metadata"].(Object)
+	return fmt.Sprintf("%s/%s", o["kind"], metadata["name"])
+}
 
 // Kustomize returns the objects of a kustomization by "Kind/name".
 func Kustomize(path string) (map[string]Object, error) {
@@ -92,7 +101,7 @@ func Kustomize(path string) (map[string]Object, error) {
 	for _, r := range resources.Resources() {
 		o, err := r.Map()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		out[key(o)] = o
 	}
@@ -103,12 +112,12 @@ func Kustomize(path string) (map[string]Object, error) {
 func Overlay(components ...string) (map[string]Object, error) {
 	path, err := os.MkdirTemp(config, "test-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot make a kustomization: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(path) }()
 	text := "resources: [../default]\ncomponents: [../components/" + strings.Join(components, ", ../components/") + "]\n"
 	if err := os.WriteFile(filepath.Join(path, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot make a kustomization: %w", err)
 	}
 	return Kustomize(path)
 }

@@ -64,6 +64,18 @@ func TestInstallations(t *testing.T) {
 	for _, i := range installations {
 		requests = append(requests, i.request)
 	}
+	components, err := os.ReadDir("../../config/components")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range components {
+		if !slices.ContainsFunc(installations, func(i installation) bool {
+			list, _ := i.request["components"].([]string)
+			return slices.Contains(list, c.Name())
+		}) {
+			t.Errorf("no installation has config/components/%s", c.Name())
+		}
+	}
 	answers := render(t, requests)
 	for _, crd := range append(answers[0], monitoringCRD("ServiceMonitor"), monitoringCRD("PrometheusRule")) {
 		applyCRD(t.Context(), t, crd, "kubectl")

@@ -57,5 +57,8 @@ func run(in io.Reader, out io.Writer) error {
 		}
 		answers = append(answers, sorted)
 	}
-	return json.NewEncoder(out).Encode(answers)
+	if err := json.NewEncoder(out).Encode(answers); err != nil {
+		return fmt.Errorf("cannot write the objects: %w", err)
+	}
+	return nil
 }

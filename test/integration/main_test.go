@@ -5,7 +5,9 @@
 package integration
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,10 +19,13 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
@@ -80,7 +85,10 @@ func run(m *testing.M) (code int, err error) {
 	if cluster.client, err = client.NewWithWatch(config, client.Options{}); err != nil {
 		return 1, err
 	}
-	cluster.operator = &operator{binary: filepath.Join(dir, "operator"), log: filepath.Join(dir, "operator.log"), kubeconfig: env.Kubeconfig()}
+	cluster.operator = &operator{binary: filepath.Join(dir, "operator"), log: filepath.Join(dir, "operator.log"), kubeconfig: filepath.Join(dir, "kubeconfig")}
+	if err := giveRights(ctx, env.Kubeconfig(), cluster.operator.kubeconfig); err != nil {
+		return 1, err
+	}
 	build := exec.CommandContext(ctx, "go", "build", "-race", "-o", cluster.operator.binary, "../../examples/testjob/operator")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("cannot build the operator: %w\n%s", err, out)
@@ -90,10 +98,49 @@ func run(m *testing.M) (code int, err error) {
 	}
 	code = m.Run()
 	cluster.operator.kill()
-	if race, _ := os.ReadFile(cluster.operator.log); containsRace(race) {
-		return 1, fmt.Errorf("the race detector spoke in the operator's log:\n%s", race)
+	log, _ := os.ReadFile(cluster.operator.log)
+	if containsRace(log) {
+		return 1, fmt.Errorf("the race detector spoke in the operator's log:\n%s", log)
+	}
+	// A quota forbids things, too; this is what a role that lacks something does.
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(operatorUser)) && bytes.Contains(line, []byte(" cannot ")) {
+			return 1, fmt.Errorf("config/rbac/testjob lacks a permission: %s", line)
+		}
 	}
 	return code, nil
+}
+
+// operatorUser is who the operator is.
+const operatorUser = "system:serviceaccount:testjob:operator"
+
+// giveRights gives the operator those of config/rbac/testjob, and no others: it writes a kubeconfig
+// with which it is the user that has them.
+func giveRights(ctx context.Context, admin, path string) error {
+	text, err := os.ReadFile("../../config/rbac/testjob/role.yaml")
+	if err != nil {
+		return err
+	}
+	role := &rbacv1.ClusterRole{}
+	if err := yaml.UnmarshalStrict(text, role); err != nil {
+		return err
+	}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: operatorUser}},
+	}
+	if err := errors.Join(cluster.client.Create(ctx, role), cluster.client.Create(ctx, binding)); err != nil {
+		return err
+	}
+	config, err := clientcmd.LoadFromFile(admin)
+	if err != nil {
+		return err
+	}
+	for _, user := range config.AuthInfos {
+		user.Impersonate, user.ImpersonateGroups = operatorUser, []string{"system:authenticated"}
+	}
+	return clientcmd.WriteToFile(*config, path)
 }
 
 // operator is the TestJob operator in a process of its own.

@@ -252,8 +252,10 @@ func TestOnRunningControlPlane(t *testing.T) {
 	})
 	startOperator(t, kubeconfig)
 	t.Run("documented", func(t *testing.T) { runDocumented(t, w, kubeconfig) })
-	t.Run("run", func(t *testing.T) { runJobs(t, w, kubeconfig) })
-	t.Run("steer", func(t *testing.T) { steerJob(t, w, kubeconfig) })
+	t.Run("jobs", func(t *testing.T) { // of different names, so at the same time
+		t.Run("run", func(t *testing.T) { t.Parallel(); runJobs(t, w, kubeconfig) })
+		t.Run("steer", func(t *testing.T) { t.Parallel(); steerJob(t, w, kubeconfig) })
+	})
 	t.Run("migrate", func(t *testing.T) { migrateCluster(t, w, kubeconfig) })
 }
 

@@ -268,12 +268,12 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	}
 	since, there := m.allRunSince(job)
 	limits, last := []*int64{p.StartTimeoutSeconds}, m.lastReport(job)
-	// Of a pod that the job was scaled down by, the report counts as long as the others run on.
-	if there || last.After(since) {
+	// Of a pod that no other has replaced, the report counts as long as the others run on.
+	if there || last.After(since) && !m.reporterReplaced(job) {
 		limits = []*int64{p.StallTimeoutSeconds}
-	}
-	if last.After(since) {
-		since = last
+		if last.After(since) {
+			since = last
+		}
 	}
 	if actor != nil && m.w.upSince(actor).After(since) {
 		since = m.w.upSince(actor)
@@ -297,6 +297,20 @@ func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool) {
 		there = there || ok && at.Equal(last) && m.mayStand(job, peer.uid, at)
 	}
 	return since, there
+}
+
+// reporterReplaced reports whether another pod of the replica that reported last runs.
+func (m *monitor) reporterReplaced(job client.Object) bool {
+	last, pods := m.lastReport(job), m.ledger(job.GetUID()).pods
+	for uid, pod := range pods {
+		if at, ok := m.reported[uid]; !ok || !at.Equal(last) {
+			continue
+		}
+		if slices.ContainsFunc(m.w.kubelet.lives, func(l *life) bool { return l.running && l.uid != uid && l.key == client.ObjectKeyFromObject(pod) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayStand reports whether the report of a pod may be the one in the status: of several at the

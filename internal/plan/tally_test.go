@@ -77,3 +77,19 @@ func TestAttemptLabel(t *testing.T) {
 		})
 	}
 }
+
+// TestCountsOfSupersededPods: pods of an earlier attempt that ended by themselves are counted by
+// their phase until they are gone; those that were stopped are not.
+func TestCountsOfSupersededPods(t *testing.T) {
+	m := started(workers(4), scope(commonv1.RestartScopeJob))
+	m.end(m.pod("worker-0"), 0)
+	m.end(m.pod("worker-1"), 1)
+	m.terminate(m.pod("worker-2"))
+	m.end(m.pod("worker-2"), 143)
+	m.in.Status.Attempt = 1
+	tally := plan.TallyOf(&m.in).Of(worker)
+	got := []int32{tally.Counts.Succeeded, tally.Counts.Failed, tally.Counts.Active, int32(tally.Count(jobkit.Superseded))}
+	if diff := cmp.Diff([]int32{1, 1, 1, 4}, got); diff != "" {
+		t.Errorf("succeeded, failed, active, superseded (-want +got):\n%s", diff)
+	}
+}

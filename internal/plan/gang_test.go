@@ -456,3 +456,34 @@ func TestGangWaitsForItsObjects(t *testing.T) {
 		}
 	}
 }
+
+// TestGangWaits: a gang that is not held back waits only as far as it has pods without a node; one
+// that has pods is not held back, whatever the scheduler reports.
+func TestGangWaits(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason      string
+		hold, exist bool
+		want        string
+	}{
+		"NotHeld": {reason: "no pod waits, and it is created now"},
+		"Held":    {reason: "no pod may be created", hold: true, want: "TestJob ns/job waits until all its pods can start together: no room"},
+		"HasPods": {reason: "its pods wait", exist: true, want: "TestJob ns/job waits for 2 of 2 pods to fit: no room"},
+		"Both":    {reason: "its pods wait, although it is held", hold: true, exist: true, want: "TestJob ns/job waits for 2 of 2 pods to fit: no room"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			if tc.exist {
+				m.reconcileUntilStable()
+			}
+			m.in.Now = m.in.Now.Add(time.Hour)
+			m.in.Gang = &plan.Gang{Hold: tc.hold, Why: "no room", Since: epoch}
+			got, p := "", m.decide()
+			if c := p.Status.Condition(commonv1.JobStalled); c != nil {
+				got = c.Message
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

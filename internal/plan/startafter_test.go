@@ -384,3 +384,21 @@ func TestCircleOfOthers(t *testing.T) {
 		t.Errorf("want %s, got %v", want, errs)
 	}
 }
+
+// TestStartAfterIsReportedOfAPod: the event is about the first of the pods that others wait for.
+func TestStartAfterIsReportedOfAPod(t *testing.T) {
+	for n, want := range map[int32]string{1: "check pod job-master-0", 3: "check pod job-master-0, job-master-1, job-master-2"} {
+		m := inOrder(commonv1.StartAfterReady)
+		m.in.Replicas[master].Replicas = &n
+		m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+		m.reconcileUntilStable()
+		m.run()
+		m.in.Now = m.in.Now.Add(5 * time.Minute)
+		p := m.decide()
+		if !slices.ContainsFunc(p.Events, func(e plan.Event) bool {
+			return strings.HasSuffix(e.Message, want) && e.Pod.Name == "job-master-0"
+		}) {
+			t.Errorf("of %d pods: %+v", n, p.Events)
+		}
+	}
+}

@@ -154,9 +154,13 @@ func TestOwnerOfClaims(t *testing.T) {
 			m := newModel(map[commonv1.ReplicaType]int32{worker: 2})
 			m.in.Replicas[worker].PersistentVolumeClaimRetentionPolicy = tc.policy
 			template := claimTemplate("data")
+			template.Annotations = map[string]string{"a": "b"}
 			claim := plan.NewVolumeClaim(&m.in, worker, 0, &template)
 			if got := metav1.GetControllerOf(claim) != nil; got != tc.owned {
 				t.Errorf("%s: owned is %t, want %t", tc.reason, got, tc.owned)
+			}
+			if diff := cmp.Diff(template.Spec, claim.Spec); diff != "" || claim.Namespace != "ns" || claim.Annotations["a"] != "b" {
+				t.Errorf("%s: it is what the template says, in the job's namespace: %+v (-want +got):\n%s", tc.reason, claim, diff)
 			}
 			if claim.Labels["tier"] != "fast" || !plan.HasJobLabels(&m.in, claim) {
 				t.Errorf("%s: labels %v, want those of the template and of the job", tc.reason, claim.Labels)

@@ -402,3 +402,15 @@ func TestStartAfterIsReportedOfAPod(t *testing.T) {
 		}
 	}
 }
+
+// TestNoteOfOneThatWaits: one replica that waits is worth the note as well.
+func TestNoteOfOneThatWaits(t *testing.T) {
+	m := inOrder(commonv1.StartAfterSucceeded)
+	m.in.Replicas[worker].Replicas = new(int32(1))
+	m.run()
+	m.reconcileUntilStable()
+	c := m.in.Status.Condition(commonv1.JobRunning)
+	if c == nil || !strings.HasSuffix(c.Message, " Worker starts when all replicas of Master have succeeded.") {
+		t.Errorf("the condition Running says why the worker is not there: %q", conditions(&m.in.Status))
+	}
+}

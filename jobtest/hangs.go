@@ -306,7 +306,8 @@ func (m *monitor) reporterReplaced(job client.Object) bool {
 		if at, ok := m.reported[uid]; !ok || !at.Equal(last) {
 			continue
 		}
-		if slices.ContainsFunc(m.w.kubelet.lives, func(l *life) bool { return l.running && l.uid != uid && l.key == client.ObjectKeyFromObject(pod) }) {
+		name := client.ObjectKeyFromObject(pod)
+		if slices.ContainsFunc(m.w.kubelet.lives, func(l *life) bool { return l.running && l.uid != uid && l.key == name }) {
 			return true
 		}
 	}

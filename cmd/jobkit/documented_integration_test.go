@@ -36,8 +36,10 @@ func documentedSteps(endless string) []documentedStep {
 		{args: "get", out: "first-job PyTorchJob Succeeded"},
 		{args: "describe first-job"},
 		{args: "delete first-job"},
-		{args: "run -f examples/jobs/pytorchjob/torch-ddp.yaml", out: "PyTorchJob default/torch-ddp: Succeeded after N"},
-		{args: "wait torch-ddp --timeout 1h", out: "PyTorchJob default/torch-ddp: Succeeded"},
+		{
+			args: "wait torch-ddp --timeout 1h", before: []string{"run --detach -f " + all + "pytorchjob/torch-ddp.yaml"},
+			out: "PyTorchJob default/torch-ddp: Succeeded",
+		},
 		{args: "wait torch-ddp --for running", before: []string{"run --replace --detach -f " + endless}, out: "PyTorchJob default/torch-ddp: Running"},
 		{args: "get -A -w", until: "torch-ddp"},
 		{args: "get pytorchjobs -l team=vision -o yaml", out: "name: torch-ddp"},

@@ -20,7 +20,7 @@ func parseIndexes(s string, n int32) indexes {
 		if !ok {
 			continue
 		}
-		for i := r.first; i <= min(r.last, max(n, 1)-1); i++ {
+		for i := r.first; i <= min(r.last, n-1); i++ {
 			set[i] = true
 		}
 	}

@@ -323,3 +323,22 @@ func TestPortsOfAService(t *testing.T) {
 		})
 	}
 }
+
+// TestShortPorts: of more ports than a cache holds, each is either held or in the digest.
+func TestShortPorts(t *testing.T) {
+	all := make([]corev1.ServicePort, 20)
+	for i := range all {
+		all[i].Port = int32(i + 1)
+	}
+	short := plan.ShortPorts(all)
+	for i := range all {
+		changed := slices.Clone(all)
+		changed[i].Port = 99
+		if cmp.Equal(short, plan.ShortPorts(changed)) {
+			t.Errorf("a change of port %d of %d is not seen", i+1, len(all))
+		}
+	}
+	if got := plan.ShortPorts(all[:len(short)]); !cmp.Equal(all[:len(short)], got) {
+		t.Errorf("%d ports should be held as they are, got %v", len(short), got)
+	}
+}

@@ -37,7 +37,7 @@ func createPods(d *decision) bool {
 	slices.Sort(avoided)
 	avoid := strings.Join(avoided, nodesSeparator)
 	for _, s := range d.missing() {
-		if d.usesOneOf(s, terminating) { // With a claim that goes the pod would never start.
+		if len(d.usedOf(terminating, s)) > 0 { // With a claim that goes the pod would never start.
 			d.requeueAt(d.in.Now.Add(claimRequeue))
 			continue
 		}

@@ -211,48 +211,47 @@ func (d *decision) deleteClaimsOfFinished() {
 	})
 }
 
-// terminatingClaims are the names of the claims that are being deleted.
-func (in *Input) terminatingClaims() map[string]bool {
-	var names map[string]bool
+// terminatingClaims are the claims that are being deleted, by name.
+func (in *Input) terminatingClaims() map[string]*corev1.PersistentVolumeClaim {
+	var claims map[string]*corev1.PersistentVolumeClaim
 	for _, c := range in.VolumeClaims {
 		if c.DeletionTimestamp == nil {
 			continue
 		}
-		if names == nil {
-			names = map[string]bool{}
+		if claims == nil {
+			claims = map[string]*corev1.PersistentVolumeClaim{}
 		}
-		names[c.Name] = true
+		claims[c.Name] = c
 	}
-	return names
+	return claims
 }
 
-// usesOneOf reports whether the pod of a replica would use one of some claims.
-func (d *decision) usesOneOf(r *replica, claims map[string]bool) bool {
+// usedOf are those of some claims that the pod of a replica would use.
+func (d *decision) usedOf(claims map[string]*corev1.PersistentVolumeClaim, r *replica) []*corev1.PersistentVolumeClaim {
 	if len(claims) == 0 {
-		return false
+		return nil
 	}
+	var used []*corev1.PersistentVolumeClaim
 	templates := d.in.Replicas[r.typ].VolumeClaimTemplates
-	return slices.ContainsFunc(templates, func(t corev1.PersistentVolumeClaimTemplate) bool {
-		return claims[volumeClaimName(t.Name, r.name)]
-	})
+	for i := range templates {
+		if c := claims[volumeClaimName(templates[i].Name, r.name)]; c != nil {
+			used = append(used, c)
+		}
+	}
+	return used
 }
 
 // claimWaits says which volume claims were deleted and still exist, so that their pods cannot
 // be created: another pod uses them, or a finalizer keeps them.
 func (d *decision) claimWaits() wait {
 	w := wait{reason: reasonClaimTerminating, patience: waitPatience}
-	if len(d.in.terminatingClaims()) == 0 {
+	terminating := d.in.terminatingClaims()
+	if len(terminating) == 0 {
 		return w
 	}
-	wanted := map[string]bool{}
-	for _, r := range d.missing() {
-		for i := range d.in.Replicas[r.typ].VolumeClaimTemplates {
-			wanted[volumeClaimName(d.in.Replicas[r.typ].VolumeClaimTemplates[i].Name, r.name)] = true
-		}
-	}
 	var names []string
-	for _, c := range d.in.VolumeClaims {
-		if c.DeletionTimestamp != nil && wanted[c.Name] {
+	for _, r := range d.missing() {
+		for _, c := range d.usedOf(terminating, r) {
 			names = append(names, c.Name)
 			w.since = earliest(w.since, c.DeletionTimestamp.Time)
 		}

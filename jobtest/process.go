@@ -419,6 +419,8 @@ func (p *process) keys() []types.NamespacedName {
 func (p *process) deliver(v *view) {
 	was, is := v.next()
 	if v.table == p.w.jobs && p.w.onlyReport(was, is) {
+		// Nothing to do for it, but the next timer finds another job than the last did.
+		p.item(client.ObjectKeyFromObject(is)).idle = 0
 		return
 	}
 	p.wake(v.table, was)

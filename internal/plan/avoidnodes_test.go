@@ -576,3 +576,23 @@ func TestAvoidedNodeNeededIsTold(t *testing.T) {
 		t.Errorf("want one event, and the condition as it was: %q, %+v", told, c)
 	}
 }
+
+// TestAvoidedNodeNeededIsNews: a job that is stalled since its pods do not start says in an event
+// why, once it knows.
+func TestAvoidedNodeNeededIsNews(t *testing.T) {
+	m := avoiding(2, required(commonv1.AvoidNodes{}))
+	m.end(m.pod("worker-0"), 1)
+	m.again()
+	m.pod("worker-0").Status.Phase, m.pod("worker-0").Spec.NodeName = corev1.PodPending, ""
+	noRoom(m, noMatch)
+	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobPodsNotStarting"})
+	m.in.Now = m.in.Now.Add(5 * time.Minute)
+	p := m.decide()
+	var told []string
+	for _, e := range p.Events {
+		told = append(told, fmt.Sprint(e.Reason, " ", e.Pod.Name))
+	}
+	if c := p.Status.Condition(commonv1.JobStalled); c == nil || c.Reason != "TestJobAvoidedNodeNeeded" || !slices.Equal(told, []string{"TestJobAvoidedNodeNeeded job-worker-0"}) {
+		t.Errorf("want one event, and the condition changed: %q, %+v", told, c)
+	}
+}

@@ -376,3 +376,37 @@ func TestStalledForObjectsOtherThanPods(t *testing.T) {
 		})
 	}
 }
+
+// TestCleanUpIsTriedAgain: a pod of a finished job that cannot be deleted is tried again, after a
+// second at first and after a minute at most, and one event says so.
+func TestCleanUpIsTriedAgain(t *testing.T) {
+	m := newModel(workers(2))
+	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
+	m.in.RunPolicy.CleanPodPolicy = new(commonv1.CleanPodPolicyAll)
+	m.reconcileUntilStable()
+	m.run()
+	m.reconcileUntilStable()
+	for _, p := range m.in.Pods {
+		m.end(p, 0)
+	}
+	p := m.decide()
+	m.write(&p)
+	for _, step := range []struct {
+		since, again time.Duration
+		events       int
+	}{{0, time.Second, 1}, {8 * time.Second, 8 * time.Second, 0}, {time.Hour, time.Minute, 0}} {
+		p := m.decide()
+		if len(p.Actions) == 0 {
+			t.Fatal("the pods are to be deleted")
+		}
+		obstruction := plan.Obstruction{Action: p.Actions[0], Obstacle: plan.Refused, Message: "because."}
+		m.in.Tried = nil
+		if step.since > 0 {
+			m.in.Tried = []plan.Tried{{Obstruction: obstruction, Since: m.in.Now.Add(-step.since), Again: m.in.Now}}
+		}
+		done := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{Obstructions: []plan.Obstruction{obstruction}})
+		if done.RequeueAfter != step.again || done.RetryAfter != step.again || len(done.Events) != step.events {
+			t.Errorf("tried for %s: want a pass in %s and %d events, got %s and %v", step.since, step.again, step.events, done.RequeueAfter, done.Events)
+		}
+	}
+}

@@ -232,3 +232,20 @@ func TestCollateralExits(t *testing.T) {
 		})
 	}
 }
+
+// TestConsequenceInTheMessage: when the failure that came first is the consequence of another, the
+// message says of which.
+func TestConsequenceInTheMessage(t *testing.T) {
+	m := roles(scopeReplica, scopeJob)
+	m.in.RunPolicy.BackoffLimit = new(int32(0))
+	m.end(m.pod("worker-0"), 1)
+	m.reconcileUntilStable()
+	m.in.Now = m.in.Now.Add(time.Second)
+	m.end(m.pod("worker-1"), 137)
+	m.reconcileUntilStable()
+	c := m.in.Status.Condition(commonv1.JobFailed)
+	const want = "First failure: pod job-worker-0, exit code 1, a consequence of pod job-worker-1, exit code 137."
+	if c == nil || !strings.HasSuffix(c.Message, want) {
+		t.Errorf("want a message that ends with %q, got %+v", want, c)
+	}
+}

@@ -187,6 +187,12 @@ func TestAdoption(t *testing.T) {
 	if tally := plan.AllRun(&m.in); tally.Count(jobkit.Active) != 1 || len(m.in.Pods) != 0 {
 		t.Errorf("all replicas run, in a copy, got %+v", tally)
 	}
+	m = newModel(workers(1))
+	m.reconcileUntilStable()
+	m.end(m.pod("worker-0"), 1)
+	if tally := plan.AllRun(&m.in); tally.Count(jobkit.Active) != 1 || tally.Count(jobkit.Failed) != 0 {
+		t.Errorf("all replicas run, whatever their pods do now, got %+v", tally)
+	}
 }
 
 // TestAdoptionIsReported: adopted objects are one event.

@@ -231,3 +231,18 @@ func TestBudgetsOfReplicasAreExact(t *testing.T) {
 		}
 	})
 }
+
+// TestCauseOfARestartForALimit: the restart of the job is of the cause that counts, not of a failure that is
+// ignored.
+func TestCauseOfARestartForALimit(t *testing.T) {
+	m := started(workers(2), func(m *model) {
+		restartsJob(0, nil)(m)
+		m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+	})
+	m.disrupt(m.pod("worker-0"), preempted)
+	m.end(m.pod("worker-1"), 137)
+	p := m.decide()
+	if p.Status.JobRestarts != 1 || p.Restarts.Failed != 1 || p.Restarts.Ignored != 0 {
+		t.Errorf("want one restart of the job because a replica failed, got %d, %+v", p.Status.JobRestarts, p.Restarts)
+	}
+}

@@ -355,3 +355,13 @@ func TestPeersThatAreAboutToBeReported(t *testing.T) {
 		t.Errorf("the failures on record (-want +got):\n%s", diff)
 	}
 }
+
+// TestCausesOfRoles: each role that restarts counts the cause of its own failure.
+func TestCausesOfRoles(t *testing.T) {
+	m := roles(scopeRole, scopeRole)
+	m.disrupt(m.pod("master-0"), preempted)
+	m.end(m.pod("worker-0"), 137)
+	if by := m.decide().Restarts; by.Disrupted != 1 || by.Failed != 1 {
+		t.Errorf("want one restart by disruption and one by failure, got %+v", by)
+	}
+}

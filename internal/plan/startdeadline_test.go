@@ -238,3 +238,15 @@ func TestStartDeadlineBeginsLater(t *testing.T) {
 		}
 	}
 }
+
+// TestStartDeadlineIsNotLate: the next pass is at the deadline of the pod that has waited longest.
+func TestStartDeadlineIsNotLate(t *testing.T) {
+	m := limited(2)
+	m.pod("worker-1").CreationTimestamp = metav1.NewTime(epoch.Add(-10 * time.Second))
+	for age, want := range map[time.Duration]time.Duration{35 * time.Second: 15 * time.Second, 45 * time.Second: 5 * time.Second} {
+		m.in.Now = epoch.Add(age)
+		if p := m.decide(); p.RequeueAfter != want {
+			t.Errorf("after %s: want a pass in %s, got %s", age, want, p.RequeueAfter)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -105,31 +106,29 @@ func ExampleValidator() {
 	// TestJob default/bert is not valid: spec.testReplicaSpecs[Worker].replicas: Invalid value: 5: the license is for 4 Workers: set 4 or less
 }
 
-// ownLabels gives pods labels of the kind's own domain, besides those of the library.
-type ownLabels struct{ kind }
+// ownDomain is a kind with a domain of its own.
+type ownDomain struct{ kind }
 
-func (ownLabels) SetClusterSpec(job *testv1.TestJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
-	if template.Labels == nil {
-		template.Labels = map[string]string{}
-	}
-	template.Labels["sim.example.com/job"], template.Labels["sim.example.com/role"] = job.Name, strings.ToLower(string(r.Type()))
-	return nil
+func (ownDomain) Kind() jobkit.Kind {
+	k := kind{}.Kind()
+	k.LabelDomain = "sim.example.com"
+	return k
 }
 
-// How do pods get labels under a domain of one's own?
-func ExampleControllerInterface_labels() {
-	objects, err := jobtest.Render(ownLabels{}, known(), bert(1))
+// How do users select pods by labels under a domain of the kind's own?
+func ExampleKind_labelDomain() {
+	objects, err := jobtest.Render(ownDomain{}, known(), bert(1))
 	if err != nil {
 		fmt.Println(err)
 	}
+	selector := labels.SelectorFromSet(labels.Set{"sim.example.com/job-name": "bert", "sim.example.com/replica-type": "worker"})
 	for _, o := range objects {
-		if pod, ok := o.(*corev1.Pod); ok {
-			fmt.Println(pod.Name, pod.Labels["sim.example.com/job"], pod.Labels["sim.example.com/role"], pod.Labels[commonv1.ReplicaTypeLabel])
+		if pod, ok := o.(*corev1.Pod); ok && selector.Matches(labels.Set(pod.Labels)) {
+			fmt.Println(pod.Name, pod.Labels["sim.example.com/replica-index"], pod.Labels[commonv1.ReplicaIndexLabel])
 		}
 	}
 	// Output:
-	// bert-master-0 bert master master
-	// bert-worker-0 bert worker worker
+	// bert-worker-0 0 0
 }
 
 // oneGPU warns of Workers that ask for no GPU: they would train on the CPU.

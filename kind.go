@@ -20,6 +20,12 @@ type Kind struct {
 	// OperatorName is the value of the operator-name label. It must be unique in a
 	// cluster. Default: the kind in lower case and "-controller".
 	OperatorName string
+	// LabelDomain is a domain of the kind's own, for example "sim.example.com": what the library
+	// creates for a job then has its labels under this domain, too (sim.example.com/job-name and so
+	// on, see package commonv1), for users to select by. Those under training.kubeflow.org/ stay: the
+	// library and all that reads pods go by them. Objects that exist already keep the labels that they have.
+	// Default: no other domain.
+	LabelDomain string
 	// Roles are the replica types of the kind, in the order in which they are
 	// created and reported. Other types are refused. Required.
 	Roles []Role

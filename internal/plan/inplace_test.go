@@ -215,3 +215,13 @@ func TestInvalidBudgets(t *testing.T) {
 		t.Errorf("no restart is allowed, and none is left over: the job is %s", m.in.Status.State)
 	}
 }
+
+// TestFailureInPlaceNamesItsReplica: the record of a restart in place says which replica it was.
+func TestFailureInPlaceNamesItsReplica(t *testing.T) {
+	m := started(workers(3), restartPolicy(commonv1.RestartPolicyOnFailure))
+	m.restartedInPlace("worker-2", 0)
+	m.reconcileUntilStable()
+	if f := m.in.Status.Failures; len(f) != 1 || f[0].Index != 2 || f[0].Type != worker {
+		t.Errorf("want one failure of replica 2, got %+v", f)
+	}
+}

@@ -221,3 +221,17 @@ func TestLongTexts(t *testing.T) {
 		m.in.Status = s.Status
 	}
 }
+
+// TestOnlyWhatIsLargeIsPacked: short lists stay readable beside counts that are packed.
+func TestOnlyWhatIsLargeIsPacked(t *testing.T) {
+	m := newModel(workers(2000))
+	rs := &commonv1.ReplicaStatus{SucceededIndexes: "0-9", Attempts: map[string]int32{}}
+	for i := range 1900 {
+		rs.Attempts[strconv.Itoa(i+10)] = 1
+	}
+	m.in.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: rs}
+	packed := m.decide().Status.ReplicaStatuses[worker]
+	if packed.Record == "" || len(packed.Attempts) > 0 || packed.SucceededIndexes != "0-9" {
+		t.Errorf("want a record of the attempts beside the indexes, got %d attempts, indexes %q, a record of %d bytes", len(packed.Attempts), packed.SucceededIndexes, len(packed.Record))
+	}
+}

@@ -551,6 +551,13 @@ func TestProgressPods(t *testing.T) {
 	if v.Name != "kubeflow-trainer-token" || v.Projected.Sources[0].ServiceAccountToken.Audience != "x/uid" || *v.Projected.Sources[0].ServiceAccountToken.ExpirationSeconds != 3600 {
 		t.Errorf("the volume is %v", v)
 	}
+	for _, v := range pod.Spec.Volumes {
+		for i := range len(v.Projected.Sources) {
+			if api := v.Projected.Sources[i].DownwardAPI; api != nil && (api.Items[0].FieldRef == nil || api.Items[0].FieldRef.FieldPath != "metadata.annotations['training.kubeflow.org/progress-ca']") {
+				t.Errorf("a file holds the certificates of the annotation, got %+v", api.Items[0])
+			}
+		}
+	}
 	if pod.Annotations[commonv1.ProgressCAAnnotation] != "PEM" || pod.Annotations[commonv1.ProgressAnnotation] != "Report" {
 		t.Errorf("the annotations are %v", pod.Annotations)
 	}

@@ -25,6 +25,7 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 	if in.Rules.IsMaster(a.Type, a.Index) {
 		labels[commonv1.JobRoleLabel] = commonv1.JobRoleMaster
 	}
+	labels = inOwnDomain(in.Kind, labels)
 	pod.ObjectMeta = metav1.ObjectMeta{
 		Name: a.Name, Namespace: in.Job.Namespace,
 		Labels: labels, Annotations: template.Annotations, Finalizers: template.Finalizers,
@@ -59,7 +60,7 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 	}
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: a.Name, Namespace: in.Job.Namespace, Labels: labels,
+			Name: a.Name, Namespace: in.Job.Namespace, Labels: inOwnDomain(in.Kind, labels),
 			OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
 		},
 		Spec: corev1.ServiceSpec{
@@ -115,7 +116,7 @@ func withOwn(theirs, own map[string]string) map[string]string {
 // by it. Other labels of the object stay.
 func Claim(in *Input, o metav1.Object) {
 	o.SetNamespace(in.Job.Namespace)
-	o.SetLabels(withOwn(o.GetLabels(), in.Kind.JobLabels(in.Job.Name)))
+	o.SetLabels(inOwnDomain(in.Kind, withOwn(o.GetLabels(), in.Kind.JobLabels(in.Job.Name))))
 	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
 }
 

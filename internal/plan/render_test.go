@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -130,5 +131,31 @@ func TestNewService(t *testing.T) {
 				t.Errorf("the service is to be headless and owned by the job: %+v", got)
 			}
 		})
+	}
+}
+
+// TestLabelsInTheDomainOfTheKind: objects have the labels once more under the domain of the kind,
+// whatever a template says of them, and nothing selects by those.
+func TestLabelsInTheDomainOfTheKind(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Kind.LabelDomain = "sim.example.com"
+	template := corev1.PodTemplateSpec{}
+	template.Labels = map[string]string{"sim.example.com/job-name": "another", "sim.example.com/team": "red"}
+	pod := plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker, Attempt: 2}, &template)
+	service := plan.NewService(&m.in, plan.CreateService{Name: "job", Type: worker})
+	var object corev1.ConfigMap
+	plan.Claim(&m.in, &object)
+	for what, got := range map[string]map[string]string{"pod": pod.Labels, "service": service.Labels, "owned object": object.Labels} {
+		if got["sim.example.com/job-name"] != "job" || got[commonv1.JobNameLabel] != "job" {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	if pod.Labels["sim.example.com/attempt"] != "2" || pod.Labels["sim.example.com/team"] != "red" {
+		t.Errorf("the template's own label stays, and the attempt is there: %v", pod.Labels)
+	}
+	for key := range service.Spec.Selector {
+		if !strings.HasPrefix(key, commonv1.LabelPrefix) {
+			t.Errorf("the service selects by %s, which pods of an earlier version lack", key)
+		}
 	}
 }

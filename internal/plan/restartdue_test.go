@@ -29,10 +29,11 @@ func TestRestartDue(t *testing.T) {
 		"OtherReplica": {"nor that of another replica", func(s *commonv1.JobStatus, _ *corev1.Pod) {
 			s.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 2}
 		}, -1},
-		"NoLabel": {"the pod is of no attempt", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.Labels = nil }, -1},
-		"Runs":    {"it has not failed", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }, -1},
-		"Goes":    {"the next attempt is on its way", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.DeletionTimestamp = new(at(60)) }, -1},
-		"RanLong": {"what ran for longer than the longest delay is restarted at once", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.Status.StartTime = new(at(-3600)) }, 50},
+		"NoLabel":   {"the pod is of no attempt", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.Labels = nil }, -1},
+		"HugeLabel": {"no attempt has such a number", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.Labels[commonv1.AttemptLabel] = "4294967295" }, -1},
+		"Runs":      {"it has not failed", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }, -1},
+		"Goes":      {"the next attempt is on its way", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.DeletionTimestamp = new(at(60)) }, -1},
+		"RanLong":   {"what ran for longer than the longest delay is restarted at once", func(_ *commonv1.JobStatus, p *corev1.Pod) { p.Status.StartTime = new(at(-3600)) }, 50},
 		"Recorded": {"without a report the record of the failure has a time", func(s *commonv1.JobStatus, p *corev1.Pod) {
 			p.ManagedFields = nil
 			s.Failures = []commonv1.ReplicaFailure{failure(1, 1, 40), failure(0, 1, 41), failure(1, 0, 42)}

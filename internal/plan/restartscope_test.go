@@ -365,3 +365,28 @@ func TestCausesOfRoles(t *testing.T) {
 		t.Errorf("want one restart by disruption and one by failure, got %+v", by)
 	}
 }
+
+// TestRestartsWhole: a job restarts as a whole if each of its roles does.
+func TestRestartsWhole(t *testing.T) {
+	for _, tc := range []struct {
+		ofMaster, ofWorker commonv1.RestartScope
+		want               bool
+	}{{scopeJob, scopeJob, true}, {scopeJob, scopeReplica, false}, {scopeRole, scopeJob, false}} {
+		if m := roles(tc.ofMaster, tc.ofWorker); m.in.RestartsWhole() != tc.want {
+			t.Errorf("%s and %s: want %t", tc.ofMaster, tc.ofWorker, tc.want)
+		}
+	}
+}
+
+// TestLimitOfARoleThatIsNotTheCause: a restart of the whole job counts against the limit of the role that
+// caused it, and no other's.
+func TestLimitOfARoleThatIsNotTheCause(t *testing.T) {
+	m := roles(scopeJob, scopeJob)
+	m.in.Replicas[master].BackoffLimit, m.in.Replicas[worker].BackoffLimit = new(int32(1)), new(int32(1))
+	m.in.Status.ReplicaStatuses[worker].Restarts = 1
+	m.end(m.pod("master-0"), 137)
+	m.reconcileUntilStable()
+	if s := m.in.Status; s.Finished() || s.ReplicaStatuses[master].Restarts != 1 || s.ReplicaStatuses[worker].Restarts != 1 {
+		t.Errorf("want one restart of each, got %d and %d: %q", s.ReplicaStatuses[master].Restarts, s.ReplicaStatuses[worker].Restarts, conditions(&s))
+	}
+}

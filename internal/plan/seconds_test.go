@@ -326,3 +326,14 @@ func TestNodeFailures(t *testing.T) {
 		t.Errorf("it restarts since %s, want 1m11s", got)
 	}
 }
+
+// TestSecondsBeginSuspended: a job that is created suspended is suspended since then.
+func TestSecondsBeginSuspended(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Job.Created, m.in.RunPolicy.Suspend = epoch.Add(-time.Minute), new(true)
+	m.reconcileUntilStable()
+	after(30, suspends(false))(m)
+	if got := secondsOf(&m.in.Status); got != "suspended 90, until 30s" {
+		t.Errorf("want the time since its creation, got %s", got)
+	}
+}

@@ -414,3 +414,32 @@ func TestNoteOfOneThatWaits(t *testing.T) {
 		t.Errorf("the condition Running says why the worker is not there: %q", conditions(&m.in.Status))
 	}
 }
+
+// TestOneThatWaitsIsStalled: one replica that waits for long is worth the condition as well.
+func TestOneThatWaitsIsStalled(t *testing.T) {
+	m := inOrder(commonv1.StartAfterReady)
+	m.in.Replicas[worker].Replicas = new(int32(1))
+	m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+	m.run()
+	makeReady(m, m.pod("master-0"), corev1.ConditionFalse)
+	m.reconcileUntilStable()
+	m.in.Now = m.in.Now.Add(5 * time.Minute)
+	m.reconcileUntilStable()
+	if c := m.in.Status.Condition(commonv1.JobStalled); c == nil || c.Message != "TestJob ns/job starts Worker when all replicas of Master are ready: check pod job-master-0" {
+		t.Errorf("want the condition Stalled, got %q", conditions(&m.in.Status))
+	}
+}
+
+// TestNoNoteWhenNothingIsWaitedFor: a worker that is missing for another reason waits for nothing.
+func TestNoNoteWhenNothingIsWaitedFor(t *testing.T) {
+	m := inOrder(commonv1.StartAfterRunning)
+	m.run()
+	m.reconcileUntilStable()
+	m.run()
+	m.reconcileUntilStable()
+	m.drop(m.pod("worker-0"))
+	p := m.decide()
+	if c := p.Status.Condition(commonv1.JobRunning); c == nil || strings.Contains(c.Message, "starts when") {
+		t.Errorf("the master runs: %q", conditions(&p.Status))
+	}
+}

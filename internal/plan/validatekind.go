@@ -21,6 +21,10 @@ func ValidateKind(k *jobkit.Kind) field.ErrorList {
 		errs = append(errs, field.Invalid(field.NewPath("OperatorName"), k.OperatorName,
 			"is the value of a label, and names the controller: use 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"))
 	}
+	if d := k.LabelDomain; d != "" && (len(validation.IsDNS1123Subdomain(d)) > 0 || d+"/" == commonv1.LabelPrefix) {
+		errs = append(errs, field.Invalid(field.NewPath("LabelDomain"), d,
+			"is a domain of the kind's own, for more labels: use a DNS name such as sim.example.com, other than training.kubeflow.org, which is always there"))
+	}
 	if !utf8.ValidString(k.Framework) || k.Framework == "" {
 		errs = append(errs, field.Invalid(field.NewPath("Framework"), k.Framework, "is the value of a metric's label: use a short word in UTF-8"))
 	}

@@ -26,6 +26,7 @@ func TestMistakesInAKind(t *testing.T) {
 			reason: "a kind that says all there is to say is valid",
 			change: func(k *jobkit.Kind) {
 				k.OperatorName, k.Framework, k.ReplicaSpecsField = "My_operator.v1", "my framework", "my-replica_specs.v1"
+				k.LabelDomain = "sim.example.com"
 				k.PortName, k.PortNumber, k.RestartPolicy = "port", 65535, commonv1.RestartPolicyExitCode
 				k.CleanPodPolicy, k.ServiceMode = commonv1.CleanPodPolicyAll, commonv1.ServiceModeNone
 				k.Roles = []jobkit.Role{{Type: "A", Min: 2, Max: 2, Default: new(int32(2))}, {Type: "A-1"}, {Type: "b", Max: jobkit.MaxReplicas}}
@@ -40,6 +41,16 @@ func TestMistakesInAKind(t *testing.T) {
 			reason: "an empty value is one, but selects the pods of others",
 			change: func(k *jobkit.Kind) { k.OperatorName = "" },
 			want:   []string{`OperatorName: Invalid value: "": is the value of a label, and names the controller: use 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
+		},
+		"LabelDomain": {
+			reason: "it is part of the names of labels",
+			change: func(k *jobkit.Kind) { k.LabelDomain = "Sim/example" },
+			want:   []string{`LabelDomain: Invalid value: "Sim/example": is a domain of the kind's own, for more labels: use a DNS name such as sim.example.com, other than training.kubeflow.org, which is always there`},
+		},
+		"LabelDomainOfTheLibrary": {
+			reason: "those labels are there anyway",
+			change: func(k *jobkit.Kind) { k.LabelDomain = "training.kubeflow.org" },
+			want:   []string{`LabelDomain: Invalid value: "training.kubeflow.org": is a domain of the kind's own, for more labels: use a DNS name such as sim.example.com, other than training.kubeflow.org, which is always there`},
 		},
 		"Framework": {
 			reason: "a metric with such a label panics",

@@ -281,3 +281,19 @@ func TestSameMessageInAnotherOrder(t *testing.T) {
 		})
 	}
 }
+
+// TestObstacleThatIsGoneAndWaits: a job without obstacles is no longer stalled, but for one that waits.
+func TestObstacleThatIsGoneAndWaits(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"PodStuckTerminating": true, "VolumeClaimStuckTerminating": true, "SchedulingGated": true, "WaitingForGang": true,
+		"PodsNotStarting": true, "WaitingForReplicas": true, "AvoidedNodeNeeded": true, "CreateRefused": false, "NameConflict": false,
+	} {
+		m := newModel(workers(1))
+		p := m.decide()
+		p.Status.Conditions = append(p.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJob" + reason})
+		done := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{PodsCreated: []string{"job-worker-0"}})
+		if got := done.Status.IsTrue(commonv1.JobStalled); got != want {
+			t.Errorf("%s: stalled %t, want %t", reason, got, want)
+		}
+	}
+}

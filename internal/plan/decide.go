@@ -155,8 +155,9 @@ func (d *decision) event(warning bool, reason, message string) {
 
 // eventsAreAbout names the pod that the events from the n-th on are about.
 func (d *decision) eventsAreAbout(n int, pod PodRef) {
-	for i := range d.plan.Events[n:] {
-		d.plan.Events[n+i].Pod = pod
+	about := d.plan.Events[n:]
+	for i := range about {
+		about[i].Pod = pod
 	}
 }
 

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"slices"
-
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -115,12 +113,8 @@ func (d *decision) roleOf(o *Object) *Object {
 // already the job's. The cache does not show those of other owners, so the request is made
 // only together with pods: at rest there is none.
 func createSharedObjects(d *decision) bool {
-	shared := slices.ContainsFunc(d.in.Objects, func(o Object) bool { return o.Shared && o.Wanted != nil && o.UID == "" })
-	if !shared || len(d.missing()) == 0 {
-		return false
-	}
 	for i := range d.in.Objects {
-		if o := &d.in.Objects[i]; o.Shared && o.Wanted != nil && o.UID == "" {
+		if o := &d.in.Objects[i]; o.Shared && o.Wanted != nil && o.UID == "" && len(d.missing()) > 0 {
 			d.act(CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Shared: true, Reason: "the job uses it"})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -60,6 +61,86 @@ func TestActionsInFull(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what exists is deleted, what does not is not (-want +got):\n%s", diff)
+	}
+}
+
+// TestRolesAndSharedObjects: a binding is never without the job's own role, and what others may
+// have made is asked for together with pods only.
+func TestRolesAndSharedObjects(t *testing.T) {
+	object := &corev1.ConfigMap{}
+	role := func(uid types.UID) plan.Object {
+		return plan.Object{Kind: "Role", Name: "r", Wanted: object, UID: uid}
+	}
+	binding := func(uid types.UID) plan.Object {
+		return plan.Object{Kind: "RoleBinding", Name: "b", Role: "r", Wanted: object, UID: uid, Version: "7"}
+	}
+	changed := func(o plan.Object, change func(*plan.Object)) plan.Object {
+		change(&o)
+		return o
+	}
+	goes := func(o *plan.Object) { o.Terminating = true }
+	const gone = "its Role r is gone, and another of that name may not be the job's"
+	patch := map[string]any{"x": "y"}
+	for name, tc := range map[string]struct {
+		reason  string
+		objects []plan.Object
+		missing bool // a pod is missing
+		want    []plan.Action
+	}{
+		"BothMissing": {
+			reason: "the role comes first, in whatever order the kind lists them", objects: []plan.Object{binding(""), role("")},
+			want: []plan.Action{
+				plan.CreateObject{Kind: "Role", Name: "r", Object: object, Reason: "the job needs it"},
+				plan.CreateObject{Kind: "RoleBinding", Name: "b", Object: object, Reason: "the job needs it"},
+			},
+		},
+		"RoleMissing": {
+			reason: "the binding goes before another role is granted", objects: []plan.Object{role(""), binding("b-1")},
+			want: []plan.Action{
+				plan.DeleteObject{Kind: "RoleBinding", Name: "b", UID: "b-1", Reason: gone},
+				plan.CreateObject{Kind: "Role", Name: "r", Object: object, Reason: "the job needs it"},
+			},
+		},
+		"RoleGoes": {
+			reason: "it is as good as gone", objects: []plan.Object{changed(role("r-1"), goes), binding("b-1")},
+			want: []plan.Action{plan.DeleteObject{Kind: "RoleBinding", Name: "b", UID: "b-1", Reason: gone}},
+		},
+		"RoleGoesNoBinding": {reason: "the binding waits for the new role", objects: []plan.Object{changed(role("r-1"), goes), binding("")}},
+		"BothExist":         {reason: "nothing is to be done", objects: []plan.Object{role("r-1"), binding("b-1")}},
+		"BindingDiffers": {
+			reason: "a binding is updated as any other object", objects: []plan.Object{role("r-1"), changed(binding("b-1"), func(o *plan.Object) { o.Patch = patch })},
+			want: []plan.Action{plan.UpdateObject{Kind: "RoleBinding", Name: "b", UID: "b-1", Version: "7", Patch: patch, Reason: "it is not as the job needs it"}},
+		},
+		"BindingNotWanted": {
+			reason: "it is deleted once, whatever the role does", objects: []plan.Object{role(""), changed(binding("b-1"), func(o *plan.Object) { o.Wanted = nil })},
+			want: []plan.Action{
+				plan.CreateObject{Kind: "Role", Name: "r", Object: object, Reason: "the job needs it"},
+				plan.DeleteObject{Kind: "RoleBinding", Name: "b", UID: "b-1", Reason: "the job does not want it"},
+			},
+		},
+		"SharedAtRest": {reason: "at rest there is no request", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: object, Shared: true}}},
+		"SharedWithPods": {
+			reason: "the pods need what is not there", missing: true, objects: []plan.Object{
+				{Kind: "ServiceAccount", Name: "s", Wanted: object, Shared: true},
+				{Kind: "ServiceAccount", Name: "exists", Wanted: object, Shared: true, UID: "s-1"},
+				{Kind: "ServiceAccount", Name: "unwanted", Shared: true},
+				{Kind: "ConfigMap", Name: "own", Wanted: object, UID: "c-1"},
+			},
+			want: []plan.Action{
+				plan.CreateObject{Kind: "ServiceAccount", Name: "s", Object: object, Shared: true, Reason: "the job uses it"},
+				plan.CreatePod{Name: "job-worker-1", Type: worker, Index: 1, Reason: "replica 1 of Worker is missing"},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), nil)
+			if m.in.Objects = tc.objects; tc.missing {
+				m.drop(m.pod("worker-1"))
+			}
+			if diff := cmp.Diff(tc.want, m.decide().Actions); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
 	}
 }
 

@@ -17,11 +17,11 @@ const maxSuccessRules = 20
 // -1. It goes by the states of the replicas that the job wants: one that was stopped, that
 // an edit made unwanted, or that is restarted has not succeeded.
 func (d *decision) successRule() int {
-	p := d.in.RunPolicy.SuccessPolicy
-	if p == nil {
-		return -1
+	var rules []commonv1.SuccessPolicyRule
+	if p := d.in.RunPolicy.SuccessPolicy; p != nil {
+		rules = p.Rules
 	}
-	return slices.IndexFunc(p.Rules, func(r commonv1.SuccessPolicyRule) bool {
+	return slices.IndexFunc(rules, func(r commonv1.SuccessPolicyRule) bool {
 		return ruleHolds(&r, d.tally.Of(r.ReplicaType))
 	})
 }
@@ -35,10 +35,7 @@ func ruleHolds(r *commonv1.SuccessPolicyRule, tt *jobkit.TypeTally) bool {
 	if r.Indexes == nil {
 		return *r.Count > 0 && tt.Count(jobkit.Succeeded) >= int(*r.Count)
 	}
-	list, ok := parseRanges(*r.Indexes)
-	if !ok {
-		return false
-	}
+	list, _ := parseRanges(*r.Indexes) // What is no list has no indexes, of which none succeeds.
 	succeeded := 0
 	for _, part := range list {
 		for i := part.first; int(i) < len(tt.States) && i <= part.last; i++ {

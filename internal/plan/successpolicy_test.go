@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,6 +76,14 @@ func TestSuccessPolicy(t *testing.T) {
 		"BothOthers": {
 			reason: "both: others do not count",
 			rules:  []commonv1.SuccessPolicyRule{successRule(worker, "0-2", 2)}, happens: succeedIn("worker-0", "worker-3"), want: goesOn,
+		},
+		"BothCountOfNone": {
+			reason: "a mistake that was edited in ends nothing, although 0 of these have succeeded",
+			happens: func(m *model) {
+				successPolicy(commonv1.SuccessPolicyRule{ReplicaType: worker, Indexes: new("0"), Count: new(int32(0))})(m)
+			},
+			want:  `Stalled=True TestJobFailedValidation: TestJob ns/job is not valid: spec.runPolicy.successPolicy.rules[0].count: Invalid value: 0: must be 1 or more`,
+			rules: []commonv1.SuccessPolicyRule{successRule(worker, "", 4)},
 		},
 		"SecondRule": {
 			reason:  "rules are alternatives, and the message says which held",
@@ -324,6 +333,33 @@ func TestBadSuccessPolicy(t *testing.T) {
 				t.Errorf("%s: after an edit the job is %s, and wants %v", tc.reason, p.Status.State, p.Actions)
 			}
 		})
+	}
+}
+
+// TestSuccessPolicyAtTheLimits: how many rules there can be, and a count of a type without replicas.
+func TestSuccessPolicyAtTheLimits(t *testing.T) {
+	most := slices.Repeat([]commonv1.SuccessPolicyRule{successRule(worker, "", 1)}, 20)
+	for name, tc := range map[string]struct {
+		reason string
+		rules  []commonv1.SuccessPolicyRule
+		want   string
+	}{
+		"Most": {reason: "20 rules are allowed, as in batch/v1", rules: most},
+		"NoReplicas": {
+			reason: "there is no count to advise", rules: []commonv1.SuccessPolicyRule{successRule(master, "", 1)},
+			want: `spec.runPolicy.successPolicy.rules[0].count: Invalid value: 1: the job has 0 replicas of Master, so the rule never holds: add replicas, or remove the rule`,
+		},
+		"CountAll": {reason: "all there are can be asked for", rules: []commonv1.SuccessPolicyRule{successRule(worker, "", 3)}},
+	} {
+		m := newModel(map[commonv1.ReplicaType]int32{master: 0, worker: 3})
+		successPolicy(tc.rules...)(m)
+		got := ""
+		if errs := plan.Validate(&m.in); len(errs) > 0 {
+			got = errs.ToAggregate().Error()
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", name, tc.reason, diff)
+		}
 	}
 }
 

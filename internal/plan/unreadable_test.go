@@ -36,6 +36,7 @@ func TestUnreadable(t *testing.T) {
 		reason  string
 		status  commonv1.JobStatus
 		pods    int
+		service bool
 		deleted bool
 		manager *string
 		want    commonv1.JobConditionType
@@ -45,6 +46,8 @@ func TestUnreadable(t *testing.T) {
 		"New":       {reason: "it never ran: it fails", want: commonv1.JobFailed, events: 1, writes: true},
 		"Running":   {reason: "it runs: it is stalled, and what it had stays", status: ran, want: commonv1.JobStalled, events: 1, writes: true},
 		"Pods":      {reason: "it has pods, so it runs", pods: 1, want: commonv1.JobStalled, events: 1, writes: true},
+		"Service":   {reason: "it never ran, and nothing of it is deleted before it can be read", service: true, want: commonv1.JobFailed, events: 1, writes: true},
+		"Restarted": {reason: "one restart shows that it ran", status: commonv1.JobStatus{Restarts: 1}, want: commonv1.JobStalled, events: 1, writes: true},
 		"Suspended": {reason: "it ran before it was suspended", status: suspended, want: commonv1.JobStalled, events: 1, writes: true},
 		"Succeeded": {reason: "what has ended stays so", status: ended, want: commonv1.JobSucceeded},
 		"Deleted":   {reason: "the garbage collector does the rest", status: ran, deleted: true, want: commonv1.JobRunning},
@@ -60,6 +63,9 @@ func TestUnreadable(t *testing.T) {
 			for range tc.pods {
 				in.Pods = append(in.Pods, &corev1.Pod{})
 			}
+			if tc.service {
+				in.Services = []*corev1.Service{{}}
+			}
 			p := plan.Decide(in, plan.TallyOf(in), nil)
 			if got := p.Status.State; got != tc.want || (p.StatusChange == plan.StatusNews) != tc.writes || len(p.Events) != tc.events || len(p.Actions) > 0 {
 				t.Errorf("%s: state %s, write %t, events %v, actions %v", tc.reason, got, p.StatusChange != plan.StatusUnchanged, p.Events, p.Actions)
@@ -74,7 +80,7 @@ func TestUnreadable(t *testing.T) {
 			if want := "TestJob ns/j cannot be read: spec.every: the words"; c.Message != want || c.Reason != "TestJobFailedValidation" {
 				t.Errorf("%s: the condition is %s: %s", tc.reason, c.Reason, c.Message)
 			}
-			if p.Status.Condition(commonv1.JobCreated) == nil && !slices.Contains([]string{"Pods"}, name) {
+			if p.Status.Condition(commonv1.JobCreated) == nil && !slices.Contains([]string{"Pods", "Restarted"}, name) {
 				t.Errorf("%s: a job that was taken up says so", tc.reason)
 			}
 			in.Status = p.Status

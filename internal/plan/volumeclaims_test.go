@@ -274,6 +274,14 @@ func TestVolumeClaims(t *testing.T) {
 			},
 			want: []string{"delete PersistentVolumeClaim data-job-worker-0: the job no longer wants its replica, claim-0"},
 		},
+		"TemplateRemovedOfOne": {
+			reason: "the only claim is no less surplus", change: func(m *model) {
+				m.in.Replicas[worker].VolumeClaimTemplates = nil
+				m.in.VolumeClaims = m.in.VolumeClaims[:1]
+				m.drop(m.pod("worker-0"))
+			},
+			want: []string{"delete PersistentVolumeClaim data-job-worker-0: the job no longer wants its replica, claim-0"},
+		},
 		"Suspended": {
 			reason: "all of them", change: func(m *model) { m.in.RunPolicy.Suspend = new(true) },
 			want: []string{
@@ -475,5 +483,41 @@ func TestVolumeClaimStuckTerminating(t *testing.T) {
 				t.Error("once the claim is gone, the pod is created, and the job is no longer stalled")
 			}
 		})
+	}
+}
+
+// TestClaimsThatGoInTheMessage: the wait counts from when the first claim was deleted, and claims
+// are listed by name.
+func TestClaimsThatGoInTheMessage(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Kind.VolumeClaims = true
+	m.in.Replicas[worker].VolumeClaimTemplates = []corev1.PersistentVolumeClaimTemplate{claimTemplate("z"), claimTemplate("a")}
+	for i, name := range []string{"z-job-worker-0", "a-job-worker-0"} {
+		m.in.VolumeClaims = append(m.in.VolumeClaims, &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
+			Name: name, DeletionTimestamp: new(metav1.NewTime(epoch.Add(time.Hour + time.Duration(i)*time.Minute))),
+		}})
+	}
+	m.reconcileUntilStable()
+	for _, tc := range []struct {
+		reason string
+		after  time.Duration
+		want   string
+	}{
+		{reason: "a claim that was just deleted may go yet, however old the job is", after: time.Hour + 9*time.Second},
+		{
+			reason: "10 seconds are enough", after: time.Hour + 10*time.Second,
+			want: "TestJob ns/job waits for PersistentVolumeClaim a-job-worker-0, z-job-worker-0, deleted and still terminating: " +
+				"delete the pods that use it (kubectl describe names them), or remove the finalizer that keeps it.",
+		},
+	} {
+		m.in.Now = epoch.Add(tc.after)
+		got := ""
+		p := m.decide()
+		if c := p.Status.Condition(commonv1.JobStalled); c != nil {
+			got = c.Message
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+		}
 	}
 }

@@ -60,7 +60,7 @@ func (d *decision) noteFailedNode(p *commonv1.AvoidNodes, name string, at time.T
 	}
 	status := &d.plan.Status
 	entry := commonv1.FailedNode{Name: name, Failures: 1, Time: metav1.NewTime(at.Truncate(time.Second))}
-	nodes := make([]commonv1.FailedNode, 0, len(status.FailedNodes)+1)
+	var nodes []commonv1.FailedNode
 	for _, n := range status.FailedNodes {
 		switch {
 		case n.Name != name:
@@ -76,9 +76,6 @@ func (d *decision) noteFailedNode(p *commonv1.AvoidNodes, name string, at time.T
 // firstFailures are the failures that decide, without their consequences: of what restarts
 // together the first, which may be yet to be reported; and each that restarts one replica.
 func (d *decision) firstFailures(failed []failedReplica) []*failedReplica {
-	if len(failed) == 0 {
-		return nil
-	}
 	all := d.andUnreported(failed, false)
 	if d.restartsWhole(failed) {
 		return rootOf(all)
@@ -130,15 +127,22 @@ func precedes(a, b *failedReplica) bool {
 	return olderThan(a.replica.pod.ResourceVersion, b.replica.pod.ResourceVersion)
 }
 
-// rank orders failures of the same second by how unlikely they are a consequence.
+// The ranks of failures of the same second: the less likely a consequence, the earlier.
+const (
+	rankFromOutside = iota
+	rankSignal
+	rankExit
+)
+
+// rank orders failures of the same second.
 func (f failure) rank() int {
 	switch {
 	case f.infrastructure || f.hung:
-		return 0
+		return rankFromOutside
 	case RetryableExitCode(f.exitCode):
-		return 1
+		return rankSignal
 	default:
-		return 2
+		return rankExit
 	}
 }
 
@@ -385,16 +389,15 @@ func validateAvoidNodes(p *commonv1.AvoidNodes, path *field.Path) field.ErrorLis
 	}
 	for _, number := range []struct {
 		name  string
-		value *int64
-		most  int64
-	}{{"afterFailures", widen(p.AfterFailures), 1000}, {"maxNodes", widen(p.MaxNodes), 50}, {"forSeconds", p.ForSeconds, 0}} {
-		switch v := number.value; {
-		case v == nil:
-		case number.most == 0 && *v < 1:
-			errs = append(errs, field.Invalid(path.Child(number.name), *v, "must be 1 or more"))
-		case number.most > 0 && (*v < 1 || *v > number.most):
+		value *int32
+		most  int32
+	}{{"afterFailures", p.AfterFailures, 1000}, {"maxNodes", p.MaxNodes, 50}} {
+		if v := number.value; v != nil && (*v < 1 || *v > number.most) {
 			errs = append(errs, field.Invalid(path.Child(number.name), *v, fmt.Sprintf("must be from 1 to %d", number.most)))
 		}
+	}
+	if v := p.ForSeconds; v != nil && *v < 1 {
+		errs = append(errs, field.Invalid(path.Child("forSeconds"), *v, "must be 1 or more"))
 	}
 	for i, code := range p.ExitCodes {
 		if code < 1 || code > 255 {

@@ -190,6 +190,26 @@ func TestFailedNodes(t *testing.T) {
 				m.end(m.pod("worker-2"), 1)
 			}, "node-1 1 at 0s", "not rather node-1",
 		},
+		"DisruptionOfTheSameSecond": {
+			"and that of a disruption before it",
+			commonv1.AvoidNodes{Causes: []commonv1.AvoidNodesCause{commonv1.AvoidNodesFailed, commonv1.AvoidNodesDisrupted}},
+			[]func(*model){scope(commonv1.RestartScopeJob)},
+			func(m *model) {
+				m.end(m.pod("worker-0"), 137)
+				m.evict(m.pod("worker-1"))
+				m.end(m.pod("worker-2"), 1)
+			}, "node-1 1 at 0s", "not rather node-1",
+		},
+		"UnreportedAlone": {
+			"one that restarts alone counts when it is reported",
+			commonv1.AvoidNodes{},
+			nil,
+			func(m *model) {
+				m.stopMain(m.pod("worker-1"), 139)
+				m.pod("worker-1").Spec.RestartPolicy = corev1.RestartPolicyNever
+				m.end(m.pod("worker-0"), 1)
+			}, "node-0 1 at 0s", "not rather node-0",
+		},
 		"StoredFirst": {
 			"then the one that was stored first",
 			commonv1.AvoidNodes{},
@@ -287,15 +307,58 @@ func TestAvoidedFor(t *testing.T) {
 // TestGangAvoidsTheSame: what a node has done is over while a gang is created, but its pods are
 // to have the same affinity.
 func TestGangAvoidsTheSame(t *testing.T) {
-	m := avoiding(2, required(commonv1.AvoidNodes{ForSeconds: new(int64(10))}), scope(commonv1.RestartScopeJob))
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*model)
+		want   string // what the pod that is created later avoids
+	}{
+		"RestartScopeJob": {"what restarts together", scope(commonv1.RestartScopeJob), "never node-0"},
+		"Gang":            {"what is scheduled together", func(m *model) { m.in.Gang = &plan.Gang{} }, "never node-0"},
+		"OneByOne":        {"of the others each goes by its own time", func(*model) {}, ""},
+	} {
+		m := avoiding(2, required(commonv1.AvoidNodes{ForSeconds: new(int64(10))}), tc.change)
+		m.end(m.pod("worker-0"), 1)
+		m.reconcileUntilStable()
+		m.in.Now = m.in.Now.Add(5 * time.Second)
+		m.drop(m.pod("worker-1")) // As if it had not been created yet.
+		m.in.Now = m.in.Now.Add(time.Minute)
+		m.reconcileUntilStable()
+		if a, b := awayFrom(m.pod("worker-0")), awayFrom(m.pod("worker-1")); a != "never node-0" || b != tc.want {
+			t.Errorf("%s: %s: one pod avoids %q, the other %q, want %q", name, tc.reason, a, b, tc.want)
+		}
+	}
+}
+
+// TestFailedNodesAreForgotten: without the policy the list is of no use.
+func TestFailedNodesAreForgotten(t *testing.T) {
+	m := avoiding(2, commonv1.AvoidNodes{})
 	m.end(m.pod("worker-0"), 1)
+	m.again()
+	m.in.RunPolicy.AvoidNodes = nil
+	m.end(m.pod("worker-1"), 1)
 	m.reconcileUntilStable()
-	m.in.Now = m.in.Now.Add(5 * time.Second)
-	m.drop(m.pod("worker-1")) // As if it had not been created yet.
-	m.in.Now = m.in.Now.Add(time.Minute)
-	m.reconcileUntilStable()
-	if a, b := awayFrom(m.pod("worker-0")), awayFrom(m.pod("worker-1")); a != "never node-0" || a != b {
-		t.Errorf("one pod avoids %q, the other %q", a, b)
+	if got := failedNodes(&m.in.Status); got != "" {
+		t.Errorf("the policy was removed, and the next failure is counted: the status still lists %q", got)
+	}
+}
+
+// TestDefaultsOfAvoidNodes: what holds where the policy says nothing.
+func TestDefaultsOfAvoidNodes(t *testing.T) {
+	failed := make([]commonv1.FailedNode, 12)
+	for i := range failed {
+		failed[i] = commonv1.FailedNode{Name: "node-" + strconv.Itoa(i), Failures: 1}
+	}
+	if diff := cmp.Diff(failed[2:], plan.AvoidedNodes(&commonv1.AvoidNodes{}, failed, epoch)); diff != "" {
+		t.Errorf("the newest 10 are avoided (-want +got):\n%s", diff)
+	}
+	m := hungJob(restartPolicy(commonv1.RestartPolicyOnFailure), watched(readiness, commonv1.ProgressActionRestartReplica), func(m *model) {
+		m.in.RunPolicy.AvoidNodes = &commonv1.AvoidNodes{}
+	})
+	goesOn(m)
+	m.turns("worker-1", corev1.ConditionFalse)
+	m.later(61 * time.Second)
+	if got := failedNodes(&m.in.Status); got != "node-7 1 at 1m11s" {
+		t.Errorf("a hang counts: %q", got)
 	}
 }
 
@@ -350,8 +413,12 @@ func TestAffinityOfTheUser(t *testing.T) {
 		if diff := cmp.Diff(tc.want, pod.Spec.Affinity.NodeAffinity); diff != "" {
 			t.Errorf("%s: %s: -want +got:\n%s", name, tc.reason, diff)
 		}
-		if mark := pod.Annotations[commonv1.AvoidedNodesAnnotation]; (mark != "") != (tc.mode == commonv1.AvoidNodesRequired) || mark == "theirs" {
-			t.Errorf("%s: the pod is marked with %q", name, mark)
+		want := ""
+		if tc.mode == commonv1.AvoidNodesRequired {
+			want = "78ed6781f136a14e" // As every release of the operator has it, or pods that wait would be replaced by an upgrade.
+		}
+		if mark := pod.Annotations[commonv1.AvoidedNodesAnnotation]; mark != want {
+			t.Errorf("%s: the pod is marked with %q, want %q", name, mark, want)
 		}
 	}
 }
@@ -422,18 +489,24 @@ func TestRelaxingWaits(t *testing.T) {
 		set    func(*model)
 		after  time.Duration
 		want   bool
+		left   string // of the list of failed nodes
 	}{
-		"Soon":   {"an autoscaler may bring a node", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch) }, 299 * time.Second, false},
-		"Late":   {"none did", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch) }, 300 * time.Second, true},
-		"Full":   {"nodes are full, which says nothing of affinity", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, "0/3 nodes are available: 3 Insufficient cpu.") }, 1799 * time.Second, false},
-		"Full2":  {"for so long that it may be why", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, "0/3 nodes are available: 3 Insufficient cpu.") }, 1800 * time.Second, true},
-		"Silent": {"a scheduler that says nothing", required(commonv1.AvoidNodes{}), func(*model) {}, 1800 * time.Second, true},
-		"Gated":  {"a queue holds it back", required(commonv1.AvoidNodes{}), func(m *model) { gate(m, "example.com/quota", "worker-0") }, time.Hour, false},
-		"Bound":  {"it has a node", required(commonv1.AvoidNodes{}), func(m *model) { m.bindOwn() }, time.Hour, false},
-		"Rather": {"a preference keeps nothing waiting", commonv1.AvoidNodes{}, func(m *model) { noRoom(m, noMatch) }, time.Hour, false},
-		"Edited": {"the policy was removed", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch); m.in.RunPolicy.AvoidNodes = nil }, 300 * time.Second, true},
-		"Over":   {"what the node did is over", required(commonv1.AvoidNodes{ForSeconds: new(int64(700))}), func(m *model) { noRoom(m, noMatch) }, 300 * time.Second, true},
-		"Clock":  {"the clock was set back", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch) }, -time.Hour, false},
+		"Soon":   {"an autoscaler may bring a node", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch) }, 299 * time.Second, false, "node-0 1 at 0s"},
+		"Late":   {"none did", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch) }, 300 * time.Second, true, ""},
+		"Full":   {"nodes are full, which says nothing of affinity", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, "0/3 nodes are available: 3 Insufficient cpu.") }, 1799 * time.Second, false, "node-0 1 at 0s"},
+		"Full2":  {"for so long that it may be why", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, "0/3 nodes are available: 3 Insufficient cpu.") }, 1800 * time.Second, true, ""},
+		"Silent": {"a scheduler that says nothing", required(commonv1.AvoidNodes{}), func(*model) {}, 1800 * time.Second, true, ""},
+		"Gated":  {"a queue holds it back", required(commonv1.AvoidNodes{}), func(m *model) { gate(m, "example.com/quota", "worker-0") }, time.Hour, false, "node-0 1 at 0s"},
+		"Bound":  {"it has a node", required(commonv1.AvoidNodes{}), func(m *model) { m.bindOwn() }, time.Hour, false, "node-0 1 at 0s"},
+		"Rather": {"a preference keeps nothing waiting", commonv1.AvoidNodes{}, func(m *model) { noRoom(m, noMatch) }, time.Hour, false, "node-0 1 at 0s"},
+		"Edited": {"the policy was removed", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch); m.in.RunPolicy.AvoidNodes = nil }, 300 * time.Second, true, "node-0 1 at 0s"},
+		"Softer": {"an edit made it a preference, which takes no node off the list", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch); m.in.RunPolicy.AvoidNodes.Mode = "" }, 300 * time.Second, true, "node-0 1 at 0s"},
+		"Forged": {"what a user writes harms no one: the mark of a pod that avoids no node", required(commonv1.AvoidNodes{ForSeconds: new(int64(700))}), func(m *model) {
+			noRoom(m, noMatch)
+			m.pod("worker-0").Annotations[commonv1.AvoidedNodesAnnotation] = "cbf29ce484222325"
+		}, 300 * time.Second, true, "node-0 1 at 0s"},
+		"Over":  {"what the node did is over", required(commonv1.AvoidNodes{ForSeconds: new(int64(700))}), func(m *model) { noRoom(m, noMatch) }, 300 * time.Second, true, "node-0 1 at 0s"},
+		"Clock": {"the clock was set back", required(commonv1.AvoidNodes{}), func(m *model) { noRoom(m, noMatch) }, -time.Hour, false, "node-0 1 at 0s"},
 	} {
 		m := avoiding(2, tc.policy)
 		m.end(m.pod("worker-0"), 1)
@@ -441,16 +514,21 @@ func TestRelaxingWaits(t *testing.T) {
 		m.reconcileUntilStable()
 		pod := m.pod("worker-0")
 		pod.ResourceVersion = "42"
+		m.drop(m.pod("worker-1"))
 		tc.set(m)
 		m.in.Now = m.in.Now.Add(tc.after)
-		got := false
-		for _, a := range m.decide().Actions {
-			if del, ok := a.(plan.DeletePod); ok && del.UID == pod.UID && del.Version == "42" {
-				got = true
-			}
+		p := m.decide()
+		replaced := slices.Contains(p.Actions, plan.Action(plan.DeletePod{
+			Name: "job-worker-0", UID: pod.UID, Version: "42", Reason: "it waits for a node, and must no longer avoid the same ones",
+		}))
+		if left := failedNodes(&p.Status); replaced != tc.want || left != tc.left {
+			t.Errorf("%s: %s: it is replaced: %t, want %t; of the list %q is left, want %q", name, tc.reason, replaced, tc.want, left, tc.left)
 		}
-		if got != tc.want {
-			t.Errorf("%s: %s: it is replaced: %t, want %t", name, tc.reason, got, tc.want)
+		if name == "Soon" && p.RequeueAfter != time.Second {
+			t.Errorf("the job is requeued when it has been too long, not after %s", p.RequeueAfter)
+		}
+		if !slices.ContainsFunc(p.Actions, func(a plan.Action) bool { return strings.HasPrefix(a.String(), "create pod job-worker-1 ") }) {
+			t.Errorf("%s: a pod that waits delays no other: %v", name, p.Actions)
 		}
 	}
 }
@@ -578,21 +656,23 @@ func TestAvoidedNodeNeededIsTold(t *testing.T) {
 }
 
 // TestAvoidedNodeNeededIsNews: a job that is stalled since its pods do not start says in an event
-// why, once it knows.
+// why, once it knows; and names the next node, too.
 func TestAvoidedNodeNeededIsNews(t *testing.T) {
-	m := avoiding(2, required(commonv1.AvoidNodes{}))
-	m.end(m.pod("worker-0"), 1)
-	m.again()
-	m.pod("worker-0").Status.Phase, m.pod("worker-0").Spec.NodeName = corev1.PodPending, ""
-	noRoom(m, noMatch)
-	m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobPodsNotStarting"})
-	m.in.Now = m.in.Now.Add(5 * time.Minute)
-	p := m.decide()
-	var told []string
-	for _, e := range p.Events {
-		told = append(told, fmt.Sprint(e.Reason, " ", e.Pod.Name))
-	}
-	if c := p.Status.Condition(commonv1.JobStalled); c == nil || c.Reason != "TestJobAvoidedNodeNeeded" || !slices.Equal(told, []string{"TestJobAvoidedNodeNeeded job-worker-0"}) {
-		t.Errorf("want one event, and the condition changed: %q, %+v", told, c)
+	for _, was := range []string{"TestJobPodsNotStarting", "TestJobAvoidedNodeNeeded"} {
+		m := avoiding(2, required(commonv1.AvoidNodes{}))
+		m.end(m.pod("worker-0"), 1)
+		m.again()
+		m.pod("worker-0").Status.Phase, m.pod("worker-0").Spec.NodeName = corev1.PodPending, ""
+		noRoom(m, noMatch)
+		m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: was})
+		m.in.Now = m.in.Now.Add(5 * time.Minute)
+		p := m.decide()
+		var told []string
+		for _, e := range p.Events {
+			told = append(told, fmt.Sprint(e.Reason, " ", e.Pod.Name))
+		}
+		if c := p.Status.Condition(commonv1.JobStalled); c == nil || c.Reason != "TestJobAvoidedNodeNeeded" || !slices.Equal(told, []string{"TestJobAvoidedNodeNeeded job-worker-0"}) {
+			t.Errorf("%s: want one event, and the condition changed: %q, %+v", was, told, c)
+		}
 	}
 }

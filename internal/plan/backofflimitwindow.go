@@ -78,14 +78,13 @@ func overWindow(counted []metav1.Time, fresh []restartTime, limit int32, window 
 	all := append(believable(counted, newestOf(fresh)), fresh...)
 	// Windows that end before a fresh restart were judged when theirs were counted.
 	first := slices.MinFunc(fresh, func(a, b restartTime) int { return a.latest.Compare(b.latest) }).latest
-	ends := make([]time.Time, 0, len(all))
+	ends := map[int64]time.Time{} // each second once
 	for _, t := range all {
 		if !t.latest.Before(first) {
-			ends = append(ends, t.latest)
+			ends[t.latest.Unix()] = t.latest
 		}
 	}
-	slices.SortFunc(ends, time.Time.Compare)
-	for _, end := range slices.CompactFunc(ends, time.Time.Equal) {
+	for _, end := range ends {
 		if inWindow(all, end, window) > int(limit) {
 			return true
 		}
@@ -112,7 +111,7 @@ func newestOf(times []restartTime) time.Time {
 // believable are the restarts that were counted before one of a given time. One that seems
 // to be later comes from a clock that has been set back since.
 func believable(counted []metav1.Time, newest time.Time) []restartTime {
-	out := make([]restartTime, 0, len(counted)+1)
+	var out []restartTime
 	for i := range counted {
 		if t := counted[i].Time; !t.After(newest.Add(setBack)) {
 			out = append(out, at(t))

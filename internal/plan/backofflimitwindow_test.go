@@ -353,6 +353,62 @@ func TestBackoffLimitWindow(t *testing.T) {
 			},
 			times: []int{0, 0},
 		},
+		"LimitLoweredToWhatIsLeft": {
+			reason: "as many as the new limit are allowed", limit: new(int32(3)),
+			happens: func(m *model) {
+				m.killed("worker-0", "worker-1")
+				m.after(99 * second)
+				m.killed("worker-0")
+				m.after(second)
+				m.in.RunPolicy.BackoffLimit = new(int32(1))
+				m.reconcileUntilStable()
+			},
+			times: []int{0, 99},
+		},
+		"Overtaken": {
+			reason: "the news of one pod may overtake that of another: the times are in order", limit: new(int32(2)),
+			happens: func(m *model) {
+				m.after(100 * second)
+				m.killed("worker-0")
+				m.after(-20 * second)
+				m.end(m.pod("worker-1"), 137)
+				m.after(30 * second)
+				m.reconcileUntilStable()
+			},
+			times: []int{80, 100},
+		},
+		"ServersClockALittleAhead": {
+			reason: "the clock of the API server counts, not that of the operator", limit: new(int32(1)),
+			happens: func(m *model) {
+				m.after(50 * second)
+				m.end(m.pod("worker-0"), 137)
+				m.after(-second)
+				m.reconcileUntilStable()
+			},
+			times: []int{50},
+		},
+		"Disrupted": {
+			reason: "the control plane says when it disrupted a pod, whenever the end of that is reported", limit: new(int32(1)),
+			happens: func(m *model) {
+				m.after(50 * second)
+				m.disrupt(m.pod("worker-0"), evicted)
+				m.after(10 * second)
+				m.report(m.pod("worker-0"))
+				m.reconcileUntilStable()
+			},
+			times: []int{50},
+		},
+		"PartsOfASecond": {
+			reason: "times have whole seconds", limit: new(int32(1)),
+			change: func(m *model) { restartPolicy(commonv1.RestartPolicyOnFailure)(m); m.nodesAhead = time.Hour },
+			happens: func(m *model) {
+				m.after(100*second + second/2)
+				m.restartedInPlace("worker-0", 30*second)
+				unread(m)
+				m.reconcileUntilStable()
+			},
+			times: []int{100},
+		},
 		"WindowRemoved": {
 			reason: "without a window all restarts count", limit: new(int32(2)),
 			happens: func(m *model) {
@@ -398,6 +454,9 @@ func TestBackoffLimitWindow(t *testing.T) {
 			}
 			var times []int
 			for _, at := range m.in.Status.RestartTimes {
+				if at.Nanosecond() != 0 {
+					t.Errorf("%s: the status would lose a part of %s", tc.reason, at)
+				}
 				times = append(times, int(at.Sub(epoch)/time.Second))
 			}
 			if diff := cmp.Diff(tc.times, times); diff != "" {
@@ -618,4 +677,35 @@ func unix(list []metav1.Time) (out []int64) {
 		out = append(out, at.Unix())
 	}
 	return out
+}
+
+// TestWhenAContainerEnded: how long ago that was its node says by any time that the kubelet tells.
+func TestWhenAContainerEnded(t *testing.T) {
+	for _, c := range []corev1.PodConditionType{corev1.PodReady, corev1.ContainersReady, corev1.PodInitialized, corev1.PodReadyToStartContainers} {
+		m := started(workers(1), func(m *model) {
+			inWindow(new(int32(1)), nil)(m)
+			restartPolicy(commonv1.RestartPolicyOnFailure)(m)
+			m.nodesAhead = -time.Hour
+		})
+		m.after(100 * time.Second)
+		m.restartedInPlace("worker-0", 30*time.Second)
+		p := m.pod("worker-0")
+		p.Status.ContainerStatuses[0].State = corev1.ContainerState{}
+		p.Status.Conditions = []corev1.PodCondition{{Type: c, LastTransitionTime: metav1.NewTime(m.in.Now.Add(m.nodesAhead))}}
+		m.reconcileUntilStable()
+		if got := m.in.Status.RestartTimes; len(got) != 1 || got[0].Sub(epoch) != 70*time.Second {
+			t.Errorf("%s: want a restart at 70 s, got %v", c, got)
+		}
+	}
+}
+
+// TestTimeOfAHang: a hang counts from when it was one, not from the last report of its pod.
+func TestTimeOfAHang(t *testing.T) {
+	m := hungJob(inWindow(new(int32(1)), nil), watched(readiness, commonv1.ProgressActionRestartReplica))
+	goesOn(m)
+	m.turns("worker-1", corev1.ConditionFalse)
+	m.later(100 * time.Second)
+	if got := m.in.Status.RestartTimes; len(got) != 1 || got[0].Sub(epoch) != 71*time.Second {
+		t.Errorf("want a restart at 71 s, a minute after it was no longer ready, got %v", got)
+	}
 }

@@ -32,6 +32,8 @@ type model struct {
 	nodesAhead time.Duration
 	// writes counts status writes, creates and deletes.
 	writes int
+	// hung counts the restarts of replicas that showed no progress.
+	hung int32
 	// wrote is true when the last reconcile wrote the status.
 	wrote bool
 	// written is when the status was last written, or from when the first one waits.
@@ -93,6 +95,7 @@ func (m *model) reconcileUntilStable() {
 // write writes the status of a plan.
 func (m *model) write(p *plan.Plan) {
 	m.in.Status, m.written = p.Status, m.in.Now
+	m.hung += p.Restarts.Hung
 	m.writes++
 }
 

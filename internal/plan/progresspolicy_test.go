@@ -414,8 +414,8 @@ func TestHangActions(t *testing.T) {
 			if diff := cmp.Diff(tc.restarted, restarted); diff != "" {
 				t.Errorf("%s: these pods were replaced (-want +got):\n%s", tc.reason, diff)
 			}
-			if m.in.Status.Restarts != tc.restarts {
-				t.Errorf("%s: restarts are %d, want %d", tc.reason, m.in.Status.Restarts, tc.restarts)
+			if m.in.Status.Restarts != tc.restarts || m.hung != tc.hung {
+				t.Errorf("%s: restarts are %d, %d of them for a hang, want %d and %d", tc.reason, m.in.Status.Restarts, m.hung, tc.restarts, tc.hung)
 			}
 			if all := strings.Join(conditions(&m.in.Status), "\n"); !strings.Contains(all, tc.says) {
 				t.Errorf("%s: want %q among\n%s", tc.reason, tc.says, all)

@@ -4,10 +4,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // TestStaleViewOfAPodThatIsGone lets the cache go back in time: a pod that was
@@ -54,7 +56,7 @@ func TestSuspendedJobThatFails(t *testing.T) {
 // no pod out.
 func TestChangedAttemptLabel(t *testing.T) {
 	for _, label := range []string{"1", "2", "7", "2147483647", "2147483646", "-1", "x"} {
-		for _, scope := range []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeJob} {
+		for _, scope := range []commonv1.RestartScope{scopeReplica, scopeRole, scopeJob} {
 			for _, whose := range []string{"worker-0", "worker-1"} {
 				t.Run(label+" "+string(scope)+" "+whose, func(t *testing.T) {
 					m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
@@ -63,7 +65,7 @@ func TestChangedAttemptLabel(t *testing.T) {
 					m.pod(whose).Labels[commonv1.AttemptLabel] = label
 					m.end(m.pod("worker-0"), 137)
 					m.reconcileUntilStable()
-					if first, other := m.pod("worker-0"), m.pod("worker-1"); scope == commonv1.RestartScopeJob &&
+					if first, other := m.pod("worker-0"), m.pod("worker-1"); scope != scopeReplica &&
 						first != nil && first.Status.Phase == corev1.PodFailed && other != nil && other.UID != old {
 						t.Errorf("worker-1 was restarted before the failed pod of worker-0 is gone")
 					}
@@ -149,5 +151,94 @@ func TestRestartDelay(t *testing.T) {
 				t.Errorf("%s: want it requeued after %s, got %v, again after %s", tc.reason, tc.want, p.Actions, p.RequeueAfter)
 			}
 		})
+	}
+}
+
+// TestCauseOfARestart: what restarts together counts under the failure that was the cause, not under
+// a consequence that was reported before it.
+func TestCauseOfARestart(t *testing.T) {
+	second := func(m *model) { m.in.Now = m.in.Now.Add(time.Second) }
+	for name, tc := range map[string]struct {
+		reason           string
+		ofMaster, worker commonv1.RestartScope
+		happens          func(*model)
+		want             plan.Restarts
+	}{
+		"Job": {
+			reason: "the whole job restarts for the eviction", ofMaster: scopeJob, worker: scopeJob,
+			happens: func(m *model) { m.end(m.pod("worker-0"), 1); second(m); m.disrupt(m.pod("worker-1"), evicted) },
+			want:    plan.Restarts{Disrupted: 1},
+		},
+		"Role": {
+			reason: "so does a role; the other has its own cause", ofMaster: scopeRole, worker: scopeRole,
+			happens: func(m *model) {
+				m.end(m.pod("master-0"), 137)
+				m.end(m.pod("worker-0"), 1)
+				second(m)
+				m.disrupt(m.pod("worker-1"), evicted)
+			},
+			want: plan.Restarts{Failed: 1, Disrupted: 1},
+		},
+		"RoleAfterADelete": {
+			reason: "the cause is a pod that a user deleted, which is no failure", ofMaster: scopeReplica, worker: scopeRole,
+			happens: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(3))
+				m.reconcileUntilStable()
+				m.bind()
+				m.run()
+				m.reconcileUntilStable()
+				m.terminate(m.pod("worker-1"))
+				second(m)
+				m.end(m.pod("worker-0"), 1)
+			},
+			want: plan.Restarts{Ignored: 1},
+		},
+	} {
+		m := roles(tc.ofMaster, tc.worker)
+		m.in.Now = m.in.Now.Add(time.Minute)
+		tc.happens(m)
+		if diff := cmp.Diff(tc.want, m.decide().Restarts); diff != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", name, tc.reason, diff)
+		}
+	}
+}
+
+// TestTooEarlyToKnow: while it is open what a failure means, what was decided before goes on, and so
+// does what has nothing to do with it.
+func TestTooEarlyToKnow(t *testing.T) {
+	m := started(workers(4), func(m *model) {
+		restartPolicy(commonv1.RestartPolicyExitCode)(m)
+		m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onCodes(restartJob, in, 137)}}
+	})
+	m.bind()
+	m.end(m.pod("worker-2"), 143)
+	m.in.Status = m.decide().Status // It is counted, and not yet deleted.
+	m.in.Replicas[worker].Replicas = new(int32(3))
+	m.end(m.pod("worker-0"), 1)
+	want := []string{
+		"delete pod job-worker-2: attempt 1 takes its place",
+		"delete pod job-worker-3: the job does not want this replica",
+	}
+	p := m.decide()
+	if diff := cmp.Diff(want, actions(p)); diff != "" || p.Status.Finished() {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestDelaysOfReplicas: the delay of each replica begins with its own failure.
+func TestDelaysOfReplicas(t *testing.T) {
+	m := started(workers(2), restartPolicy(commonv1.RestartPolicyExitCode))
+	m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 1, "1": 1}
+	for i, name := range []string{"worker-0", "worker-1"} {
+		m.pod(name).Labels[commonv1.AttemptLabel] = "1"
+		m.in.Now = epoch.Add(time.Duration(i) * 5 * time.Second)
+		m.end(m.pod(name), 137)
+		unread(m)
+		m.reconcileUntilStable()
+	}
+	m.in.Now = epoch.Add(10 * time.Second)
+	want := []string{"delete pod job-worker-0: attempt 2 takes its place"}
+	if diff := cmp.Diff(want, actions(m.decide())); diff != "" {
+		t.Errorf("after 10 s (-want +got):\n%s", diff)
 	}
 }

@@ -123,6 +123,11 @@ func TestRunningFollowsItsReplicas(t *testing.T) {
 			},
 			want: []string{isCreated}, state: commonv1.JobCreated,
 		},
+		"NoneDecides": {
+			reason: "without a master there is none that decides", set: ranByMaster,
+			happens: func(m *model) { m.in.Replicas[master].Replicas = new(int32(0)) },
+			want:    []string{isCreated}, state: commonv1.JobCreated,
+		},
 		"MasterHasDoneItsPart": {
 			reason: "the rest of the job runs", set: ranByMaster,
 			happens: func(m *model) { m.end(m.pod("master-0"), 0) },
@@ -233,6 +238,11 @@ func TestRunningInOrder(t *testing.T) {
 			[]func(*model){begun, func(m *model) { m.drop(m.pod("worker-0")); m.drop(m.pod("worker-1")) }},
 			[]string{isCreated, restarting + "no replica of Worker runs any more."},
 		},
+		"ReplacedBesideOneThatSucceeded": {
+			"one has done its part, and the other has run",
+			[]func(*model){begun, func(m *model) { m.end(m.pod("worker-0"), 0) }, func(m *model) { m.drop(m.pod("worker-1")) }},
+			[]string{isCreated, restarting + "no replica of Worker runs any more."},
+		},
 		"Restarted": {
 			"the same after failures",
 			[]func(*model){begun, func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("worker-1"), 137) }},
@@ -333,5 +343,60 @@ func TestMissingReplicaIsReported(t *testing.T) {
 				t.Errorf("it runs, and is no longer stalled: %q", conditions(&m.in.Status))
 			}
 		})
+	}
+}
+
+// TestRunningAfterTheMaster: a master that ends before anything else runs has done its part: the job
+// runs with the others.
+func TestRunningAfterTheMaster(t *testing.T) {
+	m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
+	ranByMaster(m)
+	masterRuns(m)
+	m.reconcileUntilStable()
+	m.end(m.pod("master-0"), 0)
+	if m.reconcileUntilStable(); podsReady(&m.in.Status) {
+		t.Errorf("nothing runs: %q", conditions(&m.in.Status))
+	}
+	m.run()
+	if m.reconcileUntilStable(); !podsReady(&m.in.Status) {
+		t.Errorf("the workers run: %q", conditions(&m.in.Status))
+	}
+}
+
+// TestRunningByTheAuthorsCode: what an author's code says was asked before it was known what restarts
+// in this pass. Where all that runs does, the job does not run.
+func TestRunningByTheAuthorsCode(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason           string
+		ofMaster, worker commonv1.RestartScope
+		decides          commonv1.ReplicaType
+		happens          func(*model)
+		want             bool
+	}{
+		"AllRestart": {reason: "the whole job restarts", ofMaster: scopeJob, worker: scopeJob, decides: master, happens: func(m *model) { m.end(m.pod("worker-0"), 137) }},
+		"OneDeciderRuns": {
+			reason: "the workers restart, and a master runs on", ofMaster: scopeReplica, worker: scopeRole, decides: master,
+			happens: func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("master-0"), 137) }, want: true,
+		},
+		"OneOtherRuns": {
+			reason: "it need not be one that decides by the rules", ofMaster: scopeReplica, worker: scopeRole, decides: worker,
+			happens: func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("master-0"), 137) }, want: true,
+		},
+		"NothingGoes": {
+			reason: "nothing that runs restarts, so the code knows best", ofMaster: scopeReplica, worker: scopeReplica, decides: worker,
+			happens: func(m *model) {
+				for _, p := range m.in.Pods {
+					m.end(p, 137)
+				}
+			}, want: true,
+		},
+	} {
+		m := roles(tc.ofMaster, tc.worker)
+		m.in.Rules.Running = []jobkit.ReplicaSelector{jobkit.All(tc.decides)}
+		tc.happens(m)
+		p := plan.Decide(&m.in, plan.TallyOf(&m.in), &jobkit.Outcome{Running: true})
+		if podsReady(&p.Status) != tc.want {
+			t.Errorf("%s: %s: %q", name, tc.reason, conditions(&p.Status))
+		}
 	}
 }

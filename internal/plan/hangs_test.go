@@ -92,6 +92,12 @@ func TestWhichReplicaHangs(t *testing.T) {
 			}
 		}, 300 * second, "job-master-0"},
 		"Unread": {"the node's clock is all there is", readiness, nil, func(m *model) { goesOn(m); m.turns("worker-1", corev1.ConditionFalse); unread(m) }, 60 * second, "job-worker-1"},
+		"OtherContainer": {"what another container does says nothing of the main one", readiness, nil, func(m *model) {
+			goesOn(m)
+			p := m.pod("worker-1")
+			p.Status.ContainerStatuses = append([]corev1.ContainerStatus{waitingStatus("logs", "ErrImagePull", "")}, p.Status.ContainerStatuses...)
+			m.turns("worker-1", corev1.ConditionFalse)
+		}, 60 * second, "job-worker-1"},
 		"UnreadAhead": {"a time to come has not been", readiness, nil, func(m *model) {
 			goesOn(m)
 			m.nodesAhead = 2 * time.Hour
@@ -122,6 +128,34 @@ func TestWhichReplicaHangs(t *testing.T) {
 				t.Errorf("%s: want %q, got %q", tc.reason, want, got)
 			}
 		})
+	}
+}
+
+// TestFirstOfSeveralHangs: an operator that was down finds several at once, and names the first by
+// time.
+func TestFirstOfSeveralHangs(t *testing.T) {
+	m := hungJob(watched(readiness, ""))
+	goesOn(m)
+	m.turns("worker-1", corev1.ConditionFalse)
+	m.after(10 * time.Second)
+	m.turns("master-0", corev1.ConditionFalse)
+	m.later(time.Hour)
+	c := m.in.Status.Condition(commonv1.JobHung)
+	if want := "TestJob ns/job hangs: pod job-worker-1 on"; c == nil || !strings.HasPrefix(c.Message, want) {
+		t.Errorf("want %q, got %+v", want, c)
+	}
+}
+
+// TestHangIsNoConsequence: a hang that is to fail the job does, whatever else failed at that time.
+func TestHangIsNoConsequence(t *testing.T) {
+	m := hungJob(watched(readiness, commonv1.ProgressActionFailJob), scope(commonv1.RestartScopeJob), restartPolicy(commonv1.RestartPolicyExitCode))
+	goesOn(m)
+	m.turns("worker-1", corev1.ConditionFalse)
+	m.after(61 * time.Second)
+	m.end(m.pod("worker-0"), 137)
+	m.reconcileUntilStable()
+	if c := m.in.Status.Condition(commonv1.JobFailed); c == nil || c.Reason != "TestJobHung" {
+		t.Errorf("the policy says FailJob: %q", conditions(&m.in.Status))
 	}
 }
 
@@ -247,6 +281,7 @@ func TestRulesAboutHangs(t *testing.T) {
 		"ExitCodes": {"the progress policy decides", []commonv1.PodFailurePolicyRule{onCodes(ignore, in, 1)}, "runPolicy.progressPolicy says FailJob."},
 		"First":     {"the rule does", []commonv1.PodFailurePolicyRule{notReady(commonv1.PodFailurePolicyActionFailJob)}, "rule 0 of runPolicy.podFailurePolicy says FailJob."},
 		"Second":    {"any of them", []commonv1.PodFailurePolicyRule{onCodes(ignore, in, 1), notReady(commonv1.PodFailurePolicyActionFailJob)}, "rule 1 of runPolicy.podFailurePolicy says FailJob."},
+		"Other":     {"a condition that it does not have", []commonv1.PodFailurePolicyRule{onDisruption(ignore)}, "runPolicy.progressPolicy says FailJob."},
 		"Count":     {"it says to restart it", []commonv1.PodFailurePolicyRule{notReady(commonv1.PodFailurePolicyActionCount)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

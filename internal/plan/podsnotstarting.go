@@ -34,13 +34,14 @@ const (
 type startRank int
 
 const (
-	startRefused      startRank = iota // a container cannot be made from what its template says
-	startCrashes                       // an init container fails again and again
-	startNoRoom                        // the scheduler finds no node
-	startUnprepared                    // the node does not get its volumes or its network ready
-	startUnheard                       // neither a scheduler nor a node says anything
-	startBeingCreated                  // the node makes the containers, and pulls their images
-	startInitRuns                      // an init container runs
+	_                 startRank = iota
+	startRefused                // a container cannot be made from what its template says
+	startCrashes                // an init container fails again and again
+	startNoRoom                 // the scheduler finds no node
+	startUnprepared             // the node does not get its volumes or its network ready
+	startUnheard                // neither a scheduler nor a node says anything
+	startBeingCreated           // the node makes the containers, and pulls their images
+	startInitRuns               // an init container runs
 )
 
 // startCause is why a pod has not started, as its own status has it.
@@ -56,7 +57,7 @@ type startCause struct {
 // the same class, because kubelets and schedulers use other words at every try; and while the
 // pod that it names is replaced, which is no start.
 func (d *decision) startWaits() wait {
-	w := wait{reason: reasonNotStarting, patience: podPatience}
+	w := wait{reason: reasonNotStarting}
 	said := d.saidOfStarts()
 	named := d.tally.replicaOf(nameIn(said))
 	goesOn := named != nil && d.startsAgain(named)
@@ -86,8 +87,7 @@ func (d *decision) startWaits() wait {
 	if first == nil || moves {
 		return w.saying(said, goesOn)
 	}
-	w.pod, w.since, w.patience = refTo(first.pod), first.pod.CreationTimestamp.Time, why.patience()
-	w.why = d.sayStarts(said, first, why, waiting)
+	w.pod, w.why = refTo(first.pod), d.sayStarts(said, first, why, waiting)
 	return w
 }
 

@@ -149,6 +149,22 @@ func TestPodsThatDoNotStart(t *testing.T) {
 			}, 0,
 			first + "init container setup fails again and again: exit code 137",
 		},
+		"InitKilled": {
+			"and why, if the node says so", func(_ *model, p *corev1.Pod) {
+				killed := exitedWith(137)
+				killed.Terminated.Reason = "OOMKilled"
+				bound(p, []corev1.ContainerStatus{{Name: "setup", State: killed}}, waitingStatus("main", "PodInitializing", ""))
+			}, 0,
+			first + "init container setup fails again and again: exit code 137, OOMKilled",
+		},
+		"JustScheduled": {
+			"a start is late 30 seconds after the pod was created, whenever it got its node", func(m *model, p *corev1.Pod) {
+				bound(p, nil)
+				p.Status.Conditions = []corev1.PodCondition{{
+					Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(m.in.Now.Add(29 * time.Second)),
+				}}
+			}, 0, first + "node node-7 does not take it up",
+		},
 		"InitRuns": {
 			"the user's own program is at work", func(_ *model, p *corev1.Pod) {
 				bound(p, []corev1.ContainerStatus{running}, waitingStatus("main", "PodInitializing", ""))
@@ -187,7 +203,7 @@ func TestPodsThatDoNotStart(t *testing.T) {
 			"and not before", func(m *model, p *corev1.Pod) {
 				bound(p, []corev1.ContainerStatus{done, running}, waitingStatus("main", "PodInitializing", ""))
 				m.pod("worker-1").Status.Phase = corev1.PodRunning
-			}, 100 * time.Second, "",
+			}, 5*time.Minute - time.Second, "",
 		},
 		"SidecarStarts": {
 			"a sidecar must have started before the next, which its probe decides", func(m *model, p *corev1.Pod) {
@@ -289,6 +305,10 @@ func TestPodsThatDoNotStart(t *testing.T) {
 				tc.after = 30 * time.Second
 			}
 			m.in.Now = m.in.Now.Add(tc.after)
+			if events := m.decide().Events; strings.Contains(tc.want, " pods to start, the first of them job-worker-0: ") &&
+				(len(events) != 1 || events[0].Pod != plan.PodRef{Name: "job-worker-0", UID: m.pod("worker-0").UID}) {
+				t.Errorf("%s: one event is about the first pod: %+v", tc.reason, events)
+			}
 			m.reconcileUntilStable()
 			if diff := cmp.Diff(tc.want, startsOf(m)); diff != "" {
 				t.Fatalf("%s (-want +got):\n%s", tc.reason, diff)
@@ -559,6 +579,85 @@ func TestPodsThatGetANode(t *testing.T) {
 		m.reconcileUntilStable()
 		if got := startsOf(m); got != step.want {
 			t.Errorf("%s: want %q, got %q", step.reason, step.want, got)
+		}
+	}
+}
+
+// TestOneOfSeveralGetsANode: while one of several pods has a while to start on its node, the job goes
+// on saying what it said, as far as that is still so.
+func TestOneOfSeveralGetsANode(t *testing.T) {
+	const firstOfThree = "3 of 3 pods to start, the first of them job-worker-0: no scheduler takes it up"
+	const creating = "node node-7 still creates container main, and pulls its image if it does not have it"
+	getsNode := func(m *model, name string) {
+		bound(m.pod(name), nil, waitingStatus("main", "ContainerCreating", ""))
+		m.pod(name).Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(m.in.Now)}}
+	}
+	runs := func(m *model, names ...string) {
+		for _, name := range names {
+			m.pod(name).Status.Phase = corev1.PodRunning
+		}
+	}
+	for name, tc := range map[string]struct {
+		reason       string
+		happens      func(*model)
+		while, after string // what is said in the next 30 seconds, and then
+	}{
+		"TheNamedOne": {
+			"another does not take its place for so short a time", func(m *model) { getsNode(m, "worker-0") },
+			firstOfThree, "3 of 3 pods to start, the first of them job-worker-1: no scheduler takes it up",
+		},
+		"AnotherOne": {
+			"the count is told although another has just got its node", func(m *model) { getsNode(m, "worker-1"); runs(m, "worker-2") },
+			"2 of 3 pods to start, the first of them job-worker-0: no scheduler takes it up", "2 of 3 pods to start, the first of them job-worker-0: no scheduler takes it up",
+		},
+		"TheLastOne": {
+			"the named one has started, and another is about to", func(m *model) { runs(m, "worker-0", "worker-2"); getsNode(m, "worker-1") },
+			firstOfThree, "1 of 3 pods to start, the first of them job-worker-1: " + creating,
+		},
+	} {
+		m := newModel(workers(3))
+		m.reconcileUntilStable()
+		m.after(30 * time.Second)
+		m.reconcileUntilStable()
+		m.after(70 * time.Second)
+		tc.happens(m)
+		m.reconcileUntilStable()
+		m.after(29 * time.Second)
+		m.reconcileUntilStable()
+		if got := startsOf(m); got != tc.while {
+			t.Errorf("%s: %s: want %q, got %q", name, tc.reason, tc.while, got)
+		}
+		m.after(time.Minute)
+		m.reconcileUntilStable()
+		if got := startsOf(m); got != tc.after {
+			t.Errorf("%s: %s: then want %q, got %q", name, tc.reason, tc.after, got)
+		}
+	}
+}
+
+// TestNamedPodIsReplaced: a pod that goes without having started has not started; one that ran has.
+func TestNamedPodIsReplaced(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*model, *corev1.Pod)
+		want   bool
+	}{
+		"Goes":       {"someone deleted it", func(m *model, p *corev1.Pod) { m.terminate(p) }, true},
+		"RanAndGoes": {"it ran in the meantime", func(m *model, p *corev1.Pod) { p.Status.Phase = corev1.PodRunning; m.terminate(p) }, false},
+		"Superseded": {"its next attempt is about to take its place", func(m *model, _ *corev1.Pod) {
+			m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 1}
+		}, true},
+	} {
+		m := newModel(workers(1))
+		m.reconcileUntilStable()
+		m.after(30 * time.Second)
+		m.reconcileUntilStable()
+		if startsOf(m) == "" {
+			t.Fatal("the pod does not start, and the job says nothing")
+		}
+		tc.change(m, m.pod("worker-0"))
+		if p := m.decide(); p.Status.IsTrue(commonv1.JobStalled) != tc.want {
+			t.Errorf("%s: %s: %q", name, tc.reason, conditions(&p.Status))
 		}
 	}
 }

@@ -41,11 +41,12 @@ func (d *decision) hungReplicas() []failedReplica {
 	for i := range d.tally.hangs {
 		h := &d.tally.hangs[i]
 		f := failedReplica{replica: h.replica, byRule: true, failure: failure{reason: reasonHung, message: h.why(d.in), at: h.at, hung: true}}
-		rule, what := d.ruleForHang(h.replica)
+		rule := d.ruleForHang(h.replica)
 		switch action := d.in.progressAction(); {
-		case what != nil:
-			f.response = responseTo(*what)
-			f.because = fmt.Sprintf("rule %d of runPolicy.podFailurePolicy says %s", rule, *what)
+		case rule >= 0:
+			what := d.in.RunPolicy.PodFailurePolicy.Rules[rule].Action
+			f.response = responseTo(what)
+			f.because = fmt.Sprintf("rule %d of runPolicy.podFailurePolicy says %s", rule, what)
 		case action == commonv1.ProgressActionReport:
 			continue
 		default:
@@ -57,17 +58,14 @@ func (d *decision) hungReplicas() []failedReplica {
 	return out
 }
 
-// ruleForHang is the first rule of the pod failure policy that a hung replica matches.
-func (d *decision) ruleForHang(s *replica) (int, *commonv1.PodFailurePolicyAction) {
-	p := d.in.RunPolicy.PodFailurePolicy
-	if p == nil {
-		return 0, nil
+// ruleForHang is the index of the first rule of the pod failure policy that a hung replica
+// matches, below 0 if there is none.
+func (d *decision) ruleForHang(s *replica) int {
+	var rules []commonv1.PodFailurePolicyRule
+	if p := d.in.RunPolicy.PodFailurePolicy; p != nil {
+		rules = p.Rules
 	}
-	at := slices.IndexFunc(p.Rules, func(r commonv1.PodFailurePolicyRule) bool { return r.OnExitCodes == nil && ruleMet(&r, s) })
-	if at < 0 {
-		return 0, nil
-	}
-	return at, &p.Rules[at].Action
+	return slices.IndexFunc(rules, func(r commonv1.PodFailurePolicyRule) bool { return r.OnExitCodes == nil && ruleMet(&r, s) })
 }
 
 // responseToHang is the response to a hang by the action of the progress policy.
@@ -104,7 +102,6 @@ func reportHung(d *decision) bool {
 		d.setTrue(commonv1.JobHung, d.reason(reasonHung), fmt.Sprintf("%s hangs: pod %s%s %s.", d.jobName(), h.replica.pod.Name, where, h.why(d.in)))
 		d.eventsAreAbout(n, refTo(h.replica.pod))
 		d.requeueAt(d.in.Now.Add(min(hungSteady, h.timeout(d.in))))
-	case c == nil:
 	case d.hungTooBriefly(c):
 		d.requeueAt(c.LastTransitionTime.Add(hungSteady))
 	default:
@@ -113,7 +110,8 @@ func reportHung(d *decision) bool {
 	return false
 }
 
-// hungTooBriefly reports whether the condition Hung stays although nothing hangs any more.
+// hungTooBriefly reports whether the condition Hung, nil if there is none, stays although nothing
+// hangs any more.
 func (d *decision) hungTooBriefly(c *commonv1.JobCondition) bool {
 	return d.plan.Status.IsTrue(commonv1.JobHung) && d.in.watchesProgress() && !d.restarting() &&
 		d.in.Now.Before(c.LastTransitionTime.Add(hungSteady))

@@ -458,6 +458,15 @@ func TestHangIsVerified(t *testing.T) {
 // TestNoProgressServer: the job says that no report can come, once.
 func TestNoProgressServer(t *testing.T) {
 	m := hungJob(watched("", ""), func(m *model) { m.in.Progress = nil })
+	first := newModel(workers(1))
+	watched("", "")(first)
+	first.in.Progress = nil
+	told := slices.ContainsFunc(first.decide().Events, func(e plan.Event) bool {
+		return e.Warning && e.Reason == "TestJobNoProgressServer" && strings.HasPrefix(e.Message, "This operator receives no reports of progress")
+	})
+	if !told {
+		t.Error("a warning tells it as soon as it is known")
+	}
 	c := m.in.Status.Condition(commonv1.JobHung)
 	if c == nil || c.Status != corev1.ConditionUnknown || c.Reason != "TestJobNoProgressServer" || m.in.Status.State != commonv1.JobRunning {
 		t.Fatalf("the condition is %v, the state %s", c, m.in.Status.State)
@@ -547,19 +556,28 @@ func TestProgressPods(t *testing.T) {
 	if own := pod.Spec.Containers[1]; own.Env[0].Value != "mine" || len(own.Env) != 3 || len(own.VolumeMounts) != 1 {
 		t.Errorf("the container with variables and a mount of its own has %v and %v", own.Env, own.VolumeMounts)
 	}
-	v := pod.Spec.Volumes[0]
-	if v.Name != "kubeflow-trainer-token" || v.Projected.Sources[0].ServiceAccountToken.Audience != "x/uid" || *v.Projected.Sources[0].ServiceAccountToken.ExpirationSeconds != 3600 {
-		t.Errorf("the volume is %v", v)
+	if diff := cmp.Diff([]corev1.VolumeMount{{Name: "kubeflow-trainer-token", MountPath: "/var/run/secrets/kubeflow/trainer", ReadOnly: true}}, pod.Spec.Containers[0].VolumeMounts); diff != "" {
+		t.Errorf("mounts (-want +got):\n%s", diff)
 	}
-	for _, v := range pod.Spec.Volumes {
-		for i := range len(v.Projected.Sources) {
-			if api := v.Projected.Sources[i].DownwardAPI; api != nil && (api.Items[0].FieldRef == nil || api.Items[0].FieldRef.FieldPath != "metadata.annotations['training.kubeflow.org/progress-ca']") {
-				t.Errorf("a file holds the certificates of the annotation, got %+v", api.Items[0])
-			}
-		}
+	if diff := cmp.Diff([]corev1.Volume{{Name: "kubeflow-trainer-token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "x/uid", ExpirationSeconds: new(int64(3600)), Path: "token"}},
+		{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{
+			Path: "ca.crt", FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.annotations['training.kubeflow.org/progress-ca']"},
+		}}}},
+	}}}}}, pod.Spec.Volumes); diff != "" {
+		t.Errorf("the volume has the token, and the certificates of the annotation (-want +got):\n%s", diff)
 	}
 	if pod.Annotations[commonv1.ProgressCAAnnotation] != "PEM" || pod.Annotations[commonv1.ProgressAnnotation] != "Report" {
 		t.Errorf("the annotations are %v", pod.Annotations)
+	}
+	shared := template.DeepCopy()
+	shared.Annotations, shared.Spec.InitContainers = map[string]string{"a": "b"}, []corev1.Container{{Name: "setup"}}
+	pod = plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, shared)
+	if setup := pod.Spec.InitContainers[0]; len(setup.Env) != 3 || len(setup.VolumeMounts) != 1 {
+		t.Errorf("an init container may report, too: %v and %v", setup.Env, setup.VolumeMounts)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "b"}, shared.Annotations); diff != "" || pod.Annotations["a"] != "b" {
+		t.Errorf("a map that may be shared is not changed (-want +got):\n%s", diff)
 	}
 	with := template.DeepCopy()
 	with.Spec.Volumes = []corev1.Volume{{Name: "data"}, {Name: "kubeflow-trainer-token"}}

@@ -186,6 +186,10 @@ func TestSchedulingGates(t *testing.T) {
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Fatalf("%s (-want +got):\n%s", tc.reason, diff)
 			}
+			m.in.Now = m.in.Now.Add(time.Second)
+			if p := m.decide(); p.RequeueAfter != 0 && tc.want != "" {
+				t.Errorf("%s: what is said needs no other pass, got one after %s", tc.reason, p.RequeueAfter)
+			}
 			for range 20 {
 				m.in.Now = m.in.Now.Add(time.Minute)
 				if p := m.decide(); p.StatusChange != plan.StatusUnchanged && tc.want != "" {
@@ -201,6 +205,18 @@ func TestSchedulingGates(t *testing.T) {
 				t.Errorf("%s: it continues: %q", tc.reason, conditions(&m.in.Status))
 			}
 		})
+	}
+}
+
+// TestGatesOfAnEarlierAttempt: a pod whose next attempt takes its place is not waited for.
+func TestGatesOfAnEarlierAttempt(t *testing.T) {
+	m := newModel(workers(2))
+	m.reconcileUntilStable()
+	gate(m, "example.com/quota", "worker-1")
+	m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"1": 1}
+	m.in.Now = m.in.Now.Add(10 * time.Second)
+	if p := m.decide(); p.Status.IsTrue(commonv1.JobStalled) || len(p.Actions) != 1 {
+		t.Errorf("the pod is deleted, and nothing said of it: %v, %q", p.Actions, conditions(&p.Status))
 	}
 }
 

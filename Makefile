@@ -127,8 +127,8 @@ test-nodes: build-devcluster ## Run jobs on two real kubelets (root, Debian or U
 
 # Not part of "make test": it compiles half of Kubernetes once more, in the version that the queue is made of.
 .PHONY: test-live
-test-live: build-devcluster ## Run jobs beside the real Kueue (Linux; 6 CPU minutes of compiling the first time)
-	@echo '== tests beside the real Kueue'
+test-live: build-devcluster ## Run jobs beside the real Kueue and coscheduling (Linux; 10 CPU minutes of compiling the first time)
+	@echo '== tests beside the real Kueue and coscheduling'
 	@$(GOTESTSUM) --format=standard-verbose -- -tags=live -count=1 -parallel=12 -timeout=60m $(TESTFLAGS) ./test/live/...
 
 # Not part of "make test": it compiles the API server of each release. TESTFLAGS='-run /v1.31' is one of them.
@@ -227,7 +227,7 @@ tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@go -C devcluster mod tidy
 	@go -C test/nodes/kubernetes mod tidy
 	@go -C test/nodes/coredns mod tidy
-	@go -C test/live/kueue mod tidy
+	@for scheduler in test/live/*/; do go -C $$scheduler mod tidy; done
 	@for release in test/versions/v*/; do go -C $$release mod tidy; done
 	@go -C charts/test mod tidy
 	@go -C test/page mod tidy

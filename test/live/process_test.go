@@ -28,12 +28,17 @@ type program struct {
 	name string
 	// module is the folder of the module that has it, from here, and path its package.
 	module, path string
-	// flags are the linker's. What is made of Kubernetes does not start without its version.
+	// flags are the linker's.
 	flags string
 }
 
 // stripped leaves out what only debuggers need.
 const stripped = "-s -w"
+
+// ofKubernetes are the flags of a program that is made of a version of Kubernetes.
+func ofKubernetes(minor, patch int) string {
+	return fmt.Sprintf(stripped+" -X %[1]s.gitVersion=v1.%[2]d.%[3]d -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[2]d", "k8s.io/component-base/version", minor, patch)
+}
 
 // build builds a program, and returns the path of its binary. The go command does nothing if
 // that is up to date.

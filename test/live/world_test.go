@@ -215,6 +215,13 @@ func (w *world) report(t *testing.T, ns string) {
 // function it returns is called, which says the most that were seen.
 func (w *world) peak(t *testing.T, ns string) func() int64 {
 	t.Helper()
+	return w.watch(t, ns, func(p *corev1.Pod) bool { return len(p.Spec.SchedulingGates) == 0 }) // a gated pod takes nothing yet
+}
+
+// watch watches how many CPUs some pods of a namespace have that have not ended, until the
+// function it returns is called, which says the most that were seen.
+func (w *world) watch(t *testing.T, ns string, counts func(*corev1.Pod) bool) func() int64 {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var most int64
 	var group sync.WaitGroup
@@ -225,9 +232,9 @@ func (w *world) peak(t *testing.T, ns string) func() int64 {
 				continue
 			}
 			var now int64
-			for _, p := range list.Items {
-				// A gated pod takes nothing yet.
-				if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && len(p.Spec.SchedulingGates) == 0 {
+			for i := range list.Items {
+				p := &list.Items[i]
+				if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && counts(p) {
 					now += p.Spec.Containers[0].Resources.Requests.Cpu().Value()
 				}
 			}

@@ -125,10 +125,10 @@ test-nodes: build-devcluster ## Run jobs on two real kubelets (root, Debian or U
 	@echo '== tests on real nodes'
 	@JOBKIT_NODES_INSTALL=$(INSTALL) $(GOTESTSUM) --format=standard-verbose -- -tags=nodes -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./test/nodes/...
 
-# Not part of "make test": it compiles half of Kubernetes once more, in the version that the queue is made of.
+# Not part of "make test": it compiles half of Kubernetes once more, in the versions that the schedulers are made of.
 .PHONY: test-live
-test-live: build-devcluster ## Run jobs beside the real Kueue and coscheduling (Linux; 10 CPU minutes of compiling the first time)
-	@echo '== tests beside the real Kueue and coscheduling'
+test-live: build-devcluster ## Run jobs beside the real Kueue, Volcano and coscheduling (Linux; compiles them the first time, for some 15 CPU minutes)
+	@echo '== tests beside the real Kueue, Volcano and coscheduling'
 	@$(GOTESTSUM) --format=standard-verbose -- -tags=live -count=1 -parallel=12 -timeout=60m $(TESTFLAGS) ./test/live/...
 
 # Not part of "make test": it compiles the API server of each release. TESTFLAGS='-run /v1.31' is one of them.

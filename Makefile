@@ -19,6 +19,8 @@ LINT := go tool -modfile=hack/lint.mod golangci-lint
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # A program with the race detector waits a second before it ends, in case a race is yet to come.
 export GORACE := atexit_sleep_ms=50
+# Linking 70 test binaries is a good part of the time, and a quarter of that is what only a debugger reads.
+NODEBUG := -ldflags=-w
 # More flags of "go test", such as TESTFLAGS='-run TestPromises -v'.
 TESTFLAGS ?=
 # Prints a line per package, the output of every test that fails, and "DONE n tests" at the end.
@@ -85,7 +87,7 @@ test: test-unit test-integration test-devcluster test-chart test-page ## Run all
 .PHONY: test-unit
 test-unit: race-detector ## Run the tests that need only Go (2 to 4 minutes)
 	@echo '== unit and property tests'
-	@RACE=$(RACE) $(GOTESTSUM) --raw-command -- hack/test-unit $(TESTFLAGS)
+	@RACE=$(RACE) $(GOTESTSUM) --raw-command -- hack/test-unit $(NODEBUG) $(TESTFLAGS)
 
 # How many packages are tested at once. Each has a control plane of its own, and waits most of the time.
 # What must happen in time may be late on a busy machine, so such a test has three rounds.
@@ -94,7 +96,7 @@ AT_ONCE ?= 3
 .PHONY: test-integration
 test-integration: race-detector build-devcluster ## Run the tests on the dev control plane (which starts and stops automatically)
 	@echo '== integration tests, on the dev control plane'
-	@$(GOTESTSUM) -- $(RACE) -tags=integration -count=1 -p=$(AT_ONCE) -timeout=30m $(TESTFLAGS) $(LONGEST) $(or $(filter-out $(LONGEST),$(INTEGRATION)),$(error no package has integration tests))
+	@$(GOTESTSUM) -- $(RACE) $(NODEBUG) -tags=integration -count=1 -p=$(AT_ONCE) -timeout=30m $(TESTFLAGS) $(LONGEST) $(or $(filter-out $(LONGEST),$(INTEGRATION)),$(error no package has integration tests))
 
 # Built like the dev control plane itself, so that Kubernetes is compiled once; vetted by "make vet".
 .PHONY: test-devcluster
@@ -106,7 +108,7 @@ test-devcluster: ## Run the unit tests of the dev control plane
 .PHONY: test-chart
 test-chart: ## Test the Helm chart, next to config/ (it needs neither Helm nor a cluster)
 	@echo '== tests of the chart'
-	@$(GOTESTSUM) --raw-command -- go -C charts/test test -json -count=1 $(TESTFLAGS) ./...
+	@$(GOTESTSUM) --raw-command -- go -C charts/test test -json $(NODEBUG) -count=1 $(TESTFLAGS) ./...
 
 # It takes minutes and half a gigabyte, so it is not part of "make test".
 .PHONY: test-stranger
@@ -117,7 +119,7 @@ test-stranger: build-devcluster ## Do what a stranger does: jobkit new, one edit
 .PHONY: test-page
 test-page: build-devcluster ## Test the page of "jobkit ui" in Chromium, on the dev control plane
 	@echo '== tests of the page'
-	@$(GOTESTSUM) --raw-command -- go -C test/page test -json -tags=integration -count=1 -timeout=20m $(TESTFLAGS) ./...
+	@$(GOTESTSUM) --raw-command -- go -C test/page test -json $(NODEBUG) -tags=integration -count=1 -timeout=20m $(TESTFLAGS) ./...
 
 # In namespaces of its own; test/nodes/README.md says what it needs. Not part of "make test": it needs root.
 .PHONY: test-nodes

@@ -37,7 +37,7 @@ func operatorFor(t *testing.T, scheduler, kind string) *operator {
 		"--kubeconfig=" + kubeconfig, "--kinds=" + kind, "--gang-scheduler-name=" + scheduler,
 		"--metrics-bind-address=0", "--health-probe-bind-address=0",
 	}}
-	build := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", o.binary, "../../cmd/operator")
+	build := exec.CommandContext(t.Context(), "go", "build", "-race", "-ldflags=-w", "-o", o.binary, "../../cmd/operator")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the operator: %v\n%s", err, out)
 	}

@@ -89,7 +89,7 @@ func run(m *testing.M) (code int, err error) {
 	if err := giveRights(ctx, env.Kubeconfig(), cluster.operator.kubeconfig); err != nil {
 		return 1, err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-race", "-o", cluster.operator.binary, "../../examples/testjob/operator")
+	build := exec.CommandContext(ctx, "go", "build", "-race", "-ldflags=-w", "-o", cluster.operator.binary, "../../examples/testjob/operator")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("cannot build the operator: %w\n%s", err, out)
 	}

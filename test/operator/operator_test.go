@@ -94,7 +94,7 @@ func run(m *testing.M) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	cluster.binary = filepath.Join(dir, "operator")
-	build := exec.CommandContext(ctx, "go", "build", "-race", "-o", cluster.binary, "../../cmd/operator")
+	build := exec.CommandContext(ctx, "go", "build", "-race", "-ldflags=-w", "-o", cluster.binary, "../../cmd/operator")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("cannot build the operator: %w\n%s", err, out)
 	}

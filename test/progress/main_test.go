@@ -69,7 +69,7 @@ func run(m *testing.M) (int, error) {
 	defer os.RemoveAll(dir)
 	cluster.operator, cluster.reporter = filepath.Join(dir, "operator"), filepath.Join(dir, "client")
 	for out, source := range map[string]string{cluster.operator: "../../cmd/operator", cluster.reporter: "./client"} {
-		if text, err := exec.CommandContext(ctx, "go", "build", "-o", out, source).CombinedOutput(); err != nil {
+		if text, err := exec.CommandContext(ctx, "go", "build", "-ldflags=-w", "-o", out, source).CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("cannot build %s: %w\n%s", source, err, text)
 		}
 	}

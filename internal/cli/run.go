@@ -79,16 +79,13 @@ func (a *app) run(cmd *cobra.Command, f runFlags) error {
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-	definitions, err := install.Definitions()
-	if err != nil {
-		return withCode(exitRefused, err)
-	}
 	err = run.Run(cmd.Context(), a.streams, run.Options{
 		Client: client.Dynamic, Discovery: client.Discovery,
 		Documents: documents,
 		Namespace: client.Namespace, Forced: f.Namespace != "",
 		HowToInstall: func(kind schema.GroupVersionKind) string {
-			if install.Serves(definitions, kind) {
+			// To read the definitions takes longer than all else, and most clusters serve the kind.
+			if definitions, err := install.Definitions(); err == nil && install.Serves(definitions, kind) {
 				return f.Jobkit("install-crds")
 			}
 			return ""

@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +29,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/jobkit/jobkit"
@@ -220,10 +220,9 @@ func endOn(t *testing.T, cmd *exec.Cmd, signal syscall.Signal, text string) int 
 	return exitCode(t, cmd.Wait())
 }
 
-// TestOnRunningControlPlane uses a control plane of "jobkit dev up" as a user does.
-func TestOnRunningControlPlane(t *testing.T) {
-	t.Parallel()
-	w := newWorkplace(t)
+// up starts a control plane with "jobkit dev up" until the end of the test, and returns its kubeconfig.
+func (w workplace) up(t *testing.T) (kubeconfig string) {
+	t.Helper()
 	t.Cleanup(func() {
 		// The test's context has ended by now.
 		cmd := runJobkit(context.WithoutCancel(t.Context()), t, w.environment, "dev", "down")
@@ -235,28 +234,47 @@ func TestOnRunningControlPlane(t *testing.T) {
 	if code, _, _ := w.run(t, "dev", "up", "--nodes=3"); code != 0 {
 		t.Fatal("dev up failed")
 	}
+	_, out, _ := w.run(t, "dev", "kubeconfig")
+	return strings.TrimSpace(out)
+}
+
+// TestOnRunningControlPlane uses a control plane of "jobkit dev up" as a user does.
+func TestOnRunningControlPlane(t *testing.T) {
+	t.Parallel()
+	w := newWorkplace(t)
+	kubeconfig := w.up(t)
 	if code, out, _ := w.run(t, "dev", "up"); code != 0 || !strings.Contains(out, "was up already") {
 		t.Error("dev up again should be fine")
 	}
-	_, out, _ := w.run(t, "dev", "kubeconfig")
-	kubeconfig := strings.TrimSpace(out)
 	if code, out, _ := w.run(t, "dev", "status"); code != 0 || !strings.Contains(out, kubeconfig) {
 		t.Error("dev status should name the kubeconfig")
 	}
-	t.Run("demo", func(t *testing.T) { demoOnShared(t, w, kubeconfig) })
-	t.Run("no operator", func(t *testing.T) {
-		code, out, _ := w.run(t, "run", "--kubeconfig", kubeconfig, "-f", examples+"all-workers.yaml", "--timeout", "11s")
-		if code != 3 || !strings.Contains(out, "no operator has taken up TestJob default/all-workers within 10s") {
-			t.Errorf("exit code %d", code)
-		}
+	t.Run("before the operator", func(t *testing.T) { // Demos have operators for their own namespaces only.
+		t.Run("demo", func(t *testing.T) { t.Parallel(); demoOnShared(t, w, kubeconfig) })
+		t.Run("no operator", func(t *testing.T) {
+			t.Parallel()
+			code, out, _ := w.run(t, "run", "--kubeconfig", kubeconfig, "-f", examples+"all-workers.yaml", "--timeout", "11s")
+			if code != 3 || !strings.Contains(out, "no operator has taken up TestJob default/all-workers within 10s") {
+				t.Errorf("exit code %d", code)
+			}
+		})
 	})
 	startOperator(t, kubeconfig)
-	t.Run("documented", func(t *testing.T) { runDocumented(t, w, kubeconfig) })
 	t.Run("jobs", func(t *testing.T) { // of different names, so at the same time
 		t.Run("run", func(t *testing.T) { t.Parallel(); runJobs(t, w, kubeconfig) })
 		t.Run("steer", func(t *testing.T) { t.Parallel(); steerJob(t, w, kubeconfig) })
 	})
 	t.Run("migrate", func(t *testing.T) { migrateCluster(t, w, kubeconfig) })
+}
+
+// TestDocumentedOnControlPlane runs what README and the pages for users show. They speak of jobs of the
+// names that other tests use, so it has a control plane for itself; that starts in 3 s of processor time.
+func TestDocumentedOnControlPlane(t *testing.T) {
+	t.Parallel()
+	w := newWorkplace(t)
+	kubeconfig := w.up(t)
+	startOperator(t, kubeconfig)
+	runDocumented(t, w, kubeconfig)
 }
 
 // demoOnShared runs demos on a control plane that runs: nothing of them is left.
@@ -364,9 +382,10 @@ func startOperator(t *testing.T, kubeconfig string) {
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	ctrl.SetLogger(logr.Discard())
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Cache: controller.CacheOptions(objects...), Metrics: server.Options{BindAddress: "0"},
+		// Two tests have an operator, each on its own control plane.
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		t.Fatal(err)

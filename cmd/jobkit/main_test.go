@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 // asMain makes the test binary run as jobkit, so that real processes, signals and exit
@@ -17,6 +20,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" {
 		main()
 	}
+	ctrl.SetLogger(logr.Discard())
 	os.Exit(m.Run())
 }
 

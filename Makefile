@@ -14,7 +14,7 @@ export GOWORK := off
 TOOL := go tool -modfile=hack/tools.mod
 LINT := go tool -modfile=hack/lint.mod golangci-lint
 
-# Tests run under the race detector, but for those of plan, crdrules and jobtest (see hack/test-unit). It needs a C
+# Tests run under the race detector, but for those of jobtest and a few others (see hack/test-unit). It needs a C
 # compiler; without one (go env says so) the tests still run, and a line says what was left out.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # A program with the race detector waits a second before it ends, in case a race is yet to come.

@@ -31,7 +31,7 @@ import (
 //
 // An author's own code that reads pods through the manager's client sees the
 // shortened ones. It must not write them back, but with a patch, and must not change what it got
-// without a copy ([client.UnsafeDisableDeepCopy]): pods of a job share their owners and annotations.
+// without a copy ([client.UnsafeDisableDeepCopy]): pods of a job share their owners, annotations and conditions.
 // Without these options everything works, with more memory.
 //
 // owned are the kinds of owned objects that operators keep (see [jobkit.OwnedObjects]). Of
@@ -71,8 +71,8 @@ func CacheOptions(owned ...jobkit.Object) cache.Options {
 // pods appear at the same time.
 const sharedStrings = 4096
 
-// sharedMetadata is how many lists of owners, and how many annotations, a shortener remembers: those
-// of as many jobs.
+// sharedMetadata is how many lists of owners, of conditions, and how many annotations, a shortener
+// remembers: those of as many jobs.
 const sharedMetadata = 512
 
 // maxShared is the size in bytes up to which annotations are shared as a whole.
@@ -81,10 +81,16 @@ const maxShared = 1024
 // shortener makes the pods in a cache small. Most of a pod is its specification, which is not
 // read again after creation. Much of the rest is the same in every pod of a job, but decoding
 // makes a new copy of it each time. What is shared must not be changed, as all that a cache holds.
-type shortener struct{ strings, owners, annotations *lru.Cache }
+type shortener struct {
+	strings, owners, annotations, conditions *lru.Cache
+	started, notStarted                      *bool
+}
 
 func newShortener() *shortener {
-	return &shortener{strings: lru.New(sharedStrings), owners: lru.New(sharedMetadata), annotations: lru.New(sharedMetadata)}
+	return &shortener{
+		strings: lru.New(sharedStrings), owners: lru.New(sharedMetadata), annotations: lru.New(sharedMetadata),
+		conditions: lru.New(sharedMetadata), started: new(true), notStarted: new(bool),
+	}
 }
 
 // pod is a cache.TransformFunc that drops what the library does not read.
@@ -132,13 +138,75 @@ func (s *shortener) status(st *corev1.PodStatus) corev1.PodStatus {
 	}
 	out.ContainerStatuses = s.containers(st.ContainerStatuses, &texts)
 	out.InitContainerStatuses = s.containers(st.InitContainerStatuses, &texts)
+	dropTimes(&out)
+	out.Conditions = s.shareConditions(out.Conditions)
 	return out
 }
 
-// conditionsRead returns the conditions of a pod. Of too many it returns those that policies read
+// dropTimes drops the times of steps on the way to a pod that runs and is ready. Only the newest
+// time that a node tells is asked for of them, and that is when the pod became ready. Pods of a job
+// that got their nodes in one second, and were ready in another, then have the same conditions.
+func dropTimes(st *corev1.PodStatus) {
+	ready := slices.IndexFunc(st.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady })
+	if st.Phase != corev1.PodRunning || ready < 0 || st.Conditions[ready].Status != corev1.ConditionTrue {
+		return
+	}
+	for i := range st.Conditions {
+		c := &st.Conditions[i]
+		switch c.Type {
+		case corev1.ContainersReady, corev1.PodInitialized, corev1.PodReadyToStartContainers:
+			if !c.LastTransitionTime.After(st.Conditions[ready].LastTransitionTime.Time) {
+				c.LastTransitionTime = metav1.Time{}
+			}
+		}
+	}
+}
+
+// shareConditions returns an equal list of conditions that was seen before, if there is one.
+func (s *shortener) shareConditions(list []corev1.PodCondition) []corev1.PodCondition {
+	if len(list) == 0 {
+		return nil
+	}
+	var text []byte
+	for i := range list {
+		c := &list[i]
+		for _, word := range []string{string(c.Type), string(c.Status), c.Reason, c.Message} {
+			text = strconv.AppendQuote(text, word)
+		}
+		for _, at := range []metav1.Time{c.LastProbeTime, c.LastTransitionTime} {
+			text = strconv.AppendInt(append(text, ' '), at.Unix(), 10)
+			text = strconv.AppendInt(append(text, ' '), int64(at.Nanosecond()), 10)
+		}
+		text = strconv.AppendInt(append(text, ' '), c.ObservedGeneration, 10)
+	}
+	if len(text) > maxShared {
+		return list
+	}
+	if known, ok := s.conditions.Get(string(text)); ok {
+		if same, ok := known.([]corev1.PodCondition); ok {
+			return same
+		}
+	}
+	s.conditions.Add(string(text), list)
+	return list
+}
+
+// shareBool returns a pointer to an equal value that all pods share.
+func (s *shortener) shareBool(b *bool) *bool {
+	switch {
+	case b == nil:
+		return nil
+	case *b:
+		return s.started
+	default:
+		return s.notStarted
+	}
+}
+
+// conditionsRead returns the conditions of a pod, in a list of its own. Of too many it returns those that policies read
 // by their type, and the first others.
 func conditionsRead(list []corev1.PodCondition) []corev1.PodCondition {
-	return exactly(some(list, maxStatuses, func(c *corev1.PodCondition) bool {
+	return slices.Clone(some(list, maxStatuses, func(c *corev1.PodCondition) bool {
 		return c.Type == corev1.DisruptionTarget || c.Type == corev1.PodScheduled || c.Type == corev1.PodReady ||
 			c.Type == corev1.PodReadyToStartContainers
 	}))
@@ -207,7 +275,7 @@ func (s *shortener) containers(all []corev1.ContainerStatus, texts *budget) []co
 		}
 		image := s.share(texts.cut(plan.WaitingImage(c), maxContainerText))
 		*c = corev1.ContainerStatus{
-			Name: s.share(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: c.Started,
+			Name: s.share(c.Name), State: c.State, Ready: c.Ready, RestartCount: c.RestartCount, Started: s.shareBool(c.Started),
 			LastTerminationState: last, Image: image,
 		}
 		if t := c.State.Terminated; t != nil {

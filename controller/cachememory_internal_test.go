@@ -18,10 +18,10 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// TestMemoryOfPods: a pod that runs takes less memory in the cache than it takes on the wire and
-// half as much again, however it was encoded. 1,240 bytes of that are the Go type itself.
+// TestMemoryOfPods: a pod that runs takes less memory in the cache than it takes on the wire,
+// however it was encoded. 1,240 bytes of that are the Go type itself.
 func TestMemoryOfPods(t *testing.T) {
-	const most = 2800
+	const most = 2200
 	for name, tc := range map[string]struct {
 		encode func(*corev1.Pod) ([]byte, error)
 		decode func([]byte, *corev1.Pod) error
@@ -89,7 +89,8 @@ func heap() uint64 {
 // scheduler and the kubelet add.
 func runningPod(i int) *corev1.Pod {
 	name := fmt.Sprintf("training-job-worker-%d", i)
-	at := metav1.NewTime(time.Unix(int64(1_800_000_000+i), 0))
+	const aSecond = 8 // pods that get nodes, and start, in one second
+	at := metav1.NewTime(time.Unix(int64(1_800_000_000+i/aSecond), 0))
 	fields := func(f string) *metav1.FieldsV1 {
 		return metav1.NewFieldsV1(`{"f:status":{"f:` + strings.Repeat(f, 60) + `":{}}}`)
 	}
@@ -171,6 +172,86 @@ func TestShortPodsShareMetadata(t *testing.T) {
 			change(pod)
 			if diff := cmp.Diff(short(t, newShortener(), pod), short(t, s, pod)); diff != "" {
 				t.Errorf("it depends on the pods before it (-alone +after others):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestShortPodsShareConditions: pods of a job that got their nodes in one second, and were ready in
+// another, hold one list of conditions. The newest time of all stays, and those that policies ask for.
+func TestShortPodsShareConditions(t *testing.T) {
+	at := func(second int64) metav1.Time { return metav1.NewTime(time.Unix(1_800_000_000+second, 0)) }
+	// All steps up to ready come within three seconds, but when exactly differs.
+	pod := func(prepared int64) *corev1.Pod {
+		p := runningPod(int(prepared))
+		for i, second := range []int64{prepared, 1 + prepared%2, 3, 3, 0} {
+			p.Status.Conditions[i].LastTransitionTime = at(second)
+		}
+		return p
+	}
+	times := func(p *corev1.Pod) map[corev1.PodConditionType]int64 {
+		out := map[corev1.PodConditionType]int64{}
+		for _, c := range p.Status.Conditions {
+			if !c.LastTransitionTime.IsZero() {
+				out[c.Type] = c.LastTransitionTime.Unix() - 1_800_000_000
+			}
+		}
+		return out
+	}
+	all := map[corev1.PodConditionType]int64{
+		corev1.PodReadyToStartContainers: 1, corev1.PodInitialized: 2, corev1.PodReady: 3, corev1.ContainersReady: 3, corev1.PodScheduled: 0,
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*corev1.Pod)
+		want   map[corev1.PodConditionType]int64
+	}{
+		"Ready": {"when it got its node, and when it was ready", func(*corev1.Pod) {}, map[corev1.PodConditionType]int64{corev1.PodReady: 3, corev1.PodScheduled: 0}},
+		"NotReady": {
+			"of a pod that is no longer ready, the newest may be another", func(p *corev1.Pod) { p.Status.Conditions[2].Status = corev1.ConditionFalse }, all,
+		},
+		"Pending": {"a pod that starts", func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }, all},
+		"Failed":  {"a pod that failed", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, all},
+		"Later": {
+			"one that is newer than that of Ready", func(p *corev1.Pod) { p.Status.Conditions[3].LastTransitionTime = at(4) },
+			map[corev1.PodConditionType]int64{corev1.PodReady: 3, corev1.ContainersReady: 4, corev1.PodScheduled: 0},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := newShortener(), pod(1)
+			tc.change(p)
+			once := short(t, s, p)
+			if diff := cmp.Diff(tc.want, times(once)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if len(once.Status.Conditions) != len(p.Status.Conditions) {
+				t.Errorf("a policy may ask for each of the conditions: %v", once.Status.Conditions)
+			}
+			if diff := cmp.Diff(once, short(t, s, once)); diff != "" {
+				t.Errorf("a pod that is short already stays as it is (-want +got):\n%s", diff)
+			}
+		})
+	}
+	s := newShortener()
+	a, b := short(t, s, pod(1)), short(t, s, pod(2))
+	if &a.Status.Conditions[0] != &b.Status.Conditions[0] {
+		t.Errorf("two pods hold a list of conditions each: %v and %v", a.Status.Conditions, b.Status.Conditions)
+	}
+	for name, change := range map[string]func(*corev1.PodCondition){
+		"Type":       func(c *corev1.PodCondition) { c.Type = "example.com/x" },
+		"Status":     func(c *corev1.PodCondition) { c.Status = corev1.ConditionUnknown },
+		"Reason":     func(c *corev1.PodCondition) { c.Reason = "Other" },
+		"Message":    func(c *corev1.PodCondition) { c.Message = "other" },
+		"Time":       func(c *corev1.PodCondition) { c.LastTransitionTime = at(2) },
+		"Probe":      func(c *corev1.PodCondition) { c.LastProbeTime = at(2) },
+		"Generation": func(c *corev1.PodCondition) { c.ObservedGeneration = 2 },
+		"Large":      func(c *corev1.PodCondition) { c.Message = strings.Repeat("x", maxShared) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := pod(1)
+			change(&p.Status.Conditions[4])
+			if diff := cmp.Diff(short(t, newShortener(), p), short(t, s, p)); diff != "" {
+				t.Errorf("a pod has the conditions of another (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -51,6 +51,17 @@ type held struct {
 	restart time.Duration
 	// heap is the operator's live heap in MiB with all pods held.
 	heap float64
+	// base is what the operator takes before it holds pods.
+	base footprint
+}
+
+// footprint is the memory of the operator in MiB.
+type footprint struct{ heap, rss float64 }
+
+// footprint reads it. A collection comes first, so that garbage does not count as live.
+func (b *bench) footprint(ctx context.Context) (footprint, error) {
+	heap, err := b.operator.heap(ctx)
+	return footprint{heap: heap, rss: usageOf(b.operator.pid).rss}, err
 }
 
 // fill creates jobs from one index of the batch up to another, and waits.
@@ -114,6 +125,9 @@ func (h *held) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if h.base, err = b.footprint(ctx); err != nil {
+		return err
+	}
 	if err := h.fill(ctx, 0, h.batch.jobs/10); err != nil {
 		return err
 	}
@@ -142,15 +156,30 @@ func (h *held) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.heap, err = b.operator.heap(ctx); err != nil {
+	return h.memory(ctx, &all)
+}
+
+// memory reports what the operator takes with all pods held: at most, at rest, and what of it is live.
+func (h *held) memory(ctx context.Context, all *spent) error {
+	b := h.b
+	if b.operator.pid == 0 {
+		return nil
+	}
+	now, err := b.footprint(ctx)
+	if err != nil {
 		return err
 	}
-	if b.operator.pid != 0 {
-		per := 10000 / float64(h.pods)
-		b.report.ratio("operator-mib-per-10000-pods", all.peak*per)
-		b.report.notef("held: operator with %d pods: %.0f MiB at most, %.0f MiB now, %.0f MiB live on the heap; reconciles p50 %s, p99 %s since its start",
-			h.pods, all.peak, all.rss, h.heap, round(all.reconciles.quantile(0.5)), round(all.reconciles.quantile(0.99)))
+	h.heap = now.heap
+	each := func(mib, base float64) float64 { return (mib - base) * 1024 / float64(h.pods) }
+	b.report.ratio("operator-mib-per-10000-pods", all.peak*10000/float64(h.pods))
+	b.report.ratio("operator-kib-per-pod-above-base", each(all.rss, h.base.rss))
+	b.report.ratio("operator-peak-kib-per-pod-above-base", each(all.peak, h.base.rss))
+	if b.operator.pprofURL != "" {
+		b.report.ratio("operator-live-kib-per-pod", each(now.heap, h.base.heap))
 	}
+	b.report.notef("held: operator with %d pods: %.0f MiB at most, %.0f MiB at rest, %.0f MiB live on the heap; without pods %.0f MiB, %.0f MiB live",
+		h.pods, all.peak, all.rss, now.heap, h.base.rss, h.base.heap)
+	b.report.notef("held: reconciles p50 %s, p99 %s since its start", round(all.reconciles.quantile(0.5)), round(all.reconciles.quantile(0.99)))
 	return nil
 }
 

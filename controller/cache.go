@@ -153,11 +153,9 @@ func dropTimes(st *corev1.PodStatus) {
 	}
 	for i := range st.Conditions {
 		c := &st.Conditions[i]
-		switch c.Type {
-		case corev1.ContainersReady, corev1.PodInitialized, corev1.PodReadyToStartContainers:
-			if !c.LastTransitionTime.After(st.Conditions[ready].LastTransitionTime.Time) {
-				c.LastTransitionTime = metav1.Time{}
-			}
+		step := c.Type == corev1.ContainersReady || c.Type == corev1.PodInitialized || c.Type == corev1.PodReadyToStartContainers
+		if step && !c.LastTransitionTime.After(st.Conditions[ready].LastTransitionTime.Time) {
+			c.LastTransitionTime = metav1.Time{}
 		}
 	}
 }

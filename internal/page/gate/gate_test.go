@@ -148,18 +148,19 @@ func TestGate(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	g, a := start(t, "ann")
-	refused := 0
+	refused, began := 0, time.Now()
 	for i := range 40 {
 		if w := get(t, g, "GET", "/api/about", "Jobkit-Token", "wrong"+strings.Repeat("x", i)); w.Code == http.StatusTooManyRequests {
 			refused++
 		}
 	}
-	if refused < 10 {
+	most := 21 + int(5*time.Since(began).Seconds()) // 20 at once and 5 a second, however slow the machine is
+	if refused < 40-most {
 		t.Errorf("%d of 40 new tokens are refused: whoever reaches the port can have the API server asked", refused)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.asked) > 30 {
-		t.Errorf("the API server was asked about %d tokens", len(a.asked))
+	if len(a.asked) > most {
+		t.Errorf("the API server was asked about %d tokens, want %d at most", len(a.asked), most)
 	}
 }

@@ -76,6 +76,9 @@ func (d *decision) noteFailedNode(p *commonv1.AvoidNodes, name string, at time.T
 // firstFailures are the failures that decide, without their consequences: of what restarts
 // together the first, which may be yet to be reported; and each that restarts one replica.
 func (d *decision) firstFailures(failed []failedReplica) []*failedReplica {
+	if len(failed) == 0 {
+		return nil
+	}
 	all := d.andUnreported(failed, false)
 	if d.restartsWhole(failed) {
 		return rootOf(all)
@@ -387,15 +390,8 @@ func validateAvoidNodes(p *commonv1.AvoidNodes, path *field.Path) field.ErrorLis
 		errs = append(errs, oneOf(path.Child("causes").Index(i), &p.Causes[i],
 			commonv1.AvoidNodesFailed, commonv1.AvoidNodesDisrupted, commonv1.AvoidNodesHung)...)
 	}
-	for _, number := range []struct {
-		name  string
-		value *int32
-		most  int32
-	}{{"afterFailures", p.AfterFailures, 1000}, {"maxNodes", p.MaxNodes, 50}} {
-		if v := number.value; v != nil && (*v < 1 || *v > number.most) {
-			errs = append(errs, field.Invalid(path.Child(number.name), *v, fmt.Sprintf("must be from 1 to %d", number.most)))
-		}
-	}
+	errs = append(errs, fromOneTo(1000, path.Child("afterFailures"), p.AfterFailures)...)
+	errs = append(errs, fromOneTo(50, path.Child("maxNodes"), p.MaxNodes)...)
 	if v := p.ForSeconds; v != nil && *v < 1 {
 		errs = append(errs, field.Invalid(path.Child("forSeconds"), *v, "must be 1 or more"))
 	}
@@ -409,4 +405,12 @@ func validateAvoidNodes(p *commonv1.AvoidNodes, path *field.Path) field.ErrorLis
 			"it says nothing unless causes has Failed: add that, or remove exitCodes"))
 	}
 	return errs
+}
+
+// fromOneTo checks a number that may be left out.
+func fromOneTo(most int32, path *field.Path, value *int32) field.ErrorList {
+	if value == nil || *value >= 1 && *value <= most {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, *value, fmt.Sprintf("must be from 1 to %d", most))}
 }

@@ -151,7 +151,7 @@ func TestLabelsInTheDomainOfTheKind(t *testing.T) {
 		}
 	}
 	if pod.Labels["sim.example.com/attempt"] != "2" || pod.Labels["sim.example.com/team"] != "red" {
-		t.Errorf("the template's own label stays, and the attempt is there: %v", pod.Labels)
+		t.Errorf("the template's own label stays, and the attempt is among them: %v", pod.Labels)
 	}
 	for key := range service.Spec.Selector {
 		if !strings.HasPrefix(key, commonv1.LabelPrefix) {

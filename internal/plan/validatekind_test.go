@@ -48,7 +48,7 @@ func TestMistakesInAKind(t *testing.T) {
 			want:   []string{`LabelDomain: Invalid value: "Sim/example": is a domain of the kind's own, for more labels: use a DNS name such as sim.example.com, other than training.kubeflow.org, which is always there`},
 		},
 		"LabelDomainOfTheLibrary": {
-			reason: "those labels are there anyway",
+			reason: "objects have those labels anyway",
 			change: func(k *jobkit.Kind) { k.LabelDomain = "training.kubeflow.org" },
 			want:   []string{`LabelDomain: Invalid value: "training.kubeflow.org": is a domain of the kind's own, for more labels: use a DNS name such as sim.example.com, other than training.kubeflow.org, which is always there`},
 		},

@@ -53,6 +53,8 @@ type call struct {
 	object client.Object
 	// begun is when the process made the call, which may take a while to arrive.
 	begun time.Time
+	// outlined is true if the cache had an outline of the object when the process made the call.
+	outlined bool
 	// patch is the body of a patch.
 	patch []byte
 }
@@ -184,7 +186,7 @@ func (p *process) tryCall(op call, f func() (client.Object, error)) (client.Obje
 	if p.dead || w.broken != nil {
 		return nil, errDead
 	}
-	op.begun = w.now
+	op.begun, op.outlined = w.now, p.hasOutline(op) // Meanwhile the cache may see that the object is gone.
 	w.meanwhile(p)
 	if p.dead || w.broken != nil {
 		return nil, errDead
@@ -275,7 +277,7 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 			if op.table == w.kubelet.pods && l.writes == 0 {
 				l.podReads++
 			}
-			if p.hasOutline(op) {
+			if op.outlined {
 				l.outlines[childKey{op.table.gvk.Kind, op.key}] = true
 			}
 		}

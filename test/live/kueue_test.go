@@ -89,7 +89,7 @@ func (w *world) kueue(t *testing.T, manager, src string) {
 	// It reads a certificate for its metrics, which are off, from a path that is fixed: it gets an
 	// /etc of its own.
 	args := []string{
-		"--mount", "sh", "-c", `mount -t tmpfs /etc && mkdir -p /etc/kueue/metrics/certs && cp "$0"/tls.* /etc/kueue/metrics/certs && exec "$@"`,
+		"--mount", "sh", "-c", `mount -t tmpfs none /etc && mkdir -p /etc/kueue/metrics/certs && cp "$0"/tls.* /etc/kueue/metrics/certs && exec "$@"`,
 		certs, manager, "--config=" + config, "--zap-log-level=2",
 	}
 	if os.Geteuid() != 0 {

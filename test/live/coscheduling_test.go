@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/devenv"
 )
@@ -69,8 +71,9 @@ func coschedulingMarks(t *testing.T, g *gangs) {
 		}
 	}
 	eventually(t, "the group runs", func() error {
-		if phase := g.group(t, 3).Object["status"]; fmt.Sprint(phase.(map[string]any)["phase"]) != "Running" {
-			return fmt.Errorf("its status is %v", phase)
+		group := g.group(t, 3)
+		if phase, _, _ := unstructured.NestedString(group.Object, "status", "phase"); phase != "Running" {
+			return fmt.Errorf("its status is %v", group.Object["status"])
 		}
 		return nil
 	})

@@ -180,10 +180,8 @@ func (s *shortener) shareConditions(list []corev1.PodCondition) []corev1.PodCond
 	if len(text) > maxShared {
 		return list
 	}
-	if known, ok := s.conditions.Get(string(text)); ok {
-		if same, ok := known.([]corev1.PodCondition); ok {
-			return same
-		}
+	if same, ok := seen[[]corev1.PodCondition](s.conditions, string(text)); ok {
+		return same
 	}
 	s.conditions.Add(string(text), list)
 	return list
@@ -316,10 +314,8 @@ func (s *shortener) shareOwners(list []metav1.OwnerReference) []metav1.OwnerRefe
 	}
 	r := &list[0]
 	key := owner{r.APIVersion, r.Kind, r.Name, r.UID, written(r.Controller), written(r.BlockOwnerDeletion)}
-	if known, ok := s.owners.Get(key); ok {
-		if same, ok := known.([]metav1.OwnerReference); ok {
-			return same
-		}
+	if same, ok := seen[[]metav1.OwnerReference](s.owners, key); ok {
+		return same
 	}
 	list = exactly(list)
 	s.owners.Add(key, list)
@@ -346,10 +342,8 @@ func (s *shortener) shareMap(m map[string]string) map[string]string {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		fmt.Fprintf(&key, "%q=%q,", k, m[k])
 	}
-	if known, ok := s.annotations.Get(key.String()); ok {
-		if same, ok := known.(map[string]string); ok {
-			return same
-		}
+	if same, ok := seen[map[string]string](s.annotations, key.String()); ok {
+		return same
 	}
 	m = s.shareAll(m)
 	s.annotations.Add(key.String(), m)
@@ -373,11 +367,16 @@ func (s *shortener) share(w string) string {
 	if w == "" {
 		return ""
 	}
-	if known, ok := s.strings.Get(w); ok {
-		if same, ok := known.(string); ok {
-			return same
-		}
+	if same, ok := seen[string](s.strings, w); ok {
+		return same
 	}
 	s.strings.Add(w, w)
 	return w
+}
+
+// seen returns the value that is remembered for a key, if there is one.
+func seen[T any](in *lru.Cache, key lru.Key) (T, bool) {
+	known, _ := in.Get(key)
+	same, ok := known.(T)
+	return same, ok
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,13 +80,14 @@ func (a *app) run(cmd *cobra.Command, f runFlags) error {
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
+	// To read them takes longer than all else, and most clusters serve the kind.
+	definitions := sync.OnceValues(install.Definitions)
 	err = run.Run(cmd.Context(), a.streams, run.Options{
 		Client: client.Dynamic, Discovery: client.Discovery,
 		Documents: documents,
 		Namespace: client.Namespace, Forced: f.Namespace != "",
 		HowToInstall: func(kind schema.GroupVersionKind) string {
-			// To read the definitions takes longer than all else, and most clusters serve the kind.
-			if definitions, err := install.Definitions(); err == nil && install.Serves(definitions, kind) {
+			if all, err := definitions(); err == nil && install.Serves(all, kind) {
 				return f.Jobkit("install-crds")
 			}
 			return ""

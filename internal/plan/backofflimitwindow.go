@@ -78,13 +78,14 @@ func overWindow(counted []metav1.Time, fresh []restartTime, limit int32, window 
 	all := append(believable(counted, newestOf(fresh)), fresh...)
 	// Windows that end before a fresh restart were judged when theirs were counted.
 	first := slices.MinFunc(fresh, func(a, b restartTime) int { return a.latest.Compare(b.latest) }).latest
-	ends := map[int64]time.Time{} // each second once
+	ends := make([]time.Time, 0, len(all))
 	for _, t := range all {
 		if !t.latest.Before(first) {
-			ends[t.latest.Unix()] = t.latest
+			ends = append(ends, t.latest)
 		}
 	}
-	for _, end := range ends {
+	slices.SortFunc(ends, time.Time.Compare)
+	for _, end := range slices.CompactFunc(ends, time.Time.Equal) {
 		if inWindow(all, end, window) > int(limit) {
 			return true
 		}

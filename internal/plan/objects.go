@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -113,8 +115,12 @@ func (d *decision) roleOf(o *Object) *Object {
 // already the job's. The cache does not show those of other owners, so the request is made
 // only together with pods: at rest there is none.
 func createSharedObjects(d *decision) bool {
+	wanted := func(o Object) bool { return o.Shared && o.Wanted != nil && o.UID == "" }
+	if !slices.ContainsFunc(d.in.Objects, wanted) || len(d.missing()) == 0 {
+		return false
+	}
 	for i := range d.in.Objects {
-		if o := &d.in.Objects[i]; o.Shared && o.Wanted != nil && o.UID == "" && len(d.missing()) > 0 {
+		if o := &d.in.Objects[i]; wanted(*o) {
 			d.act(CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Shared: true, Reason: "the job uses it"})
 		}
 	}

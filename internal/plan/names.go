@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"maps"
 	"strconv"
 	"strings"
 
@@ -49,21 +48,5 @@ func typeLabels(kind jobkit.Kind, job string, t commonv1.ReplicaType) labels.Set
 func replicaLabels(kind jobkit.Kind, job string, t commonv1.ReplicaType, index int32) labels.Set {
 	set := typeLabels(kind, job, t)
 	set[commonv1.ReplicaIndexLabel] = strconv.Itoa(int(index))
-	return set
-}
-
-// inOwnDomain returns labels of an object and, if the kind has a domain of its own, those of the
-// library once more under it. They never select anything here.
-func inOwnDomain(kind jobkit.Kind, of labels.Set) labels.Set {
-	if kind.LabelDomain == "" {
-		return of
-	}
-	set := make(labels.Set, 2*len(of))
-	maps.Copy(set, of)
-	for key, value := range of {
-		if name, ok := strings.CutPrefix(key, commonv1.LabelPrefix); ok {
-			set[kind.LabelDomain+"/"+name] = value
-		}
-	}
 	return set
 }

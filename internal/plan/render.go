@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -20,15 +21,14 @@ import (
 // the template can override it.
 func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Pod {
 	pod := &corev1.Pod{Spec: template.Spec}
-	labels := withOwn(template.Labels, replicaLabels(in.Kind, in.Job.Name, a.Type, a.Index))
-	labels[commonv1.AttemptLabel] = strconv.Itoa(int(a.Attempt))
+	own := replicaLabels(in.Kind, in.Job.Name, a.Type, a.Index)
+	own[commonv1.AttemptLabel] = strconv.Itoa(int(a.Attempt))
 	if in.Rules.IsMaster(a.Type, a.Index) {
-		labels[commonv1.JobRoleLabel] = commonv1.JobRoleMaster
+		own[commonv1.JobRoleLabel] = commonv1.JobRoleMaster
 	}
-	labels = inOwnDomain(in.Kind, labels)
 	pod.ObjectMeta = metav1.ObjectMeta{
 		Name: a.Name, Namespace: in.Job.Namespace,
-		Labels: labels, Annotations: template.Annotations, Finalizers: template.Finalizers,
+		Labels: withOwn(&in.Kind, template.Labels, own), Annotations: template.Annotations, Finalizers: template.Finalizers,
 		OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
 	}
 	pod.Spec.RestartPolicy = in.podRestartPolicy(a.Type)
@@ -60,7 +60,7 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 	}
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: a.Name, Namespace: in.Job.Namespace, Labels: inOwnDomain(in.Kind, labels),
+			Name: a.Name, Namespace: in.Job.Namespace, Labels: withOwn(&in.Kind, nil, labels),
 			OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
 		},
 		Spec: corev1.ServiceSpec{
@@ -104,11 +104,21 @@ func addServicePort(ports []corev1.ServicePort, p corev1.ContainerPort) []corev1
 	})
 }
 
-// withOwn are the labels of a template or an author's object and those of the job, which win.
-func withOwn(theirs, own map[string]string) map[string]string {
-	labels := make(map[string]string, len(theirs)+len(own)+1)
+// withOwn are the labels of a template or an author's object and those of the job, which win. If
+// the kind has a domain of its own, those of the library stand under it once more. Nothing here
+// selects by that.
+func withOwn(kind *jobkit.Kind, theirs, own map[string]string) map[string]string {
+	labels := make(map[string]string, len(theirs)+len(own))
 	maps.Copy(labels, theirs)
 	maps.Copy(labels, own)
+	if kind.LabelDomain == "" {
+		return labels
+	}
+	for key, value := range maps.Clone(labels) {
+		if name, ok := strings.CutPrefix(key, commonv1.LabelPrefix); ok {
+			labels[kind.LabelDomain+"/"+name] = value
+		}
+	}
 	return labels
 }
 
@@ -116,7 +126,7 @@ func withOwn(theirs, own map[string]string) map[string]string {
 // by it. Other labels of the object stay.
 func Claim(in *Input, o metav1.Object) {
 	o.SetNamespace(in.Job.Namespace)
-	o.SetLabels(inOwnDomain(in.Kind, withOwn(o.GetLabels(), in.Kind.JobLabels(in.Job.Name))))
+	o.SetLabels(withOwn(&in.Kind, o.GetLabels(), in.Kind.JobLabels(in.Job.Name)))
 	o.SetOwnerReferences([]metav1.OwnerReference{in.ownerReference()})
 }
 

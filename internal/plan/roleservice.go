@@ -47,7 +47,7 @@ func newRoleService(in *Input, a CreateService) *corev1.Service {
 	service := &corev1.Service{Spec: corev1.ServiceSpec{Type: cmp.Or(says.Type, corev1.ServiceTypeClusterIP), Selector: labels}}
 	service.Name = a.Name
 	Claim(in, service)
-	service.Labels = inOwnDomain(in.Kind, labels)
+	service.Labels = withOwn(&in.Kind, nil, labels)
 	if len(says.Ports) == 0 {
 		service.Spec.Ports = in.ports(a.Type)
 	}

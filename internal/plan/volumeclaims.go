@@ -33,7 +33,7 @@ func NewVolumeClaim(
 	claim := &corev1.PersistentVolumeClaim{Spec: *template.Spec.DeepCopy()}
 	claim.ObjectMeta = metav1.ObjectMeta{
 		Name: volumeClaimName(template.Name, in.Kind.PodName(in.Job.Name, t, index)), Namespace: in.Job.Namespace,
-		Labels:      inOwnDomain(in.Kind, withOwn(template.Labels, replicaLabels(in.Kind, in.Job.Name, t, index))),
+		Labels:      withOwn(&in.Kind, template.Labels, replicaLabels(in.Kind, in.Job.Name, t, index)),
 		Annotations: maps.Clone(template.Annotations),
 	}
 	if in.claimRetention(t).WhenDeleted == commonv1.VolumeClaimDelete {

@@ -52,9 +52,7 @@ func (d *decision) attribute(f *failedReplica, causes []failedReplica) bool {
 		return false
 	}
 	f.response, f.consequence = causes[at].response, true
-	if f.response == responseRestart && d.restartsJob(&causes[at]) {
-		f.response = responseRestartJob // The cause may be of a type with another scope.
-	}
+	f.whole = d.restartsJob(&causes[at]) // The cause may be of a type with another scope.
 	f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].replica.pod.Name, causes[at].failure)
 	return true
 }
@@ -153,7 +151,7 @@ func (d *decision) takesAlong(f *failedReplica, s *replica) bool {
 
 // restartsJob reports whether a failure restarts the whole job.
 func (d *decision) restartsJob(f *failedReplica) bool {
-	return f.response == responseRestartJob ||
+	return f.whole || f.response == responseRestartJob ||
 		(f.response == responseRestart || f.response == responseIgnore) && d.in.scopeOf(f.replica.typ) == commonv1.RestartScopeJob
 }
 

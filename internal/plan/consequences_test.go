@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -247,5 +248,49 @@ func TestConsequenceInTheMessage(t *testing.T) {
 	const want = "First failure: pod job-worker-0, exit code 1, a consequence of pod job-worker-1, exit code 137."
 	if c == nil || !strings.HasSuffix(c.Message, want) {
 		t.Errorf("want a message that ends with %q, got %+v", want, c)
+	}
+}
+
+// TestConsequenceOfWhatRestartsTheJob: a failure that is the consequence of one that restarts the whole job
+// restarts the whole job, whatever the restart scope of its own role, and counts as its cause does.
+func TestConsequenceOfWhatRestartsTheJob(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		happens  func(*model)
+		restarts int32
+	}{
+		"Deleted": {
+			reason:  "a user deletes a pod of the gang: no limit counts that",
+			happens: func(m *model) { m.terminate(m.pod("master-0")) },
+		},
+		"Ignored": {
+			reason: "a rule ignores the cause",
+			happens: func(m *model) {
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+				m.disrupt(m.pod("master-0"), preempted)
+			},
+		},
+		"Counted": {
+			reason:   "the cause is a failure that counts",
+			happens:  func(m *model) { m.end(m.pod("master-0"), 137) },
+			restarts: 1,
+		},
+	}
+	for name, tc := range cases {
+		for _, scope := range []commonv1.RestartScope{scopeReplica, scopeRole, scopeJob} {
+			t.Run(name+"/"+string(scope), func(t *testing.T) {
+				m := roles(scopeJob, scope)
+				m.in.Now = m.in.Now.Add(time.Minute)
+				tc.happens(m)
+				m.in.Now = m.in.Now.Add(time.Second)
+				m.end(m.pod("worker-0"), 1)
+				p := m.decide()
+				type outcome struct{ Attempt, Role, Restarts int32 }
+				got := outcome{p.Status.Attempt, p.Status.ReplicaStatuses[worker].Attempt, p.Status.Restarts}
+				if diff := cmp.Diff(outcome{1, 0, tc.restarts}, got); diff != "" {
+					t.Errorf("%s: the job restarts once, as a whole (-want +got):\n%s", tc.reason, diff)
+				}
+			})
+		}
 	}
 }

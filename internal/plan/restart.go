@@ -53,8 +53,9 @@ type failedReplica struct {
 	// because says why this is the response; byRule is true if a rule is the reason.
 	because string
 	byRule  bool
-	// consequence is true if the failure of another replica was its cause.
-	consequence bool
+	// consequence is true if the failure of another replica was its cause, and whole if that
+	// restarts the whole job.
+	consequence, whole bool
 }
 
 // failedReplica finds why a replica failed, and what to do about it.

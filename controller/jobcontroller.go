@@ -161,6 +161,9 @@ func (c *JobController[J]) conclude(
 	} else {
 		c.set.pending.resetStale(job)
 	}
+	if err == nil && !stale && pace.after == 0 && p.RecordsEnds {
+		c.set.departed.drop(client.ObjectKeyFromObject(job), in.Departed)
+	}
 	return requeueResult(after, pace.after), err
 }
 

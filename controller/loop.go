@@ -81,6 +81,7 @@ func (c *JobController[J]) pass(ctx context.Context, req reconcile.Request) (rec
 // forget drops what is known of a job that is gone.
 func (c *JobController[J]) forget(key types.NamespacedName, uid types.UID) {
 	c.set.pending.forget(key, uid)
+	c.set.departed.forget(key, uid)
 	c.set.rivals.forget(key)
 	c.set.metrics.jobDeleted(key, uid)
 }

@@ -24,14 +24,15 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 		}
-		in.Pods = pods
+		in.Pods, in.Departed = pods, c.set.departed.of(job, pods)
 		tally = plan.TallyOf(in)
 	}
-	changed := false
+	changed, gone := false, false
 	for _, name := range tally.SuspectPods() {
 		pod := &corev1.Pod{}
 		err := c.set.live.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
 		if apierrors.IsNotFound(err) {
+			gone = true
 			continue
 		}
 		if err != nil {
@@ -49,6 +50,12 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		case in.Pods[at].UID != pod.UID:
 			in.Pods[at], changed = pod, true
 		}
+	}
+	if gone {
+		// The event of its deletion may have come after the cache showed it.
+		departed := c.set.departed.of(job, in.Pods)
+		changed = changed || len(departed) > len(in.Departed)
+		in.Departed = departed
 	}
 	if changed {
 		tally = plan.TallyOf(in)

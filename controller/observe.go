@@ -76,6 +76,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	pods, services := len(in.Pods), len(in.Services)
 	in.Pods = withPendingWrites(c.set.pending, job, kindPod, in.Pods, in.Now)
 	in.Services = withPendingWrites(c.set.pending, job, kindService, in.Services, in.Now)
+	in.Departed = c.set.departed.of(job, in.Pods)
 	in.Uncached = len(in.Pods) > pods || len(in.Services) > services
 	if err := c.observeVolumeClaims(ctx, job, in); err != nil {
 		return nil, err

@@ -121,6 +121,18 @@ func (w *pendingWrites[J]) recordDelete(job J, kind string, uid types.UID, now t
 	w.entry(job).deleted[childUID{kind, uid}] = now.Add(pendingFor)
 }
 
+// isDeleted reports whether the controller has deleted an object of a job a moment ago.
+func (w *pendingWrites[J]) isDeleted(job types.NamespacedName, child childUID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	j := w.jobs[job]
+	if j == nil {
+		return false
+	}
+	_, done := j.deleted[child]
+	return done
+}
+
 // uncachedVersion returns the resource version with which an object was created if the
 // cache has never shown it, and "" otherwise. Such an object may no longer belong to the job,
 // and then the cache never shows it.

@@ -79,8 +79,10 @@ type settings[J client.Object] struct {
 
 	kind    jobkit.Kind
 	pending *pendingWrites[J]
-	metrics *metrics
-	rivals  *rivals
+	// departed are pods that are gone and whose end is yet to be counted.
+	departed *departedPods
+	metrics  *metrics
+	rivals   *rivals
 	// gate holds jobs back while the schema of the kind is not as it should be; nil if the
 	// author writes the status.
 	gate  *schemaGate
@@ -182,7 +184,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).For(job, builder.WithPredicates(c.withoutReports()))
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), job, handler.OnlyControllerOwner())
 	for _, o := range children {
-		b = b.Watches(o, forChildren{to: handler.WithLowPriorityWhenUnchanged(owner)})
+		b = b.Watches(o, forChildren{to: c.departures(handler.WithLowPriorityWhenUnchanged(owner))})
 	}
 	return b.
 		WithOptions(ctrlcontroller.Options{
@@ -315,7 +317,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	s := &settings[J]{
 		dependencies: d,
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
-		pending: newPendingWrites[J](), rivals: newRivals(kind.OperatorName),
+		pending: newPendingWrites[J](), departed: newDepartedPods(), rivals: newRivals(kind.OperatorName),
 		comparisons: lru.New(maxComparisons),
 		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}

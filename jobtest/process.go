@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +113,8 @@ type process struct {
 	w    *World
 	name string
 	run  func(context.Context, types.NamespacedName) (reconcile.Result, error)
+	// podDeleted takes the last state of a pod that the cache shows to be gone.
+	podDeleted func(*corev1.Pod)
 
 	// mu makes the calls of one pass, which the controller may make in parallel,
 	// one after the other. Between the passes and calls of different processes the
@@ -420,6 +423,9 @@ func (p *process) keys() []types.NamespacedName {
 // concerns.
 func (p *process) deliver(v *view) {
 	was, is := v.next()
+	if was != nil && is == nil {
+		p.gone(cmp.Or(v.last(), was)) // What the selector no longer finds is gone, too.
+	}
 	if v.table == p.w.jobs && p.w.onlyReport(was, is) {
 		// Nothing to do for it, but the next timer finds another job than the last did.
 		p.item(client.ObjectKeyFromObject(is)).idle = 0
@@ -431,12 +437,25 @@ func (p *process) deliver(v *view) {
 
 // relist lists a kind again, and wakes the jobs of all that existed or exists.
 func (p *process) relist(v *view, pos int) {
+	before := v.objects
 	for _, key := range v.keys {
 		p.wake(v.table, v.objects[key])
 	}
 	v.relist(pos)
+	for _, key := range slices.SortedFunc(maps.Keys(before), compareKeys) {
+		if v.objects[key] == nil {
+			p.gone(before[key])
+		}
+	}
 	for _, key := range v.keys {
 		p.wake(v.table, v.objects[key])
+	}
+}
+
+// gone hands the last state of a pod that the cache no longer shows to the controller.
+func (p *process) gone(last client.Object) {
+	if pod, ok := last.(*corev1.Pod); ok {
+		p.podDeleted(pod)
 	}
 }
 

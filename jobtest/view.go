@@ -64,6 +64,9 @@ func (v *view) relist(pos int) {
 	}
 }
 
+// last is the object of the last change, as it was before that if it was deleted.
+func (v *view) last() client.Object { return v.table.log[v.pos-1].lean }
+
 // next takes in the next change and returns what it did to the view: the object
 // before and after, nil if it was or is not part of it.
 func (v *view) next() (was, is client.Object) {

@@ -375,6 +375,7 @@ func runner[J client.Object](program Program[J], scheme *runtime.Scheme, schedul
 		if err := jobs.Init(scheme); err != nil {
 			return nil, fmt.Errorf("cannot set up the controller: %w", err)
 		}
+		p.podDeleted = jobs.PodDeleted
 		if program.Loop != nil {
 			loop := program.Loop(c, jobs)
 			return func(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {

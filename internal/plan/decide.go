@@ -38,6 +38,9 @@ type Plan struct {
 	// RetryAfter is how long to hold back the actions that met an obstacle. Only
 	// Conclude sets it.
 	RetryAfter time.Duration
+	// RecordsEnds is true when Status says all that is to be known of pods that have ended, so
+	// that they may be gone once it is written.
+	RecordsEnds bool
 	// Restarts are those that this pass counts, by cause. They are part of Status.
 	Restarts Restarts
 	// NodeFailures are the failures for which they are counted, of pods that had a node.
@@ -140,6 +143,7 @@ func Decide(in *Input, tally *Tally, outcome *jobkit.Outcome) Plan {
 		d.holdBack()
 		d.finishStatus()
 	}
+	d.plan.RecordsEnds = d.recordsEnds()
 	packStatus(&d.plan.Status)
 	return d.plan
 }

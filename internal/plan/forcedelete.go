@@ -33,11 +33,10 @@ func forceDeleteStuckPods(d *decision) bool {
 }
 
 // keepUncounted removes from the plan the deletion of failed pods whose failure is not
-// counted in this pass, because the specification cannot be trusted, the operator's own code
-// fails, or it is too early: without the pod the failure could not be counted later. No other
+// counted in this pass (see recordsEnds): without the pod the failure could not be counted later. No other
 // pod of its name is created before that.
 func (d *decision) keepUncounted() {
-	if !d.keepPods && !d.tooEarly && d.in.OperatorError == "" || d.plan.Status.Finished() {
+	if d.recordsEnds() {
 		return
 	}
 	d.plan.Actions = slices.DeleteFunc(d.plan.Actions, func(a Action) bool {

@@ -48,6 +48,9 @@ type Input struct {
 	// contain pods and services of other owners.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
+	// Departed are the last states of pods of the job that are gone, and whose end no pass has
+	// recorded (see [IsNews]). None of them has the name of one of Pods, unless it is the same.
+	Departed []*corev1.Pod
 	// VolumeClaims are the volume claims of the job: those whose controller is the job, and
 	// those without a controller that carry its labels.
 	VolumeClaims []*corev1.PersistentVolumeClaim

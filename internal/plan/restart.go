@@ -219,7 +219,7 @@ func (d *decision) addAttempts(s *replica, n, ignored int32) {
 // that a replica that keeps failing is not a busy loop; the others without delay.
 func (d *decision) deleteSuperseded() {
 	d.tally.each(func(s *replica) {
-		if !d.superseded(s) || s.pod.DeletionTimestamp != nil {
+		if !d.superseded(s) || s.gone || s.pod.DeletionTimestamp != nil {
 			return
 		}
 		attempt := d.attempt(s)

@@ -45,6 +45,7 @@ type replica struct {
 	label   int32  // the attempt in the pod's label, 0 if that is not a number; unread until it is needed
 	state   jobkit.ReplicaState
 	pod     *corev1.Pod // nil if missing
+	gone    bool        // the pod is among Input.Departed
 }
 
 // unread is the label of a replica before it was read. Most jobs are in their first attempt, in
@@ -116,6 +117,7 @@ func (t *Tally) assign(in *Input) {
 			t.unexpectedPods = append(t.unexpectedPods, p)
 		}
 	}
+	t.assignDeparted(in)
 }
 
 // replicaOf finds the replica whose pod has a name, or nil.
@@ -151,8 +153,9 @@ func (t *typeTally) fill(in *Input) {
 		if s.pod != nil && done[s.index] && s.isBefore(s.attempt) {
 			s.pod = nil // A view that is older than the record shows a pod that is gone.
 		}
+		s.forgetGone(done)
 		s.state = s.classify(done)
-		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil, s.state == jobkit.Active && isReady(s.pod)
+		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
 		switch {
 		case s.pod != nil && (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
 			// It was stopped: this is neither a success nor a failure.

@@ -1,0 +1,120 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/jobkit/jobkit/internal/plan"
+)
+
+// departedPods holds the last states of pods that are gone, by job, until a pass has recorded
+// them. A pod that is evicted may be gone within milliseconds, before a pass has seen why. Each
+// deletion of a pod causes a pass over its job, which drops them.
+type departedPods struct {
+	mu   sync.Mutex
+	jobs map[types.NamespacedName]map[types.UID]*corev1.Pod
+}
+
+func newDepartedPods() *departedPods {
+	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}}
+}
+
+// PodDeleted takes the last state of a pod that is gone: if it had failed, succeeded or been
+// evicted, the next pass over its job records that, although no pass has seen it. Builder and
+// SetupWithManager watch pods and call it. Without either, call it when your own watch of pods
+// shows a deletion, before ReconcileJobs; otherwise such a pod is taken for one that was deleted while
+// it ran. It does not change the pod, which must not be changed later.
+func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
+	owner := metav1.GetControllerOf(pod)
+	if c.set == nil || owner == nil || !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
+		return
+	}
+	job := types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
+	if c.set.pending.isDeleted(job, childUID{kindPod, pod.UID}) {
+		return // The controller's own doing, and recorded before.
+	}
+	c.set.departed.add(job, pod)
+}
+
+// departures passes events of pods on, after the controller has taken note of deletions.
+func (c *JobController[J]) departures(to handler.EventHandler) handler.EventHandler {
+	return departureHandler{EventHandler: to, note: c.PodDeleted}
+}
+
+type departureHandler struct {
+	handler.EventHandler
+
+	note func(*corev1.Pod)
+}
+
+// Delete implements handler.EventHandler.
+func (h departureHandler) Delete(ctx context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
+	if pod, ok := e.Object.(*corev1.Pod); ok {
+		h.note(pod)
+	}
+	h.EventHandler.Delete(ctx, e, q)
+}
+
+// add holds the last state of a pod of a job.
+func (d *departedPods) add(job types.NamespacedName, pod *corev1.Pod) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.jobs[job] == nil {
+		d.jobs[job] = map[types.UID]*corev1.Pod{}
+	}
+	d.jobs[job][pod.UID] = pod
+}
+
+// of returns the pods that are gone, in the order of their names, and forgets those whose
+// replicas have another pod by now. pods are those that exist.
+func (d *departedPods) of(job client.Object, pods []*corev1.Pod) []*corev1.Pod {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	gone := d.jobs[client.ObjectKeyFromObject(job)]
+	if len(gone) == 0 {
+		return nil
+	}
+	uids := make(map[string]types.UID, len(pods))
+	for _, p := range pods {
+		uids[p.Name] = p.UID
+	}
+	maps.DeleteFunc(gone, func(uid types.UID, p *corev1.Pod) bool {
+		now, there := uids[p.Name]
+		return there && now != uid || !metav1.IsControlledBy(p, job)
+	})
+	return slices.SortedFunc(maps.Values(gone), func(a, b *corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// drop forgets pods of a job that a pass has recorded.
+func (d *departedPods) drop(job types.NamespacedName, pods []*corev1.Pod) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range pods {
+		delete(d.jobs[job], p.UID)
+	}
+	if len(d.jobs[job]) == 0 {
+		delete(d.jobs, job)
+	}
+}
+
+// forget drops the pods of a job that is gone; without a UID, of whichever jobs had the name.
+func (d *departedPods) forget(job types.NamespacedName, uid types.UID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.jobs[job], func(_ types.UID, p *corev1.Pod) bool {
+		return uid == "" || metav1.GetControllerOf(p).UID == uid
+	})
+	if len(d.jobs[job]) == 0 {
+		delete(d.jobs, job)
+	}
+}

@@ -32,7 +32,7 @@ func stopWith(pod *corev1.Pod, phase corev1.PodPhase, code int32) {
 	}}
 }
 
-// TestGoneBeforeThePass: known-bugs row 170. What a watch showed of a pod that is gone before the
+// TestGoneBeforeThePass: known-bugs row 169. What a watch showed of a pod that is gone before the
 // next pass counts as if the pass had seen it.
 func TestGoneBeforeThePass(t *testing.T) {
 	disrupted := func(a commonv1.PodFailurePolicyAction) *commonv1.PodFailurePolicy {

@@ -161,8 +161,9 @@ func (c *JobController[J]) conclude(
 	} else {
 		c.set.pending.resetStale(job)
 	}
-	if err == nil && !stale && pace.after == 0 && p.RecordsEnds {
+	if len(in.Departed) > 0 && err == nil && !stale && pace.after == 0 && p.RecordsEnds {
 		c.set.departed.drop(client.ObjectKeyFromObject(job), in.Departed)
+		after = soonest(after, retryStale) // The next pass finds them gone.
 	}
 	return requeueResult(after, pace.after), err
 }

@@ -206,6 +206,8 @@ func (m *monitor) checkWhole(job client.Object, old, status *commonv1.JobStatus,
 		m.w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
 	case !counted && !m.mayRestartFree(job, l, old, ""):
 		m.w.violatef("P6", "the whole job restarts (%d to %d) without a count, but no pod of the present attempt was deleted", old.Attempt, status.Attempt)
+	case !counted && !m.ignores(job) && m.knewOfDisruption(job, old, "") != "":
+		m.w.violatef("P6", "the whole job restarts without a count, but it was known that pod %s was disrupted", m.knewOfDisruption(job, old, ""))
 	}
 }
 

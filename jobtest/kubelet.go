@@ -42,6 +42,9 @@ type Fate struct {
 	// Graceful makes the containers exit with code 0 when they get the signal to stop, as
 	// programs do that handle SIGTERM. Default: they end by the signal.
 	Graceful bool
+	// StopsAtOnce has the pod stop and be gone in the moment in which it is disrupted, before
+	// the operator has seen why. Default: its containers take a second to stop.
+	StopsAtOnce bool
 	// Collateral is the exit code with which the containers end a moment after those of
 	// another pod of the job did so with an error, or were stopped: programs that work
 	// together lose touch with each other. Default: they run on.
@@ -561,6 +564,13 @@ func (k *kubelet) disrupt(pod *corev1.Pod, reason string) {
 	disrupt(next, k.server.now(), reason)
 	k.server.replace(k.pods, pod, next)
 	_ = k.server.delete(k.pods, client.ObjectKeyFromObject(pod), deletion{uid: pod.UID}) // there is no reason for it to fail
+	at := slices.IndexFunc(k.lives, func(l *life) bool { return l.uid == pod.UID })
+	if _, lost := k.lost[pod.Spec.NodeName]; at < 0 || lost || !k.lives[at].fate.StopsAtOnce {
+		return
+	}
+	for l := k.lives[at]; k.pod(l) != nil && !held(k.pod(l)); {
+		k.stop(l, k.pod(l))
+	}
 }
 
 // disrupt marks a pod as ended from outside. A pod that is marked already keeps the time.

@@ -115,6 +115,8 @@ type process struct {
 	run  func(context.Context, types.NamespacedName) (reconcile.Result, error)
 	// podDeleted takes the last state of a pod that the cache shows to be gone.
 	podDeleted func(*corev1.Pod)
+	// sawDisrupted are those of them that were disrupted.
+	sawDisrupted []sawPod
 
 	// mu makes the calls of one pass, which the controller may make in parallel,
 	// one after the other. Between the passes and calls of different processes the
@@ -129,6 +131,12 @@ type process struct {
 	born time.Time
 	// refusals are the writes that the server refused last, by what they were to do.
 	refusals map[string]lastRefusal
+}
+
+// sawPod is a pod, and when a process had its last state.
+type sawPod struct {
+	pod *corev1.Pod
+	at  time.Time
 }
 
 // item is a job in the work queue of a process. As in controller-runtime there is
@@ -449,13 +457,6 @@ func (p *process) relist(v *view, pos int) {
 	}
 	for _, key := range v.keys {
 		p.wake(v.table, v.objects[key])
-	}
-}
-
-// gone hands the last state of a pod that the cache no longer shows to the controller.
-func (p *process) gone(last client.Object) {
-	if pod, ok := last.(*corev1.Pod); ok {
-		p.podDeleted(pod)
 	}
 }
 

@@ -178,6 +178,7 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		f := Fate{Start: time.Second, Run: oneOf(c, 10*time.Second, time.Second, 30*time.Second)}
 		f.Report = oneOf(c, 0, 0, time.Second, 1500*time.Millisecond)
 		f.Graceful = c.Percent(30)
+		f.StopsAtOnce = c.Percent(30)
 		f.Collateral = oneOf(c, 0, 0, int32(1), int32(134))
 		f.Readiness = oneOf(c, nil, []time.Duration{5 * time.Second}, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second}, []time.Duration{40 * time.Second})
 		f.NotReady = c.Percent(5)

@@ -1,0 +1,39 @@
+package jobtest
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
+
+// gone hands the last state of a pod that the cache no longer shows to the controller.
+func (p *process) gone(last client.Object) {
+	pod, ok := last.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	p.podDeleted(pod)
+	if disrupted(pod) {
+		p.sawDisrupted = append(p.sawDisrupted, sawPod{pod, p.w.now})
+	}
+}
+
+// knewOfDisruption names a pod of the present attempt of any replica, of a type or of any, that was
+// disrupted, and whose last state the process that writes had when it began its pass.
+func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus, of commonv1.ReplicaType) string {
+	p := m.w.actor
+	if p == nil || p.pass == nil {
+		return ""
+	}
+	for _, saw := range p.sawDisrupted {
+		pod := saw.pod
+		typ, i, wanted := m.replica(job, pod)
+		if wanted && (of == "" || typ == of) && metav1.IsControlledBy(pod, job) && m.failed[pod.UID] && !saw.at.After(p.pass.began) &&
+			attemptLabel(pod) == attemptOf(old, typ, i) {
+			return pod.Name
+		}
+	}
+	return ""
+}

@@ -359,10 +359,11 @@ func (r *runner) awaitAPI(ctx context.Context) error {
 func (r *runner) controllers(ctx context.Context) (*fakenodes.Kubelets, error) {
 	r.super.start(ctx, "kube-controller-manager", func(ctx context.Context) error {
 		return controllermanager.Run(ctx, controllermanager.Options{
-			Kubeconfig: r.dir.in(pki.ControllerManager + ".kubeconfig"),
-			PKI:        r.certs,
-			NodeGrace:  r.NodeGrace,
-			Args:       r.ControllerManagerArgs,
+			Kubeconfig:    r.dir.in(pki.ControllerManager + ".kubeconfig"),
+			PKI:           r.certs,
+			VolumePlugins: r.dir.in("volume-plugins"),
+			NodeGrace:     r.NodeGrace,
+			Args:          r.ControllerManagerArgs,
 		})
 	})
 	r.super.start(ctx, "kube-scheduler", func(ctx context.Context) error {

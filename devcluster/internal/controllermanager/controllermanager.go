@@ -18,6 +18,9 @@ type Options struct {
 	// Kubeconfig is the path of the controller manager's own kubeconfig.
 	Kubeconfig string
 	PKI        pki.Store
+	// VolumePlugins is a folder, which is created, for plugins that nothing here uses. By
+	// default root would get one in /usr.
+	VolumePlugins string
 	// NodeGrace is how long a node may be silent before it counts as lost.
 	NodeGrace time.Duration
 	// Args are more kube-controller-manager flags, which win over the ones
@@ -69,6 +72,7 @@ func args(o Options) []string {
 		"--kube-api-burst=2000",
 		// Volume claims of the default storage class get volumes. No container ever uses one.
 		"--enable-hostpath-provisioner=true",
+		"--flex-volume-plugin-dir=" + o.VolumePlugins,
 		"--node-monitor-grace-period=" + o.NodeGrace.String(),
 	}, o.Args...)
 }

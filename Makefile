@@ -49,7 +49,7 @@ help: ## List the targets
 	@printf 'Usage: make TARGET\n'
 	@while IFS= read -r line; do \
 		if [[ $$line =~ ^'##@ '(.*) ]]; then printf '\n%s\n' "$${BASH_REMATCH[1]}"; \
-		elif [[ $$line =~ ^([a-z-]+):[^#]*'## '(.*) ]]; then printf '  %-18s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; fi; \
+		elif [[ $$line =~ ^([a-z-]+):[^#]*'## '(.*) ]]; then printf '  %-20s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; fi; \
 	done <Makefile
 
 .PHONY: demo
@@ -122,11 +122,19 @@ test-page: build-devcluster ## Test the page of "jobkit ui" in Chromium, on the 
 	@echo '== tests of the page'
 	@$(GOTESTSUM) --raw-command -- go -C test/page test -json $(NODEBUG) -tags=integration -count=1 -timeout=20m $(TESTFLAGS) ./...
 
-# In namespaces of its own; test/nodes/README.md says what it needs. Not part of "make test": it needs root.
+# In namespaces of its own; test/nodes/README.md says what it needs. Not part of "make test": it needs root. What the
+# machine lacks is said before anything is built, the dev control plane included.
+NODES = $(GOTESTSUM) --format=standard-verbose -- -tags=nodes -count=1 -p=1 -timeout=60m
+
 .PHONY: test-nodes
-test-nodes: build-devcluster ## Run jobs on two real kubelets (root, Debian or Ubuntu; INSTALL=1 installs what is missing)
+test-nodes: ## Run jobs on two real kubelets (root, Debian or Ubuntu; INSTALL=1 installs what is missing, REQUIRE=1 fails without)
 	@echo '== tests on real nodes'
-	@JOBKIT_NODES_INSTALL=$(INSTALL) $(GOTESTSUM) --format=standard-verbose -- -tags=nodes -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./test/nodes/...
+	@JOBKIT_NODES_INSTALL=$(INSTALL) JOBKIT_NODES_REQUIRE=$(REQUIRE) $(NODES) -skip='^TestTraining' $(TESTFLAGS) ./test/nodes/...
+
+.PHONY: test-nodes-training
+test-nodes-training: ## Train with torch, MPI and XGBoost on them, as Debian has them (0.4 GB to download, 1.2 GB on disk)
+	@echo '== training on real nodes'
+	@JOBKIT_NODES_TRAINING=1 JOBKIT_NODES_INSTALL=$(INSTALL) JOBKIT_NODES_REQUIRE=$(REQUIRE) $(NODES) -run='^TestTraining' $(TESTFLAGS) ./test/nodes
 
 # Not part of "make test": it compiles half of Kubernetes once more, in the versions that the schedulers are made of.
 .PHONY: test-live

@@ -5,14 +5,11 @@ package nodes
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/jobkit/jobkit/internal/devenv"
 )
@@ -30,54 +27,14 @@ type Binaries struct {
 	Pause   string `json:"pause"`
 	// Busybox is Debian's, linked statically.
 	Busybox string `json:"busybox"`
+	// Training is Debian's torch, MPI and XGBoost, a root file system; "" if a run has no
+	// training. Programs is a folder with what they run.
+	Training string `json:"training,omitempty"`
+	Programs string `json:"programs,omitempty"`
 }
 
 // stripped leaves out what only debuggers need.
 const stripped = "-s -w"
-
-// packages are the Debian packages that must be installed, each with a program of it.
-func packages() map[string]string {
-	return map[string]string{
-		"containerd":                  "containerd",
-		"runc":                        "runc",
-		"containernetworking-plugins": cniPlugins + "/bridge",
-		"iproute2":                    "ip",
-		"util-linux":                  "nsenter",
-	}
-}
-
-// cniPlugins is where Debian's package puts the network plugins.
-const cniPlugins = "/usr/lib/cni"
-
-// MissingPackagesError names packages that must be installed.
-type MissingPackagesError struct{ Packages []string }
-
-func (e *MissingPackagesError) Error() string {
-	return "test/nodes needs packages that are not installed (they stay installed afterwards); install them with\n" +
-		"  apt-get update && apt-get install --no-install-recommends " + strings.Join(e.Packages, " ") +
-		"\nor let \"make test-nodes INSTALL=1\" do it"
-}
-
-// Check reports what this machine lacks.
-func Check() error {
-	if os.Geteuid() != 0 {
-		return errors.New("test/nodes needs root, for namespaces, mounts and control groups: run it with sudo")
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return errors.New("test/nodes needs Debian or Ubuntu, whose containerd, runc and network plugins it uses")
-	}
-	var missing []string
-	for name, program := range packages() {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		return &MissingPackagesError{Packages: missing}
-	}
-	return nil
-}
 
 // builder builds the binaries of one checkout.
 type builder struct {
@@ -85,13 +42,23 @@ type builder struct {
 	progress    io.Writer
 }
 
-// Build builds what is not in the cache yet. root is the checkout.
-func Build(ctx context.Context, root string, progress io.Writer) (*Binaries, error) {
-	cache, err := os.UserCacheDir()
+// cacheDir is where it keeps them.
+func cacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
 	if err != nil {
-		return nil, fmt.Errorf("cannot find the user's cache folder: %w", err)
+		return "", fmt.Errorf("cannot find the user's cache folder: %w", err)
 	}
-	b := &builder{root: root, cache: filepath.Join(cache, "jobkit", "nodes"), progress: progress}
+	return filepath.Join(dir, "jobkit", "nodes"), nil
+}
+
+// Build builds what is not in the cache yet. root is the checkout; training is whether there
+// is training.
+func Build(ctx context.Context, root string, training bool, progress io.Writer) (*Binaries, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{root: root, cache: cache, progress: progress}
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot create the cache folder: %w", err)
 	}
@@ -121,7 +88,11 @@ func Build(ctx context.Context, root string, progress io.Writer) (*Binaries, err
 			return nil, err
 		}
 	}
-	bins.Busybox, err = b.busybox(ctx)
+	if bins.Busybox, err = busybox(cache).path(ctx, "bin/busybox", progress); err != nil || !training {
+		return bins, err
+	}
+	bins.Programs = filepath.Join(root, "test/nodes/training")
+	bins.Training, err = trainers(cache).path(ctx, ".", progress)
 	return bins, err
 }
 
@@ -141,31 +112,6 @@ func (b *builder) build(ctx context.Context, module, what, flags string) (string
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	return out, output(cmd)
-}
-
-// busybox unpacks Debian's package into the cache. Installed, it would replace another one.
-func (b *builder) busybox(ctx context.Context) (string, error) {
-	const name = "busybox-static"
-	path := filepath.Join(b.cache, name, "bin", "busybox")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	fmt.Fprintf(b.progress, "nodes: downloading the package %s, which is unpacked into the cache only\n", name)
-	dir, err := os.MkdirTemp("", name)
-	if err != nil {
-		return "", fmt.Errorf("cannot create a folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	download := exec.CommandContext(ctx, "apt-get", "-o", "APT::Sandbox::User=root", "download", name)
-	download.Dir = dir
-	if err := output(download); err != nil {
-		return "", fmt.Errorf("%w (has \"apt-get update\" ever run?)", err)
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(files) != 1 {
-		return "", fmt.Errorf("cannot find the package %s: %v, %w", name, files, err)
-	}
-	return path, output(exec.CommandContext(ctx, "dpkg-deb", "-x", files[0], filepath.Join(b.cache, name)))
 }
 
 // kubernetesFlags stamp the version, which must be the dev control plane's.

@@ -27,8 +27,10 @@ import (
 const (
 	namespace = "default"
 	// patience is how long a test waits for what must happen, on a busy machine.
-	patience = 150 * time.Second
+	patience = 300 * time.Second
 	poll     = 200 * time.Millisecond
+
+	program = "/bin/program"
 )
 
 // kind is a job kind, and the replicas that its jobs have here.
@@ -66,6 +68,10 @@ type settings struct {
 	dns string
 	// change changes the pod spec of a type.
 	change func(commonv1.ReplicaType, *corev1.PodSpec)
+	// spec is more of the job's spec.
+	spec map[string]any
+	// processes is how many there are, unless each replica is one.
+	processes int
 }
 
 // job is a job that was submitted.
@@ -107,7 +113,9 @@ func submit(t *testing.T, s settings) *job {
 	runPolicy := map[string]any{"cleanPodPolicy": "None", "backoffLimit": int64(20)}
 	maps.Copy(runPolicy, s.runPolicy)
 	u := j.object()
-	u.Object["spec"] = map[string]any{"runPolicy": runPolicy, s.specs: specs}
+	spec := map[string]any{"runPolicy": runPolicy, s.specs: specs}
+	maps.Copy(spec, s.spec)
+	u.Object["spec"] = spec
 	if err := world.client.Create(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +148,7 @@ func (j *job) pod(replicaType commonv1.ReplicaType) *corev1.PodSpec {
 	folder := corev1.HostPathDirectory
 	c := corev1.Container{
 		Name: j.container, Image: ProgramImage, ImagePullPolicy: corev1.PullIfNotPresent,
-		Command: []string{"/bin/program"},
+		Command: []string{program},
 		Env: []corev1.EnvVar{
 			{Name: "JOBKIT_DIR", Value: "/work"},
 			{Name: "JOBKIT_STEPS", Value: strconv.Itoa(steps)},
@@ -162,7 +170,7 @@ func (j *job) pod(replicaType commonv1.ReplicaType) *corev1.PodSpec {
 	switch {
 	case j.word != mpiJob.word:
 	case replicaType == "Launcher":
-		pod.Containers[0].Command = []string{"/bin/program", "mpirun"}
+		pod.Containers[0].Command = []string{program, "mpirun"}
 	default: // waits for what the launcher starts
 		pod.Containers[0].Command = []string{"/bin/sleep", "365d"}
 	}
@@ -262,6 +270,8 @@ type event struct {
 	rank int
 	word string
 	n    int
+	// more is the rest of the line.
+	more []string
 }
 
 // diaries are what the job's processes did, in the order of time.
@@ -280,7 +290,7 @@ func (j *job) diaries() []event {
 			var ms int64
 			// The last line may still be being written.
 			if _, err := fmt.Sscan(line, &ms, &e.rank, &e.word, &e.n); err == nil {
-				e.at = time.UnixMilli(ms)
+				e.at, e.more = time.UnixMilli(ms), strings.Fields(line)[4:]
 				all = append(all, e)
 			}
 		}
@@ -303,6 +313,9 @@ func (j *job) last(word string) map[int]int {
 
 // size is how many processes the job has.
 func (j *job) size() int {
+	if j.processes > 0 {
+		return j.processes
+	}
 	n := 0
 	for _, count := range j.replicas {
 		n += int(count)
@@ -335,12 +348,19 @@ func (j *job) complete() {
 	}
 }
 
-// recovery logs how long the job took until all its processes stepped again: with the last
-// process that started.
+// recovery logs how long the job took until all its processes stepped again.
 func (j *job) recovery(what string, since time.Time) {
 	j.t.Helper()
-	started := since
-	var stepped time.Time
+	started, stepped, processes := j.again(since)
+	j.t.Logf("%s: all %d processes step again %.1f s after %s; the last of them started after %.1f s",
+		j.name, processes, stepped.Sub(since).Seconds(), what, started.Sub(since).Seconds())
+}
+
+// again is when the last process started, since something happened, when all of them had made
+// a step with it, and how many they are.
+func (j *job) again(since time.Time) (started, stepped time.Time, processes int) {
+	j.t.Helper()
+	started = since
 	ranks := map[int]bool{}
 	for _, e := range j.diaries() {
 		switch {
@@ -352,8 +372,7 @@ func (j *job) recovery(what string, since time.Time) {
 			ranks[e.rank], stepped = true, e.at
 		}
 	}
-	j.t.Logf("%s: all %d processes step again %.1f s after %s; the last of them started after %.1f s",
-		j.name, len(ranks), stepped.Sub(since).Seconds(), what, started.Sub(since).Seconds())
+	return started, stepped, len(ranks)
 }
 
 // order sends a command to a process.

@@ -10,8 +10,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 )
 
 // The images of the containers. No registry has them.
@@ -19,6 +24,8 @@ const (
 	PauseImage   = "localhost/jobkit/pause:test"
 	ProgramImage = "localhost/jobkit/program:test"
 	KubectlImage = "localhost/jobkit/kubectl-delivery:test"
+	// TrainingImage is everything but /usr, which is mounted: nothing has to be packed.
+	TrainingImage = "localhost/jobkit/training:test"
 )
 
 // image is a container image of one layer.
@@ -29,15 +36,16 @@ type image struct {
 	// links are paths in the image, and what each links to.
 	links      map[string]string
 	entrypoint []string
+	env        []string
 }
 
 // images are those of a run.
-func images(b *Binaries) []image {
+func images(b *Binaries) ([]image, error) {
 	shell := map[string]string{}
 	for _, applet := range []string{"sh", "sleep", "cat", "cp", "nc", "seq", "grep", "nslookup"} {
 		shell["bin/"+applet] = "busybox"
 	}
-	return []image{
+	all := []image{
 		{name: PauseImage, files: map[string]string{"pause": b.Pause}, entrypoint: []string{"/pause"}},
 		{
 			name: ProgramImage, files: map[string]string{"bin/busybox": b.Busybox, "bin/program": b.Program}, links: shell,
@@ -48,6 +56,38 @@ func images(b *Binaries) []image {
 			entrypoint: []string{"/bin/sh", "-c", `cp /bin/kubectl "$TARGET_DIR/kubectl"`},
 		},
 	}
+	if b.Training == "" {
+		return all, nil
+	}
+	training, err := trainingImage(b)
+	return append(all, training), err
+}
+
+// trainingImage has what packages do not have in /usr, and the programs.
+func trainingImage(b *Binaries) (image, error) {
+	i := image{
+		name: TrainingImage, entrypoint: []string{"/bin/python3"},
+		links: map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"},
+		files: map[string]string{
+			"etc/passwd":        filepath.Join(b.Training, "usr/share/base-passwd/passwd.master"),
+			"etc/nsswitch.conf": filepath.Join(b.Training, "usr/share/libc-bin/nsswitch.conf"),
+		},
+	}
+	for dir, pattern := range map[string]string{"etc/openmpi": filepath.Join(b.Training, "etc/openmpi/*"), "opt": filepath.Join(b.Programs, "*.py")} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			return i, fmt.Errorf("cannot find %s: %w", pattern, err)
+		}
+		for _, file := range files {
+			i.files[dir+"/"+filepath.Base(file)] = file
+		}
+	}
+	algebra, err := filepath.Glob(filepath.Join(b.Training, "usr/lib/*/openblas-pthread"))
+	if err != nil || len(algebra) != 1 {
+		return i, fmt.Errorf("cannot find the library for linear algebra in %s: %v, %w", b.Training, algebra, err)
+	}
+	i.env = []string{"LD_LIBRARY_PATH=" + strings.TrimPrefix(algebra[0], b.Training)}
+	return i, nil
 }
 
 // descriptor, config, manifest and index are those of the OCI image format.
@@ -76,7 +116,7 @@ func (i image) write(w io.Writer) error {
 	}
 	config := map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Entrypoint": i.entrypoint, "Env": []string{"PATH=/bin"}},
+		"config": map[string]any{"Entrypoint": i.entrypoint, "Env": append([]string{"PATH=/bin"}, i.env...)},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest(layer)}},
 	}
 	archive := archive{Writer: tar.NewWriter(w)}
@@ -103,8 +143,14 @@ func (i image) write(w io.Writer) error {
 func (i image) layer() ([]byte, error) {
 	var layer bytes.Buffer
 	t := archive{Writer: tar.NewWriter(&layer)}
-	for _, dir := range []string{"bin/", "tmp/", "dev/", "proc/", "sys/", "etc/"} {
-		t.header(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755})
+	dirs := map[string]bool{"tmp": true, "dev": true, "proc": true, "sys": true, "etc": true}
+	for name := range i.files {
+		if dir := path.Dir(name); dir != "." {
+			dirs[dir] = true
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		t.header(&tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o755})
 	}
 	for name, source := range i.files {
 		data, err := os.ReadFile(source)

@@ -91,7 +91,7 @@ func TestPowerOff(t *testing.T) {
 	t.Logf("%s is back %.1f s after it lost its power", lost.Name, time.Since(off).Seconds())
 	for scope, pods := range before {
 		for _, name := range on(pods, lost) {
-			if n := Kill(pods[name]); n != 0 {
+			if n := Kill(pods[name], program); n != 0 {
 				t.Errorf("%s: %s lives again", scope, name)
 			}
 		}

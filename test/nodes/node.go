@@ -68,7 +68,11 @@ func (n *Node) prepare(ctx context.Context) error {
 	if err := n.startContainerd(ctx); err != nil {
 		return err
 	}
-	for _, image := range images(n.world.bins) {
+	all, err := images(n.world.bins)
+	if err != nil {
+		return err
+	}
+	for _, image := range all {
 		var archive bytes.Buffer
 		if err := image.write(&archive); err != nil {
 			return err
@@ -175,11 +179,12 @@ func (n *Node) PowerOn(ctx context.Context) error {
 	return n.AwaitReady(ctx)
 }
 
-// Kill sends SIGKILL to the program in a pod, and returns how many processes that were.
-func Kill(pod *corev1.Pod) int {
+// Kill sends SIGKILL to the processes in a pod whose command begins as named, and returns how
+// many they were.
+func Kill(pod *corev1.Pod, command string) int {
 	killed := 0
 	for _, p := range processes() {
-		if strings.Contains(p.group, "/pod"+string(pod.UID)) && strings.HasPrefix(p.command, "/bin/program") && syscall.Kill(p.pid, syscall.SIGKILL) == nil {
+		if strings.Contains(p.group, "/pod"+string(pod.UID)) && strings.HasPrefix(p.command, command) && syscall.Kill(p.pid, syscall.SIGKILL) == nil {
 			killed++
 		}
 	}

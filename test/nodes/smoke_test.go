@@ -57,7 +57,7 @@ func TestDNS(t *testing.T) {
 		j := submit(t, settings{kind: pytorchJob, policy: exitCode, steps: 40, peers: "1", dns: CachedDNS, runPolicy: map[string]any{"restartScope": jobScope}})
 		j.stepped(6)
 		killed := time.Now()
-		if n := Kill(j.pods()["master-0"]); n != 1 {
+		if n := Kill(j.pods()["master-0"], program); n != 1 {
 			t.Fatalf("%d processes were killed", n)
 		}
 		s := j.finish(commonv1.JobSucceeded)
@@ -107,7 +107,7 @@ func TestKilled(t *testing.T) {
 			j.stepped(6)
 			before := j.pods()
 			killed := time.Now()
-			if n := Kill(before[tt.victim]); n != 1 {
+			if n := Kill(before[tt.victim], program); n != 1 {
 				t.Fatalf("%d processes were killed", n)
 			}
 			status := j.finish(tt.end)
@@ -225,7 +225,7 @@ func TestLauncher(t *testing.T) {
 		j := submit(t, settings{kind: mpiJob, policy: onFailure, steps: 40, peers: "1"})
 		j.stepped(6)
 		killed := time.Now()
-		if n := Kill(j.pods()["worker-1"]); n != 1 {
+		if n := Kill(j.pods()["worker-1"], program); n != 1 {
 			t.Fatalf("%d processes were killed", n)
 		}
 		s := j.finish(commonv1.JobSucceeded)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,9 +18,9 @@ import (
 
 const (
 	// roleEnv says what a process of the program is: the one that was called (absent),
-	// the first one in the sandbox, or the program in the sandbox.
-	roleEnv               = "JOBKIT_SANDBOX"
-	roleInit, roleProgram = "init", "program"
+	// the first one in the sandbox, the same of a probe, or the program in the sandbox.
+	roleEnv                          = "JOBKIT_SANDBOX"
+	roleInit, roleProbe, roleProgram = "init", "probe", "program"
 	// idEnv is the name of the sandbox. Every process in it that was not given an
 	// environment of its own has it.
 	idEnv = "JOBKIT_SANDBOX_ID"
@@ -34,10 +35,17 @@ const (
 // Main is called first of all in a program that uses a sandbox. In the first process of a
 // sandbox it does that process's work and does not return.
 func Main() {
-	if os.Getenv(roleEnv) != roleInit {
+	code, err := 0, error(nil)
+	switch os.Getenv(roleEnv) {
+	case roleInit:
+		code, err = serve()
+	case roleProbe:
+		if err = prepare(); err == nil {
+			err = probe()
+		}
+	default:
 		return
 	}
-	code, err := serve()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		code = 1
@@ -55,6 +63,11 @@ func Name() string { return os.Getenv(idEnv) }
 // sandbox, and returns its exit code. A signal or the end of ctx ends it early. It returns
 // when nothing of the sandbox is left.
 func Run(ctx context.Context, env ...string) (code int, err error) {
+	return run(ctx, roleInit, nil, env...)
+}
+
+// run is Run, with the first process in a role. What it says goes into said, unless that is nil.
+func run(ctx context.Context, role string, said io.Writer, env ...string) (code int, err error) {
 	if os.Geteuid() != 0 {
 		return 1, errors.New("cannot make namespaces: this needs root")
 	}
@@ -70,8 +83,11 @@ func Run(ctx context.Context, env ...string) (code int, err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	cmd := exec.CommandContext(ctx, self, os.Args[1:]...)
-	cmd.Env = append(append(os.Environ(), env...), roleEnv+"="+roleInit, idEnv+"="+name)
+	cmd.Env = append(append(os.Environ(), env...), roleEnv+"="+role, idEnv+"="+name)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if said != nil {
+		cmd.Stdout, cmd.Stderr = said, said
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		// If this process is killed, the sandbox goes with it.

@@ -27,6 +27,12 @@ func TestMain(m *testing.M) {
 	switch {
 	case end == "":
 		os.Exit(m.Run())
+	case end == "probe":
+		if err := Probe(context.Background()); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case !Inside():
 		code, err := Run(context.Background())
 		if err != nil {
@@ -79,11 +85,48 @@ done
 	return nil
 }
 
+// possible skips a test on a machine that has no sandbox.
+func possible(t *testing.T) {
+	t.Helper()
+	if err := Probe(t.Context()); err != nil {
+		if Required() {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+}
+
+// TestProbe takes away what a sandbox needs.
+func TestProbe(t *testing.T) {
+	possible(t)
+	for _, tt := range []struct{ reason, without, want string }{
+		{"nothing is missing", "", ""},
+		{"no namespaces", "sys_admin", "cannot run in namespaces"},
+		{"no networks", "net_admin", "cannot make a network"},
+		{"no overlays", "dac_override", "cannot mount an overlay"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			args := []string{os.Args[0]}
+			if tt.without != "" {
+				args = []string{"setpriv", "--bounding-set=-" + tt.without, "--inh-caps=-" + tt.without, os.Args[0]}
+			}
+			before := Take()
+			cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+			cmd.Env = append(os.Environ(), asEnv+"=probe")
+			out, err := cmd.CombinedOutput()
+			if (err == nil) != (tt.want == "") || !strings.Contains(string(out), tt.want) {
+				t.Errorf("it says %v, %s, want %q", err, out, tt.want)
+			}
+			if changes := Take().Changes(before); len(changes) > 0 {
+				t.Errorf("left behind:\n%s", strings.Join(changes, "\n"))
+			}
+		})
+	}
+}
+
 // TestLeavesNothingBehind ends a sandbox in every possible way.
 func TestLeavesNothingBehind(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("this needs root")
-	}
+	possible(t)
 	for _, tt := range []struct {
 		reason, end string
 		signal      syscall.Signal

@@ -4,6 +4,7 @@ package nodes
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// story is when the API server told what about a job that fails.
+// story is when the API server reported what happens to a job that fails.
 type story struct {
 	job *job
 
@@ -87,12 +88,10 @@ func (s *story) pod(e watch.Event) {
 	case watch.Deleted:
 		note(s.deleted)
 	}
-	for _, c := range p.Status.ContainerStatuses {
-		for _, state := range []corev1.ContainerState{c.State, c.LastTerminationState} {
-			if state.Terminated != nil && state.Terminated.ExitCode != 0 {
-				note(s.failed)
-			}
-		}
+	// The kubelet reports a second before that a container has ended. That alone is no failure.
+	restarted := slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.RestartCount > 0 })
+	if p.Status.Phase == corev1.PodFailed || restarted {
+		note(s.failed)
 	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {

@@ -29,7 +29,7 @@ const (
 	trainingSteps = 60
 	// operatorTarget is how much of a recovery may be the operator's own; operatorBudget is
 	// what a machine keeps that does much else.
-	operatorTarget, operatorBudget = 500 * time.Millisecond, 5 * time.Second
+	operatorTarget, operatorBudget = 500 * time.Millisecond, 2 * time.Second
 )
 
 // python is a program of the folder training.
@@ -77,7 +77,7 @@ func TestTrainingKilled(t *testing.T) {
 			"the others of DistributedDataParallel fail with it, so all restart, which counts once",
 			settings{kind: pytorchJob, policy: exitCode, runPolicy: jobRestarts},
 			map[commonv1.ReplicaType][]string{"Master": ddp, "Worker": ddp},
-			// It arranges gradients anew after its first step, so their sums are rounded differently.
+			// It arranges gradients again after its first step, so their sums are rounded differently.
 			"worker-1", "/bin/python3", 1, []string{"master-0", "worker-0", "worker-1"}, 1e-12,
 		},
 		"XGBoostJob": {

@@ -16,10 +16,12 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/jobkit/jobkit/test/nodes/sandbox"
 )
@@ -122,6 +124,7 @@ func requirements(ctx context.Context, training bool) error {
 
 // inside runs the tests.
 func inside(m *testing.M) (int, error) {
+	log.SetLogger(logr.Discard()) // without one, a client says so half a minute later
 	var bins Binaries
 	if err := json.Unmarshal([]byte(os.Getenv(binariesEnv)), &bins); err != nil {
 		return 1, err

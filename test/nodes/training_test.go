@@ -148,7 +148,7 @@ func TestTrainingElastic(t *testing.T) {
 	ddp := python("ddp.py")
 	static := submit(t, trains(t, settings{name: "static", kind: pytorchJob, policy: never}, map[commonv1.ReplicaType][]string{"Master": ddp, "Worker": ddp}))
 	elastic := kind{pytorchJob.word, pytorchJob.specs, pytorchJob.container, map[commonv1.ReplicaType]int64{"Worker": 2}}
-	s := trains(t, settings{kind: elastic, policy: onFailure, spec: map[string]any{"elasticPolicy": map[string]any{
+	s := trains(t, settings{kind: elastic, policy: onFailure, spec: map[string]any{"nprocPerNode": "1", "elasticPolicy": map[string]any{
 		"minReplicas": int64(2), "maxReplicas": int64(3), "maxRestarts": int64(10), "rdzvBackend": "c10d", "rdzvId": "elastic",
 		// How long a group waits for one more.
 		"rdzvConf": []any{map[string]any{"key": "last_call_timeout", "value": "3"}},

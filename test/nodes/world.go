@@ -40,7 +40,7 @@ const (
 	// toleration is how long pods stay on a node that is lost.
 	toleration = time.Second
 
-	startTimeout = 90 * time.Second
+	startTimeout = 3 * time.Minute
 	pollInterval = 50 * time.Millisecond
 )
 

@@ -232,6 +232,19 @@ func uids(pods map[string]*corev1.Pod) map[string]types.UID {
 	return ids
 }
 
+// recreated names the pods that are not those before.
+func (j *job) recreated(before map[string]*corev1.Pod) []string {
+	j.t.Helper()
+	var names []string
+	for name, p := range j.pods() {
+		if before[name] == nil || before[name].UID != p.UID {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // eventually waits until a check returns "".
 func (j *job) eventually(what string, check func() string) {
 	j.t.Helper()

@@ -119,18 +119,10 @@ func TestKilled(t *testing.T) {
 			}
 			j.complete()
 			j.recovery("kill -9, "+string(tt.policy)+", "+tt.scope, killed)
-			after := j.pods()
-			var recreated []string
-			for pod, id := range uids(after) {
-				if before[pod] == nil || before[pod].UID != id {
-					recreated = append(recreated, pod)
-				}
-			}
-			slices.Sort(recreated)
-			if diff := cmp.Diff(tt.recreated, recreated); diff != "" {
+			if diff := cmp.Diff(tt.recreated, j.recreated(before)); diff != "" {
 				t.Errorf("%s: recreated pods (-want +got):\n%s", tt.reason, diff)
 			}
-			if restarted := after[tt.victim].Status.ContainerStatuses[0].RestartCount == 1; restarted != tt.inPlace {
+			if restarted := j.pods()[tt.victim].Status.ContainerStatuses[0].RestartCount == 1; restarted != tt.inPlace {
 				t.Errorf("%s: restarted in place is %t", tt.reason, restarted)
 			}
 		})

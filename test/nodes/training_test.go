@@ -117,14 +117,7 @@ func TestTrainingKilled(t *testing.T) {
 				t.Errorf("%s: %d restarts and attempt %d, want 1 and %d", tt.reason, status.Restarts, status.Attempt, tt.attempt)
 			}
 			j.complete()
-			var recreated []string
-			for pod, id := range uids(j.pods()) {
-				if before[pod] == nil || before[pod].UID != id {
-					recreated = append(recreated, pod)
-				}
-			}
-			slices.Sort(recreated)
-			if diff := cmp.Diff(tt.recreated, recreated); diff != "" {
+			if diff := cmp.Diff(tt.recreated, j.recreated(before)); diff != "" {
 				t.Errorf("%s: recreated pods (-want +got):\n%s", tt.reason, diff)
 			}
 			story.report(killed, before)
@@ -146,7 +139,8 @@ func TestTrainingKilled(t *testing.T) {
 // start again each time, but no pod does, and nothing counts as a restart.
 func TestTrainingElastic(t *testing.T) {
 	ddp := python("ddp.py")
-	static := submit(t, trains(t, settings{name: "static", kind: pytorchJob, policy: never}, map[commonv1.ReplicaType][]string{"Master": ddp, "Worker": ddp}))
+	static := submit(t, trains(t, settings{name: "static", kind: pytorchJob, policy: never},
+		map[commonv1.ReplicaType][]string{"Master": ddp, "Worker": ddp}))
 	elastic := kind{pytorchJob.word, pytorchJob.specs, pytorchJob.container, map[commonv1.ReplicaType]int64{"Worker": 2}}
 	s := trains(t, settings{kind: elastic, policy: onFailure, spec: map[string]any{"nprocPerNode": "1", "elasticPolicy": map[string]any{
 		"minReplicas": int64(2), "maxReplicas": int64(3), "maxRestarts": int64(10), "rdzvBackend": "c10d", "rdzvId": "elastic",
@@ -174,7 +168,8 @@ func TestTrainingElastic(t *testing.T) {
 		limit += trainingSteps / 3
 		j.allow(limit)
 		j.reached(limit, workers)
-		j.t.Logf("%s: %d processes are %d steps further %.1f s after the job was scaled to them", j.name, workers, trainingSteps/3, time.Since(scaled).Seconds())
+		j.t.Logf("%s: %d processes are %d steps further %.1f s after the job was scaled to them",
+			j.name, workers, trainingSteps/3, time.Since(scaled).Seconds())
 	}
 	if s := j.finish(commonv1.JobSucceeded); s.Restarts != 0 || s.Attempt != 0 {
 		t.Errorf("%d restarts, attempt %d", s.Restarts, s.Attempt)
@@ -290,5 +285,6 @@ func (j *job) learned(undisturbed *job, tolerance float64) {
 	if len(slices.Compact(slices.Concat(slices.Collect(maps.Values(want))...))) < j.steps/2 {
 		j.t.Errorf("%s: hardly two losses differ: %v", j.name, want)
 	}
-	j.t.Logf("%s: the losses of %d steps, %d of them repeated, differ by %.1g at most from those of the job that nothing disturbed", j.name, len(got), repeated, worst)
+	j.t.Logf("%s: the losses of %d steps, %d of them repeated, differ by %.1g at most from those of the job that nothing disturbed",
+		j.name, len(got), repeated, worst)
 }

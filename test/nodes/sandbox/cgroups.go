@@ -65,7 +65,7 @@ func Group(name string) (string, error) {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return "", fmt.Errorf("cannot create the control group %s: %w", dir, err)
 			}
-			if err := inheritSets(parent, dir); err != nil {
+			if err := errors.Join(inheritSets(parent, dir), weigh(dir)); err != nil {
 				return "", err
 			}
 		}
@@ -116,6 +116,21 @@ func inheritSets(parent, dir string) error {
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), value, 0); err != nil {
 			return fmt.Errorf("cannot set %s of %s: %w", name, dir, err)
+		}
+	}
+	return nil
+}
+
+// weigh lets a group have as much of the processors as eight processes. On a busy machine it
+// would get as much as one, however many are in it.
+func weigh(dir string) error {
+	for name, value := range map[string]string{"cpu.shares": "8192", "cpu.weight": "800"} { // versions 1 and 2
+		file := filepath.Join(dir, name)
+		if _, err := os.Stat(file); err != nil {
+			continue // another version or controller
+		}
+		if err := os.WriteFile(file, []byte(value), 0); err != nil {
+			return fmt.Errorf("cannot set %s: %w", file, err)
 		}
 	}
 	return nil

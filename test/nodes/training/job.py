@@ -23,7 +23,7 @@ def step(rank, number, processes, loss):
     """Reports a step, with the loss to the last bit, and waits: a little, and at the last one that the test allows."""
     note(rank, "step", number, processes, float(loss).hex())
     time.sleep(PAUSE)
-    while number >= limit():
+    while limit() <= number < STEPS:
         time.sleep(PAUSE)
 
 
@@ -32,7 +32,7 @@ def limit():
         with open(f"{DIR}/limit", encoding="utf-8") as allowed:
             return int(allowed.read())
     except FileNotFoundError:
-        return STEPS + 1
+        return STEPS
 
 
 def checkpoint(name):

@@ -8,6 +8,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const metricsText = `# HELP apiserver_request_total Requests.
@@ -117,6 +123,121 @@ func TestProxyIsLate(t *testing.T) {
 		}
 		p.wg.Wait()
 	})
+}
+
+// TestRecovery: each time counts from when the failure was seen, and what nodes and the API
+// server take is not the operator's share.
+func TestRecovery(t *testing.T) {
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	type event struct {
+		at   time.Duration
+		what func(*world)
+	}
+	pod := func(name, uid string, change func(*corev1.Pod)) func(*world) {
+		p := &corev1.Pod{}
+		p.Name, p.UID, p.Status.Phase = name, types.UID(uid), corev1.PodRunning
+		change(p)
+		return func(w *world) { w.seePod(p, true) }
+	}
+	runs := func(*corev1.Pod) {}
+	fails := func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }
+	pending := func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }
+	ends := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }
+	gone := func(uid string) func(*world) {
+		return func(w *world) { w.seePod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid)}}, false) }
+	}
+	counted := func(n int64) func(*world) {
+		job := &unstructured.Unstructured{Object: object{"metadata": object{"uid": "job"}, "status": object{"restarts": n}}}
+		return func(w *world) { w.seeJob(kind{}, job, true) }
+	}
+	tests := map[string]struct {
+		reason string
+		again  int
+		events []event
+		want   recovery
+	}{
+		"Replica": {
+			reason: "one pod is deleted at once, and created again 40 ms after it is gone", again: 1,
+			events: []event{
+				{ms(5), pod("a", "1", fails)},
+				{ms(105), counted(1)},
+				{ms(125), gone("1")},
+				{ms(165), pod("a", "3", pending)},
+				{ms(265), pod("a", "3", runs)},
+			},
+			want: recovery{counted: ms(100), created: ms(160), running: ms(260), own: ms(160)},
+		},
+		"Job": {
+			reason: "the pods that are deleted take 500 ms to end, and the last create 300 ms after the first", again: 2,
+			events: []event{
+				{ms(5), pod("a", "1", fails)},
+				{ms(105), counted(1)},
+				{ms(125), gone("1")},
+				{ms(130), pod("b", "2", ends)},
+				{ms(630), gone("2")},
+				{ms(650), pod("a", "3", pending)},
+				{ms(950), pod("b", "4", pending)},
+				{ms(960), pod("a", "3", runs)},
+				{ms(1000), pod("b", "4", runs)},
+			},
+			want: recovery{counted: ms(100), created: ms(945), running: ms(995), own: ms(140)},
+		},
+		"CountsNothing": {
+			reason: "a kind without a count, and a new pod before the old one is gone", again: 1,
+			events: []event{
+				{ms(5), pod("a", "1", fails)},
+				{ms(15), pod("a", "1", func(p *corev1.Pod) { fails(p); ends(p) })},
+				{ms(25), pod("c", "3", runs)},
+				{ms(35), gone("1")},
+			},
+			want: recovery{created: ms(20), running: ms(20), own: ms(10)},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld("")
+				pod("a", "1", runs)(w)
+				pod("b", "2", runs)(w)
+				o, begun := w.observeRecovery(tc.again), time.Now()
+				for _, e := range tc.events {
+					time.Sleep(time.Until(begun.Add(e.at))) // virtual
+					e.what(w)
+				}
+				if o.running.seen().IsZero() {
+					t.Fatalf("%s: it is not seen that all run again: %+v", tc.reason, w.now())
+				}
+				if diff := cmp.Diff(tc.want, o.result(), cmp.AllowUnexported(recovery{})); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+				}
+			})
+		})
+	}
+}
+
+// TestReportOfRecovery: the table shows the median, the measures also the longest.
+func TestReportOfRecovery(t *testing.T) {
+	b := &bench{report: newReport(), kind: batchJob}
+	f := &figures{scenario: "recovery Job", line: &line{}, alone: true, spent: spent{operatorCPU: 7}}
+	b.reportRecovery(f, scopeJob, []recovery{
+		{created: time.Second, running: 9 * time.Second, own: 300 * time.Millisecond},
+		{created: 3 * time.Second, running: 4 * time.Second, own: 200 * time.Millisecond},
+		{created: 2 * time.Second, running: 5 * time.Second, own: 100 * time.Millisecond},
+	})
+	var out bytes.Buffer
+	b.report.write(&out)
+	for _, want := range []string{
+		"\nrecovery-created-seconds-job 2\n", "\nrecovery-running-seconds-max-job 9\n",
+		"\nrecovery-own-seconds-job 0.20\n", "\nrecovery-own-seconds-max-job 0.30\n",
+		"the operator's own share after 200ms, at most 300ms, of 3\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report has no %q:\n%s", want, out.String())
+		}
+	}
+	if got := f.row(); got[6] != "2s" || got[8] != "5s" || got[12] != "7" {
+		t.Errorf("the table has %q, want 2s, 5s and the operator's CPU seconds", got)
+	}
 }
 
 // TestOptions: invalid combinations are refused.

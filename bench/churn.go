@@ -39,6 +39,7 @@ func (b *bench) churnOnce(ctx context.Context, f *figures) (*figures, error) {
 		if t, err = b.modelOf(ctx, f.line, f.batch); err != nil {
 			return err
 		}
+		t.pod.Annotations[runFor] = churnLife
 		before, err := b.stateNow(ctx, true, false)
 		if err != nil {
 			return err
@@ -82,7 +83,6 @@ func (b *bench) modelOf(ctx context.Context, l *line, p batch) (template, error)
 	if err != nil {
 		return t, err
 	}
-	t.pod.Annotations[runFor] = churnLife
 	return t, clean()
 }
 

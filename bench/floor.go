@@ -39,26 +39,35 @@ func (b *bench) takeTemplate(ctx context.Context, namespace string) (template, e
 	}
 	t := template{pod: &pods.Items[0]}
 	bareMeta := func(m *metav1.ObjectMeta) {
-		*m = metav1.ObjectMeta{Labels: disguise(m.Labels), Annotations: m.Annotations}
+		*m = metav1.ObjectMeta{Labels: m.Labels, Annotations: m.Annotations}
 	}
 	bareMeta(&t.pod.ObjectMeta)
 	t.pod.Status, t.pod.Spec.NodeName = corev1.PodStatus{}, ""
 	if len(services.Items) > 0 {
 		t.service = &services.Items[0]
 		bareMeta(&t.service.ObjectMeta)
-		t.service.Spec.Selector = disguise(t.service.Spec.Selector)
 	}
 	return t, nil
 }
 
-// disguise hides labels from operators that run meanwhile, which would know the
+// disguised hides the models from operators that run meanwhile, which would know the
 // objects of the floor as theirs. Labels and selectors still match.
-func disguise(labels map[string]string) map[string]string {
+func (t template) disguised() template {
+	t.pod, t.service = t.pod.DeepCopy(), t.service.DeepCopy()
+	disguise(t.pod.Labels)
+	if t.service != nil {
+		disguise(t.service.Labels)
+		disguise(t.service.Spec.Selector)
+	}
+	return t
+}
+
+// disguise renames the label by which operators know their objects.
+func disguise(labels map[string]string) {
 	if value, ok := labels[commonv1.OperatorNameLabel]; ok {
 		delete(labels, commonv1.OperatorNameLabel)
 		labels["bench.jobkit.dev/operator-name"] = value
 	}
-	return labels
 }
 
 // bare is a client that knows what is wanted and does nothing else.
@@ -69,6 +78,8 @@ type bare struct {
 	template  template
 	namespace string
 	writers   int
+	// nodes, if any, get the pods in turn, without a scheduler.
+	nodes []string
 	// owners are the jobs by index, once they are created.
 	owners []metav1.OwnerReference
 }
@@ -85,7 +96,7 @@ func (b *bench) newBare(l *line, t template, namespace string) (*bare, error) {
 	}
 	return &bare{
 		b: b, kube: kube, jobs: jobs.Resource(b.kind.gvr()).Namespace(namespace),
-		template: t, namespace: namespace, writers: l.writers,
+		template: t.disguised(), namespace: namespace, writers: l.writers,
 	}, nil
 }
 
@@ -129,6 +140,9 @@ func (c *bare) createPod(ctx context.Context, p batch, i int) error {
 	relabel(pod.Labels, p.job(i/p.replicas), i%p.replicas)
 	if pod.Spec.Hostname != "" && pod.Spec.Subdomain != "" {
 		pod.Spec.Hostname, pod.Spec.Subdomain = pod.Name, p.job(i/p.replicas)
+	}
+	if len(c.nodes) > 0 {
+		pod.Spec.NodeName = c.nodes[i%len(c.nodes)]
 	}
 	_, err := c.kube.CoreV1().Pods(c.namespace).Create(ctx, pod, metav1.CreateOptions{})
 	return err //nolint:wrapcheck // the API server's message names the object

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,12 +21,13 @@ func (b *bench) heldPods(ctx context.Context) error {
 		p.replicas = max(int(1000*b.options.scale), 2)
 	}
 	b.logf("held: %d pods held by %d jobs, %s", p.pods(), p.jobs, l)
-	w, clean, err := b.namespace(ctx)
+	w, _, err := b.namespace(ctx)
 	if err != nil {
 		return err
 	}
+	defer w.stop() // the objects remain: to delete them would take as long as all the rest
 	h := &held{b: b, line: l, world: w, batch: p}
-	if err := b.withOperator(ctx, l, func() error { return h.measure(ctx) }); err != nil {
+	if err := h.measure(ctx); err != nil {
 		return err
 	}
 	if err := h.restarts(ctx); err != nil {
@@ -35,7 +37,7 @@ func (b *bench) heldPods(ctx context.Context) error {
 		return err
 	}
 	b.report.add(b, h.more)
-	return clean()
+	return nil
 }
 
 // held is scenario held.
@@ -49,10 +51,10 @@ type held struct {
 	// more is the cost of one more job, restart that of a restart of the operator.
 	more    *figures
 	restart time.Duration
-	// heap is the operator's live heap in MiB with all pods held.
-	heap float64
 	// base is what the operator takes before it holds pods.
 	base footprint
+	// model is a pod and a service as the operator makes them.
+	model template
 }
 
 // footprint is the memory of the operator in MiB.
@@ -64,15 +66,51 @@ func (b *bench) footprint(ctx context.Context) (footprint, error) {
 	return footprint{heap: heap, rss: usageOf(b.operator.pid).rss}, err
 }
 
-// fill creates jobs from one index of the batch up to another, and waits.
-func (h *held) fill(ctx context.Context, from, to int) error {
-	jobs := h.batch.jobsOf(nil)[from:to]
-	if err := h.b.create(ctx, h.line.config, h.world, jobs...); err != nil {
+// holding makes more jobs with their pods, and runs f while the operator holds them.
+func (h *held) holding(ctx context.Context, p batch, f func() error) error {
+	b := h.b
+	h.jobs, h.pods = h.jobs+p.jobs, h.pods+p.pods()
+	if b.operator.command != nil {
+		if err := h.create(ctx, p); err != nil {
+			return err
+		}
+	}
+	return b.withOperator(ctx, h.line, func() error {
+		if b.operator.command == nil {
+			if err := b.create(ctx, h.line.config, h.world, p.jobsOf(nil)...); err != nil {
+				return err
+			}
+		}
+		if err := awaitRunning(ctx, h.world, h.pods); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// create makes the jobs and all that the operator would make for them, while it does not run,
+// and waits until the pods run. With the operator and a scheduler it would take twice as long.
+func (h *held) create(ctx context.Context, p batch) error {
+	begun := time.Now()
+	c, err := h.b.newBare(h.line, h.model, h.world.namespace)
+	if err != nil {
 		return err
 	}
-	h.jobs += len(jobs)
-	h.pods += len(jobs) * h.batch.replicas
-	return awaitRunning(ctx, h.world, h.pods)
+	c.template, c.writers = h.model, slices.Max(h.b.options.writers)
+	nodes, err := h.b.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot list the nodes: %w", err)
+	}
+	for i := range nodes.Items {
+		c.nodes = append(c.nodes, nodes.Items[i].Name)
+	}
+	if err := c.create(ctx, p); err != nil {
+		return err
+	}
+	created := time.Since(begun)
+	_, err = h.world.until(ctx, "the pods that are held run", func(c counts) bool { return c.running >= h.pods })
+	h.b.report.notef("held: %d pods created by a bare client in %s, all running after %s", p.pods(), round(created), round(time.Since(begun)))
+	return err
 }
 
 // probe runs some small jobs one after the other.
@@ -118,67 +156,73 @@ func (h *held) awaitMore(ctx context.Context, f *figures, had counts, begun time
 	return err
 }
 
-// measure makes the measurements during which the operator runs.
+// measure makes the measurements during which the operator runs: with a tenth of the pods,
+// and with all.
 func (h *held) measure(ctx context.Context) error {
 	b := h.b
-	start, err := b.stateNow(ctx, true, false)
+	err := b.withOperator(ctx, h.line, func() (err error) {
+		if h.base, err = b.footprint(ctx); err == nil {
+			h.model, err = b.modelOf(ctx, h.line, h.batch)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if h.base, err = b.footprint(ctx); err != nil {
+	tenth, rest := h.batch, h.batch
+	tenth.prefix, tenth.jobs = h.batch.prefix+"-tenth", h.batch.jobs/10
+	rest.jobs -= tenth.jobs
+	var few *figures
+	var fewPods int
+	err = h.holding(ctx, tenth, func() (err error) {
+		few, err = h.probe(ctx, "few")
+		fewPods = h.pods
 		return err
-	}
-	if err := h.fill(ctx, 0, h.batch.jobs/10); err != nil {
-		return err
-	}
-	few, err := h.probe(ctx, "few")
+	})
 	if err != nil {
 		return err
 	}
-	fewPods := h.pods
-	if err := h.fill(ctx, h.batch.jobs/10, h.batch.jobs); err != nil {
-		return err
-	}
-	if h.more, err = h.probe(ctx, "more"); err != nil {
-		return err
-	}
-	if b.operator.metricsURL != "" {
-		b.report.ratio("reconcile-p99-seconds-10000-pods", h.more.spent.reconciles.quantile(0.99).Seconds())
-		mean := ratio(h.more.spent.reconciles.mean().Seconds(), few.spent.reconciles.mean().Seconds())
-		b.report.ratio("reconcile-time-vs-tenth-of-pods", mean)
-		b.report.notef("held: mean reconcile of one more job: %s with %d pods held, %s with %d",
-			round(few.spent.reconciles.mean()), fewPods, round(h.more.spent.reconciles.mean()), h.pods)
-	}
-	if err := h.idle(ctx); err != nil {
-		return err
-	}
-	all, err := b.since(ctx, start, true)
-	if err != nil {
-		return err
-	}
-	return h.memory(ctx, &all)
+	return h.holding(ctx, rest, func() (err error) {
+		if h.more, err = h.probe(ctx, "more"); err != nil {
+			return err
+		}
+		if b.operator.metricsURL != "" {
+			b.report.ratio("reconcile-p99-seconds-10000-pods", h.more.spent.reconciles.quantile(0.99).Seconds())
+			mean := ratio(h.more.spent.reconciles.mean().Seconds(), few.spent.reconciles.mean().Seconds())
+			b.report.ratio("reconcile-time-vs-tenth-of-pods", mean)
+			b.report.notef("held: mean reconcile of one more job: %s with %d pods held, %s with %d",
+				round(few.spent.reconciles.mean()), fewPods, round(h.more.spent.reconciles.mean()), h.pods)
+		}
+		if err := h.idle(ctx); err != nil {
+			return err
+		}
+		return h.memory(ctx)
+	})
 }
 
 // memory reports what the operator takes with all pods held: at most, at rest, and what of it is live.
-func (h *held) memory(ctx context.Context, all *spent) error {
+func (h *held) memory(ctx context.Context) error {
 	b := h.b
 	if b.operator.pid == 0 {
 		return nil
+	}
+	all, err := b.stateNow(ctx, true, true) // before the garbage of the passes is collected
+	if err != nil {
+		return err
 	}
 	now, err := b.footprint(ctx)
 	if err != nil {
 		return err
 	}
-	h.heap = now.heap
 	each := func(mib, base float64) float64 { return (mib - base) * 1024 / float64(h.pods) }
-	b.report.ratio("operator-mib-per-10000-pods", all.peak*10000/float64(h.pods))
-	b.report.ratio("operator-kib-per-pod-above-base", each(all.rss, h.base.rss))
-	b.report.ratio("operator-peak-kib-per-pod-above-base", each(all.peak, h.base.rss))
+	b.report.ratio("operator-mib-per-10000-pods", all.operator.peak*10000/float64(h.pods))
+	b.report.ratio("operator-kib-per-pod-above-base", each(all.operator.rss, h.base.rss))
+	b.report.ratio("operator-peak-kib-per-pod-above-base", each(all.operator.peak, h.base.rss))
 	if b.operator.pprofURL != "" {
 		b.report.ratio("operator-live-kib-per-pod", each(now.heap, h.base.heap))
 	}
 	b.report.notef("held: operator with %d pods: %.0f MiB at most, %.0f MiB at rest, %.0f MiB live on the heap; without pods %.0f MiB, %.0f MiB live",
-		h.pods, all.peak, all.rss, now.heap, h.base.rss, h.base.heap)
+		h.pods, all.operator.peak, all.operator.rss, now.heap, h.base.rss, h.base.heap)
 	b.report.notef("held: reconciles p50 %s, p99 %s since its start", round(all.reconciles.quantile(0.5)), round(all.reconciles.quantile(0.99)))
 	return nil
 }
@@ -212,7 +256,7 @@ func (h *held) restarts(ctx context.Context) error {
 		b.report.notef("held: no restart: the bench did not start the operator")
 		return nil
 	}
-	took, _, err := h.restarted(ctx, "restart")
+	took, trimmed, err := h.restarted(ctx, "restart")
 	if err != nil {
 		return err
 	}
@@ -220,10 +264,6 @@ func (h *held) restarts(ctx context.Context) error {
 	b.report.ratio("restart-seconds-to-first-write", took.Seconds())
 	if b.operator.pprofURL == "" {
 		return nil
-	}
-	_, trimmed, err := h.restarted(ctx, "trimmed")
-	if err != nil {
-		return err
 	}
 	_, whole, err := h.restarted(ctx, "untrimmed", "--untrimmed-cache")
 	if err != nil {
@@ -264,11 +304,8 @@ func (h *held) restarted(ctx context.Context, name string, flags ...string) (tim
 // before it can act.
 func (h *held) floors(ctx context.Context) error {
 	b := h.b
-	t, err := b.takeTemplate(ctx, h.world.namespace)
-	if err != nil {
-		return err
-	}
-	if err := b.calibrate(ctx, h.line, t, max(h.batch.pods()/50, 10)); err != nil {
+	t := h.model
+	if err := b.calibrate(ctx, h.line, t, min(max(h.batch.pods()/50, 10), 200)); err != nil {
 		return err
 	}
 	c, err := b.newBare(h.line, t, h.world.namespace)

@@ -16,6 +16,12 @@ const (
 	noServices = "None"
 )
 
+// How much of a job restarts when one replica fails.
+const (
+	scopeReplica = "Replica"
+	scopeJob     = "Job"
+)
+
 // runFor is the annotation that says how long the pods of the dev control plane run.
 const runFor = "devcluster.jobkit.dev/run-for"
 
@@ -86,7 +92,7 @@ func (k kind) manifest(j job) *unstructured.Unstructured {
 	} else {
 		policy := object{}
 		if j.gang {
-			policy["restartScope"] = "Job"
+			policy["restartScope"] = scopeJob
 		}
 		if j.services != k.services[0] {
 			policy["serviceMode"] = j.services
@@ -104,6 +110,8 @@ func (k kind) manifest(j job) *unstructured.Unstructured {
 type progress struct {
 	// active is the number of pods that run.
 	active int64
+	// restarts are those that the status counts; 0 if the kind counts none.
+	restarts int64
 	// finished is true when the job has succeeded or failed.
 	finished bool
 }
@@ -116,6 +124,7 @@ func (k kind) progressOf(u *unstructured.Unstructured) progress {
 		path = []string{statusField, "ready"}
 	}
 	p.active, _, _ = unstructured.NestedInt64(u.Object, path...)
+	p.restarts, _, _ = unstructured.NestedInt64(u.Object, statusField, "restarts")
 	conditions, _, _ := unstructured.NestedSlice(u.Object, statusField, "conditions")
 	for _, c := range conditions {
 		c, ok := c.(object)

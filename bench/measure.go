@@ -133,8 +133,10 @@ type figures struct {
 	// until all ran; 0 if that was not measured.
 	created, running time.Duration
 	spent            spent
-	// floor is what it is compared with; nil for the floor itself.
+	// floor is what it is compared with; nil for the floor itself, and where there is none.
 	floor *figures
+	// alone says that there is none.
+	alone bool
 	note  string
 }
 

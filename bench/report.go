@@ -142,6 +142,8 @@ func (f *figures) row() []string {
 	own := []string{"", "", "", ""}
 	if f.floor != nil {
 		created, running = times(f.created, f.floor.created), times(f.running, f.floor.running)
+	}
+	if f.floor != nil || f.alone {
 		own = []string{
 			round(f.spent.reconciles.quantile(0.5)), round(f.spent.reconciles.quantile(0.99)),
 			number(f.spent.operatorCPU), fmt.Sprintf("%.0f", f.spent.peak),

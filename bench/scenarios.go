@@ -21,22 +21,25 @@ const (
 	nameOneLargeJob   = "one-large-job"
 	nameManySmallJobs = "many-small-jobs"
 	nameGangRestart   = "gang-restart"
+	nameRecovery      = "recovery"
 	nameHeld          = "held"
 	nameChurn         = "churn"
 	nameDecide        = "decide"
 	nameWriteCost     = "write-cost"
 )
 
-// scenarios are those that --scenarios chooses from, in the order in which they run.
+// scenarios are those that --scenarios chooses from, in the order in which they run. held is
+// the last, because its pods remain.
 func scenarios() []scenario {
 	return []scenario{
 		{nameOneLargeJob, "one job with 2,000 replicas", (*bench).oneLargeJob},
 		{nameManySmallJobs, "500 jobs of 4 replicas", (*bench).manySmallJobs},
 		{nameGangRestart, "restart of a job with 1,000 replicas as a whole", (*bench).gangRestart},
-		{nameHeld, "10,000 pods held by running jobs: one more job, an idle minute, a restart of the operator", (*bench).heldPods},
+		{nameRecovery, "one replica of a job of 100 fails, ten times for each restart scope", (*bench).recoveries},
 		{nameChurn, "jobs created and finished at a steady rate for a minute", (*bench).churn},
 		{nameDecide, "a pass over a job with 100 and with 10,000 replicas, without a control plane", (*bench).planGrows},
 		{nameWriteCost, "what each request of an operator costs the control plane", (*bench).requestCosts},
+		{nameHeld, "10,000 pods held by running jobs: one more job, an idle minute, a restart of the operator", (*bench).heldPods},
 	}
 }
 

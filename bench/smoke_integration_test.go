@@ -13,7 +13,7 @@ import (
 // TestSmoke runs the bench as small as it goes, without the scenarios that take long.
 // What it measures there means nothing, but for what is counted.
 func TestSmoke(t *testing.T) {
-	o, err := parse([]string{"--scenarios=one-large-job,decide,write-cost", "--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
+	o, err := parse([]string{"--scenarios=one-large-job,recovery,decide,write-cost", "--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,9 @@ func TestSmoke(t *testing.T) {
 	for _, name := range []string{
 		"create-rate-vs-floor", "create-rate-vs-floor-10ms", "create-rate-vs-floor-service-each", "create-rate-vs-floor-service-each-10ms",
 		"control-plane-cpu-vs-floor",
-		"decide-time-per-replica-10000-vs-100",
+		"recovery-counted-seconds-replica", "recovery-created-seconds-replica", "recovery-running-seconds-replica", "recovery-own-seconds-replica",
+		"recovery-counted-seconds-job", "recovery-created-seconds-job", "recovery-running-seconds-job", "recovery-own-seconds-job",
+		"decide-time-per-replica-10000-vs-100", "decide-seconds-10000-tfjob", "cluster-spec-seconds-10000-tfjob",
 		"job-cost-vs-pod",
 	} {
 		if got[name] <= 0 {

@@ -20,11 +20,13 @@ type counts struct {
 	// created counts all pods ever created; running and succeeded count those that
 	// exist in that phase, the running ones only if they are not being deleted.
 	created, running, succeeded int
+	// failed counts all pods ever seen to have failed, left those whose deletion has begun.
+	failed, left int
 	// pods and services count those that exist.
 	pods, services int
 	// active and finished are what the status of the jobs reports.
-	active   int64
-	finished int
+	active, restarts int64
+	finished         int
 }
 
 // world watches a namespace, next to the API server whatever the distance of the
@@ -43,20 +45,37 @@ type world struct {
 	waiters []*waiter
 }
 
-type podState struct{ running, succeeded bool }
+type podState struct{ running, succeeded, failed, left bool }
 
 // waiter waits until something is true of the counts.
 type waiter struct {
 	holds func(counts) bool
-	since chan time.Time
+	// at is when it was seen, once fired is closed.
+	at    time.Time
+	fired chan struct{}
+}
+
+// seen is when it was seen; zero if it was not.
+func (x *waiter) seen() time.Time {
+	select {
+	case <-x.fired:
+		return x.at
+	default:
+		return time.Time{}
+	}
+}
+
+// newWorld has seen nothing yet.
+func newWorld(namespace string) *world {
+	return &world{
+		namespace: namespace,
+		pods:      map[types.UID]podState{}, services: map[types.UID]bool{}, jobs: map[types.UID]progress{}, ended: map[string]time.Time{},
+	}
 }
 
 // watch begins to watch a namespace.
 func (b *bench) watch(ctx context.Context, namespace string) (*world, error) {
-	w := &world{
-		namespace: namespace,
-		pods:      map[types.UID]podState{}, services: map[types.UID]bool{}, jobs: map[types.UID]progress{}, ended: map[string]time.Time{},
-	}
+	w := newWorld(namespace)
 	ctx, w.stop = context.WithCancel(ctx)
 	core := informers.NewSharedInformerFactoryWithOptions(b.kube, 0, informers.WithNamespace(namespace), informers.WithTransform(strip))
 	jobs := dynamicinformer.NewFilteredDynamicSharedInformerFactory(b.dynamic, 0, namespace, nil)
@@ -119,9 +138,13 @@ func (w *world) seePod(o any, there bool) {
 	is := podState{
 		running:   there && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil,
 		succeeded: there && p.Status.Phase == corev1.PodSucceeded,
+		failed:    was.failed || p.Status.Phase == corev1.PodFailed,
+		left:      was.left || !there || p.DeletionTimestamp != nil,
 	}
 	w.counts.running += one(is.running) - one(was.running)
 	w.counts.succeeded += one(is.succeeded) - one(was.succeeded)
+	w.counts.failed += one(is.failed) - one(was.failed)
+	w.counts.left += one(is.left) - one(was.left)
 	w.counts.pods += one(there) - one(known)
 	w.counts.created += one(!known)
 	if w.pods[p.UID] = is; !there {
@@ -159,6 +182,7 @@ func (w *world) seeJob(k kind, o any, there bool) {
 		is = k.progressOf(u)
 	}
 	w.counts.active += is.active - was.active
+	w.counts.restarts += is.restarts - was.restarts
 	w.counts.finished += one(is.finished) - one(was.finished)
 	if w.jobs[u.GetUID()] = is; !there {
 		delete(w.jobs, u.GetUID())
@@ -195,24 +219,35 @@ func (w *world) notify() {
 	w.waiters = slices.DeleteFunc(w.waiters, func(x *waiter) bool {
 		over := x.holds(w.counts)
 		if over {
-			x.since <- time.Now()
+			x.at = time.Now()
+			close(x.fired)
 		}
 		return over
 	})
 }
 
-// until waits for something to be true, and returns the time at which it was seen.
-func (w *world) until(ctx context.Context, what string, holds func(counts) bool) (time.Time, error) {
-	x := &waiter{holds: holds, since: make(chan time.Time, 1)}
+// expect begins to wait for something to be true.
+func (w *world) expect(holds func(counts) bool) *waiter {
+	x := &waiter{holds: holds, fired: make(chan struct{})}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.waiters = append(w.waiters, x)
 	w.notify()
-	w.mu.Unlock()
+	return x
+}
+
+// until waits for something to be true, and returns the time at which it was seen.
+func (w *world) until(ctx context.Context, what string, holds func(counts) bool) (time.Time, error) {
+	return w.await(ctx, what, w.expect(holds))
+}
+
+// await waits for what is expected.
+func (w *world) await(ctx context.Context, what string, x *waiter) (time.Time, error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case at := <-x.since:
-		return at, nil
+	case <-x.fired:
+		return x.at, nil
 	case <-ctx.Done():
 		return time.Time{}, fmt.Errorf("waited in vain until %s: %w", what, context.Cause(ctx))
 	case <-timer.C:

@@ -240,6 +240,25 @@ func TestReportOfRecovery(t *testing.T) {
 	}
 }
 
+// TestDecide: the cluster spec of a large TFJob is rendered once, and each measure is there.
+func TestDecide(t *testing.T) {
+	b := &bench{report: newReport()}
+	if err := b.planGrows(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	b.report.write(&out)
+	t.Log(out.String())
+	for _, m := range b.report.ratios {
+		if m.value <= 0 || strings.HasPrefix(m.name, "cluster-spec") && m.value > 0.5 {
+			t.Errorf("%s is %v", m.name, m.value)
+		}
+	}
+	if got := len(b.report.ratios); got != 5 {
+		t.Errorf("%d measures are reported, want 5", got)
+	}
+}
+
 // TestOptions: invalid combinations are refused.
 func TestOptions(t *testing.T) {
 	for _, args := range []string{

@@ -28,7 +28,7 @@ func TestSmoke(t *testing.T) {
 		"control-plane-cpu-vs-floor",
 		"recovery-counted-seconds-replica", "recovery-created-seconds-replica", "recovery-running-seconds-replica", "recovery-own-seconds-replica",
 		"recovery-counted-seconds-job", "recovery-created-seconds-job", "recovery-running-seconds-job", "recovery-own-seconds-job",
-		"decide-time-per-replica-10000-vs-100", "decide-seconds-10000-tfjob", "cluster-spec-seconds-10000-tfjob",
+		"decide-time-per-replica-10000-vs-100", "decide-seconds-10000-tfjob", "cluster-spec-time-of-another-vs-first-tfjob",
 		"job-cost-vs-pod",
 	} {
 		if got[name] <= 0 {

@@ -240,7 +240,7 @@ func TestReportOfRecovery(t *testing.T) {
 	}
 }
 
-// TestDecide: the cluster spec of a large TFJob is rendered once, and each measure is there.
+// TestDecide: the cluster spec of a large TFJob is rendered once, and everything is measured.
 func TestDecide(t *testing.T) {
 	b := &bench{report: newReport()}
 	if err := b.planGrows(t.Context()); err != nil {

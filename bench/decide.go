@@ -53,7 +53,8 @@ func (b *bench) passes(suffix string, kind jobkit.Kind, rules jobkit.Rules) {
 			}
 		}
 	}
-	b.report.notef("decide: a pass over a %s at rest takes CPU time: %s with %d replicas, %s with %d", kind.Name, round(best[0]), sizes[0], round(best[1]), sizes[1])
+	b.report.notef("decide: a pass over a %s at rest takes CPU time: %s with %d replicas, %s with %d",
+		kind.Name, round(best[0]), sizes[0], round(best[1]), sizes[1])
 	b.report.ratio("decide-seconds-10000"+suffix, best[1].Seconds())
 	b.report.ratio("decide-time-per-replica-10000-vs-100"+suffix,
 		ratio(best[1].Seconds()/float64(sizes[1]), best[0].Seconds()/float64(sizes[0])))
@@ -87,7 +88,8 @@ func (b *bench) clusterSpec() error {
 	if err != nil {
 		return fmt.Errorf("cannot complete the pod template of a Worker: %w", err)
 	}
-	b.report.notef("decide: the cluster spec of a TFJob of %d Workers, %d KiB: %s for the first, %s for each other", n, length>>10, round(first), round(others))
+	b.report.notef("decide: the cluster spec of a TFJob of %d Workers, %d KiB: %s for the first, %s for each other",
+		n, length>>10, round(first), round(others))
 	b.report.ratio("cluster-spec-time-of-another-vs-first-tfjob", ratio(others.Seconds(), first.Seconds()))
 	return nil
 }

@@ -27,9 +27,14 @@ func (d *decision) roleServices(have map[string]*corev1.Service) {
 
 // wantsRoleService reports whether a service of this name is that of a role of the job.
 func (d *decision) wantsRoleService(name string) bool {
-	return slices.ContainsFunc(d.in.types(), func(t commonv1.ReplicaType) bool {
-		return d.in.roleService(t) != nil && name == d.in.Kind.RoleServiceName(d.in.Job.Name, t)
-	})
+	// It is asked for each service of a job, and few kinds have such roles.
+	for i := range d.in.Kind.Roles {
+		role := &d.in.Kind.Roles[i]
+		if role.Service != nil && d.in.roleService(role.Type) != nil && name == d.in.Kind.RoleServiceName(d.in.Job.Name, role.Type) {
+			return true
+		}
+	}
+	return false
 }
 
 // roleService is what the kind says of the ordinary service of a type, nil if the job has none.

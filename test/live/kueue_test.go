@@ -43,6 +43,7 @@ webhook: {host: 127.0.0.1, port: %d, certDir: %q}
 leaderElection: {leaderElect: false}
 internalCertManagement: {enable: false}
 featureGates: {VisibilityOnDemand: false}
+multiKueue: {gcInterval: 2s}
 waitForPodsReady:
   timeout: %s
   recoveryTimeout: %[4]s
@@ -53,14 +54,10 @@ integrations:
 
 // TestKueue runs jobs in queues of the real Kueue.
 func TestKueue(t *testing.T) {
-	manager := program{name: "kueue", module: "kueue", path: "sigs.k8s.io/kueue/cmd/kueue", flags: stripped}.build(t)
-	src := source(t, "kueue", "sigs.k8s.io/kueue")
-	w := start(t, devenv.Options{Nodes: 6, CRDs: []string{filepath.Join(src, "config/components/crd/bases")}})
-	w.label(t, "pool", "a", "a", "a", "a", "a", "lost")
-	w.kueue(t, manager, src)
+	pools := append([]string{"a", "a", "a", "a", "a", "lost"}, topologyPools...)
+	w := startKueue(t, pools...)
+	w.topology(t, pools)
 	w.apply(t, `
-{apiVersion: `+kueueVersion+`, kind: ResourceFlavor, metadata: {name: a}, spec: {nodeLabels: {pool: a}}}
----
 {apiVersion: `+kueueVersion+`, kind: ResourceFlavor, metadata: {name: lost}, spec: {nodeLabels: {pool: lost}}}
 ---
 {apiVersion: `+kueueVersion+`, kind: WorkloadPriorityClass, metadata: {name: high}, value: 1000}
@@ -70,13 +67,27 @@ func TestKueue(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *world){
 		"Kinds": kueueKinds, "MPIJob": kueueMPI, "Quota": kueueQuota, "Preemption": kueuePreemption, "PodsReady": kueuePodsReady,
 		"Recovery": kueueRecovery, "Deletion": kueueDeletion, "Edits": kueueEdits, "Reclaimable": kueueReclaimable, "LateQueue": kueueLateQueue,
-		"Restart": kueueRestart,
+		"Restart": kueueRestart, "Topology": kueueTopology, "TopologyRoom": kueueTopologyRoom, "TopologyRestart": kueueTopologyRestart,
+		"TopologyReplica": kueueTopologyReplica,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, w)
 		})
 	}
+}
+
+// startKueue starts a control plane with Kueue, whose nodes are in these pools, and a flavor of the
+// pool a.
+func startKueue(t *testing.T, pools ...string) *world {
+	t.Helper()
+	manager := program{name: "kueue", module: "kueue", path: "sigs.k8s.io/kueue/cmd/kueue", flags: stripped}.build(t)
+	src := source(t, "kueue", "sigs.k8s.io/kueue")
+	w := start(t, devenv.Options{Nodes: len(pools), CRDs: []string{filepath.Join(src, "config/components/crd/bases")}})
+	w.label(t, "pool", pools...)
+	w.kueue(t, manager, src)
+	w.apply(t, `{apiVersion: `+kueueVersion+`, kind: ResourceFlavor, metadata: {name: a}, spec: {nodeLabels: {pool: a}}}`)
+	return w
 }
 
 // kueue starts Kueue's manager with its webhooks, as the administrator.
@@ -118,6 +129,13 @@ func (w *world) kueue(t *testing.T, manager, src string) {
 func (w *world) queue(t *testing.T, flavor string, cpus int) string {
 	t.Helper()
 	ns := w.namespace(t)
+	w.queueIn(t, ns, flavor, cpus)
+	return ns
+}
+
+// queueIn makes the queue in a namespace.
+func (w *world) queueIn(t *testing.T, ns, flavor string, cpus int) {
+	t.Helper()
 	w.apply(t, strings.NewReplacer("VERSION", kueueVersion, "NS", ns, "FLAVOR", flavor, "CPUS", strconv.Itoa(cpus)).Replace(`
 apiVersion: VERSION
 kind: ClusterQueue
@@ -132,7 +150,6 @@ spec:
       resources: [{name: cpu, nominalQuota: CPUS}, {name: memory, nominalQuota: 100Gi}, {name: ephemeral-storage, nominalQuota: 100Gi}]
 `))
 	w.localQueue(t, ns)
-	return ns
 }
 
 func (w *world) localQueue(t *testing.T, ns string) {
@@ -164,10 +181,11 @@ func (w *world) workloads(t *testing.T, j client.Object) []unstructured.Unstruct
 	})
 }
 
-// workload waits until a condition of a job's Workload has a status, and a reason if one is given.
-func (w *world) workload(t *testing.T, j *unstructured.Unstructured, condition string, want metav1.ConditionStatus, reason string) {
+// workload waits until a condition of a job's Workload has a status, a reason if one is given, and
+// a message with all parts.
+func (w *world) workload(t *testing.T, j *unstructured.Unstructured, condition string, want metav1.ConditionStatus, reason string, parts ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the Workload of %s is %s=%s %s", j.GetName(), condition, want, reason), func() error {
+	eventually(t, fmt.Sprintf("the Workload of %s is %s=%s %s %q", j.GetName(), condition, want, reason, parts), func() error {
 		all := w.workloads(t, j)
 		if len(all) != 1 {
 			return fmt.Errorf("there are %d Workloads", len(all))
@@ -183,6 +201,11 @@ func (w *world) workload(t *testing.T, j *unstructured.Unstructured, condition s
 		c := meta.FindStatusCondition(holder.Status.Conditions, condition)
 		if c == nil || c.Status != want || reason != "" && c.Reason != reason {
 			return fmt.Errorf("its conditions are %+v", holder.Status.Conditions)
+		}
+		for _, p := range parts {
+			if !strings.Contains(c.Message, p) {
+				return fmt.Errorf("the message is %q", c.Message)
+			}
 		}
 		return nil
 	})
@@ -519,9 +542,17 @@ func kueueRestart(t *testing.T, w *world) {
 	if n := most(); n > 2 {
 		t.Errorf("the pods had %d CPUs at a time, of a quota of 2", n)
 	}
-	for _, u := range w.workloads(t, j) {
-		if n, _, _ := unstructured.NestedSlice(u.Object, "status", "schedulingStats", "evictions"); len(n) != 0 {
-			t.Errorf("it was evicted: %v", n)
-		}
+	w.keptRoom(t, j)
+}
+
+// keptRoom checks that a job was never evicted.
+func (w *world) keptRoom(t *testing.T, j *unstructured.Unstructured) {
+	t.Helper()
+	all := w.workloads(t, j)
+	if len(all) != 1 {
+		t.Fatalf("%s has %d Workloads", j.GetName(), len(all))
+	}
+	if n, _, _ := unstructured.NestedSlice(all[0].Object, "status", "schedulingStats", "evictions"); len(n) != 0 {
+		t.Errorf("%s was evicted: %v", j.GetName(), n)
 	}
 }

@@ -7,6 +7,7 @@ package live
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -261,10 +262,10 @@ var kinds = []kind{
 	{"MPIJob", "mpiReplicaSpecs", "mpi"},
 }
 
-// jobSpec describes a job. Each of its pods wants one CPU.
+// jobSpec describes a job. Each of its pods wants one CPU, unless cpu says otherwise.
 type jobSpec struct {
-	kind, name string
-	replicas   map[string]int
+	kind, name, cpu string
+	replicas        map[string]int
 	// life are the annotations of the dev control plane, without prefix, by replica type or for all ("").
 	life   map[string]map[string]string
 	labels map[string]string
@@ -286,6 +287,7 @@ func (s jobSpec) job(ns string) *unstructured.Unstructured {
 			break
 		}
 	}
+	cpu := cmp.Or(s.cpu, "1")
 	types := map[string]any{}
 	for name, n := range s.replicas {
 		annotations := map[string]any{}
@@ -302,7 +304,7 @@ func (s jobSpec) job(ns string) *unstructured.Unstructured {
 			annotations[key] = value
 		}
 		pod := map[string]any{"containers": []any{map[string]any{
-			"name": k.container, "image": "busybox", "resources": map[string]any{"requests": map[string]any{"cpu": "1"}},
+			"name": k.container, "image": "busybox", "resources": map[string]any{"requests": map[string]any{"cpu": cpu}},
 		}}}
 		maps.Copy(pod, s.pod)
 		replica := map[string]any{

@@ -129,13 +129,17 @@ func (w *world) kueue(t *testing.T, manager, src string) {
 func (w *world) queue(t *testing.T, flavor string, cpus int) string {
 	t.Helper()
 	ns := w.namespace(t)
-	w.queueIn(t, ns, flavor, cpus)
+	w.queueIn(t, ns, flavor, cpus, "")
 	return ns
 }
 
-// queueIn makes the queue in a namespace.
-func (w *world) queueIn(t *testing.T, ns, flavor string, cpus int) {
+// queueIn makes the queue in a namespace, with a check that its jobs have to pass, or "".
+func (w *world) queueIn(t *testing.T, ns, flavor string, cpus int, check string) {
 	t.Helper()
+	more := ""
+	if check != "" {
+		more = fmt.Sprintf("  admissionChecksStrategy: {admissionChecks: [{name: %s}]}\n", check)
+	}
 	w.apply(t, strings.NewReplacer("VERSION", kueueVersion, "NS", ns, "FLAVOR", flavor, "CPUS", strconv.Itoa(cpus)).Replace(`
 apiVersion: VERSION
 kind: ClusterQueue
@@ -148,7 +152,7 @@ spec:
     flavors:
     - name: FLAVOR
       resources: [{name: cpu, nominalQuota: CPUS}, {name: memory, nominalQuota: 100Gi}, {name: ephemeral-storage, nominalQuota: 100Gi}]
-`))
+`)+more)
 	w.localQueue(t, ns)
 }
 

@@ -116,14 +116,10 @@ func (w *world) active(t *testing.T, kind, name string, want metav1.ConditionSta
 // queue makes a namespace on both, with a queue that has CPUs.
 func (c *pair) queue(t *testing.T, cpus int) string {
 	t.Helper()
-	ns := c.manager.queue(t, "a", cpus)
-	queue := &unstructured.Unstructured{}
-	queue.SetAPIVersion(kueueVersion)
-	queue.SetKind("ClusterQueue")
-	queue.SetName(ns)
-	c.manager.patch(t, queue, `{"spec": {"admissionChecksStrategy": {"admissionChecks": [{"name": "elsewhere"}]}}}`)
+	ns := c.manager.namespace(t)
+	c.manager.queueIn(t, ns, "a", cpus, "elsewhere")
 	c.worker.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
-	c.worker.queueIn(t, ns, "a", cpus)
+	c.worker.queueIn(t, ns, "a", cpus, "")
 	t.Cleanup(func() {
 		if t.Failed() {
 			c.worker.report(t, ns)
@@ -155,7 +151,7 @@ func (c *pair) runs(t *testing.T, j *unstructured.Unstructured) *unstructured.Un
 
 // written reports whether an operator has written to a job.
 func written(j *unstructured.Unstructured) bool {
-	return slices.ContainsFunc(j.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return f.Manager == "operator" })
+	return slices.ContainsFunc(j.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return f.Manager == strings.ToLower(j.GetKind())+"-controller" })
 }
 
 // left checks that the operator of the manager has done nothing.
@@ -216,7 +212,7 @@ func multiKueueKinds(t *testing.T, c pair) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			j := jobSpec{
-				kind: kind, name: strings.ToLower(kind), replicas: replicas, life: lasts("6s"), labels: queued(""), policy: away(),
+				kind: kind, name: strings.ToLower(kind), replicas: replicas, life: lasts("15s"), labels: queued(""), policy: away(),
 				replica: map[string]any{"restartPolicy": "ExitCode", "restartScope": "Job"},
 			}.job(ns)
 			c.manager.create(t, j)
@@ -256,7 +252,7 @@ func multiKueueFailure(t *testing.T, c pair) {
 	if m, _, _ := unstructured.NestedString(second.Object, "spec", "runPolicy", "managedBy"); m != commonv1.ManagedByMultiKueue {
 		t.Errorf("the job is managed by %q", m)
 	}
-	c.manager.says(t, second, commonv1.JobFailed, "second-worker-0", "exit code 3")
+	c.manager.says(t, second, commonv1.JobFailed, "second-worker-0")
 	c.manager.workload(t, second, "Finished", metav1.ConditionTrue, "Failed")
 	c.left(t, second)
 }
@@ -288,7 +284,7 @@ func multiKueueAway(t *testing.T, c pair) {
 		c.manager.create(t, j)
 		return j
 	}
-	ends, deleted := job("ends", "15s"), job("deleted", "10m")
+	ends, deleted := job("ends", "40s"), job("deleted", "10m")
 	remote := c.runs(t, ends)
 	c.runs(t, deleted)
 	c.line.cut(true)

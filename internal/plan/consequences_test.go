@@ -294,3 +294,50 @@ func TestConsequenceOfWhatRestartsTheJob(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyPeerIsDeleted: in a gang of two, the failure of one is the consequence of a user's deletion of the
+// other, as it is in a larger gang.
+func TestOnlyPeerIsDeleted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason          string
+		replicas        map[commonv1.ReplicaType]int32
+		deleted, exited string
+		later           time.Duration // how long after the deletion
+		failed          bool
+	}{
+		"Workers":        {reason: "no limit counts it", replicas: workers(2), deleted: "worker-1", exited: "worker-0", later: time.Second},
+		"Master":         {reason: "a gang spans roles", replicas: map[commonv1.ReplicaType]int32{master: 1, worker: 1}, deleted: "master-0", exited: "worker-0", later: time.Second},
+		"WorkerOfOne":    {reason: "whichever goes", replicas: map[commonv1.ReplicaType]int32{master: 1, worker: 1}, deleted: "worker-0", exited: "master-0", later: time.Second},
+		"FailedOnItsOwn": {reason: "what failed long before was no consequence", replicas: workers(2), deleted: "worker-1", exited: "worker-0", later: -time.Minute, failed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(tc.replicas, func(m *model) {
+				for typ := range m.in.Replicas {
+					m.in.Replicas[typ].RestartPolicy = commonv1.RestartPolicyExitCode
+				}
+				m.in.RunPolicy.RestartScope = new(scopeJob)
+				m.in.RunPolicy.BackoffLimit = new(int32(0))
+			})
+			m.bind()
+			start := m.in.Now.Add(2 * time.Minute)
+			m.in.Now = start.Add(tc.later)
+			m.end(m.pod(tc.exited), 1)
+			m.in.Now = start
+			m.terminate(m.pod(tc.deleted))
+			m.in.Now = start.Add(time.Second)
+			p := m.decide()
+			type outcome struct {
+				Failed                     bool
+				Attempt, Restarts, Ignored int32
+			}
+			want := outcome{Attempt: 1, Ignored: 1}
+			if tc.failed {
+				want = outcome{Failed: true}
+			}
+			got := outcome{p.Status.State == commonv1.JobFailed, p.Status.Attempt, p.Status.Restarts, p.Restarts.Ignored}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s\n%q", tc.reason, diff, conditions(&p.Status))
+			}
+		})
+	}
+}

@@ -69,8 +69,9 @@ func (in *Input) mayLose() bool {
 }
 
 // lostReplicas are the replicas with restart scope Job or Role whose pods terminate, or are
-// gone, while others of the job, or of their role, exist in the same attempt. A pod that
-// never had a node is not a loss; and if no other exists, there is no gang to restart.
+// gone, while others of the job, or of their role, exist in the same attempt. One that has just
+// failed may have done so because of that. A pod that never had a node is not a loss; and if no
+// other exists, there is no gang to restart.
 // isMissing reports whether pods of the i-th type are gone.
 func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) bool) []*replica {
 	if !in.anyScope(commonv1.RestartScopeJob, commonv1.RestartScopeRole) {
@@ -89,7 +90,7 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) b
 			terminating = append(terminating, s)
 		case s.state == jobkit.Missing && missing[s.typ] && !in.FoundPods[s.name]:
 			gone = append(gone, s)
-		case s.state == jobkit.Active, s.state == jobkit.Succeeded, s.state == jobkit.Pending && bound:
+		case s.state == jobkit.Active, s.state == jobkit.Succeeded, s.state == jobkit.Failed, s.state == jobkit.Pending && bound:
 			others[s.typ] = true
 		}
 	})

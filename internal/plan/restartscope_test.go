@@ -190,6 +190,13 @@ func TestConsequenceInARole(t *testing.T) {
 	if s := m.in.Status; s.State != commonv1.JobFailed {
 		t.Errorf("a master does not restart with the workers, so its exit code decides: %v", conditions(&s))
 	}
+	m = roles(scopeReplica, scopeRole)
+	m.terminate(m.pod("worker-1"))
+	m.end(m.pod("worker-0"), 1)
+	m.reconcileUntilStable()
+	if s := m.in.Status; s.Finished() || s.Restarts != 0 || s.ReplicaStatuses[worker].Attempt != 1 {
+		t.Errorf("an uncounted restart of the workers, of which a user deleted one, got %+v", s)
+	}
 	m = roles(scopeJob, scopeReplica)
 	m.end(m.pod("worker-0"), 1)
 	m.end(m.pod("master-0"), 137)

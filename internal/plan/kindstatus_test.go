@@ -48,7 +48,7 @@ func TestTakesKindStatus(t *testing.T) {
 
 // TestReportKindStatus: how soon the kind's own part of the status is written.
 func TestReportKindStatus(t *testing.T) {
-	many := make([]jobkit.Event, plan.MaxReportedEvents+5)
+	many := make([]jobkit.Event, 15)
 	for i := range many {
 		many[i] = jobkit.Event{Warning: i == 0, Reason: "Word", Message: strings.Repeat("x", 2000)}
 	}
@@ -63,7 +63,7 @@ func TestReportKindStatus(t *testing.T) {
 		"WithCounts": {reason: "together with them", was: plan.StatusCounts, want: plan.StatusCounts},
 		"WithNews":   {reason: "or come with what does not wait", was: plan.StatusNews, want: plan.StatusNews},
 		"Events":     {reason: "an event does not wait", was: plan.StatusCounts, events: many[:1], want: plan.StatusNews, told: 1},
-		"Many":       {reason: "their number has a limit", was: plan.StatusUnchanged, events: many, want: plan.StatusNews, told: plan.MaxReportedEvents},
+		"Many":       {reason: "the first ten are recorded", was: plan.StatusUnchanged, events: many, want: plan.StatusNews, told: 10},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

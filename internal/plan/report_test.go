@@ -59,6 +59,10 @@ func TestReportEntry(t *testing.T) {
 			reason: "it is unknown which of several entries it is",
 			fields: []metav1.ManagedFieldsEntry{{Subresource: "status", Time: at(5)}, {Subresource: "status", Time: at(6)}},
 		},
+		"KeptLastWriter": {
+			reason: "a cache that keeps only when anyone last wrote knows of no report",
+			fields: []metav1.ManagedFieldsEntry{{Manager: "training.kubeflow.org/last", Subresource: "status", Time: at(5)}},
+		},
 		"NoTime": {reason: "an entry need not have a time", fields: []metav1.ManagedFieldsEntry{{Subresource: "status", FieldsV1: fields(phase)}}},
 		"None":   {reason: "an author's own cache may drop them all"},
 	}

@@ -154,6 +154,10 @@ func TestStartDeadlineOfRefusedPods(t *testing.T) {
 	if p := m.decide(); p.Status.Finished() {
 		t.Error("an operator that starts again tries first")
 	}
+	m.in.Tried, m.in.Status.ReplicaStatuses = tried(time.Minute), nil
+	if p := m.decide(); p.Status.Finished() {
+		t.Error("no replica is late as long as the status counts none")
+	}
 }
 
 // TestStartDeadlineIsVerified: a cache may be old, so all pods are read before the job fails.

@@ -158,6 +158,16 @@ func TestCollateralExits(t *testing.T) {
 			happens: func(m *model) { m.end(m.pod("worker-1"), 137); m.end(m.pod("worker-0"), 1) },
 			want:    failed("worker-0 1, worker-1 137"),
 		},
+		"FailJobByRuleBesideAnother": {
+			reason: "nor does the job for the cause of another that would end it",
+			change: func(m *model) {
+				m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{
+					onCodes(failJob, batchv1.PodFailurePolicyOnExitCodesOpIn, 1),
+				}}
+			},
+			happens: func(m *model) { m.end(m.pod("worker-0"), 1); m.end(m.pod("worker-1"), 2) },
+			want:    failed("worker-0 1, worker-1 2"),
+		},
 		"ScopeReplica": {
 			reason:  "replicas that are restarted one by one have no consequences",
 			change:  func(m *model) { m.in.RunPolicy.RestartScope = nil },

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	policyv1 "k8s.io/api/policy/v1"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"

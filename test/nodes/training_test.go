@@ -78,13 +78,17 @@ func TestTrainingKilled(t *testing.T) {
 			settings{kind: pytorchJob, policy: exitCode, runPolicy: jobRestarts},
 			map[commonv1.ReplicaType][]string{"Master": ddp, "Worker": ddp},
 			// It arranges gradients again after its first step, so their sums are rounded differently.
-			"worker-1", "/bin/python3", 1, []string{"master-0", "worker-0", "worker-1"}, 1e-12,
+			"worker-1", "/bin/python3", 1,
+			[]string{"master-0", "worker-0", "worker-1"},
+			1e-12,
 		},
 		"XGBoostJob": {
 			"the collective does not take back one that was lost, so all restart, which counts once",
 			settings{kind: xgboostJob, policy: exitCode, runPolicy: jobRestarts},
 			map[commonv1.ReplicaType][]string{"Master": xgb, "Worker": xgb},
-			"worker-1", "/bin/python3", 1, []string{"master-0", "worker-0", "worker-1"}, 0,
+			"worker-1", "/bin/python3", 1,
+			[]string{"master-0", "worker-0", "worker-1"},
+			0,
 		},
 		"MPIJobProcess": {
 			"mpirun ends the others and fails, so the launcher's container starts again",
@@ -96,7 +100,9 @@ func TestTrainingKilled(t *testing.T) {
 			"mpirun fails with a Worker, so all restart, which counts once, and the launcher last",
 			settings{kind: mpiJob, policy: exitCode, processes: 2, runPolicy: jobRestarts},
 			map[commonv1.ReplicaType][]string{"Launcher": mpirun},
-			"worker-1", "sleep", 1, []string{"launcher", "worker-0", "worker-1"}, 0,
+			"worker-1", "sleep", 1,
+			[]string{"launcher", "worker-0", "worker-1"},
+			0,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

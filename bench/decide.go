@@ -65,7 +65,7 @@ func (b *bench) passes(suffix string, kind jobkit.Kind, rules jobkit.Rules) {
 func (b *bench) clusterSpec() error {
 	const n, more = 10_000, 100
 	c, job := tfjob.Controller{}, &kubeflowv1.TFJob{}
-	job.Name, job.Namespace = "job", "bench"
+	job.Name, job.Namespace = "mnist", nameDecide
 	job.Spec.TFReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{worker: {Replicas: new(int32(n))}}
 	replica := c.Parts(job).Replicas(c.Kind(), job)
 	var length int

@@ -27,16 +27,28 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 		in.Pods, in.Departed = pods, c.set.departed.of(job, pods)
 		tally = plan.TallyOf(in)
 	}
-	changed, gone := false, false
-	for _, name := range tally.SuspectPods() {
+	changed, err := c.verifyLost(ctx, job, in, tally.SuspectPods())
+	if err != nil {
+		return nil, err
+	}
+	if changed {
+		tally = plan.TallyOf(in)
+	}
+	return tally, nil
+}
+
+// verifyLost reads pods that are taken for lost from the API server. It reports whether the input
+// has changed for that.
+func (c *JobController[J]) verifyLost(ctx context.Context, job J, in *plan.Input, names []string) (changed bool, err error) {
+	for _, name := range names {
 		pod := &corev1.Pod{}
 		err := c.set.live.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: name}, pod)
 		if apierrors.IsNotFound(err) {
-			gone = true
+			changed = c.noteDeparted(job, in) || changed
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot read pod %s of %s %s/%s: %w", name, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+			return false, fmt.Errorf("cannot read pod %s of %s %s/%s: %w", name, in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 		}
 		at := slices.IndexFunc(in.Pods, func(p *corev1.Pod) bool { return p.Name == name })
 		switch {
@@ -51,16 +63,15 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 			in.Pods[at], changed = pod, true
 		}
 	}
-	if gone {
-		// The event of its deletion may have come after the cache showed it.
-		departed := c.set.departed.of(job, in.Pods)
-		changed = changed || len(departed) > len(in.Departed)
-		in.Departed = departed
-	}
-	if changed {
-		tally = plan.TallyOf(in)
-	}
-	return tally, nil
+	return changed, nil
+}
+
+// noteDeparted looks for pods that are gone once more: the event of a deletion may come after the
+// cache shows it. It reports whether there are more.
+func (c *JobController[J]) noteDeparted(job J, in *plan.Input) bool {
+	before := len(in.Departed)
+	in.Departed = c.set.departed.of(job, in.Pods)
+	return len(in.Departed) > before
 }
 
 // livePods lists the pods of a job, from the API server.

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 
 	policyv1 "k8s.io/api/policy/v1"
@@ -28,7 +29,7 @@ func TestEvictedGang(t *testing.T) {
 		eventually(t, "all replicas of the next attempt run", func(ctx context.Context) string {
 			running := 0
 			for _, pod := range pods(ctx, t, ns) {
-				if pod.Labels[commonv1.AttemptLabel] == fmt.Sprint(n) && pod.DeletionTimestamp == nil {
+				if pod.Labels[commonv1.AttemptLabel] == strconv.Itoa(int(n)) && pod.DeletionTimestamp == nil {
 					running++
 				}
 			}

@@ -29,7 +29,8 @@ func busybox(cache string) debian {
 // that needs no choice between alternatives.
 func trainers(cache string) debian {
 	return debian{dir: filepath.Join(cache, "training"), packages: []string{
-		"python3-torch", "python3-xgboost", "python3-mpi4py", "openmpi-bin", "libopenblas0-pthread", "dash", "coreutils", "libc-bin", "base-passwd",
+		"python3-torch", "python3-xgboost", "python3-mpi4py", "openmpi-bin", "libopenblas0-pthread", "dash", "coreutils",
+		"libc-bin", "base-passwd",
 	}}
 }
 

@@ -73,7 +73,9 @@ func trainingImage(b *Binaries) (image, error) {
 			"etc/nsswitch.conf": filepath.Join(b.Training, "usr/share/libc-bin/nsswitch.conf"),
 		},
 	}
-	for dir, pattern := range map[string]string{"etc/openmpi": filepath.Join(b.Training, "etc/openmpi/*"), "opt": filepath.Join(b.Programs, "*.py")} {
+	for dir, pattern := range map[string]string{
+		"etc/openmpi": filepath.Join(b.Training, "etc/openmpi/*"), "opt": filepath.Join(b.Programs, "*.py"),
+	} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			return i, fmt.Errorf("cannot find %s: %w", pattern, err)

@@ -87,6 +87,7 @@ func (s *story) pod(e watch.Event) {
 		note(s.created)
 	case watch.Deleted:
 		note(s.deleted)
+	case watch.Modified, watch.Bookmark, watch.Error:
 	}
 	// The kubelet reports a second before that a container has ended. That alone is no failure.
 	restarted := slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.RestartCount > 0 })

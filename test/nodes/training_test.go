@@ -163,7 +163,7 @@ func TestTrainingElastic(t *testing.T) {
 		j.scale(workers)
 		j.eventually(fmt.Sprintf("%d pods", workers), func() string {
 			if n := len(j.pods()); n != workers {
-				return fmt.Sprint(n)
+				return fmt.Sprintf("there are %d", n)
 			}
 			return ""
 		})

@@ -54,7 +54,8 @@ func probe() error {
 			return fmt.Errorf("cannot join a control group: %w", err)
 		}
 	}
-	if out, err := exec.Command("sh", "-ec", probeScript).CombinedOutput(); err != nil {
+	probe := exec.CommandContext(context.Background(), "sh", "-ec", probeScript) //nolint:forbidigo // a main of its own
+	if out, err := probe.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot make a network of bridges and namespaces: %w: %s", err, out)
 	}
 	return nil

@@ -35,7 +35,8 @@ const (
 // Main is called first of all in a program that uses a sandbox. In the first process of a
 // sandbox it does that process's work and does not return.
 func Main() {
-	code, err := 0, error(nil)
+	var code int
+	var err error
 	switch os.Getenv(roleEnv) {
 	case roleInit:
 		code, err = serve()

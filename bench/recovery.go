@@ -54,13 +54,7 @@ func (b *bench) recover(ctx context.Context, f *figures, scope string) (all []re
 		return nil, err
 	}
 	err = b.withOperator(ctx, f.line, func() error {
-		if err := b.create(ctx, f.line.config, w, f.jobsOf(func(j *job) { j.gang = scope == scopeJob })...); err != nil {
-			return err
-		}
-		if err := awaitRunning(ctx, w, f.pods()); err != nil {
-			return err
-		}
-		before, err := b.stateNow(ctx, true, false)
+		before, err := b.startAll(ctx, w, f, scope == scopeJob)
 		if err != nil {
 			return err
 		}

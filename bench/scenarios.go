@@ -220,13 +220,7 @@ func (b *bench) restart(ctx context.Context, l *line, p batch) (*figures, error)
 }
 
 func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {
-	if err := b.create(ctx, f.line.config, w, f.jobsOf(func(j *job) { j.gang = true })...); err != nil {
-		return err
-	}
-	if err := awaitRunning(ctx, w, f.pods()); err != nil {
-		return err
-	}
-	before, err := b.stateNow(ctx, true, false)
+	before, err := b.startAll(ctx, w, f, true)
 	if err != nil {
 		return err
 	}
@@ -242,6 +236,17 @@ func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {
 	}
 	f.spent, err = b.finish(ctx, before, true)
 	return err
+}
+
+// startAll creates the jobs of a batch, as gangs or not, and returns the state when all their pods run.
+func (b *bench) startAll(ctx context.Context, w *world, f *figures, gang bool) (state, error) {
+	if err := b.create(ctx, f.line.config, w, f.jobsOf(func(j *job) { j.gang = gang })...); err != nil {
+		return state{}, err
+	}
+	if err := awaitRunning(ctx, w, f.pods()); err != nil {
+		return state{}, err
+	}
+	return b.stateNow(ctx, true, false)
 }
 
 // awaitRestarted fills in when all pods were created a second time, and ran.

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -11,8 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -46,25 +43,6 @@ func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
 	c.set.departed.add(job, pod)
 }
 
-// departures passes events of pods on, after the controller has taken note of deletions.
-func (c *JobController[J]) departures(to handler.EventHandler) handler.EventHandler {
-	return departureHandler{EventHandler: to, note: c.PodDeleted}
-}
-
-type departureHandler struct {
-	handler.EventHandler
-
-	note func(*corev1.Pod)
-}
-
-// Delete implements handler.EventHandler.
-func (h departureHandler) Delete(ctx context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
-	if pod, ok := e.Object.(*corev1.Pod); ok {
-		h.note(pod)
-	}
-	h.EventHandler.Delete(ctx, e, q)
-}
-
 // add holds the last state of a pod of a job.
 func (d *departedPods) add(job types.NamespacedName, pod *corev1.Pod) {
 	d.mu.Lock()
@@ -88,9 +66,9 @@ func (d *departedPods) of(job client.Object, pods []*corev1.Pod) []*corev1.Pod {
 	for _, p := range pods {
 		uids[p.Name] = p.UID
 	}
-	maps.DeleteFunc(gone, func(uid types.UID, p *corev1.Pod) bool {
+	d.discard(client.ObjectKeyFromObject(job), func(p *corev1.Pod) bool {
 		now, there := uids[p.Name]
-		return there && now != uid || !metav1.IsControlledBy(p, job)
+		return there && now != p.UID || !metav1.IsControlledBy(p, job)
 	})
 	return slices.SortedFunc(maps.Values(gone), func(a, b *corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 }
@@ -99,21 +77,23 @@ func (d *departedPods) of(job client.Object, pods []*corev1.Pod) []*corev1.Pod {
 func (d *departedPods) drop(job types.NamespacedName, pods []*corev1.Pod) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	recorded := make(map[types.UID]bool, len(pods))
 	for _, p := range pods {
-		delete(d.jobs[job], p.UID)
+		recorded[p.UID] = true
 	}
-	if len(d.jobs[job]) == 0 {
-		delete(d.jobs, job)
-	}
+	d.discard(job, func(p *corev1.Pod) bool { return recorded[p.UID] })
 }
 
 // forget drops the pods of a job that is gone; without a UID, of whichever jobs had the name.
 func (d *departedPods) forget(job types.NamespacedName, uid types.UID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	maps.DeleteFunc(d.jobs[job], func(_ types.UID, p *corev1.Pod) bool {
-		return uid == "" || metav1.GetControllerOf(p).UID == uid
-	})
+	d.discard(job, func(p *corev1.Pod) bool { return uid == "" || metav1.GetControllerOf(p).UID == uid })
+}
+
+// discard forgets pods of a job, and the job with its last one. The caller holds the lock.
+func (d *departedPods) discard(job types.NamespacedName, which func(*corev1.Pod) bool) {
+	maps.DeleteFunc(d.jobs[job], func(_ types.UID, p *corev1.Pod) bool { return which(p) })
 	if len(d.jobs[job]) == 0 {
 		delete(d.jobs, job)
 	}

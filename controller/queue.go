@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -26,7 +27,11 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // forChildren passes events on to the handler that finds the job, with the priority
 // of children.
-type forChildren struct{ to handler.EventHandler }
+type forChildren struct {
+	to handler.EventHandler
+	// podDeleted takes the last state of each pod that is gone, before the job is queued.
+	podDeleted func(*corev1.Pod)
+}
 
 // Create implements handler.EventHandler.
 func (h forChildren) Create(ctx context.Context, e event.TypedCreateEvent[client.Object], q queue) {
@@ -40,6 +45,9 @@ func (h forChildren) Update(ctx context.Context, e event.TypedUpdateEvent[client
 
 // Delete implements handler.EventHandler.
 func (h forChildren) Delete(ctx context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
+	if pod, ok := e.Object.(*corev1.Pod); ok {
+		h.podDeleted(pod)
+	}
 	h.to.Delete(ctx, e, behind(q))
 }
 

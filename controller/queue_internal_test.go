@@ -23,7 +23,10 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 			return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: o.GetName()}}}
 		}
 		object := func(name string) client.Object { return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}} }
-		children := forChildren{to: handler.WithLowPriorityWhenUnchanged(handler.EnqueueRequestsFromMapFunc(jobOf))}
+		children := forChildren{
+			to:         handler.WithLowPriorityWhenUnchanged(handler.EnqueueRequestsFromMapFunc(jobOf)),
+			podDeleted: func(*corev1.Pod) {},
+		}
 		ctx := t.Context()
 
 		q := priorityqueue.New[reconcile.Request]("test")
@@ -62,9 +65,8 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 func TestWhatChildrenDoTogetherIsOnePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
-		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-			return []reconcile.Request{job}
-		})}
+		enqueue := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{job} }
+		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(enqueue), podDeleted: func(*corev1.Pod) {}}
 		q := priorityqueue.New[reconcile.Request]("test")
 		defer q.ShutDown()
 		begun := time.Now()

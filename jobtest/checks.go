@@ -200,14 +200,14 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 // checkWhole checks a restart of the whole job: a replica of the present attempt failed,
 // which counts, or was lost by a deletion, which does not.
 func (m *monitor) checkWhole(job client.Object, old, status *commonv1.JobStatus, counted bool) {
-	l := m.ledger(job.GetUID())
+	l, known := m.ledger(job.GetUID()), m.knewOfDisruption(job, old)
 	switch {
 	case status.Attempt > old.Attempt+1, counted && !m.anyFailed(job, l, old, ""):
 		m.w.violatef("P6", "a restart of the whole job was counted (%d to %d), but no replica of the present attempt failed", old.Attempt, status.Attempt)
 	case !counted && !m.mayRestartFree(job, l, old, ""):
 		m.w.violatef("P6", "the whole job restarts (%d to %d) without a count, but no pod of the present attempt was deleted", old.Attempt, status.Attempt)
-	case !counted && !m.ignores(job) && m.knewOfDisruption(job, old, "") != "":
-		m.w.violatef("P6", "the whole job restarts without a count, but it was known that pod %s was disrupted", m.knewOfDisruption(job, old, ""))
+	case !counted && !m.ignores(job) && known != "":
+		m.w.violatef("P6", "the whole job restarts without a count, but it was known that pod %s was disrupted", known)
 	}
 }
 

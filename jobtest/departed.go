@@ -20,9 +20,9 @@ func (p *process) gone(last client.Object) {
 	}
 }
 
-// knewOfDisruption names a pod of the present attempt of any replica, of a type or of any, that was
-// disrupted, and whose last state the process that writes had when it began its pass.
-func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus, of commonv1.ReplicaType) string {
+// knewOfDisruption names a pod of the present attempt that was disrupted, and whose last
+// state the process that writes had when it began its pass; "" if there is none.
+func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus) string {
 	p := m.w.actor
 	if p == nil || p.pass == nil {
 		return ""
@@ -30,7 +30,7 @@ func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus, o
 	for _, saw := range p.sawDisrupted {
 		pod := saw.pod
 		typ, i, wanted := m.replica(job, pod)
-		if wanted && (of == "" || typ == of) && metav1.IsControlledBy(pod, job) && m.failed[pod.UID] && !saw.at.After(p.pass.began) &&
+		if wanted && metav1.IsControlledBy(pod, job) && m.failed[pod.UID] && !saw.at.After(p.pass.began) &&
 			attemptLabel(pod) == attemptOf(old, typ, i) {
 			return pod.Name
 		}

@@ -20,10 +20,14 @@ import (
 type departedPods struct {
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]map[types.UID]*corev1.Pod
+	// stopped are pods that are being deleted and have neither ended by themselves nor were
+	// disrupted before. Their last state no longer says that: what removes a pod overwrites when its
+	// deletion was requested.
+	stopped map[types.UID]bool
 }
 
 func newDepartedPods() *departedPods {
-	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}}
+	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}, stopped: map[types.UID]bool{}}
 }
 
 // PodDeleted takes the last state of a pod that is gone: if it had failed, succeeded or been
@@ -32,8 +36,11 @@ func newDepartedPods() *departedPods {
 // shows a deletion, before ReconcileJobs; otherwise such a pod is taken for one that was deleted while
 // it ran. It does not change the pod, which must not be changed later.
 func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
+	if c.set == nil || c.set.departed.wasStopped(pod.UID) {
+		return
+	}
 	owner := metav1.GetControllerOf(pod)
-	if c.set == nil || owner == nil || !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
+	if owner == nil || !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
 		return
 	}
 	job := types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
@@ -41,6 +48,28 @@ func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
 		return // The controller's own doing, and recorded before.
 	}
 	c.set.departed.add(job, pod)
+}
+
+// note takes the state of a pod that exists.
+func (d *departedPods) note(pod *corev1.Pod) {
+	if grace := pod.DeletionGracePeriodSeconds; pod.DeletionTimestamp == nil || grace == nil || *grace == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if plan.IsNews(pod) {
+		delete(d.stopped, pod.UID)
+	} else {
+		d.stopped[pod.UID] = true
+	}
+}
+
+// wasStopped reports whether a pod that is gone was stopped first of all, and forgets it.
+func (d *departedPods) wasStopped(uid types.UID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	defer delete(d.stopped, uid)
+	return d.stopped[uid]
 }
 
 // add holds the last state of a pod of a job.

@@ -29,31 +29,39 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // of children.
 type forChildren struct {
 	to handler.EventHandler
-	// podDeleted takes the last state of each pod that is gone, before the job is queued.
-	podDeleted func(*corev1.Pod)
+	// podSeen takes each state of a pod, and podDeleted the last one of each that is gone, before
+	// the job is queued.
+	podSeen, podDeleted func(*corev1.Pod)
 }
 
 // Create implements handler.EventHandler.
 func (h forChildren) Create(ctx context.Context, e event.TypedCreateEvent[client.Object], q queue) {
+	withPod(e.Object, h.podSeen)
 	h.to.Create(ctx, e, behind(q))
 }
 
 // Update implements handler.EventHandler.
 func (h forChildren) Update(ctx context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
+	withPod(e.ObjectNew, h.podSeen)
 	h.to.Update(ctx, e, behind(q))
 }
 
 // Delete implements handler.EventHandler.
 func (h forChildren) Delete(ctx context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
-	if pod, ok := e.Object.(*corev1.Pod); ok {
-		h.podDeleted(pod)
-	}
+	withPod(e.Object, h.podDeleted)
 	h.to.Delete(ctx, e, behind(q))
 }
 
 // Generic implements handler.EventHandler.
 func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[client.Object], q queue) {
 	h.to.Generic(ctx, e, behind(q))
+}
+
+// withPod calls f if an object is a pod.
+func withPod(o client.Object, f func(*corev1.Pod)) {
+	if pod, ok := o.(*corev1.Pod); ok {
+		f(pod)
+	}
 }
 
 // behind returns a queue in which what is added has the priority of children, or a

@@ -184,7 +184,9 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).For(job, builder.WithPredicates(c.withoutReports()))
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), job, handler.OnlyControllerOwner())
 	for _, o := range children {
-		b = b.Watches(o, forChildren{to: handler.WithLowPriorityWhenUnchanged(owner), podDeleted: c.PodDeleted})
+		b = b.Watches(o, forChildren{
+			to: handler.WithLowPriorityWhenUnchanged(owner), podSeen: c.set.departed.note, podDeleted: c.PodDeleted,
+		})
 	}
 	return b.
 		WithOptions(ctrlcontroller.Options{

@@ -1,0 +1,68 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestStoppedBeforeItWasDisrupted: what happened first decides, although the last state of a pod no
+// longer says when its deletion was requested.
+func TestStoppedBeforeItWasDisrupted(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	disrupt := func(p *corev1.Pod, reason string, at time.Time) {
+		p.Status.Conditions = []corev1.PodCondition{{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason, LastTransitionTime: metav1.NewTime(at),
+		}}
+	}
+	remove := func(p *corev1.Pod, at time.Time, grace int64) {
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &metav1.Time{Time: at.Add(time.Duration(grace) * time.Second)}, &grace
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		states []func(*corev1.Pod)
+		want   bool
+	}{
+		"Deleted": {
+			reason: "a user deletes it, then its node is switched off, and the pod garbage collector marks and removes it",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { remove(p, at, 30) },
+				func(p *corev1.Pod) { disrupt(p, "DeletionByPodGC", at.Add(60*time.Second)) },
+				func(p *corev1.Pod) { remove(p, at.Add(61*time.Second), 0) },
+			},
+			want: true,
+		},
+		"Evicted": {
+			reason: "it is marked before it is deleted",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { disrupt(p, "EvictionByEvictionAPI", at) },
+				func(p *corev1.Pod) { remove(p, at, 30) },
+				func(p *corev1.Pod) { remove(p, at.Add(time.Second), 0) },
+			},
+		},
+		"NodeGone": {
+			reason: "it is marked and removed at once",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { disrupt(p, "DeletionByPodGC", at) },
+				func(p *corev1.Pod) { remove(p, at, 0) },
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, pod := newDepartedPods(), &corev1.Pod{}
+			pod.UID = "uid"
+			for _, change := range tc.states {
+				change(pod)
+				d.note(pod.DeepCopy())
+			}
+			if got := d.wasStopped(pod.UID); got != tc.want {
+				t.Errorf("%s: want stopped %t, got %t", tc.reason, tc.want, got)
+			}
+			if len(d.stopped) > 0 {
+				t.Errorf("a pod that is gone is not forgotten: %v", d.stopped)
+			}
+		})
+	}
+}

@@ -35,13 +35,17 @@ type shape struct {
 	// failing are the workers that fail.
 	failing []int32
 
-	state    commonv1.JobConditionType
+	state commonv1.JobConditionType
+	// restarts is how many the status counts.
 	restarts int32
 	// failures is how many failures of pods the status lists.
 	failures int
 	// inPlace is true when containers are restarted in place: the last end of each is listed,
 	// so there are fewer failures where several come between two passes.
 	inPlace bool
+	// endless is true when containers restart until the operator sees it: there may be more
+	// restarts than restarts says, but no more than the watch has shown.
+	endless bool
 	// attempts is the attempt of the last pod of each failing worker: it has
 	// one pod of each attempt up to that. Under restart scope Job the others get
 	// there too.
@@ -78,10 +82,10 @@ func shapes() []shape {
 		},
 		{
 			// The node does not ask whether it may restart: the restart that is one too
-			// many is counted, and ends the job. There must be time to see it.
+			// many is counted, and ends the job, with those that come before it is seen.
 			name: "in-place-limit", policy: commonv1.RestartPolicyOnFailure, workers: 1, failing: []int32{0}, runFor: 10 * time.Second,
 			run: commonv1.RunPolicy{BackoffLimit: new(int32(1))}, life: []string{"exit-code", "1"},
-			state: commonv1.JobFailed, restarts: 2, failures: 2, inPlace: true,
+			state: commonv1.JobFailed, restarts: 2, failures: 2, inPlace: true, endless: true,
 		},
 		{
 			name: "whole-job", policy: commonv1.RestartPolicyExitCode, workers: 3, failing: []int32{1},
@@ -126,13 +130,17 @@ func (s *shape) job(ns string, n int) *testv1.TestJob {
 
 // wrongWith says what is wrong with a job of the shape, or "".
 func (s *shape) wrongWith(job *testv1.TestJob) string {
-	listed := len(job.Status.Failures)
-	if s.inPlace && listed >= len(s.failing) && listed < s.failures {
-		listed = s.failures
+	restarts, failures := s.restarts, s.failures
+	if more := job.Status.Restarts - s.restarts; s.endless && more > 0 {
+		restarts, failures = restarts+more, failures+int(more)
 	}
-	if got := job.Status; got.State != s.state || got.Restarts != s.restarts || listed != s.failures {
+	listed := len(job.Status.Failures)
+	if s.inPlace && listed >= len(s.failing) && listed < failures {
+		listed = failures
+	}
+	if got := job.Status; got.State != s.state || got.Restarts != restarts || listed != failures {
 		return fmt.Sprintf("%s is %s with %d restarts and %d failures, want %s with %d and %d; %s", job.Name, got.State, got.Restarts,
-			len(got.Failures), s.state, s.restarts, s.failures, conditions(job))
+			len(got.Failures), s.state, restarts, failures, conditions(job))
 	}
 	return ""
 }
@@ -230,6 +238,14 @@ func (tr *trial) check(t *testing.T) {
 	for i := range jobs {
 		job := &jobs[i]
 		shape := tr.shapes[job.Name]
+		if shape.endless {
+			eventually(t, "the watch has shown all restarts of "+job.Name, func(context.Context) string {
+				if shown := tr.history.restarts(job.Name); shown < job.Status.Restarts {
+					return fmt.Sprintf("%d are counted, and containers have restarted %d times", job.Status.Restarts, shown)
+				}
+				return ""
+			})
+		}
 		if wrong := shape.wrongWith(job); wrong != "" {
 			t.Errorf("%s; its pods: %s", wrong, describe(pods(t.Context(), t, tr.ns), job.Name))
 		}
@@ -248,6 +264,8 @@ type history struct {
 	// made holds the attempt of each pod, in the order in which they were created.
 	made map[string][]string
 	seen map[types.UID]bool
+	// restarted holds how often the containers of each pod of a job have restarted in place.
+	restarted map[string]map[types.UID]int32
 	// managers counts the pods by the program that created them.
 	managers map[string]int
 	jobs     map[string]commonv1.JobStatus
@@ -262,7 +280,7 @@ func watchHistory(t *testing.T, ns string) *history {
 	t.Helper()
 	h := &history{
 		made: map[string][]string{}, seen: map[types.UID]bool{}, managers: map[string]int{},
-		jobs: map[string]commonv1.JobStatus{}, writes: make(chan struct{}, 1),
+		jobs: map[string]commonv1.JobStatus{}, writes: make(chan struct{}, 1), restarted: map[string]map[types.UID]int32{},
 	}
 	for _, list := range []client.ObjectList{&corev1.PodList{}, &testv1.TestJobList{}} {
 		events := watchEvents(t, list, ns)
@@ -281,6 +299,7 @@ func (h *history) add(e watch.Event) {
 	defer h.mu.Unlock()
 	switch o := e.Object.(type) {
 	case *corev1.Pod:
+		h.addRestarts(o)
 		if h.seen[o.UID] {
 			return
 		}
@@ -308,6 +327,30 @@ func (h *history) add(e watch.Event) {
 	default:
 		h.problems = append(h.problems, fmt.Sprintf("the watch was interrupted: %s %v", e.Type, e.Object))
 	}
+}
+
+// addRestarts records how often the containers of a pod have restarted.
+func (h *history) addRestarts(pod *corev1.Pod) {
+	job := pod.Labels[commonv1.JobNameLabel]
+	if h.restarted[job] == nil {
+		h.restarted[job] = map[types.UID]int32{}
+	}
+	restarts := int32(0)
+	for _, c := range pod.Status.ContainerStatuses {
+		restarts += c.RestartCount
+	}
+	h.restarted[job][pod.UID] = max(h.restarted[job][pod.UID], restarts)
+}
+
+// restarts is how often the containers of a job have restarted in place.
+func (h *history) restarts(job string) int32 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	total := int32(0)
+	for _, n := range h.restarted[job] {
+		total += n
+	}
+	return total
 }
 
 // waitForWrite waits until the operator has written a status from now on.

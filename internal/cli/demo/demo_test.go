@@ -242,6 +242,8 @@ func TestDue(t *testing.T) {
 		{Action: demo.Suspend, After: 2 * time.Second}, {Action: demo.Resume, After: 4 * time.Second},
 	}}
 	ended := demo.Example{Steps: []demo.Step{{Action: demo.Finish, After: time.Second}}}
+	one := 1
+	restarted := demo.Example{Steps: ended.Steps, Restarts: &one}
 	scaled := demo.Example{Steps: []demo.Step{{Action: demo.Autoscale, Replicas: 3, After: time.Second}}}
 	for _, c := range []struct {
 		reason   string
@@ -258,6 +260,10 @@ func TestDue(t *testing.T) {
 		{"the user must have seen it suspended", []demo.Example{both}, []jobview.Job{running}, time.Minute, []int{1}, nil},
 		{"once is enough", []demo.Example{both}, []jobview.Job{running}, time.Minute, []int{2}, nil},
 		{"only what runs can finish", []demo.Example{ended, ended}, []jobview.Job{suspended, running}, time.Minute, []int{0, 0}, []int{1}},
+		{
+			"the restart that it shows comes first", []demo.Example{restarted, restarted},
+			[]jobview.Job{running, job(commonv1.JobRunning, 0, 1)}, time.Minute, []int{0, 0}, []int{1},
+		},
 		{"only what runs is scaled", []demo.Example{scaled, scaled}, []jobview.Job{suspended, running}, time.Minute, []int{0, 0}, []int{1}},
 	} {
 		if diff := cmp.Diff(c.want, demo.Due(c.examples, c.jobs, c.since, c.done)); diff != "" {

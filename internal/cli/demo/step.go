@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -75,17 +76,22 @@ func readSteps(text string) ([]Step, error) {
 }
 
 // Due are the indices of the jobs whose next step is to be done now: its time has
-// come, and the job is seen in the state that the step needs. done counts the steps
-// that were done, for each job.
+// come, and the job is seen in the state that the step needs. Finish also waits for the
+// restarts that the example is to show. done counts the steps that were done, for each job.
 func Due(examples []Example, jobs []jobview.Job, sinceSubmit time.Duration, done []int) []int {
 	var found []int
 	for i, e := range examples {
 		if done[i] == len(e.Steps) {
 			continue
 		}
-		if next := e.Steps[done[i]]; sinceSubmit >= next.After && jobs[i].State() == string(next.state()) {
-			found = append(found, i)
+		next := e.Steps[done[i]]
+		if sinceSubmit < next.After || jobs[i].State() != string(next.state()) {
+			continue
 		}
+		if next.Action == Finish && e.Restarts != nil && jobs[i].Restarts() < *e.Restarts {
+			continue
+		}
+		found = append(found, i)
 	}
 	return found
 }
@@ -137,9 +143,9 @@ func (r *runner) autoscale(ctx context.Context, i, replicas int) (string, error)
 	return fmt.Sprintf("%s is scaled to %d workers, as its autoscaler (%d to %d) would", name, replicas, least, most), nil
 }
 
-// endPrograms has the programs of all replicas end, once they all run: the pods of such a
-// job run until then, so that on a slow machine it does not end before the steps that it
-// is to show.
+// endPrograms has the programs of all replicas end, once they all run or have succeeded: the
+// pods of such a job run until then, so that on a slow machine it does not end before the
+// steps and restarts that it is to show.
 func (r *runner) endPrograms(ctx context.Context, i int) (string, error) {
 	name := r.jobs[i].Object.GetName()
 	object, err := r.client.Resource(r.jobs[i].Resource).Namespace(r.namespace).Get(ctx, name, metav1.GetOptions{})
@@ -151,20 +157,28 @@ func (r *runner) endPrograms(ctx context.Context, i int) (string, error) {
 		wanted += n
 	}
 	pods := r.client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(r.namespace)
-	running, err := pods.List(ctx, metav1.ListOptions{
-		LabelSelector: commonv1.JobNameLabel + "=" + name, FieldSelector: "status.phase=Running",
-	})
+	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: commonv1.JobNameLabel + "=" + name})
 	if err != nil {
 		return "", fmt.Errorf("cannot list the pods of %s: %w", name, err)
 	}
-	if len(running.Items) < wanted {
+	var running []string
+	succeeded := 0
+	for _, pod := range list.Items {
+		switch phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase"); phase {
+		case string(corev1.PodRunning):
+			running = append(running, pod.GetName())
+		case string(corev1.PodSucceeded):
+			succeeded++
+		}
+	}
+	if len(running)+succeeded < wanted {
 		return "", nil // the others will run
 	}
-	for _, pod := range running.Items {
-		_, err = pods.Patch(ctx, pod.GetName(), types.MergePatchType,
+	for _, pod := range running {
+		_, err = pods.Patch(ctx, pod, types.MergePatchType,
 			[]byte(`{"metadata":{"annotations":{"devcluster.jobkit.dev/run-for":"0s"}}}`), metav1.PatchOptions{})
 		if err != nil {
-			return "", fmt.Errorf("cannot end the program of pod %s: %w", pod.GetName(), err)
+			return "", fmt.Errorf("cannot end the program of pod %s: %w", pod, err)
 		}
 	}
 	return name + ": its programs end now", nil

@@ -374,7 +374,10 @@ func (w *World) crash(p *process, stale bool) {
 // older one.
 func (w *World) startProcess(i int) {
 	w.births++
-	p := &process{w: w, name: "operator-" + string("abcdefghijklmnopqrstuvwxyz"[i%26]), queue: map[types.NamespacedName]*item{}, own: newOwnWrites(), born: w.now}
+	p := &process{
+		w: w, name: "operator-" + string("abcdefghijklmnopqrstuvwxyz"[i%26]), born: w.now,
+		queue: map[types.NamespacedName]*item{}, own: newOwnWrites(),
+	}
 	run, err := w.newRun(api{w: w, p: p}, api{w: w, p: p, live: true}, p)
 	if err != nil {
 		w.violatef("test", "%v", err)

@@ -261,8 +261,12 @@ func TestDue(t *testing.T) {
 		{"once is enough", []demo.Example{both}, []jobview.Job{running}, time.Minute, []int{2}, nil},
 		{"only what runs can finish", []demo.Example{ended, ended}, []jobview.Job{suspended, running}, time.Minute, []int{0, 0}, []int{1}},
 		{
-			"the restart that it shows comes first", []demo.Example{restarted, restarted},
-			[]jobview.Job{running, job(commonv1.JobRunning, 0, 1)}, time.Minute, []int{0, 0}, []int{1},
+			"the restart that it shows comes first",
+			[]demo.Example{restarted, restarted},
+			[]jobview.Job{running, job(commonv1.JobRunning, 0, 1)},
+			time.Minute,
+			[]int{0, 0},
+			[]int{1},
 		},
 		{"only what runs is scaled", []demo.Example{scaled, scaled}, []jobview.Job{suspended, running}, time.Minute, []int{0, 0}, []int{1}},
 	} {

@@ -29,7 +29,7 @@ const (
 	kueueVersion = "kueue.x-k8s.io/v1beta2"
 	queueLabel   = "kueue.x-k8s.io/queue-name"
 	// podsReadyTimeout is how long Kueue waits for the condition Running.
-	podsReadyTimeout = 12 * time.Second
+	podsReadyTimeout = 30 * time.Second
 )
 
 // kueueConfig is that of Kueue, with ports, a folder of certificates, and the timeout.

@@ -136,8 +136,9 @@ func (r *recorder) podChanged(was, is *corev1.Pod) {
 		e.What = Created
 		l.spans = append(l.spans, span{now, laneWaits})
 	case is == nil:
+		killed := r.killed[pod.Name]
 		delete(r.killed, pod.Name)
-		if ended(was) && was.DeletionTimestamp == nil {
+		if ended(was) && !killed {
 			return
 		}
 		e.What = Gone
@@ -161,10 +162,13 @@ func (r *recorder) podMoved(was, is *corev1.Pod, e *Entry, l *lane) {
 	}
 	switch {
 	case is.DeletionTimestamp != nil && was.DeletionTimestamp == nil:
-		r.killed[is.Name] = true
 		if ended(is) {
 			l.spans = append(l.spans, span{now, laneNone})
 			return
+		}
+		r.killed[is.Name] = true
+		if grace := is.DeletionGracePeriodSeconds; grace != nil && *grace == 0 {
+			return // It is gone at once.
 		}
 		e.What = Stops
 		l.spans = append(l.spans, span{now, laneStops})

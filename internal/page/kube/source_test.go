@@ -67,11 +67,24 @@ type world struct {
 
 func start(t *testing.T, pods ...runtime.Object) *world {
 	t.Helper()
-	w := &world{
+	w := newWorld(pods...)
+	w.start(t)
+	return w
+}
+
+// newWorld has fakes, which must be told what to answer before start: they are not made to
+// be changed while they are asked.
+func newWorld(pods ...runtime.Object) *world {
+	return &world{
 		dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
 			map[schema.GroupVersionResource]string{resource(): "TestJobList"}, job()),
 		client: fake.NewClientset(pods...), changed: make(chan page.Ref, 1000),
 	}
+}
+
+// start watches the cluster until the end of the test.
+func (w *world) start(t *testing.T) {
+	t.Helper()
 	var err error
 	w.Cluster, err = kube.New(w.dynamic, w.client, []kube.Kind{{Kind: "TestJob", Resource: resource()}}, "")
 	if err != nil {
@@ -86,7 +99,6 @@ func start(t *testing.T, pods ...runtime.Object) *world {
 			t.Error(err)
 		}
 	})
-	return w
 }
 
 // await waits until the job has as many pods.
@@ -126,8 +138,7 @@ func TestDo(t *testing.T) {
 	t.Parallel()
 	deleting := pod("a-worker-2", "uid-a", corev1.PodRunning)
 	deleting.DeletionTimestamp, deleting.Finalizers = new(metav1.Now()), []string{"x"}
-	w := start(t, pod("a-worker-0", "uid-a", corev1.PodRunning), pod("a-worker-1", "uid-a", corev1.PodSucceeded), deleting)
-	w.await(t, 3)
+	w := newWorld(pod("a-worker-0", "uid-a", corev1.PodRunning), pod("a-worker-1", "uid-a", corev1.PodSucceeded), deleting)
 	var done []string
 	w.dynamic.PrependReactor("*", "testjobs", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		switch a := a.(type) {
@@ -148,6 +159,8 @@ func TestDo(t *testing.T) {
 		}
 		return true, nil, nil
 	})
+	w.start(t)
+	w.await(t, 3)
 	for _, action := range []page.Action{page.Suspend, page.Resume, page.Restart, page.Delete} {
 		if err := w.Do(t.Context(), refA(), "uid-a", action); err != nil {
 			t.Errorf("%s: %v", action, err)
@@ -173,8 +186,9 @@ func TestErrors(t *testing.T) {
 		{apierrors.NewNotFound(group, "a"), page.ErrChanged},
 		{apierrors.NewConflict(group, "a", errors.New("the UID in the precondition")), page.ErrChanged},
 	} {
-		w := start(t)
+		w := newWorld()
 		w.dynamic.PrependReactor("delete", "testjobs", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, c.answer })
+		w.start(t)
 		if err := w.Do(t.Context(), refA(), "uid-a", page.Delete); !errors.Is(err, c.want) {
 			t.Errorf("%v: got %v, want %v", c.answer, err, c.want)
 		}
@@ -183,7 +197,7 @@ func TestErrors(t *testing.T) {
 
 func TestRights(t *testing.T) {
 	t.Parallel()
-	w := start(t)
+	w := newWorld()
 	var asked []string
 	w.client.PrependReactor("create", "selfsubjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		create, ok := a.(clienttesting.CreateAction)
@@ -199,6 +213,7 @@ func TestRights(t *testing.T) {
 		review.Status.Allowed = r.Verb != "delete"
 		return true, review, nil
 	})
+	w.start(t)
 	rights, err := w.Rights(t.Context(), refA())
 	if diff := cmp.Diff(page.Rights{Change: true, Logs: true}, rights); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)

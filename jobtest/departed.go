@@ -23,7 +23,7 @@ func (p *process) gone(last client.Object) {
 	}
 	p.podDeleted(pod)
 	if disrupted(pod) {
-		p.sawDisrupted = append(p.sawDisrupted, sawPod{pod, p.w.now})
+		p.sawDisrupted = append(p.sawDisrupted, pod)
 	}
 }
 
@@ -34,10 +34,9 @@ func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus) s
 	if p == nil || p.pass == nil {
 		return ""
 	}
-	for _, saw := range p.sawDisrupted {
-		pod := saw.pod
+	for _, pod := range p.sawDisrupted[:p.pass.disrupted] {
 		typ, i, wanted := m.replica(job, pod)
-		if wanted && metav1.IsControlledBy(pod, job) && m.failed[pod.UID] && !saw.at.After(p.pass.began) &&
+		if wanted && metav1.IsControlledBy(pod, job) && m.failed[pod.UID] &&
 			attemptLabel(pod) == attemptOf(old, typ, i) {
 			return pod.Name
 		}

@@ -75,8 +75,9 @@ func outcome(err error) string {
 // passState is one reconcile of one job, while it goes on.
 type passState struct {
 	key types.NamespacedName
-	// began is when it began.
-	began time.Time
+	// began is when it began, and disrupted how many pods the process had seen disrupted by then.
+	began     time.Time
+	disrupted int
 	// verified is the job as the server last showed it to the process in this pass.
 	verified client.Object
 	// seen are the objects that the caches, or the server, showed in this pass.
@@ -117,7 +118,7 @@ type process struct {
 	// that it shows to be gone.
 	podSeen, podDeleted func(*corev1.Pod)
 	// sawDisrupted are those of them that were disrupted.
-	sawDisrupted []sawPod
+	sawDisrupted []*corev1.Pod
 
 	// mu makes the calls of one pass, which the controller may make in parallel,
 	// one after the other. Between the passes and calls of different processes the
@@ -132,12 +133,6 @@ type process struct {
 	born time.Time
 	// refusals are the writes that the server refused last, by what they were to do.
 	refusals map[string]lastRefusal
-}
-
-// sawPod is a pod, and when a process had its last state.
-type sawPod struct {
-	pod *corev1.Pod
-	at  time.Time
 }
 
 // item is a job in the work queue of a process. As in controller-runtime there is
@@ -481,7 +476,7 @@ func (p *process) wake(t *table, o client.Object) {
 func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false
-	p.pass = &passState{key: key, began: w.now, outlines: map[childKey]bool{}}
+	p.pass = &passState{key: key, began: w.now, disrupted: len(p.sawDisrupted), outlines: map[childKey]bool{}}
 	w.passes++
 	result, err := p.recovered(ctx, key)
 	l := p.pass

@@ -20,14 +20,19 @@ import (
 type departedPods struct {
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]map[types.UID]*corev1.Pod
-	// stopped are pods that are being deleted and have neither ended by themselves nor were
-	// disrupted before. Their last state no longer says that: what removes a pod overwrites when its
-	// deletion was requested.
-	stopped map[types.UID]bool
+	// requests say when the deletion of each pod that is being deleted was requested. Its last state
+	// no longer does: what removes a pod overwrites it.
+	requests map[types.UID]deletionRequest
+}
+
+// deletionRequest is what the metadata of a pod says of its deletion.
+type deletionRequest struct {
+	at    *metav1.Time
+	grace *int64
 }
 
 func newDepartedPods() *departedPods {
-	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}, stopped: map[types.UID]bool{}}
+	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}, requests: map[types.UID]deletionRequest{}}
 }
 
 // PodDeleted takes the last state of a pod that is gone: if it had failed, succeeded or been
@@ -36,9 +41,10 @@ func newDepartedPods() *departedPods {
 // shows a deletion, before ReconcileJobs; otherwise such a pod is taken for one that was deleted while
 // it ran. It does not change the pod, which must not be changed later.
 func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
-	if c.set == nil || c.set.departed.wasStopped(pod.UID) {
+	if c.set == nil {
 		return
 	}
+	pod = c.set.departed.withRequest(pod)
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil || !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
 		return
@@ -50,26 +56,43 @@ func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
 	c.set.departed.add(job, pod)
 }
 
-// note takes the state of a pod that exists.
+// PodSeen takes the state of a pod that a watch shows, each time it is new or has changed: it says
+// when the deletion of a pod was requested, which its last state no longer does, so that a pod that
+// was stopped before its node was lost is told from one that was disrupted. Builder and
+// SetupWithManager watch pods and call it; without either, call it as you call PodDeleted. It does
+// not change the pod.
+func (c *JobController[J]) PodSeen(pod *corev1.Pod) {
+	if c.set != nil {
+		c.set.departed.note(pod)
+	}
+}
+
+// note keeps when the deletion of a pod was requested. The first request decides.
 func (d *departedPods) note(pod *corev1.Pod) {
-	if grace := pod.DeletionGracePeriodSeconds; pod.DeletionTimestamp == nil || grace == nil || *grace == 0 {
+	grace := pod.DeletionGracePeriodSeconds
+	if pod.DeletionTimestamp == nil || grace == nil || *grace == 0 {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if plan.IsNews(pod) {
-		delete(d.stopped, pod.UID)
-	} else {
-		d.stopped[pod.UID] = true
+	if _, known := d.requests[pod.UID]; !known {
+		d.requests[pod.UID] = deletionRequest{pod.DeletionTimestamp, grace}
 	}
 }
 
-// wasStopped reports whether a pod that is gone was stopped first of all, and forgets it.
-func (d *departedPods) wasStopped(uid types.UID) bool {
+// withRequest is the last state of a pod that is gone, with the request for its deletion that was
+// seen before, which it forgets.
+func (d *departedPods) withRequest(pod *corev1.Pod) *corev1.Pod {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	defer delete(d.stopped, uid)
-	return d.stopped[uid]
+	request, known := d.requests[pod.UID]
+	if !known {
+		return pod
+	}
+	delete(d.requests, pod.UID)
+	last := *pod // Others hold the pod: its parts stay as they are.
+	last.DeletionTimestamp, last.DeletionGracePeriodSeconds = request.at, request.grace
+	return &last
 }
 
 // add holds the last state of a pod of a job.

@@ -6,11 +6,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// TestStoppedBeforeItWasDisrupted: what happened first decides, although the last state of a pod no
-// longer says when its deletion was requested.
-func TestStoppedBeforeItWasDisrupted(t *testing.T) {
+// TestDeletionRequests: what happened first decides, although the last state of a pod no longer says
+// when its deletion was requested.
+func TestDeletionRequests(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	disrupt := func(p *corev1.Pod, reason string, at time.Time) {
 		p.Status.Conditions = []corev1.PodCondition{{
@@ -32,7 +34,15 @@ func TestStoppedBeforeItWasDisrupted(t *testing.T) {
 				func(p *corev1.Pod) { disrupt(p, "DeletionByPodGC", at.Add(60*time.Second)) },
 				func(p *corev1.Pod) { remove(p, at.Add(61*time.Second), 0) },
 			},
-			want: true,
+		},
+		"Forced": {
+			reason: "as before, and the user is impatient: the grace period that is over is shortened to a second from now",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { remove(p, at, 30) },
+				func(p *corev1.Pod) { disrupt(p, "DeletionByPodGC", at.Add(60*time.Second)) },
+				func(p *corev1.Pod) { remove(p, at.Add(61*time.Second), 1) },
+				func(p *corev1.Pod) { remove(p, at.Add(62*time.Second), 0) },
+			},
 		},
 		"Evicted": {
 			reason: "it is marked before it is deleted",
@@ -41,6 +51,17 @@ func TestStoppedBeforeItWasDisrupted(t *testing.T) {
 				func(p *corev1.Pod) { remove(p, at, 30) },
 				func(p *corev1.Pod) { remove(p, at.Add(time.Second), 0) },
 			},
+			want: true,
+		},
+		"EvictedGracefully": {
+			reason: "as before, and it exits with 0 when it is stopped",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { disrupt(p, "EvictionByEvictionAPI", at) },
+				func(p *corev1.Pod) { remove(p, at, 30) },
+				func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded },
+				func(p *corev1.Pod) { remove(p, at.Add(time.Second), 0) },
+			},
+			want: true,
 		},
 		"NodeGone": {
 			reason: "it is marked and removed at once",
@@ -48,6 +69,7 @@ func TestStoppedBeforeItWasDisrupted(t *testing.T) {
 				func(p *corev1.Pod) { disrupt(p, "DeletionByPodGC", at) },
 				func(p *corev1.Pod) { remove(p, at, 0) },
 			},
+			want: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,11 +79,11 @@ func TestStoppedBeforeItWasDisrupted(t *testing.T) {
 				change(pod)
 				d.note(pod.DeepCopy())
 			}
-			if got := d.wasStopped(pod.UID); got != tc.want {
-				t.Errorf("%s: want stopped %t, got %t", tc.reason, tc.want, got)
+			if got := plan.IsNews(d.withRequest(pod)); got != tc.want {
+				t.Errorf("%s: want news %t, got %t", tc.reason, tc.want, got)
 			}
-			if len(d.stopped) > 0 {
-				t.Errorf("a pod that is gone is not forgotten: %v", d.stopped)
+			if len(d.requests) > 0 {
+				t.Errorf("a pod that is gone is not forgotten: %v", d.requests)
 			}
 		})
 	}

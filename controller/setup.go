@@ -185,7 +185,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), job, handler.OnlyControllerOwner())
 	for _, o := range children {
 		b = b.Watches(o, forChildren{
-			to: handler.WithLowPriorityWhenUnchanged(owner), podSeen: c.set.departed.note, podDeleted: c.PodDeleted,
+			to: handler.WithLowPriorityWhenUnchanged(owner), podSeen: c.PodSeen, podDeleted: c.PodDeleted,
 		})
 	}
 	return b.

@@ -8,6 +8,13 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
+// seen hands the state of a pod that the cache shows to the controller.
+func (p *process) seen(o client.Object) {
+	if pod, ok := o.(*corev1.Pod); ok {
+		p.podSeen(pod)
+	}
+}
+
 // gone hands the last state of a pod that the cache no longer shows to the controller.
 func (p *process) gone(last client.Object) {
 	pod, ok := last.(*corev1.Pod)

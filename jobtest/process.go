@@ -113,8 +113,9 @@ type process struct {
 	w    *World
 	name string
 	run  func(context.Context, types.NamespacedName) (reconcile.Result, error)
-	// podDeleted takes the last state of a pod that the cache shows to be gone.
-	podDeleted func(*corev1.Pod)
+	// podSeen takes each state of a pod that the cache shows, and podDeleted the last one of a pod
+	// that it shows to be gone.
+	podSeen, podDeleted func(*corev1.Pod)
 	// sawDisrupted are those of them that were disrupted.
 	sawDisrupted []sawPod
 
@@ -434,6 +435,7 @@ func (p *process) deliver(v *view) {
 	if was != nil && is == nil {
 		p.gone(cmp.Or(v.last(), was)) // What the selector no longer finds is gone, too.
 	}
+	p.seen(is)
 	if v.table == p.w.jobs && p.w.onlyReport(was, is) {
 		// Nothing to do for it, but the next timer finds another job than the last did.
 		p.item(client.ObjectKeyFromObject(is)).idle = 0
@@ -456,6 +458,7 @@ func (p *process) relist(v *view, pos int) {
 		}
 	}
 	for _, key := range v.keys {
+		p.seen(v.objects[key])
 		p.wake(v.table, v.objects[key])
 	}
 }

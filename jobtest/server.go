@@ -31,6 +31,9 @@ type server struct {
 	quota map[string]int
 	// terminating are the namespaces that are being deleted.
 	terminating map[string]bool
+	// keepsRequest is true of servers before Kubernetes 1.34: what shortens the grace period of a
+	// pod moves its end before now, so that it still says when its deletion was requested.
+	keepsRequest bool
 }
 
 // metaPlural guesses the resource of a kind as the API machinery does.
@@ -347,26 +350,38 @@ func (s *server) delete(t *table, key types.NamespacedName, how deletion) error 
 	case how.propagation == metav1.DeletePropagationOrphan:
 		finalizers = append(slices.Clone(finalizers), metav1.FinalizerOrphanDependents)
 	}
-	if len(finalizers) == 0 && grace == 0 {
+	_, isPod := old.(*corev1.Pod)
+	switch {
+	case len(finalizers) == 0 && grace == 0 && !isPod, len(finalizers) == 0 && old.GetDeletionTimestamp() != nil && graceOf(old) == 0:
 		s.remove(t, old)
 		return nil
-	}
-	if old.GetDeletionTimestamp() != nil && grace >= graceOf(old) {
+	case old.GetDeletionTimestamp() != nil && grace >= graceOf(old):
 		return nil
 	}
+	stored := s.replace(t, old, s.terminated(old, finalizers, grace))
+	if len(finalizers) == 0 && grace == 0 { // A pod is marked first, and then removed.
+		s.remove(t, stored)
+	}
+	return nil
+}
+
+// terminated is an object whose deletion is requested, or whose grace period is shortened.
+func (s *server) terminated(old client.Object, finalizers []string, grace int64) client.Object {
 	next := successor(old)
 	next.SetFinalizers(finalizers)
-	at := s.now().Truncate(time.Second)
+	now := s.now().Truncate(time.Second)
+	at := now.Add(time.Duration(grace) * time.Second)
 	if was := old.GetDeletionTimestamp(); was != nil {
-		at = was.Add(-time.Duration(graceOf(old)) * time.Second)
+		at = was.Add(time.Duration(grace-graceOf(old)) * time.Second)
+		if at.Before(now) && !s.keepsRequest {
+			at, grace = now, min(grace, 1)
+		}
 	} else {
 		next.SetGeneration(old.GetGeneration() + 1)
 	}
-	at = at.Add(time.Duration(grace) * time.Second)
 	next.SetDeletionTimestamp(&metav1.Time{Time: at})
 	next.SetDeletionGracePeriodSeconds(&grace)
-	s.replace(t, old, next)
-	return nil
+	return next
 }
 
 // podGrace is how long a pod may take to end when it is deleted.

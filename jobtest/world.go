@@ -335,6 +335,7 @@ func (w *World) chooseOdds(faultFreeAfter int) {
 		trouble:   []int{0, 1, 4}[w.chance.Pick(3)],
 	}
 	w.steps = faultFreeAfter * w.chance.Pick(5) / 4
+	w.server.keepsRequest = w.chance.Percent(20)
 }
 
 // cacheFilterOf is what the caches that controller.CacheOptions configures keep of a kind.
@@ -375,7 +376,7 @@ func runner[J client.Object](program Program[J], scheme *runtime.Scheme, schedul
 		if err := jobs.Init(scheme); err != nil {
 			return nil, fmt.Errorf("cannot set up the controller: %w", err)
 		}
-		p.podDeleted = jobs.PodDeleted
+		p.podSeen, p.podDeleted = jobs.PodSeen, jobs.PodDeleted
 		if program.Loop != nil {
 			loop := program.Loop(c, jobs)
 			return func(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {

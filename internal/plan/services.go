@@ -42,12 +42,9 @@ func (d *decision) servicesByName() (ofReplicas [][]*corev1.Service, others map[
 		ofReplicas = append(ofReplicas, make([]*corev1.Service, n))
 	}
 	for _, s := range d.in.Services {
-		i, index := d.tally.positionOf(s.Name)
-		replicas := perReplica && i >= 0
-		if replicas {
+		if i, index := d.tally.positionOf(s.Name); perReplica && i >= 0 {
 			ofReplicas[i][index] = s
-		}
-		if !replicas || d.wantsRoleService(s.Name) {
+		} else {
 			others[s.Name] = s
 		}
 	}

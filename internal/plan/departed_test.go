@@ -44,7 +44,7 @@ func TestIsNews(t *testing.T) {
 	}
 }
 
-// TestDeparted: the last state of a pod that is gone counts as that of one that is there, once.
+// TestDeparted: the last state of a pod that is gone counts as that of one that exists, once.
 func TestDeparted(t *testing.T) {
 	type outcome struct {
 		State     commonv1.JobConditionType

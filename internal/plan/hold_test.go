@@ -92,6 +92,20 @@ func TestHeldBack(t *testing.T) {
 	}
 }
 
+// TestInvalidEndsAllActions: a job that fails by what was tried before does nothing in that pass. The next
+// one cleans up, by the rules for jobs that have ended.
+func TestInvalidEndsAllActions(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Services = []*corev1.Service{plan.NewService(&m.in, plan.CreateService{Name: "job-old"})}
+	if got := actions(m.decide()); len(got) == 0 || got[0] != "delete service job-old: the job does not want this service" {
+		t.Fatalf("the service is surplus, got %q", got)
+	}
+	m.in.Tried = []plan.Tried{tried(plan.CreatePod{Name: "job-worker-0", Type: worker}, plan.Invalid)}
+	if p := m.decide(); p.Status.State != commonv1.JobFailed || len(p.Actions) > 0 {
+		t.Errorf("want it failed and nothing done, got %s and %q", p.Status.State, actions(p))
+	}
+}
+
 // TestHeldDeletes: a delete and a delete by force are two requests. That one was refused says nothing of the other.
 func TestHeldDeletes(t *testing.T) {
 	for name, tc := range map[string]struct {

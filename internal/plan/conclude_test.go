@@ -220,6 +220,11 @@ func TestMessageOfAnObstacle(t *testing.T) {
 func TestInvalidObject(t *testing.T) {
 	w0 := plan.CreatePod{Name: "job-worker-0", Type: worker}
 	forget := func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{} }
+	onlyCondition := func(t commonv1.JobConditionType) func(*commonv1.JobStatus) {
+		return func(s *commonv1.JobStatus) {
+			*s = commonv1.JobStatus{Conditions: []commonv1.JobCondition{{Type: t, Status: corev1.ConditionFalse}}}
+		}
+	}
 	cases := map[string]struct {
 		reason     string
 		generation int64
@@ -275,6 +280,22 @@ func TestInvalidObject(t *testing.T) {
 			reason: "so does one that counted a restart", generation: 1, drop: "-",
 			action: w0, status: func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{Restarts: 1} }, want: commonv1.JobStalled,
 		},
+		"RestartedAsAWhole": {
+			reason: "so does its attempt", generation: 1, drop: "-",
+			action: w0, status: func(s *commonv1.JobStatus) { *s = commonv1.JobStatus{Attempt: 1} }, want: commonv1.JobStalled,
+		},
+		"RanOnce": {
+			reason: "so does a condition that is no longer true", generation: 1, drop: "-",
+			action: w0, status: onlyCondition(commonv1.JobRunning), want: commonv1.JobStalled,
+		},
+		"RestartedOnce": {
+			reason: "so does this one", generation: 1, drop: "-",
+			action: w0, status: onlyCondition(commonv1.JobRestarting), want: commonv1.JobStalled,
+		},
+		"Created": {
+			reason: "that it is created says nothing", generation: 1, drop: "-",
+			action: w0, status: onlyCondition(commonv1.JobCreated), want: commonv1.JobFailed,
+		},
 		"Update": {
 			reason: "what is to be updated was valid", generation: 1, drop: "-",
 			action: plan.UpdateService{CreateService: plan.CreateService{Name: "job"}}, status: forget, want: commonv1.JobStalled,
@@ -298,6 +319,49 @@ func TestInvalidObject(t *testing.T) {
 				t.Errorf("%s: want %s, got %s", tc.reason, tc.want, got)
 			}
 		})
+	}
+}
+
+// TestInvalidObjectOfATypeThatHadPods: each record of a type shows that it had pods, alone, and says nothing
+// of another type's. A service was fine if any type had some.
+func TestInvalidObjectOfATypeThatHadPods(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		rs     *commonv1.ReplicaStatus
+		had    bool
+	}{
+		"Nil":         {reason: "another client wrote null"},
+		"Nothing":     {reason: "nothing of it was ever counted", rs: &commonv1.ReplicaStatus{Selector: "x=y"}},
+		"Active":      {reason: "one ran", rs: &commonv1.ReplicaStatus{Active: 1}, had: true},
+		"Succeeded":   {reason: "one succeeded", rs: &commonv1.ReplicaStatus{Succeeded: 1}, had: true},
+		"Failed":      {reason: "one failed", rs: &commonv1.ReplicaStatus{Failed: 1}, had: true},
+		"Indexes":     {reason: "the index of one that succeeded is known", rs: &commonv1.ReplicaStatus{SucceededIndexes: "0"}, had: true},
+		"RoleAttempt": {reason: "it was restarted", rs: &commonv1.ReplicaStatus{Attempt: 1}, had: true},
+		"Attempts":    {reason: "one was restarted", rs: &commonv1.ReplicaStatus{Attempts: map[string]int32{"0": 1}}, had: true},
+		"InPlace": {
+			reason: "one was restarted in its place", had: true,
+			rs: &commonv1.ReplicaStatus{InPlaceRestarts: map[string]commonv1.InPlaceRestarts{"0": {PodUID: "x", Count: 1}}},
+		},
+	} {
+		for of, action := range map[string]plan.Action{
+			"Itself": plan.CreatePod{Name: "job-worker-0", Type: worker}, "Other": plan.CreatePod{Name: "job-master-0", Type: master}, "Service": plan.CreateService{Name: "job"},
+		} {
+			t.Run(name+"/"+of, func(t *testing.T) {
+				m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 1})
+				p := m.decide()
+				m.in.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: tc.rs}
+				s := plan.Conclude(&m.in, plan.TallyOf(&m.in), p, plan.ExecutionResult{
+					Obstructions: []plan.Obstruction{{Action: action, Obstacle: plan.Invalid, Message: "because."}},
+				})
+				want := commonv1.JobFailed
+				if tc.had && of != "Other" {
+					want = commonv1.JobStalled
+				}
+				if got := s.Status.State; got != want {
+					t.Errorf("%s: want %s, got %s", tc.reason, want, got)
+				}
+			})
+		}
 	}
 }
 

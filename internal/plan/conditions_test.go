@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,37 @@ func TestTimesOfACondition(t *testing.T) {
 	c := m.in.Status.Condition(commonv1.JobRunning)
 	if c.Status != corev1.ConditionFalse || !c.LastTransitionTime.Time.Equal(m.in.Now) || !c.LastUpdateTime.Time.Equal(m.in.Now) {
 		t.Errorf("a condition that ends has changed now: %+v", *c)
+	}
+}
+
+// TestWordsOfACondition: a message that has the same words in another order is no news; any other is.
+func TestWordsOfACondition(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, now string
+		news        bool
+	}{
+		"Same":       {"it says the same", "over: cpu=1, memory=2", false},
+		"OtherOrder": {"a map has no order", "over: memory=2, cpu=1", false},
+		"OtherWord":  {"it says something else", "over: memory=2, cpu=3", true},
+		"Longer":     {"it says more", "over: cpu=1, memory=2, gpu=3", true},
+		"Separators": {"it is not what an order explains", "over: cpu=1 memory=2", true},
+		"Twice":      {"each word counts", "over: cpu=1, cpu=1 1 1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), nil)
+			m.in.Problem = "over: cpu=1, memory=2"
+			m.reconcileUntilStable()
+			was := m.in.Status.Condition(commonv1.JobStalled).Message
+			m.in.Problem = tc.now
+			p := m.decide()
+			want := was
+			if tc.news {
+				want = strings.Replace(was, "over: cpu=1, memory=2", tc.now, 1)
+			}
+			if diff := cmp.Diff(want, p.Status.Condition(commonv1.JobStalled).Message); diff != "" || (p.StatusChange == plan.StatusNews) != tc.news {
+				t.Errorf("%s: status change %v (-want +got):\n%s", tc.reason, p.StatusChange, diff)
+			}
+		})
 	}
 }
 

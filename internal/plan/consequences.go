@@ -62,10 +62,10 @@ func (d *decision) attribute(f *failedReplica, causes []failedReplica) bool {
 // hold as if the reports had come at once, and each count is that of a failure in the record.
 // What would have ended the job by its restart policy, long before, is left out.
 func (d *decision) withUnreported(failed, unreported, causes []failedReplica) []failedReplica {
-	all, have := slices.Clone(failed), replicasOf(failed)
+	all := slices.Clone(failed)
 	for i := range unreported {
 		u := &unreported[i]
-		if u.response == responseLeave || have[u.replica] || !d.restartsWith(failed, u) || u.endsJobByPolicy() && !d.attribute(u, causes) {
+		if u.response == responseLeave || !d.restartsWith(failed, u) || u.endsJobByPolicy() && !d.attribute(u, causes) {
 			continue
 		}
 		all = append(all, *u)
@@ -78,29 +78,21 @@ func (d *decision) restartsWith(failed []failedReplica, u *failedReplica) bool {
 	return slices.ContainsFunc(failed, func(f failedReplica) bool { return d.spent != "" || d.takesAlong(&f, u.replica) })
 }
 
-// replicasOf are the replicas of failures.
-func replicasOf(failed []failedReplica) map[*replica]bool {
-	out := make(map[*replica]bool, len(failed))
-	for i := range failed {
-		out[failed[i].replica] = true
-	}
-	return out
-}
-
 // andUnreported adds to failures all of replicas that restart together with them and whose
 // containers have ended: what is known of them now will be gone with their pods. All replicas
 // of a job that fails end together.
 func (d *decision) andUnreported(failed []failedReplica, fails bool) []failedReplica {
-	all, have := slices.Clone(failed), replicasOf(failed)
+	all := slices.Clone(failed)
 	for _, u := range d.endedUnreported() {
-		if !have[u.replica] && (fails || d.restartsWith(failed, &u)) {
+		if fails || d.restartsWith(failed, &u) {
 			all = append(all, u)
 		}
 	}
 	return d.inOrder(all)
 }
 
-// inOrder sorts failures by time, and those of the same second in the order of the replicas.
+// inOrder sorts failures by time, and those of the same second in the order of the replicas. Of
+// several failures of a replica, which may hang and have ended, it keeps the first.
 func (d *decision) inOrder(failed []failedReplica) []failedReplica {
 	of := make(map[*replica]int, len(failed))
 	for i, f := range slices.Backward(failed) {

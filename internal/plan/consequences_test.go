@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -68,6 +69,33 @@ func TestCollateralExits(t *testing.T) {
 			reason:  "the container's own state is news already, and the record keeps it",
 			happens: func(m *model) { m.stopMain(m.pod("worker-1"), 137); after(m, time.Second); m.end(m.pod("worker-0"), 1) },
 			want:    restarted("worker-1 137, worker-0 1"),
+		},
+		"UnreportedConsequence": {
+			reason:  "of two that ended together, the one that is reported later",
+			happens: func(m *model) { m.end(m.pod("worker-1"), 137); m.stopMain(m.pod("worker-0"), 1) },
+			want:    restarted("worker-0 1, worker-1 137"),
+		},
+		"UnreportedLongBefore": {
+			reason: "what would have ended the job, but was not reported, does not end it later, for another that restarts it",
+			happens: func(m *model) {
+				m.stopMain(m.pod("worker-0"), 1)
+				after(m, time.Minute)
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: restarted("worker-0 1, worker-1 137"),
+		},
+		"UnreportedSuccess": {
+			reason:  "a main container that has succeeded is no failure",
+			happens: func(m *model) { m.stopMain(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 137) },
+			want:    restarted("worker-1 137"),
+		},
+		"UnreportedSidecar": {
+			reason: "nor is it one that another container ended with an error",
+			happens: func(m *model) {
+				m.pod("worker-0").Status.ContainerStatuses = []corev1.ContainerStatus{terminated("logs", 1)}
+				m.end(m.pod("worker-1"), 137)
+			},
+			want: restarted("worker-1 137"),
 		},
 		"Disrupted": {
 			reason: "a peer of a worker that was preempted",
@@ -199,6 +227,34 @@ func TestCollateralExits(t *testing.T) {
 			},
 			want: failed("worker-0 1"),
 		},
+		"Unknown": {
+			reason: "where managed fields say nothing, the time of the node does",
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 1)
+				m.pod("worker-0").ManagedFields = nil
+				after(m, 2900*time.Millisecond)
+			},
+			want: outcome{commonv1.JobRunning, 0, ""},
+		},
+		"UnknownLongAgo": {
+			reason: "it says so, too, when it is no longer too early",
+			happens: func(m *model) {
+				m.end(m.pod("worker-0"), 1)
+				m.pod("worker-0").ManagedFields = nil
+				after(m, 3*time.Second)
+			},
+			want: failed("worker-0 1"),
+		},
+		"UnknownAndBehind": {
+			reason: "no pod ended before it was created, whatever the clock of its node says",
+			happens: func(m *model) {
+				m.nodesAhead = -time.Hour
+				m.end(m.pod("worker-0"), 1)
+				m.pod("worker-0").ManagedFields, m.pod("worker-0").CreationTimestamp = nil, metav1.NewTime(m.in.Now)
+				after(m, 2900*time.Millisecond)
+			},
+			want: outcome{commonv1.JobRunning, 0, ""},
+		},
 		"UnknownAndAhead": {
 			reason: "a node whose clock is ahead does not, where managed fields say nothing",
 			happens: func(m *model) {
@@ -301,6 +357,27 @@ func TestConsequenceOfWhatRestartsTheJob(t *testing.T) {
 					t.Errorf("%s: the job restarts once, as a whole (-want +got):\n%s", tc.reason, diff)
 				}
 			})
+		}
+	}
+}
+
+// TestHungAndEnded: a replica that hangs, and whose main container has ended meanwhile, failed once.
+func TestHungAndEnded(t *testing.T) {
+	for _, action := range []commonv1.ProgressAction{commonv1.ProgressActionRestartJob, commonv1.ProgressActionFailJob} {
+		m := hungJob(watched(report, action), restartPolicy(commonv1.RestartPolicyExitCode), func(m *model) {
+			m.in.Rules.MinReplicas = map[commonv1.ReplicaType]int32{worker: 1}
+		})
+		goesOn(m)
+		m.reports("worker-0", 10)
+		m.reconcileUntilStable()
+		m.after(time.Hour)
+		m.stopMain(m.pod("worker-0"), 137)
+		var got []string
+		for _, f := range m.decide().Status.Failures {
+			got = append(got, "worker-"+itoa(int(f.Index))+" "+f.Reason)
+		}
+		if diff := cmp.Diff([]string{"worker-0 Hung"}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", action, diff)
 		}
 	}
 }

@@ -26,6 +26,6 @@ func (d *decision) recordsEnds() bool {
 // forgetGone removes the pod of a replica that is gone, if its end is on record.
 func (s *replica) forgetGone(done indexes) {
 	if s.gone && (s.isBefore(s.attempt) || done[s.index]) {
-		s.pod, s.gone = nil, false
+		s.pod = nil
 	}
 }

@@ -20,6 +20,22 @@ func terminated(name string, code int32) corev1.ContainerStatus {
 	}}
 }
 
+// TestWhenADisruptionWas: a pod failed when it was disrupted, by the clock of the control plane, whenever its
+// node wrote last.
+func TestWhenADisruptionWas(t *testing.T) {
+	m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
+	p := m.pod("worker-0")
+	m.after(time.Minute)
+	m.disrupt(p, preempted)
+	at := m.in.Now
+	m.after(-30 * time.Second)
+	m.report(p)
+	m.after(time.Hour)
+	if got := m.decide().Status.Failures; len(got) != 1 || !got[0].Time.Time.Equal(at) {
+		t.Errorf("want one failure, at %s, got %+v", at, got)
+	}
+}
+
 // TestRetriesOfARestartPolicy states the restart policies: which failures each of
 // them retries.
 func TestRetriesOfARestartPolicy(t *testing.T) {

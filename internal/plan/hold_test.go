@@ -92,6 +92,55 @@ func TestHeldBack(t *testing.T) {
 	}
 }
 
+// TestInvalidEndsAllActions: a job that fails by what was tried before does nothing in that pass. The next
+// one cleans up, by the rules for jobs that have ended.
+func TestInvalidEndsAllActions(t *testing.T) {
+	m := newModel(workers(1))
+	m.in.Services = []*corev1.Service{plan.NewService(&m.in, plan.CreateService{Name: "job-old"})}
+	if got := actions(m.decide()); len(got) == 0 || got[0] != "delete service job-old: the job does not want this service" {
+		t.Fatalf("the service is surplus, got %q", got)
+	}
+	m.in.Tried = []plan.Tried{tried(plan.CreatePod{Name: "job-worker-0", Type: worker}, plan.Invalid)}
+	if p := m.decide(); p.Status.State != commonv1.JobFailed || len(p.Actions) > 0 {
+		t.Errorf("want it failed and nothing done, got %s and %q", p.Status.State, actions(p))
+	}
+}
+
+// TestHeldDeletes: a delete and a delete by force are two requests. That one was refused says nothing of the other.
+func TestHeldDeletes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason       string
+		force, tried bool
+		held         bool
+	}{
+		"Delete":      {reason: "it was refused", held: true},
+		"Force":       {reason: "it was refused", force: true, tried: true, held: true},
+		"OnlyDelete":  {reason: "by force may be permitted", force: true},
+		"OnlyByForce": {reason: "without force may be permitted", tried: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(1), nil)
+			m.in.RunPolicy.ServiceMode, m.in.Services = new(commonv1.ServiceModeNone), nil
+			if tc.force {
+				m.in.RunPolicy.ForceDeleteAfterSeconds = new(int64(60))
+				m.terminate(m.pod("worker-0"))
+				m.after(time.Hour)
+			} else {
+				m.in.RunPolicy.Suspend = new(true)
+			}
+			m.in.Status = m.decide().Status
+			m.in.Tried = []plan.Tried{{
+				Obstruction: plan.Obstruction{Action: plan.DeletePod{Name: "job-worker-0", Force: tc.tried}, Obstacle: plan.Refused, Message: "no."},
+				Again:       m.in.Now.Add(time.Second),
+			}}
+			p := m.decide()
+			if got := len(p.Actions) == 0; got != tc.held || p.Held != tc.held {
+				t.Errorf("%s: held back: %t, want %t: %v", tc.reason, p.Held, tc.held, names(p.Actions))
+			}
+		})
+	}
+}
+
 // TestInvalidIsKeptAcrossTheStatusWrite: a large job whose status is written
 // before its pods fails in the next pass, without another try.
 func TestInvalidIsKeptAcrossTheStatusWrite(t *testing.T) {

@@ -213,6 +213,24 @@ func TestStrangeRestartsInPlace(t *testing.T) {
 	}
 }
 
+// TestVersionsThatAreClose: what the versions of pods have in common is written once, so large ones take little
+// more room than small ones.
+func TestVersionsThatAreClose(t *testing.T) {
+	const n = 1200
+	size := func(first uint64) int {
+		m := newModel(workers(n))
+		rs := &commonv1.ReplicaStatus{InPlaceRestarts: map[string]commonv1.InPlaceRestarts{}}
+		for i := range n {
+			rs.InPlaceRestarts[strconv.Itoa(i)] = commonv1.InPlaceRestarts{PodUID: "x", Count: 1, PodResourceVersion: strconv.FormatUint(first+uint64(i), 10)}
+		}
+		m.in.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: rs}
+		return len(dataOf(t, m.decide().Status.ReplicaStatuses[worker].Record))
+	}
+	if small, large := size(1), size(5_000_000_000); large > small+10 {
+		t.Errorf("%d pods: %d bytes with small versions, %d with large ones", n, small, large)
+	}
+}
+
 // TestTimesInNoOrder: what another client wrote may be in no order, and is in order afterwards.
 func TestTimesInNoOrder(t *testing.T) {
 	m := newModel(workers(600))

@@ -115,6 +115,25 @@ func TestSeconds(t *testing.T) {
 			}, after(50, nothing), after(30, (*model).run)),
 			"waiting 8, starting 7, running 100, restarting Failed 80, until 3m12s",
 		},
+		"ReportedBefore": {
+			"a failure that was reported before the job ran is one of a job that ran, and goes by when it began to",
+			then(after(20, func(m *model) {
+				now := m.in.Now
+				m.in.Now = epoch.Add(11 * time.Second)
+				fails(m)
+				m.in.Now = now
+			})),
+			"waiting 8, starting 7, because Failed, until 12s",
+		},
+		"Unreadable": {"a job that cannot be read, and has pods, is not accepted", then(after(20, func(m *model) {
+			m.in.Status, m.in.Unreadable = commonv1.JobStatus{}, "nonsense"
+		})), ""},
+		"ReadAgain": {"its time begins with its creation once it is", then(after(20, func(m *model) {
+			m.in.Status, m.in.Unreadable = commonv1.JobStatus{}, "nonsense"
+		}), after(10, func(m *model) { m.in.Unreadable = "" })), "waiting 8, starting 37, until 42s"},
+		"UnreadableFromTheStart": {"a job that cannot be read and has none ends", []func(*model){func(m *model) {
+			m.in.Status, m.in.Pods, m.in.Unreadable = commonv1.JobStatus{}, nil, "nonsense"
+		}, after(5, nothing)}, "waiting 8, until 5s"},
 		"Suspended": {
 			"time in a queue", then(after(100, suspends(true)), after(1000, suspends(false)), after(10, place), after(5, (*model).run)),
 			"waiting 18, starting 12, running 100, suspended 1000, until 18m47s",
@@ -324,6 +343,25 @@ func TestNodeFailures(t *testing.T) {
 	m.later(10 * time.Minute)
 	if got := m.in.Status.Seconds.Since.Sub(epoch); got != 71*time.Second {
 		t.Errorf("it restarts since %s, want 1m11s", got)
+	}
+}
+
+// TestSecondsOfHangs: the time of restarts after hangs is one of its cause, and adds up.
+func TestSecondsOfHangs(t *testing.T) {
+	m := hungJob(watched(readiness, commonv1.ProgressActionRestartReplica))
+	for _, step := range []struct {
+		reason, want string
+	}{
+		{"it restarts from when the hang was one until all run", "running 71, restarting Hung 539, until 10m10s"},
+		{"and again", "running 142, restarting Hung 1078, until 20m20s"},
+	} {
+		goesOn(m)
+		m.turns("worker-1", corev1.ConditionFalse)
+		m.later(10 * time.Minute)
+		m.runs()
+		if diff := cmp.Diff(step.want, secondsOf(&m.in.Status)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.reason, diff)
+		}
 	}
 }
 

@@ -30,8 +30,9 @@ func syncServices(d *decision) bool {
 	return false
 }
 
-// servicesByName are the services of the job: those of replicas by type and index, and all others,
-// and those of roles, by name. There may be ten thousand of the first, which need no map.
+// servicesByName are the services of the job: those of replicas by type and index, and all others by
+// name. There may be ten thousand of the first, which need no map. No role's service has the name of
+// a replica's (see [validateRoleService]).
 func (d *decision) servicesByName() (ofReplicas [][]*corev1.Service, others map[string]*corev1.Service) {
 	others, perReplica := map[string]*corev1.Service{}, d.in.serviceMode() == commonv1.ServiceModePerReplica
 	for i := range d.tally.byType {
@@ -42,12 +43,9 @@ func (d *decision) servicesByName() (ofReplicas [][]*corev1.Service, others map[
 		ofReplicas = append(ofReplicas, make([]*corev1.Service, n))
 	}
 	for _, s := range d.in.Services {
-		i, index := d.tally.positionOf(s.Name)
-		replicas := perReplica && i >= 0
-		if replicas {
+		if i, index := d.tally.positionOf(s.Name); perReplica && i >= 0 {
 			ofReplicas[i][index] = s
-		}
-		if !replicas || d.wantsRoleService(s.Name) {
+		} else {
 			others[s.Name] = s
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -331,11 +332,19 @@ func TestShortPorts(t *testing.T) {
 		all[i].Port = int32(i + 1)
 	}
 	short := plan.ShortPorts(all)
-	for i := range all {
-		changed := slices.Clone(all)
-		changed[i].Port = 99
-		if cmp.Equal(short, plan.ShortPorts(changed)) {
-			t.Errorf("a change of port %d of %d is not seen", i+1, len(all))
+	for name, change := range map[string]func(*corev1.ServicePort){
+		"Name":     func(p *corev1.ServicePort) { p.Name = "x" },
+		"Protocol": func(p *corev1.ServicePort) { p.Protocol = corev1.ProtocolUDP },
+		"Port":     func(p *corev1.ServicePort) { p.Port = 99 },
+		"Target":   func(p *corev1.ServicePort) { p.TargetPort = intstr.FromInt32(99) },
+		"ByName":   func(p *corev1.ServicePort) { p.TargetPort = intstr.FromString("0") },
+	} {
+		for i := range all {
+			changed := slices.Clone(all)
+			change(&changed[i])
+			if cmp.Equal(short, plan.ShortPorts(changed)) {
+				t.Errorf("%s: a change of port %d of %d is not seen", name, i+1, len(all))
+			}
 		}
 	}
 	if got := plan.ShortPorts(all[:len(short)]); !cmp.Equal(all[:len(short)], got) {

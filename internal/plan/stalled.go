@@ -48,7 +48,7 @@ func stallOnOperatorError(d *decision) bool {
 // Halt plans for a job whose specification cannot be read because the kind's own code fails
 // on it: the job is stalled. Everything else stays as it is.
 func Halt(in *Input) Plan {
-	d := &decision{in: in, tally: &Tally{}}
+	d := &decision{in: in}
 	d.plan.Status = *in.Status.DeepCopy()
 	if in.Job.Deleted || in.foreignManager() || in.Status.Finished() {
 		return d.plan

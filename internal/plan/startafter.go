@@ -132,13 +132,11 @@ func unreadySince(pod *corev1.Pod) time.Time {
 // an order in which each can start.
 func validateStartAfter(in *Input, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	ordered := false
 	for _, t := range in.types() {
 		after, at := in.Replicas[t].StartAfter, path.Key(string(t)).Child("startAfter")
 		if after == nil {
 			continue
 		}
-		ordered = true
 		errs = append(errs, oneOf(at.Child("state"), &after.State,
 			commonv1.StartAfterRunning, commonv1.StartAfterReady, commonv1.StartAfterSucceeded)...)
 		switch first, of := after.ReplicaType, at.Child("replicaType"); {
@@ -152,7 +150,7 @@ func validateStartAfter(in *Input, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(of, first, fmt.Sprintf("the job has no replica type %s: add it to %s, or remove startAfter", first, path)))
 		}
 	}
-	if !ordered || len(errs) > 0 {
+	if len(errs) > 0 {
 		return errs
 	}
 	if circle := in.startCircle(); circle != nil {

@@ -214,6 +214,58 @@ func TestStartAfterIsSaid(t *testing.T) {
 	}
 }
 
+// TestNoNoteOfThoseThatRun: what a type started after may change when all of it has started; no one waits then.
+func TestNoNoteOfThoseThatRun(t *testing.T) {
+	m := inOrder(commonv1.StartAfterReady)
+	m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+	m.run()
+	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)
+	m.reconcileUntilStable()
+	m.run()
+	makeReady(m, m.pod("master-0"), corev1.ConditionFalse)
+	m.later(time.Hour)
+	want := []string{"Created=True TestJobCreated: TestJob job is created.", "Running=True TestJobRunning: TestJob ns/job is running."}
+	if diff := cmp.Diff(want, conditions(&m.in.Status)); diff != "" {
+		t.Errorf("the workers wait for nothing any more (-want +got):\n%s", diff)
+	}
+}
+
+// TestSinceWhenOthersWait: five minutes after the pod that others start after was created, or was last
+// ready, the job says that they wait.
+func TestSinceWhenOthersWait(t *testing.T) {
+	condition := func(status corev1.ConditionStatus, ago time.Duration) func(*model, *corev1.Pod) {
+		return func(m *model, p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: metav1.NewTime(m.in.Now.Add(-ago))}}
+		}
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		set    func(*model, *corev1.Pod)
+		ago    time.Duration // when the wait began; the pod was created an hour ago
+	}{
+		"Never":     {"it was never ready", func(*model, *corev1.Pod) {}, time.Hour},
+		"WasReady":  {"it is no longer ready", condition(corev1.ConditionFalse, time.Minute), time.Minute},
+		"Long":      {"nor has it been for a while", condition(corev1.ConditionUnknown, 4*time.Minute), 4 * time.Minute},
+		"Stalls":    {"for too long now", condition(corev1.ConditionFalse, 5*time.Minute), 5 * time.Minute},
+		"OtherTime": {"no pod was ready before it was created", condition(corev1.ConditionFalse, 2*time.Hour), time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := inOrder(commonv1.StartAfterReady)
+			m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+			m.run()
+			m.in.Now = epoch.Add(time.Hour)
+			tc.set(m, m.pod("master-0"))
+			p := m.decide()
+			if got, want := p.Status.Condition(commonv1.JobStalled) != nil, tc.ago >= 5*time.Minute; got != want {
+				t.Errorf("%s: it is stalled: %t, want %t", tc.reason, got, want)
+			}
+			if want := 5*time.Minute - tc.ago; want > 0 && p.RequeueAfter != want {
+				t.Errorf("%s: requeued after %s, want %s", tc.reason, p.RequeueAfter, want)
+			}
+		})
+	}
+}
+
 // TestWaitingForGang: a gang is that of the pods that can be created.
 func TestWaitingForGang(t *testing.T) {
 	m := inOrder(commonv1.StartAfterRunning)

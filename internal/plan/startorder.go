@@ -30,20 +30,17 @@ func (d *decision) missing() []*replica {
 		return nil
 	}
 	var out []*replica
-	held := map[commonv1.ReplicaType]bool{}
-	d.tally.each(func(s *replica) {
-		if s.state != jobkit.Missing {
-			return
+	for i := range d.tally.byType {
+		tt := &d.tally.byType[i]
+		if tt.Count(jobkit.Missing) == 0 || d.oldRoleExists(tt.Type) || len(d.startsAfter(tt.Type)) > 0 {
+			continue
 		}
-		waits, known := held[s.typ]
-		if !known {
-			waits = d.oldRoleExists(s.typ) || len(d.startsAfter(s.typ)) > 0
-			held[s.typ] = waits
+		for j := range tt.replicas {
+			if s := &tt.replicas[j]; s.state == jobkit.Missing {
+				out = append(out, s)
+			}
 		}
-		if !waits {
-			out = append(out, s)
-		}
-	})
+	}
 	return out
 }
 

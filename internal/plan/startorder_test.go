@@ -122,6 +122,63 @@ func TestStartOrder(t *testing.T) {
 	}
 }
 
+// TestBothOrders: a type that starts after others by its own startAfter and by the kind's rules starts after both.
+func TestBothOrders(t *testing.T) {
+	run := func(m *model) {
+		for _, p := range m.in.Pods {
+			p.Status.Phase = corev1.PodRunning
+		}
+	}
+	probed := func(is corev1.ConditionStatus) func(*model) {
+		return func(m *model) {
+			run(m)
+			m.in.Replicas[worker].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
+			for _, p := range m.in.Pods {
+				p.Status.Conditions = []corev1.PodCondition{condition(corev1.PodReady, is, "")}
+			}
+		}
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		state  commonv1.StartAfterState
+		set    func(*model)
+		want   bool
+	}{
+		"None":      {"neither is met", commonv1.StartAfterRunning, func(*model) {}, false},
+		"OwnOnly":   {"they run, and the kind wants them ready", commonv1.StartAfterRunning, probed(corev1.ConditionFalse), false},
+		"RulesOnly": {"they are ready, and are to succeed", commonv1.StartAfterSucceeded, probed(corev1.ConditionTrue), false},
+		"Both":      {"they run and are ready", commonv1.StartAfterRunning, probed(corev1.ConditionTrue), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := ordered(true)
+			m.in.Replicas[master].StartAfter = &commonv1.StartAfter{ReplicaType: worker, State: tc.state}
+			tc.set(m)
+			got := slices.ContainsFunc(m.decide().Actions, func(a plan.Action) bool { return strings.HasPrefix(a.String(), "create pod job-master-0") })
+			if got != tc.want {
+				t.Errorf("%s: the master is created: %t, want %t", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
+
+// TestNothingToOrder: once all pods exist, no pass is for the scheduler of one of them.
+func TestNothingToOrder(t *testing.T) {
+	m := ordered(true)
+	for _, p := range m.in.Pods {
+		p.Status.Phase = corev1.PodRunning
+	}
+	m.reconcileUntilStable()
+	p := m.pod("worker-1")
+	if m.pod("master-0") == nil {
+		t.Fatalf("the master is created, got %v", podNames(m))
+	}
+	p.Spec.NodeName, p.Status.Phase = "", corev1.PodPending
+	m.reconcileUntilStable()
+	if got := m.decide(); got.RequeueAfter <= 10*time.Second || len(got.Actions) > 0 {
+		t.Errorf("nothing is left to order, got %v, again after %s", got.Actions, got.RequeueAfter)
+	}
+}
+
 // TestStartOrderIsReported has a job wait for its own replicas for long.
 func TestStartOrderIsReported(t *testing.T) {
 	m := ordered(true)

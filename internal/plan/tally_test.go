@@ -78,6 +78,29 @@ func TestAttemptLabel(t *testing.T) {
 	}
 }
 
+// TestAttemptOfAFailure: a label that is no attempt stands for the first one, in the record of a failure, too.
+func TestAttemptOfAFailure(t *testing.T) {
+	for label, tc := range map[string]struct {
+		reason string
+		want   int32
+	}{
+		"0":           {"the first", 0},
+		"3":           {"what the label says", 3},
+		"-5":          {"no attempt is negative", 0},
+		"":            {"it says nothing", 0},
+		"x":           {"it is no number", 0},
+		"99999999999": {"it is too large", 0},
+	} {
+		m := started(workers(1), restartPolicy(commonv1.RestartPolicyOnFailure))
+		m.pod("worker-0").Labels[commonv1.AttemptLabel] = label
+		m.end(m.pod("worker-0"), 1)
+		m.reconcile()
+		if got := m.in.Status.Failures; len(got) != 1 || got[0].Attempt != tc.want {
+			t.Errorf("%q: %s: want attempt %d, got %+v", label, tc.reason, tc.want, got)
+		}
+	}
+}
+
 // TestCountsOfSupersededPods: pods of an earlier attempt that ended by themselves are counted by
 // their phase until they are gone; those that were stopped are not.
 func TestCountsOfSupersededPods(t *testing.T) {

@@ -28,7 +28,8 @@ func (p *process) gone(last client.Object) {
 }
 
 // knewOfDisruption names a pod of the present attempt that was disrupted, and whose last
-// state the process that writes had when it began its pass; "" if there is none.
+// state the process that writes had when it began its pass; "" if there is none. Where nothing
+// restarts by itself, a restart of all takes failures along, which count nowhere.
 func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus) string {
 	p := m.w.actor
 	if p == nil || p.pass == nil {
@@ -36,8 +37,8 @@ func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus) s
 	}
 	for _, pod := range p.sawDisrupted[:p.pass.disrupted] {
 		typ, i, wanted := m.replica(job, pod)
-		if wanted && metav1.IsControlledBy(pod, job) && m.failed[pod.UID] &&
-			attemptLabel(pod) == attemptOf(old, typ, i) {
+		if wanted && m.w.parts(job).ReplicaSpecs[typ].RestartPolicy != commonv1.RestartPolicyNever && metav1.IsControlledBy(pod, job) &&
+			m.failed[pod.UID] && attemptLabel(pod) == attemptOf(old, typ, i) {
 			return pod.Name
 		}
 	}

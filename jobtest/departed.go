@@ -1,6 +1,8 @@
 package jobtest
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,10 +37,13 @@ func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus) s
 	if p == nil || p.pass == nil {
 		return ""
 	}
+	specs := m.w.parts(job).ReplicaSpecs
 	for _, pod := range p.sawDisrupted[:p.pass.disrupted] {
 		typ, i, wanted := m.replica(job, pod)
-		if wanted && m.w.parts(job).ReplicaSpecs[typ].RestartPolicy != commonv1.RestartPolicyNever && metav1.IsControlledBy(pod, job) &&
-			m.failed[pod.UID] && attemptLabel(pod) == attemptOf(old, typ, i) {
+		if !wanted || cmp.Or(specs[typ].RestartPolicy, m.kind.RestartPolicy, commonv1.RestartPolicyNever) == commonv1.RestartPolicyNever {
+			continue
+		}
+		if metav1.IsControlledBy(pod, job) && m.failed[pod.UID] && attemptLabel(pod) == attemptOf(old, typ, i) {
 			return pod.Name
 		}
 	}

@@ -19,8 +19,8 @@
 //	resume          resumes the job, once it is suspended
 //	autoscale to N  has N Workers run, once the job runs, as the job's
 //	                HorizontalPodAutoscaler, which it must have, would
-//	finish          ends the programs of all replicas, once they all run or have succeeded
-//	                and demo-expect-restarts are counted; their pods have no run-for, so that
+//	finish          ends the programs of all pods without run-for, once they all run, those
+//	                with run-for have succeeded, and demo-expect-restarts are counted, so that
 //	                the job cannot end before the steps and restarts it shows
 //
 // On the dev control plane no container runs. The annotations under

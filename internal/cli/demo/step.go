@@ -19,6 +19,9 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
+// runFor is the annotation of a pod that says how long its programs run on the dev control plane.
+const runFor = "devcluster.jobkit.dev/run-for"
+
 // Action is what the demo does to a job.
 type Action string
 
@@ -143,9 +146,9 @@ func (r *runner) autoscale(ctx context.Context, i, replicas int) (string, error)
 	return fmt.Sprintf("%s is scaled to %d workers, as its autoscaler (%d to %d) would", name, replicas, least, most), nil
 }
 
-// endPrograms has the programs of all replicas end, once they all run or have succeeded: the
-// pods of such a job run until then, so that on a slow machine it does not end before the
-// steps and restarts that it is to show.
+// endPrograms has the programs end that do not end by themselves, once they all run and the
+// others have succeeded: the pods of such a job run until then, so that on a slow machine it
+// does not end before the steps and restarts that it is to show.
 func (r *runner) endPrograms(ctx context.Context, i int) (string, error) {
 	name := r.jobs[i].Object.GetName()
 	object, err := r.client.Resource(r.jobs[i].Resource).Namespace(r.namespace).Get(ctx, name, metav1.GetOptions{})
@@ -164,19 +167,21 @@ func (r *runner) endPrograms(ctx context.Context, i int) (string, error) {
 	var running []string
 	succeeded := 0
 	for _, pod := range list.Items {
-		switch phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase"); phase {
-		case string(corev1.PodRunning):
+		phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
+		_, ends := pod.GetAnnotations()[runFor]
+		switch {
+		case phase == string(corev1.PodRunning) && !ends:
 			running = append(running, pod.GetName())
-		case string(corev1.PodSucceeded):
+		case phase == string(corev1.PodSucceeded):
 			succeeded++
 		}
 	}
 	if len(running)+succeeded < wanted {
-		return "", nil // the others will run
+		return "", nil // the others will run, or end
 	}
 	for _, pod := range running {
 		_, err = pods.Patch(ctx, pod, types.MergePatchType,
-			[]byte(`{"metadata":{"annotations":{"devcluster.jobkit.dev/run-for":"0s"}}}`), metav1.PatchOptions{})
+			[]byte(`{"metadata":{"annotations":{"`+runFor+`":"0s"}}}`), metav1.PatchOptions{})
 		if err != nil {
 			return "", fmt.Errorf("cannot end the program of pod %s: %w", pod, err)
 		}

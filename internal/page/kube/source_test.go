@@ -72,7 +72,7 @@ func start(t *testing.T, pods ...runtime.Object) *world {
 	return w
 }
 
-// newWorld has fakes, which must be told what to answer before start: they are not made to
+// newWorld has fakes. Set what they answer before start: they are not made to
 // be changed while they are asked.
 func newWorld(pods ...runtime.Object) *world {
 	return &world{

@@ -351,16 +351,12 @@ func (s *server) delete(t *table, key types.NamespacedName, how deletion) error 
 		finalizers = append(slices.Clone(finalizers), metav1.FinalizerOrphanDependents)
 	}
 	_, isPod := old.(*corev1.Pod)
-	switch {
-	case len(finalizers) == 0 && grace == 0 && !isPod, len(finalizers) == 0 && old.GetDeletionTimestamp() != nil && graceOf(old) == 0:
-		s.remove(t, old)
-		return nil
-	case old.GetDeletionTimestamp() != nil && grace >= graceOf(old):
-		return nil
+	goes, marked := len(finalizers) == 0 && grace == 0, old.GetDeletionTimestamp() != nil && grace >= graceOf(old)
+	if !marked && (isPod || !goes) { // A pod is marked first, even if it goes at once.
+		old = s.replace(t, old, s.terminated(old, finalizers, grace))
 	}
-	stored := s.replace(t, old, s.terminated(old, finalizers, grace))
-	if len(finalizers) == 0 && grace == 0 { // A pod is marked first, and then removed.
-		s.remove(t, stored)
+	if goes {
+		s.remove(t, old)
 	}
 	return nil
 }

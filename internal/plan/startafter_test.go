@@ -92,15 +92,21 @@ func TestStartAfter(t *testing.T) {
 	}
 }
 
-// TestStartAfterLasts: what the first type does when the others have started does not matter
-// to their pods, and matters to those that are still to be created.
-func TestStartAfterLasts(t *testing.T) {
+// startedInOrder is a job whose master is ready, and whose workers, which start after that, run.
+func startedInOrder() *model {
 	m := inOrder(commonv1.StartAfterReady)
 	m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
 	m.run()
 	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)
 	m.reconcileUntilStable()
 	m.run()
+	return m
+}
+
+// TestStartAfterLasts: what the first type does when the others have started does not matter
+// to their pods, and matters to those that are still to be created.
+func TestStartAfterLasts(t *testing.T) {
+	m := startedInOrder()
 	m.reconcileUntilStable()
 	all := []string{"master-0", "worker-0", "worker-1"}
 	if diff := cmp.Diff(all, podNames(m)); diff != "" {
@@ -216,12 +222,7 @@ func TestStartAfterIsSaid(t *testing.T) {
 
 // TestNoNoteOfThoseThatRun: what a type started after may change when all of it has started; no one waits then.
 func TestNoNoteOfThoseThatRun(t *testing.T) {
-	m := inOrder(commonv1.StartAfterReady)
-	m.in.Replicas[master].Template.Spec.Containers[0].ReadinessProbe = &corev1.Probe{}
-	m.run()
-	makeReady(m, m.pod("master-0"), corev1.ConditionTrue)
-	m.reconcileUntilStable()
-	m.run()
+	m := startedInOrder()
 	makeReady(m, m.pod("master-0"), corev1.ConditionFalse)
 	m.later(time.Hour)
 	want := []string{"Created=True TestJobCreated: TestJob job is created.", "Running=True TestJobRunning: TestJob ns/job is running."}

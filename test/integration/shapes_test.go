@@ -132,7 +132,8 @@ func (s *shape) job(ns string, n int) *testv1.TestJob {
 func (s *shape) wrongWith(job *testv1.TestJob) string {
 	restarts, failures := s.restarts, s.failures
 	if more := job.Status.Restarts - s.restarts; s.endless && more > 0 {
-		restarts, failures = restarts+more, failures+int(more)
+		restarts += more
+		failures += int(more)
 	}
 	listed := len(job.Status.Failures)
 	if s.inPlace && listed >= len(s.failing) && listed < failures {

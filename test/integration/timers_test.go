@@ -17,9 +17,6 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// late is how late a timer may be.
-const late = 2 * time.Second
-
 // TestTimers checks that deadlines and times to live take effect on time:
 // nothing else happens to these jobs. It does not run beside the other tests, which
 // make the API server slow.
@@ -28,35 +25,9 @@ const late = 2 * time.Second
 // such a time, so it is a whole second too, and completionTime - startTime is the
 // deadline and the whole seconds that it was late: less than 2 s late is 0 or 1.
 //
-// A machine that is busy with something else makes everything late. So one of three rounds
-// must be without a late timer.
-func TestTimers(t *testing.T) { inThreeRounds(t, playTimers) }
-
-// inThreeRounds plays rounds until nothing is late in one, three at most, and fails with what was
-// late in the last. A problem that no slow machine explains is none of these: a test fails with it at once.
-func inThreeRounds(t *testing.T, play func(*testing.T) []string) {
-	t.Helper()
-	for round := 1; ; round++ {
-		problems := play(t)
-		if len(problems) == 0 {
-			return
-		}
-		for _, p := range problems {
-			if round < 3 {
-				t.Logf("round %d: %s", round, p)
-			} else {
-				t.Errorf("in three rounds: %s", p)
-			}
-		}
-		if round == 3 {
-			return
-		}
-	}
-}
-
-// playTimers plays a round, and returns what was late in it.
-func playTimers(t *testing.T) []string {
-	t.Helper()
+// A machine that is busy with something else makes everything late: pace says how much.
+func TestTimers(t *testing.T) {
+	pace := startPace(t)
 	ns := namespace(t)
 	seen := watchTimes(t, ns)
 	forever, short := replicas(1), replicas(1, "run-for", "500ms")
@@ -94,30 +65,24 @@ func playTimers(t *testing.T) []string {
 		waitFor(t, job, commonv1.JobSuspended)
 		update(t, job, func(j *testv1.TestJob) { j.Spec.RunPolicy.Suspend = new(false) })
 	}
-	var problems []string
 	for i := range cases {
-		problems = append(problems, cases[i].check(t, seen)...)
+		cases[i].check(t, seen, pace)
 	}
-	return problems
 }
 
 // TestDeadlineDespiteErrors checks that a job whose pods the API server fails to
 // create is not late because the next try, after longer and longer pauses, is not due.
 func TestDeadlineDespiteErrors(t *testing.T) {
-	inThreeRounds(t, func(t *testing.T) []string {
-		t.Helper()
-		ns := namespace(t)
-		seen := watchTimes(t, ns)
-		create(t, brokenWebhook(t, ns))
-		// Tries come 0.2, 0.6, 1.4, 3, 6.2 and 12.6 s after the first.
-		tc := timer{name: "job", deadline: new(int64(8))}
-		job := newJob(ns, tc.name, nil, replicas(1))
-		job.Spec.RunPolicy.ActiveDeadlineSeconds = tc.deadline
-		create(t, job)
-		problems := tc.check(t, seen)
-		waitForNames(t, ns, nil, nil)
-		return problems
-	})
+	pace, ns := startPace(t), namespace(t)
+	seen := watchTimes(t, ns)
+	create(t, brokenWebhook(t, ns))
+	// Tries come 0.2, 0.6, 1.4, 3, 6.2 and 12.6 s after the first.
+	tc := timer{name: "job", deadline: new(int64(8))}
+	job := newJob(ns, tc.name, nil, replicas(1))
+	job.Spec.RunPolicy.ActiveDeadlineSeconds = tc.deadline
+	create(t, job)
+	tc.check(t, seen, pace)
+	waitForNames(t, ns, nil, nil)
 }
 
 // brokenWebhook is an admission webhook for the pods of a namespace whose server does not
@@ -149,18 +114,14 @@ type timer struct {
 	suspend  bool
 }
 
-// check waits for the timers of the job to pass, and returns those that were late. One that
-// passes too early fails the test.
-func (tc *timer) check(t *testing.T, seen *watchedTimes) []string {
+// check waits for the timers of the job to pass, not too early and not late.
+func (tc *timer) check(t *testing.T, seen *watchedTimes, pace *pace) {
 	t.Helper()
-	var problems []string
 	if tc.deadline != nil {
 		got := seen.await(t, tc.name, (*times).failed)
 		limit := time.Duration(*tc.deadline) * time.Second
-		if took := got.completed.Sub(got.started); took < limit {
-			t.Errorf("%s: the deadline of %s passed after %s", tc.name, limit, took)
-		} else if took >= limit+late {
-			problems = append(problems, fmt.Sprintf("%s: the deadline of %s passed after %s", tc.name, limit, took))
+		if took := got.completed.Sub(got.started); took < limit || took >= limit+pace.late() {
+			t.Errorf("%s: the deadline of %s passed after %s, and %s more is late", tc.name, limit, took, pace.late())
 		}
 	}
 	if tc.ttl != nil {
@@ -171,14 +132,11 @@ func (tc *timer) check(t *testing.T, seen *watchedTimes) []string {
 			due = got.finished // A second is over soon; then the status is late, not the deletion.
 		}
 		after := got.deleted.Sub(due)
-		t.Logf("%s: deleted %.2f s after its time", tc.name, after.Seconds())
-		if after < 0 {
-			t.Errorf("%s: the time to live of %s passed %s before its time", tc.name, limit, -after)
-		} else if after >= late {
-			problems = append(problems, fmt.Sprintf("%s: the time to live of %s passed %s after its time", tc.name, limit, after))
+		t.Logf("%s: deleted %.2f s after its time (%s is late)", tc.name, after.Seconds(), pace.late())
+		if after < 0 || after >= pace.late() {
+			t.Errorf("%s: the time to live of %s passed %s after its time, and %s is late", tc.name, limit, after, pace.late())
 		}
 	}
-	return problems
 }
 
 // times are those of one job.

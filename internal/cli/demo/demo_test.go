@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/cli/demo"
@@ -59,7 +60,34 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s: another example has the name", e.Place())
 		}
 		seen[e.Object.GetName()] = true
+		if e.Restarts != nil && *e.Restarts > 0 {
+			for _, role := range endsBesideFailing(e) {
+				t.Errorf("%s: on a slow machine the %s ends before what fails has been restarted: without run-for, the step finish ends it", e.Place(), role)
+			}
+		}
 	}
+}
+
+// endsBesideFailing are the roles that end by themselves, and do not fail, beside a role that fails.
+func endsBesideFailing(e demo.Example) []string {
+	var ends, fails []string
+	for field, specs := range e.Object.Object["spec"].(map[string]any) {
+		if !strings.HasSuffix(strings.ToLower(field), "replicaspecs") {
+			continue
+		}
+		for role, spec := range specs.(map[string]any) {
+			does, _, _ := unstructured.NestedStringMap(spec.(map[string]any), "template", "metadata", "annotations")
+			if does["devcluster.jobkit.dev/exit-code"] != "" {
+				fails = append(fails, role)
+			} else if does["devcluster.jobkit.dev/run-for"] != "" {
+				ends = append(ends, role)
+			}
+		}
+	}
+	if len(fails) == 0 {
+		return nil
+	}
+	return ends
 }
 
 func TestReadExamples(t *testing.T) {

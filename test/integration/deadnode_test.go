@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,7 +82,8 @@ func TestDeadNodes(t *testing.T) {
 				}
 				waitFor(t, n.job, commonv1.JobSucceeded)
 				if n.job.Status.Restarts != 0 {
-					t.Errorf("a pod that was deleted is no failure: %d restarts", n.job.Status.Restarts)
+					status, _ := json.Marshal(n.job.Status)
+					t.Errorf("a pod that was deleted is no failure: %s; events: %q", status, events(t, n.job))
 				}
 				n.waitForEvent(t, "ForcedDeletePod: ")
 			})

@@ -25,7 +25,8 @@ type departedPods struct {
 	requests map[types.UID]deletionRequest
 }
 
-// deletionRequest is what the metadata of a pod says of its deletion.
+// deletionRequest is what the metadata of a pod says of its deletion; without grace, it was requested
+// at that time.
 type deletionRequest struct {
 	at    *metav1.Time
 	grace *int64
@@ -56,31 +57,33 @@ func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
 	c.set.departed.add(job, pod)
 }
 
-// PodSeen takes the state of a pod that a watch shows, each time it is new or has changed: it says
-// when the deletion of a pod was requested, which its last state no longer does, so that a pod that
-// was stopped before its node was lost is told from one that was disrupted. Builder and
-// SetupWithManager watch pods and call it; without either, call it as you call PodDeleted. It does
-// not change the pod.
-func (c *JobController[J]) PodSeen(pod *corev1.Pod) {
+// PodSeen takes the state of a pod that a watch shows, and the one before, nil if the pod is new.
+// Both say when the deletion of a pod was requested, which its last state no longer does, so that a
+// pod that had ended, or was stopped before its node was lost, is told from one that was disrupted.
+// Builder and SetupWithManager watch pods and call it; without either, call it as you call
+// PodDeleted. It does not change the pods.
+func (c *JobController[J]) PodSeen(before, pod *corev1.Pod) {
 	if c.set != nil {
-		c.set.departed.note(pod)
+		c.set.departed.note(before, pod)
 	}
 }
 
 // note keeps when the deletion of a pod was requested: the first request decides. A pod that was
 // gone and is seen again, since someone took its labels away and gave them back, is not gone.
-func (d *departedPods) note(pod *corev1.Pod) {
+func (d *departedPods) note(before, pod *corev1.Pod) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
 		d.discard(types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}, func(p *corev1.Pod) bool { return p.UID == pod.UID })
 	}
-	grace := pod.DeletionGracePeriodSeconds
-	if pod.DeletionTimestamp == nil || grace == nil || *grace == 0 {
+	if _, known := d.requests[pod.UID]; known || pod.DeletionTimestamp == nil {
 		return
 	}
-	if _, known := d.requests[pod.UID]; !known {
+	switch grace := pod.DeletionGracePeriodSeconds; {
+	case grace != nil && *grace > 0:
 		d.requests[pod.UID] = deletionRequest{pod.DeletionTimestamp, grace}
+	case before != nil && before.UID == pod.UID && before.DeletionTimestamp == nil:
+		d.requests[pod.UID] = deletionRequest{at: pod.DeletionTimestamp} // It was removed without grace.
 	}
 }
 

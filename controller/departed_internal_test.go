@@ -23,6 +23,12 @@ func TestDeletionRequests(t *testing.T) {
 	remove := func(p *corev1.Pod, at time.Time, grace int64) {
 		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &metav1.Time{Time: at.Add(time.Duration(grace) * time.Second)}, &grace
 	}
+	succeed := func(p *corev1.Pod, at time.Time) {
+		p.Status.Phase = corev1.PodSucceeded
+		p.ManagedFields = []metav1.ManagedFieldsEntry{{
+			Subresource: "status", Time: &metav1.Time{Time: at}, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:phase":{}}}`),
+		}}
+	}
 	for name, tc := range map[string]struct {
 		reason string
 		states []func(*corev1.Pod)
@@ -64,6 +70,28 @@ func TestDeletionRequests(t *testing.T) {
 			},
 			want: true,
 		},
+		"EndedBefore": {
+			reason: "it had succeeded, and someone cleans up",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { succeed(p, at) },
+				func(p *corev1.Pod) { remove(p, at.Add(10*time.Second), 0) },
+			},
+			want: true,
+		},
+		"Unknown": {
+			reason: "no one saw what came first",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { succeed(p, at); remove(p, at.Add(10*time.Second), 0) },
+			},
+		},
+		"Stopped": {
+			reason: "it exits with 0 because a user deletes it",
+			states: []func(*corev1.Pod){
+				func(p *corev1.Pod) { remove(p, at, 30) },
+				func(p *corev1.Pod) { succeed(p, at.Add(2*time.Second)) },
+				func(p *corev1.Pod) { remove(p, at.Add(10*time.Second), 0) },
+			},
+		},
 		"NodeGone": {
 			reason: "it is marked and removed at once",
 			states: []func(*corev1.Pod){
@@ -76,9 +104,11 @@ func TestDeletionRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, pod := newDepartedPods(), &corev1.Pod{}
 			pod.UID = "uid"
+			var before *corev1.Pod
 			for _, change := range tc.states {
 				change(pod)
-				d.note(pod.DeepCopy())
+				d.note(before, pod.DeepCopy())
+				before = pod.DeepCopy()
 			}
 			if got := plan.IsNews(d.withRequest(pod)); got != tc.want {
 				t.Errorf("%s: want news %t, got %t", tc.reason, tc.want, got)
@@ -96,7 +126,7 @@ func TestSeenAgain(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: "j-worker-0", UID: "uid"}}
 	pod.OwnerReferences = []metav1.OwnerReference{{Name: job.Name, UID: "job", Controller: new(true)}}
 	d.add(job, pod)
-	d.note(pod)
+	d.note(nil, pod)
 	if len(d.jobs) > 0 {
 		t.Errorf("a pod that is seen again still counts as gone: %v", d.jobs)
 	}

@@ -29,26 +29,29 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // of children.
 type forChildren struct {
 	to handler.EventHandler
-	// podSeen takes each state of a pod, and podDeleted the last one of each that is gone, before
-	// the job is queued.
-	podSeen, podDeleted func(*corev1.Pod)
+	// podSeen takes each state of a pod with the one before, and podDeleted the last one of each that
+	// is gone, before the job is queued.
+	podSeen    func(before, pod *corev1.Pod)
+	podDeleted func(*corev1.Pod)
 }
 
 // Create implements handler.EventHandler.
 func (h forChildren) Create(ctx context.Context, e event.TypedCreateEvent[client.Object], q queue) {
-	withPod(e.Object, h.podSeen)
+	h.seen(nil, e.Object)
 	h.to.Create(ctx, e, behind(q))
 }
 
 // Update implements handler.EventHandler.
 func (h forChildren) Update(ctx context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
-	withPod(e.ObjectNew, h.podSeen)
+	h.seen(e.ObjectOld, e.ObjectNew)
 	h.to.Update(ctx, e, behind(q))
 }
 
 // Delete implements handler.EventHandler.
 func (h forChildren) Delete(ctx context.Context, e event.TypedDeleteEvent[client.Object], q queue) {
-	withPod(e.Object, h.podDeleted)
+	if pod, ok := e.Object.(*corev1.Pod); ok {
+		h.podDeleted(pod)
+	}
 	h.to.Delete(ctx, e, behind(q))
 }
 
@@ -57,10 +60,11 @@ func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[clie
 	h.to.Generic(ctx, e, behind(q))
 }
 
-// withPod calls f if an object is a pod.
-func withPod(o client.Object, f func(*corev1.Pod)) {
+// seen calls podSeen if an object is a pod.
+func (h forChildren) seen(before, o client.Object) {
 	if pod, ok := o.(*corev1.Pod); ok {
-		f(pod)
+		was, _ := before.(*corev1.Pod)
+		h.podSeen(was, pod)
 	}
 }
 

@@ -25,7 +25,7 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 		object := func(name string) client.Object { return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}} }
 		children := forChildren{
 			to:         handler.WithLowPriorityWhenUnchanged(handler.EnqueueRequestsFromMapFunc(jobOf)),
-			podSeen:    func(*corev1.Pod) {},
+			podSeen:    func(_, _ *corev1.Pod) {},
 			podDeleted: func(*corev1.Pod) {},
 		}
 		ctx := t.Context()
@@ -68,7 +68,7 @@ func TestWhatChildrenDoTogetherIsOnePass(t *testing.T) {
 		job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
 		enqueue := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{job} }
 		ignore := func(*corev1.Pod) {}
-		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(enqueue), podSeen: ignore, podDeleted: ignore}
+		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(enqueue), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: ignore}
 		q := priorityqueue.New[reconcile.Request]("test")
 		defer q.ShutDown()
 		begun := time.Now()

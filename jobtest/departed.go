@@ -10,10 +10,11 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// seen hands the state of a pod that the cache shows to the controller.
-func (p *process) seen(o client.Object) {
+// seen hands the state of a pod that the cache shows to the controller, with the one before.
+func (p *process) seen(before, o client.Object) {
 	if pod, ok := o.(*corev1.Pod); ok {
-		p.podSeen(pod)
+		was, _ := before.(*corev1.Pod)
+		p.podSeen(was, pod)
 	}
 }
 

@@ -114,9 +114,10 @@ type process struct {
 	w    *World
 	name string
 	run  func(context.Context, types.NamespacedName) (reconcile.Result, error)
-	// podSeen takes each state of a pod that the cache shows, and podDeleted the last one of a pod
-	// that it shows to be gone.
-	podSeen, podDeleted func(*corev1.Pod)
+	// podSeen takes each state of a pod that the cache shows, with the one before, and podDeleted the
+	// last one of a pod that it shows to be gone.
+	podSeen    func(before, pod *corev1.Pod)
+	podDeleted func(*corev1.Pod)
 	// sawDisrupted are those of them that were disrupted.
 	sawDisrupted []*corev1.Pod
 
@@ -430,7 +431,7 @@ func (p *process) deliver(v *view) {
 	if was != nil && is == nil {
 		p.gone(cmp.Or(v.last(), was)) // What the selector no longer finds is gone, too.
 	}
-	p.seen(is)
+	p.seen(was, is)
 	if v.table == p.w.jobs && p.w.onlyReport(was, is) {
 		// Nothing to do for it, but the next timer finds another job than the last did.
 		p.item(client.ObjectKeyFromObject(is)).idle = 0
@@ -453,7 +454,7 @@ func (p *process) relist(v *view, pos int) {
 		}
 	}
 	for _, key := range v.keys {
-		p.seen(v.objects[key])
+		p.seen(before[key], v.objects[key])
 		p.wake(v.table, v.objects[key])
 	}
 }

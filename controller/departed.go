@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,20 +21,23 @@ import (
 type departedPods struct {
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]map[types.UID]*corev1.Pod
-	// requests say when the deletion of each pod that is being deleted was requested. Its last state
-	// no longer does: what removes a pod overwrites it.
-	requests map[types.UID]deletionRequest
+	// requests say when the deletion of each pod that is being deleted was requested, by job. Its last
+	// states no longer do: what removes a pod overwrites it.
+	requests map[types.NamespacedName]deletionRequests
 }
 
-// deletionRequest is what the metadata of a pod says of its deletion; without grace, it was requested
-// at that time.
+// deletionRequests are those for the pods of a job.
+type deletionRequests map[types.UID]deletionRequest
+
+// deletionRequest is the first request to delete a pod.
 type deletionRequest struct {
-	at    *metav1.Time
-	grace *int64
+	at time.Time
+	// graceful is true if the pod was given time to end.
+	graceful bool
 }
 
 func newDepartedPods() *departedPods {
-	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}, requests: map[types.UID]deletionRequest{}}
+	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}, requests: map[types.NamespacedName]deletionRequests{}}
 }
 
 // PodDeleted takes the last state of a pod that is gone: if it had failed, succeeded or been
@@ -45,12 +49,15 @@ func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
 	if c.set == nil {
 		return
 	}
-	pod = c.set.departed.withRequest(pod)
 	owner := metav1.GetControllerOf(pod)
-	if owner == nil || !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
+	if owner == nil {
 		return
 	}
 	job := types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
+	pod = c.set.departed.lastOf(job, pod)
+	if !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
+		return
+	}
 	if c.set.pending.isDeleted(job, childUID{kindPod, pod.UID}) {
 		return // The controller's own doing, and recorded before.
 	}
@@ -71,35 +78,92 @@ func (c *JobController[J]) PodSeen(before, pod *corev1.Pod) {
 // note keeps when the deletion of a pod was requested: the first request decides. A pod that was
 // gone and is seen again, since someone took its labels away and gave them back, is not gone.
 func (d *departedPods) note(before, pod *corev1.Pod) {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return
+	}
+	job := types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
-		d.discard(types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}, func(p *corev1.Pod) bool { return p.UID == pod.UID })
-	}
-	if _, known := d.requests[pod.UID]; known || pod.DeletionTimestamp == nil {
+	d.discard(job, func(p *corev1.Pod) bool { return p.UID == pod.UID })
+	if _, known := d.requests[job][pod.UID]; known || pod.DeletionTimestamp == nil {
 		return
 	}
 	switch grace := pod.DeletionGracePeriodSeconds; {
 	case grace != nil && *grace > 0:
-		d.requests[pod.UID] = deletionRequest{pod.DeletionTimestamp, grace}
-	case before != nil && before.UID == pod.UID && before.DeletionTimestamp == nil:
-		d.requests[pod.UID] = deletionRequest{at: pod.DeletionTimestamp} // It was removed without grace.
+		d.request(job, pod.UID, deletionRequest{pod.DeletionTimestamp.Add(-time.Duration(*grace) * time.Second), true})
+	case before != nil && before.UID == pod.UID && before.DeletionTimestamp == nil && before.Status.Phase == pod.Status.Phase:
+		// No state was missed in between, so it had ended before, if it has. Times are whole seconds.
+		d.request(job, pod.UID, deletionRequest{at: pod.DeletionTimestamp.Add(time.Second)})
 	}
 }
 
-// withRequest is the last state of a pod that is gone, with the request for its deletion that was
-// seen before, which it forgets.
-func (d *departedPods) withRequest(pod *corev1.Pod) *corev1.Pod {
+// request keeps the request to delete a pod. The caller holds the lock.
+func (d *departedPods) request(job types.NamespacedName, uid types.UID, r deletionRequest) {
+	if d.requests[job] == nil {
+		d.requests[job] = deletionRequests{}
+	}
+	d.requests[job][uid] = r
+}
+
+// lastOf is the last state of a pod that is gone, with the request for its deletion, which is forgotten.
+func (d *departedPods) lastOf(job types.NamespacedName, pod *corev1.Pod) *corev1.Pod {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	request, known := d.requests[pod.UID]
-	if !known {
+	last := d.requests[job].of(pod)
+	delete(d.requests[job], pod.UID)
+	if len(d.requests[job]) == 0 {
+		delete(d.requests, job)
+	}
+	return last
+}
+
+// requestsFor returns the requests to delete pods of a job. Who lists pods asks before that: a pod may be
+// gone and forgotten after it.
+func (d *departedPods) requestsFor(job client.Object) deletionRequests {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.requests[client.ObjectKeyFromObject(job)])
+}
+
+// putInto replaces the pods that are being deleted by copies with the requests for that, and returns
+// which of these are deleted by force.
+func (r deletionRequests) putInto(pods []*corev1.Pod) map[types.UID]bool {
+	var forced map[types.UID]bool
+	for i, p := range pods {
+		if p.DeletionTimestamp == nil {
+			continue
+		}
+		pods[i] = r.of(p)
+		if grace := p.DeletionGracePeriodSeconds; pods[i] != p && grace != nil && *grace == 0 {
+			if forced == nil {
+				forced = map[types.UID]bool{}
+			}
+			forced[p.UID] = true
+		}
+	}
+	return forced
+}
+
+// of is the state of a pod with the first request for its deletion: its grace period is the time from
+// that to its end; without a grace period it ended at once.
+func (r deletionRequests) of(pod *corev1.Pod) *corev1.Pod {
+	request, known := r[pod.UID]
+	if !known || pod.DeletionTimestamp == nil {
 		return pod
 	}
-	delete(d.requests, pod.UID)
-	last := *pod // Others hold the pod: its parts stay as they are.
-	last.DeletionTimestamp, last.DeletionGracePeriodSeconds = request.at, request.grace
-	return &last
+	out := *pod // Others hold the pod: its parts stay as they are.
+	if !request.graceful {
+		out.DeletionTimestamp, out.DeletionGracePeriodSeconds = &metav1.Time{Time: request.at}, nil
+		return &out
+	}
+	grace := max(1, int64(pod.DeletionTimestamp.Sub(request.at)/time.Second))
+	if pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds == grace {
+		return pod // It still says so.
+	}
+	out.DeletionTimestamp = &metav1.Time{Time: request.at.Add(time.Duration(grace) * time.Second)}
+	out.DeletionGracePeriodSeconds = &grace
+	return &out
 }
 
 // add holds the last state of a pod of a job.
@@ -147,6 +211,7 @@ func (d *departedPods) drop(job types.NamespacedName, pods []*corev1.Pod) {
 func (d *departedPods) forget(job types.NamespacedName, uid types.UID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	delete(d.requests, job)
 	d.discard(job, func(p *corev1.Pod) bool { return uid == "" || metav1.GetControllerOf(p).UID == uid })
 }
 

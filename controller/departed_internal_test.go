@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -71,10 +72,10 @@ func TestDeletionRequests(t *testing.T) {
 			want: true,
 		},
 		"EndedBefore": {
-			reason: "it had succeeded, and someone cleans up",
+			reason: "it had succeeded, and someone cleans up at once",
 			states: []func(*corev1.Pod){
 				func(p *corev1.Pod) { succeed(p, at) },
-				func(p *corev1.Pod) { remove(p, at.Add(10*time.Second), 0) },
+				func(p *corev1.Pod) { remove(p, at, 0) },
 			},
 			want: true,
 		},
@@ -82,6 +83,13 @@ func TestDeletionRequests(t *testing.T) {
 			reason: "no one saw what came first",
 			states: []func(*corev1.Pod){
 				func(p *corev1.Pod) { succeed(p, at); remove(p, at.Add(10*time.Second), 0) },
+			},
+		},
+		"Missed": {
+			reason: "the watch began again, and did not show that it was stopped",
+			states: []func(*corev1.Pod){
+				func(*corev1.Pod) {},
+				func(p *corev1.Pod) { succeed(p, at.Add(2*time.Second)); remove(p, at.Add(10*time.Second), 0) },
 			},
 		},
 		"Stopped": {
@@ -102,15 +110,28 @@ func TestDeletionRequests(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, pod := newDepartedPods(), &corev1.Pod{}
-			pod.UID = "uid"
+			d, job, pod := newDepartedPods(), &corev1.ConfigMap{}, &corev1.Pod{}
+			job.Name, pod.UID = "j", "uid"
+			pod.OwnerReferences = []metav1.OwnerReference{{Name: job.Name, Controller: new(true)}}
 			var before *corev1.Pod
 			for _, change := range tc.states {
 				change(pod)
 				d.note(before, pod.DeepCopy())
 				before = pod.DeepCopy()
 			}
-			if got := plan.IsNews(d.withRequest(pod)); got != tc.want {
+			// Until the cache shows that it is gone, a pass sees its last state, too.
+			shown := []*corev1.Pod{pod}
+			forced := d.requestsFor(job).putInto(shown)
+			if got := plan.IsNews(shown[0]); got != tc.want {
+				t.Errorf("%s: while it is being removed: want news %t, got %t", tc.reason, tc.want, got)
+			}
+			if *pod.DeletionGracePeriodSeconds != 0 {
+				t.Error("the pod of the cache was changed")
+			}
+			if shown[0] != pod && !forced[pod.UID] {
+				t.Errorf("%s: nothing more is to be done to remove it", tc.reason)
+			}
+			if got := plan.IsNews(d.lastOf(client.ObjectKeyFromObject(job), pod)); got != tc.want {
 				t.Errorf("%s: want news %t, got %t", tc.reason, tc.want, got)
 			}
 			if len(d.requests) > 0 {

@@ -32,7 +32,21 @@ func stopWith(pod *corev1.Pod, phase corev1.PodPhase, code int32) {
 	}}
 }
 
-// TestGoneBeforeThePass: known-bugs row 169. What a watch showed of a pod that is gone before the
+// removeEnded ends a pod by itself, and then has someone delete it, which needs no grace period.
+func removeEnded(b *bench, pod *corev1.Pod, phase corev1.PodPhase, code int32) {
+	before := pod.DeepCopy()
+	stopWith(pod, phase, code)
+	at := &metav1.Time{Time: b.clock.Now()}
+	pod.ManagedFields = []metav1.ManagedFieldsEntry{{
+		Subresource: "status", Time: at, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:phase":{}}}`),
+	}}
+	b.controller.PodSeen(before, pod)
+	before = pod.DeepCopy()
+	pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = at, new(int64)
+	b.controller.PodSeen(before, pod)
+}
+
+// TestGoneBeforeThePass: known-bugs rows 169 and 174. What a watch showed of a pod that is gone before the
 // next pass counts as if the pass had seen it.
 func TestGoneBeforeThePass(t *testing.T) {
 	disrupted := func(a commonv1.PodFailurePolicyAction) *commonv1.PodFailurePolicy {
@@ -76,12 +90,12 @@ func TestGoneBeforeThePass(t *testing.T) {
 		},
 		"Failed": {
 			reason: "someone removed the failed pod",
-			ends:   func(_ *bench, p *corev1.Pod) { stopWith(p, corev1.PodFailed, 137) },
+			ends:   func(b *bench, p *corev1.Pod) { removeEnded(b, p, corev1.PodFailed, 137) },
 			want:   outcome{State: commonv1.JobRestarting, Restarts: 1, Attempt: 1, Failures: 1},
 		},
 		"Succeeded": {
 			reason: "someone removed the pod that was done: it does not run again",
-			ends:   func(_ *bench, p *corev1.Pod) { stopWith(p, corev1.PodSucceeded, 0) },
+			ends:   func(b *bench, p *corev1.Pod) { removeEnded(b, p, corev1.PodSucceeded, 0) },
 			want:   outcome{State: commonv1.JobRunning, Succeeded: "1"},
 		},
 		"Deleted": {

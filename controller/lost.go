@@ -20,11 +20,12 @@ import (
 func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (*plan.Tally, error) {
 	tally := plan.TallyOf(in)
 	if tally.InDoubt() {
+		requests := c.set.departed.requestsFor(job)
 		pods, err := c.livePods(ctx, job)
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 		}
-		in.Pods, in.Departed = pods, c.set.departed.of(job, pods)
+		in.Pods, in.ForceDeleted, in.Departed = pods, requests.putInto(pods), c.set.departed.of(job, pods)
 		tally = plan.TallyOf(in)
 	}
 	changed, err := c.verifyLost(ctx, job, in, tally.SuspectPods())

@@ -67,6 +67,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	in.Tried = c.set.pending.tried(job)
 	c.callValidators(ctx, job, in)
 	var err error
+	requests := c.set.departed.requestsFor(job)
 	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
 		return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
 	}
@@ -76,7 +77,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	pods, services := len(in.Pods), len(in.Services)
 	in.Pods = withPendingWrites(c.set.pending, job, kindPod, in.Pods, in.Now)
 	in.Services = withPendingWrites(c.set.pending, job, kindService, in.Services, in.Now)
-	in.Departed = c.set.departed.of(job, in.Pods)
+	in.ForceDeleted, in.Departed = requests.putInto(in.Pods), c.set.departed.of(job, in.Pods)
 	in.Uncached = len(in.Pods) > pods || len(in.Services) > services
 	if err := c.observeVolumeClaims(ctx, job, in); err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func identify(job client.Object) plan.Job {
 // pods whose deletion is overdue. It reads no node as long as no pod is overdue.
 func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[string]bool {
 	var dead map[string]bool
-	for _, name := range plan.SuspectNodes(in.Pods, in.Now) {
+	for _, name := range plan.SuspectNodes(in) {
 		var node corev1.Node
 		err := c.set.live.Get(ctx, client.ObjectKey{Name: name}, &node)
 		if err != nil && !apierrors.IsNotFound(err) {

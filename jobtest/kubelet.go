@@ -185,8 +185,8 @@ type kubelet struct {
 	// ended records every pod that ended, and whether it did so by itself.
 	ended func(pod *corev1.Pod, byItself bool)
 	// disrupted records every pod that gets the condition DisruptionTarget, as it was
-	// before.
-	disrupted func(pod *corev1.Pod)
+	// before, and the reason.
+	disrupted func(pod *corev1.Pod, reason string)
 	// held reports whether a pod waits for the others of its gang.
 	held func(pod *corev1.Pod) bool
 	// report has a pod send a report of progress.
@@ -464,7 +464,7 @@ func (k *kubelet) stop(l *life, pod *corev1.Pod) string {
 // collect removes a pod whose node is gone for good, as the pod garbage collector does.
 func (k *kubelet) collect(l *life, pod *corev1.Pod) string {
 	if !ended(pod) {
-		k.disrupted(pod)
+		k.disrupted(pod, "DeletionByPodGC")
 		k.update(pod, func(p *corev1.Pod) {
 			disrupt(p, k.server.now(), "DeletionByPodGC")
 			p.Status.Phase = corev1.PodFailed
@@ -559,7 +559,7 @@ func restartCount(pod *corev1.Pod) int {
 // disrupt ends a pod from outside, as the scheduler, the eviction API and the taint manager
 // do: it is marked, and then deleted.
 func (k *kubelet) disrupt(pod *corev1.Pod, reason string) {
-	k.disrupted(pod)
+	k.disrupted(pod, reason)
 	next := clone(pod) // not written by the kubelet: the time of its report stays
 	disrupt(next, k.server.now(), reason)
 	k.server.replace(k.pods, pod, next)

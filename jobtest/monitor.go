@@ -28,7 +28,10 @@ type monitor struct {
 	// doubtful are those that may be taken for failed: they were disrupted when they had
 	// ended, or were being deleted, already.
 	doubtful map[types.UID]bool
-	// failedAt is when each of both did so first.
+	// stopped are those that were being deleted when they were disrupted, as is clear to every
+	// process that saw when their deletion was requested.
+	stopped map[types.UID]bool
+	// failedAt is when each of these did so first.
 	failedAt map[types.UID]time.Time
 	// ledgers hold what is true of each job, by its UID.
 	ledgers map[types.UID]*ledger
@@ -71,7 +74,7 @@ type ledger struct {
 
 func newMonitor(w *World, kind jobkit.Kind) monitor {
 	return monitor{
-		w: w, kind: kind, failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, doubtful: map[types.UID]bool{},
+		w: w, kind: kind, failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, doubtful: map[types.UID]bool{}, stopped: map[types.UID]bool{},
 		ledgers: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
 	}
 }
@@ -88,15 +91,38 @@ func (m *monitor) ended(pod *corev1.Pod, byItself bool) {
 	}
 }
 
-// disrupted records every pod that something ends from outside, as it was before. That
-// is a failure, unless something else came first.
-func (m *monitor) disrupted(pod *corev1.Pod) {
+// disrupted records every pod that something ends from outside, as it was before, and the
+// reason. That is a failure, unless something else came first.
+func (m *monitor) disrupted(pod *corev1.Pod, reason string) {
 	m.failedNow(pod.UID)
-	if ended(pod) || pod.DeletionTimestamp != nil {
+	switch {
+	case ended(pod):
 		m.doubtful[pod.UID] = true
-	} else {
+	case pod.DeletionTimestamp == nil:
 		m.failed[pod.UID] = true
+	case m.tellsOrder(pod, reason):
+		m.stopped[pod.UID] = true
+	default:
+		m.doubtful[pod.UID] = true
 	}
+}
+
+// tellsOrder reports whether the condition of a pod that is disrupted now says that this comes after
+// the request to delete it. Times are whole seconds; most reasons come with the generation, which
+// the request raised. (The pod garbage collector may add its reason to a condition of before.)
+func (m *monitor) tellsOrder(pod *corev1.Pod, reason string) bool {
+	if reason != "EvictionByEvictionAPI" && reason != "DeletionByPodGC" {
+		return graceOf(pod) > 0
+	}
+	return graceOf(pod) > 0 && m.w.now.Truncate(time.Second).After(requestedAt(pod))
+}
+
+// missed says that a process does not see all that happens: it starts, or lists everything again.
+func (m *monitor) missed() {
+	for uid := range m.stopped {
+		m.doubtful[uid] = true
+	}
+	clear(m.stopped)
 }
 
 // ledger is that of the job with a UID.

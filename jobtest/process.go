@@ -443,6 +443,7 @@ func (p *process) deliver(v *view) {
 
 // relist lists a kind again, and wakes the jobs of all that existed or exists.
 func (p *process) relist(v *view, pos int) {
+	p.w.monitor.missed()
 	before := v.objects
 	for _, key := range v.keys {
 		p.wake(v.table, v.objects[key])

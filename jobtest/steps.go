@@ -374,6 +374,7 @@ func (w *World) crash(p *process, stale bool) {
 // older one.
 func (w *World) startProcess(i int) {
 	w.births++
+	w.monitor.missed()
 	p := &process{
 		w: w, name: "operator-" + string("abcdefghijklmnopqrstuvwxyz"[i%26]), born: w.now,
 		queue: map[types.NamespacedName]*item{}, own: newOwnWrites(),
@@ -398,6 +399,7 @@ func (w *World) startProcess(i int) {
 		v := newView(t, l, pos)
 		p.views = append(p.views, v)
 		for _, key := range v.keys {
+			p.seen(nil, v.objects[key])
 			p.wake(t, v.objects[key])
 		}
 	}

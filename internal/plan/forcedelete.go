@@ -19,7 +19,7 @@ const terminationMargin = 30 * time.Second
 // created. It applies in any state of the job.
 func forceDeleteStuckPods(d *decision) bool {
 	for _, p := range d.in.Pods {
-		if p.DeletionTimestamp == nil || isForceDeleted(p) {
+		if p.DeletionTimestamp == nil || d.in.isForceDeleted(p) {
 			continue
 		}
 		why, next := d.forceDeleteReason(p)
@@ -74,16 +74,16 @@ func (d *decision) forceDeleteReason(p *corev1.Pod) (string, time.Time) {
 
 // isForceDeleted reports whether a pod was already deleted by force: a finalizer keeps it,
 // which is up to the finalizer's owner.
-func isForceDeleted(p *corev1.Pod) bool {
-	return p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds == 0
+func (in *Input) isForceDeleted(p *corev1.Pod) bool {
+	return in.ForceDeleted[p.UID] || p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds == 0
 }
 
 // SuspectNodes names the nodes whose pods should be gone by now: the shell reads only these
 // to find out which are dead.
-func SuspectNodes(pods []*corev1.Pod, now time.Time) []string {
+func SuspectNodes(in *Input) []string {
 	var nodes []string
-	for _, p := range pods {
-		if p.DeletionTimestamp != nil && !isForceDeleted(p) && p.Spec.NodeName != "" && !now.Before(p.DeletionTimestamp.Add(terminationMargin)) {
+	for _, p := range in.Pods {
+		if p.DeletionTimestamp != nil && !in.isForceDeleted(p) && p.Spec.NodeName != "" && !in.Now.Before(p.DeletionTimestamp.Add(terminationMargin)) {
 			nodes = append(nodes, p.Spec.NodeName)
 		}
 	}

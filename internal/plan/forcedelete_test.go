@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -133,10 +134,12 @@ func TestSuspectNodes(t *testing.T) {
 	}
 	m.terminate(m.in.Pods[0])
 	m.terminate(m.in.Pods[1])
-	if got := plan.SuspectNodes(m.in.Pods, epoch.Add(59*time.Second)); len(got) > 0 {
+	m.in.Now = epoch.Add(59 * time.Second)
+	if got := plan.SuspectNodes(&m.in); len(got) > 0 {
 		t.Errorf("nothing is overdue yet: %v", got)
 	}
-	if diff := cmp.Diff([]string{"a", "b"}, plan.SuspectNodes(m.in.Pods, epoch.Add(time.Minute))); diff != "" {
+	m.in.Now = epoch.Add(time.Minute)
+	if diff := cmp.Diff([]string{"a", "b"}, plan.SuspectNodes(&m.in)); diff != "" {
 		t.Errorf("each node once, in order (-want +got):\n%s", diff)
 	}
 }
@@ -145,12 +148,14 @@ func TestSuspectNodes(t *testing.T) {
 // being deleted is not stuck.
 func TestPodsNotForceDeleted(t *testing.T) {
 	for name, tc := range map[string]struct {
-		grace *int64
-		want  int
+		grace  *int64
+		forced bool
+		want   int
 	}{
-		"DeletedByForceAlready": {new(int64(0)), 0},
-		"OneSecond":             {new(int64(1)), 1},
-		"NoGracePeriod":         {nil, 1},
+		"DeletedByForceAlready":       {grace: new(int64(0))},
+		"DeletedByForceAfterItsGrace": {grace: new(int64(30)), forced: true},
+		"OneSecond":                   {grace: new(int64(1)), want: 1},
+		"NoGracePeriod":               {want: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := started(workers(1), nil)
@@ -158,13 +163,14 @@ func TestPodsNotForceDeleted(t *testing.T) {
 			pod.Spec.NodeName = "node-7"
 			m.terminate(pod)
 			pod.DeletionGracePeriodSeconds = tc.grace
+			m.in.ForceDeleted = map[types.UID]bool{pod.UID: tc.forced}
 			m.in.DeadNodes = map[string]bool{"node-7": true}
 			m.in.Now = m.in.Now.Add(time.Hour)
 			m.in.Status.LastReconcileTime = nil
 			if p := m.decide(); len(p.Actions) != tc.want || tc.want == 0 && p.RequeueAfter != 0 {
 				t.Errorf("got %v, again after %s", p.Actions, p.RequeueAfter)
 			}
-			if nodes := plan.SuspectNodes(m.in.Pods, m.in.Now); len(nodes) != tc.want {
+			if nodes := plan.SuspectNodes(&m.in); len(nodes) != tc.want {
 				t.Errorf("suspect nodes: %v", nodes)
 			}
 		})
@@ -235,7 +241,8 @@ func TestWhatIsDeletedAllTheSame(t *testing.T) {
 func TestNodesOfWhichNothingIsKnown(t *testing.T) {
 	m := started(workers(1), nil)
 	m.terminate(m.pod("worker-0"))
-	if got := plan.SuspectNodes(m.in.Pods, epoch.Add(time.Hour)); len(got) > 0 {
+	m.in.Now = epoch.Add(time.Hour)
+	if got := plan.SuspectNodes(&m.in); len(got) > 0 {
 		t.Errorf("suspect nodes: %q", got)
 	}
 }

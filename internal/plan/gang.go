@@ -30,8 +30,7 @@ const reasonGangWaits = "WaitingForGang"
 // gang that has pods: one that was preempted in part gets its missing pods, whatever the
 // scheduler reports about its group meanwhile.
 func waitForGang(d *decision) bool {
-	g := d.in.Gang
-	if g == nil || !g.Hold || d.hasLivePods() {
+	if !d.in.gangHolds() {
 		return false
 	}
 	clearStalled(d)
@@ -41,9 +40,9 @@ func waitForGang(d *decision) bool {
 	return true
 }
 
-// hasLivePods reports whether the job has pods that have not ended.
-func (d *decision) hasLivePods() bool {
-	return slices.ContainsFunc(d.in.Pods, IsLive)
+// gangHolds reports whether no pod is created because of the gang scheduler.
+func (in *Input) gangHolds() bool {
+	return in.Gang != nil && in.Gang.Hold && !slices.ContainsFunc(in.Pods, IsLive)
 }
 
 // IsLive reports whether a pod is neither terminal nor terminating.
@@ -57,7 +56,7 @@ func (d *decision) gangWaitsFor() (string, time.Time) {
 	switch g := d.in.Gang; {
 	case g == nil:
 		return "", time.Time{}
-	case !g.Hold || d.hasLivePods():
+	case !d.in.gangHolds():
 		return d.podsWaitFor(g)
 	case g.Why == "":
 		return "", time.Time{}

@@ -48,6 +48,9 @@ type Input struct {
 	// contain pods and services of other owners.
 	Pods     []*corev1.Pod
 	Services []*corev1.Service
+	// ForceDeleted are those of Pods that are deleted by force although their metadata, which says
+	// when their deletion was requested first, has a grace period.
+	ForceDeleted map[types.UID]bool
 	// Departed are the last states of pods of the job that are gone, and whose end no pass has
 	// recorded (see [IsNews]). None of them has the name of one of Pods, unless it is the same.
 	Departed []*corev1.Pod

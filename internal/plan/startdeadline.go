@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -151,11 +152,12 @@ func startsSince(pod *corev1.Pod, heldBack bool) time.Time {
 	return later(since, scheduledAt(pod))
 }
 
-// refusedSince is since when pods of the job cannot be created, zero if they can, or if this
-// process has not tried lately.
+// refusedSince is since when pods of the job cannot be created, zero if they can, if this process
+// has not tried lately, or if they wait for the others of a gang, or have done so until now.
 func (in *Input) refusedSince() time.Time {
 	c := in.Status.Condition(commonv1.JobStalled)
-	if c == nil || c.Status != corev1.ConditionTrue || len(in.Status.ReplicaStatuses) == 0 {
+	if c == nil || c.Status != corev1.ConditionTrue || len(in.Status.ReplicaStatuses) == 0 ||
+		in.gangHolds() || strings.HasSuffix(c.Reason, reasonGangWaits) {
 		return time.Time{}
 	}
 	for i := range in.Tried {

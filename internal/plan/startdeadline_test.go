@@ -150,7 +150,16 @@ func TestStartDeadlineOfRefusedPods(t *testing.T) {
 	if p := m.decide(); !p.Status.Finished() {
 		t.Error("refused for a minute and due again: a pass that tries again must not put the deadline off")
 	}
-	m.in.Tried = nil
+	m.in.Tried, m.in.Gang = tried(time.Minute), &plan.Gang{Hold: true}
+	if p := m.decide(); p.Status.Finished() {
+		t.Error("what waits for the others of a gang would not be created if it were not refused")
+	}
+	stalled := m.in.Status.Condition(commonv1.JobStalled)
+	m.in.Gang, stalled.Reason = &plan.Gang{}, "TestJobWaitingForGang"
+	if p := m.decide(); p.Status.Finished() {
+		t.Error("what has waited for the others of a gang since it was refused is tried first")
+	}
+	m.in.Tried, m.in.Gang, stalled.Reason = nil, nil, "TestJobCreateRefused"
 	if p := m.decide(); p.Status.Finished() {
 		t.Error("an operator that starts again tries first")
 	}

@@ -145,7 +145,7 @@ func (d *decision) terminatingWaits() wait {
 // adviceFor says what keeps a pod that should be gone, and what to do about it; "" if the
 // job itself deletes it in this pass.
 func (d *decision) adviceFor(p *corev1.Pod) string {
-	if isForceDeleted(p) {
+	if d.in.isForceDeleted(p) {
 		if len(p.Finalizers) == 0 {
 			return ""
 		}

@@ -127,11 +127,12 @@ func (d *departedPods) requestsFor(job client.Object) deletionRequests {
 }
 
 // putInto replaces the pods that are being deleted by copies with the requests for that, and returns
-// which of these are deleted by force.
+// which of these are deleted by force. One that had ended before stays as it is until it is gone: a
+// finalizer may keep it for longer than this process lives, and the next one could not know.
 func (r deletionRequests) putInto(pods []*corev1.Pod) map[types.UID]bool {
 	var forced map[types.UID]bool
 	for i, p := range pods {
-		if p.DeletionTimestamp == nil {
+		if p.DeletionTimestamp == nil || !r[p.UID].graceful {
 			continue
 		}
 		pods[i] = r.of(p)

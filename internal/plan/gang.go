@@ -34,7 +34,7 @@ func waitForGang(d *decision) bool {
 		return false
 	}
 	clearStalled(d)
-	if !wantsCreate(d.plan.Actions) {
+	if !slices.ContainsFunc(d.plan.Actions, func(a Action) bool { return StepOf(a) == StepCreateObject }) {
 		reportWaits(d)
 	}
 	return true

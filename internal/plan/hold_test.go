@@ -29,27 +29,27 @@ func TestHeldBack(t *testing.T) {
 	object := plan.Object{Kind: "ConfigMap", Name: "c", UID: "c", Wanted: &corev1.ConfigMap{}, Patch: map[string]any{"data": "x"}}
 	cases := map[string]struct {
 		reason string
-		tried  plan.Tried
+		tried  []plan.Tried
 		change func(*model)
 		want   []string
 		says   string
 	}{
 		"Quota": {
-			reason: "a quota that does not admit one pod does not admit the next either", tried: tried(w("job-worker-0"), plan.Refused),
+			reason: "a quota that does not admit one pod does not admit the next either", tried: []plan.Tried{tried(w("job-worker-0"), plan.Refused)},
 			says: "TestJobCreateRefused: TestJob ns/job cannot create pod job-worker-0: because.",
 		},
 		"Name": {
-			reason: "a name that is taken says nothing of the others", tried: tried(w("job-worker-0"), plan.NameConflict),
+			reason: "a name that is taken says nothing of the others", tried: []plan.Tried{tried(w("job-worker-0"), plan.NameConflict)},
 			want: []string{"create service job: the job has one", "create pod job-worker-1 (attempt 0): replica 1 of Worker is missing"},
 			says: "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-0: because.",
 		},
 		"Update": {
-			reason: "no pod before the object that it may need is as it should be", tried: tried(plan.UpdateObject{Kind: "ConfigMap", Name: "c"}, plan.Invalid),
+			reason: "no pod before the object that it may need is as it should be", tried: []plan.Tried{tried(plan.UpdateObject{Kind: "ConfigMap", Name: "c"}, plan.Invalid)},
 			change: func(m *model) { m.in.Objects = []plan.Object{object} },
 			says:   "TestJobInvalid: TestJob ns/job cannot update ConfigMap c: because.",
 		},
 		"Delete": {
-			reason: "a delete that is refused holds nothing else back", tried: tried(plan.DeletePod{Name: "job-worker-7"}, plan.Refused),
+			reason: "a delete that is refused holds nothing else back", tried: []plan.Tried{tried(plan.DeletePod{Name: "job-worker-7"}, plan.Refused)},
 			change: func(m *model) {
 				m.in.Pods = append(m.in.Pods, &corev1.Pod{})
 				m.in.Pods[0].Name, m.in.Pods[0].UID = "job-worker-7", "7"
@@ -60,6 +60,19 @@ func TestHeldBack(t *testing.T) {
 			},
 			says: "TestJobDeleteRefused: TestJob ns/job cannot delete pod job-worker-7: because.",
 		},
+		"Several": {
+			reason: "what holds others back is said before what does not",
+			tried: []plan.Tried{
+				tried(plan.DeletePod{Name: "job-worker-7"}, plan.Refused),
+				tried(w("job-worker-0"), plan.NameConflict), tried(w("job-worker-1"), plan.NameConflict),
+			},
+			change: func(m *model) {
+				m.in.Pods = append(m.in.Pods, &corev1.Pod{})
+				m.in.Pods[0].Name, m.in.Pods[0].UID = "job-worker-7", "7"
+			},
+			want: []string{"create service job: the job has one"},
+			says: "TestJobNameConflict: TestJob ns/job cannot create pod job-worker-0: because.",
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +80,7 @@ func TestHeldBack(t *testing.T) {
 			if tc.change != nil {
 				tc.change(m)
 			}
-			m.in.Tried = []plan.Tried{tc.tried}
+			m.in.Tried = tc.tried
 			p := m.decide()
 			if diff := cmp.Diff(tc.want, names(p.Actions)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)

@@ -371,6 +371,41 @@ func TestCausesOfRoles(t *testing.T) {
 	if by := m.decide().Restarts; by.Disrupted != 1 || by.Failed != 1 {
 		t.Errorf("want one restart by disruption and one by failure, got %+v", by)
 	}
+	m = roles(scopeReplica, scopeRole)
+	m.end(m.pod("worker-0"), 1)
+	m.disrupt(m.pod("worker-1"), preempted)
+	if by := m.decide().Restarts; by.Disrupted != 1 || by.Failed != 0 {
+		t.Errorf("want one restart by the disruption of which the exit was a consequence, got %+v", by)
+	}
+}
+
+// TestPeersThatMayFailYet: the first error that is reported need not be the first that happened, as long
+// as others of its role are on a node, whether they run yet or not.
+func TestPeersThatMayFailYet(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		peer   func(*model)
+		waits  bool
+	}{
+		"Runs":   {reason: "it may have failed first", peer: func(*model) {}, waits: true},
+		"Starts": {reason: "it may have failed before it was seen to run", peer: func(m *model) { m.pod("worker-1").Status.Phase = corev1.PodPending }, waits: true},
+		"NoNode": {reason: "what has no node has no error", peer: func(m *model) { p := m.pod("worker-1"); p.Status.Phase, p.Spec.NodeName = corev1.PodPending, "" }},
+		"Missing": {reason: "there is none", peer: func(m *model) {
+			m.drop(m.pod("worker-1"))
+			m.in.Tried = []plan.Tried{tried(plan.CreatePod{Name: "job-worker-1", Type: worker}, plan.Refused)}
+		}},
+		"Ended": {reason: "its own end is known", peer: func(m *model) { m.end(m.pod("worker-1"), 0) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := roles(scopeReplica, scopeRole)
+			tc.peer(m)
+			m.end(m.pod("worker-0"), 1)
+			p := m.decide()
+			if got := !p.Status.Finished() && p.RequeueAfter > 0; got != tc.waits {
+				t.Errorf("%s: it waits: %t, want %t: %v", tc.reason, got, tc.waits, conditions(&p.Status))
+			}
+		})
+	}
 }
 
 // TestRestartsWhole: a job restarts as a whole if each of its roles does.

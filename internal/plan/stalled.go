@@ -23,16 +23,6 @@ func clearStalled(d *decision) bool {
 	return false
 }
 
-func wantsCreate(actions []Action) bool {
-	for _, a := range actions {
-		switch a.(type) {
-		case CreatePod, CreateService, CreateObject:
-			return true
-		}
-	}
-	return false
-}
-
 // stallOnOperatorError stalls a job whose operator's own code failed: it is not known whether
 // the job has succeeded or what its pods should be. Its deadline still applies.
 func stallOnOperatorError(d *decision) bool {

@@ -152,7 +152,8 @@ func (m *monitor) checkUnspent(job client.Object, l *ledger, status *commonv1.Jo
 	for uid, pod := range l.pods {
 		typ, index, wanted := m.replica(job, pod)
 		at, failed := m.failedAt[uid]
-		if !wanted || !failed || m.doubtful[uid] || m.stopped[uid] || at.Before(l.budgets.since) || attemptLabel(pod) >= attemptOf(status, typ, index) {
+		if !wanted || !failed || m.doubtful[uid] || m.stopped[uid] || at.Before(l.budgets.since) ||
+			attemptLabel(pod) >= attemptOf(status, typ, index) {
 			continue
 		}
 		key := attempt{pod.Name, attemptLabel(pod)}

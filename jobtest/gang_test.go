@@ -40,6 +40,8 @@ type gangs struct {
 	full bool
 	// created are the groups that each process created itself: it need not read them.
 	made map[*process]map[types.NamespacedName]bool
+	// changedBy are the groups that each process has changed.
+	changedBy map[*process]map[types.NamespacedName]bool
 }
 
 // playGang plays the gang scheduler of a name in a World, if it is one.
@@ -48,7 +50,7 @@ func playGang(w *World, name string) *gangs {
 	if s == nil {
 		return nil
 	}
-	g := &gangs{w: w, name: name, s: s, made: map[*process]map[types.NamespacedName]bool{}}
+	g := &gangs{w: w, name: name, s: s, made: map[*process]map[types.NamespacedName]bool{}, changedBy: map[*process]map[types.NamespacedName]bool{}}
 	for _, o := range s.Kinds() {
 		gvk, err := apiutil.GVKForObject(o, testScheme)
 		if err != nil {
@@ -220,26 +222,38 @@ func set(o client.Object, value any, fields ...string) {
 
 // beforeWrite implements gangScheduler: no member is created before its group exists and the
 // back end wants to see pods. A cache may lag behind, so what counts is what the process
-// could know: what exists, what its caches showed in this pass, and what it created.
+// could know: what exists, what its caches showed in this pass, and what it created or changed.
 func (g *gangs) beforeWrite(p *process, op call) {
-	if op.verb != "create" || p.pass == nil {
+	if p.pass == nil || op.verb == "delete" {
 		return
 	}
 	if slices.Contains(g.tables, op.table) {
-		if g.made[p] == nil {
-			g.made[p] = map[types.NamespacedName]bool{}
+		wrote := g.made
+		if op.verb != "create" {
+			wrote = g.changedBy
 		}
-		g.made[p][op.key] = true
+		if wrote[p] == nil {
+			wrote[p] = map[types.NamespacedName]bool{}
+		}
+		wrote[p][op.key] = true
 		return
 	}
 	pod, ok := op.object.(*corev1.Pod)
-	if !ok || pod.Labels[commonv1.PodGroupLabel] == "" {
+	if !ok || op.verb != "create" || pod.Labels[commonv1.PodGroupLabel] == "" {
 		return
 	}
 	key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[commonv1.PodGroupLabel]}
 	var known []client.Object
 	if o := g.groups().get(key); o != nil {
 		known = append(known, o)
+	} else if g.changedBy[p][key] {
+		// The answer to the change showed it as it was before it was deleted.
+		log := g.groups().log
+		for i := range log {
+			if log[i].verb != deleted && client.ObjectKeyFromObject(log[i].object) == key {
+				known = append(known[:0], log[i].object)
+			}
+		}
 	}
 	for _, o := range p.pass.seen {
 		if _, is := o.(*corev1.Pod); is && o.GetLabels()[commonv1.PodGroupLabel] == key.Name && o.GetDeletionTimestamp() == nil && !ended(o.(*corev1.Pod)) {

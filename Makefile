@@ -91,7 +91,7 @@ test-unit: race-detector ## Run the tests that need only Go (2 to 4 minutes)
 	@RACE=$(RACE) $(GOTESTSUM) --raw-command -- hack/test-unit $(NODEBUG) $(TESTFLAGS)
 
 # How many packages are tested at once. Each has a control plane of its own, and waits most of the time.
-# What must happen in time may be late on a busy machine, so such a test has three rounds.
+# What must happen in time may be late on a busy machine, so such a test measures how busy it is, or has three rounds.
 AT_ONCE ?= 3
 
 .PHONY: test-integration

@@ -50,7 +50,10 @@ func playGang(w *World, name string) *gangs {
 	if s == nil {
 		return nil
 	}
-	g := &gangs{w: w, name: name, s: s, made: map[*process]map[types.NamespacedName]bool{}, changedBy: map[*process]map[types.NamespacedName]bool{}}
+	g := &gangs{
+		w: w, name: name, s: s,
+		made: map[*process]map[types.NamespacedName]bool{}, changedBy: map[*process]map[types.NamespacedName]bool{},
+	}
 	for _, o := range s.Kinds() {
 		gvk, err := apiutil.GVKForObject(o, testScheme)
 		if err != nil {

@@ -43,9 +43,26 @@ func (m *monitor) checkQuiescent(ctx context.Context) {
 		}
 	}
 	m.probing = false
-	if w.server.version != version {
+	if w.server.version != version && !slices.ContainsFunc(w.jobs.all(), m.remembersDeparted) {
 		w.violatef("P2", "at rest, a pass over the jobs changed something")
 	}
+}
+
+// remembersDeparted reports whether a job whose specification or operator cannot be trusted had a pod
+// that ended or was disrupted, and is gone: its process keeps that in mind, and the next one does not.
+func (m *monitor) remembersDeparted(job client.Object) bool {
+	c := m.w.parts(job).Status.Condition(commonv1.JobStalled)
+	if c == nil || c.Status != corev1.ConditionTrue ||
+		!strings.HasSuffix(c.Reason, "FailedValidation") && !strings.HasSuffix(c.Reason, "OperatorError") {
+		return false
+	}
+	for uid, pod := range m.ledger(job.GetUID()).pods {
+		now := m.w.kubelet.pods.get(client.ObjectKeyFromObject(pod))
+		if (now == nil || now.GetUID() != uid) && (m.failed[uid] || m.succeeded[uid] || m.doubtful[uid]) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkOrphans checks that nothing is left of a job that is gone.

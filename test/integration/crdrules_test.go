@@ -109,7 +109,7 @@ func serve(t *testing.T, kind jobkit.Kind, name string) {
 	if err := crdrules.CompleteFile(path, kind, crdrules.Options{Short: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := envtest.InstallCRDs(cluster.config, envtest.CRDInstallOptions{Paths: []string{path}}); err != nil {
+	if _, err := envtest.InstallCRDs(cluster.config, envtest.CRDInstallOptions{Paths: []string{path}, MaxTime: patience}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -209,15 +209,19 @@ func (tr *trial) unfinished(t *testing.T) int {
 	return n
 }
 
-// waitForAll waits until all jobs have finished.
+// waitForAll waits until all jobs have finished: for as long as it takes, while one of them does so
+// within patience.
 func (tr *trial) waitForAll(t *testing.T) {
 	t.Helper()
-	eventually(t, "all jobs finish", func(context.Context) string {
-		if n := tr.unfinished(t); n > 0 {
-			return fmt.Sprintf("%d have not", n)
-		}
-		return ""
-	})
+	for left := tr.unfinished(t); left > 0; {
+		before := left
+		eventually(t, "another job finishes", func(context.Context) string {
+			if left = tr.unfinished(t); left == before {
+				return fmt.Sprintf("%d have not", left)
+			}
+			return ""
+		})
+	}
 }
 
 func (tr *trial) jobs(t *testing.T) []testv1.TestJob {

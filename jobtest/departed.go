@@ -25,6 +25,9 @@ func (p *process) gone(last client.Object) {
 		return
 	}
 	p.podDeleted(pod)
+	if ended(pod) {
+		p.sawEnded = append(p.sawEnded, pod)
+	}
 	if disrupted(pod) {
 		p.sawDisrupted = append(p.sawDisrupted, pod)
 	}

@@ -111,10 +111,11 @@ func (m *monitor) checkStartAfter(p *process, op call, verification client.Objec
 	for i := range wantedReplicas(parts.ReplicaSpecs[after.ReplicaType]) {
 		name := m.kind.PodName(verification.GetName(), after.ReplicaType, i)
 		at := attemptOf(parts.Status, after.ReplicaType, i)
-		if !saysSucceeded(parts.Status, after.ReplicaType, i) && !slices.ContainsFunc(p.pass.seen, func(o client.Object) bool {
+		so := func(o client.Object) bool {
 			pod, ok := o.(*corev1.Pod)
 			return ok && pod.Name == name && metav1.IsControlledBy(pod, verification) && attemptLabel(pod) == at && inState(pod, after.State)
-		}) {
+		}
+		if !saysSucceeded(parts.Status, after.ReplicaType, i) && !slices.ContainsFunc(p.pass.seen, so) && !slices.ContainsFunc(p.sawEnded, so) {
 			m.w.violatef("startAfter", "%s wants to %s, which starts when %s is %s, but has not seen pod %s so in its attempt %d",
 				p.name, op, after.ReplicaType, after.State, name, at)
 		}

@@ -120,6 +120,8 @@ type process struct {
 	podDeleted func(*corev1.Pod)
 	// sawDisrupted are those of them that were disrupted.
 	sawDisrupted []*corev1.Pod
+	// sawEnded are those of them that had ended.
+	sawEnded []client.Object
 
 	// mu makes the calls of one pass, which the controller may make in parallel,
 	// one after the other. Between the passes and calls of different processes the

@@ -42,6 +42,10 @@ func (m *monitor) checkGained(job client.Object, old, status *commonv1.JobStatus
 	if before == stateBelow(status) && old.Seconds != nil && !equality.Semantic.DeepEqual(is, was) {
 		m.w.violatef("seconds", "job %s was %s and is so, but its seconds went from %+v to %+v", job.GetName(), before, was, is)
 	}
+	pass, resumed := m.w.actor.pass, before == commonv1.JobSuspended && stateBelow(status) != before
+	if resumed && pass != nil && is.Since.Time.Before(pass.began.Truncate(time.Second)) {
+		m.w.violatef("seconds", "job %s was suspended until now, but its next state lasts since %s: %+v", job.GetName(), is.Since, is)
+	}
 	for _, gain := range []struct {
 		state commonv1.JobConditionType
 		n     int64

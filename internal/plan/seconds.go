@@ -59,7 +59,7 @@ func (d *decision) accountForTime(was state) {
 	}
 	s := status.Seconds.DeepCopy()
 	if was != is {
-		until := d.changedAt(is, s.Since.Time)
+		until := d.changedAt(was, is, s.Since.Time)
 		d.add(s, was, is, until)
 		s.Since, s.RestartCause = metav1.NewTime(until), ""
 	}
@@ -100,11 +100,11 @@ func (in *Input) created() metav1.Time {
 
 // changedAt is when the state changed, to the second: now, or when the first failure was that
 // restarts the job. It is not before the time at which the last state began, unless a clock was set
-// back.
-func (d *decision) changedAt(is state, since time.Time) time.Time {
+// back. A suspended job does not restart before it is resumed, whatever failed before that.
+func (d *decision) changedAt(was, is state, since time.Time) time.Time {
 	at := d.in.nowInSeconds().Time
 	switch {
-	case is == stateRestarting && !d.failedFrom.IsZero() && d.failedFrom.Before(at):
+	case is == stateRestarting && was != stateSuspended && !d.failedFrom.IsZero() && d.failedFrom.Before(at):
 		if first := d.failedFrom.Truncate(time.Second); !first.Before(since) {
 			return first
 		}

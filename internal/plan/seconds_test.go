@@ -89,6 +89,7 @@ func hangs(m *model) {
 // TestSeconds: each second of a job's life is counted once, in the state that it was in.
 func TestSeconds(t *testing.T) {
 	runs := []func(*model){after(5, place), after(7, (*model).run)}
+	var gone *corev1.Pod
 	then := func(more ...func(*model)) []func(*model) { return append(append([]func(*model){}, runs...), more...) }
 	for name, tc := range map[string]struct {
 		reason string
@@ -137,6 +138,19 @@ func TestSeconds(t *testing.T) {
 		"Suspended": {
 			"time in a queue", then(after(100, suspends(true)), after(1000, suspends(false)), after(10, place), after(5, (*model).run)),
 			"waiting 18, starting 12, running 100, suspended 1000, until 18m47s",
+		},
+		"FailedWhenSuspended": {
+			"the time in a queue is that, although a failure of before it is counted after it", then(after(100, func(m *model) {
+				fails(m)
+				gone = m.pod("worker-0").DeepCopy()
+				suspends(true)(m)
+			}), after(1000, func(m *model) {
+				m.in.Departed = []*corev1.Pod{gone}
+				suspends(false)(m)
+				m.in.Status = m.decide().Status
+				m.in.Departed = nil
+			})),
+			"waiting 8, starting 7, running 100, suspended 1000, because Failed, until 18m32s",
 		},
 		"Hung":     {"a hang", then(hangs, after(100, suspends(true))), "waiting 8, starting 7, hung 100, until 1m52s"},
 		"SetBack":  {"a clock that is set back adds nothing", then(after(-1000, ends)), "waiting 8, starting 7, until -16m28s"},

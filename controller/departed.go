@@ -136,7 +136,7 @@ func (r deletionRequests) putInto(pods []*corev1.Pod) map[types.UID]bool {
 			continue
 		}
 		pods[i] = r.of(p)
-		if grace := p.DeletionGracePeriodSeconds; pods[i] != p && grace != nil && *grace == 0 {
+		if grace := p.DeletionGracePeriodSeconds; grace != nil && *grace == 0 {
 			if forced == nil {
 				forced = map[types.UID]bool{}
 			}

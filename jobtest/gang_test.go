@@ -251,10 +251,10 @@ func (g *gangs) beforeWrite(p *process, op call) {
 		known = append(known, o)
 	} else if g.changedBy[p][key] {
 		// The answer to the change showed it as it was before it was deleted.
-		log := g.groups().log
-		for i := range log {
-			if log[i].verb != deleted && client.ObjectKeyFromObject(log[i].object) == key {
-				known = append(known[:0], log[i].object)
+		for _, c := range slices.Backward(g.groups().log) {
+			if c.verb != deleted && client.ObjectKeyFromObject(c.object) == key {
+				known = append(known, c.object)
+				break
 			}
 		}
 	}

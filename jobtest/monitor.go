@@ -112,10 +112,11 @@ func (m *monitor) disrupted(pod *corev1.Pod, reason string) {
 // the request to delete it. Times are whole seconds; most reasons come with the generation, which
 // the request raised. (The pod garbage collector may add its reason to a condition of before.)
 func (m *monitor) tellsOrder(pod *corev1.Pod, reason string) bool {
-	if reason != "EvictionByEvictionAPI" && reason != "DeletionByPodGC" {
-		return graceOf(pod) > 0
+	if graceOf(pod) == 0 {
+		return false
 	}
-	return graceOf(pod) > 0 && m.w.now.Truncate(time.Second).After(requestedAt(pod))
+	dated := reason == "EvictionByEvictionAPI" || reason == "DeletionByPodGC"
+	return !dated || m.w.now.Truncate(time.Second).After(requestedAt(pod))
 }
 
 // missed says that a process does not see all that happens: it starts, or lists everything again.

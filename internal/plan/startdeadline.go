@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -157,7 +156,7 @@ func startsSince(pod *corev1.Pod, heldBack bool) time.Time {
 func (in *Input) refusedSince() time.Time {
 	c := in.Status.Condition(commonv1.JobStalled)
 	if c == nil || c.Status != corev1.ConditionTrue || len(in.Status.ReplicaStatuses) == 0 ||
-		in.gangHolds() || strings.HasSuffix(c.Reason, reasonGangWaits) {
+		in.gangHolds() || c.Reason == in.Kind.Name+reasonGangWaits {
 		return time.Time{}
 	}
 	for i := range in.Tried {

@@ -55,6 +55,9 @@ func startPace(t *testing.T) *pace {
 				return
 			}
 		}
+		if t.Context().Err() == nil {
+			t.Error("the pace cannot be measured: the watch has ended")
+		}
 	}()
 	return p
 }

@@ -83,7 +83,7 @@ sbom: bin/image/operator ## Write the bill of materials of the operator's image 
 ##@ Test
 
 .PHONY: test
-test: test-unit test-integration test-devcluster test-chart test-page ## Run all tests
+test: test-unit test-page test-devcluster test-chart test-integration ## Run all tests
 
 .PHONY: test-unit
 test-unit: race-detector ## Run the tests that need only Go (2 to 4 minutes)

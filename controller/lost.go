@@ -16,26 +16,29 @@ import (
 // tallyOf finds the states of a job's replicas. If they say that replicas are lost, so that
 // the whole job must restart, it verifies that with the API server first: a stale cache must
 // not cost a job its work. Most passes read nothing here. The others read a few pods by name,
-// or all pods of the job if stale pods make other replicas seem lost.
+// or all pods of the job if stale pods make other replicas seem lost. What is read may show that
+// others are in doubt, so it goes on until nothing that it reads is new.
 func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (*plan.Tally, error) {
-	tally := plan.TallyOf(in)
-	if tally.InDoubt() {
-		requests := c.set.departed.requestsFor(job)
-		pods, err := c.livePods(ctx, job)
-		if err != nil {
-			return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	for listed := false; ; {
+		tally := plan.TallyOf(in)
+		if tally.InDoubt() && !listed {
+			requests := c.set.departed.requestsFor(job)
+			pods, err := c.livePods(ctx, job)
+			if err != nil {
+				return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+			}
+			in.Pods, in.ForceDeleted, in.Departed = pods, requests.putInto(pods), c.set.departed.of(job, pods)
+			listed = true
+			continue
 		}
-		in.Pods, in.ForceDeleted, in.Departed = pods, requests.putInto(pods), c.set.departed.of(job, pods)
-		tally = plan.TallyOf(in)
+		changed, err := c.verifyLost(ctx, job, in, tally.SuspectPods())
+		if err != nil {
+			return nil, err
+		}
+		if !changed {
+			return tally, nil
+		}
 	}
-	changed, err := c.verifyLost(ctx, job, in, tally.SuspectPods())
-	if err != nil {
-		return nil, err
-	}
-	if changed {
-		tally = plan.TallyOf(in)
-	}
-	return tally, nil
 }
 
 // verifyLost reads pods that are taken for lost from the API server. It reports whether the input

@@ -269,11 +269,16 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	since, there := m.allRunSince(job)
 	limits, last := []*int64{p.StartTimeoutSeconds}, m.lastReport(job)
 	// Of a pod that no other has replaced, the report counts as long as the others run on.
-	if there || last.After(since) && !m.reporterReplaced(job) {
+	gap := last.Sub(since)
+	stands := gap > 0 && !m.reporterReplaced(job)
+	switch {
+	case there, stands && gap > 2*time.Second:
 		limits = []*int64{p.StallTimeoutSeconds}
-		if last.After(since) {
+		if gap > 0 {
 			since = last
 		}
+	case stands: // A node and the API server tell times in seconds: which came first is not known.
+		limits = append(limits, p.StallTimeoutSeconds)
 	}
 	if actor != nil && m.w.upSince(actor).After(since) {
 		since = m.w.upSince(actor)

@@ -36,13 +36,16 @@ func (d *decision) restartGang() bool {
 	return true
 }
 
-// SuspectPods names the pods that a pass takes for lost, so that the whole job must restart.
+// SuspectPods names the pods that a pass takes for lost, so that the whole job or a role must restart.
 // The shell verifies them with the API server, because a cache may be stale. There are never
-// more than FirstBatch.
+// more than FirstBatch of a type.
 func (t *Tally) SuspectPods() []string {
 	var names []string
-	for _, s := range t.lost[:min(len(t.lost), FirstBatch)] {
-		names = append(names, s.name)
+	of := map[commonv1.ReplicaType]int{}
+	for _, s := range t.lost {
+		if of[s.typ]++; of[s.typ] <= FirstBatch {
+			names = append(names, s.name)
+		}
 	}
 	return names
 }

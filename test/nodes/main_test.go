@@ -47,9 +47,9 @@ func TestMain(m *testing.M) {
 	sandbox.Main()
 	run := outside
 	if sandbox.Inside() {
-		run = func() (int, error) { return inside(m) }
+		run = inside
 	}
-	code, err := run()
+	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "nodes:", err)
 		code = max(code, 1)
@@ -57,9 +57,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// unfit says why this machine cannot run jobs on real nodes. TestMachine is then the only test.
+var unfit error
+
+func TestMachine(t *testing.T) {
+	if unfit != nil {
+		t.Skip("this machine cannot run the tests on real nodes: ", unfit)
+	}
+}
+
 // outside builds the binaries, runs the tests in a sandbox, and checks that nothing of it
 // is left.
-func outside() (code int, err error) {
+func outside(m *testing.M) (code int, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	training := os.Getenv(trainingEnv) != ""
@@ -67,8 +76,12 @@ func outside() (code int, err error) {
 		if sandbox.Required() {
 			return 1, err
 		}
-		fmt.Fprintln(os.Stderr, "nodes: SKIP, this machine cannot run the tests on real nodes:", err)
-		return 0, nil
+		unfit = err
+		flag.Parse()
+		if err := flag.Set("test.run", "^TestMachine$"); err != nil {
+			return 1, err
+		}
+		return m.Run(), nil
 	}
 	checkout, err := filepath.Abs(root)
 	if err != nil {

@@ -152,7 +152,7 @@ func (d *decision) reasonAndMessage(f *Obstruction) (string, string) {
 	if f.Obstacle == Refused {
 		ending = map[string]string{verbCreate: reasonCreateRefused, verbUpdate: reasonUpdateRefused, verbDelete: reasonDeleteRefused}[verb]
 	}
-	return ending, fmt.Sprintf("%s cannot %s %s: %s", d.jobName(), verb, ObjectOf(f.Action), f.Message)
+	return ending, fmt.Sprintf("%s %s: %s", d.cannot(f.Action), ObjectOf(f.Action), f.Message)
 }
 
 // hadPodsLike reports whether the job has, or ever had, pods of the type that an action

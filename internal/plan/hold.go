@@ -1,6 +1,13 @@
 package plan
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+)
 
 // Tried is an action that met an obstacle each time that it was tried, since when, and
 // until when to hold it back.
@@ -42,11 +49,26 @@ func (d *decision) holdBack() {
 	if d.in.Status.Finished() {
 		return
 	}
-	d.reportObstacle(&first.Obstruction)
+	if first.Obstacle == Invalid || !d.reportsLike(first.Action) {
+		d.reportObstacle(&first.Obstruction)
+	}
 	if d.plan.Status.Finished() {
 		d.plan.Actions = nil // The next pass cleans up.
 	}
 }
+
+// reportsLike reports whether the job is stalled because something like an action, with an object of
+// the same kind, cannot be done. Then what was tried last is on record, by another process perhaps,
+// and what this one remembers is no news: two that remember different answers would each correct the other.
+func (d *decision) reportsLike(a Action) bool {
+	c := d.plan.Status.Condition(commonv1.JobStalled)
+	kind, _, _ := strings.Cut(ObjectOf(a), " ")
+	return c != nil && c.Status == corev1.ConditionTrue &&
+		strings.HasPrefix(c.Message, d.cannot(a)+" "+kind+" ")
+}
+
+// cannot is the start of the message about an action that met an obstacle.
+func (d *decision) cannot(a Action) string { return d.jobName() + " cannot " + verbOf(a) }
 
 // heldBackActions are the actions to hold back now, by what is held back for them.
 func (in *Input) heldBackActions() map[held]*Tried {

@@ -293,3 +293,32 @@ func TestTogether(t *testing.T) {
 		})
 	}
 }
+
+// TestHeldBackByAnother: known-bugs row 178. Of two processes that remember different answers to the same
+// request, neither corrects what the other has reported; a new answer does.
+func TestHeldBackByAnother(t *testing.T) {
+	create := plan.CreatePod{Type: worker, Name: "job-worker-0"}
+	const taken = "TestJob ns/job cannot create pod job-worker-1: the name is taken"
+	cases := map[string]struct {
+		reason, said, want string
+	}{
+		"Nothing":       {"what it remembers is news", "", "TestJob ns/job cannot create pod job-worker-0: because."},
+		"AboutAPod":     {"the answer to the last request is on record", taken, taken},
+		"AboutAService": {"that is something else", "TestJob ns/job cannot create service job: taken", "TestJob ns/job cannot create pod job-worker-0: because."},
+		"AboutADelete":  {"that is something else", "TestJob ns/job cannot delete pod job-worker-7: taken", "TestJob ns/job cannot create pod job-worker-0: because."},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			if tc.said != "" {
+				m.in.Status.Conditions = []commonv1.JobCondition{{Type: commonv1.JobStalled, Status: corev1.ConditionTrue, Reason: "TestJobNameConflict", Message: tc.said}}
+			}
+			m.in.Tried = []plan.Tried{tried(create, plan.Refused)}
+			p := m.decide()
+			c := p.Status.Condition(commonv1.JobStalled)
+			if c == nil || c.Message != tc.want {
+				t.Errorf("%s: want %q, got %v", tc.reason, tc.want, c)
+			}
+		})
+	}
+}

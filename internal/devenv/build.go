@@ -122,7 +122,7 @@ func newBuilder(ctx context.Context, o BuildOptions) (*builder, error) {
 	}
 	toolchain, err := b.command(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
-		return nil, fmt.Errorf("cannot get the Go version: %w", withStderr(err))
+		return nil, fmt.Errorf("cannot get the Go version: %w", explained(ctx, err))
 	}
 	if b.version, err = KubernetesVersion(b.source); err != nil {
 		return nil, err
@@ -234,13 +234,8 @@ func (b *builder) run(ctx context.Context, c *exec.Cmd) error {
 	}
 	err = errors.Join(lines.Err(), c.Wait())
 	stop()
-	if cause := context.Cause(ctx); cause != nil && err != nil {
-		return cause
-	}
-	if err == nil {
-		return nil
-	}
-	if len(tail) > 0 {
+	err = explained(ctx, err)
+	if err != nil && ctx.Err() == nil && len(tail) > 0 {
 		return fmt.Errorf("%w\n%s", err, indent(tail))
 	}
 	return err
@@ -280,8 +275,12 @@ func (b *builder) prune() error {
 	return nil
 }
 
-// withStderr adds what a command wrote to its standard error.
-func withStderr(err error) error {
+// explained is why a command failed: the end of its context, which stopped it, or else what it
+// wrote to its standard error.
+func explained(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))

@@ -81,7 +81,7 @@ func withGo(path string) goCommand {
 		c.Dir = filepath.Clean(dir)
 		out, err := c.Output()
 		if err != nil {
-			return out, withStderr(err)
+			return out, explained(ctx, err)
 		}
 		return out, nil
 	}

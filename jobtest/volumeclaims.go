@@ -192,8 +192,8 @@ func (m *monitor) checkClaims(job client.Object) {
 		}
 	}
 	for _, pod := range pods {
-		// What a user deletes under a pod that has it mounted goes when the pod has ended.
-		if name := m.w.server.lackedClaim(pod); name != "" && pod.Status.Phase == corev1.PodPending && pod.DeletionTimestamp == nil && !status.Finished() && !suspended {
+		// What a user deletes under a pod that has a node goes when the pod has ended.
+		if name := m.w.server.lackedClaim(pod); name != "" && pod.Spec.NodeName == "" && !ended(pod) && pod.DeletionTimestamp == nil && !status.Finished() && !suspended {
 			m.w.violatef("volume claims", "pod %s of job %s lacks its claim %s", pod.Name, job.GetName(), name)
 		}
 	}

@@ -286,17 +286,20 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	return since, limits
 }
 
-// allRunSince is since when all pods of a job run that do, and whether the one that reported
-// last is among them.
+// allRunSince is since when all pods of a job run that do, or have succeeded, and whether the one that
+// reported last is among those that run.
 func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool) {
 	last := m.lastReport(job)
 	for _, peer := range m.w.kubelet.lives {
 		pod := m.w.kubelet.pod(peer)
-		if pod == nil || !metav1.IsControlledBy(pod, job) || !peer.running {
+		if pod == nil || !metav1.IsControlledBy(pod, job) || !peer.running && pod.Status.Phase != corev1.PodSucceeded {
 			continue
 		}
 		if peer.started.After(since) {
 			since = peer.started
+		}
+		if !peer.running {
+			continue
 		}
 		at, ok := m.reported[peer.uid]
 		there = there || ok && at.Equal(last) && m.mayStand(job, peer.uid, at)

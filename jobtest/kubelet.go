@@ -317,9 +317,7 @@ func (k *kubelet) act(l *life) string {
 				p.Status.ContainerStatuses = nil
 				return
 			}
-			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: exitKilled, Reason: "Error", FinishedAt: k.clock(p, k.server.now()),
-			}})
+			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, l.started, exitKilled, k.server.now())})
 		})
 		k.ended(k.pod(l), true)
 		return "is evicted"
@@ -367,9 +365,7 @@ func (k *kubelet) exitWith(l *life, pod *corev1.Pod, code int32) string {
 		k.update(pod, func(p *corev1.Pod) {
 			setStatuses(p, l.runs, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: k.clock(p, now)}})
 			if len(p.Status.ContainerStatuses) > 0 { // Pods of others may have none.
-				last := k.terminated(p, code, now)
-				last.StartedAt = k.clock(p, started)
-				p.Status.ContainerStatuses[0].LastTerminationState.Terminated = last
+				p.Status.ContainerStatuses[0].LastTerminationState.Terminated = k.terminated(p, started, code, now)
 			}
 		})
 		return "exits with code " + strconv.Itoa(int(code)) + " and is restarted in place"
@@ -377,7 +373,7 @@ func (k *kubelet) exitWith(l *life, pod *corev1.Pod, code int32) string {
 	l.running, l.over, l.code, l.stopped = false, now, code, now
 	if l.fate.Report > 0 {
 		k.update(pod, func(p *corev1.Pod) {
-			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, code, now)})
+			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, l.started, code, now)})
 		})
 		return "exits with code " + strconv.Itoa(int(code)) + ", which is yet to be reported"
 	}
@@ -416,16 +412,19 @@ func (k *kubelet) end(l *life, pod *corev1.Pod, code int32, at time.Time) {
 		if code != 0 {
 			p.Status.Phase = corev1.PodFailed
 		}
-		setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, code, at)})
+		setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, l.started, code, at)})
 	})
 	k.ended(k.pod(l), pod.DeletionTimestamp == nil)
 }
 
-// terminated is the state of a container that ended with a code.
-func (k *kubelet) terminated(pod *corev1.Pod, code int32, at time.Time) *corev1.ContainerStateTerminated {
+// terminated is the state of a container that began at a time, if it did, and ended with a code.
+func (k *kubelet) terminated(pod *corev1.Pod, started time.Time, code int32, at time.Time) *corev1.ContainerStateTerminated {
 	t := &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Completed", FinishedAt: k.clock(pod, at)}
 	if code != 0 {
 		t.Reason = "Error"
+	}
+	if !started.IsZero() {
+		t.StartedAt = k.clock(pod, started)
 	}
 	return t
 }

@@ -94,7 +94,7 @@ func (k *kubelet) try(l *life, pod *corev1.Pod) string {
 				Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse, LastTransitionTime: k.clock(p, now.Time),
 			}}
 		case WaitsForInit:
-			setup := corev1.ContainerStatus{Name: "setup", State: corev1.ContainerState{Terminated: k.terminated(p, 1, k.server.now())}}
+			setup := corev1.ContainerStatus{Name: "setup", State: corev1.ContainerState{Terminated: k.terminated(p, k.server.now(), 1, k.server.now())}}
 			if l.tries%2 == 0 {
 				setup.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off"}}
 			}

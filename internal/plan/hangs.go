@@ -149,7 +149,8 @@ func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
 	return since, true
 }
 
-// runSince is since when the replicas of a type run that do, and how many run or need not.
+// runSince is since when the replicas of a type run that do, and how many run or need not. What has
+// succeeded ran with the others: since it began, if that was later, they are one program.
 func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 	main := in.mainContainer(t.Type)
 	for i := range t.replicas {
@@ -161,6 +162,9 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 			}
 		case jobkit.Succeeded:
 			running++
+			if began := beganBeforeItEnded(s.pod, main); !began.IsZero() {
+				since = later(since, ourTime(s.pod, began))
+			}
 		case jobkit.Failed:
 			if in.Rules.IsOptional(s.typ, s.index) {
 				running++ // It may be left as it is.
@@ -232,6 +236,19 @@ func beganToRun(pod *corev1.Pod, main string) time.Time {
 		return at.Time
 	}
 	return pod.CreationTimestamp.Time
+}
+
+// beganBeforeItEnded is when a container of a pod began that has ended; zero if that is not known.
+func beganBeforeItEnded(pod *corev1.Pod, main string) time.Time {
+	if pod == nil {
+		return time.Time{}
+	}
+	for i := range pod.Status.ContainerStatuses {
+		if c := &pod.Status.ContainerStatuses[i]; c.Name == main && c.State.Terminated != nil {
+			return c.State.Terminated.StartedAt.Time
+		}
+	}
+	return time.Time{}
 }
 
 // ourTime is a time by the clock of a node as the control plane tells it, or later. The node

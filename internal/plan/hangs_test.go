@@ -53,6 +53,13 @@ func TestWhichReplicaHangs(t *testing.T) {
 			goesOn(m)
 			m.end(m.pod("worker-1"), 0)
 		}, 59 * second, "job-master-0"},
+		"SucceededSince": {"one that began again and has succeeded took the others with it", report, masterRuns, func(m *model) {
+			goesOn(m)
+			m.after(30 * second)
+			began := metav1.NewTime(m.in.Now)
+			m.end(m.pod("worker-1"), 0)
+			m.pod("worker-1").Status.ContainerStatuses[0].State.Terminated.StartedAt = began
+		}, 60 * second, "job-master-0"},
 		"OptionalFailed": {"nor does one that may fail", report, func(m *model) {
 			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever

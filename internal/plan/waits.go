@@ -31,6 +31,9 @@ const (
 	// waitSteady is how long a reported message stays unchanged. Schedulers write another
 	// message at every attempt.
 	waitSteady = time.Minute
+	// requestDoubt is how far apart two processes may know the end of a pod's grace period. What one
+	// of them reports, the other does not take back.
+	requestDoubt = 2 * time.Second
 )
 
 // wait is something outside that the pods of a job wait for, which is not a mistake.
@@ -115,6 +118,9 @@ func (d *decision) terminatingWaits() wait {
 	w := wait{reason: reasonTerminating, patience: terminationMargin}
 	var names []string
 	advice := ""
+	if c := d.plan.Status.Condition(commonv1.JobStalled); c != nil && c.Reason == d.reason(w.reason) {
+		w.patience -= requestDoubt
+	}
 	d.tally.each(func(s *replica) {
 		if s.pod == nil || s.state == jobkit.Active || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
 			return

@@ -39,7 +39,9 @@ func TestMultiKueue(t *testing.T) {
 	c := pair{worker: startKueue(t, "a", "a", "a"), manager: startKueue(t, "a", "a", "a")}
 	c.connect(t)
 	t.Run("jobs", func(t *testing.T) {
-		for name, test := range map[string]func(*testing.T, pair){"Kinds": multiKueueKinds, "Failure": multiKueueFailure, "Deletion": multiKueueDeletion} {
+		for name, test := range map[string]func(*testing.T, pair){
+			"Kinds": multiKueueKinds, "JAXJob": multiKueueJAXJob, "Failure": multiKueueFailure, "Deletion": multiKueueDeletion,
+		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				test(t, c)
@@ -202,12 +204,21 @@ func (c *pair) gone(t *testing.T, j *unstructured.Unstructured) {
 // away is what the run policies of the jobs have. Kueue sets it where it is missing.
 func away() map[string]any { return map[string]any{"managedBy": commonv1.ManagedByMultiKueue} }
 
-// multiKueueKinds: jobs of all kinds run on the worker to their end, and the manager says how.
+// multiKueueJAXJob: Kueue refuses, on the worker, what its manager creates there for a JAXJob.
+func multiKueueJAXJob(t *testing.T, c pair) {
+	j := jobSpec{kind: "JAXJob", name: "jaxjob", replicas: map[string]int{"Worker": 2}, labels: queued("")}.job(c.queue(t, 4))
+	j.SetAnnotations(map[string]string{"kueue.x-k8s.io/prebuilt-workload-name": "workload"})
+	if err := c.worker.client.Create(t.Context(), j); err == nil || !strings.Contains(err.Error(), "Is not supported") {
+		t.Errorf("Kueue accepts it now, which the documentation denies: %v", err)
+	}
+}
+
+// multiKueueKinds: jobs of all kinds but JAXJob run on the worker to their end, and the manager says how.
 func multiKueueKinds(t *testing.T, c pair) {
 	ns := c.queue(t, 40)
 	for kind, replicas := range map[string]map[string]int{
 		"TFJob": {"Chief": 1, "Worker": 2}, "PyTorchJob": {"Master": 1, "Worker": 2}, "XGBoostJob": {"Master": 1, "Worker": 2},
-		"PaddleJob": {"Master": 1, "Worker": 2}, "JAXJob": {"Worker": 2},
+		"PaddleJob": {"Master": 1, "Worker": 2},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +251,7 @@ func multiKueueKinds(t *testing.T, c pair) {
 // manages the job.
 func multiKueueFailure(t *testing.T, c pair) {
 	ns := c.queue(t, 4)
-	first := jobSpec{kind: "JAXJob", name: "first", replicas: map[string]int{"Worker": 2}, life: lasts("1s"), labels: queued(""), policy: away()}.job(ns)
+	first := jobSpec{kind: "PaddleJob", name: "first", replicas: map[string]int{"Master": 1, "Worker": 1}, life: lasts("1s"), labels: queued(""), policy: away()}.job(ns)
 	c.manager.create(t, first)
 	c.manager.says(t, first, commonv1.JobSucceeded)
 	second := jobSpec{

@@ -371,6 +371,22 @@ func (m *monitor) hungDue(job client.Object, pod *corev1.Pod, actor *process) ti
 	return due
 }
 
+// hungBy is when a pod hangs, at the latest: of two limits of which either may be for it, by the longer
+// one; zero if it need not hang.
+func (m *monitor) hungBy(job client.Object, pod *corev1.Pod, actor *process) time.Time {
+	since, limits := m.hangsSince(job, pod, actor)
+	var by time.Time
+	for _, n := range limits {
+		if n == nil {
+			return time.Time{}
+		}
+		if at := since.Add(seconds(n)); at.After(by) {
+			by = at
+		}
+	}
+	return by
+}
+
 func seconds(n *int64) time.Duration {
 	if n == nil {
 		return 0
@@ -447,7 +463,8 @@ func (m *monitor) checkHang(job client.Object, pod *corev1.Pod) {
 	}
 	// Nodes tell times in seconds, and a pass takes some milliseconds.
 	const most = 2*time.Second + 200*time.Millisecond
-	if late := m.w.now.Sub(due); late > most && m.w.calm(due) {
+	by := m.hungBy(job, pod, actor)
+	if late := m.w.now.Sub(by); !by.IsZero() && late > most && m.w.calm(by) {
 		m.w.violatef("P7", "%s finds %s too late that pod %s hangs", actor.name, late, pod.Name)
 	}
 }
@@ -476,8 +493,8 @@ func (m *monitor) checkHangsReported(job client.Object, pods []*corev1.Pod) {
 	for _, pod := range pods {
 		t, i, wanted := m.replica(job, pod)
 		current := wanted && live(pod) && attemptLabel(pod) >= attemptOf(parts.Status, t, i) && !m.stuck(pod)
-		if due := m.hungDue(job, pod, m.w.processes[0]); current && !due.IsZero() && m.w.now.Sub(due) > 3*time.Second {
-			m.w.violatef("P7", "job %s is at rest, but its pod %s hangs since %s, and nothing follows", job.GetName(), pod.Name, due.Sub(m.w.start))
+		if by := m.hungBy(job, pod, m.w.processes[0]); current && !by.IsZero() && m.w.now.Sub(by) > 3*time.Second {
+			m.w.violatef("P7", "job %s is at rest, but its pod %s hangs since %s, and nothing follows", job.GetName(), pod.Name, by.Sub(m.w.start))
 		}
 	}
 }

@@ -329,6 +329,16 @@ func TestCountsOfAJobThatHasEnded(t *testing.T) {
 			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(1)) },
 			want:   commonv1.ReplicaStatus{Succeeded: 1, Failed: 1},
 		},
+		"StoppedThenDisrupted": {
+			reason: "a new process does not know that the pod was stopped before its node was lost",
+			change: func(m *model) {
+				p := m.pod("worker-2")
+				p.Status.Phase = corev1.PodFailed
+				p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC"}}
+				p.DeletionTimestamp, p.DeletionGracePeriodSeconds, p.Finalizers = &metav1.Time{Time: m.in.Now}, new(int64), []string{"example.com/keep"}
+			},
+			want: commonv1.ReplicaStatus{Succeeded: 1, Failed: 1},
+		},
 		"StatusOfAnEarlierVersion": {
 			reason: "counts without indexes are counts",
 			change: func(m *model) {

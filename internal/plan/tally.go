@@ -159,6 +159,8 @@ func (t *typeTally) fill(in *Input) {
 		switch {
 		case s.pod != nil && (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
 			// It was stopped: this is neither a success nor a failure.
+		case s.pod != nil && in.Status.Finished() && s.state == jobkit.Failed && s.pod.DeletionTimestamp != nil && !endedByItself(s.pod):
+			// It was disrupted when its job had finished and, as far as a new process knows, had been stopped.
 		case s.pod != nil && s.state == jobkit.Failed && s.pod.Status.Phase == corev1.PodSucceeded:
 			t.Counts.Failed++ // It was disrupted, and exited with 0 when it was stopped for that.
 		case s.state == jobkit.Succeeded:

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestExplained: whoever gives up is told that, and not by which signal a command ended.
+// TestExplained: whoever gives up learns that, and not by which signal a command ended.
 func TestExplained(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()

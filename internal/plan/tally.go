@@ -156,18 +156,24 @@ func (t *typeTally) fill(in *Input) {
 		s.forgetGone(done)
 		s.state = s.classify(done)
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
-		switch {
-		case s.pod != nil && (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
-			// It was stopped: this is neither a success nor a failure.
-		case s.pod != nil && in.Status.Finished() && s.state == jobkit.Failed && s.pod.DeletionTimestamp != nil && !endedByItself(s.pod):
-			// It was disrupted when its job had finished and, as far as a new process knows, had been stopped.
-		case s.pod != nil && s.state == jobkit.Failed && s.pod.Status.Phase == corev1.PodSucceeded:
-			t.Counts.Failed++ // It was disrupted, and exited with 0 when it was stopped for that.
-		case s.state == jobkit.Succeeded:
-			t.Counts.Succeeded++
-		case s.pod != nil:
-			countPhase(&t.Counts, s.pod.Status.Phase)
-		}
+		t.count(in, s)
+	}
+}
+
+// count counts the pod of a replica.
+func (t *typeTally) count(in *Input, s *replica) {
+	switch {
+	case s.state == jobkit.Succeeded:
+		t.Counts.Succeeded++
+	case s.pod == nil:
+	case (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
+		// It was stopped: this is neither a success nor a failure.
+	case in.Status.Finished() && s.state == jobkit.Failed && s.pod.DeletionTimestamp != nil && !endedByItself(s.pod):
+		// It was disrupted when its job had finished and, as far as a new process knows, had been stopped.
+	case s.state == jobkit.Failed && s.pod.Status.Phase == corev1.PodSucceeded:
+		t.Counts.Failed++ // It was disrupted, and exited with 0 when it was stopped for that.
+	default:
+		countPhase(&t.Counts, s.pod.Status.Phase)
 	}
 }
 

@@ -22,12 +22,9 @@ func (c *JobController[J]) tallyOf(ctx context.Context, job J, in *plan.Input) (
 	for listed := false; ; {
 		tally := plan.TallyOf(in)
 		if tally.InDoubt() && !listed {
-			requests := c.set.departed.requestsFor(job)
-			pods, err := c.livePods(ctx, job)
-			if err != nil {
-				return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+			if err := c.readPods(ctx, job, in); err != nil {
+				return nil, err
 			}
-			in.Pods, in.ForceDeleted, in.Departed = pods, requests.putInto(pods), c.set.departed.of(job, pods)
 			listed = true
 			continue
 		}
@@ -78,8 +75,14 @@ func (c *JobController[J]) noteDeparted(job J, in *plan.Input) bool {
 	return len(in.Departed) > before
 }
 
-// livePods lists the pods of a job, from the API server.
-func (c *JobController[J]) livePods(ctx context.Context, job J) ([]*corev1.Pod, error) {
+// readPods reads the pods of a job from the API server, for the input to have no others.
+func (c *JobController[J]) readPods(ctx context.Context, job J, in *plan.Input) error {
+	requests := c.set.departed.requestsFor(job)
 	live := cacheLister[J]{reader: c.set.live, kind: &c.set.kind}
-	return live.ListPods(ctx, job)
+	pods, err := live.ListPods(ctx, job)
+	if err != nil {
+		return fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	}
+	in.Pods, in.ForceDeleted, in.Departed = pods, requests.putInto(pods), c.set.departed.of(job, pods)
+	return nil
 }

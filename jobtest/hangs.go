@@ -359,39 +359,26 @@ func (l *life) unreadySince(p *commonv1.ProgressPolicy) (time.Time, []*int64) {
 	}
 }
 
-// hungDue is when a pod hangs, at the earliest, by the truth; zero if it does not.
-func (m *monitor) hungDue(job client.Object, pod *corev1.Pod, actor *process) time.Time {
+// hungBetween is when a pod hangs by the truth, at the earliest and at the latest: which of two limits is
+// for it may not be known. The earliest is zero if it does not hang, the latest if it need not.
+func (m *monitor) hungBetween(job client.Object, pod *corev1.Pod, actor *process) (earliest, latest time.Time) {
 	since, limits := m.hangsSince(job, pod, actor)
-	var due time.Time
-	for _, n := range limits {
-		if at := since.Add(seconds(n)); n != nil && (due.IsZero() || at.Before(due)) {
-			due = at
-		}
-	}
-	return due
-}
-
-// hungBy is when a pod hangs, at the latest: of two limits of which either may be for it, by the longer
-// one; zero if it need not hang.
-func (m *monitor) hungBy(job client.Object, pod *corev1.Pod, actor *process) time.Time {
-	since, limits := m.hangsSince(job, pod, actor)
-	var by time.Time
 	for _, n := range limits {
 		if n == nil {
-			return time.Time{}
+			continue
 		}
-		if at := since.Add(seconds(n)); at.After(by) {
-			by = at
+		at := since.Add(time.Duration(*n) * time.Second)
+		if earliest.IsZero() || at.Before(earliest) {
+			earliest = at
+		}
+		if at.After(latest) {
+			latest = at
 		}
 	}
-	return by
-}
-
-func seconds(n *int64) time.Duration {
-	if n == nil {
-		return 0
+	if slices.Contains(limits, nil) {
+		latest = time.Time{}
 	}
-	return time.Duration(*n) * time.Second
+	return earliest, latest
 }
 
 // checkHangs checks the hangs that a status begins to tell: each is one, is recorded once, and
@@ -457,14 +444,13 @@ func (m *monitor) checkHang(job client.Object, pod *corev1.Pod) {
 	if l.changedSince(began) || m.w.progress.back.After(began) || m.reported[l.uid].After(began) {
 		return
 	}
-	due := m.hungDue(job, pod, actor)
+	due, latest := m.hungBetween(job, pod, actor)
 	if due.IsZero() || m.w.now.Before(due) {
 		m.w.violatef("no false hang", "%s says that pod %s hangs, but it does so at %s at the earliest", actor.name, pod.Name, due.Sub(m.w.start))
 	}
 	// Nodes tell times in seconds, and a pass takes some milliseconds.
 	const most = 2*time.Second + 200*time.Millisecond
-	by := m.hungBy(job, pod, actor)
-	if late := m.w.now.Sub(by); !by.IsZero() && late > most && m.w.calm(by) {
+	if late := m.w.now.Sub(latest); !latest.IsZero() && late > most && m.w.calm(latest) {
 		m.w.violatef("P7", "%s finds %s too late that pod %s hangs", actor.name, late, pod.Name)
 	}
 }
@@ -493,8 +479,8 @@ func (m *monitor) checkHangsReported(job client.Object, pods []*corev1.Pod) {
 	for _, pod := range pods {
 		t, i, wanted := m.replica(job, pod)
 		current := wanted && live(pod) && attemptLabel(pod) >= attemptOf(parts.Status, t, i) && !m.stuck(pod)
-		if by := m.hungBy(job, pod, m.w.processes[0]); current && !by.IsZero() && m.w.now.Sub(by) > 3*time.Second {
-			m.w.violatef("P7", "job %s is at rest, but its pod %s hangs since %s, and nothing follows", job.GetName(), pod.Name, by.Sub(m.w.start))
+		if _, at := m.hungBetween(job, pod, m.w.processes[0]); current && !at.IsZero() && m.w.now.Sub(at) > 3*time.Second {
+			m.w.violatef("P7", "job %s is at rest, but its pod %s hangs since %s, and nothing follows", job.GetName(), pod.Name, at.Sub(m.w.start))
 		}
 	}
 }

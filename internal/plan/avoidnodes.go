@@ -288,8 +288,8 @@ func (d *decision) avoidNoLonger(name string, pod *corev1.Pod) {
 // avoidWaits repeats that a node is no longer avoided until all replicas have a node.
 func (d *decision) avoidWaits() wait {
 	w := wait{reason: reasonAvoidedNodeNeeded}
-	c := d.plan.Status.Condition(commonv1.JobStalled)
-	if c == nil || c.Reason != d.reason(reasonAvoidedNodeNeeded) {
+	c := d.stalledFor(reasonAvoidedNodeNeeded)
+	if c == nil {
 		return w
 	}
 	goesOn := false

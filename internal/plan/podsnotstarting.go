@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobkit/jobkit"
-	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // reasonNotStarting ends the reason of the condition Stalled of a job whose pods do not start.
@@ -121,11 +120,10 @@ func scheduledAt(p *corev1.Pod) time.Time {
 
 // saidOfStarts is what the job says of pods that do not start, "" if it says nothing of them.
 func (d *decision) saidOfStarts() string {
-	c := d.plan.Status.Condition(commonv1.JobStalled)
-	if c == nil || c.Reason != d.reason(reasonNotStarting) {
-		return ""
+	if c := d.stalledFor(reasonNotStarting); c != nil {
+		return c.Message
 	}
-	return c.Message
+	return ""
 }
 
 // nameIn is the name of the pod that a message of startWaits names.

@@ -58,6 +58,14 @@ func (d *decision) stall(o Obstacle, message string) {
 	d.requeueAt(d.in.Now.Add(d.retryAfter()))
 }
 
+// stalledFor is the condition Stalled if its reason has this ending, or nil.
+func (d *decision) stalledFor(ending string) *commonv1.JobCondition {
+	if c := d.plan.Status.Condition(commonv1.JobStalled); c != nil && c.Reason == d.reason(ending) {
+		return c
+	}
+	return nil
+}
+
 // retryAfter is how long after a refusal to retry: the time that the job has been stalled,
 // within bounds.
 func (d *decision) retryAfter() time.Duration {

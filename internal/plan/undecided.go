@@ -19,8 +19,7 @@ func (d *decision) undecided() bool {
 // isStalledUndecided reports whether the job is stalled because neither success nor failure
 // is decided. That does not depend on what can be created.
 func (d *decision) isStalledUndecided() bool {
-	c := d.plan.Status.Condition(commonv1.JobStalled)
-	return c != nil && c.Reason == d.reason(string(OperatorError)) && d.undecided()
+	return d.stalledFor(string(OperatorError)) != nil && d.undecided()
 }
 
 // size is how many replicas the job wants.

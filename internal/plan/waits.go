@@ -118,7 +118,7 @@ func (d *decision) terminatingWaits() wait {
 	w := wait{reason: reasonTerminating, patience: terminationMargin}
 	var names []string
 	advice := ""
-	if c := d.plan.Status.Condition(commonv1.JobStalled); c != nil && c.Reason == d.reason(w.reason) {
+	if d.stalledFor(w.reason) != nil {
 		w.patience -= requestDoubt
 	}
 	d.tally.each(func(s *replica) {

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// patience is how long the bench waits for what must happen.
+	// patience is how long the bench waits for what must happen, and for pods until something happens to them.
 	patience = 15 * time.Minute
 	// tail is how long a measurement continues after all is done, so that late
 	// requests are counted too. It is the same for the floor.

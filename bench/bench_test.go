@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,6 +258,37 @@ func TestDecide(t *testing.T) {
 	}
 	if got := len(b.report.ratios); got != 5 {
 		t.Errorf("%d measures are reported, want 5", got)
+	}
+}
+
+// TestAwait: a wait goes on as long as something happens, however long it takes.
+func TestAwait(t *testing.T) {
+	for _, tt := range []struct {
+		reason string
+		after  []time.Duration // when another pod runs; three are expected
+		want   string
+	}{
+		{"slow, but steady", []time.Duration{patience - time.Second, patience, patience}, ""},
+		{"nothing happens any more", []time.Duration{time.Second, time.Second, 3 * patience}, "nothing has happened for 15m0s"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{}
+			var pods sync.WaitGroup
+			defer pods.Wait()
+			pods.Go(func() {
+				for _, d := range tt.after {
+					time.Sleep(d)
+					w.mu.Lock()
+					w.counts.running++
+					w.notify()
+					w.mu.Unlock()
+				}
+			})
+			_, err := w.until(t.Context(), "three run", func(c counts) bool { return c.running >= 3 })
+			if got := fmt.Sprint(err); tt.want == "" && err != nil || !strings.Contains(got, tt.want) {
+				t.Errorf("%s: %v", tt.reason, err)
+			}
+		})
 	}
 }
 

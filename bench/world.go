@@ -241,17 +241,24 @@ func (w *world) until(ctx context.Context, what string, holds func(counts) bool)
 	return w.await(ctx, what, w.expect(holds))
 }
 
-// await waits for what is expected.
+// await waits for what is expected, as long as anything happens: how long 50,000 pods take to start depends on
+// the machine.
 func (w *world) await(ctx context.Context, what string, x *waiter) (time.Time, error) {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-x.fired:
-		return x.at, nil
-	case <-ctx.Done():
-		return time.Time{}, fmt.Errorf("waited in vain until %s: %w", what, context.Cause(ctx))
-	case <-timer.C:
-		return time.Time{}, fmt.Errorf("waited %s in vain until %s: the counts are %+v", patience, what, w.now())
+	check := time.NewTicker(patience)
+	defer check.Stop()
+	for last := w.now(); ; {
+		select {
+		case <-x.fired:
+			return x.at, nil
+		case <-ctx.Done():
+			return time.Time{}, fmt.Errorf("waited in vain until %s: %w", what, context.Cause(ctx))
+		case <-check.C:
+			now := w.now()
+			if now == last {
+				return time.Time{}, fmt.Errorf("waited in vain until %s: nothing has happened for %s, the counts are %+v", what, patience, now)
+			}
+			last = now
+		}
 	}
 }
 

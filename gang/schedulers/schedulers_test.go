@@ -182,7 +182,7 @@ func TestVolcanoState(t *testing.T) {
 			why: `has not looked at PodGroup job-testjob yet: make sure that its queue "default" exists, and that Volcano runs`,
 		},
 		"NewInQueue": {reason: "the queue is the job's", queue: "research", hold: true, why: `its queue "research" exists`},
-		"Pending":    {reason: "the queue has no room", status: map[string]any{"phase": "Pending"}, hold: true, why: `queue "default" has no room`},
+		"Pending":    {reason: "the queue has no room", status: map[string]any{"phase": "Pending"}, hold: true, why: `queue "default" has no room for it yet, or is closed`},
 		"Says": {
 			reason: "Volcano's own words go first", hold: true, why: "3/4 tasks in gang unschedulable",
 			status: map[string]any{"phase": "Pending", "conditions": []any{condition("Unschedulable", "2026-01-01T00:00:00Z")}},

@@ -101,7 +101,7 @@ func (s Scheduler) State(job *gang.Job, found []jobkit.Object) gang.State {
 		state.Why = fmt.Sprintf("the scheduler %q has not looked at PodGroup %s yet: make sure that its queue %q exists, and that Volcano runs",
 			s.name(), g.GetName(), queue)
 	case state.Hold:
-		state.Why = fmt.Sprintf("PodGroup %s is Pending: queue %q has no room for it yet", g.GetName(), queue)
+		state.Why = fmt.Sprintf("PodGroup %s is Pending: queue %q has no room for it yet, or is closed", g.GetName(), queue)
 	}
 	return state
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -24,7 +23,7 @@ import (
 // author of the JSON wanted.
 func Object(raw []byte, into any) error {
 	mistakes := field.ErrorList(nil)
-	if slow.Match(raw) {
+	if maybeSlow(raw) {
 		mistakes, raw = find(raw, into, true)
 	}
 	err := kjson.UnmarshalCaseSensitivePreserveInts(raw, into)
@@ -40,30 +39,6 @@ func Object(raw []byte, into any) error {
 		reflect.ValueOf(into).Elem().SetZero()
 	}
 	return mistakes.ToAggregate() //nolint:wrapcheck // it names the field, the value and what is wrong
-}
-
-// slow matches what might be a quantity that takes very long to read: of the exponent
-// 2147483648 a number of so many digits is made. Most objects have no such text, and are
-// read without further checks.
-var slow = regexp.MustCompile(`[0-9.][eE][+-]?[0-9]{4}|[0-9.]{65}|\\u00`)
-
-// The longest quantity, and the digits of its exponent, that are read.
-const (
-	maxQuantity = 64
-	maxExponent = 3
-)
-
-var errSlow = fmt.Errorf("a quantity has at most %d characters, and an exponent of at most %d digits", maxQuantity, maxExponent)
-
-// bounded reports whether a quantity is known to be cheap to read.
-func bounded(quantity string) error {
-	if len(quantity) > maxQuantity {
-		return errSlow
-	}
-	if i := strings.LastIndexAny(quantity, "eE"); i >= 0 && len(strings.TrimLeft(quantity[i+1:], "+-")) > maxExponent {
-		return errSlow
-	}
-	return nil
 }
 
 // find finds what cannot be read into an object's type, and returns it together with

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -133,7 +134,9 @@ func (b *bench) connect(ctx context.Context) (stop func(), err error) {
 		if err := os.CopyFS(crds, crd.Files); err != nil {
 			return nil, fmt.Errorf("cannot write the CRDs: %w", err)
 		}
-		cluster, err := devenv.Start(ctx, devenv.Options{CRDs: []string{crds}, Progress: b.progress})
+		// A node takes 1,000 pods; scenario held has 10,000 at full size.
+		nodes := 20 * max(1, int(math.Ceil(b.options.scale)))
+		cluster, err := devenv.Start(ctx, devenv.Options{CRDs: []string{crds}, Nodes: nodes, Progress: b.progress})
 		if err != nil {
 			return nil, err
 		}

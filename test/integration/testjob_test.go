@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -86,8 +87,10 @@ func waitForCounts(t *testing.T, job *testv1.TestJob, typ commonv1.ReplicaType, 
 func TestSuccess(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
-	job := newJob(ns, "job", replicas(1, "run-for", "500ms"), replicas(2))
+	job := newJob(ns, "job", replicas(1), replicas(2))
 	create(t, job)
+	waitFor(t, job, commonv1.JobRunning) // A program that ends within a pass has never been seen to run.
+	finish(t, ns, "job-master-0")
 	waitFor(t, job, commonv1.JobSucceeded)
 	waitForNames(t, ns, []string{"job-master-0"}, nil) // cleanPodPolicy Running is TestJob's default
 	want := []string{
@@ -105,6 +108,16 @@ func TestSuccess(t *testing.T) {
 	}
 	waitForCounts(t, job, testv1.Master, commonv1.ReplicaStatus{Succeeded: 1})
 	waitForCounts(t, job, testv1.Worker, commonv1.ReplicaStatus{}) // Clean-up stopped them: they did not succeed.
+}
+
+// finish has the program of a pod end by itself, and well.
+func finish(t *testing.T, ns, name string) {
+	t.Helper()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"devcluster.jobkit.dev/run-for":"1ms"}}}`))
+	if err := cluster.client.Patch(t.Context(), pod, patch); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestFailure(t *testing.T) {

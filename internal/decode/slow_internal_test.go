@@ -36,7 +36,7 @@ func TestMaybeSlowRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"1", "23", "4567", ".", "e", "E", "+", "-", `"`, `\u00`, `\u0`, "x", strings.Repeat("9", 61)}
 	slow := 0
-	for range 100_000 {
+	for range 10_000 {
 		var text strings.Builder
 		for range 1 + random.IntN(8) {
 			text.WriteString(pieces[random.IntN(len(pieces))])
@@ -49,8 +49,8 @@ func TestMaybeSlowRandom(t *testing.T) {
 			slow++
 		}
 	}
-	if slow < 10_000 || slow > 90_000 {
-		t.Errorf("%d of 100,000 texts are slow", slow)
+	if slow < 1000 || slow > 9000 {
+		t.Errorf("%d of 10,000 texts are slow", slow)
 	}
 }
 

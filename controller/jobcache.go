@@ -238,7 +238,7 @@ func (c *jobCache[J]) index(ctx context.Context, o client.Object) error {
 		c.indexed[gvk] = lent
 		return err
 	}
-	if err := c.IndexField(ctx, o, ownerIndex(c.operator), byController(c.gvk)); err != nil {
+	if err := c.IndexField(ctx, o, ownerIndex(c.operator), byController(c.gvk.GroupKind())); err != nil {
 		return fmt.Errorf("cannot index the %T of %s: %w", o, c.gvk.Kind, err)
 	}
 	if gvk == volumeClaimKind() {

@@ -37,7 +37,7 @@ func (c *jobCache[J]) lend(ctx context.Context, o client.Object, gvk schema.Grou
 	if !ok {
 		return false, nil
 	}
-	owner := byController(c.gvk)
+	owner := byController(c.gvk.GroupKind())
 	index := func(o any) ([]string, error) {
 		child, ok := o.(client.Object)
 		if !ok {

@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -182,11 +181,8 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
 	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).For(job, builder.WithPredicates(c.withoutReports()))
-	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), job, handler.OnlyControllerOwner())
 	for _, o := range children {
-		b = b.Watches(o, forChildren{
-			to: handler.WithLowPriorityWhenUnchanged(owner), podSeen: c.PodSeen, podDeleted: c.PodDeleted,
-		})
+		b = b.Watches(o, forChildren{to: enqueueJob(c.set.gvk.GroupKind()), podSeen: c.PodSeen, podDeleted: c.PodDeleted})
 	}
 	return b.
 		WithOptions(ctrlcontroller.Options{
@@ -442,19 +438,6 @@ func newJob[J client.Object]() (J, error) {
 		return job, fmt.Errorf("cannot make a new %s", t)
 	}
 	return job, nil
-}
-
-// byController indexes an object by the UID of its controller, if that is a job of
-// the kind.
-func byController(gvk schema.GroupVersionKind) client.IndexerFunc {
-	apiVersion := gvk.GroupVersion().String()
-	return func(o client.Object) []string {
-		owner := metav1.GetControllerOf(o)
-		if owner == nil || owner.Kind != gvk.Kind || owner.APIVersion != apiVersion {
-			return nil
-		}
-		return []string{string(owner.UID)}
-	}
 }
 
 // metadata returns an empty object to read the metadata of a job into.

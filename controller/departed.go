@@ -153,17 +153,20 @@ func (r deletionRequests) of(pod *corev1.Pod) *corev1.Pod {
 	if !known || pod.DeletionTimestamp == nil {
 		return pod
 	}
-	out := *pod // Others hold the pod: its parts stay as they are.
 	if !request.graceful {
-		out.DeletionTimestamp, out.DeletionGracePeriodSeconds = &metav1.Time{Time: request.at}, nil
-		return &out
+		return withDeletion(pod, request.at, nil)
 	}
 	grace := max(1, int64(pod.DeletionTimestamp.Sub(request.at)/time.Second))
 	if pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds == grace {
 		return pod // It still says so.
 	}
-	out.DeletionTimestamp = &metav1.Time{Time: request.at.Add(time.Duration(grace) * time.Second)}
-	out.DeletionGracePeriodSeconds = &grace
+	return withDeletion(pod, request.at.Add(time.Duration(grace)*time.Second), new(grace))
+}
+
+// withDeletion is a pod with another time of deletion. Others hold the pod: its parts stay as they are.
+func withDeletion(pod *corev1.Pod, at time.Time, grace *int64) *corev1.Pod {
+	out := *pod
+	out.DeletionTimestamp, out.DeletionGracePeriodSeconds = &metav1.Time{Time: at}, grace
 	return &out
 }
 

@@ -153,3 +153,21 @@ func TestSeenAgain(t *testing.T) {
 		t.Errorf("a pod that is seen again still counts as gone: %v", d.jobs)
 	}
 }
+
+// TestPodsBeingDeletedAreNotCopied: while a large job restarts, each pass looks at all its pods, and nearly
+// all still say when their deletion was requested.
+func TestPodsBeingDeletedAreNotCopied(t *testing.T) {
+	requests := deletionRequests{}
+	pods := make([]*corev1.Pod, 100)
+	at := time.Unix(1_800_000_000, 0)
+	for i := range pods {
+		uid := types.UID(string(rune('a' + i)))
+		requests[uid] = deletionRequest{at: at, graceful: true}
+		pods[i] = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			UID: uid, DeletionTimestamp: &metav1.Time{Time: at.Add(30 * time.Second)}, DeletionGracePeriodSeconds: new(int64(30)),
+		}}
+	}
+	if n := testing.AllocsPerRun(10, func() { requests.putInto(pods) }); n > 0 {
+		t.Errorf("a pass makes %.0f copies, want none", n)
+	}
+}

@@ -136,7 +136,7 @@ func (b *bench) connect(ctx context.Context) (stop func(), err error) {
 		}
 		// A node takes 1,000 pods; scenario held has 10,000 at full size.
 		nodes := 20 * max(1, int(math.Ceil(b.options.scale)))
-		cluster, err := devenv.Start(ctx, devenv.Options{CRDs: []string{crds}, Nodes: nodes, Progress: b.progress})
+		cluster, err := devenv.Start(ctx, devenv.Options{CRDs: append([]string{crds}, b.options.crds...), Nodes: nodes, Progress: b.progress})
 		if err != nil {
 			return nil, err
 		}

@@ -322,3 +322,21 @@ func TestManifests(t *testing.T) {
 		t.Errorf("the manifest is\n%s, want\n%s", got, want)
 	}
 }
+
+// TestJobSetCountsPods: the status of a JobSet counts the Jobs of which all pods run.
+func TestJobSetCountsPods(t *testing.T) {
+	k, err := kindNamed("JobSet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := k.manifest(job{name: "j", replicas: 3})
+	for ready, want := range map[int64]int64{0: 0, 1: 3} {
+		states := []any{object{"name": "worker", "ready": ready}}
+		if err := unstructured.SetNestedSlice(set.Object, states, "status", "replicatedJobsStatus"); err != nil {
+			t.Fatal(err)
+		}
+		if got := k.progressOf(set).active; got != want {
+			t.Errorf("with %d Jobs ready, %d pods run, want %d", ready, got, want)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type options struct {
 	operator, operatorCommand, operatorMetrics string
 	operatorPID                                int
 	kind                                       string
+	crds                                       []string
 	kubeconfig                                 string
 	controlPlanePID                            int
 	pprof                                      string
@@ -60,7 +61,8 @@ func parse(args []string, help io.Writer) (options, error) {
 	fs.StringVar(&o.operatorCommand, "operator-command", "", "with external: starts the operator, which finds the API server by $KUBECONFIG. Without, it runs already on --kubeconfig")
 	fs.StringVar(&o.operatorMetrics, "operator-metrics", "", "with external: the `URL` of its metrics")
 	fs.IntVar(&o.operatorPID, "operator-pid", 0, "with external and without a command: its process, for CPU and memory")
-	fs.StringVar(&o.kind, "kind", "TestJob", "kind of the jobs: TestJob, TFJob or PyTorchJob")
+	fs.StringVar(&o.kind, "kind", "TestJob", "kind of the jobs: TestJob, TFJob, PyTorchJob or JobSet")
+	fs.StringSliceVar(&o.crds, "crds", nil, "`files` or folders with more CRDs, such as those of an external operator")
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "a control plane with kwok nodes and the CRDs (default: a dev control plane is started)")
 	fs.IntVar(&o.controlPlanePID, "control-plane-pid", 0, "with --kubeconfig: the process of the control plane, for its CPU")
 	fs.StringVar(&o.pprof, "pprof", "", "with testjob: `address` at which the operator serves profiles (default: a free port)")
@@ -91,6 +93,8 @@ func (o *options) check(names []string) error {
 		return errors.New("--operator-command is for --operator external")
 	case o.operator == operatorExternal && o.operatorCommand == "" && o.kubeconfig == "":
 		return errors.New("--operator external needs --operator-command, or --kubeconfig of the cluster on which it runs")
+	case len(o.crds) > 0 && o.kubeconfig != "":
+		return errors.New("--crds is for the dev control plane that the bench starts: apply them to the cluster of --kubeconfig yourself")
 	case o.scale <= 0 || o.rounds <= 0 || o.churnRate <= 0 || len(o.writers) == 0 || slices.Min(o.writers) < 1 || len(o.distances) == 0:
 		return errors.New("--scale, --rounds, --churn-rate and --writers must be positive, --distances not empty")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -224,8 +225,12 @@ func (b *bench) restartGang(ctx context.Context, w *world, f *figures) error {
 	if err != nil {
 		return err
 	}
+	pod, err := b.onePod(ctx, w.namespace, f.pod(0))
+	if err != nil {
+		return err
+	}
 	begun := time.Now()
-	if err := b.fail(ctx, w.namespace, f.pod(0)); err != nil {
+	if err := b.fail(ctx, w.namespace, pod); err != nil {
 		return err
 	}
 	if err := awaitRestarted(ctx, w, f, begun); err != nil {
@@ -258,6 +263,21 @@ func awaitRestarted(ctx context.Context, w *world, f *figures, begun time.Time) 
 	running, err := w.until(ctx, "all pods run again", func(c counts) bool { return c.created >= 2*f.pods() && c.running == f.pods() })
 	f.created, f.running = created.Sub(begun), running.Sub(begun)
 	return err
+}
+
+// onePod is a pod of a job: the one of that name, or any if the Job controller named them.
+func (b *bench) onePod(ctx context.Context, namespace, name string) (string, error) {
+	if b.kind.group != jobSet.group {
+		return name, nil
+	}
+	pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, listSome(1))
+	if err == nil && len(pods.Items) == 0 {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot find a pod of the job: %w", err)
+	}
+	return pods.Items[0].Name, nil
 }
 
 // fail ends a pod as if its container had been killed.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -338,5 +340,22 @@ func TestJobSetCountsPods(t *testing.T) {
 		if got := k.progressOf(set).active; got != want {
 			t.Errorf("with %d Jobs ready, %d pods run, want %d", ready, got, want)
 		}
+	}
+}
+
+// TestOperatorThatEnds: who waits for an operator is told that it has ended, and what it said.
+func TestOperatorThatEnds(t *testing.T) {
+	o := &operator{command: []string{"sh", "-c", "echo no namespace for the lease; exit 1", "--"}, log: filepath.Join(t.TempDir(), "log")}
+	if err := o.start("kubeconfig"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := o.whileItRuns(t.Context())
+	defer cancel()
+	<-ctx.Done()
+	if err := context.Cause(ctx); !strings.Contains(err.Error(), "no namespace for the lease") {
+		t.Errorf("the error does not say what the operator said: %v", err)
+	}
+	if err := o.stop(); err == nil {
+		t.Error("stopping it says nothing")
 	}
 }

@@ -100,7 +100,9 @@ func (b *bench) withOperator(ctx context.Context, l *line, f func() error) error
 	if err := b.operator.start(l.kubeconfig); err != nil {
 		return err
 	}
-	if err := b.warmUp(ctx); err != nil {
+	running, cancel := b.operator.whileItRuns(ctx)
+	defer cancel()
+	if err := b.warmUp(running); err != nil {
 		return err
 	}
 	if err := f(); err != nil {

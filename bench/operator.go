@@ -26,6 +26,8 @@ type operator struct {
 
 	pid     int
 	process *exec.Cmd
+	// ended is closed when the process has ended.
+	ended chan struct{}
 }
 
 // newOperator prepares the operator that the flags ask for.
@@ -91,7 +93,33 @@ func (o *operator) start(kubeconfig string, extra ...string) error {
 		return fmt.Errorf("cannot start the operator: %w", err)
 	}
 	o.pid = o.process.Process.Pid
+	o.ended = make(chan struct{})
+	go func(process *exec.Cmd, ended chan struct{}) {
+		defer close(ended)
+		_ = process.Wait()
+	}(o.process, o.ended)
 	return nil
+}
+
+// whileItRuns is a context that ends with the operator, which the error then says.
+func (o *operator) whileItRuns(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if ended := o.ended; o.process != nil {
+		go func() {
+			select {
+			case <-ended:
+				cancel(o.hasEnded())
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, func() { cancel(nil) }
+}
+
+// hasEnded is the error of an operator that ended by itself.
+func (o *operator) hasEnded() error {
+	text, _ := os.ReadFile(o.log)
+	return fmt.Errorf("the operator had ended before it was stopped; its log ends with:\n%s", text[max(0, len(text)-2000):])
 }
 
 // stopGrace is how long an operator may take to end before it is killed.
@@ -102,15 +130,14 @@ func (o *operator) stop() error {
 	if o.process == nil {
 		return nil
 	}
-	process := o.process
+	process, ended := o.process, o.ended
 	o.process, o.pid = nil, 0
 	err := process.Process.Signal(syscall.SIGTERM)
 	timer := time.AfterFunc(stopGrace, func() { _ = process.Process.Kill() })
 	defer timer.Stop()
-	_ = process.Wait()
+	<-ended
 	if errors.Is(err, os.ErrProcessDone) {
-		text, _ := os.ReadFile(o.log)
-		return fmt.Errorf("the operator had ended before it was stopped; its log ends with:\n%s", text[max(0, len(text)-2000):])
+		return o.hasEnded()
 	}
 	return err //nolint:wrapcheck // cannot happen
 }

@@ -34,6 +34,7 @@ func (c *JobController[J]) execute(
 	if len(actions) == 0 {
 		return outcome, false, nil
 	}
+	defer c.set.slots.take(ctx)()
 	logger := log.FromContext(ctx).V(1)
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	replicas := replicasOf(in)

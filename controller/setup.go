@@ -78,6 +78,8 @@ type settings[J client.Object] struct {
 
 	kind    jobkit.Kind
 	pending *pendingWrites[J]
+	// slots limit for how many jobs objects are written at a time.
+	slots slots
 	// departed are pods that are gone and whose end is yet to be counted.
 	departed *departedPods
 	metrics  *metrics
@@ -315,7 +317,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	s := &settings[J]{
 		dependencies: d,
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
-		pending: newPendingWrites[J](), departed: newDepartedPods(), rivals: newRivals(kind.OperatorName),
+		pending: newPendingWrites[J](), departed: newDepartedPods(), slots: make(slots, startSlots), rivals: newRivals(kind.OperatorName),
 		comparisons: lru.New(maxComparisons),
 		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}

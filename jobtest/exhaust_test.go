@@ -2,12 +2,15 @@ package jobtest
 
 import (
 	"context"
+	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -539,12 +542,40 @@ func alike() []Fault {
 	return []Fault{TooManyRequests, ServerError}
 }
 
-// sample is how many of the runs a short test leaves out for one that it makes.
-func sample(every int) int {
-	if thorough() {
-		return 1
+// pairs is about how many pairs of faults the small jobs can meet. Two processors try all of them in
+// half a day.
+const pairs = 640_000
+
+// pairsOf are the pairs of faults to try: about as many as runs are wanted, and others with another seed;
+// in a short test one of 17 first faults, and with it one of 17 second ones.
+func pairsOf(runs, seed string) exhaustion {
+	e := exhaustion{faults: 2, every: 17}
+	if n, err := strconv.Atoi(runs); err == nil && n > 0 {
+		e.every = max(1, int(math.Sqrt(pairs/float64(n))+0.5))
 	}
-	return every
+	if n, err := strconv.ParseUint(seed, 10, 64); err == nil {
+		e.first = int(n % uint64(e.every)) //nolint:gosec // below every
+	}
+	return e
+}
+
+// TestPairsOf: another seed tries other pairs, and with many runs all are tried.
+func TestPairsOf(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, runs, seed string
+		want               exhaustion
+	}{
+		"Short":     {"a test run tries a few", "", "", exhaustion{faults: 2, every: 17}},
+		"Many":      {"about a ninth of all, for 100,000 of 640,000", "100000", "", exhaustion{faults: 2, every: 3}},
+		"OtherSeed": {"another ninth", "100000", "40000001", exhaustion{faults: 2, every: 3, first: 2}},
+		"All":       {"more than there are", "1000000", "5", exhaustion{faults: 2, every: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, pairsOf(tc.runs, tc.seed), cmp.AllowUnexported(exhaustion{})); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
 }
 
 // TestEveryFault runs small jobs with every fault at every call.
@@ -559,21 +590,26 @@ func TestEveryFault(t *testing.T) {
 
 // TestEveryFaultWithTwoLeaders does the same with two processes that both act.
 func TestEveryFaultWithTwoLeaders(t *testing.T) {
+	every := 5
+	if thorough() {
+		every = 1
+	}
 	for _, s := range chosen() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			exhaust(t, s.run(2), exhaustion{faults: 1, every: sample(5), but: alike()})
+			exhaust(t, s.run(2), exhaustion{faults: 1, every: every, but: alike()})
 		})
 	}
 }
 
-// TestEveryTwoFaults runs small jobs with every pair of faults: with a sample of them
-// unless many runs are wanted.
+// TestEveryTwoFaults runs small jobs with pairs of faults: with a sample of them, unless more runs are wanted
+// than there are pairs.
 func TestEveryTwoFaults(t *testing.T) {
+	e := pairsOf(os.Getenv(EnvRuns), os.Getenv(EnvSeed))
 	for _, s := range chosen() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			exhaust(t, s.run(1), exhaustion{faults: 2, every: sample(17)})
+			exhaust(t, s.run(1), e)
 		})
 	}
 }

@@ -187,8 +187,8 @@ type exhaustion struct {
 	// faults is how many in one run.
 	faults int
 	// every makes one of so many runs with one fault, and of these one of so many
-	// with a second: 1 makes all.
-	every int
+	// with a second: 1 makes all. first is the one of them.
+	every, first int
 	// but are faults to leave out.
 	but []Fault
 }
@@ -205,7 +205,7 @@ func exhaust(t TB, scenario Scenario, e exhaustion) {
 	reached := make([]int, e.faults+1)
 	var visit func(script map[int]Fault, from, depth int)
 	visit = func(script map[int]Fault, from, depth int) {
-		if reached[depth]++; depth < e.faults && reached[depth]%e.every != 0 {
+		if reached[depth]++; depth < e.faults && reached[depth]%e.every != e.first {
 			return
 		}
 		c := &Chance{script: script, quiet: true}

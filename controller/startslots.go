@@ -1,0 +1,35 @@
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// startSlots is how many jobs are acted for at a time, without those that take longer.
+	startSlots = 16
+	// slotLease is for how long a job counts at most: it is a large one, or waits for something else than the
+	// API server's processors, such as an admission webhook of one namespace, and must not hold up others.
+	slotLease = time.Second
+)
+
+// slots limit for how many jobs pods, services and other objects are written at a time. Many jobs that start
+// at once would otherwise send hundreds of requests at once: the API server is no faster for it, each job has
+// all its pods late, and the scheduler, whose bindings wait among them, is refused with "too many requests".
+type slots chan struct{}
+
+// take waits for a slot, or until the context ends, and returns the function that gives it back.
+func (s slots) take(ctx context.Context) (giveBack func()) {
+	select {
+	case s <- struct{}{}:
+	case <-ctx.Done():
+		return func() {}
+	}
+	free := sync.OnceFunc(func() { <-s })
+	lease := time.AfterFunc(slotLease, free)
+	return func() {
+		lease.Stop()
+		free()
+	}
+}

@@ -1,0 +1,57 @@
+package controller
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSlots(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		// frees makes room for one more, or not, once all slots are taken.
+		frees func(first func(), cancel context.CancelFunc)
+		// want is after how long the next one goes on.
+		want time.Duration
+	}{
+		"GivenBack": {
+			reason: "the first job is done after a tenth of a second, and done only once",
+			frees:  func(first func(), _ context.CancelFunc) { time.Sleep(slotLease / 10); first(); first() },
+			want:   slotLease / 10,
+		},
+		"Slow": {
+			reason: "all wait for a slow webhook: they hold up the jobs of others for a second, no longer",
+			frees:  func(func(), context.CancelFunc) {},
+			want:   slotLease,
+		},
+		"Stopped": {
+			reason: "the process is told to end",
+			frees:  func(_ func(), cancel context.CancelFunc) { time.Sleep(slotLease / 5); cancel() },
+			want:   slotLease / 5,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s := make(slots, startSlots)
+				var first func()
+				for range startSlots {
+					giveBack := s.take(ctx)
+					defer giveBack()
+					if first == nil {
+						first = giveBack
+					}
+				}
+				begun := time.Now()
+				go tc.frees(first, cancel)
+				giveBack := s.take(ctx)
+				if took := time.Since(begun); took != tc.want {
+					t.Errorf("%s: the next one waits for %s, want %s", tc.reason, took, tc.want)
+				}
+				giveBack()
+			})
+		})
+	}
+}

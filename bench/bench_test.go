@@ -343,7 +343,7 @@ func TestJobSetCountsPods(t *testing.T) {
 	}
 }
 
-// TestOperatorThatEnds: who waits for an operator is told that it has ended, and what it said.
+// TestOperatorThatEnds: an error says that an operator has ended, and what it wrote.
 func TestOperatorThatEnds(t *testing.T) {
 	o := &operator{command: []string{"sh", "-c", "echo no namespace for the lease; exit 1", "--"}, log: filepath.Join(t.TempDir(), "log")}
 	if err := o.start("kubeconfig"); err != nil {
@@ -353,7 +353,7 @@ func TestOperatorThatEnds(t *testing.T) {
 	defer cancel()
 	<-ctx.Done()
 	if err := context.Cause(ctx); !strings.Contains(err.Error(), "no namespace for the lease") {
-		t.Errorf("the error does not say what the operator said: %v", err)
+		t.Errorf("the error does not say what the operator wrote: %v", err)
 	}
 	if err := o.stop(); err == nil {
 		t.Error("stopping it says nothing")

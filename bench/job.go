@@ -42,7 +42,9 @@ var (
 	// batchJob is the reference of the field: an indexed Job of Kubernetes itself.
 	batchJob = kind{name: "Job", group: "batch", version: "v1", resource: "jobs", container: "main", services: []string{noServices}}
 	// jobSet is a JobSet of one such Job, which restarts as a whole.
-	jobSet = kind{name: "JobSet", group: "jobset.x-k8s.io", version: "v1alpha2", resource: "jobsets", container: "main", services: []string{perJob}}
+	jobSet = kind{
+		name: "JobSet", group: "jobset.x-k8s.io", version: "v1alpha2", resource: "jobsets", container: "main", services: []string{perJob},
+	}
 )
 
 // kindNamed finds a kind by its name.
@@ -106,7 +108,7 @@ func (k kind) spec(j job, template object) object {
 		return indexedJob(j.replicas, template)
 	case jobSet.group:
 		one := indexedJob(j.replicas, template)
-		one["backoffLimit"] = int64(0) // A pod that fails fails the Job, and that restarts the JobSet.
+		one["backoffLimit"] = int64(0) // One failed pod is a failed Job, and that restarts the JobSet.
 		return object{
 			"network":        object{"enableDNSHostnames": true, "subdomain": j.name, "publishNotReadyAddresses": true},
 			"failurePolicy":  object{"maxRestarts": int64(10)},

@@ -27,7 +27,7 @@ func (s slots) take(ctx context.Context) (giveBack func()) {
 		return func() {}
 	}
 	free := sync.OnceFunc(func() { <-s })
-	lease := time.AfterFunc(slotLease, free)
+	lease := time.AfterFunc(slotLease, free) //nolint:forbidigo // nothing is decided by it
 	return func() {
 		lease.Stop()
 		free()

@@ -554,7 +554,7 @@ func pairsOf(runs, seed string) exhaustion {
 		e.every = max(1, int(math.Sqrt(pairs/float64(n))+0.5))
 	}
 	if n, err := strconv.ParseUint(seed, 10, 64); err == nil {
-		e.first = int(n % uint64(e.every)) //nolint:gosec // below every
+		e.first = int(n % uint64(e.every))
 	}
 	return e
 }

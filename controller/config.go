@@ -23,7 +23,8 @@ type Config struct {
 	// Default: 0, never.
 	ResyncPeriod time.Duration
 
-	// MaxConcurrentReconciles is how many jobs are reconciled at the same time.
+	// MaxConcurrentReconciles is how many jobs are reconciled at the same time. Pods, services and
+	// other objects are written for 16 of them, and for those that take longer than a second.
 	// Default: 64.
 	MaxConcurrentReconciles int
 

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // documentedStep is a command of README or of a page for users, as it is written there.
@@ -26,6 +28,9 @@ type documentedStep struct {
 	out, errs string
 	// until is what the command prints before it is interrupted, as a user does who has seen enough.
 	until string
+	// settles is true if what the command prints is that of the page in a moment only, as when a job has
+	// succeeded while its last replicas still run.
+	settles bool
 }
 
 // documentedSteps are all documented commands that need a cluster, in the order of a story: torch-ddp
@@ -33,8 +38,8 @@ type documentedStep struct {
 func documentedSteps(endless string) []documentedStep {
 	return []documentedStep{
 		{args: "run -f examples/recipes/first-job.yaml"},
-		{args: "get", out: "first-job PyTorchJob Succeeded"},
-		{args: "describe first-job"},
+		{args: "get", out: "first-job PyTorchJob Succeeded", settles: true},
+		{args: "describe first-job", settles: true},
 		{args: "delete first-job"},
 		{
 			args: "wait torch-ddp --timeout 1h", before: []string{"run --detach -f " + all + "pytorchjob/torch-ddp.yaml"},
@@ -107,33 +112,61 @@ func (s *documentedStep) run(t *testing.T, w workplace, page string) {
 			t.Errorf("jobkit %s: exit code %d", before, code)
 		}
 	}
-	cmd := runJobkit(t.Context(), t, w.environment, strings.Fields(s.args)...)
-	cmd.Dir = "../.."
 	if s.until != "" {
+		cmd := runJobkit(t.Context(), t, w.environment, strings.Fields(s.args)...)
+		cmd.Dir = "../.."
 		if code := endOn(t, cmd, syscall.SIGINT, s.until); code != 0 && code != 3 {
 			t.Errorf("jobkit %s, interrupted: exit code %d", s.args, code)
 		}
 		return
 	}
+	deadline := time.Now().Add(s.patience())
+	for {
+		problems := s.compare(t, w, page)
+		if len(problems) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("jobkit %s: %s", s.args, strings.Join(problems, "\n"))
+			return
+		}
+	}
+}
+
+// patience is how long the output may differ from the page.
+func (s *documentedStep) patience() time.Duration {
+	if s.settles {
+		return 30 * time.Second
+	}
+	return 0
+}
+
+// compare runs the command, and says what differs from the page.
+func (s *documentedStep) compare(t *testing.T, w workplace, page string) []string {
+	t.Helper()
+	cmd := runJobkit(t.Context(), t, w.environment, strings.Fields(s.args)...)
+	cmd.Dir = "../.."
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	code := exitCode(t, cmd.Run())
 	t.Logf("jobkit %s: exit code %d\n%s%s", s.args, code, &out, &errs)
+	var problems []string
 	if code != s.code || !strings.Contains(shape(out.String()), shape(s.out)) || !strings.Contains(errs.String(), s.errs) {
-		t.Errorf("jobkit %s: exit code %d, want %d; the output should have %q, the errors %q", s.args, code, s.code, s.out, s.errs)
+		problems = append(problems, fmt.Sprintf("exit code %d, want %d; the output should have %q, the errors %q", code, s.code, s.out, s.errs))
 	}
 	printed := strings.Split(shape(out.String()), "\n")
 	for line := range strings.SplitSeq(shape(page), "\n") {
-		i := slices.Index(printed, line)
 		if line == "" || line == "..." {
 			continue
 		}
+		i := slices.Index(printed, line)
 		if i < 0 {
-			t.Errorf("jobkit %s: the page shows a line, in this order, that was not printed: %s", s.args, line)
+			problems = append(problems, "the page shows a line, in this order, that was not printed: "+line)
 			continue
 		}
 		printed = printed[i+1:]
 	}
+	return problems
 }
 
 var (

@@ -28,9 +28,9 @@ type documentedStep struct {
 	out, errs string
 	// until is what the command prints before it is interrupted, as a user does who has seen enough.
 	until string
-	// settles is true if what the command prints is that of the page in a moment only, as when a job has
+	// later is true if what the command prints is that of the page in a moment only, as when a job has
 	// succeeded while its last replicas still run.
-	settles bool
+	later bool
 }
 
 // documentedSteps are all documented commands that need a cluster, in the order of a story: torch-ddp
@@ -38,8 +38,8 @@ type documentedStep struct {
 func documentedSteps(endless string) []documentedStep {
 	return []documentedStep{
 		{args: "run -f examples/recipes/first-job.yaml"},
-		{args: "get", out: "first-job PyTorchJob Succeeded", settles: true},
-		{args: "describe first-job", settles: true},
+		{args: "get", out: "first-job PyTorchJob Succeeded", later: true},
+		{args: "describe first-job", later: true},
 		{args: "delete first-job"},
 		{
 			args: "wait torch-ddp --timeout 1h", before: []string{"run --detach -f " + all + "pytorchjob/torch-ddp.yaml"},
@@ -135,7 +135,7 @@ func (s *documentedStep) run(t *testing.T, w workplace, page string) {
 
 // patience is how long the output may differ from the page.
 func (s *documentedStep) patience() time.Duration {
-	if s.settles {
+	if s.later {
 		return 30 * time.Second
 	}
 	return 0

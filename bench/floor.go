@@ -26,18 +26,15 @@ type template struct {
 
 // takeTemplate takes a pod and a service of a namespace as models.
 func (b *bench) takeTemplate(ctx context.Context, namespace string) (template, error) {
-	pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, listSome(1))
-	if err == nil && len(pods.Items) == 0 {
-		err = errors.New("there is none")
-	}
+	pod, err := b.anyPod(ctx, namespace)
 	if err != nil {
-		return template{}, fmt.Errorf("cannot find a pod of the operator: %w", err)
+		return template{}, err
 	}
 	services, err := b.kube.CoreV1().Services(namespace).List(ctx, listSome(1))
 	if err != nil {
 		return template{}, fmt.Errorf("cannot find a service of the operator: %w", err)
 	}
-	t := template{pod: &pods.Items[0]}
+	t := template{pod: pod}
 	bareMeta := func(m *metav1.ObjectMeta) {
 		*m = metav1.ObjectMeta{Labels: m.Labels, Annotations: m.Annotations}
 	}
@@ -48,6 +45,18 @@ func (b *bench) takeTemplate(ctx context.Context, namespace string) (template, e
 		bareMeta(&t.service.ObjectMeta)
 	}
 	return t, nil
+}
+
+// anyPod is a pod of a namespace.
+func (b *bench) anyPod(ctx context.Context, namespace string) (*corev1.Pod, error) {
+	pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, listSome(1))
+	if err == nil && len(pods.Items) == 0 {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot find a pod of the operator: %w", err)
+	}
+	return &pods.Items[0], nil
 }
 
 // disguised hides the models from operators that run meanwhile, which would know the

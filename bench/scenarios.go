@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -270,14 +269,11 @@ func (b *bench) onePod(ctx context.Context, namespace, name string) (string, err
 	if b.kind.group != jobSet.group {
 		return name, nil
 	}
-	pods, err := b.kube.CoreV1().Pods(namespace).List(ctx, listSome(1))
-	if err == nil && len(pods.Items) == 0 {
-		err = errors.New("there is none")
-	}
+	pod, err := b.anyPod(ctx, namespace)
 	if err != nil {
-		return "", fmt.Errorf("cannot find a pod of the job: %w", err)
+		return "", err
 	}
-	return pods.Items[0].Name, nil
+	return pod.Name, nil
 }
 
 // fail ends a pod as if its container had been killed.

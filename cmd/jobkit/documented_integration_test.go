@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -113,9 +114,7 @@ func (s *documentedStep) run(t *testing.T, w workplace, page string) {
 		}
 	}
 	if s.until != "" {
-		cmd := runJobkit(t.Context(), t, w.environment, strings.Fields(s.args)...)
-		cmd.Dir = "../.."
-		if code := endOn(t, cmd, syscall.SIGINT, s.until); code != 0 && code != 3 {
+		if code := endOn(t, s.command(t, w), syscall.SIGINT, s.until); code != 0 && code != 3 {
 			t.Errorf("jobkit %s, interrupted: exit code %d", s.args, code)
 		}
 		return
@@ -133,6 +132,14 @@ func (s *documentedStep) run(t *testing.T, w workplace, page string) {
 	}
 }
 
+// command is the command, in the checkout.
+func (s *documentedStep) command(t *testing.T, w workplace) *exec.Cmd {
+	t.Helper()
+	cmd := runJobkit(t.Context(), t, w.environment, strings.Fields(s.args)...)
+	cmd.Dir = "../.."
+	return cmd
+}
+
 // patience is how long the output may differ from the page.
 func (s *documentedStep) patience() time.Duration {
 	if s.later {
@@ -144,8 +151,7 @@ func (s *documentedStep) patience() time.Duration {
 // compare runs the command, and says what differs from the page.
 func (s *documentedStep) compare(t *testing.T, w workplace, page string) []string {
 	t.Helper()
-	cmd := runJobkit(t.Context(), t, w.environment, strings.Fields(s.args)...)
-	cmd.Dir = "../.."
+	cmd := s.command(t, w)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	code := exitCode(t, cmd.Run())

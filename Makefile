@@ -151,7 +151,7 @@ test-versions: ## Run the operator against the API servers of several Kubernetes
 # Without the race detector, which takes four fifths of the time: a simulated cluster does
 # one thing at a time. TESTFLAGS=-race has it all the same.
 .PHONY: sim
-sim: ## Try RUNS (100000) simulated lives of jobs at random, and every pair of faults
+sim: ## Try RUNS (100000) simulated lives of jobs at random, every fault, and about as many pairs of faults
 	@JOBKIT_SIM_RUNS=$(RUNS) GOGC=400 $(GOTESTSUM) --format=standard-verbose -- \
 		-count=1 -timeout=0 -run='Random|Batch|Every' $(TESTFLAGS) ./jobtest/... | grep -v '^=== '
 

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/jobkit/jobkit/config/crd"
 	"github.com/jobkit/jobkit/internal/devenv"
@@ -56,8 +57,9 @@ type bench struct {
 
 	operator *operator
 	lines    []*line
-	// namespaces are those that were made.
+	// namespaces are those that were made, and binding that of the service account.
 	namespaces []string
+	binding    string
 }
 
 // line is a distance to the API server.
@@ -110,19 +112,29 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.operator.stop()) }()
-	for _, rtt := range o.distances {
-		l, stop, err := b.distance(ctx, rtt)
+	if err := b.measure(ctx); err != nil {
+		return errors.Join(err, b.report.finish(stdout, "")) // what was found until then
+	}
+	return b.report.finish(stdout, o.save)
+}
+
+// measure runs the scenarios at all distances and deletes what was made for them.
+func (b *bench) measure(ctx context.Context) (err error) {
+	b.report.begin(ctx, b)
+	defer func() { err = errors.Join(err, b.leave(context.WithoutCancel(ctx))) }()
+	identity, err := b.identity(ctx)
+	if err != nil {
+		return err
+	}
+	for _, rtt := range b.options.distances {
+		l, stop, err := b.distance(ctx, identity, rtt)
 		if err != nil {
 			return err
 		}
 		defer stop()
 		b.lines = append(b.lines, l)
 	}
-	b.report.begin(ctx, b)
-	if err := errors.Join(b.runScenarios(ctx), b.leave(context.WithoutCancel(ctx))); err != nil {
-		return errors.Join(err, b.report.finish(stdout, "")) // what was found until then
-	}
-	return b.report.finish(stdout, o.save)
+	return b.runScenarios(ctx)
 }
 
 // connect uses the control plane that is given, or starts one.
@@ -180,37 +192,34 @@ func protobuf(config *rest.Config) *rest.Config {
 }
 
 // distance makes a line to the API server: a kubeconfig that leads there late.
-func (b *bench) distance(ctx context.Context, rtt time.Duration) (*line, func(), error) {
-	l := &line{rtt: rtt, kubeconfig: b.kubeconfig, config: b.config}
-	if rtt == 0 {
-		return l, func() {}, nil
-	}
-	server, err := url.Parse(b.config.Host)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot parse the address of the API server: %w", err)
-	}
-	p, err := startProxy(ctx, server.Host, rtt/2)
-	if err != nil {
-		return nil, nil, err
-	}
-	raw, err := clientcmd.LoadFromFile(b.kubeconfig)
-	if err == nil {
+func (b *bench) distance(ctx context.Context, identity *api.Config, rtt time.Duration) (*line, func(), error) {
+	l, stop := &line{rtt: rtt, kubeconfig: filepath.Join(b.dir, "kubeconfig-"+rtt.String())}, func() {}
+	raw := identity.DeepCopy()
+	if rtt > 0 {
+		server, err := url.Parse(b.config.Host)
+		if err != nil {
+			return nil, nil, fmt.Errorf("cannot parse the address of the API server: %w", err)
+		}
+		p, err := startProxy(ctx, server.Host, rtt/2)
+		if err != nil {
+			return nil, nil, err
+		}
+		stop = p.stop
 		for _, c := range raw.Clusters {
 			c.Server = "https://" + p.address()
 			c.TLSServerName = server.Hostname()
 		}
-		l.kubeconfig = filepath.Join(b.dir, "kubeconfig-"+rtt.String())
-		err = clientcmd.WriteToFile(*raw, l.kubeconfig)
 	}
+	err := clientcmd.WriteToFile(*raw, l.kubeconfig)
 	if err == nil {
 		l.config, err = clientcmd.BuildConfigFromFlags("", l.kubeconfig)
 	}
 	if err != nil {
-		p.stop()
+		stop()
 		return nil, nil, fmt.Errorf("cannot write a kubeconfig: %w", err)
 	}
 	l.config.QPS = -1
-	return l, p.stop, nil
+	return l, stop, nil
 }
 
 // runScenarios runs those that were asked for.
@@ -264,24 +273,33 @@ func (b *bench) logf(format string, args ...any) {
 // namespace makes one, with all that a pod in it needs, and watches it. The clean-up
 // returns when everything in it is gone.
 func (b *bench) namespace(ctx context.Context) (*world, func() error, error) {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
-	ns, err := b.kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
+	name, err := b.makeNamespace(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make a namespace: %w", err)
+		return nil, nil, err
 	}
-	b.namespaces = append(b.namespaces, ns.Name)
 	err = b.eventually(ctx, "there is a service account", func(ctx context.Context) (bool, error) {
-		_, err := b.kube.CoreV1().ServiceAccounts(ns.Name).Get(ctx, "default", metav1.GetOptions{})
+		_, err := b.kube.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
 		return err == nil, ignoreNotFound(err)
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := b.watch(ctx, ns.Name)
+	w, err := b.watch(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
 	return w, func() error { return b.empty(ctx, w) }, nil
+}
+
+// makeNamespace makes one with a name that is free.
+func (b *bench) makeNamespace(ctx context.Context) (string, error) {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
+	ns, err := b.kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
+	if err != nil {
+		return "", fmt.Errorf("cannot make a namespace: %w", err)
+	}
+	b.namespaces = append(b.namespaces, ns.Name)
+	return ns.Name, nil
 }
 
 // empty deletes what is in a namespace: the jobs first, so that no pods are created
@@ -307,18 +325,6 @@ func (b *bench) empty(ctx context.Context, w *world) error {
 	}
 	_, err = w.until(ctx, "everything is gone", func(c counts) bool { return c.pods == 0 && c.services == 0 })
 	return err
-}
-
-// leave deletes the namespaces of the run on a control plane that outlives it.
-func (b *bench) leave(ctx context.Context) error {
-	if b.options.kubeconfig == "" {
-		return nil
-	}
-	var errs []error
-	for _, ns := range b.namespaces {
-		errs = append(errs, b.kube.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{}))
-	}
-	return errors.Join(errs...)
 }
 
 // eventually polls until a condition is true.

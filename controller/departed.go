@@ -46,14 +46,10 @@ func newDepartedPods() *departedPods {
 // shows a deletion, before ReconcileJobs; otherwise such a pod is taken for one that was deleted while
 // it ran. It does not change the pod, which must not be changed later.
 func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
-	if c.set == nil {
-		return
-	}
-	owner := metav1.GetControllerOf(pod)
+	owner, job := c.jobOf(pod)
 	if owner == nil {
 		return
 	}
-	job := types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
 	pod = c.set.departed.lastOf(job, pod)
 	if !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
 		return
@@ -70,19 +66,28 @@ func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
 // Builder and SetupWithManager watch pods and call it; without either, call it as you call
 // PodDeleted. It does not change the pods.
 func (c *JobController[J]) PodSeen(before, pod *corev1.Pod) {
-	if c.set != nil {
-		c.set.departed.note(before, pod)
+	if owner, job := c.jobOf(pod); owner != nil {
+		c.set.departed.note(job, before, pod)
 	}
+}
+
+// jobOf returns the controller reference of a pod to a job of the kind, and the job's name; nil if it
+// has none. The controllers of an operator share one watch of pods: no pass would ever drop what one of
+// them keeps of the pods of others.
+func (c *JobController[J]) jobOf(pod *corev1.Pod) (*metav1.OwnerReference, types.NamespacedName) {
+	if c.set == nil {
+		return nil, types.NamespacedName{}
+	}
+	owner := ownerOf(c.set.gvk.GroupKind(), pod)
+	if owner == nil {
+		return nil, types.NamespacedName{}
+	}
+	return owner, types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
 }
 
 // note keeps when the deletion of a pod was requested: the first request decides. A pod that was
 // gone and is seen again, since someone took its labels away and gave them back, is not gone.
-func (d *departedPods) note(before, pod *corev1.Pod) {
-	owner := metav1.GetControllerOfNoCopy(pod)
-	if owner == nil {
-		return
-	}
-	job := types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
+func (d *departedPods) note(job types.NamespacedName, before, pod *corev1.Pod) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.discard(job, func(p *corev1.Pod) bool { return p.UID == pod.UID })

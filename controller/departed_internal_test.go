@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -116,7 +117,7 @@ func TestDeletionRequests(t *testing.T) {
 			var before *corev1.Pod
 			for _, change := range tc.states {
 				change(pod)
-				d.note(before, pod.DeepCopy())
+				d.note(client.ObjectKeyFromObject(job), before, pod.DeepCopy())
 				before = pod.DeepCopy()
 			}
 			// Until the cache shows that it is gone, a pass sees its last state, too. A process that
@@ -146,9 +147,8 @@ func TestDeletionRequests(t *testing.T) {
 func TestSeenAgain(t *testing.T) {
 	d, job := newDepartedPods(), types.NamespacedName{Namespace: "default", Name: "j"}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: "j-worker-0", UID: "uid"}}
-	pod.OwnerReferences = []metav1.OwnerReference{{Name: job.Name, UID: "job", Controller: new(true)}}
 	d.add(job, pod)
-	d.note(nil, pod)
+	d.note(job, nil, pod)
 	if len(d.jobs) > 0 {
 		t.Errorf("a pod that is seen again still counts as gone: %v", d.jobs)
 	}
@@ -169,5 +169,46 @@ func TestPodsBeingDeletedAreNotCopied(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(10, func() { requests.putInto(pods) }); n > 0 {
 		t.Errorf("a pass makes %.0f copies, want none", n)
+	}
+}
+
+// TestPodsOfOthersAreNotKept: known-bugs row 183. The controllers of an operator share one watch of pods, so
+// each sees the pods of all kinds. A pass over the job of a pod drops what is kept of it, and a controller
+// has none for the jobs of others.
+func TestPodsOfOthersAreNotKept(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason     string
+		apiVersion string
+		kind       string
+		want       int
+	}{
+		"Own":          {"the next pass records it", "example.com/v1", "GateJob", 1},
+		"OwnOfBefore":  {"its kind has got a new version since", "example.com/v1alpha1", "GateJob", 1},
+		"OtherKind":    {"a job of another kind of the same operator", "example.com/v1", "OtherJob", 0},
+		"OtherGroup":   {"a kind of the same name", "example.org/v1", "GateJob", 0},
+		"NotAJob":      {"anyone may give a pod of their own the operator's label", "apps/v1", "ReplicaSet", 0},
+		"NoController": {"as before, without a controller", "", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &JobController[*gateJob]{set: &settings[*gateJob]{
+				gvk:      schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "GateJob"},
+				departed: newDepartedPods(), pending: newPendingWrites[*gateJob](),
+			}}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "j-worker-0", UID: "uid"}}
+			if tc.kind != "" {
+				pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: tc.apiVersion, Kind: tc.kind, Name: "j", UID: "job", Controller: new(true)}}
+			}
+			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI"}}
+			before := pod.DeepCopy()
+			pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = &metav1.Time{Time: time.Unix(1_800_000_000, 0)}, new(int64)
+			c.PodSeen(before, pod)
+			if got := len(c.set.departed.requests); got != tc.want {
+				t.Errorf("%s: want %d requests to delete pods kept, got %d", tc.reason, tc.want, got)
+			}
+			c.PodDeleted(pod)
+			if got := len(c.set.departed.jobs); got != tc.want {
+				t.Errorf("%s: want %d pods that are gone kept, got %d", tc.reason, tc.want, got)
+			}
+		})
 	}
 }

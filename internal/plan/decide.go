@@ -130,6 +130,7 @@ func Decide(in *Input, tally *Tally, outcome *jobkit.Outcome) Plan {
 	d := &decision{in: in, tally: tally, outcome: outcome}
 	d.plan.Status = *in.Status.DeepCopy()
 	if in.foreignManager() {
+		d.plan.RecordsEnds = true // Nothing of it is to be known here.
 		return d.plan
 	}
 	for _, decide := range chain() {

@@ -134,6 +134,11 @@ func TestDeparted(t *testing.T) {
 			reason: "the operator's own code fails", happens: func(m *model) { m.end(departs(m), 137); m.in.OperatorError = "panic: x" },
 			want: outcome{State: commonv1.JobStalled, Actions: []string{}},
 		},
+		"ManagedByAnother": {
+			reason:  "nothing of such a job is to be known, and what is kept of its pods would stay as long as it does",
+			happens: func(m *model) { m.end(departs(m), 137); m.in.RunPolicy.ManagedBy = new("example.com/other") },
+			want:    outcome{State: commonv1.JobRunning, Records: true, Actions: []string{}},
+		},
 		"Finished": {
 			reason:  "of a job that has ended nothing more is to be known",
 			happens: func(m *model) { m.end(departs(m), 137); markFailed(m); m.in.OperatorError = "panic: x" },

@@ -41,6 +41,8 @@ var cluster struct {
 	cache cache.Cache
 	// histories are those of all jobs.
 	histories histories
+	// departures are the pods that the operators have seen go.
+	departures departures
 }
 
 func TestMain(m *testing.M) {
@@ -116,6 +118,13 @@ func startOperators(ctx context.Context, config *rest.Config, ended chan<- error
 		if err := k.SetupWithManager(mgr, operators.Options{}); err != nil {
 			return fmt.Errorf("%s: %w", k.Name, err)
 		}
+	}
+	pods, err := mgr.GetCache().GetInformer(ctx, &corev1.Pod{})
+	if err != nil {
+		return err
+	}
+	if _, err := pods.AddEventHandler(&cluster.departures); err != nil {
+		return err
 	}
 	go func() { ended <- mgr.Start(ctx) }()
 	return nil

@@ -47,6 +47,7 @@ func TestKinds(t *testing.T) {
 		"CleanFailed":       cleanFailed,
 		"TTL":               ttl,
 		"Defaults":          defaults,
+		"Forgotten":         forgotten,
 	}
 	// These depend on the replica types.
 	byTypes := map[string]func(*testing.T, *kind){

@@ -105,17 +105,22 @@ func (m *monitor) startAfter(parts jobkit.JobParts, t commonv1.ReplicaType) *com
 }
 
 // checkStartAfter checks that a process which creates a pod has seen each replica of the type that
-// goes first in its state, in a pod of the replica's present attempt.
+// goes first in its state, in a pod of the replica's present attempt: in a cache, on the server, or in
+// the answer to a write of its own, such as the adoption of a pod that runs.
 func (m *monitor) checkStartAfter(p *process, op call, verification client.Object, after *commonv1.StartAfter) {
 	parts := m.w.parts(verification)
 	for i := range wantedReplicas(parts.ReplicaSpecs[after.ReplicaType]) {
 		name := m.kind.PodName(verification.GetName(), after.ReplicaType, i)
 		at := attemptOf(parts.Status, after.ReplicaType, i)
-		so := func(o client.Object) bool {
-			pod, ok := o.(*corev1.Pod)
-			return ok && pod.Name == name && metav1.IsControlledBy(pod, verification) && attemptLabel(pod) == at && inState(pod, after.State)
+		so := func(pod *corev1.Pod) bool {
+			return pod != nil && pod.Name == name && metav1.IsControlledBy(pod, verification) && attemptLabel(pod) == at && inState(pod, after.State)
 		}
-		if !saysSucceeded(parts.Status, after.ReplicaType, i) && !slices.ContainsFunc(p.pass.seen, so) && !slices.ContainsFunc(p.sawEnded, so) {
+		shown := func(o client.Object) bool {
+			pod, ok := o.(*corev1.Pod)
+			return ok && so(pod)
+		}
+		if !saysSucceeded(parts.Status, after.ReplicaType, i) && !slices.ContainsFunc(p.pass.seen, shown) &&
+			!slices.ContainsFunc(p.sawEnded, shown) && !slices.ContainsFunc(p.pass.pods[name], so) {
 			m.w.violatef("startAfter", "%s wants to %s, which starts when %s is %s, but has not seen pod %s so in its attempt %d",
 				p.name, op, after.ReplicaType, after.State, name, at)
 		}

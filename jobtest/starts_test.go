@@ -1,6 +1,7 @@
 package jobtest
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
@@ -65,4 +67,27 @@ func TestSlowStartsAreNotReported(t *testing.T) {
 			t.Errorf("got %+v", e)
 		}
 	}
+}
+
+// TestAdoptedPodsStartOthers: an operator learns from the answer to its own write that a pod runs, when it
+// adopts one whose label someone took off. The pods that start after it are created at once.
+func TestAdoptedPodsStartOthers(t *testing.T) {
+	Search(t, 60, func(c *Chance) error {
+		w, err := NewWorld(testjob.Controller{}, testScheme, Options{Chance: c, Fate: forever})
+		if err != nil {
+			return err
+		}
+		job := newJob("j", 1, withMaster, func(j *testv1.TestJob) {
+			j.Spec.TestReplicaSpecs[testv1.Master].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Worker, State: commonv1.StartAfterRunning}
+		})
+		if err := w.Client().Create(context.Background(), job); err != nil {
+			return err
+		}
+		w.At(100*time.Millisecond, "takes the operator's label off a pod", relabel(commonv1.OperatorNameLabel, ""))
+		w.At(5*time.Second, "restarts the operator", func(context.Context, client.Client) error {
+			restart(w)
+			return nil
+		})
+		return w.Run(context.Background())
+	})
 }

@@ -244,7 +244,7 @@ func (b *bench) runScenarios(ctx context.Context) error {
 // everything again. The first measurement would pay for it. Scenarios that create a thousand
 // pods and more before they measure need it not, nor does one without a control plane.
 func (b *bench) wakeControlPlane(ctx context.Context) error {
-	awake := []string{nameRecovery, nameHeld, nameDecide}
+	awake := []string{nameRecovery, nameSoak, nameHeld, nameDecide}
 	if !slices.ContainsFunc(b.options.scenarios, func(name string) bool { return !slices.Contains(awake, name) }) {
 		return nil
 	}

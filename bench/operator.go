@@ -37,10 +37,11 @@ func (b *bench) newOperator(ctx context.Context) (*operator, error) {
 	case b.options.operator == operatorBatchJob:
 		return o, nil
 	case b.options.operatorCommand != "":
-		o.command, o.metricsURL = strings.Fields(b.options.operatorCommand), b.options.operatorMetrics
+		o.command = strings.Fields(b.options.operatorCommand)
+		o.metricsURL, o.pprofURL = b.options.operatorMetrics, b.options.operatorPprof
 		return o, nil
 	case b.options.operator == operatorExternal:
-		o.pid, o.metricsURL = b.options.operatorPID, b.options.operatorMetrics
+		o.pid, o.metricsURL, o.pprofURL = b.options.operatorPID, b.options.operatorMetrics, b.options.operatorPprof
 		return o, nil
 	}
 	binary := filepath.Join(b.dir, "operator")

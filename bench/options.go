@@ -20,6 +20,7 @@ const (
 // options are the flags.
 type options struct {
 	operator, operatorCommand, operatorMetrics string
+	operatorPprof                              string
 	operatorPID                                int
 	kind                                       string
 	crds                                       []string
@@ -34,6 +35,7 @@ type options struct {
 	services  []string
 	writers   []int
 	idle      time.Duration
+	forget    time.Duration
 	churnRate float64
 	save      string
 }
@@ -48,18 +50,21 @@ func parse(args []string, help io.Writer) (options, error) {
 	fs.SortFlags = false
 	fs.SetOutput(help)
 	names := scenarioNames()
-	fs.StringSliceVar(&o.scenarios, "scenarios", names, "scenarios to run")
+	short := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == nameSoak })
+	fs.StringSliceVar(&o.scenarios, "scenarios", short, "scenarios to run; soak takes half an hour and runs only if it is named here")
 	fs.Float64Var(&o.scale, "scale", 1, "size of everything; 0.1 is a quick run")
 	fs.IntVar(&o.rounds, "rounds", 1, "how often all but held and decide are measured, operator and floor in turn; the median of the ratios counts")
 	fs.DurationSliceVar(&o.distances, "distances", []time.Duration{0, 10 * time.Millisecond}, "round trips to the API server; held and churn use the first")
 	fs.StringSliceVar(&o.services, "services", []string{perJob, perReplica}, "service modes; all but one-large-job use the first")
 	fs.IntSliceVar(&o.writers, "writers", []int{16, 32, 64}, "how many requests at a time the floor tries")
 	fs.DurationVar(&o.idle, "idle", time.Minute, "how long the idle minute of held lasts")
+	fs.DurationVar(&o.forget, "forget", recorderMemory, "how long soak waits before it looks at the memory")
 	fs.Float64Var(&o.churnRate, "churn-rate", 5, "jobs a second in churn")
 	fs.StringVar(&o.save, "save", "", "`folder` in which the results are appended to <date>.txt")
 	fs.StringVar(&o.operator, "operator", operatorTestJob, "who is measured: testjob (the example operator), external, or batch-job (Jobs of Kubernetes itself)")
 	fs.StringVar(&o.operatorCommand, "operator-command", "", "with external: starts the operator, which finds the API server by $KUBECONFIG. Without, it runs already on --kubeconfig")
 	fs.StringVar(&o.operatorMetrics, "operator-metrics", "", "with external: the `URL` of its metrics")
+	fs.StringVar(&o.operatorPprof, "operator-pprof", "", "with external: the `URL` of its profiles, such as http://127.0.0.1:6060/debug/pprof/, for what is live on its heap")
 	fs.IntVar(&o.operatorPID, "operator-pid", 0, "with external and without a command: its process, for CPU and memory")
 	fs.StringVar(&o.kind, "kind", "TestJob", "kind of the jobs: TestJob, TFJob, PyTorchJob or JobSet")
 	fs.StringSliceVar(&o.crds, "crds", nil, "`files` or folders with more CRDs, such as those of an external operator")

@@ -13,7 +13,7 @@ import (
 // TestSmoke runs the bench as small as it goes, without the scenarios that take long.
 // What it measures there means nothing, but for what is counted.
 func TestSmoke(t *testing.T) {
-	o, err := parse([]string{"--scenarios=one-large-job,recovery,decide,write-cost", "--scale=0.005", "--idle=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
+	o, err := parse([]string{"--scenarios=one-large-job,recovery,soak,decide,write-cost", "--scale=0.005", "--forget=1s", "--writers=16", "--save=" + t.TempDir()}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +34,10 @@ func TestSmoke(t *testing.T) {
 		if got[name] <= 0 {
 			t.Errorf("%s is %v, want it measured", name, got[name])
 		}
+	}
+	// How much it is says nothing here.
+	if _, ok := got["soak-heap-kib-per-job"]; !ok {
+		t.Error("soak-heap-kib-per-job is not measured")
 	}
 	replicas := float64((&bench{options: o}).scaled(2000, 8))
 	for name, want := range map[string]float64{

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -185,7 +186,7 @@ func (d *departedPods) add(job types.NamespacedName, pod *corev1.Pod) {
 	d.jobs[job][pod.UID] = pod
 }
 
-// of returns the pods that are gone, in the order of their names, and forgets those whose
+// of returns the pods that are gone, in the order of their names and UIDs, and forgets those whose
 // replicas have another pod by now. pods are those that exist.
 func (d *departedPods) of(job client.Object, pods []*corev1.Pod) []*corev1.Pod {
 	d.mu.Lock()
@@ -202,7 +203,9 @@ func (d *departedPods) of(job client.Object, pods []*corev1.Pod) []*corev1.Pod {
 		now, there := uids[p.Name]
 		return there && now != p.UID || !metav1.IsControlledBy(p, job)
 	})
-	return slices.SortedFunc(maps.Values(gone), func(a, b *corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	return slices.SortedFunc(maps.Values(gone), func(a, b *corev1.Pod) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
+	})
 }
 
 // drop forgets pods of a job that a pass has recorded.

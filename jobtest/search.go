@@ -50,8 +50,12 @@ func Search(t TB, runs int, scenario Scenario) {
 	begin := time.Now()
 	for done := 0; done < runs; {
 		n := min(runs-done, reportRuns)
-		if seed, found := searchSeeds(first+uint64(done), n, scenario); found {
-			t.Fatalf("seed %d (repeat it with %s=%d): %v", seed, EnvSeed, seed, Shrink(NewChance(seed), scenario))
+		if seed, found := searchSeeds(first+uint64(done), n, scenario); found != nil {
+			err := Shrink(NewChance(seed), scenario)
+			if err == nil {
+				err = notTheSame(found)
+			}
+			t.Fatalf("seed %d (repeat it with %s=%d): %v", seed, EnvSeed, seed, err)
 		}
 		done += n
 		took := time.Since(begin)
@@ -59,36 +63,47 @@ func Search(t TB, runs int, scenario Scenario) {
 	}
 }
 
-// searchSeeds tries seeds on all processors, and returns the lowest that fails.
-func searchSeeds(first uint64, runs int, scenario Scenario) (uint64, bool) { //nolint:gocognit // the search is this loop
-	var next, failed atomic.Uint64
-	failed.Store(first + uint64(max(runs, 0)))
-	end := failed.Load()
+// searchSeeds tries seeds on all processors, and returns the lowest that fails, with its error.
+func searchSeeds(first uint64, runs int, scenario Scenario) (uint64, error) {
+	var next atomic.Uint64
 	next.Store(first)
+	var lowest failure
+	lowest.seed.Store(first + uint64(max(runs, 0)))
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for {
-				seed := next.Add(1) - 1
-				if seed >= failed.Load() {
-					return
-				}
+			for seed := next.Add(1) - 1; seed < lowest.seed.Load(); seed = next.Add(1) - 1 {
 				c := NewChance(seed)
 				c.quiet = true
-				if attempt(scenario, c) == nil {
-					continue
-				}
-				for {
-					lowest := failed.Load()
-					if seed >= lowest || failed.CompareAndSwap(lowest, seed) {
-						break
-					}
-				}
+				lowest.take(seed, attempt(scenario, c))
 			}
 		})
 	}
 	wg.Wait()
-	return failed.Load(), failed.Load() != end
+	return lowest.seed.Load(), lowest.err
+}
+
+// failure is the lowest seed that failed, or the first that is not to be tried.
+type failure struct {
+	seed atomic.Uint64
+	mu   sync.Mutex
+	err  error
+}
+
+// take keeps the error of a seed, if it has one, and no lower one failed.
+func (f *failure) take(seed uint64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil && seed < f.seed.Load() {
+		f.seed.Store(seed)
+		f.err = err
+	}
+}
+
+// notTheSame is the error of a run that failed, and did not fail when it was repeated.
+func notTheSame(err error) error {
+	return fmt.Errorf("a run with the same choices ended in another way: something in it depends on the order of a map, "+
+		"on the time of day or on another goroutine. It failed with: %w", err)
 }
 
 // attempt runs a scenario and turns a panic into an error.
@@ -118,11 +133,18 @@ func Shrink(c *Chance, scenario Scenario) error {
 		left--
 		c := replay(tape)
 		c.quiet = true
-		err := attempt(scenario, c)
-		return err != nil && promiseOf(err) == promise
+		again := attempt(scenario, c)
+		if again == nil || promiseOf(again) != promise {
+			return false
+		}
+		err = again
+		return true
 	}
 	tape := shrinkTape(c.tape[:c.pos], fails, &left)
-	return attempt(scenario, replay(tape))
+	if minimal := attempt(scenario, replay(tape)); minimal != nil {
+		return minimal
+	}
+	return notTheSame(err)
 }
 
 // shrinkTape removes choices, and makes them smaller, while the run still fails.

@@ -2,6 +2,7 @@ package jobtest
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,5 +61,19 @@ func TestShrink(t *testing.T) {
 	want := []uint32{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2}
 	if diff := cmp.Diff(want, tape); diff != "" {
 		t.Errorf("the shrunk choices differ (-want +got):\n%s", diff)
+	}
+}
+
+// TestRunsThatDiffer: a failure that does not come again is not lost.
+func TestRunsThatDiffer(t *testing.T) {
+	calls, failure := 0, errors.New("it fails at first")
+	err := Shrink(NewChance(1), func(*Chance) error {
+		if calls++; calls == 1 {
+			return failure
+		}
+		return nil
+	})
+	if !errors.Is(err, failure) || err.Error() == failure.Error() {
+		t.Errorf("want the failure, and that it did not come again, got %v", err)
 	}
 }

@@ -1,19 +1,32 @@
 package plan
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // IsNews reports whether the last state of a pod that is gone says what its absence does not:
 // that it had ended by itself, or was disrupted. A pod that ran, or was stopped, is just missing.
 func IsNews(p *corev1.Pod) bool { return disruption(p) != nil || endedByItself(p) }
 
 // assignDeparted gives the replicas that have no pod those that are gone. A view of the same
-// pod is older than its last state.
+// pod is older than its last state. Of two pods of one replica that are gone, the newer one decides.
 func (t *Tally) assignDeparted(in *Input) {
 	for _, p := range in.Departed {
-		if s := t.replicaOf(p.Name); s != nil && (s.pod == nil || s.pod.UID == p.UID) {
+		s := t.replicaOf(p.Name)
+		if s != nil && (s.pod == nil || s.pod.UID == p.UID || s.gone && isNewer(p, s.pod)) {
 			s.pod, s.gone = p, true
 		}
 	}
+}
+
+// isNewer reports whether a pod of a replica came after another one of it.
+func isNewer(p, other *corev1.Pod) bool {
+	return cmp.Or(
+		cmp.Compare(attemptLabel(p), attemptLabel(other)),
+		p.CreationTimestamp.Compare(other.CreationTimestamp.Time),
+	) > 0
 }
 
 // recordsEnds reports whether the plan counts what has ended by now: the status says all that is to

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
@@ -112,6 +113,42 @@ func TestDeparted(t *testing.T) {
 				m.in.Departed, m.pod("worker-1").UID = []*corev1.Pod{p}, "another"
 			},
 			want: outcome{State: commonv1.JobRunning, Records: true, Actions: []string{}},
+		},
+		"TwoOfOneName": {
+			reason: "both are gone before a pass: that of the present attempt decides",
+			happens: func(m *model) {
+				old := departs(m)
+				m.end(old, 137)
+				m.in.Status = m.decide().Status
+				now := old.DeepCopy()
+				now.UID, now.Labels[commonv1.AttemptLabel] = "another", "1"
+				m.in.Departed = []*corev1.Pod{old, now}
+			},
+			want: outcome{State: commonv1.JobRestarting, Restarts: 2, Attempt: 2, Failures: 2, Records: true, Actions: []string{}},
+		},
+		"TwoOfOneNameTheOtherWayRound": {
+			reason: "as before: they come in the order of their UIDs",
+			happens: func(m *model) {
+				old := departs(m)
+				m.end(old, 137)
+				m.in.Status = m.decide().Status
+				now := old.DeepCopy()
+				now.UID, now.Labels[commonv1.AttemptLabel] = "another", "1"
+				m.in.Departed = []*corev1.Pod{now, old}
+			},
+			want: outcome{State: commonv1.JobRestarting, Restarts: 2, Attempt: 2, Failures: 2, Records: true, Actions: []string{}},
+		},
+		"TwoOfOneAttempt": {
+			reason: "the last one decides: what ended the one before was no failure",
+			happens: func(m *model) {
+				last := departs(m)
+				before := last.DeepCopy()
+				before.UID, before.CreationTimestamp = "another", metav1.NewTime(last.CreationTimestamp.Add(-time.Second))
+				m.end(before, 0)
+				m.end(last, 137)
+				m.in.Departed = []*corev1.Pod{before, last}
+			},
+			want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempt: 1, Failures: 1, Records: true, Actions: []string{}},
 		},
 		"Surplus": {
 			reason: "no replica of the job had that pod",

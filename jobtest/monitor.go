@@ -414,8 +414,11 @@ func (m *monitor) refused(p *process, op call, err error) {
 		now.uid = job.GetUID()
 	}
 	what := op.String()
-	if op.force {
+	switch {
+	case op.force:
 		what += " by force" // which is tried when the other was of no use
+	case adopts(op.patch):
+		what += " to adopt it" // another write than what was refused before: someone took its label off meanwhile
 	}
 	if p.refusals == nil {
 		p.refusals = map[string]lastRefusal{}

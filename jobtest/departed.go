@@ -2,11 +2,13 @@ package jobtest
 
 import (
 	"cmp"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -52,4 +54,23 @@ func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus) s
 		}
 	}
 	return ""
+}
+
+// managedByAnother reports whether another controller manages a job.
+func managedByAnother(parts jobkit.JobParts) bool {
+	by := parts.RunPolicy.ManagedBy
+	return by != nil && *by != "" && *by != commonv1.ManagedByTrainingOperator
+}
+
+// forgetForeign: what is known of the pods of a job in a pass over it while another controller manages it
+// is for that one to count.
+func (m *monitor) forgetForeign(p *process, l *passState) {
+	if l.job == nil || !managedByAnother(m.w.parts(l.job)) {
+		return
+	}
+	known := 0
+	p.sawDisrupted = slices.DeleteFunc(p.sawDisrupted, func(pod *corev1.Pod) bool {
+		known++
+		return known <= l.disrupted && metav1.IsControlledBy(pod, l.job)
+	})
 }

@@ -48,6 +48,8 @@ type ledger struct {
 	pods map[types.UID]*corev1.Pod
 	// order lists them in the order of their creation.
 	order []types.UID
+	// replicas are the type and the index that each was created with: others may write anything into its labels.
+	replicas map[types.UID]string
 	// erred are those of which a container ended with an error before anyone asked for their
 	// deletion, whether or not the kubelet has reported that they have failed.
 	erred map[types.UID]bool
@@ -131,7 +133,10 @@ func (m *monitor) missed() {
 func (m *monitor) ledger(uid types.UID) *ledger {
 	l := m.ledgers[uid]
 	if l == nil {
-		l = &ledger{pods: map[types.UID]*corev1.Pod{}, erred: map[types.UID]bool{}, counted: map[types.UID]bool{}, seen: map[types.UID]int32{}}
+		l = &ledger{
+			pods: map[types.UID]*corev1.Pod{}, replicas: map[types.UID]string{},
+			erred: map[types.UID]bool{}, counted: map[types.UID]bool{}, seen: map[types.UID]int32{},
+		}
 		m.ledgers[uid] = l
 	}
 	return l
@@ -498,21 +503,23 @@ func (m *monitor) created(p *process, t *table, o client.Object) {
 	if owner == nil {
 		return
 	}
-	typ, index := pod.Labels[commonv1.ReplicaTypeLabel], pod.Labels[commonv1.ReplicaIndexLabel]
+	l := m.ledger(owner.UID)
+	replica := pod.Labels[commonv1.ReplicaTypeLabel] + " " + pod.Labels[commonv1.ReplicaIndexLabel]
 	for _, other := range t.objects {
 		q, ok := other.(*corev1.Pod)
-		if !ok || q.UID == pod.UID || ended(q) {
+		if !ok || q.UID == pod.UID || ended(q) || l.replicas[q.UID] != replica || l.touched {
 			continue
 		}
-		if of := metav1.GetControllerOf(q); of != nil && of.UID == owner.UID &&
-			q.Labels[commonv1.ReplicaTypeLabel] == typ && q.Labels[commonv1.ReplicaIndexLabel] == index && !m.ledger(owner.UID).touched {
+		if of := metav1.GetControllerOf(q); of != nil && of.UID == owner.UID {
 			m.w.violatef("P4", "%s created pod %s, while pod %s of the same replica still exists", p.name, pod.Name, q.Name)
 		}
 	}
+	l.replicas[pod.UID] = replica
 }
 
 // passEnded records the end of a pass over a job.
 func (m *monitor) passEnded(p *process, l *passState) {
+	m.forgetForeign(p, l)
 	if l.statusWrites > 1 {
 		m.w.violatef("P10", "%s wrote the status of %s %d times in one pass", p.name, l.key.Name, l.statusWrites)
 	}

@@ -124,7 +124,7 @@ func (m *monitor) children(job client.Object) (pods []*corev1.Pod, services []cl
 // checkJob checks one job at rest.
 func (m *monitor) checkJob(job client.Object) {
 	w, parts := m.w, m.w.parts(job)
-	if managed := parts.RunPolicy.ManagedBy; managed != nil && *managed != "" && *managed != commonv1.ManagedByTrainingOperator {
+	if managedByAnother(parts) {
 		return
 	}
 	if job.GetDeletionTimestamp() != nil {

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit"
@@ -49,11 +50,21 @@ func (m *monitor) knewOfDisruption(job client.Object, old *commonv1.JobStatus) s
 		if !wanted || cmp.Or(specs[typ].RestartPolicy, m.kind.RestartPolicy, commonv1.RestartPolicyNever) == commonv1.RestartPolicyNever {
 			continue
 		}
-		if metav1.IsControlledBy(pod, job) && m.failed[pod.UID] && attemptLabel(pod) == attemptOf(old, typ, i) {
+		if metav1.IsControlledBy(pod, job) && m.failed[pod.UID] && attemptLabel(pod) == attemptOf(old, typ, i) && !m.replaced(job, pod) {
 			return pod.Name
 		}
 	}
 	return ""
+}
+
+// replaced reports whether the replica of a pod got another pod after it, of the same attempt: of two
+// leaders one may create it before it can know what became of the first.
+func (m *monitor) replaced(job client.Object, pod *corev1.Pod) bool {
+	l := m.ledger(job.GetUID())
+	after := l.order[slices.Index(l.order, pod.UID)+1:]
+	return slices.ContainsFunc(after, func(uid types.UID) bool {
+		return l.pods[uid].Name == pod.Name && attemptLabel(l.pods[uid]) == attemptLabel(pod)
+	})
 }
 
 // managedByAnother reports whether another controller manages a job.

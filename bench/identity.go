@@ -47,6 +47,9 @@ func (b *bench) identity(ctx context.Context) (*api.Config, error) {
 		return nil, fmt.Errorf("cannot have a token of the service account: %w", err)
 	}
 	config, err := clientcmd.LoadFromFile(b.kubeconfig)
+	if err == nil {
+		err = api.FlattenConfig(config) // The files that it names are relative to its own folder.
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the kubeconfig: %w", err)
 	}

@@ -38,7 +38,7 @@ func scenarios() []scenario {
 		{nameGangRestart, "restart of a job with 1,000 replicas as a whole", (*bench).gangRestart},
 		{nameRecovery, "one replica of a job of 100 fails, ten times for each restart scope", (*bench).recoveries},
 		{nameChurn, "jobs created and finished at a steady rate for a minute", (*bench).churn},
-		{nameSoak, "1,000 jobs that come and go, and what the operator still holds in memory", (*bench).soak},
+		{nameSoak, "1,200 jobs that come and go, and what the operator still holds in memory", (*bench).soak},
 		{nameDecide, "a pass over a job with 100 and with 10,000 replicas, without a control plane", (*bench).planGrows},
 		{nameWriteCost, "what each request of an operator costs the control plane", (*bench).requestCosts},
 		{nameHeld, "10,000 pods held by running jobs: one more job, an idle minute, a restart of the operator", (*bench).heldPods},

@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// soakBatches is how many times scenario soak runs its jobs after the first ones, which fill caches
-	// that have a limit.
-	soakBatches = 4
+	// soakFirst is how many times scenario soak runs its jobs before it measures: at full size they fill
+	// the caches that have a limit. soakMore is how many times it runs them then.
+	soakFirst, soakMore = 4, 8
 	// soakLife is how long their pods run.
 	soakLife = "1s"
 	// recorderMemory is longer than a recorder of events remembers them, to count those that repeat: six
@@ -24,17 +24,17 @@ func (b *bench) soak(ctx context.Context) error {
 		b.report.notef("soak: not measured: %s serves no profiles (--operator-pprof)", b.options.describe())
 		return nil
 	}
-	p := batch{prefix: "soak", jobs: b.scaled(250, 3), replicas: 4, services: b.modes()[0]}
+	p := batch{prefix: "soak", jobs: b.scaled(150, 2), replicas: 4, services: b.modes()[0]}
 	return b.withOperator(ctx, l, func() error {
-		before, err := b.heapAfter(ctx, l, p, 1)
+		before, err := b.heapAfter(ctx, l, p, soakFirst)
 		if err != nil {
 			return err
 		}
-		after, err := b.heapAfter(ctx, l, p, soakBatches)
+		after, err := b.heapAfter(ctx, l, p, soakMore)
 		if err != nil {
 			return err
 		}
-		jobs := soakBatches * p.jobs
+		jobs := soakMore * p.jobs
 		grown := (after - before) * 1024 / float64(jobs)
 		b.report.notef("soak: live heap without jobs: %.1f MiB, and %.1f MiB after %d more jobs of %d replicas: %.2f KiB for each that has been",
 			before, after, jobs, p.replicas, grown)

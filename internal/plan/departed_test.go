@@ -150,6 +150,18 @@ func TestDeparted(t *testing.T) {
 			},
 			want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempt: 1, Failures: 1, Records: true, Actions: []string{}},
 		},
+		"TwoOfOneSecond": {
+			reason: "no one can tell which was the last: the first of their order decides, in every pass",
+			happens: func(m *model) {
+				first := departs(m)
+				other := first.DeepCopy()
+				other.UID = "another"
+				m.end(first, 137)
+				m.end(other, 0)
+				m.in.Departed = []*corev1.Pod{first, other}
+			},
+			want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempt: 1, Failures: 1, Records: true, Actions: []string{}},
+		},
 		"Surplus": {
 			reason: "no replica of the job had that pod",
 			happens: func(m *model) {

@@ -151,7 +151,7 @@ func TestDeparted(t *testing.T) {
 			want: outcome{State: commonv1.JobRestarting, Restarts: 1, Attempt: 1, Failures: 1, Records: true, Actions: []string{}},
 		},
 		"TwoOfOneSecond": {
-			reason: "no one can tell which was the last: the first of their order decides, in every pass",
+			reason: "nothing says which was the last: the first of their order decides, in every pass",
 			happens: func(m *model) {
 				first := departs(m)
 				other := first.DeepCopy()

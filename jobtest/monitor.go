@@ -412,11 +412,11 @@ func (m *monitor) refused(p *process, op call, err error) {
 		return
 	}
 	now := lastRefusal{at: m.w.now}
+	if job := p.pass.job; job != nil {
+		now.uid, now.generation = job.GetUID(), job.GetGeneration()
+	}
 	if job := p.pass.verified; job != nil { // An edit that it does not know of yet changes nothing.
 		now.generation = job.GetGeneration()
-	}
-	if job := p.pass.job; job != nil {
-		now.uid = job.GetUID()
 	}
 	what := op.String()
 	switch {

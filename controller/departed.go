@@ -47,9 +47,12 @@ func newDepartedPods() *departedPods {
 // shows a deletion, before ReconcileJobs; otherwise such a pod is taken for one that was deleted while
 // it ran. It does not change the pod, which must not be changed later.
 func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
-	owner, job := c.jobOf(pod)
-	if owner == nil {
+	if c.set == nil {
 		return
+	}
+	owner, job := jobOf(c.set.gvk.GroupKind(), pod)
+	if owner == nil {
+		return // The controllers of an operator share one watch: no pass would ever drop a pod of others.
 	}
 	pod = c.set.departed.lastOf(job, pod)
 	if !plan.IsNews(pod) || c.set.pending.isJobDeleted(owner.UID) {
@@ -67,23 +70,12 @@ func (c *JobController[J]) PodDeleted(pod *corev1.Pod) {
 // Builder and SetupWithManager watch pods and call it; without either, call it as you call
 // PodDeleted. It does not change the pods.
 func (c *JobController[J]) PodSeen(before, pod *corev1.Pod) {
-	if owner, job := c.jobOf(pod); owner != nil {
+	if c.set == nil {
+		return
+	}
+	if owner, job := jobOf(c.set.gvk.GroupKind(), pod); owner != nil {
 		c.set.departed.note(job, before, pod)
 	}
-}
-
-// jobOf returns the controller reference of a pod to a job of the kind, and the job's name; nil if it
-// has none. The controllers of an operator share one watch of pods: no pass would ever drop what one of
-// them keeps of the pods of others.
-func (c *JobController[J]) jobOf(pod *corev1.Pod) (*metav1.OwnerReference, types.NamespacedName) {
-	if c.set == nil {
-		return nil, types.NamespacedName{}
-	}
-	owner := ownerOf(c.set.gvk.GroupKind(), pod)
-	if owner == nil {
-		return nil, types.NamespacedName{}
-	}
-	return owner, types.NamespacedName{Namespace: pod.Namespace, Name: owner.Name}
 }
 
 // note keeps when the deletion of a pod was requested: the first request decides. A pod that was

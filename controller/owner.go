@@ -25,6 +25,16 @@ func ownerOf(kind schema.GroupKind, child client.Object) *metav1.OwnerReference 
 	return owner
 }
 
+// jobOf returns the controller reference of a child to a job of the kind, and the name of that job; nil
+// if it has none.
+func jobOf(kind schema.GroupKind, child client.Object) (*metav1.OwnerReference, types.NamespacedName) {
+	owner := ownerOf(kind, child)
+	if owner == nil {
+		return nil, types.NamespacedName{}
+	}
+	return owner, types.NamespacedName{Namespace: child.GetNamespace(), Name: owner.Name}
+}
+
 // byController indexes a child by the UID of its job.
 func byController(kind schema.GroupKind) client.IndexerFunc {
 	return func(child client.Object) []string {
@@ -41,10 +51,10 @@ func byController(kind schema.GroupKind) client.IndexerFunc {
 // not exist, and make the operator ask the API server each time.
 func enqueueJob(kind schema.GroupKind) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, child client.Object) []reconcile.Request {
-		owner := ownerOf(kind, child)
+		owner, job := jobOf(kind, child)
 		if owner == nil {
 			return nil
 		}
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: child.GetNamespace(), Name: owner.Name}}}
+		return []reconcile.Request{{NamespacedName: job}}
 	})
 }

@@ -79,9 +79,7 @@ func (m *monitor) forgetForeign(p *process, l *passState) {
 	if l.job == nil || !managedByAnother(m.w.parts(l.job)) {
 		return
 	}
-	known := 0
-	p.sawDisrupted = slices.DeleteFunc(p.sawDisrupted, func(pod *corev1.Pod) bool {
-		known++
-		return known <= l.disrupted && metav1.IsControlledBy(pod, l.job)
-	})
+	known, later := p.sawDisrupted[:l.disrupted], p.sawDisrupted[l.disrupted:]
+	others := slices.DeleteFunc(slices.Clone(known), func(pod *corev1.Pod) bool { return metav1.IsControlledBy(pod, l.job) })
+	p.sawDisrupted = slices.Concat(others, later)
 }

@@ -63,6 +63,15 @@ func TestDeparted(t *testing.T) {
 		m.in.Departed = []*corev1.Pod{p}
 		return p
 	}
+	// departTwice has the pod depart, counts that, and makes the one of the next attempt, which departs too.
+	departTwice := func(m *model) (old, now *corev1.Pod) {
+		old = departs(m)
+		m.end(old, 137)
+		m.in.Status = m.decide().Status
+		now = old.DeepCopy()
+		now.UID, now.Labels[commonv1.AttemptLabel] = "another", "1"
+		return old, now
+	}
 	for name, tc := range map[string]struct {
 		reason  string
 		change  func(*model)
@@ -117,11 +126,7 @@ func TestDeparted(t *testing.T) {
 		"TwoOfOneName": {
 			reason: "both are gone before a pass: that of the present attempt decides",
 			happens: func(m *model) {
-				old := departs(m)
-				m.end(old, 137)
-				m.in.Status = m.decide().Status
-				now := old.DeepCopy()
-				now.UID, now.Labels[commonv1.AttemptLabel] = "another", "1"
+				old, now := departTwice(m)
 				m.in.Departed = []*corev1.Pod{old, now}
 			},
 			want: outcome{State: commonv1.JobRestarting, Restarts: 2, Attempt: 2, Failures: 2, Records: true, Actions: []string{}},
@@ -129,11 +134,7 @@ func TestDeparted(t *testing.T) {
 		"TwoOfOneNameTheOtherWayRound": {
 			reason: "as before: they come in the order of their UIDs",
 			happens: func(m *model) {
-				old := departs(m)
-				m.end(old, 137)
-				m.in.Status = m.decide().Status
-				now := old.DeepCopy()
-				now.UID, now.Labels[commonv1.AttemptLabel] = "another", "1"
+				old, now := departTwice(m)
 				m.in.Departed = []*corev1.Pod{now, old}
 			},
 			want: outcome{State: commonv1.JobRestarting, Restarts: 2, Attempt: 2, Failures: 2, Records: true, Actions: []string{}},

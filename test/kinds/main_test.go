@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -123,7 +124,7 @@ func startOperators(ctx context.Context, config *rest.Config, ended chan<- error
 	if err != nil {
 		return err
 	}
-	if _, err := pods.AddEventHandler(&cluster.departures); err != nil {
+	if _, err := pods.AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: cluster.departures.note}); err != nil {
 		return err
 	}
 	go func() { ended <- mgr.Start(ctx) }()

@@ -25,14 +25,8 @@ type departures struct {
 	pods map[string][]weak.Pointer[corev1.ContainerStatus]
 }
 
-// OnAdd implements cache.ResourceEventHandler.
-func (*departures) OnAdd(any, bool) {}
-
-// OnUpdate implements cache.ResourceEventHandler.
-func (*departures) OnUpdate(_, _ any) {}
-
-// OnDelete implements cache.ResourceEventHandler.
-func (d *departures) OnDelete(o any) {
+// note takes a pod that is gone.
+func (d *departures) note(o any) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok || len(pod.Status.ContainerStatuses) == 0 {
 		return // A watch that began again shows what it missed in another form.

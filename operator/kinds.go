@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,24 +103,25 @@ func served(mapper meta.RESTMapper, gvk schema.GroupVersionKind) (bool, error) {
 	return true, nil
 }
 
-// check sets up the kinds that are served now.
+// setUpServed sets up the kinds that are served now. One that cannot be set up says so in its probe, stays
+// missing, and holds up no other.
 func (s *starter) setUpServed() error {
-	for i := 0; i < len(s.missing); {
-		m := s.missing[i]
+	var failed []error
+	s.missing = slices.DeleteFunc(s.missing, func(m missing) bool {
 		there, err := s.served(m.gvk)
-		if err != nil {
-			return err
-		}
-		if !there {
-			i++
-			continue
+		if err != nil || !there {
+			failed = append(failed, err)
+			return false
 		}
 		if err := s.setUp(m); err != nil {
-			return fmt.Errorf("cannot set up %s: %w", m.kind.name, err)
+			err = fmt.Errorf("cannot set up %s: %w", m.kind.name, err)
+			m.ready.Waits(waitsForCRD, err)
+			failed = append(failed, err)
+			return false
 		}
-		s.missing = slices.Delete(s.missing, i, i+1)
-	}
-	return nil
+		return true
+	})
+	return errors.Join(failed...)
 }
 
 // report logs each missing kind, and how to fix that.
@@ -148,7 +150,7 @@ func (s *starter) Start(ctx context.Context) error {
 		}
 		before := len(s.missing)
 		if err := s.setUpServed(); err != nil {
-			s.log.Error(err, "Cannot check for missing CRDs; trying again")
+			s.log.Error(err, "A kind whose CRD was missing cannot be set up yet; trying again")
 		}
 		if len(s.missing) < before {
 			s.log.Info("CRDs have appeared; their jobs are run now", "stillMissing", len(s.missing))

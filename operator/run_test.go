@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -330,6 +332,64 @@ func TestServedOnServer(t *testing.T) {
 			there, err := served(mapper, kubeflowv1.GroupVersion.WithKind(tc.kind))
 			if there != tc.want || (err != nil) != tc.fails {
 				t.Errorf("%s: served is %t, the error is %v", tc.reason, there, err)
+			}
+		})
+	}
+}
+
+// TestOneKindThatCannotBeSetUpDoesNotStopTheOthers: a CRD may be wrong, or its group may not be discovered.
+func TestOneKindThatCannotBeSetUpDoesNotStopTheOthers(t *testing.T) {
+	known := runtime.NewScheme()
+	if err := kubeflowv1.AddToScheme(known); err != nil {
+		t.Fatal(err)
+	}
+	kinds, err := describe(someKinds())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := kinds[0].name
+	for name, s := range map[string]*starter{
+		"SetUp": {
+			served: func(schema.GroupVersionKind) (bool, error) { return true, nil },
+		},
+		"Served": {
+			served: func(gvk schema.GroupVersionKind) (bool, error) {
+				if k, _ := apiutil.GVKForObject(kinds[0].Job, known); k == gvk {
+					return false, errors.New("its group cannot be discovered")
+				}
+				return true, nil
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var setUp []string
+			s.log, s.wait, s.install = logr.Discard(), time.Millisecond, func(schema.GroupVersionKind) string { return "" }
+			s.setUp = func(m missing) error {
+				if m.kind.name == bad {
+					return errors.New("the kind is not namespaced")
+				}
+				setUp = append(setUp, m.kind.name)
+				return nil
+			}
+			for _, k := range kinds {
+				gvk, err := apiutil.GVKForObject(k.Job, known)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ready, err := controller.NewReadiness(prometheus.NewRegistry(), k.Framework)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.missing = append(s.missing, missing{kind: k, gvk: gvk, ready: ready})
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if err := s.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(setUp)
+			if len(setUp) != len(kinds)-1 {
+				t.Errorf("%s cannot be set up, and of the other %d kinds, whose CRDs are there, only %v are run", bad, len(kinds)-1, setUp)
 			}
 		})
 	}

@@ -24,6 +24,8 @@ const (
 	// The API server is asked again about a token that it allowed, or refused, after this time.
 	allowedFor = time.Minute
 	refusedFor = 10 * time.Second
+	// regularFor is how long a client that was allowed is asked about before others.
+	regularFor = time.Hour
 	// rememberedTokens is about how many tokens something is remembered.
 	rememberedTokens = 256
 	// Whoever reaches the port can have the API server asked. It is asked this many times a
@@ -43,8 +45,12 @@ type guard struct {
 	client  client.Client
 	known   *cache.LRUExpireCache
 	limiter flowcontrol.PassiveRateLimiter
-	log     logr.Logger
-	next    http.Handler
+	// regulars were allowed within the last hour. renewals limits the questions about them alone, so that others,
+	// who may guess tokens without end, do not keep them waiting.
+	regulars *cache.LRUExpireCache
+	renewals flowcontrol.PassiveRateLimiter
+	log      logr.Logger
+	next     http.Handler
 }
 
 // authenticated is the filter of a metrics server. The program needs the verb create on
@@ -61,7 +67,9 @@ func newGuard(c client.Client) server.Filter {
 	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
 		return &guard{
 			client: c, known: cache.NewLRUExpireCache(rememberedTokens), log: log, next: next,
-			limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(asksPerSecond, asksAtOnce),
+			limiter:  flowcontrol.NewTokenBucketPassiveRateLimiter(asksPerSecond, asksAtOnce),
+			regulars: cache.NewLRUExpireCache(rememberedTokens),
+			renewals: flowcontrol.NewTokenBucketPassiveRateLimiter(asksPerSecond, asksAtOnce),
 		}, nil
 	}
 }
@@ -88,7 +96,11 @@ func (g *guard) decision(r *http.Request) decision {
 			return v
 		}
 	}
-	if !g.limiter.TryAccept() {
+	limiter := g.limiter
+	if _, regular := g.regulars.Get(key); regular {
+		limiter = g.renewals
+	}
+	if !limiter.TryAccept() {
 		return http.StatusTooManyRequests
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
@@ -101,6 +113,9 @@ func (g *guard) decision(r *http.Request) decision {
 	keep := refusedFor
 	if v == http.StatusOK {
 		keep = allowedFor
+		g.regulars.Add(key, struct{}{}, regularFor)
+	} else {
+		g.regulars.Remove(key)
 	}
 	g.known.Add(key, v, keep)
 	return v

@@ -123,3 +123,34 @@ func guarded(t *testing.T, a *authority) (http.Handler, func(h http.Handler, met
 		return w.Code
 	}
 }
+
+// TestKnownClientIsServedWhileOthersGuess: whoever reaches the port may try tokens without end, and Prometheus is
+// served all the same, also when the API server is to be asked about it again.
+func TestKnownClientIsServedWhileOthersGuess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &authority{}
+		h, get := guarded(t, a)
+		scrapes, served := 0, 0
+		guess := 0
+		get(h, "", "", "Bearer scraper") // It is known before the guesses begin.
+		for second := range 15 * 60 {
+			for i := range 50 {
+				get(h, "", "", "Bearer guess-"+strconv.Itoa(guess))
+				guess++
+				if second%15 == 14 && i == second/15%50 { // it comes at any time between two guesses
+					scrapes++
+					time.Sleep(10 * time.Millisecond)
+					if get(h, "", "", "Bearer scraper") == http.StatusOK {
+						served++
+					}
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		if served < scrapes*9/10 {
+			t.Errorf("while another client guesses tokens, %d of %d scrapes of a client that is known are served", served, scrapes)
+		}
+	})
+}

@@ -58,8 +58,8 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 	if !ok {
 		return nil
 	}
-	if parts := c.Controller.Parts(asNew); parts.Status != nil {
-		parts.Status.Conditions = nil
+	if status := c.set.statusOf(asNew); status != nil {
+		status.Conditions = nil
 	}
 	for _, w := range c.wantedObjects(ctx, asNew, in, plan.AllRun(in)) {
 		if w = ownedObject(w).Object; isNil(w) {

@@ -29,11 +29,28 @@ func (c *JobController[J]) callAuthor(ctx context.Context, in *plan.Input, metho
 	f()
 }
 
+// callForError calls a method of the author that returns an error. A panic in it is an authorPanic. It is
+// called in goroutines, too, where nothing else would keep a panic from ending the process with all jobs.
+func callForError(ctx context.Context, method string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(ctx, method, p)
+		}
+	}()
+	return f()
+}
+
+// authorPanic is a panic in a method of the author.
+type authorPanic struct{ message string }
+
+// Error implements error.
+func (e authorPanic) Error() string { return e.message }
+
 // panicked logs a panic, and returns what the job says of it.
 func panicked(ctx context.Context, method string, p any) error {
 	log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "The operator's own code panicked",
 		"method", method, "stack", string(debug.Stack()))
-	return fmt.Errorf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)
+	return authorPanic{fmt.Sprintf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)}
 }
 
 // partsOf asks the author for the parts of a job. The string says what is wrong with them, or
@@ -104,11 +121,22 @@ func (c *JobController[J]) wantedObjects(ctx context.Context, job J, in *plan.In
 }
 
 // setClusterSpec calls the author's SetClusterSpec, which completes the template of a pod.
-func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r jobkit.Replica, template *corev1.PodTemplateSpec) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(ctx, "SetClusterSpec", p)
-		}
-	}()
-	return c.Controller.SetClusterSpec(job, r, template)
+func (c *JobController[J]) setClusterSpec(ctx context.Context, job J, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
+	return callForError(ctx, "SetClusterSpec", func() error { return c.Controller.SetClusterSpec(job, r, template) })
+}
+
+// listPods lists the pods of a job.
+func (c *JobController[J]) listPods(ctx context.Context, job J) (pods []*corev1.Pod, err error) {
+	if err := callForError(ctx, "ListPods", func() error { pods, err = c.set.lister.ListPods(ctx, job); return err }); err != nil {
+		return nil, fmt.Errorf("cannot list the pods of %s %s: %w", c.set.kind.Name, client.ObjectKeyFromObject(job), err)
+	}
+	return pods, nil
+}
+
+// listServices lists the services of a job.
+func (c *JobController[J]) listServices(ctx context.Context, job J) (services []*corev1.Service, err error) {
+	if err := callForError(ctx, "ListServices", func() error { services, err = c.set.lister.ListServices(ctx, job); return err }); err != nil {
+		return nil, fmt.Errorf("cannot list the services of %s %s: %w", c.set.kind.Name, client.ObjectKeyFromObject(job), err)
+	}
+	return services, nil
 }

@@ -1,7 +1,9 @@
 package controller_test
 
 import (
+	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -97,6 +100,99 @@ func TestPanicsOfTheAuthor(t *testing.T) {
 			mustReconcile(t, b)
 			if !b.job().Status.IsTrue(commonv1.JobSucceeded) {
 				t.Errorf("and ends as it should, got %q", b.conditions())
+			}
+		})
+	}
+}
+
+// fragileCalls is a TestJob operator that does itself what the library would do on the API server, with one
+// method that panics.
+type fragileCalls struct {
+	fragile
+
+	client client.Client
+}
+
+func (f *fragileCalls) CreatePod(ctx context.Context, _ *testv1.TestJob, pod *corev1.Pod) error {
+	f.at("CreatePod")
+	return f.client.Create(ctx, pod)
+}
+
+func (f *fragileCalls) DeletePod(ctx context.Context, _ *testv1.TestJob, pod *corev1.Pod) error {
+	f.at("DeletePod")
+	return f.client.Delete(ctx, pod)
+}
+
+func (f *fragileCalls) CreateService(ctx context.Context, _ *testv1.TestJob, s *corev1.Service) error {
+	f.at("CreateService")
+	return f.client.Create(ctx, s)
+}
+
+func (f *fragileCalls) UpdateService(context.Context, *testv1.TestJob, *corev1.Service) error {
+	return nil
+}
+
+func (f *fragileCalls) DeleteService(ctx context.Context, _ *testv1.TestJob, s *corev1.Service) error {
+	f.at("DeleteService")
+	return f.client.Delete(ctx, s)
+}
+
+func (f *fragileCalls) ListPods(ctx context.Context, _ *testv1.TestJob) (pods []*corev1.Pod, err error) {
+	f.at("ListPods")
+	var list corev1.PodList
+	err = f.client.List(ctx, &list)
+	for i := range list.Items {
+		pods = append(pods, &list.Items[i])
+	}
+	return pods, err
+}
+
+func (f *fragileCalls) ListServices(ctx context.Context, _ *testv1.TestJob) (services []*corev1.Service, err error) {
+	f.at("ListServices")
+	var list corev1.ServiceList
+	err = f.client.List(ctx, &list)
+	for i := range list.Items {
+		services = append(services, &list.Items[i])
+	}
+	return services, err
+}
+
+// TestPanicsInCalls: a panic of the author's own PodControl, ServiceControl or ChildLister, of which some run in
+// goroutines of their own, does not end the process: the job says so, and continues when the operator is fixed.
+func TestPanicsInCalls(t *testing.T) {
+	for _, method := range []string{"CreatePod", "DeletePod", "CreateService", "DeleteService", "ListPods", "ListServices"} {
+		t.Run(method, func(t *testing.T) {
+			author := &fragileCalls{}
+			b := newBench(t, author, testJob(2))
+			author.client = b.client
+			if strings.HasPrefix(method, "Create") {
+				author.method = method
+			}
+			for range 3 {
+				mustReconcile(t, b)
+			}
+			job := b.job()
+			if author.method = method; strings.HasPrefix(method, "Delete") {
+				job.Spec.RunPolicy.Suspend = new(true)
+				if err := b.client.Update(t.Context(), job); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 3 {
+				b.clock.SetTime(b.clock.Now().Add(2 * time.Second))
+				mustReconcile(t, b)
+			}
+			says := "the operator's " + method + " panicked: no one thought of this: this is a bug of the operator, please report it"
+			if got := b.conditions(); !strings.Contains(got[len(got)-1], says) || !strings.HasPrefix(got[len(got)-1], "TestJobOperatorError") {
+				t.Errorf("the job says %q, want %q", got, says)
+			}
+			author.method = ""
+			for range 5 {
+				b.clock.SetTime(b.clock.Now().Add(time.Minute))
+				mustReconcile(t, b)
+			}
+			if got := strings.Join(b.conditions(), "\n"); strings.Contains(got, "TestJobOperatorError") {
+				t.Errorf("when the operator is fixed the job goes on, got %s", got)
 			}
 		})
 	}

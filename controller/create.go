@@ -34,9 +34,13 @@ func (c *JobController[J]) createPod(ctx context.Context, job J, in *plan.Input,
 	case err != nil:
 		return result{obstacle: plan.OperatorError, message: err.Error()}
 	}
-	c.joinGang(in, a, template)
+	err = callForError(ctx, "gang scheduler's Join", func() error { c.joinGang(in, a, template); return nil })
+	if err != nil {
+		return result{obstacle: plan.OperatorError, message: err.Error()}
+	}
 	pod := plan.NewPod(in, a, template)
-	return c.classifyCreate(ctx, job, in, kindPod, pod, c.set.pods.CreatePod(ctx, job, pod))
+	err = callForError(ctx, "CreatePod", func() error { return c.set.pods.CreatePod(ctx, job, pod) })
+	return c.classifyCreate(ctx, job, in, kindPod, pod, err)
 }
 
 // classifyCreate returns the result of a create, by its error.

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -268,7 +269,7 @@ func (c broken) SetClusterSpec(_ *testv1.TestJob, r jobkit.Replica, template *co
 func TestRefusedWhileTheJobCannotBeRead(t *testing.T) {
 	b := newBench(t, testjob.Controller{}, testJob(1))
 	b.intercept(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-		if _, whole := o.(*testv1.TestJob); whole {
+		if _, whole := o.(*unstructured.Unstructured); whole {
 			return apierrors.NewTimeoutError("not now", 1)
 		}
 		return c.Get(ctx, key, o, opts...)

@@ -37,6 +37,9 @@ type deletionRequest struct {
 	graceful bool
 }
 
+// maxDeparted is how many ends of pods a job keeps that cannot record them, such as one with an invalid edit.
+const maxDeparted = 1000
+
 func newDepartedPods() *departedPods {
 	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}, requests: map[types.NamespacedName]deletionRequests{}}
 }
@@ -217,6 +220,32 @@ func (d *departedPods) forget(job types.NamespacedName, uid types.UID) {
 	defer d.mu.Unlock()
 	delete(d.requests, job)
 	d.discard(job, func(p *corev1.Pod) bool { return uid == "" || metav1.GetControllerOf(p).UID == uid })
+}
+
+// limit forgets all pods of a job but those that were deleted last. It is for a job whose passes record no ends:
+// pods that carry its name can be made and deleted without end meanwhile. An end that is forgotten counts as
+// a deletion by hand.
+func (d *departedPods) limit(job types.NamespacedName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	gone := d.jobs[job]
+	if len(gone) <= maxDeparted {
+		return
+	}
+	last := slices.SortedFunc(maps.Values(gone), func(a, b *corev1.Pod) int {
+		return cmp.Or(deletedAt(b).Compare(deletedAt(a)), cmp.Compare(a.UID, b.UID))
+	})
+	for _, p := range last[maxDeparted/2:] { // half of them, so that it is not sorted in each pass
+		delete(gone, p.UID)
+	}
+}
+
+// deletedAt is when the deletion of a pod was due.
+func deletedAt(p *corev1.Pod) time.Time {
+	if p.DeletionTimestamp == nil {
+		return time.Time{}
+	}
+	return p.DeletionTimestamp.Time
 }
 
 // discard forgets pods of a job, and the job with its last one. The caller holds the lock.

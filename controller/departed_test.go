@@ -1,8 +1,11 @@
 package controller_test
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
@@ -180,4 +183,62 @@ func takeAway(b *bench, name string, ends func(*bench, *corev1.Pod)) *corev1.Pod
 	ends(b, pod)
 	b.controller.PodDeleted(pod)
 	return pod
+}
+
+// TestEndsThatNoPassRecords: what a watch shows of pods that are gone does not stay in memory while the passes over
+// their job record no ends. Whoever may create pods can make any number of them, one after the other.
+func TestEndsThatNoPassRecords(t *testing.T) {
+	const gone = 1200
+	for name, tc := range map[string]struct {
+		reason string
+		most   int // how many may stay in memory
+		change func(*testv1.TestJob)
+	}{
+		"Recorded": {reason: "a job that goes on records them", change: func(*testv1.TestJob) {}},
+		"Deleted": {reason: "a finalizer keeps a job that is being deleted for as long as it likes", change: func(j *testv1.TestJob) {
+			j.DeletionTimestamp, j.Finalizers = &metav1.Time{Time: j.CreationTimestamp.Time}, []string{"example.com/mine"}
+		}},
+		"Unreadable": {
+			reason: "a job that cannot be decoded may be corrected", most: 1000,
+			change: func(j *testv1.TestJob) { j.SelfLink = "unreadable:spec: a duration abc" },
+		},
+		"InvalidEdit": {reason: "and so may an invalid edit", most: 1000, change: func(j *testv1.TestJob) {
+			j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(-1))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, testjob.Controller{}, testJob(2))
+			mustReconcile(t, b)
+			runPods(b)
+			mustReconcile(t, b)
+			job := b.job()
+			tc.change(job)
+			pods := make([]weak.Pointer[corev1.Pod], gone)
+			for i := range pods {
+				p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+					Namespace: "ns", Name: fmt.Sprint("any-", i), UID: typesUID(fmt.Sprint("any-", i)),
+					OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, testv1.GroupVersion.WithKind("TestJob"))},
+				}}
+				evictFast(b, p)
+				pods[i] = weak.Make(p)
+				b.controller.PodDeleted(p)
+			}
+			for range 3 { // The first may write the status, and record afterwards.
+				if _, err := b.controller.ReconcileJobs(t.Context(), job.DeepCopy()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			runtime.GC()
+			kept := 0
+			for _, p := range pods {
+				if p.Value() != nil {
+					kept++
+				}
+			}
+			if kept > tc.most {
+				t.Errorf("%s: %d of %d pods that are gone are kept in memory, at most %d may be", tc.reason, kept, gone, tc.most)
+			}
+			runtime.KeepAlive(b)
+		})
+	}
 }

@@ -216,7 +216,8 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 		return c.createPod(ctx, job, in, a, replicas)
 	case plan.CreateService:
 		service := plan.NewService(in, a)
-		return c.classifyCreate(ctx, job, in, kindService, service, c.set.services.CreateService(ctx, job, service))
+		err := callForError(ctx, "CreateService", func() error { return c.set.services.CreateService(ctx, job, service) })
+		return c.classifyCreate(ctx, job, in, kindService, service, err)
 	case plan.UpdateService:
 		return c.updateService(ctx, job, in, a)
 	case plan.CreateObject:
@@ -228,11 +229,13 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 	case plan.DeletePod:
 		pod := podRef(in, a)
 		pod.ResourceVersion = cmp.Or(a.Version, c.set.pending.uncachedVersion(job, kindPod, pod))
-		return c.classifyDelete(job, kindPod, pod, c.set.pods.DeletePod(ctx, job, pod))
+		err := callForError(ctx, "DeletePod", func() error { return c.set.pods.DeletePod(ctx, job, pod) })
+		return c.classifyDelete(job, kindPod, pod, err)
 	case plan.DeleteService:
 		service := serviceRef(in, a)
 		service.ResourceVersion = c.set.pending.uncachedVersion(job, kindService, service)
-		return c.classifyDelete(job, kindService, service, c.set.services.DeleteService(ctx, job, service))
+		err := callForError(ctx, "DeleteService", func() error { return c.set.services.DeleteService(ctx, job, service) })
+		return c.classifyDelete(job, kindService, service, err)
 	case plan.DeleteJob:
 		if err := c.deleteJob(ctx, job); err != nil {
 			return classifyFailure("delete", in.Kind.Name, job, err)
@@ -245,7 +248,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 
 // deleteJob deletes the job that was observed, unless it has changed since, or is gone.
 func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
-	uid, version := job.GetUID(), c.set.pending.newest(job).GetResourceVersion()
+	uid, version := job.GetUID(), c.set.pending.newest(job, c.set.clock.Now()).GetResourceVersion()
 	err := c.set.client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
 	if (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err) {
 		return nil

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -32,16 +30,6 @@ type gangs struct {
 	kinds []schema.GroupVersionKind
 	// untyped are those of them that are read as unstructured objects, whatever the scheme knows.
 	untyped []schema.GroupVersionKind
-
-	mu sync.Mutex
-	// priorities are the values of priority classes. The value of a class never changes, but
-	// the class can be deleted and created again, so entries expire.
-	priorities map[string]priority
-}
-
-type priority struct {
-	value int32
-	until time.Time
 }
 
 // gangName is the name of the gang scheduler in messages.
@@ -58,7 +46,7 @@ func (c *JobController[J]) newGangs(scheme *runtime.Scheme, mapper meta.RESTMapp
 	if c.Config.GangScheduler == nil {
 		return nil, nil //nolint:nilnil // no gang scheduling is no error
 	}
-	g := &gangs{name: gangName(c.Config.GangScheduler), scheduler: c.Config.GangScheduler, priorities: map[string]priority{}}
+	g := &gangs{name: gangName(c.Config.GangScheduler), scheduler: c.Config.GangScheduler}
 	if mapper != nil {
 		var err error
 		if g.scheduler, err = gang.Detect(mapper, g.scheduler); err != nil {
@@ -283,28 +271,21 @@ func (c *JobController[J]) completed(ctx context.Context, job J, in *plan.Input,
 	return template
 }
 
-// rememberedPriority is how long the value of a priority class is remembered.
-const rememberedPriority = time.Minute
-
 // priorityOf is the value of a priority class: 0 if there is none.
 func (c *JobController[J]) priorityOf(ctx context.Context, name string) (int32, error) {
 	if name == "" {
 		return 0, nil
 	}
-	g, now := c.set.gang, c.set.clock.Now()
-	g.mu.Lock()
-	known, ok := g.priorities[name]
-	g.mu.Unlock()
-	if ok && now.Before(known.until) {
-		return known.value, nil
+	if known, ok := c.set.priorities.Get(name); ok {
+		if value, ok := known.(int32); ok {
+			return value, nil
+		}
 	}
 	var class schedulingv1.PriorityClass
 	if err := c.set.live.Get(ctx, client.ObjectKey{Name: name}, &class); err != nil && !apierrors.IsNotFound(err) {
 		return 0, fmt.Errorf("cannot read priority class %s: %w", name, err)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.priorities[name] = priority{value: class.Value, until: now.Add(rememberedPriority)}
+	c.set.priorities.Add(name, class.Value, rememberedPriority)
 	return class.Value, nil
 }
 

@@ -58,7 +58,9 @@ type JobController[J client.Object] struct {
 	// manager serves.
 	Metrics prometheus.Registerer
 
-	set *settings[J]
+	// made is the recorder that set-up made.
+	made events.EventRecorder
+	set  *settings[J]
 }
 
 // retryStale is how long to wait for the cache to catch up with the API server. Usually an
@@ -77,9 +79,12 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf(
 			"the JobController of %T is not set up: call SetupWithManager, Builder or Init before ReconcileJobs", job))
 	}
-	began := c.set.clock.Now()
+	began, recordsEnds := c.set.clock.Now(), false
 	defer func() {
 		c.set.metrics.observeReconcile(c.set.clock.Since(began))
+		if !recordsEnds {
+			c.set.departed.limit(client.ObjectKeyFromObject(job))
+		}
 		if c.set.pending.isJobDeleted(job.GetUID()) {
 			c.forget(client.ObjectKeyFromObject(job), job.GetUID()) // It was deleted meanwhile.
 		}
@@ -87,8 +92,8 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	if after, held := c.set.gate.holds(job, c.finished(job)); held {
 		return reconcile.Result{RequeueAfter: after}, nil
 	}
+	job = c.set.pending.newest(job, began)
 	c.checkForRivals(ctx, job)
-	job = c.set.pending.newest(job)
 	if why := unreadable(job); why != "" {
 		return c.reconcileUnreadable(ctx, job, why)
 	}
@@ -118,6 +123,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		p = plan.Decide(in, tally, outcome)
 	}
 
+	recordsEnds = p.RecordsEnds
 	pace := paceStatus(in, &p)
 	verified, current, err := c.verifyCurrent(ctx, job, in, &p, pace.now)
 	if err != nil {
@@ -176,7 +182,7 @@ func (c *JobController[J]) finished(job J) bool {
 
 // checkForRivals reports another controller that runs the same job.
 func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
-	seen := c.set.rivals.observe(job, c.set.clock.Now())
+	seen := c.set.rivals.observe(job, c.set.statusOf(job), c.set.clock.Now())
 	if seen == nil {
 		return
 	}
@@ -233,7 +239,7 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	if changed, ok := in.KindStatus.(J); ok {
 		err = c.set.writer.writeJobStatus(ctx, job, changed, &p.Status)
 	} else {
-		err = w.WriteStatus(ctx, job, &p.Status)
+		err = callForError(ctx, "WriteStatus", func() error { return w.WriteStatus(ctx, job, &p.Status) })
 	}
 	if (apierrors.IsConflict(err) || apierrors.IsNotFound(err)) && !byWebhook(err) {
 		log.FromContext(ctx).V(1).Info("The job has changed since it was read; it is requeued")

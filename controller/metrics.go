@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,16 +38,23 @@ type metrics struct {
 	mu sync.Mutex
 	// known are the jobs that were seen, by their UIDs, to count each deletion once.
 	known map[types.NamespacedName]types.UID
+	// namespaces is how many of them each namespace has. empty are those that have none any more, but series
+	// still, the one that lost its last job at last behind.
+	namespaces map[string]int
+	empty      []string
 }
 
-// labelFramework is the label that names the framework of a kind.
-const labelFramework = "framework"
+// The labels that name the namespace of a job, and the framework of its kind.
+const (
+	labelNamespace = "job_namespace"
+	labelFramework = "framework"
+)
 
 // newMetrics registers the collectors, or finds those that another controller of
 // this process has registered.
 func newMetrics(registry prometheus.Registerer, framework string) (*metrics, error) {
-	m := &metrics{framework: framework, known: map[types.NamespacedName]types.UID{}}
-	jobs := []string{"job_namespace", labelFramework}
+	m := &metrics{framework: framework, known: map[types.NamespacedName]types.UID{}, namespaces: map[string]int{}}
+	jobs := []string{labelNamespace, labelFramework}
 	var errs []error
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
@@ -129,6 +137,9 @@ func (m *metrics) recordStatus(in *plan.Input, p *plan.Plan) {
 		}
 	}
 	one := map[bool]int32{true: 1}
+	m.mu.Lock()
+	m.countJob(in.Job.Namespace, 0) // A job that is gone before its next pass has series, too.
+	m.mu.Unlock()
 	count(m.created, one[was.Condition(commonv1.JobCreated) == nil && is.Condition(commonv1.JobCreated) != nil])
 	count(m.successful, one[became(commonv1.JobSucceeded)])
 	count(m.failed, one[became(commonv1.JobFailed)])
@@ -188,7 +199,33 @@ func (m *metrics) observeJob(in *plan.Input, isDeleted func(types.UID) bool) {
 	if m.known[key] != in.Job.UID {
 		m.time.touch(key.Namespace, m.framework)
 	}
+	if _, known := m.known[key]; !known {
+		m.countJob(key.Namespace, 1)
+	}
 	m.known[key] = in.Job.UID
+}
+
+// maxEmptyNamespaces is how many namespaces without jobs have series. There are clusters with a new namespace
+// for each experiment, and a counter that comes back begins at 0, as after a restart.
+const maxEmptyNamespaces = 100
+
+// countJob counts a job of a namespace that came, or went (-1), and forgets the series of the namespaces that
+// have been without jobs for longest. The caller holds the lock.
+func (m *metrics) countJob(namespace string, n int) {
+	m.namespaces[namespace] += n
+	m.empty = slices.DeleteFunc(m.empty, func(name string) bool { return name == namespace })
+	if m.namespaces[namespace] > 0 {
+		return
+	}
+	delete(m.namespaces, namespace)
+	m.empty = append(m.empty, namespace)
+	for len(m.empty) > maxEmptyNamespaces {
+		series := prometheus.Labels{labelNamespace: m.empty[0], labelFramework: m.framework}
+		for _, c := range []*prometheus.CounterVec{m.created, m.deleted, m.successful, m.failed, m.restarted, m.time.seconds} {
+			c.DeletePartialMatch(series)
+		}
+		m.empty = slices.Delete(m.empty, 0, 1)
+	}
 }
 
 // jobDeleted counts a job that no longer exists; without a UID, whichever has the name.
@@ -198,6 +235,7 @@ func (m *metrics) jobDeleted(key types.NamespacedName, uid types.UID) {
 	if was, ok := m.known[key]; ok && (uid == "" || uid == was) {
 		delete(m.known, key)
 		m.deleted.WithLabelValues(key.Namespace, m.framework).Inc()
+		m.countJob(key.Namespace, -1)
 	}
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -107,5 +108,39 @@ func TestNodesAreBounded(t *testing.T) {
 	}
 	if len(got) != maxNodesCounted+1 || got["node-0 hung"] != 3*maxNodesCounted || got["node-0 failed"] != 1 || got["node-599 failed"] != 1 {
 		t.Errorf("got %d series: %v", len(got), got)
+	}
+}
+
+// TestNamespacesAreForgotten: clusters with a namespace for each experiment do not fill the memory of the operator
+// and of Prometheus with the series of namespaces that have no jobs any more.
+func TestNamespacesAreForgotten(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := newMetrics(registry, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := func() int {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, f := range families {
+			n += len(f.GetMetric())
+		}
+		return n
+	}
+	before := series()
+	const n = 2000
+	for i := range n {
+		in := &plan.Input{Job: plan.Job{Namespace: fmt.Sprint("ci-", i), Name: "job", UID: types.UID(fmt.Sprint(i))}}
+		p := &plan.Plan{Status: commonv1.JobStatus{Conditions: []commonv1.JobCondition{{Type: commonv1.JobCreated, Status: "True"}}}}
+		m.recordStatus(in, p)
+		in.Status = p.Status
+		m.observeJob(in, func(types.UID) bool { return false })
+		m.jobDeleted(types.NamespacedName{Namespace: in.Job.Namespace, Name: "job"}, in.Job.UID)
+	}
+	if got := series() - before; got > (maxEmptyNamespaces+1)*20 {
+		t.Errorf("%d namespaces, in none of which there is a job any more, have %d series", n, got)
 	}
 }

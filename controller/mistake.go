@@ -93,15 +93,12 @@ func (c *JobController[J]) operatorsMistake(kind string, r result) result {
 // the changes of the author's own code. It reads the job again, which happens only if the job
 // cannot continue anyway. The bool reports whether it is still the job that was observed.
 func (c *JobController[J]) asSubmitted(ctx context.Context, job J, in *plan.Input) (*plan.Input, bool, error) {
-	fresh, err := newJob[J]()
+	fresh, err := c.readJob(ctx, client.ObjectKeyFromObject(job))
+	if apierrors.IsNotFound(err) {
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, err
-	}
-	if err := c.set.live.Get(ctx, client.ObjectKeyFromObject(job), fresh); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, false, nil
-		}
-		return nil, false, fmt.Errorf("cannot read %s %s: %w", in.Kind.Name, client.ObjectKeyFromObject(job), err)
 	}
 	if fresh.GetUID() != job.GetUID() || fresh.GetGeneration() != job.GetGeneration() {
 		return nil, false, nil

@@ -309,7 +309,8 @@ func (c *JobController[J]) patchFor(in *plan.Input, a plan.UpdateObject) (client
 func (c *JobController[J]) updateService(ctx context.Context, job J, in *plan.Input, a plan.UpdateService) result {
 	service := plan.NewService(in, a.CreateService)
 	service.UID, service.ResourceVersion = a.UID, a.Version
-	return c.classifyUpdate(job, kindService, service, c.set.services.UpdateService(ctx, job, service))
+	err := callForError(ctx, "UpdateService", func() error { return c.set.services.UpdateService(ctx, job, service) })
+	return c.classifyUpdate(job, kindService, service, err)
 }
 
 // classifyUpdate returns the result of an update, by its error.

@@ -2,7 +2,7 @@ package controller
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,6 +61,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		in.Progress = c.progressOf(job)
 	}
 	if in.Job.Deleted {
+		c.set.departed.forget(client.ObjectKeyFromObject(job), job.GetUID())
 		return in, nil
 	}
 	in.Job.Queued = plan.Queued(job, parts.ReplicaSpecs)
@@ -68,11 +69,14 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	c.callValidators(ctx, job, in)
 	var err error
 	requests := c.set.departed.requestsFor(job)
-	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
-		return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	if in.Pods, err = c.listPods(ctx, job); err == nil {
+		in.Services, err = c.listServices(ctx, job)
 	}
-	if in.Services, err = c.set.lister.ListServices(ctx, job); err != nil {
-		return nil, fmt.Errorf("cannot list the services of %s %s/%s: %w", in.Kind.Name, in.Job.Namespace, in.Job.Name, err)
+	if panicked, ok := errors.AsType[authorPanic](err); ok {
+		return c.haltedInput(job, panicked.message)
+	}
+	if err != nil {
+		return nil, err
 	}
 	pods, services := len(in.Pods), len(in.Services)
 	in.Pods = withPendingWrites(c.set.pending, job, kindPod, in.Pods, in.Now)
@@ -99,13 +103,7 @@ func identify(job client.Object) plan.Job {
 func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[string]bool {
 	var dead map[string]bool
 	for _, name := range plan.SuspectNodes(in) {
-		var node corev1.Node
-		err := c.set.live.Get(ctx, client.ObjectKey{Name: name}, &node)
-		if err != nil && !apierrors.IsNotFound(err) {
-			log.FromContext(ctx).Info("Cannot find out whether a node is dead; its pods stay", "node", name, "reason", err.Error())
-			continue
-		}
-		if err == nil && !slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService }) {
+		if !c.isNodeDead(ctx, name) {
 			continue
 		}
 		if dead == nil {
@@ -113,6 +111,23 @@ func (c *JobController[J]) deadNodes(ctx context.Context, in *plan.Input) map[st
 		}
 		dead[name] = true
 	}
+	return dead
+}
+
+// isNodeDead reports whether a node is deleted or tainted as out of service. The answer is remembered for a
+// moment: a zone that is cut off has many nodes, and each of their jobs many passes.
+func (c *JobController[J]) isNodeDead(ctx context.Context, name string) bool {
+	if known, ok := c.set.nodes.Get(name); ok {
+		return known == true
+	}
+	var node corev1.Node
+	err := c.set.live.Get(ctx, client.ObjectKey{Name: name}, &node)
+	if err != nil && !apierrors.IsNotFound(err) {
+		log.FromContext(ctx).Info("Cannot find out whether a node is dead; its pods stay", "node", name, "reason", err.Error())
+	}
+	dead := apierrors.IsNotFound(err) || err == nil &&
+		slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
+	c.set.nodes.Add(name, dead, rememberedNode)
 	return dead
 }
 

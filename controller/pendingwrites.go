@@ -35,6 +35,8 @@ type jobWrites[J client.Object] struct {
 	// job is the job as the last status write returned it, while awaitsJob is set.
 	job       J
 	awaitsJob bool
+	// awaitsUntil is until when; zero if no pass has asked yet.
+	awaitsUntil time.Time
 	// created holds the pods and services that the cache does not show yet, by name.
 	created map[childName]pendingCreate
 	// deleted holds those that the cache still shows as before, by UID.
@@ -69,6 +71,10 @@ type pendingCreate struct {
 // because another client reverted it at once.
 const pendingFor = 10 * time.Second
 
+// statusPendingFor is how long the own write of a status is taken for newer than what the cache shows. A cache
+// may lag; after this long it is rather the API server that was restored from a backup.
+const statusPendingFor = 2 * time.Minute
+
 func newPendingWrites[J client.Object]() *pendingWrites[J] {
 	return &pendingWrites[J]{jobs: map[types.NamespacedName]*jobWrites[J]{}, deletedJobs: map[types.UID]time.Time{}}
 }
@@ -93,7 +99,7 @@ func (w *pendingWrites[J]) recordStatusWrite(job J) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j := w.entry(job)
-	j.job, j.awaitsJob = job, true
+	j.job, j.awaitsJob, j.awaitsUntil = job, true, time.Time{}
 }
 
 // statusVersion returns the resource version that the last status write of a job made, or ""
@@ -314,11 +320,14 @@ func (w *pendingWrites[J]) nextExpiry(job J, now time.Time) time.Duration {
 }
 
 // newest returns the newer of the given job and the one that the last status write returned.
-func (w *pendingWrites[J]) newest(job J) J {
+func (w *pendingWrites[J]) newest(job J, now time.Time) J {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j := w.jobs[client.ObjectKeyFromObject(job)]
-	if j == nil || j.uid != job.GetUID() || !j.awaitsJob {
+	if j == nil || j.uid != job.GetUID() {
+		return job
+	}
+	if j.expire(now); !j.awaitsJob {
 		return job
 	}
 	n, err := resourceversion.CompareResourceVersion(job.GetResourceVersion(), j.job.GetResourceVersion())
@@ -366,6 +375,13 @@ func withPendingWrites[J, C client.Object](w *pendingWrites[J], job J, kind stri
 
 // expire drops the writes that have been pending for long enough.
 func (j *jobWrites[J]) expire(now time.Time) {
+	switch {
+	case !j.awaitsJob:
+	case j.awaitsUntil.IsZero():
+		j.awaitsUntil = now.Add(statusPendingFor)
+	case !now.Before(j.awaitsUntil):
+		j.awaitsJob = false
+	}
 	for name, own := range j.created {
 		if !now.Before(own.until) {
 			delete(j.created, name)

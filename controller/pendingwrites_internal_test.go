@@ -5,6 +5,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/plan"
@@ -36,5 +37,24 @@ func TestObstaclesAreRememberedForTheirTime(t *testing.T) {
 				t.Errorf("%s: want %d to be remembered, got %+v", tc.reason, tc.want, got)
 			}
 		})
+	}
+}
+
+// TestOwnStatusWriteThatIsNeverShown: after etcd was restored from a backup the own write of a status does not exist
+// any more, and its version is never reached again. The job continues from what the API server has.
+func TestOwnStatusWriteThatIsNeverShown(t *testing.T) {
+	now := clocktesting.NewFakePassiveClock(time.Unix(1_800_000_000, 0))
+	w := newPendingWrites[*testv1.TestJob]()
+	written := &testv1.TestJob{}
+	written.Namespace, written.Name, written.UID, written.ResourceVersion = "ns", "job", "u", "2000"
+	w.recordStatusWrite(written)
+	seen := written.DeepCopy()
+	seen.ResourceVersion = "1500"
+	for range 60 {
+		now.SetTime(now.Now().Add(time.Minute))
+		w.newest(seen, now.Now())
+	}
+	if got := w.newest(seen, now.Now()); got.ResourceVersion != "1500" {
+		t.Errorf("an hour later the job is still taken to be of version %s, which the API server does not have", got.ResourceVersion)
 	}
 }

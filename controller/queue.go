@@ -43,7 +43,12 @@ func (h forChildren) Create(ctx context.Context, e event.TypedCreateEvent[client
 
 // Update implements handler.EventHandler.
 func (h forChildren) Update(ctx context.Context, e event.TypedUpdateEvent[client.Object], q queue) {
-	h.seen(e.ObjectOld, e.ObjectNew)
+	if gone, ok := e.ObjectOld.(*corev1.Pod); ok && gone.UID != e.ObjectNew.GetUID() {
+		h.podDeleted(gone) // After a gap in the watch, a list shows a pod and the next one of its name as one.
+		h.seen(nil, e.ObjectNew)
+	} else {
+		h.seen(e.ObjectOld, e.ObjectNew)
+	}
 	h.to.Update(ctx, e, behind(q))
 }
 

@@ -92,3 +92,27 @@ func TestWhatChildrenDoTogetherIsOnePass(t *testing.T) {
 		}
 	})
 }
+
+// TestPodThatAListReplaces: if the watch of pods breaks, and meanwhile a pod goes and the next one of its name comes,
+// the list after that shows both as one update.
+func TestPodThatAListReplaces(t *testing.T) {
+	pod := func(uid types.UID) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "job-worker-0", UID: uid}}
+	}
+	var got []string
+	h := forChildren{
+		to: handler.Funcs{},
+		podSeen: func(before, pod *corev1.Pod) {
+			got = append(got, "seen "+string(pod.UID))
+			if before != nil {
+				got = append(got, "before it "+string(before.UID))
+			}
+		},
+		podDeleted: func(pod *corev1.Pod) { got = append(got, "gone "+string(pod.UID)) },
+	}
+	h.Update(t.Context(), event.UpdateEvent{ObjectOld: pod("1"), ObjectNew: pod("1")}, nil)
+	h.Update(t.Context(), event.UpdateEvent{ObjectOld: pod("1"), ObjectNew: pod("2")}, nil)
+	if diff := cmp.Diff([]string{"seen 1", "before it 1", "gone 1", "seen 2"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -20,7 +20,10 @@ import (
 // sent. For all else the cluster or a policy has to change, and the job must not fail. In
 // doubt it is Refused.
 func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
+	_, panicked := errors.AsType[authorPanic](err)
 	switch {
+	case panicked:
+		return plan.OperatorError, err.Error()
 	case tooLarge(err):
 		if words, large := largest(sent); large {
 			return plan.Invalid, fmt.Sprintf("it is too large for the API server: %s: use fewer replicas, or shorter values (%s)", words, err.Error())

@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/progress/protocol"
 )
 
@@ -48,7 +51,9 @@ type rivalry struct {
 	uid types.UID
 	// at is the time of the last write that was recorded: of this controller, or of another
 	// one after it.
-	at       metav1.Time
+	at metav1.Time
+	// written is a digest of the status that this controller wrote.
+	written  uint64
 	times    int
 	reported bool
 }
@@ -59,7 +64,7 @@ func newRivals(own string) *rivals {
 
 // recordWrite records that this controller has written the status of a job, which is as the
 // API server returned it.
-func (r *rivals) recordWrite(job client.Object) {
+func (r *rivals) recordWrite(job client.Object, status *commonv1.JobStatus) {
 	for _, f := range job.GetManagedFields() {
 		if f.Subresource != statusName || f.Manager != r.own || f.Time == nil {
 			continue
@@ -69,7 +74,7 @@ func (r *rivals) recordWrite(job client.Object) {
 		if r.jobs[key] == nil || r.jobs[key].uid != job.GetUID() {
 			r.jobs[key] = &rivalry{uid: job.GetUID()}
 		}
-		r.jobs[key].at = *f.Time
+		r.jobs[key].at, r.jobs[key].written = *f.Time, digest(status)
 		r.mu.Unlock()
 	}
 }
@@ -89,9 +94,22 @@ type sighting struct {
 	rival, fresh, emit bool
 }
 
-// observe finds out who has written the status of a job. It returns nil if no other client
-// has since the last reconcile.
-func (r *rivals) observe(job client.Object, now time.Time) *sighting {
+// digest is a number that two different statuses hardly ever share.
+func digest(status *commonv1.JobStatus) uint64 {
+	data, err := json.Marshal(status)
+	if err != nil {
+		return 0
+	}
+	return maphash.Bytes(digestSeed, data)
+}
+
+// digestSeed is that of this process, which alone compares digests.
+var digestSeed = maphash.MakeSeed()
+
+// observe finds out who has written the status of a job, the newest that is known. It returns nil if no other
+// client has since the last reconcile. The managed fields alone do not prove that: whoever may edit a job can
+// write what they like into them, but not into the status.
+func (r *rivals) observe(job client.Object, status *commonv1.JobStatus, now time.Time) *sighting {
 	fields := job.GetManagedFields()
 	if len(fields) == 0 {
 		return nil
@@ -110,7 +128,7 @@ func (r *rivals) observe(job client.Object, now time.Time) *sighting {
 		}
 		known.at, seen = *f.Time, &sighting{manager: f.Manager}
 	}
-	if seen == nil {
+	if seen == nil || digest(status) == known.written {
 		return nil
 	}
 	known.times++

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // TestRivals checks known-bugs row 111: another controller that writes the status of the
@@ -29,6 +31,7 @@ func TestRivals(t *testing.T) {
 		writes []write
 		before []write // of the same job, before this process had written
 		spec   bool    // the writes of others are to the spec
+		forged bool    // others write only that they have written
 		want   []sighting
 		alarm  bool
 	}{
@@ -57,16 +60,24 @@ func TestRivals(t *testing.T) {
 			reason: "kubectl edit --subresource=status is a person's",
 			writes: []write{{ours, 1}, {"kubectl-edit", 2}, {ours, 3}, {"kubectl-patch", 4}, {ours, 5}, {"kubectl", 6}},
 		},
-		"Standby":    {reason: "another process of the same operator has its name", writes: []write{{ours, 1}, {ours, 2}, {ours, 3}, {ours, 4}}},
-		"Spec":       {reason: "a queue writes the specification", spec: true, writes: []write{{ours, 1}, {"kueue", 2}, {ours, 3}, {"kueue", 4}}},
+		"Standby": {reason: "another process of the same operator has its name", writes: []write{{ours, 1}, {ours, 2}, {ours, 3}, {ours, 4}}},
+		"Spec":    {reason: "a queue writes the specification", spec: true, writes: []write{{ours, 1}, {"kueue", 2}, {ours, 3}, {"kueue", 4}}},
+		"Forged": {
+			reason: "whoever may edit a job can write into the managed fields that another has written its status",
+			forged: true, writes: []write{{ours, 1}, {v1, 2}, {ours, 3}, {v1, 4}, {ours, 5}, {v1, 60}},
+		},
 		"SameSecond": {reason: "times have seconds: what comes in the same one is not after it", writes: []write{{ours, 1}, {v1, 1}, {ours, 2}, {v1, 2}}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := newRivals(ours)
 			job := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job", UID: "1"}}
+			status := &commonv1.JobStatus{}
 			now := time.Unix(1_900_000_000, 0) // Of this process; it must not matter.
 			note := func(w write) {
+				if w.by == ours || !tc.forged {
+					status.Restarts = int32(w.at)
+				}
 				subresource := "status"
 				if tc.spec && w.by != ours {
 					subresource = ""
@@ -87,10 +98,10 @@ func TestRivals(t *testing.T) {
 			for _, w := range tc.writes {
 				note(w)
 				if w.by == ours {
-					r.recordWrite(job)
+					r.recordWrite(job, status)
 				}
 				for range 2 { // The same write is seen in many passes.
-					if s := r.observe(job, now); s != nil {
+					if s := r.observe(job, status, now); s != nil {
 						got = append(got, *s)
 					}
 				}
@@ -105,7 +116,7 @@ func TestRivals(t *testing.T) {
 				t.Errorf("a controller that no longer writes is reported forever: %v", why)
 			}
 			job.UID = "2"
-			if s := r.observe(job, now); s != nil {
+			if s := r.observe(job, status, now); s != nil {
 				t.Errorf("a job of the same name that was never written is another one: %+v", s)
 			}
 			if r.forget(types.NamespacedName{Namespace: "ns", Name: "job"}); len(r.jobs) != 0 {

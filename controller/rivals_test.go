@@ -33,6 +33,9 @@ func TestTwoControllers(t *testing.T) {
 	for _, phase := range []corev1.PodPhase{corev1.PodPending, corev1.PodRunning, corev1.PodSucceeded, corev1.PodSucceeded} {
 		job := b.job()
 		wrote(job, "training-operator.v1")
+		for i := range job.Status.Conditions {
+			job.Status.Conditions[i].LastUpdateTime = at
+		}
 		b.clock.SetTime(b.clock.Now().Add(2 * time.Second))
 		if _, _, err := b.reconcileStale(job); err != nil {
 			t.Fatal(err)

@@ -24,7 +24,7 @@ func newTimeMetrics(registry prometheus.Registerer) (m timeMetrics, err error) {
 	m.seconds, err = register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jobkit_job_seconds_total",
 		Help: "How long jobs were waiting, starting, running, restarting (by cause), hung and suspended. It rises when the state ends.",
-	}, []string{"job_namespace", labelFramework, "state", labelCause}))
+	}, []string{labelNamespace, labelFramework, "state", labelCause}))
 	if err != nil {
 		return m, err
 	}

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	expiring "k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -40,6 +41,11 @@ const (
 	// up to the maximum.
 	minRetry = 200 * time.Millisecond
 	maxRetry = time.Minute
+	// For how long, and about how many, answers of the API server about things outside of the job are
+	// remembered. What decides nothing within seconds is asked seldom.
+	rememberedPriority = time.Minute
+	rememberedNode     = 10 * time.Second
+	maxRemembered      = 1000
 )
 
 // dependencies are those of the fields of a JobController that have a default, resolved. What
@@ -100,6 +106,11 @@ type settings[J client.Object] struct {
 	statusRoot []int
 	// objectKinds are the kinds of the owned objects.
 	objectKinds []schema.GroupVersionKind
+	// priorities are the values of priority classes by name, which users choose, also of classes that do not
+	// exist. The value of a class never changes, but the class can be deleted and created again.
+	priorities *expiring.LRUExpireCache
+	// nodes is whether nodes are dead, by name.
+	nodes *expiring.LRUExpireCache
 	// comparisons has the last comparisons of large owned objects that found nothing to change.
 	comparisons *lru.Cache
 	// gang schedules the pods of a job together; nil without gang scheduling.
@@ -208,7 +219,10 @@ func (c *JobController[J]) managed(mgr ctrl.Manager) (dependencies, error) {
 		if err != nil {
 			return d, err
 		}
-		d.recorder = NewRecorder(mgr, kind.OperatorName)
+		if c.made == nil { // Set-up may be tried again, and a recorder has goroutines.
+			c.made = NewRecorder(mgr, kind.OperatorName)
+		}
+		d.recorder = c.made
 	}
 	return d, nil
 }
@@ -319,6 +333,8 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
 		pending: newPendingWrites[J](), departed: newDepartedPods(), slots: make(slots, startSlots), rivals: newRivals(kind.OperatorName),
 		comparisons: lru.New(maxComparisons),
+		priorities:  expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
+		nodes:       expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
 		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: d.client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}

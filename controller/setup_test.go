@@ -3,7 +3,9 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"reflect"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +16,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
@@ -23,6 +29,7 @@ import (
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/gang/volcano"
 	"github.com/jobkit/jobkit/internal/fakeapi"
 	"github.com/jobkit/jobkit/internal/plan"
 )
@@ -450,3 +457,37 @@ func (o *opinionated) CreatePod(_ context.Context, _ *testv1.TestJob, pod *corev
 }
 
 func (*opinionated) DeletePod(context.Context, *testv1.TestJob, *corev1.Pod) error { return nil }
+
+// TestSetupThatIsTriedAgainLeavesNothing: a kind whose gang scheduler is not installed yet is set up again and again.
+func TestSetupThatIsTriedAgainLeavesNothing(t *testing.T) {
+	api := fakeapi.New(append(fakeapi.Core(), testJobs)...) // It does not serve Volcano's PodGroup.
+	served := httptest.NewServer(api)
+	t.Cleanup(served.Close)
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), testv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	mgr, err := ctrl.NewManager(&rest.Config{Host: served.URL, QPS: -1}, ctrl.Options{Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = mgr.Start(t.Context()) }()
+	<-mgr.Elected()
+	metrics := prometheus.NewRegistry()
+	c := &controller.JobController[*testv1.TestJob]{
+		Controller: testjob.Controller{}, Metrics: metrics, Config: controller.Config{GangScheduler: volcano.Scheduler{}},
+	}
+	if err := c.SetupWithManager(mgr); err == nil {
+		t.Fatal("it is refused")
+	}
+	before := goruntime.NumGoroutine()
+	const tries = 100
+	for range tries {
+		if err := c.SetupWithManager(mgr); err == nil {
+			t.Fatal("it is refused")
+		}
+	}
+	if more := goruntime.NumGoroutine() - before; more > tries/2 {
+		t.Errorf("%d tries that were refused leave %d goroutines", tries, more)
+	}
+}

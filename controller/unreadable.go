@@ -30,8 +30,8 @@ func (c *JobController[J]) reconcileUnreadable(ctx context.Context, job J, why s
 		Now:        c.set.clock.Now(),
 	}
 	var err error
-	if in.Pods, err = c.set.lister.ListPods(ctx, job); err != nil {
-		return reconcile.Result{}, fmt.Errorf("cannot list the pods of %s %s: %w", c.set.kind.Name, client.ObjectKeyFromObject(job), err)
+	if in.Pods, err = c.listPods(ctx, job); err != nil {
+		return reconcile.Result{}, err
 	}
 	c.set.metrics.observeJob(in, c.set.pending.isJobDeleted)
 	p := plan.Decide(in, plan.TallyOf(in), nil)
@@ -76,6 +76,6 @@ func (w unreadableStatus[J]) WriteStatus(ctx context.Context, job J, status *com
 	changed.SetResourceVersion(raw.GetResourceVersion())
 	changed.SetManagedFields(raw.GetManagedFields())
 	w.c.set.pending.recordStatusWrite(changed)
-	w.c.set.rivals.recordWrite(changed)
+	w.c.set.rivals.recordWrite(changed, w.c.set.statusOf(changed))
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit/internal/decode"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -116,14 +118,20 @@ func (c *JobController[J]) verifyCurrent(
 // one to compare with.
 func (c *JobController[J]) isCurrent(ctx context.Context, job J, in *plan.Input, version *string) (bool, error) {
 	key := client.ObjectKeyFromObject(job)
-	var live client.Object = c.set.metadata()
 	if *version == "" {
-		empty, err := newJob[J]()
+		full, err := c.readJob(ctx, key)
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
 		if err != nil {
 			return false, err
 		}
-		live = empty
+		*version = full.GetResourceVersion()
+		status := c.set.statusOf(full)
+		return status != nil && !status.Finished() && full.GetDeletionTimestamp() == nil &&
+			full.GetGeneration() == job.GetGeneration() && full.GetUID() == job.GetUID(), nil
 	}
+	live := c.set.metadata()
 	err := c.set.live.Get(ctx, key, live)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -131,12 +139,28 @@ func (c *JobController[J]) isCurrent(ctx context.Context, job J, in *plan.Input,
 	if err != nil {
 		return false, fmt.Errorf("cannot read %s %s: %w", in.Kind.Name, key, err)
 	}
-	if full, ok := live.(J); ok && *version == "" {
-		*version = live.GetResourceVersion()
-		if status := c.Controller.Parts(full).Status; status == nil || status.Finished() || live.GetDeletionTimestamp() != nil ||
-			live.GetGeneration() != job.GetGeneration() {
-			return false, nil
-		}
-	}
 	return live.GetUID() == job.GetUID() && live.GetResourceVersion() == *version, nil
+}
+
+// readJob reads a whole job from the API server. It is decoded as those of the cache are: a tenant may have
+// edited it meanwhile into what Go cannot read, or takes very long to.
+func (c *JobController[J]) readJob(ctx context.Context, key client.ObjectKey) (J, error) {
+	var none J
+	raw := &unstructured.Unstructured{}
+	raw.SetGroupVersionKind(c.set.gvk)
+	if err := c.set.live.Get(ctx, key, raw); err != nil {
+		return none, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, key, err)
+	}
+	data, err := raw.MarshalJSON()
+	if err != nil {
+		return none, fmt.Errorf("cannot read %s %s: %w", c.set.kind.Name, key, err)
+	}
+	job, err := newJob[J]()
+	if err != nil {
+		return none, err
+	}
+	if err := decode.Object(data, job); err != nil {
+		return none, fmt.Errorf("cannot decode %s %s: %w", c.set.kind.Name, key, err)
+	}
+	return job, nil
 }

@@ -2,9 +2,20 @@ package controller
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // TestVerification: how often a job is read again while it is created, and when nothing more
@@ -83,5 +94,42 @@ func TestVerificationOfMany(t *testing.T) {
 				t.Errorf("want 1 read and no create, got %d and %d", reads, created)
 			}
 		})
+	}
+}
+
+// TestLiveReadOfASlowQuantity: a job that is read from the API server itself is decoded with the same care as those
+// of the cache: a tenant may have edited a quantity meanwhile into one that takes hours to read.
+func TestLiveReadOfASlowQuantity(t *testing.T) {
+	const job = `{"apiVersion":"kubeflow.org/v1","kind":"TestJob","metadata":{"namespace":"ns","name":"job","uid":"u","resourceVersion":"2"},
+		"spec":{"testReplicaSpecs":{"Worker":{"template":{"spec":{"containers":[{"name":"c","resources":{"limits":{"cpu":"1e2147483648"}}}]}}}}}}`
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(job))
+	}))
+	defer api.Close()
+	scheme := runtime.NewScheme()
+	if err := testv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	gvk := testv1.GroupVersion.WithKind("TestJob")
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(gvk, meta.RESTScopeNamespace)
+	live, err := client.New(&rest.Config{Host: api.URL}, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &JobController[*testv1.TestJob]{set: &settings[*testv1.TestJob]{dependencies: dependencies{live: live}, gvk: gvk}}
+	cached := &testv1.TestJob{}
+	cached.Namespace, cached.Name, cached.UID, cached.ResourceVersion = "ns", "job", "u", "1"
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := c.asSubmitted(t.Context(), cached, &plan.Input{Replicas: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{}})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		t.Log(err)
+	case <-time.After(20 * time.Second):
+		t.Error("after 20 s the worker still decodes the job that it read from the API server")
 	}
 }

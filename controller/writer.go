@@ -114,7 +114,7 @@ func (w *writer[J]) writeJobStatus(ctx context.Context, job, changed J, status *
 		return err //nolint:wrapcheck // its kind decides what follows
 	}
 	w.pending.recordStatusWrite(changed)
-	w.rivals.recordWrite(changed)
+	w.rivals.recordWrite(changed, w.status(changed))
 	return nil
 }
 

@@ -104,13 +104,26 @@ func read[J client.Object](u *unstructured.Unstructured, gvk schema.GroupVersion
 		return nil, fmt.Errorf("a %s is a %T", gvk.Kind, object)
 	}
 	content := u.DeepCopy().Object
-	delete(content, "status") // the cluster's, not the manifest's
+	leaveOutClusters(content)
 	text, err := gojson.Marshal(content)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read it: %w", err)
 	}
 	unknown, err := json.UnmarshalStrict(text, job)
 	return job, errors.Join(append(unknown, err)...)
+}
+
+// leaveOutClusters removes what a cluster adds to a job, so that what "kubectl get -o yaml" prints
+// is a manifest. Its owner is not in the simulation: a garbage collector would delete the job.
+func leaveOutClusters(content map[string]any) {
+	delete(content, "status")
+	metadata, _ := content["metadata"].(map[string]any)
+	for _, name := range []string{
+		"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
+		"managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
+	} {
+		delete(metadata, name)
+	}
 }
 
 // IsJob reports whether a document is a job of a kind that can be simulated.

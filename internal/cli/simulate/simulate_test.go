@@ -234,6 +234,44 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestFromACluster has a job as "kubectl get -o yaml" prints it, after its end: it is simulated as
+// if it were created.
+func TestFromACluster(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(example(t, "jaxjob/jax-gang.yaml"), "metadata:\n", `metadata:
+  creationTimestamp: "2026-11-02T08:15:00Z"
+  deletionTimestamp: "2026-11-02T08:20:00Z"
+  deletionGracePeriodSeconds: 0
+  generation: 3
+  managedFields: [{manager: kubectl, operation: Apply}]
+  ownerReferences: [{apiVersion: example.com/v1, kind: Trial, name: a, uid: b, controller: true}]
+  resourceVersion: "4711"
+  uid: 0c6d5b51-3c44-4c55-8d5a-0a3f6b7e9c01
+`, 1) + "\nstatus: {state: Failed, conditions: [{type: Failed, status: \"True\"}], unknown: 1}\n"
+	timeline, err := simulate.Job(t.Context(), decode(t, "a.yaml", text), options(t))
+	if err != nil || timeline.State != "Succeeded" {
+		t.Errorf("it should succeed, is %+v, error %v", timeline, err)
+	}
+}
+
+// TestTooLate has faults after the end of the job: it says that they do not happen.
+func TestTooLate(t *testing.T) {
+	t.Parallel()
+	timeline, err := simulate.Job(t.Context(), decode(t, "a.yaml", example(t, "jaxjob/jax-gang.yaml")), options(t, "fail worker-1@10h=1", "resume 2h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.Join(strings.Fields(strings.Join(simulate.Show(timeline, simulate.Layout{}), "\n")), " ")
+	for _, want := range []string{
+		"worker-1 --fail at 10h00m00s: it does not happen, because the simulation ended before",
+		"job --resume at 2h00m00s: it does not happen, because the simulation ended before",
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("%q is missing:\n%s", want, shown)
+		}
+	}
+}
+
 // TestLarge has a job of hundreds of replicas shown on a screen.
 func TestLarge(t *testing.T) {
 	t.Parallel()

@@ -148,7 +148,7 @@ func Decode(d manifest.Document) (*Decoded, error) {
 		}
 		job, err := k.read(d.Object)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s", d.Place(), decodeMessage(err))
+			return nil, fmt.Errorf("%s: %s", d.Place(), decodeMessage(err, job))
 		}
 		if job.GetName() == "" {
 			job.SetName(job.GetGenerateName() + "00000") // what the API server would end it with is random
@@ -163,12 +163,15 @@ func Decode(d manifest.Document) (*Decoded, error) {
 }
 
 // decodeMessage is what is wrong with a job, in fewer words than the decoder's.
-func decodeMessage(err error) string {
+func decodeMessage(err error, job client.Object) string {
 	var lines []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		line = strings.TrimPrefix(line, "json: ")
 		if field, found := strings.CutPrefix(line, "unknown field "); found {
 			line = "unknown field " + field + ": correct its name, or remove it"
+			if meant := similar(job, strings.Trim(field, `"`)); meant != "" {
+				line = fmt.Sprintf("unknown field %s: write %q, or remove it", field, meant)
+			}
 		} else if what, found := strings.CutPrefix(line, "cannot unmarshal "); found {
 			value, into, _ := strings.Cut(what, " into Go struct field ")
 			_, path, _ := strings.Cut(into, ".")

@@ -210,6 +210,8 @@ func TestRefused(t *testing.T) {
 		{reason: "too large", text: strings.Replace(torch, "replicas: 2", "replicas: 5000", 1), want: `the job has more than 1000 replicas, too many for the simulator: lower replicas in a copy of the manifest`},
 		{reason: "another kind", text: "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n", want: `a.yaml:1: Pod a: no operator here runs Pod of v1: the kinds are JAXJob, MPIJob, PaddleJob, PyTorchJob, TFJob, XGBoostJob, TestJob, of kubeflow.org/v1`},
 		{reason: "a misspelled field", text: strings.Replace(torch, "nprocPerNode", "nprocs", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.nprocs": correct its name, or remove it`},
+		{reason: "a letter in the wrong case", text: strings.Replace(torch, "restartPolicy", "restartpolicy", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.pytorchReplicaSpecs.Master.restartpolicy": write "spec.pytorchReplicaSpecs.Master.restartPolicy", or remove it`},
+		{reason: "two letters changed places", text: strings.Replace(torch, "restartPolicy: OnFailure\n      template:", "restartPolicy: OnFailure\n      tempalte:", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.pytorchReplicaSpecs.Master.tempalte": write "spec.pytorchReplicaSpecs.Master.template", or remove it`},
 		{reason: "a value of another form", text: strings.Replace(torch, "replicas: 2", "replicas: two", 1), want: `a.yaml:7: PyTorchJob torch-ddp: spec.pytorchReplicaSpecs.replicas is a string: it must be a value of type int32`},
 	} {
 		got := func() error {
@@ -231,6 +233,19 @@ func TestRefused(t *testing.T) {
 		if got == nil || got.Error() != c.want {
 			t.Errorf("%s:\nwant %s\ngot  %v", c.reason, c.want, got)
 		}
+	}
+}
+
+// TestSimilar has a field of a container misspelled, which is in a list below structs that are inlined.
+func TestSimilar(t *testing.T) {
+	t.Parallel()
+	documents, err := manifest.Parse("a.yaml", []byte(strings.Replace(example(t, "jaxjob/jax-train.yaml"), "image:", "imgae:", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `write "spec.jaxReplicaSpecs.Worker.template.spec.containers[0].image", or remove it`
+	if _, err := simulate.Decode(documents[0]); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("want %s, got %v", want, err)
 	}
 }
 

@@ -70,6 +70,7 @@
 //	Warner            reports what is unusual but not a mistake, in a warning event
 //	OwnedObjects      gives jobs other objects: a ConfigMap, permissions, an autoscaler
 //	StatusEvaluator   decides on success and failure in code, instead of Rules
+//	StatusReporter    sets status fields and records events of the kind's own
 //
 // Package controller has others (PodControl, ServiceControl, ChildLister, StatusWriter),
 // which replace how it calls the API server.

@@ -11,9 +11,12 @@ import (
 
 // JobParts are the parts of a job that the library reads and writes.
 type JobParts struct {
-	RunPolicy    *commonv1.RunPolicy
+	// RunPolicy points into the job. Required.
+	RunPolicy *commonv1.RunPolicy
+	// ReplicaSpecs is the job's own map. A job without replicas is a mistake of its user.
 	ReplicaSpecs map[commonv1.ReplicaType]*commonv1.ReplicaSpec
-	Status       *commonv1.JobStatus
+	// Status points into the job, not to a copy. Required.
+	Status *commonv1.JobStatus
 }
 
 // Replica is one replica of a job, in one reconcile. It answers what its pod must know

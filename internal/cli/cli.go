@@ -16,6 +16,7 @@ import (
 
 	"github.com/jobkit/jobkit/internal/cli/console"
 	"github.com/jobkit/jobkit/internal/cli/dev"
+	"github.com/jobkit/jobkit/internal/version"
 )
 
 // The exit codes.
@@ -115,6 +116,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Annotations:   a.displayName(),
 		Short:         "run jobs on Kubernetes",
 		Long:          rootHelp,
+		Version:       version.Line("jobkit"),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -126,11 +128,10 @@ func (a *app) rootCommand() *cobra.Command {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("{{.Version}}\n") // --version prints what "jobkit version" does
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false,
 		"write the logs of what runs inside this command to standard error")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagMistake)
 	root.AddCommand(a.demoCommand(), a.devCommand(), a.simulateCommand(), a.runCommand(), a.waitCommand(), a.newCommand(), a.versionCommand())
 	root.AddCommand(a.installCommand(), a.doctorCommand(), a.migrateCommand())
 	root.AddCommand(a.readCommands()...)

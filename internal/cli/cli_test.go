@@ -116,7 +116,11 @@ func TestRefused(t *testing.T) {
 		{reason: "an unknown flag", args: "run --fiel x", code: 2, want: "jobkit: unknown flag: --fiel\n  see: jobkit run --help\n"},
 		{
 			reason: "a value that does not fit", args: "demo --timeout soon", code: 2,
-			want: "jobkit: invalid argument \"soon\" for \"--timeout\" flag: time: invalid duration \"soon\"\n  see: jobkit demo --help\n",
+			want: "jobkit: --timeout is \"soon\": write a time, for example 90s or 1h30m\n  see: jobkit demo --help\n",
+		},
+		{
+			reason: "a number that is none", args: "simulate -f a --nodes x", code: 2,
+			want: "jobkit: --nodes is \"x\": write a whole number\n  see: jobkit simulate --help\n",
 		},
 		{
 			reason: "run needs a manifest", args: "run", code: 2,
@@ -148,7 +152,7 @@ func TestRefused(t *testing.T) {
 		},
 		{
 			reason: "no cluster", args: "run -f good.yaml", code: 2,
-			want: "jobkit: no cluster is configured: name a kubeconfig with --kubeconfig or $KUBECONFIG, " +
+			want: "jobkit: no cluster is configured in " + filepath.Join(dir, "nosuch") + ": name a kubeconfig with --kubeconfig or $KUBECONFIG, " +
 				"or start a control plane on this machine:\n  jobkit dev up && export KUBECONFIG=$(jobkit dev kubeconfig)\n",
 		},
 		{
@@ -165,7 +169,7 @@ func TestRefused(t *testing.T) {
 				"check that it runs, and that the kubeconfig is the right one\n",
 		},
 		{
-			reason: "the same for the CRDs", args: "install-crds --kubeconfig config", code: 1,
+			reason: "the same for the CRDs", args: "install-crds --kubeconfig config", code: 2,
 			want: "jobkit: the cluster at http://127.0.0.1:1 does not answer: dial tcp 127.0.0.1:1: connect: connection refused: " +
 				"check that it runs, and that the kubeconfig is the right one\n",
 		},
@@ -331,8 +335,10 @@ func TestInstallPrints(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	got := call(t.Context(), &fakeDev{}, "", "version")
-	if got.Code != 0 || !strings.HasPrefix(got.Out, "jobkit ") || got.Err != "" {
-		t.Errorf("got %+v", got)
+	for _, args := range []string{"version", "--version"} {
+		got := call(t.Context(), &fakeDev{}, "", args)
+		if got.Code != 0 || !strings.HasPrefix(got.Out, "jobkit ") || strings.Count(got.Out, "\n") != 1 || got.Err != "" {
+			t.Errorf("%s: got %+v", args, got)
+		}
 	}
 }

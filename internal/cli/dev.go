@@ -115,6 +115,7 @@ func (f *devFlags) addTo(flags *pflag.FlagSet) {
 		"more resources of each node, as `NAME=QUANTITY,...`, for example nvidia.com/gpu=8 (default ephemeral-storage=1Ti)")
 	flags.StringToStringVar(&f.featureGates, "feature-gates", nil, "feature gates, as `NAME=true|false,...`")
 	flags.StringToStringVar(&f.runtimeConfig, "runtime-config", nil, "API versions to serve, as `GROUP/VERSION=true|false,...`")
+	hideDefault(flags, "node-resources", "feature-gates", "runtime-config")
 	flags.StringVar(&f.options.Dir, "data-dir", "",
 		"`folder` that keeps the data when the control plane stops (default: they go with it)")
 }

@@ -33,6 +33,28 @@ func addFiles(flags *pflag.FlagSet, files *[]string) {
 	flags.StringArrayVarP(files, "filename", "f", nil, "`file` of jobs, YAML or JSON; - is standard input; can be repeated")
 }
 
+// hideDefault leaves the default of a flag out of the help, where its usage says it in words.
+func hideDefault(flags *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		flags.Lookup(name).DefValue = "0" // no default, to package pflag
+	}
+}
+
+// flagMistake says what is wrong with a flag. Values that are no number or no time are reported in the
+// words of this program, not in those of the library that reads them.
+func flagMistake(cmd *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		fix := map[string]string{
+			"int": "write a whole number", "int64": "write a whole number",
+			"duration": "write a time, for example 90s or 1h30m",
+		}[invalid.GetFlag().Value.Type()]
+		if fix != "" {
+			err = fmt.Errorf("--%s is %q: %s", invalid.GetFlag().Name, invalid.GetValue(), fix)
+		}
+	}
+	return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
+}
+
 // noFiles refuses arguments: files are named by a flag.
 func noFiles(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
@@ -41,20 +63,25 @@ func noFiles(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// The forms of output that all commands have which can write for programs.
+// The formats of output that all commands have which can write for programs.
 const (
-	formJSON = "json"
-	formYAML = "yaml"
+	formJSON  = "json"
+	formYAML  = "yaml"
+	formTable = "table"
 )
 
-// addOutput adds the flag that chooses the form of the output.
+// addOutput adds the flag that chooses the format of the output. A table among them is the default.
 func addOutput(cmd *cobra.Command, output *string, forms ...string) {
-	cmd.Flags().StringVarP(output, "output", "o", "", "`form` of the output: "+strings.Join(forms, ", ")+" (default a text for people)")
+	unset := "a text for people"
+	if slices.Contains(forms, formTable) {
+		unset = formTable
+	}
+	cmd.Flags().StringVarP(output, "output", "o", "", "`format` of the output: "+strings.Join(forms, ", ")+" (default "+unset+")")
 	complete := cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)
 	_ = cmd.RegisterFlagCompletionFunc("output", complete) // it fails only for a flag that does not exist
 }
 
-// checkOutput refuses a form that there is not.
+// checkOutput refuses a format that does not exist.
 func checkOutput(output string, forms ...string) error {
 	if output == "" || slices.Contains(forms, output) {
 		return nil

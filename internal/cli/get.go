@@ -198,6 +198,7 @@ func (a *app) logsCommand() *cobra.Command {
 	flags.BoolVarP(&o.Previous, "previous", "p", false, "of the run before the last restart in place")
 	flags.StringVarP(&o.Container, "container", "c", "", "`name` of a container (default the first)")
 	flags.Int64Var(&o.Tail, "tail", -1, "how many of the last `lines` (default all)")
+	hideDefault(flags, "tail")
 	flags.DurationVar(&o.Since, "since", 0, "how far back (default all)")
 	return cmd
 }
@@ -247,7 +248,7 @@ func (a *app) explainCommand() *cobra.Command {
 		files  []string
 		output string
 	)
-	forms := []string{"table", "tree", formYAML}
+	forms := []string{formTable, "tree", formYAML}
 	cmd := &cobra.Command{
 		Use:     "explain -f FILE",
 		Short:   "show the pods, services and objects that a job would have, without a cluster",

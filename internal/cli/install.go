@@ -34,7 +34,7 @@ func (a *app) installCommand() *cobra.Command {
 			}
 			client, err := f.Connect(cmd.Context(), a.streams.Err)
 			if err != nil {
-				return withCode(exitFailed, err)
+				return withCode(exitRefused, err)
 			}
 			err = install.CRDs(cmd.Context(), client.Dynamic, client.Discovery, definitions)
 			if err != nil {

@@ -64,12 +64,11 @@ func (a *app) newCommand() *cobra.Command {
 
 // new executes jobkit new.
 func (a *app) new(ctx context.Context, f newFlags) error {
-	var err error
-	f.Jobkit, err = requirement(f.Jobkit.Path, version.Published())
+	project, err := scaffold.Read(f.Request)
 	if err != nil {
 		return withCode(exitRefused, err)
 	}
-	project, err := scaffold.Read(f.Request)
+	project.Jobkit, err = requirement(f.Jobkit.Path, version.Published())
 	if err != nil {
 		return withCode(exitRefused, err)
 	}

@@ -19,7 +19,7 @@ virtual time, without a cluster. An hour of a job takes a moment.
 
 Every pod starts after two seconds and succeeds after a minute, unless a flag says otherwise.
 REPLICA is a name like worker-1; NODE is a name like node-1, or a replica whose node it is;
-times count from the start.
+times count from the start. Flags that say what happens can be repeated.
 
 Exit codes:
   0  every job succeeded
@@ -50,7 +50,7 @@ func simulateFaults() []struct {
 		kind  simulate.FaultKind
 		usage string
 	}{
-		{simulate.Fail, "the program of a replica ends with an exit code, as `%s`; can be repeated"},
+		{simulate.Fail, "the program of a replica ends with an exit code, as `%s`"},
 		{simulate.Hang, "the program of a replica does nothing any more, as `%s`; with runPolicy.progressPolicy something follows"},
 		{simulate.Evict, "the pod of a replica is evicted, as `%s`"},
 		{simulate.Preempt, "the scheduler takes the place of a replica for something more important, as `%s`"},

@@ -155,7 +155,7 @@ const waitHelp = `Wait until jobs are in a state.
 Exit codes:
   0  all are
   1  one is in a state from which it cannot come there: it has ended
-  2  the command line is wrong, or there is no such job
+  2  the command line is wrong, there is no such job, or the cluster does not answer
   3  the time is up, or the command was interrupted`
 
 // waitCommand is jobkit wait.

@@ -40,7 +40,7 @@ func (a *app) uiCommand() *cobra.Command {
 			}
 			client, err := f.Connect(cmd.Context(), a.streams.Err)
 			if err != nil {
-				return withCode(exitFailed, err)
+				return withCode(exitRefused, err)
 			}
 			o.Namespace, o.Cluster = f.Namespace, client.Config.Host
 			return withCode(exitFailed, ui.Serve(cmd.Context(), client, o, a.streams))

@@ -27,6 +27,8 @@ func TestVerbs(t *testing.T) {
 		{reason: "no time", args: "wait a --timeout -1s", code: 2, errs: "jobkit: --timeout is -1s: it must not be negative\n"},
 		{reason: "all, and one", args: "logs a worker-1 --all", code: 2, errs: "jobkit: --all is of all replicas, so none can be named: leave one out\n"},
 		{reason: "a form of explain", args: "explain -f a -o json", code: 2, errs: "jobkit: --output is \"json\": it must be one of table, tree, yaml\n"},
+		{reason: "a default that the usage says", args: "logs --help", out: "the last lines (default all)\n"},
+		{reason: "the same of several", args: "dev up --help", out: "for example nvidia.com/gpu=8 (default ephemeral-storage=1Ti)\n"},
 		{reason: "what a job would have", args: "explain -f ../../examples/jobs/jaxjob/jax-train.yaml -o yaml", out: "\n  name: jax-train-worker-0\n"},
 		{reason: "states are completed", args: "__complete wait a --for r", out: "running\nsuspended\n"},
 		{reason: "forms are completed", args: "__complete get -o j", out: "json\n"},

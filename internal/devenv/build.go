@@ -169,7 +169,7 @@ func (b *builder) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // build downloads, compiles and links, and puts the result in place at once.
 func (b *builder) build(ctx context.Context) error {
-	b.progress.linef("building the dev cluster, Kubernetes %s: the first time downloads 100 MB and takes 6 to 15 minutes, later less than one", b.version)
+	b.progress.linef("building the dev cluster, Kubernetes %s: the first time downloads 100 MB and takes 8 to 17 minutes, later less than one", b.version)
 	b.progress.begin("fetching modules", 0)
 	packages, err := b.stale(ctx)
 	if err != nil {

@@ -36,7 +36,7 @@ is missing and runs the others. "operator page" is another program: it serves th
 the cluster, with flags of its own ("operator page --help").
 
 Environment:
-  ` + envNamespace + `    the default of --namespace
+  ` + envNamespace + `      the default of --namespace
   ` + envClusterDomain + `  the domain that ends the addresses which TFJobs get
 `
 

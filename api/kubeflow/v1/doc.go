@@ -75,7 +75,7 @@
 //
 // The CRDs in config/crd hold most rules (CEL), so that kubectl apply fails at once
 // and says why. A name that is too long, for example, is refused with the longest
-// that is allowed. They need Kubernetes 1.30 or newer. Rules about names apply to an existing
+// that is allowed. They need Kubernetes v1.31 or newer. Rules about names apply to an existing
 // job only if it changes, so that the status of an older job can still be written, and the job
 // be deleted.
 //

@@ -52,9 +52,9 @@ func (c Choice) Connect(ctx context.Context, warnings io.Writer) (*Client, error
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, errors.New("no cluster is configured: name a kubeconfig with --kubeconfig or $KUBECONFIG, " +
-			"or start a control plane on this machine:\n" +
-			"jobkit dev up && export KUBECONFIG=$(jobkit dev kubeconfig)")
+		return nil, fmt.Errorf("no cluster is configured in %s: name a kubeconfig with --kubeconfig or $KUBECONFIG, "+
+			"or start a control plane on this machine:\n"+
+			"jobkit dev up && export KUBECONFIG=$(jobkit dev kubeconfig)", strings.Join(rules.GetLoadingPrecedence(), ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the kubeconfig: %w", err)

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,11 @@ func Job(ctx context.Context, d *Decoded, o Options) (*Timeline, error) {
 	if t.took = r.ended; !r.over {
 		t.took = r.now()
 		r.add(Entry{Subject: theJob, What: StillGoing, Message: "it has not ended: the simulation is over, see --duration"})
+	}
+	for _, f := range o.Faults {
+		if f.At > r.now() {
+			s.note(cmp.Or(f.Target, theJob), fmt.Sprintf("--%s at %s: it does not happen, because the simulation ended before", f.Kind, clock(f.At)))
+		}
 	}
 	t.Seconds = float64(t.took.Milliseconds()) / 1000 //nolint:mnd // to seconds
 	return t, ctx.Err()

@@ -104,13 +104,26 @@ func read[J client.Object](u *unstructured.Unstructured, gvk schema.GroupVersion
 		return nil, fmt.Errorf("a %s is a %T", gvk.Kind, object)
 	}
 	content := u.DeepCopy().Object
-	delete(content, "status") // the cluster's, not the manifest's
+	leaveOutClusters(content)
 	text, err := gojson.Marshal(content)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read it: %w", err)
 	}
 	unknown, err := json.UnmarshalStrict(text, job)
 	return job, errors.Join(append(unknown, err)...)
+}
+
+// leaveOutClusters removes what a cluster adds to a job, so that what "kubectl get -o yaml" prints
+// is a manifest. Its owner is not in the simulation: a garbage collector would delete the job.
+func leaveOutClusters(content map[string]any) {
+	delete(content, "status")
+	metadata, _ := content["metadata"].(map[string]any)
+	for _, name := range []string{
+		"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
+		"managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid",
+	} {
+		delete(metadata, name)
+	}
 }
 
 // IsJob reports whether a document is a job of a kind that can be simulated.
@@ -135,7 +148,7 @@ func Decode(d manifest.Document) (*Decoded, error) {
 		}
 		job, err := k.read(d.Object)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s", d.Place(), decodeMessage(err))
+			return nil, fmt.Errorf("%s: %s", d.Place(), decodeMessage(err, job))
 		}
 		if job.GetName() == "" {
 			job.SetName(job.GetGenerateName() + "00000") // what the API server would end it with is random
@@ -150,12 +163,15 @@ func Decode(d manifest.Document) (*Decoded, error) {
 }
 
 // decodeMessage is what is wrong with a job, in fewer words than the decoder's.
-func decodeMessage(err error) string {
+func decodeMessage(err error, job client.Object) string {
 	var lines []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		line = strings.TrimPrefix(line, "json: ")
 		if field, found := strings.CutPrefix(line, "unknown field "); found {
 			line = "unknown field " + field + ": correct its name, or remove it"
+			if meant := similar(job, strings.Trim(field, `"`)); meant != "" {
+				line = fmt.Sprintf("unknown field %s: write %q, or remove it", field, meant)
+			}
 		} else if what, found := strings.CutPrefix(line, "cannot unmarshal "); found {
 			value, into, _ := strings.Cut(what, " into Go struct field ")
 			_, path, _ := strings.Cut(into, ".")

@@ -210,6 +210,8 @@ func TestRefused(t *testing.T) {
 		{reason: "too large", text: strings.Replace(torch, "replicas: 2", "replicas: 5000", 1), want: `the job has more than 1000 replicas, too many for the simulator: lower replicas in a copy of the manifest`},
 		{reason: "another kind", text: "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n", want: `a.yaml:1: Pod a: no operator here runs Pod of v1: the kinds are JAXJob, MPIJob, PaddleJob, PyTorchJob, TFJob, XGBoostJob, TestJob, of kubeflow.org/v1`},
 		{reason: "a misspelled field", text: strings.Replace(torch, "nprocPerNode", "nprocs", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.nprocs": correct its name, or remove it`},
+		{reason: "a letter in the wrong case", text: strings.Replace(torch, "restartPolicy", "restartpolicy", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.pytorchReplicaSpecs.Master.restartpolicy": write "spec.pytorchReplicaSpecs.Master.restartPolicy", or remove it`},
+		{reason: "two letters changed places", text: strings.Replace(torch, "restartPolicy: OnFailure\n      template:", "restartPolicy: OnFailure\n      tempalte:", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.pytorchReplicaSpecs.Master.tempalte": write "spec.pytorchReplicaSpecs.Master.template", or remove it`},
 		{reason: "a value of another form", text: strings.Replace(torch, "replicas: 2", "replicas: two", 1), want: `a.yaml:7: PyTorchJob torch-ddp: spec.pytorchReplicaSpecs.replicas is a string: it must be a value of type int32`},
 	} {
 		got := func() error {
@@ -230,6 +232,57 @@ func TestRefused(t *testing.T) {
 		}()
 		if got == nil || got.Error() != c.want {
 			t.Errorf("%s:\nwant %s\ngot  %v", c.reason, c.want, got)
+		}
+	}
+}
+
+// TestSimilar has a field of a container misspelled, which is in a list below structs that are inlined.
+func TestSimilar(t *testing.T) {
+	t.Parallel()
+	documents, err := manifest.Parse("a.yaml", []byte(strings.Replace(example(t, "jaxjob/jax-train.yaml"), "image:", "imgae:", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `write "spec.jaxReplicaSpecs.Worker.template.spec.containers[0].image", or remove it`
+	if _, err := simulate.Decode(documents[0]); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("want %s, got %v", want, err)
+	}
+}
+
+// TestFromACluster has a job as "kubectl get -o yaml" prints it, after its end: it is simulated as
+// if it were created.
+func TestFromACluster(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(example(t, "jaxjob/jax-gang.yaml"), "metadata:\n", `metadata:
+  creationTimestamp: "2026-11-02T08:15:00Z"
+  deletionTimestamp: "2026-11-02T08:20:00Z"
+  deletionGracePeriodSeconds: 0
+  generation: 3
+  managedFields: [{manager: kubectl, operation: Apply}]
+  ownerReferences: [{apiVersion: example.com/v1, kind: Trial, name: a, uid: b, controller: true}]
+  resourceVersion: "4711"
+  uid: 0c6d5b51-3c44-4c55-8d5a-0a3f6b7e9c01
+`, 1) + "\nstatus: {state: Failed, conditions: [{type: Failed, status: \"True\"}], unknown: 1}\n"
+	timeline, err := simulate.Job(t.Context(), decode(t, "a.yaml", text), options(t))
+	if err != nil || timeline.State != "Succeeded" {
+		t.Errorf("it should succeed, is %+v, error %v", timeline, err)
+	}
+}
+
+// TestTooLate has faults after the end of the job: it says that they do not happen.
+func TestTooLate(t *testing.T) {
+	t.Parallel()
+	timeline, err := simulate.Job(t.Context(), decode(t, "a.yaml", example(t, "jaxjob/jax-gang.yaml")), options(t, "fail worker-1@10h=1", "resume 2h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.Join(strings.Fields(strings.Join(simulate.Show(timeline, simulate.Layout{}), "\n")), " ")
+	for _, want := range []string{
+		"worker-1 --fail at 10h00m00s: it does not happen, because the simulation ended before",
+		"job --resume at 2h00m00s: it does not happen, because the simulation ended before",
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("%q is missing:\n%s", want, shown)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.StringVar(&o.others, "kinds", "", "`kinds` to show besides those of jobkit, such as SimJob.v1.sim.example.com, separated by commas")
 	f.StringVar(&o.cluster, "cluster-name", "", "what the page calls the cluster")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "the kubeconfig `file` that says where the API server is; its credentials are not used (default: the environment of the pod)")
-	f.StringVar(&o.authority, "certificate-authority", "/etc/jobkit/kubernetes/ca.crt", "the `file` by which to know the API server, in a pod")
+	f.StringVar(&o.authority, "certificate-authority", "/etc/jobkit/kubernetes/ca.crt", "the `file` of certificates that verify the API server, in a pod")
 	f.DurationVar(&o.recheck, "recheck", time.Minute, "after which `time` the API server is asked again what a caller may see")
 	f.BoolVar(&o.version, "version", false, "print the version and end")
 }

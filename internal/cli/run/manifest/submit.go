@@ -160,6 +160,8 @@ func (s *Submitter) resolve(ctx context.Context, d Document) (Job, error) {
 			"training-operator bring, such as TestJob; apply this object with kubectl before",
 			d.Place(), kind.Kind, kind.GroupVersion())
 	}
+	d.Object.SetResourceVersion("") // of a job that "kubectl get -o yaml" printed, as kubectl create does
+	d.Object.SetUID("")
 	namespace := d.Object.GetNamespace()
 	switch {
 	case namespace == "":

@@ -83,6 +83,9 @@ func (c *cluster) create(action clienttesting.Action) (bool, runtime.Object, err
 	if !ok {
 		return true, nil, errors.New("not an object")
 	}
+	if job.GetResourceVersion() != "" {
+		return true, nil, errors.New("resourceVersion should not be set on objects to be created")
+	}
 	dry := slices.Contains(create.CreateOptions.DryRun, metav1.DryRunAll)
 	if strings.HasPrefix(job.GetName(), "bad") || (!dry && job.GetName() == c.refuseReal) {
 		return true, nil, apierrors.NewInvalid(schema.GroupKind{Group: "kubeflow.org", Kind: "TestJob"}, job.GetName(), field.ErrorList{
@@ -139,6 +142,18 @@ func TestSubmit(t *testing.T) {
 			cluster: newCluster(),
 			objects: []*unstructured.Unstructured{object("a", ""), object("b", "other")},
 			want:    []string{"create a", "create b"},
+		},
+		{
+			name: "from a cluster", reason: "what kubectl get -o yaml prints can be submitted again",
+			cluster: newCluster("a"),
+			change:  func(s *manifest.Submitter) { s.Replace = true },
+			objects: func() []*unstructured.Unstructured {
+				o := object("a", "")
+				o.SetResourceVersion("4711")
+				o.SetUID("before")
+				return []*unstructured.Unstructured{o}
+			}(),
+			want: []string{"delete a", "create a"},
 		},
 		{
 			name: "bad", reason: "nothing is created if one job is refused; each cause is reported once, with its field",

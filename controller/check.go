@@ -171,6 +171,9 @@ func checkRules[J client.Object](author jobkit.ControllerInterface[J], defaulter
 	if !asked {
 		return nil // They may need what the sample does not have.
 	}
+	if parts.RunPolicy == nil {
+		return fmt.Errorf("Parts() of %s returns no RunPolicy: point at the job's own field, as in RunPolicy: &job.Spec.RunPolicy", kind.Name)
+	}
 	if errs := plan.ValidateRules(kind, rules, len(parts.ReplicaSpecs) == len(kind.Roles)); len(errs) > 0 {
 		return fmt.Errorf("Rules() of %s cannot hold: %w", kind.Name, errs.ToAggregate())
 	}

@@ -199,14 +199,19 @@ func TestMistakenParts(t *testing.T) {
 		},
 		"Nothing": {
 			reason: "there must be a status",
-			parts:  func(*testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{} },
+			parts:  func(job *testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy} },
 			want:   "Parts() of TestJob returns no Status: point at the job's own field, as in Status: &job.Status",
+		},
+		"NoPolicy": {
+			reason: "there must be a run policy",
+			parts:  func(job *testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{Status: &job.Status} },
+			want:   "Parts() of TestJob returns no RunPolicy: point at the job's own field, as in RunPolicy: &job.Spec.RunPolicy",
 		},
 		"NothingInAnEmptyJob": {
 			reason: "what an empty job does not have says nothing of a real one",
 			parts: func(job *testv1.TestJob) jobkit.JobParts {
 				_ = *job.Spec.TestReplicaSpecs[testv1.Worker]
-				return jobkit.JobParts{}
+				return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy}
 			},
 		},
 	}

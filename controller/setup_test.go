@@ -247,6 +247,31 @@ func TestMistakenRules(t *testing.T) {
 			reason: "success by nothing", rules: success(jobkit.AllOf()),
 			want: `Rules() of TestJob cannot hold: Success: Invalid value: "AllOf()": selects no replica, so it never holds: name replicas, or leave Success empty to wait for all`,
 		},
+		"UnknownOrder": {
+			reason: "an order of types that are no roles",
+			rules: func(*testv1.TestJob) jobkit.Rules {
+				return jobkit.Rules{
+					StartAfter:  []jobkit.StartAfter{{Type: testv1.Worker, After: []commonv1.ReplicaType{testv1.Master, "Chief"}}},
+					MinReplicas: map[commonv1.ReplicaType]int32{"Boss": 2},
+				}
+			},
+			want: `Rules() of TestJob cannot hold: [StartAfter[0].After[1]: Invalid value: "Chief": the kind has no replica type "Chief": use one of Kind().Roles, Master, Worker, MinReplicas: Invalid value: "Boss": the kind has no replica type "Boss": use one of Kind().Roles, Master, Worker]`,
+		},
+		"Circle": {
+			reason: "types that wait for each other",
+			rules: func(*testv1.TestJob) jobkit.Rules {
+				return jobkit.Rules{StartAfter: []jobkit.StartAfter{
+					{Type: testv1.Worker, After: []commonv1.ReplicaType{testv1.Master}}, {Type: testv1.Master, After: []commonv1.ReplicaType{testv1.Worker}},
+				}}
+			},
+			want: `Rules() of TestJob cannot hold: StartAfter: Invalid value: ["Master","Worker"]: these replica types never start, because each waits for another of them, or itself: remove what closes the circle`,
+		},
+		"Order": {
+			reason: "one type after the other",
+			rules: func(*testv1.TestJob) jobkit.Rules {
+				return jobkit.Rules{StartAfter: []jobkit.StartAfter{{Type: testv1.Worker, After: []commonv1.ReplicaType{testv1.Master}}}}
+			},
+		},
 		"OfTheJob": {
 			reason: "rules that are made of the job's replicas find some",
 			rules: func(job *testv1.TestJob) jobkit.Rules {

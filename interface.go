@@ -17,8 +17,10 @@ type ControllerInterface[J Object] interface {
 	// Kind returns what is true of every job of the kind. It is called once, at set-up.
 	Kind() Kind
 
-	// Parts points to the parts of a job that the library reads and writes. Status must
-	// point into the job, not to a copy.
+	// Parts points to the parts of a job that the library reads and writes. Status and
+	// RunPolicy must point into the job, not to a copy. The map ReplicaSpecs may be one that
+	// Parts makes, for example of the fields spec.head and spec.workers, and without those
+	// that are nil.
 	Parts(job J) JobParts
 
 	// Rules returns which replicas make the job Running and which make it Succeeded.
@@ -137,7 +139,8 @@ type StatusReporter[J Object] interface {
 // StatusEvaluator decides on success, failure and running instead of [Rules]. It
 // must be a pure function of its arguments. If it returns nil, the rules decide. When all
 // replicas have succeeded it must decide, or report that the job runs: otherwise this is the
-// operator's mistake, and the job is stalled. In a job whose user sets
+// operator's mistake, and the job is stalled. If only some replicas make the job run, let
+// [Rules].Running select the same ones, which package jobtest checks by. In a job whose user sets
 // runPolicy.successPolicy, that decides on success, and Succeeded has no effect.
 type StatusEvaluator[J Object] interface {
 	EvaluateStatus(job J, tally *Tally) *Outcome

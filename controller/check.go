@@ -3,12 +3,14 @@ package controller
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jobkit/jobkit"
@@ -171,10 +173,52 @@ func checkRules[J client.Object](author jobkit.ControllerInterface[J], defaulter
 	if !asked {
 		return nil // They may need what the sample does not have.
 	}
-	if errs := plan.ValidateRules(kind, rules, len(parts.ReplicaSpecs) == len(kind.Roles)); len(errs) > 0 {
+	if parts.RunPolicy == nil {
+		return fmt.Errorf("Parts() of %s returns no RunPolicy: point at the job's own field, as in RunPolicy: &job.Spec.RunPolicy", kind.Name)
+	}
+	errs := append(plan.ValidateRules(kind, rules, len(parts.ReplicaSpecs) == len(kind.Roles)), mistakesInOrder(kind, rules)...)
+	if len(errs) > 0 {
 		return fmt.Errorf("Rules() of %s cannot hold: %w", kind.Name, errs.ToAggregate())
 	}
 	return nil
+}
+
+// mistakesInOrder are replica types in the rules that the kind does not have, and an order in which some never start.
+func mistakesInOrder(kind *jobkit.Kind, rules jobkit.Rules) field.ErrorList {
+	var errs field.ErrorList
+	names := make([]string, 0, len(kind.Roles))
+	for i := range kind.Roles {
+		names = append(names, string(kind.Roles[i].Type))
+	}
+	known := func(at *field.Path, t commonv1.ReplicaType) {
+		if t != "" && kind.Role(t) == nil {
+			errs = append(errs, field.Invalid(at, t, fmt.Sprintf("the kind has no replica type %q: use one of Kind().Roles, %s", t, strings.Join(names, ", "))))
+		}
+	}
+	for i, r := range rules.StartAfter {
+		at := field.NewPath("StartAfter").Index(i)
+		known(at.Child("Type"), r.Type)
+		for j, t := range r.After {
+			known(at.Child("After").Index(j), t)
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(rules.MinReplicas)) {
+		known(field.NewPath("MinReplicas"), t)
+	}
+	waiting := kind.Types()
+	for n := -1; n != len(waiting); { // Those that wait for none of the others start.
+		n = len(waiting)
+		all := slices.Clone(waiting)
+		waiting = slices.DeleteFunc(waiting, func(t commonv1.ReplicaType) bool {
+			return !slices.ContainsFunc(rules.StartAfter, func(r jobkit.StartAfter) bool {
+				return r.Type == t && slices.ContainsFunc(r.After, func(o commonv1.ReplicaType) bool { return slices.Contains(all, o) })
+			})
+		})
+	}
+	if len(waiting) > 0 {
+		errs = append(errs, field.Invalid(field.NewPath("StartAfter"), waiting, "these replica types never start, because each waits for another of them, or itself: remove what closes the circle"))
+	}
+	return errs
 }
 
 // sample gives an empty job one replica of each type, if its fields are named as usual.

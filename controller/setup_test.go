@@ -206,14 +206,19 @@ func TestMistakenParts(t *testing.T) {
 		},
 		"Nothing": {
 			reason: "there must be a status",
-			parts:  func(*testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{} },
+			parts:  func(job *testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy} },
 			want:   "Parts() of TestJob returns no Status: point at the job's own field, as in Status: &job.Status",
+		},
+		"NoPolicy": {
+			reason: "there must be a run policy",
+			parts:  func(job *testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{Status: &job.Status} },
+			want:   "Parts() of TestJob returns no RunPolicy: point at the job's own field, as in RunPolicy: &job.Spec.RunPolicy",
 		},
 		"NothingInAnEmptyJob": {
 			reason: "what an empty job does not have says nothing of a real one",
 			parts: func(job *testv1.TestJob) jobkit.JobParts {
 				_ = *job.Spec.TestReplicaSpecs[testv1.Worker]
-				return jobkit.JobParts{}
+				return jobkit.JobParts{RunPolicy: &job.Spec.RunPolicy}
 			},
 		},
 	}
@@ -248,6 +253,31 @@ func TestMistakenRules(t *testing.T) {
 		"Nothing": {
 			reason: "success by nothing", rules: success(jobkit.AllOf()),
 			want: `Rules() of TestJob cannot hold: Success: Invalid value: "AllOf()": selects no replica, so it never holds: name replicas, or leave Success empty to wait for all`,
+		},
+		"UnknownOrder": {
+			reason: "an order of types that are no roles",
+			rules: func(*testv1.TestJob) jobkit.Rules {
+				return jobkit.Rules{
+					StartAfter:  []jobkit.StartAfter{{Type: testv1.Worker, After: []commonv1.ReplicaType{testv1.Master, "Chief"}}},
+					MinReplicas: map[commonv1.ReplicaType]int32{"Boss": 2},
+				}
+			},
+			want: `Rules() of TestJob cannot hold: [StartAfter[0].After[1]: Invalid value: "Chief": the kind has no replica type "Chief": use one of Kind().Roles, Master, Worker, MinReplicas: Invalid value: "Boss": the kind has no replica type "Boss": use one of Kind().Roles, Master, Worker]`,
+		},
+		"Circle": {
+			reason: "types that wait for each other",
+			rules: func(*testv1.TestJob) jobkit.Rules {
+				return jobkit.Rules{StartAfter: []jobkit.StartAfter{
+					{Type: testv1.Worker, After: []commonv1.ReplicaType{testv1.Master}}, {Type: testv1.Master, After: []commonv1.ReplicaType{testv1.Worker}},
+				}}
+			},
+			want: `Rules() of TestJob cannot hold: StartAfter: Invalid value: ["Master","Worker"]: these replica types never start, because each waits for another of them, or itself: remove what closes the circle`,
+		},
+		"Order": {
+			reason: "one type after the other",
+			rules: func(*testv1.TestJob) jobkit.Rules {
+				return jobkit.Rules{StartAfter: []jobkit.StartAfter{{Type: testv1.Worker, After: []commonv1.ReplicaType{testv1.Master}}}}
+			},
 		},
 		"OfTheJob": {
 			reason: "rules that are made of the job's replicas find some",

@@ -348,7 +348,7 @@ func (m *monitor) checkRoleLimit(job client.Object, old, status *commonv1.JobSta
 		return
 	}
 	for t, spec := range m.w.parts(job).ReplicaSpecs {
-		if spec.BackoffLimit == nil || !strings.Contains(c.Message, "["+string(t)+"].backoffLimit is ") {
+		if spec == nil || spec.BackoffLimit == nil || !strings.Contains(c.Message, "["+string(t)+"].backoffLimit is ") {
 			continue
 		}
 		failures, failed := l.startRestarts, m.failedOf(l)

@@ -28,7 +28,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
+	stdruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -75,24 +77,45 @@ func Run[J client.Object](t *testing.T, author jobkit.ControllerInterface[J], jo
 // Run runs the suite, each case in a test of its own.
 func (s Suite[J]) Run(t *testing.T) {
 	t.Helper()
-	failed := 0
+	if missing := s.missing(); missing != "" {
+		t.Fatal(missing)
+	}
+	failed, left := 0, 0
 	for _, c := range s.cases() {
 		if why := s.Skip[c.name]; why != "" {
 			t.Run(c.name, func(t *testing.T) { t.Skip(why) })
 			continue
 		}
-		if failed == MaxFindings || failed > 0 && c.thorough {
-			t.Logf("%s is not tried, because other cases have failed", c.name)
+		if failed >= MaxFindings || failed > 0 && c.thorough {
+			left++
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
 			if f := s.try(t.Context(), c); f != nil {
 				failed++
 				t.Error(f)
+				if c.name == caseSetUp {
+					failed = MaxFindings // No other case can begin.
+				}
 			}
 		})
 	}
+	if left > 0 {
+		t.Logf("%d more cases are not tried, because others have failed", left)
+	}
 	s.checkSkipped(t)
+}
+
+// missing says what of the suite is not set that it cannot do without, or "".
+func (s Suite[J]) missing() string {
+	switch v := reflect.ValueOf(s.Job); {
+	case s.Author == nil && (s.Program == nil || s.Program.Author == nil):
+		return "Suite.Author is not set: give it the controller of the kind, or set Program"
+	case !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil():
+		return "Suite.Job is not set: give it an ordinary job of the kind, with few replicas"
+	default:
+		return ""
+	}
 }
 
 // checkSkipped checks that each case that is left out exists, here or on a cluster.
@@ -121,6 +144,9 @@ func (s Suite[J]) Cases() []string {
 // Check tries cases without a test, and returns what they find. Without names it tries all, up to
 // the first [MaxFindings] that fail, and those that take long only if no other has failed.
 func (s Suite[J]) Check(ctx context.Context, names ...string) []*Finding {
+	if missing := s.missing(); missing != "" {
+		return []*Finding{{Case: caseSetUp, Promise: "set-up", Message: missing}}
+	}
 	var found []*Finding
 	for _, c := range s.cases() {
 		switch {
@@ -131,6 +157,9 @@ func (s Suite[J]) Check(ctx context.Context, names ...string) []*Finding {
 		}
 		if f := s.try(ctx, c); f != nil {
 			found = append(found, f)
+			if c.name == caseSetUp {
+				return found // No other case can begin.
+			}
 		}
 	}
 	return found
@@ -178,7 +207,7 @@ func (s Suite[J]) try(ctx context.Context, c testCase) *Finding {
 		err := errors.New("the case ended without a result")
 		defer func() {
 			if r := recover(); r != nil {
-				err = finding{promise: "no panics", message: fmt.Sprintf("panic: %v", r)}
+				err = finding{promise: "no panics", message: fmt.Sprintf("panic: %v%s", r, panickedAt())}
 			}
 			ended <- err
 		}()
@@ -195,6 +224,25 @@ func (s Suite[J]) try(ctx context.Context, c testCase) *Finding {
 		return s.explain(c.name, finding{
 			promise: "P11", message: fmt.Sprintf("the case has not ended after %s: some code of the author blocks, or goes on forever", limit),
 		})
+	}
+}
+
+// panickedAt says which function has panicked, and where. It is called by the function that recovers.
+func panickedAt() string {
+	callers := make([]uintptr, 64)
+	frames := stdruntime.CallersFrames(callers[:stdruntime.Callers(2, callers)])
+	panicked := false
+	for {
+		f, more := frames.Next()
+		switch {
+		case f.Function == "runtime.gopanic":
+			panicked = true
+		case panicked && f.Function != "" && !strings.HasPrefix(f.Function, "runtime."):
+			return fmt.Sprintf(" in %s (%s:%d)", f.Function, filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return ""
+		}
 	}
 }
 
@@ -250,7 +298,7 @@ func causes() map[string]string {
 		"preconditions": "Every write needs a precondition: UID, resource version, or a fixed name. So a stale cache, a second leader or a lost reply does no harm. " +
 			"Usual causes: a PodControl, ServiceControl or StatusWriter that leaves out what is set in the object that it gets.",
 		"conditions": "Usual causes: an EvaluateStatus() that does not say what its replicas do, or decides otherwise than before, or a StatusWriter that " +
-			"writes something else than it gets.",
+			"writes something else than it gets. An EvaluateStatus() by which only some replicas make the job run needs Rules() whose Running selects these.",
 		"P9": "Usual causes: objects without the job as their controller, or a PodControl that does not delete.",
 		"P10": "Usual causes: a StatusWriter, PodControl or ServiceControl that makes more than one request, or tries again by itself what was refused. " +
 			"Return the error: the library tries again when it is time.",

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -19,10 +20,13 @@ import (
 	"github.com/jobkit/jobkit/jobtest"
 )
 
+// caseSetUp is the case without which no other one can begin.
+const caseSetUp = "SetUp"
+
 // hookCases call the author's methods as the library does, without a cluster.
 func (s Suite[J]) hookCases() []testCase {
 	return []testCase{
-		{name: "SetUp", check: s.setUp},
+		{name: caseSetUp, check: s.setUp},
 		{name: "DeepCopy", check: s.deepCopy},
 		{name: "Input", check: s.input},
 		{name: "Stable", check: s.stable},
@@ -40,7 +44,11 @@ func (s Suite[J]) setUp(ctx context.Context) error {
 	if err != nil {
 		return findingf("set-up", "the controller cannot be set up: %v", err)
 	}
-	if err := world.Run(ctx); err != nil { // It starts the operator, which has no job yet.
+	err = world.Run(ctx) // It starts the operator, which has no job yet.
+	if v, ok := errors.AsType[*jobtest.ViolationError](err); ok {
+		return findingf("set-up", "%s", v.Message)
+	}
+	if err != nil {
 		return findingf("set-up", "the controller cannot be set up: %v", err)
 	}
 	return nil
@@ -220,6 +228,9 @@ func (s Suite[J]) stable(ctx context.Context) error {
 			if !same(first[i].result, c.result) {
 				return findingf("P1", "%s() returns something else for the same input (-first +later):\n%s", c.name, difference(first[i].result, c.result))
 			}
+			if where := sharedMemory(first[i].result, c.result); where != "" && c.name == "Objects" {
+				return findingf("input", "Objects() returns the same memory in two calls: %s of the call before; the library and the client write to it: make a new object in each call, with maps of its own", where)
+			}
 		}
 	}
 	return s.defaultsStable(author)
@@ -250,7 +261,7 @@ func (s Suite[J]) concurrent(context.Context) error {
 		wg.Go(func() {
 			defer func() {
 				if r := recover(); r != nil {
-					found[n] = findingf("no panics", "panic: %v", r)
+					found[n] = findingf("no panics", "panic: %v%s", r, panickedAt())
 				}
 			}()
 			for i, c := range s.calls(author) {

@@ -174,6 +174,18 @@ func TestWrongAuthorsAreCaught(t *testing.T) {
 			reason: "a status that no one writes", in: "SetUp", promise: "set-up", says: "point at the job's field",
 			suite: conformance.Suite[job]{Author: wrongParts{}},
 		},
+		"RunPolicyInCopy": {
+			reason: "a run policy that is a copy", in: "TimeToLive", promise: "set-up", says: "RunPolicy: &job.Spec.RunPolicy",
+			suite: conformance.Suite[job]{Author: wrongPolicy{}},
+		},
+		"SameObjects": {
+			reason: "one object for all calls", in: "Stable", promise: "input", says: "Objects() returns the same memory in two calls: [0].Data",
+			suite: conformance.Suite[job]{Author: wrongObjects{data: func(job) map[string]string { return sharedData }}},
+		},
+		"WhereItPanics": {
+			reason: "a panic, and where", in: "Concurrent", promise: "no panics", says: "(mistakes_test.go:",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(job, jobkit.Replica, template) error { panic("oops") }}},
+		},
 		"RulesNeverHold": {
 			reason: "rules that select no replica", in: "Success", promise: "P3", says: "the job is Stalled: TestJob default/job cannot end",
 			suite: conformance.Suite[job]{Author: wrong{rules: func(job) jobkit.Rules {
@@ -424,6 +436,70 @@ func TestWrongAuthorsAreCaught(t *testing.T) {
 				t.Error(f)
 			}
 		})
+	}
+}
+
+// TestNothingToTry: a suite that is not complete, or whose controller cannot be set up, says so once.
+func TestNothingToTry(t *testing.T) {
+	for reason, tt := range map[string]struct {
+		suite conformance.Suite[job]
+		says  string
+	}{
+		"no author":    {conformance.Suite[job]{Job: testJob()}, "Suite.Author is not set"},
+		"no job":       {conformance.Suite[job]{Author: testjob.Controller{}}, "Suite.Job is not set"},
+		"wrong set-up": {conformance.Suite[job]{Author: wrongParts{}, Job: testJob()}, "cannot set up the controller: Parts() of TestJob returns a Status"},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			found := tt.suite.Check(t.Context())
+			if len(found) != 1 || found[0].Case != "SetUp" || !strings.HasPrefix(found[0].Message, tt.says) {
+				t.Errorf("want one finding, %q; it found %v", tt.says, found)
+			}
+		})
+	}
+}
+
+// oneSpec is a job whose template is a field of its own: Parts makes the replica specs.
+type oneSpec struct{ testjob.Controller }
+
+func (oneSpec) Parts(j job) jobkit.JobParts {
+	parts := testjob.Controller{}.Parts(j)
+	parts.ReplicaSpecs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{
+		testv1.Master: {Template: j.Spec.TestReplicaSpecs[testv1.Master].Template},
+	}
+	return parts
+}
+
+// addsWorker has Workers in each job, by default.
+type addsWorker struct{ testjob.Controller }
+
+func (addsWorker) Default(j job) {
+	if j.Spec.TestReplicaSpecs[testv1.Worker] == nil {
+		j.Spec.TestReplicaSpecs[testv1.Worker] = replicas(1, testv1.ContainerName)
+	}
+}
+
+// TestOwnSpecs: replica specs may be made of other fields of the job, and defaults may add some. Then no user
+// can give them a restart policy, and what the suite changes has no effect.
+func TestOwnSpecs(t *testing.T) {
+	for name, author := range map[string]jobkit.ControllerInterface[job]{"made": oneSpec{}, "added": addsWorker{}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := testJob()
+			delete(j.Spec.TestReplicaSpecs, testv1.Worker)
+			for _, f := range (conformance.Suite[job]{Author: author, Job: j, Seeds: 3}).Check(t.Context()) {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// TestNilSpec: a replica type without a spec is a mistake in the job, which says so.
+func TestNilSpec(t *testing.T) {
+	j := testJob()
+	j.Spec.TestReplicaSpecs[testv1.Worker] = nil
+	found := conformance.Suite[job]{Author: testjob.Controller{}, Job: j}.Check(t.Context(), "Success")
+	if len(found) != 1 || found[0].Promise != "P3" || !strings.Contains(found[0].Message, "is not valid: spec.testReplicaSpecs[Worker]") {
+		t.Errorf("it found %v", found)
 	}
 }
 

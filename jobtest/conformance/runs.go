@@ -69,7 +69,13 @@ func (st story[J]) tell(ctx context.Context) error {
 	}
 	job := s.job()
 	if st.change != nil {
-		st.change(s.author().Parts(job))
+		took, err := s.change(job, st.change)
+		if err != nil {
+			return err
+		}
+		if !took {
+			st.want, st.gone, st.mayGo = anything, false, true
+		}
 	}
 	if err := world.Client().Create(ctx, job); err != nil {
 		return findingf("set-up", "the job cannot be created: %v", err)
@@ -81,6 +87,30 @@ func (st story[J]) tell(ctx context.Context) error {
 		return err
 	}
 	return st.check(ctx, world)
+}
+
+// change changes the parts of a job. It reports whether the job has all of the change: replica specs
+// that Parts makes of other fields, or that Default adds, do not have it.
+func (s Suite[J]) change(job J, change func(jobkit.JobParts)) (bool, error) {
+	author := s.author()
+	parts := author.Parts(job)
+	change(parts)
+	if !same(parts.RunPolicy, author.Parts(job).RunPolicy) {
+		return false, findingf("set-up", "Parts() returns a RunPolicy that is not the job's own, so what is written there is lost: "+
+			"point at the job's field, as in RunPolicy: &job.Spec.RunPolicy")
+	}
+	if d, ok := author.(jobkit.Defaulter[J]); ok {
+		if job, ok = job.DeepCopyObject().(J); ok {
+			d.Default(job)
+		}
+	}
+	is := author.Parts(job)
+	want := jobkit.JobParts{RunPolicy: is.RunPolicy.DeepCopy(), ReplicaSpecs: map[commonv1.ReplicaType]*commonv1.ReplicaSpec{}}
+	for t, spec := range is.ReplicaSpecs {
+		want.ReplicaSpecs[t] = spec.DeepCopy()
+	}
+	change(want)
+	return same(want.ReplicaSpecs, is.ReplicaSpecs), nil
 }
 
 // check checks how the job ended.

@@ -47,6 +47,18 @@ func (w wrongParts) Parts(j job) jobkit.JobParts {
 	return parts
 }
 
+// wrongPolicy points at a copy of the run policy.
+type wrongPolicy struct{ testjob.Controller }
+
+func (w wrongPolicy) Parts(j job) jobkit.JobParts {
+	parts := w.Controller.Parts(j)
+	parts.RunPolicy = j.Spec.RunPolicy.DeepCopy()
+	return parts
+}
+
+// sharedData is the content of every ConfigMap.
+var sharedData = map[string]string{"a": "b"}
+
 // wrongDefaults changes a job again that has its defaults.
 type wrongDefaults struct{ testjob.Controller }
 

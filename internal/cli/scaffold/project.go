@@ -138,8 +138,18 @@ func checkKind(kind string) error {
 		return fmt.Errorf("the kind %q has %d characters: use at most %d, because the names of its pods hold it", kind, len(kind), longestKind)
 	case token.IsKeyword(lower) || slices.Contains([]string{"internal", "main", "vendor", "testdata"}, lower):
 		return fmt.Errorf("the kind %q cannot be the name of a Go package in lower case: choose another one, as in %sJob", kind, kind)
+	case slices.Contains(imported(), lower):
+		return fmt.Errorf("the kind %q in lower case is what files of the module call another Go package: choose another one, as in %sJob", kind, kind)
 	}
 	return nil
+}
+
+// imported are the packages that files of the module import next to that of the kind.
+func imported() []string {
+	return []string{
+		"apierrors", "client", "cmp", "conformance", "context", "controller", "crdrules", "ctrl", "devenv", "flag", "fmt", "jobtest",
+		"operator", "os", "rest", "runtime", "scheme", "server", "strings", "testing", "time", "wait", "yaml",
+	}
 }
 
 func readRoles(text string) ([]Role, error) {
@@ -203,11 +213,17 @@ func (p *Project) Plural() string {
 // Alias is what files that import the types call their package.
 func (p *Project) Alias() string {
 	first, _, _ := strings.Cut(p.Group, ".")
-	if strings.ContainsFunc(first, func(r rune) bool { return r < 'a' || r > 'z' }) {
+	if strings.ContainsFunc(first, func(r rune) bool { return r < 'a' || r > 'z' }) || slices.Contains(aliases(), first) {
 		first = p.Lower()
+	}
+	if slices.Contains(aliases(), first) {
+		first += "api"
 	}
 	return first + p.Version
 }
+
+// aliases are what those files call packages of versions that are not the kind's: corev1 and so on.
+func aliases() []string { return []string{"common", "core", "meta"} }
 
 // Example is the name of the example job.
 func (p *Project) Example() string { return "try-" + p.Lower() }

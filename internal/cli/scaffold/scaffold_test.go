@@ -3,8 +3,11 @@ package scaffold_test
 import (
 	"errors"
 	"flag"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -162,6 +165,7 @@ func TestMistakes(t *testing.T) {
 		{"a version of software", func(r *scaffold.Request) { r.GroupVersion = "sim.example.com/1.0" }, `the version "1.0" is not valid: use v1, v1beta1`},
 		{"a kind in lower case", func(r *scaffold.Request) { r.Kind = "simjob" }, `the kind "simjob" is not valid: begin it with an upper-case letter`},
 		{"a kind that Go knows", func(r *scaffold.Request) { r.Kind = "Func" }, `the kind "Func" cannot be the name of a Go package in lower case: choose another one, as in FuncJob`},
+		{"a kind that is called as a package which its program imports", func(r *scaffold.Request) { r.Kind = "Operator" }, `the kind "Operator" in lower case is what files of the module call another Go package: choose another one, as in OperatorJob`},
 		{"a long kind", func(r *scaffold.Request) { r.Kind = "A" + strings.Repeat("b", 30) }, `has 31 characters: use at most 30`},
 		{"no roles", func(r *scaffold.Request) { r.Roles = "" }, `no replica types are given: write --roles as in Coordinator:1,Solver`},
 		{"a role with a hyphen", func(r *scaffold.Request) { r.Roles = "My-Role" }, `the replica type "My-Role" is not valid`},
@@ -194,13 +198,65 @@ func TestNames(t *testing.T) {
 			t.Errorf("the plural of %s is %s, want %s", kind, got, want)
 		}
 	}
-	for group, want := range map[string]string{"sim.example.com/v1": "simv1", "my-sim.example.com/v1beta1": "simjobv1beta1"} {
+	for group, want := range map[string]string{"sim.example.com/v1": "simv1", "my-sim.example.com/v1beta1": "simjobv1beta1", "core.example.com/v1": "simjobv1"} {
 		r := simjob()
 		r.GroupVersion = group
 		if got := read(t, r).Alias(); got != want {
 			t.Errorf("the alias of %s is %s, want %s", group, got, want)
 		}
 	}
+}
+
+// TestImports: no kind and no group makes a file that imports two packages by one name.
+func TestImports(t *testing.T) {
+	names := map[string]bool{}
+	for _, all := range imports(t, read(t, simjob())) {
+		for _, name := range all {
+			names[strings.TrimSuffix(name, "v1")] = true
+		}
+	}
+	for name := range names {
+		r := simjob()
+		r.GroupVersion, r.Kind = name+".example.com/v1", strings.ToUpper(name[:1])+name[1:]
+		p, err := scaffold.Read(r)
+		if err != nil { // The kind is refused.
+			r.Kind = "SimJob"
+			p = read(t, r)
+		}
+		for file, all := range imports(t, p) {
+			slices.Sort(all)
+			if len(slices.Compact(slices.Clone(all))) < len(all) {
+				t.Errorf("the kind %s of %s: %s imports two packages by one name: %v", r.Kind, r.GroupVersion, file, all)
+			}
+		}
+	}
+}
+
+// imports are what the Go files of a module call the packages that they import.
+func imports(t *testing.T, p *scaffold.Project) map[string][]string {
+	t.Helper()
+	files, err := p.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]string{}
+	for _, f := range files {
+		if path.Ext(f.Path) != ".go" {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), f.Path, f.Text, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range parsed.Imports {
+			name := path.Base(strings.Trim(i.Path.Value, `"`))
+			if i.Name != nil {
+				name = i.Name.Name
+			}
+			all[f.Path] = append(all[f.Path], name)
+		}
+	}
+	return all
 }
 
 // TestWrite: nothing is replaced.

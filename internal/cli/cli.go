@@ -132,12 +132,21 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false,
 		"write the logs of what runs inside this command to standard error")
 	root.SetFlagErrorFunc(flagMistake)
-	root.AddCommand(a.demoCommand(), a.devCommand(), a.simulateCommand(), a.runCommand(), a.waitCommand(), a.newCommand(), a.versionCommand())
-	root.AddCommand(a.installCommand(), a.doctorCommand(), a.migrateCommand())
-	root.AddCommand(a.readCommands()...)
-	root.AddCommand(a.steerCommands()...)
-	root.AddCommand(a.uiCommand())
+	addGroup(root, "Without a cluster:", a.simulateCommand(), a.explainCommand(), a.demoCommand(), a.devCommand(), a.newCommand())
+	addGroup(root, "Run a job and see it:", append([]*cobra.Command{a.runCommand(), a.waitCommand(), a.uiCommand()}, a.readCommands()...)...)
+	addGroup(root, "Steer jobs:", a.steerCommands()...)
+	addGroup(root, "Operators and CRDs of a cluster:", a.installCommand(), a.doctorCommand(), a.migrateCommand())
+	root.AddCommand(a.versionCommand())
 	return root
+}
+
+// addGroup adds commands that the help shows together, under a title.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // displayName has the usage say how the program was called: as a plugin of kubectl it has the

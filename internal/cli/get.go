@@ -22,7 +22,7 @@ import (
 
 // readCommands are those that show jobs of a cluster.
 func (a *app) readCommands() []*cobra.Command {
-	return []*cobra.Command{a.getCommand(), a.describeCommand(), a.logsCommand(), a.topCommand(), a.explainCommand()}
+	return []*cobra.Command{a.getCommand(), a.describeCommand(), a.logsCommand(), a.topCommand()}
 }
 
 // getCommand is jobkit get.

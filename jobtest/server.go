@@ -9,9 +9,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -60,6 +62,9 @@ func (s *server) create(t *table, o client.Object) (client.Object, error) {
 		})
 		return nil, err
 	}
+	if errs := invalid(t, o); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(t.gvk.GroupKind(), key.Name, errs)
+	}
 	if err := s.admitted(t, o); err != nil {
 		return nil, err
 	}
@@ -88,6 +93,35 @@ func (s *server) create(t *table, o client.Object) (client.Object, error) {
 		}
 	}
 	return s.insert(t, stored), nil
+}
+
+// invalid is what the API server finds wrong with a new object, as far as an operator's code causes it.
+func invalid(t *table, o client.Object) field.ErrorList {
+	var errs field.ErrorList
+	if t.gvk.Group != rbacv1.GroupName { // The names of roles have no form.
+		for _, why := range validation.NameIsDNSSubdomain(o.GetName(), false) {
+			errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), o.GetName(), why))
+		}
+	}
+	pod, ok := o.(*corev1.Pod)
+	if !ok {
+		return errs
+	}
+	path := field.NewPath("spec", "containers")
+	if len(pod.Spec.Containers) == 0 {
+		errs = append(errs, field.Required(path, ""))
+	}
+	names := map[string]bool{}
+	for _, c := range pod.Spec.InitContainers {
+		names[c.Name] = true
+	}
+	for i, c := range pod.Spec.Containers {
+		if names[c.Name] {
+			errs = append(errs, field.Duplicate(path.Index(i).Child("name"), c.Name))
+		}
+		names[c.Name] = true
+	}
+	return errs
 }
 
 // admitted asks admission: the hook of the World, and the quota.

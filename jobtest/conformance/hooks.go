@@ -29,6 +29,7 @@ func (s Suite[J]) hookCases() []testCase {
 		{name: caseSetUp, check: s.setUp},
 		{name: "DeepCopy", check: s.deepCopy},
 		{name: "Input", check: s.input},
+		{name: "Results", check: s.results},
 		{name: "Stable", check: s.stable},
 		{name: "Concurrent", check: s.concurrent},
 	}

@@ -178,6 +178,29 @@ func TestWrongAuthorsAreCaught(t *testing.T) {
 			reason: "a run policy that is a copy", in: "TimeToLive", promise: "set-up", says: "RunPolicy: &job.Spec.RunPolicy",
 			suite: conformance.Suite[job]{Author: wrongPolicy{}},
 		},
+		"FixedName": {
+			reason: "an object of which the second job of a namespace cannot have its own", in: "Results", promise: "P8",
+			says:  "two jobs of one namespace: *v1.ConfigMap config",
+			suite: conformance.Suite[job]{Author: wrongObjects{name: "config", data: func(job) map[string]string { return nil }}},
+		},
+		"InvalidName": {
+			reason: "a name that the API server refuses", in: "Success", promise: "P3", says: "CONFIG",
+			suite: conformance.Suite[job]{Author: wrongObjects{suffix: "-CONFIG", data: func(job) map[string]string { return nil }}},
+		},
+		"NoMainContainer": {
+			reason: "pods without the container that decides", in: "Results", promise: "P3", says: "SetClusterSpec() takes the container",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(_ job, _ jobkit.Replica, t template) error {
+				t.Spec.Containers = []corev1.Container{{Name: "other", Image: "image"}}
+				return nil
+			}}},
+		},
+		"TwoContainersOfOneName": {
+			reason: "a pod that the API server refuses", in: "Success", promise: "P3", says: "Duplicate value",
+			suite: conformance.Suite[job]{Author: wrong{spec: func(_ job, _ jobkit.Replica, t template) error {
+				t.Spec.Containers = append(t.Spec.Containers, t.Spec.Containers[0])
+				return nil
+			}}},
+		},
 		"SameObjects": {
 			reason: "one object for all calls", in: "Stable", promise: "input", says: "Objects() returns the same memory in two calls: [0].Data",
 			suite: conformance.Suite[job]{Author: wrongObjects{data: func(job) map[string]string { return sharedData }}},

@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"cmp"
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
@@ -75,12 +76,15 @@ type wrongObjects struct {
 	testjob.Controller
 
 	data func(job) map[string]string
+	// name is that of the object; by default that of the job with the suffix, which is by default -config.
+	name, suffix string
 }
 
 func (wrongObjects) ObjectKinds() []jobkit.Object { return []jobkit.Object{&corev1.ConfigMap{}} }
 
 func (w wrongObjects) Objects(j job, _ *jobkit.Tally) []jobkit.Object {
-	return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: j.Name + "-config"}, Data: w.data(j)}}
+	name := cmp.Or(w.name, j.Name+cmp.Or(w.suffix, "-config"))
+	return []jobkit.Object{&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: w.data(j)}}
 }
 
 // wrongOutcome decides wrongly.

@@ -456,3 +456,46 @@ func TestTakeOverOfAGang(t *testing.T) {
 		})
 	}
 }
+
+// TestAnnotationsOfAGroup: as in v1 a group has the annotations of its job, in which Volcano
+// reads what a PodGroup has no field for.
+func TestAnnotationsOfAGroup(t *testing.T) {
+	for _, scheduler := range []string{"volcano", "coscheduling"} {
+		p, job := takeOver(t, tfjob.Controller{}, `
+metadata:
+  name: tf
+  annotations:
+    {sla-waiting-time: 1h, volcano.sh/preemptable: "true", kubectl.kubernetes.io/last-applied-configuration: "{}"}
+spec: {tfReplicaSpecs: {Worker: {replicas: 2, template: {spec: {containers: [{name: tensorflow, image: x}]}}}}}
+`, "TFJob", scheduler, nil)
+		annotations := func() map[string]string {
+			if err := p.w.RunFor(t.Context(), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			groups := &unstructured.UnstructuredList{}
+			groups.SetGroupVersionKind(podGroupKind(scheduler))
+			groups.SetKind("PodGroupList")
+			if err := p.w.Client().List(t.Context(), groups); err != nil || len(groups.Items) != 1 {
+				t.Fatalf("%s: %d groups, %v\n%s", scheduler, len(groups.Items), err, p.w.Transcript())
+			}
+			got := groups.Items[0].GetAnnotations()
+			delete(got, "training.kubeflow.org/pod-group-fields")
+			return got
+		}
+		want := map[string]string{"sla-waiting-time": "1h", "volcano.sh/preemptable": "true"}
+		if diff := cmp.Diff(want, annotations()); diff != "" {
+			t.Errorf("%s: all but what kubectl keeps are the group's, too (-want +got):\n%s", scheduler, diff)
+		}
+		if err := p.w.Client().Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+			t.Fatal(err)
+		}
+		job.SetAnnotations(map[string]string{"sla-waiting-time": "2h"})
+		if err := p.w.Client().Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		want["sla-waiting-time"] = "2h"
+		if diff := cmp.Diff(want, annotations()); diff != "" {
+			t.Errorf("%s: a changed one is changed, a removed one stays (-want +got):\n%s", scheduler, diff)
+		}
+	}
+}

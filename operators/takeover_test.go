@@ -1,6 +1,7 @@
 package operators_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -496,6 +497,45 @@ spec: {tfReplicaSpecs: {Worker: {replicas: 2, template: {spec: {containers: [{na
 		want["sla-waiting-time"] = "2h"
 		if diff := cmp.Diff(want, annotations()); diff != "" {
 			t.Errorf("%s: a changed one is changed, a removed one stays (-want +got):\n%s", scheduler, diff)
+		}
+	}
+}
+
+// TestLabelsOfTheDomainInAPodTemplate: v1 takes labels under training.kubeflow.org/ in a pod template. A job that
+// it accepted goes on, with what is not the controller's own.
+func TestLabelsOfTheDomainInAPodTemplate(t *testing.T) {
+	for label, tc := range map[string]struct{ reason, want string }{
+		"training.kubeflow.org/team":         {"v1 keeps it on the pods", "a"},
+		"training.kubeflow.org/replica-type": {"v1 overwrites it", "worker"},
+		"training.kubeflow.org/job-role":     {"v1 overwrites it on one pod", ""},
+	} {
+		p, job := takeOver(t, pytorchjob.Controller{}, `
+metadata: {name: pt}
+spec:
+  pytorchReplicaSpecs:
+    Worker:
+      replicas: 2
+      restartPolicy: OnFailure
+      template: {metadata: {labels: {`+label+`: a}}, spec: {containers: [{name: pytorch, image: x}]}}
+`, "PyTorchJob", "", map[string]commonv1.ReplicaType{"pt-worker-0": "Worker", "pt-worker-1": "Worker"})
+		p.createPods(corev1.PodRunning, corev1.RestartPolicyOnFailure)
+		p.writeStatus(&job.Status, func(s *commonv1.ReplicaStatus) { s.Active++ },
+			condition(commonv1.JobCreated, corev1.ConditionTrue, "PyTorchJob pt is created."),
+			condition(commonv1.JobRunning, corev1.ConditionTrue, "PyTorchJob default/pt is running."))
+		pod, name := &corev1.Pod{}, client.ObjectKey{Namespace: "default", Name: "pt-worker-1"}
+		p.w.At(time.Minute, "the node evicts Worker 1", func(ctx context.Context, c client.Client) error {
+			if err := c.Get(ctx, name, pod); err != nil {
+				return err
+			}
+			pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, "Evicted"
+			return c.Status().Update(ctx, pod)
+		})
+		if err := p.w.RunFor(t.Context(), 30*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.w.Client().Get(t.Context(), name, pod); err != nil || pod.Status.Phase == corev1.PodFailed || pod.Labels[label] != tc.want {
+			t.Errorf("%s: %s: half an hour later the evicted Worker is replaced, with the label %q, got %v, phase %s, %q\n%s",
+				label, tc.reason, tc.want, err, pod.Status.Phase, pod.Labels[label], p.w.Transcript())
 		}
 	}
 }

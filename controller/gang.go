@@ -239,6 +239,7 @@ func groupOf(in *plan.Input, named string) *gang.Job {
 // when the group does not need all pods.
 func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input, tally *plan.Tally, named string) (*gang.Job, error) {
 	job := groupOf(in, named)
+	job.Annotations = annotationsOf(owner)
 	for i := range job.Members {
 		m := &job.Members[i]
 		m.Waiting = plan.Waiting(in, tally, m.Type)
@@ -259,6 +260,14 @@ func (c *JobController[J]) gangJob(ctx context.Context, owner J, in *plan.Input,
 		}
 	}
 	return job, nil
+}
+
+// annotationsOf are the annotations of a job that its group gets, too. The manifest that kubectl
+// apply keeps there is that of the job, and not of the group.
+func annotationsOf(job client.Object) map[string]string {
+	annotations := maps.Clone(job.GetAnnotations())
+	delete(annotations, corev1.LastAppliedConfigAnnotation)
+	return annotations
 }
 
 // completed is the template of a replica type with what the operator adds to it for the

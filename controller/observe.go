@@ -45,6 +45,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if parts.Status.Condition(commonv1.JobCreated) != nil {
 		// An earlier version, or training-operator v1, may have accepted it as it is.
 		plan.SpellTypes(&c.set.kind, parts.ReplicaSpecs)
+		plan.DropControllersLabels(parts.ReplicaSpecs)
 	}
 	plan.SetDefaults(&c.set.kind, parts.RunPolicy, parts.ReplicaSpecs)
 	*in = plan.Input{

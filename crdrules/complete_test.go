@@ -124,7 +124,7 @@ func TestMessages(t *testing.T) {
 	anything := kind(jobkit.Role{Type: "Worker"})
 	anything.AnyContainer, anything.VolumeClaims = true, true
 	const (
-		labels    = "the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them"
+		labels    = "the controller sets the labels operator-name, job-name, replica-type, replica-index, job-role, attempt and pod-group under training.kubeflow.org/: remove these from template.metadata.labels"
 		container = `each replica type needs a container named "main" in template.spec.containers: give the main container this name`
 		claims    = "a TestJob keeps no volume claims: remove volumeClaimTemplates, or use a volume of the pod template"
 		some      = "a new TestJob needs at least one replica: set replicas of %s to 1 or more; to hold a job back use runPolicy.suspend"

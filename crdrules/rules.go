@@ -9,6 +9,7 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // rule is one rule of a schema, in CEL.
@@ -133,9 +134,11 @@ func replicaRules(k *jobkit.Kind) []rule {
 	}
 	rules = append(rules, rule{
 		// A list, and not a prefix of each label: that would cost too much for kinds of three types.
-		rule: fmt.Sprintf(`self.all(t, !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || `+
-			`!%s.exists(l, l in self[t].template.metadata.labels))`, list(controllersLabels())),
-		message: "the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them",
+		rule: fmt.Sprintf(`oldSelf.hasValue() || self.all(t, !has(self[t].template.metadata) || !has(self[t].template.metadata.labels) || `+
+			`!%s.exists(l, l in self[t].template.metadata.labels))`, list(plan.ControllersLabels())),
+		ratchets: true, // In a job that is accepted the controller ignores them.
+		message: "the controller sets the labels operator-name, job-name, replica-type, replica-index, job-role, attempt and pod-group " +
+			"under training.kubeflow.org/: remove these from template.metadata.labels",
 	})
 	if !k.VolumeClaims {
 		rules = append(rules, rule{
@@ -231,14 +234,6 @@ func number(n int32) string {
 		return "one"
 	}
 	return strconv.Itoa(int(n))
-}
-
-// controllersLabels are the labels that the controller sets on pods.
-func controllersLabels() []string {
-	return []string{
-		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel,
-		commonv1.JobRoleLabel, commonv1.AttemptLabel, commonv1.PodGroupLabel,
-	}
 }
 
 // list is the CEL list of texts.

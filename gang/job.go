@@ -20,6 +20,9 @@ type Job struct {
 	// Group is the name of the job's group if it differs from what GroupName makes. That is
 	// so when another operator created the job's pods: their group cannot change.
 	Group string
+	// Annotations are those of the job, without what kubectl apply keeps there. A scheduler may
+	// read settings in them for which its objects have no field. They must not be changed.
+	Annotations map[string]string
 	// Policy is the job's own scheduling policy; the zero value if it has none.
 	Policy commonv1.SchedulingPolicy
 	// Members are the replica types, in the kind's order.

@@ -1,6 +1,7 @@
 package operators_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -454,5 +455,87 @@ func TestTakeOverOfAGang(t *testing.T) {
 				t.Errorf("the rest stays (-before +after):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAnnotationsOfAGroup: as in v1 a group has the annotations of its job, in which Volcano
+// reads what a PodGroup has no field for.
+func TestAnnotationsOfAGroup(t *testing.T) {
+	for _, scheduler := range []string{"volcano", "coscheduling"} {
+		p, job := takeOver(t, tfjob.Controller{}, `
+metadata:
+  name: tf
+  annotations:
+    {sla-waiting-time: 1h, volcano.sh/preemptable: "true", kubectl.kubernetes.io/last-applied-configuration: "{}"}
+spec: {tfReplicaSpecs: {Worker: {replicas: 2, template: {spec: {containers: [{name: tensorflow, image: x}]}}}}}
+`, "TFJob", scheduler, nil)
+		annotations := func() map[string]string {
+			if err := p.w.RunFor(t.Context(), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			groups := &unstructured.UnstructuredList{}
+			groups.SetGroupVersionKind(podGroupKind(scheduler))
+			groups.SetKind("PodGroupList")
+			if err := p.w.Client().List(t.Context(), groups); err != nil || len(groups.Items) != 1 {
+				t.Fatalf("%s: %d groups, %v\n%s", scheduler, len(groups.Items), err, p.w.Transcript())
+			}
+			got := groups.Items[0].GetAnnotations()
+			delete(got, "training.kubeflow.org/pod-group-fields")
+			return got
+		}
+		want := map[string]string{"sla-waiting-time": "1h", "volcano.sh/preemptable": "true"}
+		if diff := cmp.Diff(want, annotations()); diff != "" {
+			t.Errorf("%s: all but what kubectl keeps are the group's, too (-want +got):\n%s", scheduler, diff)
+		}
+		if err := p.w.Client().Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+			t.Fatal(err)
+		}
+		job.SetAnnotations(map[string]string{"sla-waiting-time": "2h"})
+		if err := p.w.Client().Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		want["sla-waiting-time"] = "2h"
+		if diff := cmp.Diff(want, annotations()); diff != "" {
+			t.Errorf("%s: a changed one is changed, a removed one stays (-want +got):\n%s", scheduler, diff)
+		}
+	}
+}
+
+// TestLabelsOfTheDomainInAPodTemplate: v1 takes labels under training.kubeflow.org/ in a pod template. A job that
+// it accepted goes on, with what is not the controller's own.
+func TestLabelsOfTheDomainInAPodTemplate(t *testing.T) {
+	for label, tc := range map[string]struct{ reason, want string }{
+		"training.kubeflow.org/team":         {"v1 keeps it on the pods", "a"},
+		"training.kubeflow.org/replica-type": {"v1 overwrites it", "worker"},
+		"training.kubeflow.org/job-role":     {"v1 overwrites it on one pod", ""},
+	} {
+		p, job := takeOver(t, pytorchjob.Controller{}, `
+metadata: {name: pt}
+spec:
+  pytorchReplicaSpecs:
+    Worker:
+      replicas: 2
+      restartPolicy: OnFailure
+      template: {metadata: {labels: {`+label+`: a}}, spec: {containers: [{name: pytorch, image: x}]}}
+`, "PyTorchJob", "", map[string]commonv1.ReplicaType{"pt-worker-0": "Worker", "pt-worker-1": "Worker"})
+		p.createPods(corev1.PodRunning, corev1.RestartPolicyOnFailure)
+		p.writeStatus(&job.Status, func(s *commonv1.ReplicaStatus) { s.Active++ },
+			condition(commonv1.JobCreated, corev1.ConditionTrue, "PyTorchJob pt is created."),
+			condition(commonv1.JobRunning, corev1.ConditionTrue, "PyTorchJob default/pt is running."))
+		pod, name := &corev1.Pod{}, client.ObjectKey{Namespace: "default", Name: "pt-worker-1"}
+		p.w.At(time.Minute, "the node evicts Worker 1", func(ctx context.Context, c client.Client) error {
+			if err := c.Get(ctx, name, pod); err != nil {
+				return err
+			}
+			pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, "Evicted"
+			return c.Status().Update(ctx, pod)
+		})
+		if err := p.w.RunFor(t.Context(), 30*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.w.Client().Get(t.Context(), name, pod); err != nil || pod.Status.Phase == corev1.PodFailed || pod.Labels[label] != tc.want {
+			t.Errorf("%s: %s: half an hour later the evicted Worker is replaced, with the label %q, got %v, phase %s, %q\n%s",
+				label, tc.reason, tc.want, err, pod.Status.Phase, pod.Labels[label], p.w.Transcript())
+		}
 	}
 }

@@ -16,9 +16,8 @@ const anyUser int64 = 65532
 // the standard still does, and is admitted where a namespace enforces it. To other pods it does
 // nothing, nor to a container that has a security context.
 //
-// If the pod must not run as root and does not name a user, the container runs as the user of the
-// pod's first container, by default as 65532: the kubelet would not start an image whose user is
-// root.
+// If the pod names no user, or root, the container runs as the user of the pod's first container, by
+// default as 65532: the kubelet does not start a container that must not run as root and would.
 func Restrict(c *corev1.Container, pod *corev1.PodSpec) {
 	if c.SecurityContext != nil || len(pod.Containers) == 0 {
 		return
@@ -39,9 +38,9 @@ func Restrict(c *corev1.Container, pod *corev1.PodSpec) {
 	if !confined(whole.SeccompProfile) {
 		own.SeccompProfile = first.SeccompProfile.DeepCopy()
 	}
-	if whole.RunAsUser == nil {
+	if !isUser(whole.RunAsUser) {
 		own.RunAsUser, own.RunAsGroup = new(anyUser), first.RunAsGroup
-		if first.RunAsUser != nil {
+		if isUser(first.RunAsUser) {
 			own.RunAsUser = new(*first.RunAsUser)
 		}
 	}
@@ -61,5 +60,8 @@ func restricted(pod *corev1.PodSecurityContext, c *corev1.SecurityContext) bool 
 func confined(p *corev1.SeccompProfile) bool {
 	return p != nil && (p.Type == corev1.SeccompProfileTypeRuntimeDefault || p.Type == corev1.SeccompProfileTypeLocalhost)
 }
+
+// isUser reports whether a user is named, and is not root.
+func isUser(id *int64) bool { return id != nil && *id != 0 }
 
 func isTrue(b *bool) bool { return b != nil && *b }

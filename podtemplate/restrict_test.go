@@ -57,6 +57,18 @@ func TestRestrict(t *testing.T) {
 				c.RunAsNonRoot, c.RunAsUser, c.RunAsGroup, c.SeccompProfile = new(true), new(int64(7)), new(int64(8)), localhost
 			}),
 		},
+		"RootOfThePod": {
+			reason:     "the pod's user is root, and its containers have users of their own",
+			pod:        &corev1.PodSecurityContext{RunAsUser: new(int64(0)), RunAsNonRoot: new(true), SeccompProfile: runtimeDefault},
+			containers: []*corev1.SecurityContext{own(func(c *corev1.SecurityContext) { c.RunAsUser = new(int64(7)) })},
+			want:       own(func(c *corev1.SecurityContext) { c.RunAsUser = new(int64(7)) }),
+		},
+		"RootOfBoth": {
+			reason:     "neither names a user that may run",
+			pod:        &corev1.PodSecurityContext{RunAsUser: new(int64(0)), RunAsNonRoot: new(true), SeccompProfile: runtimeDefault},
+			containers: []*corev1.SecurityContext{own(func(c *corev1.SecurityContext) { c.RunAsUser = new(int64(0)) })},
+			want:       own(func(c *corev1.SecurityContext) { c.RunAsUser = new(int64(65532)) }),
+		},
 		"More": {
 			reason: "what else the container has is its own", pod: pod,
 			containers: []*corev1.SecurityContext{own(func(c *corev1.SecurityContext) {

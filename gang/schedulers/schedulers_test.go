@@ -59,6 +59,7 @@ func TestGolden(t *testing.T) {
 func full() *gang.Job {
 	job := gangtest.Job()
 	job.Whole = true
+	job.Annotations = map[string]string{"volcano.sh/preemptable": "true", "training.kubeflow.org/pod-group-fields": "queue"}
 	job.Policy = commonv1.SchedulingPolicy{
 		MinAvailable: new(int32(2)), Queue: "research", PriorityClass: "high", ScheduleTimeoutSeconds: new(int32(300)),
 	}

@@ -82,6 +82,20 @@ func SpellTypes(k *jobkit.Kind, replicas map[commonv1.ReplicaType]*commonv1.Repl
 	}
 }
 
+// DropControllersLabels removes from pod templates the labels that the controller sets itself, in
+// place. This is for jobs that were accepted before: training-operator v1 takes such labels, and
+// overwrites them. In a new job Validate refuses them.
+func DropControllersLabels(replicas map[commonv1.ReplicaType]*commonv1.ReplicaSpec) {
+	for _, spec := range replicas {
+		if spec == nil {
+			continue
+		}
+		for _, label := range ControllersLabels() {
+			delete(spec.Template.Labels, label)
+		}
+	}
+}
+
 // spellStartAfter does that for the type that another starts after.
 func spellStartAfter(k *jobkit.Kind, spec *commonv1.ReplicaSpec) {
 	for _, known := range k.Types() {

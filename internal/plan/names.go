@@ -37,6 +37,15 @@ func (n podNames) index(pod string) (int, bool) {
 	return i, err == nil && (digits[0] >= '1' && digits[0] <= '9' || digits == "0")
 }
 
+// ControllersLabels are the labels that the controller sets on pods and services. A pod template
+// cannot have them. Others under the same domain are the user's.
+func ControllersLabels() []string {
+	return []string{
+		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel,
+		commonv1.JobRoleLabel, commonv1.AttemptLabel, commonv1.PodGroupLabel,
+	}
+}
+
 // typeLabels select the pods of one replica type of a job.
 func typeLabels(kind jobkit.Kind, job string, t commonv1.ReplicaType) labels.Set {
 	set := kind.JobLabels(job)

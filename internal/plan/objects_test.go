@@ -233,7 +233,7 @@ func TestRenderedInFull(t *testing.T) {
 func TestAdoption(t *testing.T) {
 	m := newModel(workers(1))
 	wanted := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{
-		"app": "x", commonv1.OperatorNameLabel: "o", commonv1.JobNameLabel: "j", commonv1.ReplicaIndexLabel: "0",
+		"app": "x", commonv1.LabelPrefix + "team": "red", commonv1.OperatorNameLabel: "o", commonv1.JobNameLabel: "j", commonv1.ReplicaIndexLabel: "0",
 		commonv1.AttemptLabel: "3", commonv1.PodGroupLabel: "g",
 	}}}
 	want := map[string]string{commonv1.OperatorNameLabel: "o", commonv1.JobNameLabel: "j", commonv1.ReplicaIndexLabel: "0"}

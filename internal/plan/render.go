@@ -114,9 +114,9 @@ func withOwn(kind *jobkit.Kind, theirs, own map[string]string) map[string]string
 	if kind.LabelDomain == "" {
 		return labels
 	}
-	for key, value := range maps.Clone(labels) {
-		if name, ok := strings.CutPrefix(key, commonv1.LabelPrefix); ok {
-			labels[kind.LabelDomain+"/"+name] = value
+	for _, key := range ControllersLabels() {
+		if value, ok := labels[key]; ok {
+			labels[kind.LabelDomain+"/"+strings.TrimPrefix(key, commonv1.LabelPrefix)] = value
 		}
 	}
 	return labels
@@ -135,8 +135,8 @@ func Claim(in *Input, o metav1.Object) {
 // label a pod is of the first attempt.
 func OwnLabels(wanted metav1.Object) map[string]string {
 	labels := map[string]string{}
-	for key, value := range wanted.GetLabels() {
-		if strings.HasPrefix(key, commonv1.LabelPrefix) && key != commonv1.AttemptLabel && key != commonv1.PodGroupLabel {
+	for _, key := range ControllersLabels() {
+		if value, ok := wanted.GetLabels()[key]; ok && key != commonv1.AttemptLabel && key != commonv1.PodGroupLabel {
 			labels[key] = value
 		}
 	}

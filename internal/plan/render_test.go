@@ -140,7 +140,7 @@ func TestLabelsInTheDomainOfTheKind(t *testing.T) {
 	m := newModel(workers(1))
 	m.in.Kind.LabelDomain = "sim.example.com"
 	template := corev1.PodTemplateSpec{}
-	template.Labels = map[string]string{"sim.example.com/job-name": "another", "sim.example.com/team": "red", commonv1.PodGroupLabel: "gang"}
+	template.Labels = map[string]string{"sim.example.com/job-name": "another", "sim.example.com/team": "red", commonv1.LabelPrefix + "team": "blue", commonv1.PodGroupLabel: "gang"}
 	pod := plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker, Attempt: 2}, &template)
 	service := plan.NewService(&m.in, plan.CreateService{Name: "job", Type: worker})
 	var object corev1.ConfigMap
@@ -153,8 +153,8 @@ func TestLabelsInTheDomainOfTheKind(t *testing.T) {
 	if pod.Labels["sim.example.com/pod-group"] != "gang" {
 		t.Errorf("the group, which the gang's back end has put into the template, is among them: %v", pod.Labels)
 	}
-	if pod.Labels["sim.example.com/attempt"] != "2" || pod.Labels["sim.example.com/team"] != "red" {
-		t.Errorf("the template's own label stays, and the attempt is among them: %v", pod.Labels)
+	if pod.Labels["sim.example.com/attempt"] != "2" || pod.Labels["sim.example.com/team"] != "red" || pod.Labels[commonv1.LabelPrefix+"team"] != "blue" {
+		t.Errorf("the template's own labels stay, and the attempt is among them: %v", pod.Labels)
 	}
 	for key := range service.Spec.Selector {
 		if !strings.HasPrefix(key, commonv1.LabelPrefix) {

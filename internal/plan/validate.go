@@ -190,7 +190,7 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 		errs = append(errs, field.Invalid(path.Child("backoffLimit"), *n, "must be 0 or more"))
 	}
 	errs = append(errs, validateContainers(&in.Kind, &spec.Template, path.Child("template"))...)
-	return append(errs, validateLabels(in, t, path.Child("template", "metadata", "labels"))...)
+	return append(errs, validateLabels(spec.Template.Labels, path.Child("template", "metadata", "labels"))...)
 }
 
 // validateContainers checks that a main container exists.
@@ -215,22 +215,14 @@ func validateContainers(kind *jobkit.Kind, template *corev1.PodTemplateSpec, pat
 		fmt.Sprintf("no container is named %q: name the main container %[1]q", kind.ContainerName))}
 }
 
-// validateLabels refuses labels of the template that are the controller's own,
-// unless they have the controller's values.
-func validateLabels(in *Input, t commonv1.ReplicaType, path *field.Path) field.ErrorList {
+// validateLabels refuses labels of the template that the controller sets, whatever their value: a
+// rule of the CRD does the same, and cannot know the controller's.
+func validateLabels(labels map[string]string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	own := typeLabels(in.Kind, in.Job.Name, t)
-	labels := in.Replicas[t].Template.Labels
-	keys := make([]string, 0, len(labels))
-	for k := range labels {
-		if strings.HasPrefix(k, commonv1.LabelPrefix) && own[k] != labels[k] {
-			keys = append(keys, k)
+	for _, k := range slices.Sorted(slices.Values(ControllersLabels())) {
+		if value, ok := labels[k]; ok {
+			errs = append(errs, field.Invalid(path.Key(k), value, "the controller sets this label: remove it"))
 		}
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		errs = append(errs, field.Invalid(path.Key(k), labels[k], fmt.Sprintf(
-			"labels under %s are set by the controller: remove it", commonv1.LabelPrefix)))
 	}
 	return errs
 }

@@ -83,7 +83,7 @@ func TestBadInput(t *testing.T) {
 			change: func(m *model) {
 				m.in.Replicas[worker].Template.Labels = map[string]string{commonv1.ReplicaIndexLabel: "7", "app": "fine"}
 			},
-			want: `spec.testReplicaSpecs[Worker].template.metadata.labels[training.kubeflow.org/replica-index]: Invalid value: "7": labels under training.kubeflow.org/ are set by the controller: remove it`,
+			want: `spec.testReplicaSpecs[Worker].template.metadata.labels[training.kubeflow.org/replica-index]: Invalid value: "7": the controller sets this label: remove it`,
 		},
 		"UnknownRestartPolicy": {
 			reason: "a misspelled policy must not mean Never",
@@ -124,10 +124,10 @@ func TestValidInput(t *testing.T) {
 			reason: "a type with 0 replicas is fine beside one that has some",
 			change: func(m *model) { m.in.Replicas[master].Replicas = new(int32(0)) },
 		},
-		"LabelsAsTheControllerSetsThem": {
-			reason: "a template made from a pod of the job is no mistake",
+		"LabelsOfTheDomain": {
+			reason: "v1 keeps labels of its domain that are not its own",
 			change: func(m *model) {
-				m.in.Replicas[worker].Template.Labels = map[string]string{commonv1.JobNameLabel: "job", commonv1.ReplicaTypeLabel: "worker"}
+				m.in.Replicas[worker].Template.Labels = map[string]string{commonv1.LabelPrefix + "team": "red"}
 			},
 		},
 		"ScaledToZeroWhileItRuns": {
@@ -209,6 +209,20 @@ func TestSpellTypes(t *testing.T) {
 	}
 }
 
+// TestDropControllersLabels: what the controller sets goes, and nothing else does.
+func TestDropControllersLabels(t *testing.T) {
+	own := map[string]string{commonv1.LabelPrefix + "team": "red", "app": "x"}
+	for _, label := range plan.ControllersLabels() {
+		own[label] = "x"
+	}
+	replicas := map[commonv1.ReplicaType]*commonv1.ReplicaSpec{worker: {}, master: nil, "Other": {}}
+	replicas[worker].Template.Labels = own
+	plan.DropControllersLabels(replicas)
+	if diff := cmp.Diff(map[string]string{commonv1.LabelPrefix + "team": "red", "app": "x"}, replicas[worker].Template.Labels); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestEveryMistake: all mistakes are reported, in an order that does not depend on chance.
 func TestEveryMistake(t *testing.T) {
 	const prefix = `spec.runPolicy.`
@@ -232,17 +246,17 @@ func TestEveryMistake(t *testing.T) {
 			}(),
 		},
 		"Labels": {
-			reason: "labels in order",
+			reason: "labels in order, also those that have the controller's value: the CRD refuses these, too",
 			change: func(m *model) {
 				m.in.Replicas[worker].Template.Labels = map[string]string{}
-				for _, l := range []string{"d", "c", "b", "a"} {
-					m.in.Replicas[worker].Template.Labels[commonv1.LabelPrefix+l] = "x"
+				for _, l := range []string{"replica-type", "replica-index", "pod-group", "operator-name", "job-role", "job-name", "attempt"} {
+					m.in.Replicas[worker].Template.Labels[commonv1.LabelPrefix+l] = "job"
 				}
 			},
 			want: func() (all []string) {
-				for _, l := range []string{"a", "b", "c", "d"} {
+				for _, l := range []string{"attempt", "job-name", "job-role", "operator-name", "pod-group", "replica-index", "replica-type"} {
 					all = append(all, `spec.testReplicaSpecs[Worker].template.metadata.labels[training.kubeflow.org/`+l+
-						`]: Invalid value: "x": labels under training.kubeflow.org/ are set by the controller: remove it`)
+						`]: Invalid value: "job": the controller sets this label: remove it`)
 				}
 				return all
 			}(),

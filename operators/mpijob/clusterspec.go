@@ -197,15 +197,25 @@ func config(job *kubeflowv1.MPIJob, files ...corev1.KeyToPath) corev1.Volume {
 	}}}
 }
 
-// validateVolumes refuses volumes of a template that conflict with those of the operator.
+// validateVolumes refuses volumes and volume claims of a replica type that conflict with the volumes
+// of the operator: a claim would replace one of its name.
 func validateVolumes(job *kubeflowv1.MPIJob, t commonv1.ReplicaType, reserved map[string]string) field.ErrorList {
 	var errs field.ErrorList
 	spec := pod(job, t)
-	at := field.NewPath("spec", "mpiReplicaSpecs").Key(string(t)).Child("template", "spec")
-	for i, v := range spec.Volumes {
-		if dir, ok := reserved[v.Name]; ok {
-			errs = append(errs, field.Invalid(at.Child("volumes").Index(i).Child("name"), v.Name, fmt.Sprintf(
+	replicas := field.NewPath("spec", "mpiReplicaSpecs").Key(string(t))
+	at := replicas.Child("template", "spec")
+	refuse := func(path *field.Path, name string) {
+		if dir, ok := reserved[name]; ok {
+			errs = append(errs, field.Invalid(path, name, fmt.Sprintf(
 				"is the name of the volume that the operator adds and mounts at %s: rename this one", dir)))
+		}
+	}
+	for i := range spec.Volumes {
+		refuse(at.Child("volumes").Index(i).Child("name"), spec.Volumes[i].Name)
+	}
+	if r := job.Spec.MPIReplicaSpecs[t]; r != nil {
+		for i := range r.VolumeClaimTemplates {
+			refuse(replicas.Child("volumeClaimTemplates").Index(i).Child("metadata", "name"), r.VolumeClaimTemplates[i].Name)
 		}
 	}
 	main := mainContainer(job, spec)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -48,6 +49,11 @@ func TestValidate(t *testing.T) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: path})
 		}
 	}
+	claim := func(t commonv1.ReplicaType, name string) func(*kubeflowv1.MPIJob) {
+		return func(job *kubeflowv1.MPIJob) {
+			job.Spec.MPIReplicaSpecs[t].VolumeClaimTemplates = []corev1.PersistentVolumeClaimTemplate{{ObjectMeta: metav1.ObjectMeta{Name: name}}}
+		}
+	}
 	tests := map[string]struct {
 		reason string
 		change []func(*kubeflowv1.MPIJob)
@@ -68,6 +74,19 @@ func TestValidate(t *testing.T) {
 				`is the name of the volume that the operator adds and mounts at /opt/kube: rename this one`,
 		},
 		"KubectlVolumeOfWorker": {reason: "a Worker has not", change: []func(*kubeflowv1.MPIJob){volume(worker, "mpi-job-kubectl"), mount(worker, "mpi-job-kubectl", "/opt/kube")}},
+		"ConfigClaim": {
+			reason: "a claim would replace the operator's volume",
+			change: []func(*kubeflowv1.MPIJob){claim(worker, "mpi-job-config")},
+			want: `spec.mpiReplicaSpecs[Worker].volumeClaimTemplates[0].metadata.name: Invalid value: "mpi-job-config": ` +
+				`is the name of the volume that the operator adds and mounts at /etc/mpi: rename this one`,
+		},
+		"KubectlClaim": {
+			reason: "the same of the launcher's second one",
+			change: []func(*kubeflowv1.MPIJob){claim(launcher, "mpi-job-kubectl")},
+			want: `spec.mpiReplicaSpecs[Launcher].volumeClaimTemplates[0].metadata.name: Invalid value: "mpi-job-kubectl": ` +
+				`is the name of the volume that the operator adds and mounts at /opt/kube: rename this one`,
+		},
+		"OtherClaims": {reason: "other claims are the user's concern", change: []func(*kubeflowv1.MPIJob){claim(launcher, "data"), claim(worker, "mpi-job-kubectl")}},
 		"MountPath": {
 			reason: "two mounts at one path are not a pod either",
 			change: []func(*kubeflowv1.MPIJob){volume(launcher, "tools"), mount(launcher, "tools", "/opt/kube")},

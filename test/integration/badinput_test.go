@@ -64,7 +64,7 @@ func TestRefusedAtAdmission(t *testing.T) {
 			change: func(j *testv1.TestJob) {
 				j.Spec.TestReplicaSpecs[testv1.Worker].Template.Labels = map[string]string{commonv1.ReplicaIndexLabel: "7"}
 			},
-			want: "the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them",
+			want: "the controller sets the labels operator-name, job-name, replica-type, replica-index, job-role, attempt and pod-group under training.kubeflow.org/: remove these from template.metadata.labels",
 		},
 		"UnknownRestartPolicy": {
 			change: func(j *testv1.TestJob) { j.Spec.TestReplicaSpecs[testv1.Worker].RestartPolicy = "Sometimes" },

@@ -74,7 +74,7 @@ func TestKubeflowAdmission(t *testing.T) {
 	ns := namespace(t)
 	const (
 		noName   = `must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods`
-		label    = "the labels under training.kubeflow.org/ in template.metadata.labels are set by the controller: remove them"
+		label    = "the controller sets the labels operator-name, job-name, replica-type, replica-index, job-role, attempt and pod-group under training.kubeflow.org/: remove these from template.metadata.labels"
 		none     = "the job has no replicas: add at least one replica type with a template"
 		zero     = "0 replicas in total: set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"
 		minMax   = "spec.elasticPolicy.minReplicas: Invalid value: 3 is more than maxReplicas, 2: lower it, or raise maxReplicas"
@@ -180,6 +180,8 @@ func TestKubeflowAdmission(t *testing.T) {
 		{reason: "row 77: an empty image", kind: "MPIJob", spec: `{mpiReplicaSpecs: {Launcher: {template: {spec: {containers: [{name: mpi, image: ""}]}}}}}`, want: []string{`the replica type Launcher has a container without an image`}},
 		{reason: "the controller's labels", kind: "PyTorchJob", spec: `{pytorchReplicaSpecs: {Worker: {template: {metadata: {labels: {training.kubeflow.org/job-role: master}}, spec: {containers: [{name: pytorch, image: busybox}]}}}}}`, want: []string{label}},
 		{reason: "the controller's labels", kind: "TFJob", spec: `{tfReplicaSpecs: {Worker: {template: {metadata: {labels: {training.kubeflow.org/replica-index: "7"}}, spec: {containers: [{name: tensorflow, image: busybox}]}}}}}`, want: []string{label}},
+		{reason: "the label of a gang", kind: "JAXJob", spec: `{jaxReplicaSpecs: {Worker: {template: {metadata: {labels: {training.kubeflow.org/pod-group: g}}, spec: {containers: [{name: jax, image: busybox}]}}}}}`, want: []string{label}},
+		{reason: "another label of the domain", kind: "PyTorchJob", spec: `{pytorchReplicaSpecs: {Worker: {template: {metadata: {labels: {training.kubeflow.org/team: red}}, spec: {containers: [{name: pytorch, image: busybox}]}}}}}`},
 
 		// Policies.
 		{reason: "row 72: an empty managedBy", kind: "PyTorchJob", spec: `{runPolicy: {managedBy: ""}, pytorchReplicaSpecs: {Worker: {template: TEMPLATE}}}`},
@@ -311,6 +313,11 @@ func TestKubeflowUpdates(t *testing.T) {
 			reason: "row 74: more replicas than the name has room for", kind: "MPIJob", name: strings.Repeat("c", 54),
 			before: `{mpiReplicaSpecs: {Launcher: {template: TEMPLATE}}}`, after: `{mpiReplicaSpecs: {Launcher: {template: TEMPLATE}, Worker: {replicas: 11, template: TEMPLATE}}}`,
 			want: []string{"use fewer replicas, or a new job with a name of at most 53 characters"},
+		},
+		{
+			reason: "labels that the controller ignores in a job that is accepted, as in those of v1", kind: "JAXJob",
+			before: `{jaxReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			after:  `{jaxReplicaSpecs: {Worker: {template: {metadata: {labels: {training.kubeflow.org/job-role: master}}, spec: {containers: [{name: jax, image: busybox}]}}}}}`,
 		},
 		{
 			reason: "down to nothing", kind: "JAXJob",

@@ -3,7 +3,7 @@ package v1
 // Labels that the controller puts on every pod and service of a job. A pod
 // template cannot set them.
 const (
-	// LabelPrefix is the domain of the labels below; it is the controller's own.
+	// LabelPrefix is the domain of the labels below.
 	LabelPrefix = "training.kubeflow.org/"
 	// OperatorNameLabel names the controller that made the object, for example
 	// "testjob-controller". Together with JobNameLabel it selects the pods of a job.

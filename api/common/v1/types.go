@@ -19,9 +19,9 @@ type ReplicaSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// Template is the pod that each replica runs. The controller sets the labels
-	// under training.kubeflow.org/, the owner reference, the name and the restart
-	// policy, so the template must not.
+	// Template is the pod that each replica runs. The controller sets its
+	// labels under training.kubeflow.org/, the owner reference, the name and the
+	// restart policy, so the template must not.
 	// +optional
 	Template corev1.PodTemplateSpec `json:"template,omitempty"`
 

@@ -11,6 +11,7 @@ import (
 
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
 	"github.com/jobkit/jobkit/config/crd"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // TestCRDs checks that the generated CRDs are those of the contract: what clients
@@ -91,6 +92,32 @@ func TestRulesHaveMessages(t *testing.T) {
 		if count < 10 {
 			t.Errorf("%s has %d rules, which cannot be all", plural, count)
 		}
+	}
+}
+
+// TestControllersLabels checks that the rule about labels names those that the controller refuses.
+func TestControllersLabels(t *testing.T) {
+	_, version := readCRD(t, kubeflowv1.JAXJobPlural)
+	found := 0
+	eachRule(version, func(rule map[string]any) {
+		message, _ := rule["message"].(string)
+		if !strings.HasPrefix(message, "the controller sets the labels ") {
+			return
+		}
+		found++
+		text, _ := rule["rule"].(string)
+		for _, label := range plan.ControllersLabels() {
+			name := strings.TrimPrefix(label, "training.kubeflow.org/")
+			if !strings.Contains(text, "'"+label+"'") || !strings.Contains(message, " "+name) {
+				t.Errorf("the rule does not have %s: %s: %s", label, text, message)
+			}
+		}
+		if got := strings.Count(text, "training.kubeflow.org/"); got != len(plan.ControllersLabels()) {
+			t.Errorf("the rule has %d labels: %s", got, text)
+		}
+	})
+	if found != 1 {
+		t.Errorf("%d rules are about labels", found)
 	}
 }
 

@@ -45,8 +45,8 @@
 //     same rules for names: they must start with a letter and hold no dots.
 //   - TFJobs have no replica types but those in the table, and at most one Chief or
 //     Master.
-//   - Labels under training.kubeflow.org/ in a pod template are refused, because the
-//     controller sets them; they used to be overwritten.
+//   - Labels in a pod template that the controller sets, as training.kubeflow.org/job-name, are refused in a new job.
+//     v1 overwrites them; in a job that was accepted before, they are ignored.
 //   - The policies are enumerations: a misspelled one is refused instead of ignored.
 //   - The launcher of an MPIJob is created when its Workers are ready, and its role when
 //     their pods exist; spec.launcherCreationPolicy AtStartup, which v1 does not have,

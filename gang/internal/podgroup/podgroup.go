@@ -33,7 +33,8 @@ const fieldsAnnotation = commonv1.LabelPrefix + "pod-group-fields"
 // fieldMinResources is the one field of a spec that is a map of quantities.
 const fieldMinResources = "minResources"
 
-// New makes an object with the given spec, without fields that are nil, 0 or empty.
+// New makes an object with the given spec, without fields that are nil, 0 or empty. It has the
+// annotations of the job, in which schedulers read what the spec has no field for.
 func New(gvk schema.GroupVersionKind, j *gang.Job, spec map[string]any) *unstructured.Unstructured {
 	u := Empty(gvk)
 	u.SetNamespace(j.Namespace)
@@ -48,7 +49,10 @@ func New(gvk schema.GroupVersionKind, j *gang.Job, spec map[string]any) *unstruc
 		spec[fieldMinResources] = quantities(r)
 	}
 	u.Object["spec"] = spec
-	u.SetAnnotations(map[string]string{fieldsAnnotation: strings.Join(slices.Sorted(maps.Keys(spec)), ",")})
+	annotations := map[string]string{}
+	maps.Copy(annotations, j.Annotations)
+	annotations[fieldsAnnotation] = strings.Join(slices.Sorted(maps.Keys(spec)), ",")
+	u.SetAnnotations(annotations)
 	return u
 }
 

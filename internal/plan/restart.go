@@ -33,7 +33,7 @@ func restartOrFail(d *decision) bool {
 	}
 	if why == "" {
 		d.restart(failed)
-		if len(failed) == 0 && d.spent == "" && !d.restartGang() {
+		if counted := len(failed) > 0 || d.spent != ""; !d.restartGang(counted) && !counted {
 			d.restartPastStartDeadline()
 		}
 		d.deleteSuperseded()

@@ -327,7 +327,7 @@ func (m *monitor) scopeOf(parts jobkit.JobParts, t commonv1.ReplicaType) commonv
 }
 
 // checkGangCreate checks that no pod of a job, or of a role, which restarts as a whole is created
-// while one of an earlier attempt exists.
+// while one of an earlier attempt exists. One that the job wants no more counts until it has ended.
 //
 //nolint:gocognit // one rule after the other, each a line or two
 func (m *monitor) checkGangCreate(p *process, op call, verification client.Object) {
@@ -346,19 +346,19 @@ func (m *monitor) checkGangCreate(p *process, op call, verification client.Objec
 			continue
 		}
 		typ, index, wanted := m.replica(verification, old)
-		scope := m.scopeOf(parts, typ)
-		if wanted && attemptLabel(old) < status.Attempt && !m.ledger(verification.GetUID()).touched {
+		scope, counts := m.scopeOf(parts, typ), wanted || !ended(old)
+		if counts && attemptLabel(old) < status.Attempt && !m.ledger(verification.GetUID()).touched {
 			m.w.violatef("restart scope Job", "%s wants to %s, but has seen pod %s of attempt %d, before the restart of the whole job",
 				p.name, op, old.Name, attemptLabel(old))
 		}
 		if scope == commonv1.RestartScopeReplica || scope == commonv1.RestartScopeRole && string(typ) != of {
 			continue
 		}
-		if wanted && attemptLabel(old) < attemptOf(status, typ, index) {
+		if counts && attemptLabel(old) < attemptOf(status, typ, index) {
 			m.w.violatef("restart scope Job", "%s wants to %s of attempt %d, but has seen pod %s of the earlier attempt %d",
 				p.name, op, attemptLabel(pod), old.Name, attemptLabel(old))
 		}
-		if wanted && old.DeletionTimestamp != nil && !ended(old) {
+		if old.DeletionTimestamp != nil && !ended(old) {
 			m.w.violatef("restart scope Job", "%s wants to %s, but has seen that pod %s is still being stopped", p.name, op, old.Name)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -19,6 +21,56 @@ func TestEndlessTimes(t *testing.T) {
 	m.reconcileUntilStable()
 	if p := m.decide(); len(p.Actions) > 0 || p.RequeueAfter != math.MaxInt32*time.Second {
 		t.Errorf("want it requeued after %d s, got %v, again after %s", math.MaxInt32, p.Actions, p.RequeueAfter)
+	}
+}
+
+// TestNegativeTimes: a negative number is a mistake, and no time that has passed. What says so must stay
+// readable, and what runs must go on.
+func TestNegativeTimes(t *testing.T) {
+	type outcome struct {
+		Last    string
+		Actions []string
+		Deleted bool
+	}
+	const invalid = " TestJobFailedValidation: TestJob ns/job is not valid: spec.runPolicy."
+	ttl := func(m *model) { m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(-1)) }
+	for name, tc := range map[string]struct {
+		reason  string
+		begun   bool
+		happens func(*model)
+		want    outcome
+	}{
+		"TTL": {
+			"the condition names the field and the fix, so the job stays", false, ttl,
+			outcome{Last: "Failed=True" + invalid + "ttlSecondsAfterFinished: Invalid value: -1: must be 0 or more"},
+		},
+		"TTLOfAJobThatRuns": {
+			"what runs continues", true, ttl,
+			outcome{Last: "Stalled=True" + invalid + "ttlSecondsAfterFinished: Invalid value: -1: must be 0 or more"},
+		},
+		"TTLOfAJobThatEnded": {
+			"so a job that has succeeded is not deleted", true, func(m *model) { m.end(m.pod("worker-0"), 0); m.reconcileUntilStable(); ttl(m) },
+			outcome{Last: "Succeeded=True TestJobSucceeded: TestJob ns/job successfully completed."},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			if tc.begun {
+				m = started(workers(1), nil)
+				m.bind()
+			}
+			tc.happens(m)
+			m.in.Job.Generation++
+			m.reconcileUntilStable()
+			all := conditions(&m.in.Status)
+			got := outcome{Last: all[len(all)-1], Deleted: m.in.Job.Deleted}
+			if left := actions(m.decide()); len(left) > 0 {
+				got.Actions = left
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
 	}
 }
 

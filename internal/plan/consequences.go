@@ -28,6 +28,8 @@ func (d *decision) attributeConsequences(failed []failedReplica) ([]failedReplic
 	}
 	unreported := d.endedUnreported()
 	causes := d.causes(failed, unreported)
+	d.attributeToUncounted(failed, causes)
+	d.attributeToUncounted(unreported, causes)
 	wait := false
 	for i := range failed {
 		if f := &failed[i]; f.endsJobByPolicy() && !d.attribute(f, causes) {
@@ -42,6 +44,49 @@ func (d *decision) attributeConsequences(failed []failedReplica) ([]failedReplic
 // endsJobByPolicy reports whether a failure ends the job by its restart policy.
 func (f *failedReplica) endsJobByPolicy() bool { return f.response == responseFail && !f.byRule }
 
+// attributeToUncounted makes what fails later than something that no limit counts, and that
+// restarts it too, a consequence of that. If a pass had come between the two, its pod would be of an
+// earlier attempt and count for nothing; how many passes there are decides nothing.
+func (d *decision) attributeToUncounted(failed, causes []failedReplica) {
+	for i := range failed {
+		f := &failed[i]
+		if f.response != responseRestart && f.response != responseRestartJob {
+			continue
+		}
+		if c := d.uncountedCause(f, causes); c != nil {
+			f.follow(c, d.restartsJob(c))
+		}
+	}
+}
+
+// uncountedCause is the first cause of a failure if no limit counts that, or nil. Of two of the same
+// second no one knows which was first: then nothing is counted. What restarts the whole job by a rule
+// is no consequence of what restarts a role.
+func (d *decision) uncountedCause(f *failedReplica, causes []failedReplica) *failedReplica {
+	var first *failedReplica
+	for i := range causes {
+		c := &causes[i]
+		switch {
+		case c.failure.at.After(f.failure.at), first != nil && c.failure.at.After(first.failure.at):
+			return nil // The causes are in the order of time.
+		case !d.takesAlong(c, f.replica), d.restartsJob(f) && !d.restartsJob(c):
+			continue
+		case c.response == responseIgnore && c.replica != f.replica:
+			return c
+		case first == nil:
+			first = c
+		}
+	}
+	return nil
+}
+
+// follow makes a failure the consequence of another. whole is whether that restarts the whole job:
+// it may be of a type with another restart scope.
+func (f *failedReplica) follow(cause *failedReplica, whole bool) {
+	f.response, f.consequence, f.whole = cause.response, true, whole
+	f.because = fmt.Sprintf("a consequence of pod %s, %s", cause.replica.pod.Name, cause.failure)
+}
+
 // attribute makes a failure the consequence of the first cause that may be its own. It reports
 // whether there is one.
 func (d *decision) attribute(f *failedReplica, causes []failedReplica) bool {
@@ -51,9 +96,7 @@ func (d *decision) attribute(f *failedReplica, causes []failedReplica) bool {
 	if at < 0 {
 		return false
 	}
-	f.response, f.consequence = causes[at].response, true
-	f.whole = d.restartsJob(&causes[at]) // The cause may be of a type with another scope.
-	f.because = fmt.Sprintf("a consequence of pod %s, %s", causes[at].replica.pod.Name, causes[at].failure)
+	f.follow(&causes[at], d.restartsJob(&causes[at]))
 	return true
 }
 

@@ -1,6 +1,8 @@
 package plan_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // stopMain stops the main container of a pod with a code: the kubelet says so, and not yet that
@@ -426,5 +429,105 @@ func TestOnlyPeerIsDeleted(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s\n%q", tc.reason, diff, conditions(&p.Status))
 			}
 		})
+	}
+}
+
+// TestPassesBetweenDecideNothing: what follows from a failure or a deletion and from what its peers do
+// a second later, or before, does not depend on whether a pass comes in between.
+func TestPassesBetweenDecideNothing(t *testing.T) {
+	rules := []commonv1.PodFailurePolicyRule{
+		onDisruption(ignore), onCodes(ignore, in, 140), onCodes(countIt, in, 42), onCodes(restartJob, in, 43),
+	}
+	causes := map[string]func(*model, *corev1.Pod){
+		"Preempted":    func(m *model, p *corev1.Pod) { m.disrupt(p, preempted) },
+		"Deleted":      func(m *model, p *corev1.Pod) { m.terminate(p) },
+		"IgnoredCode":  func(m *model, p *corev1.Pod) { m.end(p, 140) },
+		"CountedCause": func(m *model, p *corev1.Pod) { m.end(p, 137) },
+	}
+	peers := map[string]func(*model, *corev1.Pod){
+		"Permanent":  func(m *model, p *corev1.Pod) { m.end(p, 1) },
+		"Killed":     func(m *model, p *corev1.Pod) { m.end(p, 137) },
+		"Unreported": func(m *model, p *corev1.Pod) { m.stopMain(p, 137) },
+		"Count":      func(m *model, p *corev1.Pod) { m.end(p, 42) },
+		"RestartJob": func(m *model, p *corev1.Pod) { m.end(p, 43) },
+	}
+	type outcome struct {
+		State                                        commonv1.JobConditionType
+		Attempt, AttemptOfWorker, Restarts, ofWorker int32
+	}
+	for _, of := range [][2]commonv1.RestartScope{{scopeJob, scopeJob}, {scopeRole, scopeRole}, {scopeReplica, scopeRole}, {scopeReplica, scopeJob}} {
+		for cause, happens := range causes {
+			for peer, follows := range peers {
+				if peer == "RestartJob" && of[1] == scopeRole {
+					continue // That is more than the role, which a pass in between has restarted.
+				}
+				for _, causeFirst := range []bool{true, false} {
+					t.Run(fmt.Sprintf("%s/%s/%s/CauseFirst=%t", of, cause, peer, causeFirst), func(t *testing.T) {
+						after := func(passBetween bool) outcome {
+							m := roles(of[0], of[1])
+							m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: rules}
+							m.in.Replicas[worker].BackoffLimit = new(int32(9))
+							m.after(time.Minute)
+							events := []func(){func() { happens(m, m.pod("worker-1")) }, func() { follows(m, m.pod("worker-0")) }}
+							if !causeFirst {
+								slices.Reverse(events)
+							}
+							events[0]()
+							if passBetween {
+								p := m.decide()
+								m.write(&p) // and it gets no further
+							}
+							m.after(time.Second)
+							events[1]()
+							p := m.decide()
+							m.write(&p)
+							s := &m.in.Status
+							return outcome{s.State, s.Attempt, s.ReplicaStatuses[worker].Attempt, s.Restarts, s.ReplicaStatuses[worker].Restarts}
+						}
+						if diff := cmp.Diff(after(true), after(false), cmp.AllowUnexported(outcome{})); diff != "" {
+							t.Errorf("a pass in between decides (-with +without):\n%s", diff)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+// TestConsequenceOfWhatIsIgnored: the peers of a pod that is preempted or deleted by hand exit with it.
+// Where that counts for nothing, they do not use up the limit of the job, whatever their exit code.
+func TestConsequenceOfWhatIsIgnored(t *testing.T) {
+	for _, policy := range []commonv1.RestartPolicy{commonv1.RestartPolicyExitCode, commonv1.RestartPolicyOnFailure} {
+		for _, code := range []int32{1, 137} {
+			for name, happens := range map[string]func(*model, *corev1.Pod){
+				"Preempted": func(m *model, p *corev1.Pod) { m.disrupt(p, preempted) },
+				"Deleted":   func(m *model, p *corev1.Pod) { m.terminate(p) },
+			} {
+				for _, later := range []time.Duration{0, time.Second} {
+					t.Run(fmt.Sprintf("%s/%s/%d/%s", name, policy, code, later), func(t *testing.T) {
+						m := started(workers(3), func(m *model) {
+							restartPolicy(policy)(m)
+							m.in.RunPolicy.RestartScope, m.in.RunPolicy.BackoffLimit = new(scopeJob), new(int32(0))
+							m.in.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{onDisruption(ignore)}}
+						})
+						m.bind()
+						m.after(time.Minute)
+						happens(m, m.pod("worker-1"))
+						m.after(later)
+						m.end(m.pod("worker-0"), code)
+						p := m.decide()
+						type outcome struct {
+							State             commonv1.JobConditionType
+							Attempt, Restarts int32
+							By                plan.Restarts
+						}
+						want := outcome{commonv1.JobRestarting, 1, 0, plan.Restarts{Ignored: 1}}
+						if diff := cmp.Diff(want, outcome{p.Status.State, p.Status.Attempt, p.Status.Restarts, p.Restarts}); diff != "" {
+							t.Errorf("-want +got:\n%s%q", diff, conditions(&p.Status))
+						}
+					})
+				}
+			}
+		}
 	}
 }

@@ -308,7 +308,7 @@ func TestRulesAboutHangs(t *testing.T) {
 }
 
 // TestHungPodsDelayNoOthers: a pod that hung and is replaced alone takes a while to stop; others
-// that are missing do not wait for it, unless it may be one of a job that restarts as a whole.
+// that are missing do not wait for it, unless a restart of the whole job may have superseded it.
 func TestHungPodsDelayNoOthers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
@@ -316,7 +316,11 @@ func TestHungPodsDelayNoOthers(t *testing.T) {
 		want   bool
 	}{
 		"Alone":  {"it is replaced alone", func(*model) {}, true},
-		"Budget": {"a replica may restart the job", func(m *model) { restartsJob(3, nil)(m) }, false},
+		"Budget": {"a replica may restart the job, and never has", func(m *model) { restartsJob(3, nil)(m) }, true},
+		"Before": {"the job has restarted, and how long ago no count says", func(m *model) {
+			m.in.Status.Attempt = 1
+			m.in.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{worker: {Attempts: map[string]int32{"1": 1}}}
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := hungJob(watched(readiness, commonv1.ProgressActionRestartReplica), tc.change)

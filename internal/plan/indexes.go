@@ -32,6 +32,20 @@ func (t *typeTally) succeededIndexes() string {
 	return ranges(len(t.States), func(i int) bool { return t.States[i] == jobkit.Succeeded })
 }
 
+// succeededOr lists the replicas of a type that have succeeded now, or by a status.
+func (t *typeTally) succeededOr(was *commonv1.ReplicaStatus) string {
+	if was == nil || was.SucceededIndexes == "" {
+		return t.succeededIndexes()
+	}
+	before, n := parseIndexes(was.SucceededIndexes, jobkit.MaxReplicas), len(t.States)
+	for i := range before {
+		n = max(n, int(i)+1)
+	}
+	return ranges(n, func(i int) bool {
+		return before[int32(i)] || i < len(t.States) && t.States[i] == jobkit.Succeeded //nolint:gosec // below MaxReplicas
+	})
+}
+
 // ranges lists which of n indexes are in a set.
 func ranges(n int, has func(int) bool) string {
 	var out strings.Builder
@@ -70,6 +84,11 @@ func (d *decision) recordSucceeded() {
 	for i := range d.tally.byType {
 		rs, was := d.replicaStatus(d.tally.byType[i].Type), d.in.Status.ReplicaStatuses[d.tally.byType[i].Type]
 		together := rs.Attempt > 0 && (was == nil || rs.Attempt > was.Attempt)
+		if d.keepPods {
+			// The invalid specification does not say which replicas there are: nothing is forgotten.
+			rs.SucceededIndexes = d.tally.byType[i].succeededOr(was)
+			continue
+		}
 		rs.SucceededIndexes, rs.Reclaimable = "", 0
 		if !restarted && !together {
 			rs.SucceededIndexes = d.tally.byType[i].succeededIndexes()

@@ -110,3 +110,52 @@ func TestSucceededBefore(t *testing.T) {
 		})
 	}
 }
+
+// TestInvalidEditForgetsNoSuccess: while an edit is invalid, and when it is undone, what has succeeded stays so
+// although its pod is gone.
+func TestInvalidEditForgetsNoSuccess(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		edit   func(*model)
+		// meanwhile is what happens while the edit is invalid.
+		meanwhile func(*model)
+		want      string
+	}{
+		"Smaller": {"fewer than the policy needs", func(m *model) { m.in.Replicas[worker].Replicas = new(int32(2)) }, nil, "3"},
+		"None":    {"none at all", func(m *model) { m.in.Replicas[worker].Replicas = new(int32(0)) }, nil, "3"},
+		"NoType":  {"the type is gone", func(m *model) { delete(m.in.Replicas, worker) }, nil, "3"},
+		"Another": {"another mistake", func(m *model) { m.in.Problem = "a mistake" }, nil, "3"},
+		"Succeeds": {
+			"another replica succeeds meanwhile", func(m *model) { m.in.Replicas[worker].Replicas = new(int32(2)) },
+			func(m *model) { m.end(m.pod("worker-0"), 0); m.reconcileUntilStable(); m.drop(m.pod("worker-0")) }, "0,3",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 4}, func(m *model) {
+				m.in.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{{ReplicaType: worker, Indexes: new("0-3")}}}
+			})
+			m.bind()
+			m.end(m.pod("worker-3"), 0)
+			m.reconcileUntilStable()
+			m.drop(m.pod("worker-3"))
+			m.reconcileUntilStable()
+			valid := m.in.Replicas[worker].DeepCopy()
+			tc.edit(m)
+			m.in.Job.Generation++
+			m.reconcileUntilStable()
+			if s := &m.in.Status; !s.IsTrue(commonv1.JobStalled) {
+				t.Fatalf("%s: the edit is invalid: %q", tc.reason, conditions(s))
+			}
+			if tc.meanwhile != nil {
+				tc.meanwhile(m)
+				m.reconcileUntilStable()
+			}
+			m.in.Replicas[worker], m.in.Problem = valid, ""
+			m.in.Job.Generation++
+			m.reconcileUntilStable()
+			if got := m.in.Status.ReplicaStatuses[worker].SucceededIndexes; got != tc.want || m.pod("worker-3") != nil {
+				t.Errorf("%s: succeeded: want %q, got %q; worker-3 runs again: %t", tc.reason, tc.want, got, m.pod("worker-3") != nil)
+			}
+		})
+	}
+}

@@ -253,6 +253,15 @@ func (in *Input) foreignManager() bool {
 	return m != nil && *m != "" && *m != commonv1.ManagedByTrainingOperator
 }
 
+// notNegative is a number that may be set, nil if it is negative. That is a mistake, which is reported
+// elsewhere, and no time that has passed: the policies that go before that report must not act on it.
+func notNegative[T int32 | int64](n *T) *T {
+	if n != nil && *n < 0 {
+		return nil
+	}
+	return n
+}
+
 // seconds is a number of seconds as a duration, without overflow.
 func seconds(n int64) time.Duration {
 	const most = int64(1<<63-1) / int64(time.Second)

@@ -12,9 +12,16 @@ import (
 
 // restartGang restarts what restarts together, a job or a role, that lost a replica without a
 // failure: a user or another client deleted its pod. A new pod in its place could not join
-// the others. No limit counts that. It reports whether there was one.
-func (d *decision) restartGang() bool {
-	lost := d.tally.lost
+// the others. No limit counts that. What restarts because of a failure in the same pass has its
+// new attempt already; if there was a failure, the condition names that. It reports whether
+// something restarts for a lost replica.
+func (d *decision) restartGang(failed bool) bool {
+	var lost []*replica
+	for _, s := range d.tally.lost {
+		if d.attempt(s) == s.attempt {
+			lost = append(lost, s)
+		}
+	}
 	if len(lost) == 0 {
 		return false
 	}
@@ -27,6 +34,9 @@ func (d *decision) restartGang() bool {
 			d.restartRole(t)
 			d.plan.Restarts.Ignored++
 		}
+	}
+	if failed {
+		return true
 	}
 	why := "is gone"
 	if lost[0].pod != nil {
@@ -136,12 +146,14 @@ func (t *Tally) surelyMissing(in *Input, i int) bool {
 }
 
 // shortOf is how many fewer replicas of the i-th type have begun than the status counts,
-// and how many pods have not begun. While replicas are being restarted, the counts of the
-// status may be of an earlier attempt, so it is 0.
+// and how many pods have not begun. While replicas of the type are being restarted, the counts of
+// the status may be of an earlier attempt, so it is 0. Of a type that never was they are not,
+// whatever else restarts.
 func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
 	tt, status := &t.byType[i], &in.Status
 	rs := status.ReplicaStatuses[tt.Type]
-	if rs == nil || !status.IsTrue(commonv1.JobRunning) || status.IsTrue(commonv1.JobRestarting) {
+	restarted := func(s replica) bool { return s.attempt > 0 }
+	if rs == nil || !status.IsTrue(commonv1.JobRunning) || status.IsTrue(commonv1.JobRestarting) && slices.ContainsFunc(tt.replicas, restarted) {
 		return 0, 0
 	}
 	begun := 0

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -293,9 +294,16 @@ func TestNotLostWhileCountsAreOld(t *testing.T) {
 			m.in.FoundPods = map[string]bool{"job-worker-1": true}
 			m.in.Replicas[worker].Replicas = new(int32(4))
 		}, 0},
-		"Restarts": {"a part of it is being restarted", func(m *model) {
+		"Restarts": {"it is being restarted", func(m *model) {
 			m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobRestarting, Status: corev1.ConditionTrue})
+			m.in.Status.ReplicaStatuses[worker].Attempt = 1
+			for _, p := range m.in.Pods {
+				p.Labels[commonv1.AttemptLabel] = "1"
+			}
 		}, 0},
+		"OthersRestart": {"what restarts is of another type", func(m *model) {
+			m.in.Status.Conditions = append(m.in.Status.Conditions, commonv1.JobCondition{Type: commonv1.JobRestarting, Status: corev1.ConditionTrue})
+		}, 1},
 		"Stopped": {"it does not run", func(m *model) { m.in.Status.Condition(commonv1.JobRunning).Status = corev1.ConditionFalse }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -310,6 +318,67 @@ func TestNotLostWhileCountsAreOld(t *testing.T) {
 			}
 			if p := m.decide(); p.Status.Attempt != tc.want {
 				t.Errorf("%s: attempt %d, want %d: %q", tc.reason, p.Status.Attempt, tc.want, conditions(&p.Status))
+			}
+		})
+	}
+}
+
+// TestLostBesideOthersThatRestart: a replica of a gang that is lost restarts the gang, although replicas that
+// restart without it fail in the same pass, or failed before and wait for their delay.
+func TestLostBesideOthersThatRestart(t *testing.T) {
+	type outcome struct {
+		Attempts          map[string]string
+		Restarts, Ignored int32
+		Says              string
+	}
+	const says = "TestJob job is restarting because 1 Worker replica(s) failed."
+	all := func(m0, m1, w0, w1 string) map[string]string {
+		return map[string]string{"master-0": m0, "master-1": m1, "worker-0": w0, "worker-1": w1}
+	}
+	for name, tc := range map[string]struct {
+		reason             string
+		ofMaster, ofWorker commonv1.RestartScope
+		before             bool // worker-0 failed before, and waits
+		want               outcome
+	}{
+		"JobBesideReplica":  {"the job restarts", scopeJob, scopeReplica, false, outcome{all("1", "1", "2", "1"), 1, 1, says}},
+		"JobBesideRole":     {"so it does beside a role", scopeJob, scopeRole, false, outcome{all("1", "1", "2", "2"), 1, 1, says}},
+		"RoleBesideReplica": {"the masters restart", scopeRole, scopeReplica, false, outcome{all("1", "1", "1", "0"), 1, 1, says}},
+		"RoleBesideRole":    {"so they do beside another role", scopeRole, scopeRole, false, outcome{all("1", "1", "1", "1"), 1, 1, says}},
+		"Replica":           {"a master that restarts alone is replaced", scopeReplica, scopeReplica, false, outcome{all("0", "0", "1", "0"), 1, 0, says}},
+		"OfOneGang":         {"what has failed restarts it, once", scopeJob, scopeJob, false, outcome{all("1", "1", "1", "1"), 1, 0, says}},
+		"JobWhileReplica": {
+			"the worker waits for its delay", scopeJob, scopeReplica, true,
+			outcome{all("1", "1", "5", "1"), 1, 1, "TestJob job is restarting because pod job-master-1 is gone."},
+		},
+		"RoleWhileReplica": {
+			"so it does where the masters restart", scopeRole, scopeReplica, true,
+			outcome{all("1", "1", "5", "0"), 1, 1, "TestJob job is restarting because pod job-master-1 is gone."},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := roles(tc.ofMaster, tc.ofWorker)
+			if tc.before {
+				m.in.Status.ReplicaStatuses[worker].Attempts = map[string]int32{"0": 5}
+				m.pod("worker-0").Labels[commonv1.AttemptLabel] = "5"
+				m.end(m.pod("worker-0"), 137)
+				m.reconcileUntilStable()
+				m.after(5 * time.Second)
+				m.drop(m.pod("master-1"))
+			} else {
+				m.in.Backoff = plan.Backoff{}
+				m.drop(m.pod("master-1"))
+				m.end(m.pod("worker-0"), 137)
+			}
+			p := m.decide()
+			got := outcome{Restarts: p.Status.Restarts, Ignored: p.Restarts.Ignored}
+			if c := p.Status.Condition(commonv1.JobRestarting); c != nil {
+				got.Says = c.Message
+			}
+			m.reconcileUntilStable()
+			got.Attempts = attempts(m)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -182,6 +182,60 @@ func TestNoReplicaLeftThatCanSucceed(t *testing.T) {
 	}
 }
 
+// TestLastOptionalReplicaRestarts: one that is left alone does not fail the job while the last of the
+// others is to restart: that may still succeed.
+func TestLastOptionalReplicaRestarts(t *testing.T) {
+	type outcome struct {
+		State    commonv1.JobConditionType
+		Restarts int32
+		Attempts map[string]string
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		scope  commonv1.RestartScope
+		fails  func(*model)
+		want   outcome
+	}{
+		"Killed": {
+			"its exit code is retried", scopeReplica, func(m *model) { m.end(m.pod("worker-1"), 137) },
+			outcome{commonv1.JobRestarting, 1, map[string]string{"worker-0": "0", "worker-1": "1"}},
+		},
+		"Preempted": {
+			"a disruption is retried", scopeReplica, func(m *model) { m.disrupt(m.pod("worker-1"), preempted) },
+			outcome{commonv1.JobRestarting, 1, map[string]string{"worker-0": "0", "worker-1": "1"}},
+		},
+		"Gang": {
+			"the whole job restarts, with what was left alone", scopeJob, func(m *model) { m.end(m.pod("worker-1"), 137) },
+			outcome{commonv1.JobRestarting, 1, map[string]string{"worker-0": "1", "worker-1": "1"}},
+		},
+		"Permanent": {
+			"nothing is left that could succeed", scopeReplica, func(m *model) { m.end(m.pod("worker-1"), 2) },
+			outcome{commonv1.JobFailed, 0, map[string]string{"worker-0": "0", "worker-1": "0"}},
+		},
+	} {
+		for _, pass := range []string{"InOnePass", "InTwoPasses"} {
+			t.Run(name+pass, func(t *testing.T) {
+				m := started(workers(2), func(m *model) {
+					restartPolicy(commonv1.RestartPolicyExitCode)(m)
+					m.in.RunPolicy.RestartScope = &tc.scope
+					m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+				})
+				m.bind()
+				m.end(m.pod("worker-0"), 1)
+				if pass == "InTwoPasses" {
+					m.reconcileUntilStable()
+				}
+				tc.fails(m)
+				m.reconcileUntilStable()
+				s := &m.in.Status
+				if diff := cmp.Diff(tc.want, outcome{s.State, s.Restarts, attempts(m)}); diff != "" {
+					t.Errorf("%s (-want +got):\n%s%q", tc.reason, diff, conditions(s))
+				}
+			})
+		}
+	}
+}
+
 func TestInvalidRunPolicies(t *testing.T) {
 	both := onCodes(failJob, in, 1)
 	both.OnPodConditions = onDisruption(failJob).OnPodConditions

@@ -154,12 +154,6 @@ func (h *hang) timeout(in *Input) time.Duration {
 	return seconds(*p.StartTimeoutSeconds)
 }
 
-// restartsHungAlone reports whether a replica that hangs is restarted alone: its pod is
-// superseded while it runs, as otherwise only those are that restart together.
-func (d *decision) restartsHungAlone() bool {
-	return d.in.progressAction() == commonv1.ProgressActionRestartReplica && d.in.watchesProgress() && !d.in.restartsJobInstead()
-}
-
 // addLastReport adds the last report of the job to the record of a hang.
 func (d *decision) addLastReport(entry *commonv1.ReplicaFailure) {
 	last := d.in.Status.TrainerStatus

@@ -31,7 +31,7 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 		Labels: withOwn(&in.Kind, template.Labels, own), Annotations: template.Annotations, Finalizers: template.Finalizers,
 		OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
 	}
-	pod.Spec.RestartPolicy = in.podRestartPolicy(a.Type)
+	setRestartPolicy(in, a.Type, pod)
 	addClaimVolumes(in, a.Type, pod)
 	addProgress(in, pod)
 	keepAway(in, pod, a.Avoid)

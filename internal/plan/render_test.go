@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -160,5 +161,60 @@ func TestLabelsInTheDomainOfTheKind(t *testing.T) {
 		if !strings.HasPrefix(key, commonv1.LabelPrefix) {
 			t.Errorf("the service selects by %s, which pods of an earlier version lack", key)
 		}
+	}
+}
+
+// TestContainersWithRestartPolicies: where one failure restarts several replicas, and where the status has no
+// room to count that, a node restarts no container of a pod, whatever its template says, and the job warns of
+// that once. Sidecars stay what they are.
+func TestContainersWithRestartPolicies(t *testing.T) {
+	always, onFailure := new(corev1.ContainerRestartPolicyAlways), new(corev1.ContainerRestartPolicyOnFailure)
+	rules := []corev1.ContainerRestartRule{{
+		Action:    corev1.ContainerRestartRuleActionRestart,
+		ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{42}},
+	}}
+	template := corev1.PodSpec{
+		InitContainers: []corev1.Container{{Name: "proxy", RestartPolicy: always}, {Name: "fetch", RestartPolicy: onFailure}, {Name: "plain"}},
+		Containers:     []corev1.Container{{Name: "main", RestartPolicy: onFailure, RestartPolicyRules: rules}, {Name: "logs", RestartPolicy: always}},
+	}
+	cleared := corev1.PodSpec{
+		InitContainers: []corev1.Container{{Name: "proxy", RestartPolicy: always}, {Name: "fetch"}, {Name: "plain"}},
+		Containers:     []corev1.Container{{Name: "main"}, {Name: "logs"}},
+	}
+	const warning = "The restartPolicy of container fetch, main, logs in the pod template of Worker is not used: %s the node restarts no container."
+	for name, tc := range map[string]struct {
+		reason   string
+		scope    commonv1.RestartScope
+		replicas int32
+		want     corev1.PodSpec
+		warning  string
+	}{
+		"Job":     {"the failure must reach the operator", scopeJob, 2, cleared, fmt.Sprintf(warning, "with restartScope Job")},
+		"Role":    {"so it must of a role", scopeRole, 2, cleared, fmt.Sprintf(warning, "with restartScope Role")},
+		"Replica": {"the operator counts what the node restarts", scopeReplica, 2, template, ""},
+		"Large":   {"the status has no room for that", scopeReplica, plan.MaxInPlace + 1, cleared, fmt.Sprintf(warning, "in a job of more than 10000 replicas")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(tc.replicas))
+			m.in.Replicas[worker].RestartScope = &tc.scope
+			m.in.Replicas[worker].Template.Spec = template
+			pod := plan.NewPod(&m.in, plan.CreatePod{Name: "job-worker-0", Type: worker}, m.in.Replicas[worker].Template.DeepCopy())
+			got := corev1.PodSpec{InitContainers: pod.Spec.InitContainers, Containers: pod.Spec.Containers}
+			if diff := cmp.Diff(tc.want, got); diff != "" || pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
+				t.Errorf("%s: the pod's restart policy is %s (-want +got):\n%s", tc.reason, pod.Spec.RestartPolicy, diff)
+			}
+			var want []plan.Event
+			if tc.warning != "" {
+				want = []plan.Event{{Warning: true, Reason: "SetPodTemplateRestartPolicy", Message: tc.warning}}
+			}
+			p := m.decide()
+			if diff := cmp.Diff(want, p.Events); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			m.write(&p)
+			if again := m.decide().Events; len(again) > 0 {
+				t.Errorf("it warns once, got again %v", again)
+			}
+		})
 	}
 }

@@ -49,9 +49,10 @@ func createPods(d *decision) bool {
 	return false
 }
 
-// oldGangExists reports whether pods exist that a restart of the whole job has superseded. A
-// pod that failed by itself and was superseded alone is not among them. A job that always
-// restarts as a whole has no such pod, and there pods that are being stopped count too.
+// oldGangExists reports whether pods exist that a restart of the whole job has superseded, also of
+// replicas that the job wants no more. A pod that failed by itself and was superseded alone is not
+// among them. A job that always restarts as a whole has no such pod, and there pods that are being
+// stopped count too.
 func (d *decision) oldGangExists() bool {
 	for i := range d.tally.byType {
 		t := &d.tally.byType[i]
@@ -62,11 +63,18 @@ func (d *decision) oldGangExists() bool {
 			}
 		}
 	}
+	for i := range d.tally.unwanted {
+		s := &d.tally.unwanted[i]
+		if d.ofOldGang(s, d.in.scopeOf(s.typ)) {
+			return true
+		}
+	}
 	return false
 }
 
 // ofOldGang reports whether the pod of a replica is one that a restart of the whole job has
-// superseded.
+// superseded. If the job was never restarted as a whole, there is none. If it was, no count says
+// whether a pod was superseded with the others or alone, later; its peers then wait for both.
 func (d *decision) ofOldGang(s *replica, scope commonv1.RestartScope) bool {
 	switch {
 	case s.pod == nil:
@@ -78,9 +86,7 @@ func (d *decision) ofOldGang(s *replica, scope commonv1.RestartScope) bool {
 	case s.podAttempt(d.attempt(s)) < d.plan.Status.Attempt:
 		return true
 	default:
-		// If the whole job was never restarted, what was superseded together is a role.
-		role := scope == commonv1.RestartScopeRole && d.plan.Status.Attempt == 0
-		return s.pod.Status.Phase != corev1.PodFailed && !role && !d.leavesAlone(s)
+		return s.pod.Status.Phase != corev1.PodFailed && d.plan.Status.Attempt > 0
 	}
 }
 
@@ -91,20 +97,32 @@ func (d *decision) oldRoleExists(t commonv1.ReplicaType) bool {
 		return false
 	}
 	found := false
-	d.tally.each(func(s *replica) {
-		found = found || s.typ == t && s.pod != nil && (d.superseded(s) || s.stops())
-	})
+	d.tally.each(func(s *replica) { found = found || s.typ == t && d.ofOldRole(s) })
+	for i := range d.tally.unwanted {
+		s := &d.tally.unwanted[i]
+		found = found || s.typ == t && d.ofOldRole(s)
+	}
 	return found
 }
+
+// ofOldRole reports whether the pod of a replica is one that the restart of its role has superseded,
+// or that is being stopped.
+func (d *decision) ofOldRole(s *replica) bool { return s.pod != nil && (d.superseded(s) || s.stops()) }
 
 // stops reports whether the pod of a replica is being stopped and has not ended.
 func (s *replica) stops() bool {
 	return s.pod.DeletionTimestamp != nil && (s.state == jobkit.Terminating || !hasEnded(s.pod))
 }
 
-// leavesAlone reports whether a superseded pod is a disrupted one, or may be one that hung, of a
-// job whose replicas are restarted one by one: it takes a while to stop, and delays no other
-// replica.
-func (d *decision) leavesAlone(s *replica) bool {
-	return !d.mayRestartWhole() && (disruption(s.pod) != nil || d.restartsHungAlone())
+// holdsUp reports whether the pod of a replica that the job wants no more keeps others from being
+// created.
+func (d *decision) holdsUp(s *replica) bool {
+	switch {
+	case d.ofOldGang(s, d.in.scopeOf(s.typ)):
+		return d.tally.Count(jobkit.Missing) > 0
+	case d.in.scopeOf(s.typ) == commonv1.RestartScopeRole && d.ofOldRole(s):
+		tt := d.tally.Of(s.typ)
+		return tt != nil && tt.Count(jobkit.Missing) > 0
+	}
+	return false
 }

@@ -27,13 +27,13 @@ func restartOrFail(d *decision) bool {
 		return false
 	}
 	why, first := d.limitExceeded(failed)
-	if why == "" && leftAlone && d.allEnded() {
-		// Only those that were left alone remain.
+	if why == "" && leftAlone && len(failed) == 0 && d.spent == "" && d.allEnded() {
+		// Only those that were left alone remain, and nothing restarts.
 		why, first = replicasFailed(all, ""), &all[0]
 	}
 	if why == "" {
 		d.restart(failed)
-		if len(failed) == 0 && d.spent == "" && !d.restartGang() {
+		if counted := len(failed) > 0 || d.spent != ""; !d.restartGang(counted) && !counted {
 			d.restartPastStartDeadline()
 		}
 		d.deleteSuperseded()

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"iter"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // warnOfRestartPolicy emits one warning if the restart policy of a pod template is not
-// used.
+// used, and one if those of its containers are not.
 func (d *decision) warnOfRestartPolicy() {
 	for _, t := range d.in.types() {
 		spec := d.in.Replicas[t]
@@ -19,16 +20,72 @@ func (d *decision) warnOfRestartPolicy() {
 				"The restartPolicy %s in the pod template of %s is not used: restartPolicy of the replica spec, %s, decides.",
 				p, t, spec.RestartPolicy))
 		}
+		if why := d.in.noRestartsInPlace(t); why != "" {
+			d.warnOfContainers(t, why)
+		}
 	}
 }
 
-// podRestartPolicy is the restart policy of the pods of a replica type. In a job that
-// restarts as a whole the node restarts nothing: a single restarted container could not join
-// the others, which would continue or hang, and the operator would not notice. In a very
-// large job the node restarts nothing either: the status has no room to count such restarts
-// exactly.
+// warnOfContainers warns of the containers of a type whose own restart policies are not used.
+func (d *decision) warnOfContainers(t commonv1.ReplicaType, why string) {
+	var names []string
+	for c := range ordinaryContainers(&d.in.Replicas[t].Template.Spec) {
+		if c.RestartPolicy != nil || len(c.RestartPolicyRules) > 0 {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) > 0 {
+		d.event(true, "SetPodTemplateRestartPolicy", fmt.Sprintf(
+			"The restartPolicy of container %s in the pod template of %s is not used: %s the node restarts no container.", andMore(names), t, why))
+	}
+}
+
+// ordinaryContainers are the containers and init containers of a pod that are no sidecars.
+func ordinaryContainers(spec *corev1.PodSpec) iter.Seq[*corev1.Container] {
+	return func(yield func(*corev1.Container) bool) {
+		for i := range spec.InitContainers {
+			if c := &spec.InitContainers[i]; !isSidecar(c) && !yield(c) {
+				return
+			}
+		}
+		for i := range spec.Containers {
+			if !yield(&spec.Containers[i]) {
+				return
+			}
+		}
+	}
+}
+
+// setRestartPolicy sets the restart policy of a new pod. Where the node must restart nothing, no
+// container has a policy of its own, which would go before that of the pod. Sidecars keep theirs,
+// which makes them sidecars: the job does not depend on how often they run.
+func setRestartPolicy(in *Input, t commonv1.ReplicaType, pod *corev1.Pod) {
+	pod.Spec.RestartPolicy = in.podRestartPolicy(t)
+	if in.noRestartsInPlace(t) == "" {
+		return
+	}
+	for c := range ordinaryContainers(&pod.Spec) {
+		c.RestartPolicy, c.RestartPolicyRules = nil, nil
+	}
+}
+
+// noRestartsInPlace says where the node restarts no container in place, as messages begin with it,
+// or "". In a job or a role that restarts as a whole a single restarted container could not join the
+// others, which would continue or hang, and the operator would not notice. In a very large job the
+// status has no room to count such restarts exactly.
+func (in *Input) noRestartsInPlace(t commonv1.ReplicaType) string {
+	if scope := in.scopeOf(t); scope != commonv1.RestartScopeReplica {
+		return fmt.Sprintf("with restartScope %s", scope)
+	}
+	if jobkit.Count(in.Replicas) > MaxInPlace {
+		return fmt.Sprintf("in a job of more than %d replicas", MaxInPlace)
+	}
+	return ""
+}
+
+// podRestartPolicy is the restart policy of the pods of a replica type.
 func (in *Input) podRestartPolicy(t commonv1.ReplicaType) corev1.RestartPolicy {
-	if in.scopeOf(t) != commonv1.RestartScopeReplica || jobkit.Count(in.Replicas) > MaxInPlace {
+	if in.noRestartsInPlace(t) != "" {
 		return corev1.RestartPolicyNever
 	}
 	switch in.Replicas[t].RestartPolicy {

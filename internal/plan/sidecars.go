@@ -8,12 +8,16 @@ import corev1 "k8s.io/api/core/v1"
 func Sidecars(pod *corev1.Pod) []*corev1.Container {
 	var out []*corev1.Container
 	for i := range pod.Spec.InitContainers {
-		c := &pod.Spec.InitContainers[i]
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+		if c := &pod.Spec.InitContainers[i]; isSidecar(c) {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// isSidecar reports whether an init container is a native sidecar.
+func isSidecar(init *corev1.Container) bool {
+	return init.RestartPolicy != nil && *init.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
 // WithoutSidecars returns the statuses of the init containers of a pod but for its sidecars. One

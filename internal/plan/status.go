@@ -140,7 +140,7 @@ func clearCounts(status *commonv1.JobStatus) {
 func (d *decision) countReplicas() {
 	status := &d.plan.Status
 	for t, rs := range status.ReplicaStatuses {
-		if d.tally.Of(t) == nil && rs != nil && !status.Finished() {
+		if d.tally.Of(t) == nil && rs != nil && !status.Finished() && !d.keepPods {
 			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.Reclaimable = 0, 0, 0, "", 0 // the job no longer has this type
 		}
 	}

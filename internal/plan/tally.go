@@ -21,6 +21,8 @@ type Tally struct {
 	names []podNames
 	// unexpectedPods are the pods that belong to no replica that the job wants.
 	unexpectedPods []*corev1.Pod
+	// unwanted are those of them that have not ended, as replicas: a gang waits for them, too.
+	unwanted []replica
 	// lost are the lost replicas of a job that restarts as a whole (see lostReplicas).
 	lost    []*replica
 	inDoubt bool
@@ -87,9 +89,33 @@ func TallyOf(in *Input) *Tally {
 	for i := range t.byType {
 		t.byType[i].fill(in)
 	}
+	t.findUnwanted(in)
 	t.findLost(in)
 	t.findHangs(in)
 	return t
+}
+
+// findUnwanted finds the replicas of the pods that run although the job does not want them: it was
+// scaled down, or a type was removed. What has a name that the job never gave has no type.
+func (t *Tally) findUnwanted(in *Input) {
+	if len(t.unexpectedPods) == 0 {
+		return
+	}
+	types := in.Kind.Types()
+	for _, p := range t.unexpectedPods {
+		if hasEnded(p) {
+			continue
+		}
+		s := replica{name: p.Name, index: -1, pod: p, label: unread}
+		for _, typ := range types {
+			if index, ok := podNamesOf(&in.Kind, in.Job.Name, typ).index(p.Name); ok && index < jobkit.MaxReplicas {
+				s.typ, s.index = typ, int32(index)
+			}
+		}
+		s.attempt = attemptOf(&in.Status, s.typ, s.index)
+		s.state = s.classify(nil)
+		t.unwanted = append(t.unwanted, s)
+	}
 }
 
 // AllRun is the tally that a job would have if all its pods ran: what the kind wants for such

@@ -4,7 +4,7 @@ import "fmt"
 
 // deleteAfterTTL deletes a job that finished ttlSecondsAfterFinished ago.
 func (d *decision) deleteAfterTTL() {
-	ttl := d.in.RunPolicy.TTLSecondsAfterFinished
+	ttl := notNegative(d.in.RunPolicy.TTLSecondsAfterFinished)
 	if ttl == nil {
 		return
 	}

@@ -113,7 +113,8 @@ func (d *decision) gangWaits() wait {
 }
 
 // terminatingWaits says which pods were deleted and still exist. As long as one exists, no
-// other pod of its name can be created, and only its node knows whether it still runs.
+// other pod of its name can be created, and only its node knows whether it still runs. One of a
+// replica that the job wants no more is reported if the others of its gang wait for it.
 func (d *decision) terminatingWaits() wait {
 	w := wait{reason: reasonTerminating, patience: terminationMargin}
 	var names []string
@@ -121,7 +122,7 @@ func (d *decision) terminatingWaits() wait {
 	if d.stalledFor(w.reason) != nil {
 		w.patience -= requestDoubt
 	}
-	d.tally.each(func(s *replica) {
+	add := func(s *replica) {
 		if s.pod == nil || s.state == jobkit.Active || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
 			return
 		}
@@ -141,7 +142,13 @@ func (d *decision) terminatingWaits() wait {
 			w.pod = refTo(s.pod)
 		}
 		names, advice = append(names, name), cmp.Or(advice, what)
-	})
+	}
+	d.tally.each(add)
+	for i := range d.tally.unwanted {
+		if s := &d.tally.unwanted[i]; d.holdsUp(s) {
+			add(s)
+		}
+	}
 	if len(names) > 0 {
 		w.why = fmt.Sprintf("%s waits for pod %s, deleted and still terminating: %s", d.jobName(), andMore(names), advice)
 	}

@@ -32,6 +32,7 @@ func suspend(d *decision) bool {
 	}
 	d.deleteServices("the job is suspended")
 	d.deleteObjects(func(o *Object) bool { return o.KeepSuspended }, "the job is suspended")
+	d.keepClaimOwners(d.wantedClaims())
 	d.deleteClaimsOfSuspended()
 	clearStalled(d)
 	return true

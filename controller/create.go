@@ -14,6 +14,7 @@ import (
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -51,7 +52,7 @@ func (c *JobController[J]) classifyCreate(ctx context.Context, job J, in *plan.I
 		return result{done: true}
 	case isNamespaceTerminating(err):
 		return result{undone: true}
-	case apierrors.IsAlreadyExists(err) && !byWebhook(err):
+	case apierrors.IsAlreadyExists(err) && !apierror.ByWebhook(err):
 		return c.resolveNameConflict(ctx, job, in, kind, o)
 	}
 	return classifyFailure("create", kind, o, err)
@@ -118,7 +119,7 @@ func (c *JobController[J]) classifyDelete(job J, kind string, o client.Object, e
 	case err == nil:
 		c.set.pending.recordDelete(job, kind, o.GetUID(), c.set.clock.Now())
 		return result{done: true}
-	case byWebhook(err):
+	case apierror.ByWebhook(err):
 		return classifyFailure("delete", kind, o, err)
 	case apierrors.IsConflict(err) && o.GetResourceVersion() != "":
 		// It has changed since it was created, and may no longer belong to the job.

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -250,7 +251,7 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 func (c *JobController[J]) deleteJob(ctx context.Context, job J) error {
 	uid, version := job.GetUID(), c.set.pending.newest(job, c.set.clock.Now()).GetResourceVersion()
 	err := c.set.client.Delete(ctx, job, client.Preconditions{UID: &uid, ResourceVersion: &version}, background)
-	if (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err) {
+	if (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !apierror.ByWebhook(err) {
 		return nil
 	}
 	return err //nolint:wrapcheck // the API server's message names the object

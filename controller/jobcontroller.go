@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
+	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/internal/plan"
 	"github.com/jobkit/jobkit/progress"
 )
@@ -241,7 +242,7 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	} else {
 		err = callForError(ctx, "WriteStatus", func() error { return w.WriteStatus(ctx, job, &p.Status) })
 	}
-	if (apierrors.IsConflict(err) || apierrors.IsNotFound(err)) && !byWebhook(err) {
+	if (apierrors.IsConflict(err) || apierrors.IsNotFound(err)) && !apierror.ByWebhook(err) {
 		log.FromContext(ctx).V(1).Info("The job has changed since it was read; it is requeued")
 		return false, nil
 	}
@@ -268,7 +269,7 @@ func (c *JobController[J]) recordRefusedStatus(job J, p *plan.Plan, err error) {
 		return // The gate says so, of the whole kind.
 	}
 	message := "The status cannot be written: " + err.Error()
-	if data, jerr := json.Marshal(&p.Status); jerr == nil && tooLarge(err) {
+	if data, jerr := json.Marshal(&p.Status); jerr == nil && apierror.TooLarge(err) {
 		message = fmt.Sprintf("The status cannot be written, because it is too large (%d bytes): %v", len(data), err)
 	}
 	c.recordEvents(job, []plan.Event{{Warning: true, Reason: "StatusRefused", Message: message}})

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
+	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -319,7 +320,7 @@ func (c *JobController[J]) classifyUpdate(job J, kind string, o client.Object, e
 	case err == nil:
 		c.set.pending.recordWrite(job, kind, o, c.set.clock.Now())
 		return result{done: true}
-	case (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !byWebhook(err):
+	case (apierrors.IsNotFound(err) || apierrors.IsConflict(err)) && !apierror.ByWebhook(err):
 		return result{stale: true} // The cache will show its present state.
 	default:
 		return classifyFailure("update", kind, o, err)

@@ -26,6 +26,11 @@ func (c *JobController[J]) progressOf(job J) *plan.Progress {
 	if c.Progress.UpSince != nil {
 		p.UpSince = c.Progress.UpSince()
 	}
+	if c.Progress.Unwritten != nil && !p.UpSince.IsZero() {
+		if at := c.Progress.Unwritten(job.GetUID()); at.After(p.UpSince) {
+			p.UpSince = at
+		}
+	}
 	return p
 }
 

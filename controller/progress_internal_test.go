@@ -6,10 +6,12 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/progress/protocol"
+	"github.com/jobkit/jobkit/progress"
 )
 
 // TestWithoutReports: a new report causes no reconcile, and everything else does.
@@ -49,5 +51,36 @@ func TestResourceOf(t *testing.T) {
 	gvk := schema.GroupVersionKind{Group: "kubeflow.org", Version: "v1", Kind: "PyTorchJob"}
 	if got := resourceOf(gvk, nil).Resource; got != "pytorchjobs" {
 		t.Errorf("without a mapper the resource of PyTorchJob is %q", got)
+	}
+}
+
+// TestUnwrittenReports: a report that the server could not write is no silence.
+func TestUnwrittenReports(t *testing.T) {
+	start, report := time.Unix(100, 0), time.Unix(200, 0)
+	for name, tc := range map[string]struct {
+		reason        string
+		up, unwritten time.Time
+		want          time.Time
+	}{
+		"None":   {"all reports were written", start, time.Time{}, start},
+		"Later":  {"the job has shown progress since", start, report, report},
+		"Before": {"the server was away since", report, start, report},
+		"Away":   {"the server is away", time.Time{}, report, time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &JobController[*gateJob]{set: &settings[*gateJob]{}, Progress: &progress.Server{
+				UpSince: func() time.Time { return tc.up },
+				Unwritten: func(job types.UID) time.Time {
+					if job != "uid" {
+						t.Errorf("it asks for job %q", job)
+					}
+					return tc.unwritten
+				},
+			}}
+			got := c.progressOf(&gateJob{ObjectMeta: metav1.ObjectMeta{Name: "job", UID: "uid"}})
+			if !got.UpSince.Equal(tc.want) {
+				t.Errorf("%s: silence counts from %v, want %v", tc.reason, got.UpSince, tc.want)
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package controller
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -24,51 +24,20 @@ func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
 	switch {
 	case panicked:
 		return plan.OperatorError, err.Error()
-	case tooLarge(err):
+	case apierror.TooLarge(err):
 		if words, large := largest(sent); large {
 			return plan.Invalid, fmt.Sprintf("it is too large for the API server: %s: use fewer replicas, or shorter values (%s)", words, err.Error())
 		}
 		return plan.Refused, err.Error()
-	case byWebhook(err):
+	case apierror.ByWebhook(err):
 		return plan.Refused, stableMessage(err.Error())
-	case isTransient(err):
+	case apierror.Transient(err):
 		return "", ""
 	case invalidInItself(err, sent):
 		return plan.Invalid, err.Error()
 	default:
 		return plan.Refused, stableMessage(err.Error())
 	}
-}
-
-// byWebhook reports whether an admission webhook refused a write. It may do so with any
-// code, reason and details; what the API server puts before its message shows it.
-func byWebhook(err error) bool { return strings.Contains(err.Error(), "admission webhook") }
-
-// isTransient reports whether an error passes by itself, that is, nothing was refused.
-func isTransient(err error) bool {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return true // There was no answer.
-	}
-	if apierrors.IsNotFound(err) {
-		// A namespace that is gone takes the job with it.
-		details := status.Status().Details
-		return details != nil && details.Kind == "namespaces"
-	}
-	switch code := status.Status().Code; code {
-	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
-		return true
-	default:
-		return code == 0 || code >= http.StatusInternalServerError
-	}
-}
-
-// tooLarge reports whether an object is larger than the API server, or its store, takes.
-// What the store says comes as an internal error.
-func tooLarge(err error) bool {
-	message := err.Error()
-	return apierrors.IsRequestEntityTooLargeError(err) ||
-		strings.Contains(message, "etcdserver: request is too large") || strings.Contains(message, "trying to send message larger than max")
 }
 
 // invalidInItself reports whether validation found an object invalid by fields that it had

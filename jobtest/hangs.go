@@ -266,12 +266,15 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	case p.Source == commonv1.ProgressSourceReadiness:
 		return l.unreadySince(p)
 	}
-	since, there := m.allRunSince(job)
+	since, there, again := m.allRunSince(job)
 	limits, last := []*int64{p.StartTimeoutSeconds}, m.lastReport(job)
 	// Of a pod that no other has replaced, the report counts as long as the others run on.
 	gap := last.Sub(since)
 	stands := gap > 0 && !m.reporterReplaced(job)
 	switch {
+	case again == processOther:
+	case again == processUnknown:
+		limits = append(limits, p.StallTimeoutSeconds)
 	case there, stands && gap > 2*time.Second:
 		limits = []*int64{p.StallTimeoutSeconds}
 		if gap > 0 {
@@ -286,9 +289,31 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	return since, limits
 }
 
-// allRunSince is since when all pods of a job run that do, or have succeeded, and whether the one that
-// reported last is among those that run.
-func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool) {
+// processOf is of which process of a pod a report is, as far as times in seconds tell: the node may have
+// restarted it in place since.
+type processOf int
+
+const (
+	processSame processOf = iota
+	processUnknown
+	processOther
+)
+
+// reportedBy is which process of a pod that runs sent a report.
+func (m *monitor) reportedBy(l *life, pod *corev1.Pod, at time.Time) processOf {
+	switch gap := at.Sub(l.started); {
+	case restartCount(pod) == 0, gap > 2*time.Second:
+		return processSame
+	case gap > 0:
+		return processUnknown
+	default:
+		return processOther
+	}
+}
+
+// allRunSince is since when all pods of a job run that do, or have succeeded, whether the one that
+// reported last is among those that run, and whether its process is still the same.
+func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool, by processOf) {
 	last := m.lastReport(job)
 	for _, peer := range m.w.kubelet.lives {
 		pod := m.w.kubelet.pod(peer)
@@ -301,10 +326,11 @@ func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool) {
 		if !peer.running {
 			continue
 		}
-		at, ok := m.reported[peer.uid]
-		there = there || ok && at.Equal(last) && m.mayStand(job, peer.uid, at)
+		if at, ok := m.reported[peer.uid]; ok && at.Equal(last) && m.mayStand(job, peer.uid, at) {
+			there, by = true, m.reportedBy(peer, pod, at)
+		}
 	}
-	return since, there
+	return since, there, by
 }
 
 // reporterReplaced reports whether another pod of the replica that reported last runs.

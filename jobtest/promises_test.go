@@ -1024,3 +1024,34 @@ func TestP12MistakesFailAJob(t *testing.T) {
 		})
 	}
 }
+
+// TestP5ResumedJobRunsAll: a pod of before the suspension that a finalizer keeps is no success of the
+// run that was resumed: its replica runs again.
+func TestP5ResumedJobRunsAll(t *testing.T) {
+	job := newJob("j", 2)
+	job.Spec.TestReplicaSpecs[testv1.Worker].Template.Finalizers = []string{"example.com/keep"}
+	w := story(t, Options{Fate: func(p *corev1.Pod) Fate {
+		if p.Name == "j-worker-1" {
+			return Fate{Start: time.Second, Run: 5 * time.Second}
+		}
+		return Fate{Start: time.Second, Run: 10 * time.Minute}
+	}}, job)
+	w.At(20*time.Second, "suspends", edit(suspend(true)))
+	w.At(30*time.Second, "resumes", edit(suspend(false)))
+	again := false
+	for i := range 40 {
+		w.At(time.Duration(40+20*i)*time.Second, "removes finalizers", func(ctx context.Context, c client.Client) error {
+			pod := &corev1.Pod{}
+			if err := c.Get(ctx, client.ObjectKey{Namespace: jobKey.Namespace, Name: "j-worker-1"}, pod); err == nil && i > 0 {
+				again = true
+			}
+			return dropFinalizers(ctx, c)
+		})
+	}
+	if err := w.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !again {
+		t.Errorf("Worker 1 of the resumed job is never created\n%s", w.Transcript())
+	}
+}

@@ -112,6 +112,16 @@ func (m *monitor) claimPolicy(job, claim client.Object) commonv1.VolumeClaimRete
 	return commonv1.VolumeClaimRetentionPolicy{}
 }
 
+// outlives reports whether a claim is to be kept when its job is deleted.
+func (m *monitor) outlives(job, claim client.Object) bool {
+	for t, spec := range m.w.parts(job).ReplicaSpecs {
+		if spec != nil && strings.EqualFold(string(t), claim.GetLabels()[commonv1.ReplicaTypeLabel]) {
+			return m.claimPolicy(job, claim).WhenDeleted != commonv1.VolumeClaimDelete
+		}
+	}
+	return false // With its type, its policy is gone.
+}
+
 // wantedClaims are the names of the claims that the replicas of a job have.
 func (m *monitor) wantedClaims(job client.Object) map[string]bool {
 	names := map[string]bool{}
@@ -186,6 +196,9 @@ func (m *monitor) checkClaims(job client.Object) {
 			}
 		case !wanted[claim.Name] && policy.WhenScaled == commonv1.VolumeClaimDelete && !obstructed(status):
 			why = "does not want its replica"
+		}
+		if m.outlives(job, claim) && (status.Finished() || !obstructed(status)) {
+			m.w.violatef("volume claims", "job %s owns claim %s, which is to outlive it", job.GetName(), claim.Name)
 		}
 		if why != "" {
 			m.w.violatef("volume claims", "job %s %s, but claim %s, which is to be deleted then, exists", job.GetName(), why, claim.Name)

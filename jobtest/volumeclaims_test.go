@@ -174,6 +174,17 @@ func TestVolumeClaims(t *testing.T) {
 				}))
 			},
 		},
+		"the policy is changed after the end": {
+			reason: "claims that were to go with the job are kept",
+			policy: &commonv1.VolumeClaimRetentionPolicy{WhenDeleted: commonv1.VolumeClaimDelete},
+			users: func(w *World) {
+				w.At(time.Hour, "edits the policy", edit(func(j *testv1.TestJob) {
+					j.Spec.TestReplicaSpecs[testv1.Worker].PersistentVolumeClaimRetentionPolicy = nil
+				}))
+				w.At(2*time.Hour, "deletes the job", deleteJob(metav1.DeletePropagationBackground))
+			},
+			want: []string{"data-j-worker-0", "data-j-worker-1"},
+		},
 		"deleted under a pending pod": {
 			reason: "a pod whose claim was deleted before it had a node gets a new one",
 			users: func(w *World) {

@@ -26,6 +26,10 @@ type Server struct {
 	// reach it now. Silence of jobs before that is no hang. Times are those of the
 	// controller's clock.
 	UpSince func() time.Time
+	// Unwritten returns when the last report of a job came, if this process got it and could
+	// not write it, for example because a policy of the job's namespace refuses that; otherwise
+	// zero. Silence before that is no hang. It may be nil.
+	Unwritten func(job types.UID) time.Time
 	// Serve is called once at set-up, if it is not nil: the server is to take reports for jobs of
 	// this kind, too.
 	Serve func(Jobs) error

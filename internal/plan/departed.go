@@ -36,9 +36,10 @@ func (d *decision) recordsEnds() bool {
 	return !d.keepPods && !d.tooEarly && d.in.OperatorError == "" || d.plan.Status.Finished()
 }
 
-// forgetGone removes the pod of a replica that is gone, if its end is on record.
+// forgetGone removes the pod of a replica that is gone, if its end is on record, or says nothing
+// because it is of before the job was resumed.
 func (s *replica) forgetGone(done indexes) {
-	if s.gone && (s.isBefore(s.attempt) || done[s.index]) {
+	if s.gone && (s.isBefore(s.attempt) || done[s.index] || s.beforeResume) {
 		s.pod = nil
 	}
 }

@@ -21,6 +21,10 @@ func cleanUpFinished(d *decision) bool {
 		status.CompletionTime = &at
 	}
 	d.cleanUp()
+	if d.keepClaimOwners(d.wantedClaims()) {
+		d.requeueAt(d.in.Now.Add(claimRequeue))
+		return true // The claims that are to outlive the job would go with it.
+	}
 	d.deleteAfterTTL()
 	return true
 }

@@ -176,13 +176,13 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 }
 
 // reporter is the replica of which the next report is expected, nil if none is; and the last
-// report, if it is of this attempt. Before the first report it is the replica that reported in
+// report, if it is of this attempt and of the process that runs. Before the first report it is the replica that reported in
 // an earlier attempt, or else the first by which the job counts as running, which has rank 0 in
 // most kinds. since is since when all replicas run.
 func (t *Tally) reporter(in *Input, since time.Time) (*replica, *commonv1.TrainerStatus) {
 	if last := in.Status.TrainerStatus; last != nil && last.Reporter != nil && last.ReceivedTime != nil {
 		s := t.replicaOf(last.Reporter.Pod)
-		current := s != nil && s.pod != nil && s.pod.UID == last.Reporter.PodUID
+		current := s != nil && s.pod != nil && s.pod.UID == last.Reporter.PodUID && !in.beganAgain(s, last.ReceivedTime.Time)
 		active := s != nil && s.state == jobkit.Active
 		switch done := last.ProgressPercentage != nil && *last.ProgressPercentage >= 100; {
 		case current && active && !done:
@@ -219,6 +219,16 @@ func (t *Tally) firstReporter(in *Input) *replica {
 // mainBegan is when the main container of a replica began to run, by the clock of its node;
 // zero if it does not run: the node restarts it, or it has ended.
 func (in *Input) mainBegan(s *replica) time.Time { return beganToRun(s.pod, in.mainContainer(s.typ)) }
+
+// beganAgain reports whether the node has restarted the main container of a replica in place since
+// a time: what it reported before then is of another process.
+func (in *Input) beganAgain(s *replica, at time.Time) bool {
+	if s.state != jobkit.Active || restartsInPlace(s.pod) == 0 {
+		return false // The first process began before it reported.
+	}
+	began := in.mainBegan(s)
+	return !began.IsZero() && ourTime(s.pod, began).After(at)
+}
 
 // beganToRun is when a container of a pod began to run, as mainBegan has it.
 func beganToRun(pod *corev1.Pod, main string) time.Time {

@@ -26,6 +26,22 @@ func unread(m *model) {
 	}
 }
 
+// onFailure leaves it to the nodes to restart containers.
+func onFailure(m *model) { restartPolicy(commonv1.RestartPolicyOnFailure)(m) }
+
+// againInPlace has the node of a pod restart its container, which failed.
+func (m *model) againInPlace(name string) {
+	p := m.pod(name)
+	now := metav1.NewTime(m.in.Now)
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name: "main", RestartCount: restartCount(p) + 1,
+		State:                corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
+		LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, FinishedAt: now}},
+	}}
+	m.report(p)
+	m.reconcileUntilStable()
+}
+
 // TestWhichReplicaHangs: of which replica a sign of progress is missing, and from when on.
 func TestWhichReplicaHangs(t *testing.T) {
 	const second = time.Second
@@ -85,6 +101,29 @@ func TestWhichReplicaHangs(t *testing.T) {
 				m.report(p)
 			}
 		}, 600 * second, "job-master-0"},
+		"BeganAgain": {"the reporter crashed, its node restarted it in place, and it loads its checkpoint", report, onFailure, func(m *model) {
+			goesOn(m)
+			m.after(30 * second)
+			m.againInPlace("master-0")
+		}, 600 * second, "job-master-0"},
+		"BeganAgainAfterDone": {"it crashed after 100 percent: a report of the new process is expected", report, onFailure, func(m *model) {
+			goesOn(m)
+			m.reports("master-0", 100)
+			m.after(30 * second)
+			m.againInPlace("master-0")
+		}, 600 * second, "job-master-0"},
+		"BeganAgainAndReports": {"the new process goes on", report, onFailure, func(m *model) {
+			goesOn(m)
+			m.againInPlace("master-0")
+			m.after(30 * second)
+			m.reports("master-0", 10)
+		}, 59 * second, "job-master-0"},
+		"BeganAgainAndDone": {"the new process has reported 100 percent", report, onFailure, func(m *model) {
+			goesOn(m)
+			m.againInPlace("master-0")
+			m.after(30 * second)
+			m.reports("master-0", 100)
+		}, 0, ""},
 		"NoContainerTime": {"the pod's start is all that is known", report, nil, func(m *model) {
 			m.after(300 * second)
 			for _, p := range m.in.Pods {

@@ -97,6 +97,9 @@ type Job struct {
 // queuePrefix is that of the labels and annotations of Kueue.
 const queuePrefix = "kueue.x-k8s.io/"
 
+// managedByQueue is the label of pods that Kueue holds back one by one, with a gate that it adds.
+const managedByQueue = queuePrefix + "managed"
+
 // Queued reports whether a job is in a queue, by the labels or annotations of the job or of
 // one of its pod templates. A job that Kueue runs without a queue's name on the job has those
 // of its workload in its templates.

@@ -64,7 +64,8 @@ func (t *Tally) SuspectPods() []string {
 // appear as pending. A cache that is older than the status may show pods as pending that run
 // and that the status counts: then nothing is lost; the missing pods were never created. It also
 // reports whether the job fails because replicas have not started in time, which a stale cache
-// may show of pods that have, and whether one seems to hang. The shell reads all pods of the job again, from the API server.
+// may show of pods that have, whether one seems to hang, and whether pods have ended that may be
+// of before the job was resumed. The shell reads all pods of the job again, from the API server.
 func (t *Tally) InDoubt() bool { return t.inDoubt }
 
 // findLost finds the lost replicas, once for all that need them.

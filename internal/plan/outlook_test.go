@@ -34,6 +34,7 @@ func TestStartDue(t *testing.T) {
 		"Stuck":    {reason: "the time begins when it had to be gone", pod: func(p *corev1.Pod) { p.DeletionTimestamp = new(at(30)) }, want: 90},
 		"Held":     {reason: "its gang waits for room", heldBack: true},
 		"HeldToo":  {reason: "the time begins when it gets its node", heldBack: true, pod: onNode, want: 67},
+		"Queue":    {reason: "so it does if a queue had gated the pod", want: 67, pod: func(p *corev1.Pod) { onNode(p); p.Labels = map[string]string{"kueue.x-k8s.io/managed": "true"} }},
 		"NotHeld":  {reason: "no one holds it back", pod: onNode, want: 60},
 		"Restarts": {
 			reason: "a later attempt has as long as the delay between restarts, 160 seconds for the sixth", want: 160,

@@ -140,9 +140,10 @@ func (in *Input) startDue(s *replica) time.Time {
 }
 
 // startsSince is since when a pod is expected to start; zero if it is held back and has no node.
+// When a queue removed the gates of a pod is not known, but that it had gated it.
 func startsSince(pod *corev1.Pod, heldBack bool) time.Time {
 	since := pod.CreationTimestamp.Time
-	if !heldBack {
+	if !heldBack && pod.Labels[managedByQueue] == "" {
 		return since
 	}
 	if pod.Spec.NodeName == "" {

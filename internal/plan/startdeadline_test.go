@@ -24,6 +24,13 @@ func limited(n int32, change ...func(*model)) *model {
 	return m
 }
 
+// managed labels pods as the webhook of Kueue does that gates them.
+func managed(pods ...*corev1.Pod) {
+	for _, p := range pods {
+		p.Labels["kueue.x-k8s.io/managed"] = "true"
+	}
+}
+
 // TestStartDeadline: a job of which a replica has not started in time fails, and says why.
 func TestStartDeadline(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -79,7 +86,21 @@ func TestStartDeadline(t *testing.T) {
 				}
 			}, "",
 		},
-		"Gates":     {"a queue holds the pods back", nil, func(m *model) { gate(m, "example.com/quota", "worker-0", "worker-1", "worker-2") }, ""},
+		"Gates":        {"a queue holds the pods back", nil, func(m *model) { gate(m, "example.com/quota", "worker-0", "worker-1", "worker-2") }, ""},
+		"GatesRemoved": {"a queue gated pods whose template has no gate, and lets them go now", nil, func(m *model) { managed(m.in.Pods...) }, ""},
+		"GatesRemovedOnNodes": {"the time begins when they get a node", nil, func(m *model) {
+			managed(m.in.Pods...)
+			for _, p := range m.in.Pods {
+				p.Spec.NodeName = "node-7"
+				p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(epoch.Add(time.Second))}}
+			}
+		}, ""},
+		"Queued": {
+			"a queue that holds the job back, not its pods, is over when they are created", nil,
+			func(m *model) { m.in.Job.Queued = true },
+			"3 of 3 pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is 60. " +
+				"The first of them is job-worker-0: no scheduler takes it up",
+		},
 		"Suspended": {"a suspended job does not start", nil, func(m *model) { m.in.RunPolicy.Suspend = new(true) }, ""},
 		"NoLimit":   {"no one asked for it", nil, func(m *model) { m.in.RunPolicy.StartDeadlineSeconds = nil }, ""},
 		"Replaced": {

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 func TestSuspendAndResume(t *testing.T) {
@@ -87,5 +89,105 @@ func TestFinishedIsFinal(t *testing.T) {
 				t.Errorf("%s, time to live %v (-want +got):\n%s", name, ttl != nil, diff)
 			}
 		}
+	}
+}
+
+// TestEndedBeforeTheResume: how a pod of before the suspension ended says nothing of the run that
+// was resumed, in which its replica runs again.
+func TestEndedBeforeTheResume(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		code   int32
+		// stays is what is left of the pod when the job is resumed, and until is when it goes.
+		stays func(*model, *corev1.Pod)
+		until func(*model, *corev1.Pod)
+		doubt bool
+	}{
+		"Finalizer": {
+			reason: "a finalizer keeps the pod that was deleted (a log collector, or Kueue's)",
+			stays:  (*model).terminate, until: (*model).drop,
+		},
+		"FinalizerFailed": {
+			reason: "nor does its failure cost the resumed job a restart", code: 1,
+			stays: (*model).terminate, until: (*model).drop,
+		},
+		"Departed": {
+			reason: "the last that was seen of it comes after the resume",
+			stays:  (*model).terminate, until: func(m *model, p *corev1.Pod) {
+				m.drop(p)
+				m.in.Departed = []*corev1.Pod{p}
+			},
+		},
+		"StaleCache": {
+			reason: "the cache of another process is behind: the pods are read again", doubt: true,
+			stays: func(*model, *corev1.Pod) {}, until: (*model).drop,
+		},
+		"StaleCacheFailed": {
+			reason: "so they are for a failure", code: 1, doubt: true,
+			stays: func(*model, *corev1.Pod) {}, until: (*model).drop,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
+				m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyOnFailure
+			})
+			m.after(2 * time.Second)
+			old := m.pod("worker-1")
+			m.end(old, tc.code)
+			m.in.RunPolicy.Suspend = new(true)
+			m.in.Job.Generation++
+			m.reconcileUntilStable()
+			m.after(2 * time.Second)
+			m.reconcileUntilStable()
+			tc.stays(m, old)
+			m.in.Pods = append(m.in.Pods, old)
+			m.in.RunPolicy.Suspend = new(false)
+			m.in.Job.Generation++
+			for pass := range 3 {
+				tally := plan.TallyOf(&m.in)
+				if tally.InDoubt() != tc.doubt {
+					t.Fatalf("%s: in doubt in pass %d: %t", tc.reason, pass, tally.InDoubt())
+				}
+				if tc.doubt {
+					tc.until(m, old) // as the API server shows it
+					break
+				}
+				p := m.reconcile()
+				m.write(&p)
+			}
+			if !tc.doubt {
+				tc.until(m, old)
+			}
+			m.after(2 * time.Second)
+			m.reconcileUntilStable()
+			m.in.Departed = nil
+			m.reconcileUntilStable()
+			rs := m.in.Status.ReplicaStatuses[worker]
+			if p := m.pod("worker-1"); p == nil || p == old || rs.SucceededIndexes != "" || m.in.Status.Restarts != 0 || len(rs.Attempts) > 0 {
+				t.Errorf("%s: Worker 1 of the resumed job has pod %v, succeededIndexes is %q, restarts %d, attempts %v",
+					tc.reason, p != nil, rs.SucceededIndexes, m.in.Status.Restarts, rs.Attempts)
+			}
+		})
+	}
+}
+
+// TestEndedAfterTheResume: what succeeds after the resume is recorded, also if its pod is deleted.
+func TestEndedAfterTheResume(t *testing.T) {
+	m := started(workers(2), func(m *model) { m.in.RunPolicy.Suspend = new(true) })
+	m.after(time.Minute)
+	m.in.RunPolicy.Suspend = new(false)
+	m.reconcileUntilStable()
+	m.run()
+	m.reconcileUntilStable()
+	m.after(time.Minute)
+	m.end(m.pod("worker-1"), 0)
+	m.after(2 * time.Second)
+	m.terminate(m.pod("worker-1"))
+	if plan.TallyOf(&m.in).InDoubt() {
+		t.Error("it is in doubt about a pod of after the resume")
+	}
+	m.reconcileUntilStable()
+	if got := m.in.Status.ReplicaStatuses[worker].SucceededIndexes; got != "1" {
+		t.Errorf("succeededIndexes is %q, want 1", got)
 	}
 }

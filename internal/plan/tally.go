@@ -48,6 +48,8 @@ type replica struct {
 	state   jobkit.ReplicaState
 	pod     *corev1.Pod // nil if missing
 	gone    bool        // the pod is among Input.Departed
+	// beforeResume is true if the pod was created before the job was last resumed.
+	beforeResume bool
 }
 
 // unread is the label of a replica before it was read. Most jobs are in their first attempt, in
@@ -92,6 +94,7 @@ func TallyOf(in *Input) *Tally {
 	t.findUnwanted(in)
 	t.findLost(in)
 	t.findHangs(in)
+	t.doubtEnds(in)
 	return t
 }
 
@@ -166,7 +169,7 @@ func (t *Tally) positionOf(pod string) (typ, index int) {
 
 // fill sets the state of each replica of a type.
 func (t *typeTally) fill(in *Input) {
-	done, rs := in.succeededBefore(t.Type), in.Status.ReplicaStatuses[t.Type]
+	done, rs, resumed := in.succeededBefore(t.Type), in.Status.ReplicaStatuses[t.Type], in.resumedAt()
 	for i := range t.replicas {
 		s := &t.replicas[i]
 		s.typ, s.index = t.Type, int32(i)
@@ -179,6 +182,7 @@ func (t *typeTally) fill(in *Input) {
 		if s.pod != nil && done[s.index] && s.isBefore(s.attempt) {
 			s.pod = nil // A view that is older than the record shows a pod that is gone.
 		}
+		s.beforeResume = s.pod != nil && s.pod.CreationTimestamp.Time.Before(resumed)
 		s.forgetGone(done)
 		s.state = s.classify(done)
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
@@ -230,6 +234,8 @@ func (s *replica) classify(done indexes) jobkit.ReplicaState {
 		return jobkit.Superseded
 	case done[s.index] && s.pod.Status.Phase != corev1.PodFailed:
 		return jobkit.Succeeded // A view that shows it running is older than the record.
+	case s.beforeResume && s.pod.DeletionTimestamp != nil:
+		return jobkit.Terminating // The suspension deleted it. How it ended says nothing of the run that was resumed.
 	case disruption(s.pod) != nil:
 		return jobkit.Failed
 	case s.pod.Status.Phase == corev1.PodSucceeded && endedByItself(s.pod):

@@ -69,32 +69,46 @@ func syncVolumeClaims(d *decision) bool {
 	if len(d.in.VolumeClaims) == 0 && !d.usesVolumeClaims() {
 		return false
 	}
-	have := make(map[string]*corev1.PersistentVolumeClaim, len(d.in.VolumeClaims))
+	have := make(map[string]bool, len(d.in.VolumeClaims))
 	for _, c := range d.in.VolumeClaims {
-		have[c.Name] = c
+		have[c.Name] = true
 	}
 	due := map[*replica]bool{}
 	for _, r := range d.missing() {
 		due[r] = true
 	}
-	wanted := map[string]bool{}
+	wanted := d.wantedClaims()
+	d.keepClaimOwners(wanted)
 	var create []Action
-	d.tally.each(func(r *replica) {
-		templates := d.in.Replicas[r.typ].VolumeClaimTemplates
-		for i := range templates {
-			name := volumeClaimName(templates[i].Name, r.name)
-			wanted[name] = true
-			switch c := have[name]; {
-			case c != nil:
-				d.keepClaimOwner(r.typ, c)
-			case due[r] || d.lacksClaim(r, name):
-				create = append(create, d.createClaim(r, &templates[i]))
-			}
+	d.eachClaim(func(r *replica, template *corev1.PersistentVolumeClaimTemplate, name string) {
+		if !have[name] && (due[r] || d.lacksClaim(r, name)) {
+			create = append(create, d.createClaim(r, template))
 		}
 	})
 	d.act(create...)
 	d.deleteUnwantedClaims(wanted)
 	return false
+}
+
+// eachClaim calls f for each claim that the job wants, with its name.
+func (d *decision) eachClaim(f func(r *replica, template *corev1.PersistentVolumeClaimTemplate, name string)) {
+	d.tally.each(func(r *replica) {
+		templates := d.in.Replicas[r.typ].VolumeClaimTemplates
+		for i := range templates {
+			f(r, &templates[i], volumeClaimName(templates[i].Name, r.name))
+		}
+	})
+}
+
+// wantedClaims are the types of the claims that the job wants, by their names; nil if the job has
+// no claim with which to compare them.
+func (d *decision) wantedClaims() map[string]commonv1.ReplicaType {
+	if len(d.in.VolumeClaims) == 0 {
+		return nil
+	}
+	wanted := map[string]commonv1.ReplicaType{}
+	d.eachClaim(func(r *replica, _ *corev1.PersistentVolumeClaimTemplate, name string) { wanted[name] = r.typ })
+	return wanted
 }
 
 // usesVolumeClaims reports whether any replica of the job has claims.
@@ -127,8 +141,24 @@ func (d *decision) lacksClaim(r *replica, claim string) bool {
 	return c != nil && strings.Contains(c.Message, `persistentvolumeclaim "`+claim+`" not found`)
 }
 
-// keepClaimOwner makes a claim the job's, or takes it from the job, when the retention policy
-// was changed.
+// keepClaimOwners makes claims the job's, or takes them from the job, when the retention policy
+// was changed: also of a job that is suspended or has ended, whose claims would go with it. The
+// claim of a replica that the job does not want is only taken from it: it may be of an earlier
+// job, which had more replicas. It returns whether any is to change.
+func (d *decision) keepClaimOwners(wanted map[string]commonv1.ReplicaType) bool {
+	before := len(d.plan.Actions)
+	for _, c := range d.in.VolumeClaims {
+		t, ok := wanted[c.Name]
+		if !ok && d.ownsClaim(c) {
+			t = d.in.typeOfClaim(c)
+		}
+		if t != "" { // With its type, the policy of a claim is gone. It stays as it is.
+			d.keepClaimOwner(t, c)
+		}
+	}
+	return len(d.plan.Actions) > before
+}
+
 func (d *decision) keepClaimOwner(t commonv1.ReplicaType, c *corev1.PersistentVolumeClaim) {
 	owned, shouldBe := d.ownsClaim(c), d.in.claimRetention(t).WhenDeleted == commonv1.VolumeClaimDelete
 	if owned == shouldBe || c.DeletionTimestamp != nil {
@@ -157,13 +187,13 @@ func (d *decision) ownsClaim(c *corev1.PersistentVolumeClaim) bool {
 
 // deleteUnwantedClaims deletes the claims of replicas that the job no longer wants, once their
 // pods are gone.
-func (d *decision) deleteUnwantedClaims(wanted map[string]bool) {
+func (d *decision) deleteUnwantedClaims(wanted map[string]commonv1.ReplicaType) {
 	pods := make(map[string]bool, len(d.in.Pods))
 	for _, p := range d.in.Pods {
 		pods[p.Name] = true
 	}
 	d.deleteClaims("the job no longer wants its replica", func(c *corev1.PersistentVolumeClaim, p commonv1.VolumeClaimRetentionPolicy) bool {
-		return !wanted[c.Name] && p.WhenScaled == commonv1.VolumeClaimDelete && !endsInOneOf(c.Name, pods)
+		return wanted[c.Name] == "" && p.WhenScaled == commonv1.VolumeClaimDelete && !endsInOneOf(c.Name, pods)
 	})
 }
 
@@ -179,9 +209,13 @@ func endsInOneOf(claim string, pods map[string]bool) bool {
 }
 
 // deleteClaims deletes those claims that the job owns and that a retention policy does not keep.
+// Where a policy says that they outlive the job and go earlier, which is a mistake, they are kept.
 func (d *decision) deleteClaims(reason string, unwanted func(*corev1.PersistentVolumeClaim, commonv1.VolumeClaimRetentionPolicy) bool) {
 	for _, c := range d.in.VolumeClaims {
-		if c.DeletionTimestamp == nil && d.ownsClaim(c) && unwanted(c, d.in.claimRetention(d.in.typeOfClaim(c))) {
+		if c.DeletionTimestamp != nil || !d.ownsClaim(c) {
+			continue
+		}
+		if p := d.in.claimRetention(d.in.typeOfClaim(c)); p.WhenDeleted == commonv1.VolumeClaimDelete && unwanted(c, p) {
 			d.act(DeleteObject{Kind: VolumeClaimKind, Name: c.Name, UID: c.UID, Reason: reason})
 		}
 	}

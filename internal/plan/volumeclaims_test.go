@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -317,6 +318,31 @@ func TestVolumeClaims(t *testing.T) {
 				"update " + second + ": persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-1 at 7",
 			},
 		},
+		"PolicyToRetainScaled": {
+			reason: "so must the claim of a replica that is gone, which is kept for when the job grows again", change: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.drop(m.pod("worker-1"))
+				*retention(m) = commonv1.VolumeClaimRetentionPolicy{}
+			},
+			want: []string{
+				"update PersistentVolumeClaim data-job-worker-0: persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-0 at 7",
+				"update " + second + ": persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-1 at 7",
+			},
+		},
+		"PolicyToDeleteScaled": {
+			reason: "data of an earlier job that had more replicas is not this job's", change: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.drop(m.pod("worker-1"))
+				m.claim("data-job-worker-1").OwnerReferences = nil
+			},
+		},
+		"TypeRemoved": {
+			reason: "with the type its policy is gone: nothing says that the claim is to outlive the job", change: func(m *model) {
+				m.in.Replicas[master] = m.in.Replicas[worker]
+				delete(m.in.Replicas, worker)
+				m.in.Replicas[master].VolumeClaimTemplates = nil
+			},
+		},
 		"PolicyToRetainGoes": {
 			reason: "it is too late for a claim that goes", change: func(m *model) {
 				*retention(m) = commonv1.VolumeClaimRetentionPolicy{}
@@ -357,6 +383,73 @@ func TestVolumeClaims(t *testing.T) {
 			tc.change(m)
 			if diff := cmp.Diff(tc.want, claimActions(m.decide())); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestPolicyOfClaimsChangesAtRest: a job that has finished, or is suspended, still lets go of the
+// claims that are to outlive it, before it is deleted.
+func TestPolicyOfClaimsChangesAtRest(t *testing.T) {
+	finish := func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) }
+	suspend := func(m *model) { m.in.RunPolicy.Suspend = new(true) }
+	retain := commonv1.VolumeClaimRetentionPolicy{}
+	changed := func(i int) string {
+		return fmt.Sprintf("update PersistentVolumeClaim data-job-worker-%d: persistentVolumeClaimRetentionPolicy.whenDeleted was changed, claim-%[1]d at 7", i)
+	}
+	both := []string{changed(0), changed(1)}
+	for name, tc := range map[string]struct {
+		reason string
+		rest   func(*model)
+		to     commonv1.VolumeClaimRetentionPolicy
+		change func(*model)
+		want   []string
+		delete bool // the job is deleted in the end
+	}{
+		"Finished":  {reason: "the result is to be kept", rest: finish, to: retain, want: both},
+		"Suspended": {reason: "so is what a suspended job has computed", rest: suspend, to: retain, want: both},
+		"FinishedToDelete": {
+			reason: "a change of the policy is for all", rest: finish, to: commonv1.VolumeClaimRetentionPolicy{WhenDeleted: commonv1.VolumeClaimDelete},
+			change: func(m *model) { m.claim("data-job-worker-0").OwnerReferences = nil }, want: both[:1],
+		},
+		"Unchanged": {
+			reason: "there is nothing to do", rest: finish, to: commonv1.VolumeClaimRetentionPolicy{WhenDeleted: commonv1.VolumeClaimDelete},
+		},
+		"TimeToLive": {
+			reason: "the job is not deleted before its claims are no longer its own", rest: finish, to: retain, want: both, delete: true,
+			change: func(m *model) { m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(0)) },
+		},
+		"Mistake": {
+			reason: "where it says both, the data are kept", rest: suspend,
+			to: commonv1.VolumeClaimRetentionPolicy{WhenSuspended: commonv1.VolumeClaimDelete}, want: both,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := claimed()
+			p := m.in.Replicas[worker].PersistentVolumeClaimRetentionPolicy
+			*p = commonv1.VolumeClaimRetentionPolicy{WhenDeleted: commonv1.VolumeClaimDelete}
+			tc.rest(m)
+			m.reconcileUntilStable()
+			*p = tc.to
+			m.in.Job.Generation++
+			if tc.change != nil {
+				tc.change(m)
+			}
+			first := m.decide()
+			if diff := cmp.Diff(tc.want, claimActions(first)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			deletes := func(p plan.Plan) bool {
+				return slices.ContainsFunc(p.Actions, func(a plan.Action) bool { _, ok := a.(plan.DeleteJob); return ok })
+			}
+			if deletes(first) || tc.delete && first.RequeueAfter == 0 {
+				t.Errorf("%s: the first pass deletes the job: %t; the next is after %v", tc.reason, deletes(first), first.RequeueAfter)
+			}
+			for _, c := range m.in.VolumeClaims {
+				c.OwnerReferences = nil
+			}
+			if got := deletes(m.decide()); got != tc.delete {
+				t.Errorf("%s: once the claims are not the job's, it is deleted: %t", tc.reason, got)
 			}
 		})
 	}

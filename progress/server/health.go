@@ -22,6 +22,9 @@ const (
 	// startFailures is how many fail in a row until the log says so after the start: a Service
 	// takes some time to know a new pod.
 	startFailures = 6
+	// writeFailures is how many jobs cannot be written to, with no success in between, until the
+	// server is away.
+	writeFailures = 2
 	// probePath is what is asked for.
 	probePath = "/healthz"
 )
@@ -39,8 +42,10 @@ type health struct {
 	// reached is whether the last probes succeeded, unreached how many in a row failed.
 	reached   bool
 	unreached int
-	// unwritten is why the last write failed; nil if it did not.
-	unwritten error
+	// unwritten are the jobs that could not be written to since a write last succeeded, because
+	// the API server was away. What only one meets may be of its own making: no tenant's job
+	// decides for those of others, see writes.unwrittenAt.
+	unwritten map[jobKey]bool
 	// reportAt is when the last report was accepted.
 	reportAt time.Time
 	// said is whether the log says that it is not well.
@@ -79,26 +84,36 @@ func (h *health) probed(err error) {
 	}
 }
 
-// wrote records how a write ended.
-func (h *health) wrote(err error) {
+// wrote records how a write to a job ended: nil, or that the API server was away.
+func (h *health) wrote(job jobKey, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.unwritten = err
-	if err != nil {
-		err = fmt.Errorf("reports cannot be written to the status of jobs: %w", err)
+	if err == nil {
+		h.unwritten = nil
+		h.update(nil)
+		return
 	}
-	h.update(err)
+	if h.unwritten == nil {
+		h.unwritten = map[jobKey]bool{}
+	}
+	if len(h.unwritten) < writeFailures {
+		h.unwritten[job] = true
+	}
+	h.update(fmt.Errorf("reports cannot be written to the status of jobs: %w", err))
 }
+
+// written reports whether reports can be written. The caller holds the lock.
+func (h *health) written() bool { return len(h.unwritten) < writeFailures }
 
 // update concludes from what is known. The caller holds the lock.
 func (h *health) update(err error) {
-	well := h.reached && h.unwritten == nil
+	well := h.reached && h.written()
 	switch {
 	case well && h.since.IsZero():
 		h.since, h.said = h.now(), false
 		h.up.Set(1)
 		h.log.Info("Reports of progress can come in")
-	case !well && !h.said && (!h.since.IsZero() || h.unwritten != nil || h.unreached >= startFailures):
+	case !well && !h.said && (!h.since.IsZero() || !h.written() || h.unreached >= startFailures):
 		h.since, h.said = time.Time{}, true
 		h.up.Set(0)
 		h.log.Error(err, "Reports of progress cannot come in; until they can, no job is taken to hang for their lack")

@@ -17,6 +17,7 @@ func TestUpSince(t *testing.T) {
 	start := now
 	h := &health{now: func() time.Time { return now }, log: logr.Discard(), up: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "x"})}
 	lost := errors.New("lost")
+	a, b := keyOf("a"), keyOf("b")
 	for i, step := range []struct {
 		reason string
 		after  time.Duration
@@ -31,9 +32,13 @@ func TestUpSince(t *testing.T) {
 		{"one probe is lost", 5 * time.Second, func() { h.probed(lost) }, 10 * time.Second},
 		{"two are", 5 * time.Second, func() { h.probed(lost) }, -1},
 		{"a pod reaches the server all the same", 5 * time.Second, func() { h.accepted(); h.probed(lost) }, 30 * time.Second},
-		{"reports cannot be written", 5 * time.Second, func() { h.wrote(lost) }, -1},
+		{"one job cannot be written to", 5 * time.Second, func() { h.wrote(a, lost) }, 30 * time.Second},
+		{"again and again: that may be of its own making", 5 * time.Second, func() { h.wrote(a, lost) }, 30 * time.Second},
+		{"another can", 5 * time.Second, func() { h.wrote(b, nil) }, 30 * time.Second},
+		{"the other cannot once", 5 * time.Second, func() { h.wrote(b, lost) }, 30 * time.Second},
+		{"nor can the first: the API server is away", 5 * time.Second, func() { h.wrote(a, lost) }, -1},
 		{"the probe says nothing about that", 5 * time.Second, func() { h.probed(nil) }, -1},
-		{"they can again", 5 * time.Second, func() { h.wrote(nil) }, 45 * time.Second},
+		{"reports can be written again", 5 * time.Second, func() { h.wrote(b, nil) }, 65 * time.Second},
 	} {
 		now = now.Add(step.after)
 		step.do()

@@ -114,7 +114,9 @@ func New(ctx context.Context, mgr ctrl.Manager, o Options) (*progress.Server, er
 	if err := mgr.Add(s); err != nil {
 		return nil, fmt.Errorf("cannot add the progress server to the manager: %w", err)
 	}
-	return &progress.Server{URL: s.url, CABundle: s.authorities.CABundle, UpSince: s.health.UpSince, Serve: s.serve}, nil
+	return &progress.Server{
+		URL: s.url, CABundle: s.authorities.CABundle, UpSince: s.health.UpSince, Unwritten: s.writes.unwrittenAt, Serve: s.serve,
+	}, nil
 }
 
 func newServer(mgr ctrl.Manager, o *Options, host string) (*server, error) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/internal/progress/protocol"
 	"github.com/jobkit/jobkit/progress"
 )
@@ -85,8 +88,8 @@ type writes struct {
 	now     func() time.Time
 	log     logr.Logger
 	metrics *metrics
-	// report records how writes end: nil, or why the API server takes none.
-	report func(error)
+	// report records how the writes to a job end: nil, or that the API server is away.
+	report func(jobKey, error)
 
 	queue  workqueue.TypedDelayingInterface[jobKey]
 	spread *rate.Limiter
@@ -94,6 +97,14 @@ type writes struct {
 	mu      sync.Mutex
 	entries map[jobKey]*entry
 	bytes   int
+	// unwritten are the jobs whose last report could not be written, by UID.
+	unwritten map[types.UID]unwritten
+}
+
+// unwritten is a job whose last report could not be written, and when that report came.
+type unwritten struct {
+	job jobKey
+	at  time.Time
 }
 
 func newWrites() *writes {
@@ -101,7 +112,9 @@ func newWrites() *writes {
 		queue:   workqueue.NewTypedDelayingQueue[jobKey](),
 		spread:  rate.NewLimiter(firstWrites, 1),
 		entries: map[jobKey]*entry{},
-		report:  func(error) {},
+		report:  func(jobKey, error) {},
+
+		unwritten: map[types.UID]unwritten{},
 	}
 }
 
@@ -324,32 +337,54 @@ func (w *writes) conclude(k jobKey, job progress.Job, s *commonv1.TrainerStatus,
 	switch {
 	case err == nil:
 		w.metrics.writes.WithLabelValues(resultWritten).Inc()
-		w.report(nil)
+		w.report(k, nil)
+		w.written(k)
 		w.done(k, s, true)
 	case apierrors.IsConflict(err):
 		// The cache is behind, or another job has the name: it shows that soon.
 		w.metrics.writes.WithLabelValues(resultConflict).Inc()
-		w.report(nil)
+		w.report(k, nil)
 		w.mark(k, job.ResourceVersion)
 		w.queue.AddAfter(k, retryConflict)
 	case apierrors.IsNotFound(err):
 		w.metrics.writes.WithLabelValues(resultDropped).Inc()
 		w.done(k, s, false)
-	case refusesReport(err):
-		w.metrics.writes.WithLabelValues(resultFailed).Inc()
-		w.log.V(1).Info("The API server refuses a report of progress",
-			"resource", k.resource.Resource, "namespace", k.name.Namespace, "name", k.name.Name, "reason", err.Error())
-		w.done(k, s, true) // It would be refused again.
 	default:
 		w.metrics.writes.WithLabelValues(resultFailed).Inc()
-		w.report(err)
+		w.failed(k, s, err)
+		switch {
+		case refusesReport(err):
+			w.done(k, s, true) // It would be refused again.
+			return
+		case apierror.Away(err):
+			w.report(k, err)
+		}
 		w.queue.AddAfter(k, retryFailed)
 	}
 }
 
 // refusesReport reports whether the API server will not take this very report, and is well.
 func refusesReport(err error) bool {
-	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+	return err != nil && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierror.TooLarge(err))
+}
+
+// failed records that a report could not be written. It shows progress all the same: see unwrittenAt.
+func (w *writes) failed(k jobKey, s *commonv1.TrainerStatus, err error) {
+	w.mu.Lock()
+	_, known := w.unwritten[k.uid]
+	w.unwritten[k.uid] = unwritten{k, s.ReceivedTime.Time}
+	w.mu.Unlock()
+	if !known {
+		w.log.Info("A report of progress cannot be written; its job is not taken to hang for that",
+			"resource", k.resource.Resource, "namespace", k.name.Namespace, "name", k.name.Name, "reason", err.Error())
+	}
+}
+
+// unwrittenAt is when the last report of a job came, if it could not be written; otherwise zero.
+func (w *writes) unwrittenAt(job types.UID) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unwritten[job].at
 }
 
 // done ends the wait of a report, unless a newer one came meanwhile.
@@ -381,15 +416,28 @@ func (w *writes) mark(k jobKey, version string) {
 	}
 }
 
-// forget drops jobs that have not reported for a while.
+// forget drops jobs that have not reported for a while, and those that take no more reports.
 func (w *writes) forget() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	for k, e := range w.entries {
 		if e.pending == nil && w.now().Sub(e.seen) > forgetAfter {
 			delete(w.entries, k)
 		}
 	}
+	jobs := slices.Collect(maps.Values(w.unwritten))
+	w.mu.Unlock()
+	for _, u := range jobs {
+		if job, ok := w.get(u.job); !ok || job.UID != u.job.uid || job.Closed != "" {
+			w.written(u.job)
+		}
+	}
+}
+
+// written forgets that a report of a job could not be written.
+func (w *writes) written(k jobKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.unwritten, k.uid)
 }
 
 // patchOf is a merge patch of the last report alone, with the version and the UID of the job as

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/progress"
 )
 
@@ -297,6 +298,26 @@ func TestWrites(t *testing.T) {
 			},
 			want: []string{"0.0 s: 7"},
 		},
+		"TooLargeForTheStore": {
+			reason: "so does one for which the store has no room",
+			play: func(_ *testing.T, c *cluster, w, _ *writes) {
+				c.set(func() {
+					c.fails = func(s *commonv1.TrainerStatus) error {
+						if len(s.Metrics) > 0 {
+							return apierrors.NewInternalError(errors.New("etcdserver: request is too large"))
+						}
+						return nil
+					}
+				})
+				job, _ := c.get(keyOf("a"))
+				s := &commonv1.TrainerStatus{
+					ProgressPercentage: new(int32(7)), Metrics: []commonv1.TrainerMetric{{Name: "a", Value: "b"}},
+					ReceivedTime: &metav1.MicroTime{Time: time.Now()}, Reporter: &commonv1.TrainerReporter{PodUID: "p"},
+				}
+				w.accept(keyOf("a"), job, s, 100)
+			},
+			want: []string{"0.0 s: 7"},
+		},
 		"Stopped": {
 			reason: "what waits when the server ends is written then",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {
@@ -328,6 +349,79 @@ func TestWrites(t *testing.T) {
 				}
 				if w.bytes != 0 || v.bytes != 0 {
 					t.Errorf("%d and %d bytes wait after all is written", w.bytes, v.bytes)
+				}
+			})
+		})
+	}
+}
+
+// TestWritesOfOneJobFail: what one job meets says nothing about the others, so their hangs are
+// found as before, and its own silence is no hang.
+func TestWritesOfOneJobFail(t *testing.T) {
+	internal := func(text string) error { return apierrors.NewInternalError(errors.New(text)) }
+	for name, tc := range map[string]struct {
+		reason string
+		err    error
+		away   bool
+		// tried is how many writes there are in 31 seconds.
+		tried int
+	}{
+		"Store": {"it is as large as the store takes: it would be refused again", internal("etcdserver: request is too large"), false, 1},
+		"Message": {"a request of this size does not reach the store", internal(
+			"rpc error: code = ResourceExhausted desc = trying to send message larger than max (2100000 vs. 2097152)"), false, 1},
+		"Policy": {"a policy of the namespace refuses it for now", apierrors.NewForbidden(
+			schema.GroupResource{Resource: "jobs"}, "bad", errors.New("ValidatingAdmissionPolicy 'p' denied request")), false, 7},
+		"Webhook": {"a webhook of the namespace is away", internal(`failed calling webhook "w": connection refused`), false, 7},
+		"Unknown": {"an error of its own that looks like the API server's", internal("it is broken"), true, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := apierror.Away(tc.err); got != tc.away {
+				t.Errorf("%s: the API server is away: %t", tc.reason, got)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				c, tried := newCluster(), 0
+				c.fails = func(s *commonv1.TrainerStatus) error {
+					if s.Reporter.PodUID != "bad" {
+						return nil
+					}
+					tried++
+					return tc.err
+				}
+				c.job("good")
+				c.job("bad")
+				synctest.Wait()
+				w, stop := c.replica(t)
+				defer stop()
+				h := &health{now: time.Now, log: logr.Discard(), up: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "x"})}
+				w.report = h.wrote
+				h.probed(nil)
+				start := time.Now()
+				job, _ := c.get(keyOf("bad"))
+				w.accept(keyOf("bad"), job, &commonv1.TrainerStatus{
+					ProgressPercentage: new(int32(1)), ReceivedTime: &metav1.MicroTime{Time: start}, Reporter: &commonv1.TrainerReporter{PodUID: "bad"},
+				}, 100)
+				for i := range int32(31) {
+					if i%10 == 0 {
+						c.says(t, w, "good", i)
+					}
+					time.Sleep(time.Second)
+				}
+				synctest.Wait()
+				if up := h.UpSince(); !up.Equal(start) {
+					t.Errorf("%s: the server is up since %v, want its start, %v", tc.reason, up, start)
+				}
+				c.set(func() {
+					if tried != tc.tried {
+						t.Errorf("%s: %d writes were tried, want %d", tc.reason, tried, tc.tried)
+					}
+				})
+				if at := w.unwrittenAt("bad"); !at.Equal(start) {
+					t.Errorf("%s: its unwritten report came at %v, want %v", tc.reason, at, start)
+				}
+				c.change(keyOf("bad").name, func(j *progress.Job) { j.Closed = "the job has ended" })
+				time.Sleep(2 * forgetAfter)
+				if at := w.unwrittenAt("bad"); !at.IsZero() || !w.unwrittenAt("good").IsZero() {
+					t.Errorf("%s: it is still known after the job has ended", tc.reason)
 				}
 			})
 		})

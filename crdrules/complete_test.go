@@ -3,6 +3,7 @@ package crdrules_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,6 +184,24 @@ func TestMessages(t *testing.T) {
 				t.Errorf("maxProperties is %v", got)
 			}
 		})
+	}
+}
+
+// TestHostPorts: the rule about changes of host ports is that of the job. One of runPolicy would not be
+// asked when the whole of it is added or removed.
+func TestHostPorts(t *testing.T) {
+	completed, _ := testjobs(t)
+	const has, old = "(has(self.spec.runPolicy) && has(self.spec.runPolicy.", "(has(oldSelf.spec.runPolicy) && has(oldSelf.spec.runPolicy."
+	const want = has + "hostPorts)) == " + old + "hostPorts)) && " + has + "hostPortRange)) == " + old + "hostPortRange)) && " +
+		"(!" + has + "hostPortRange)) || self.spec.runPolicy.hostPortRange == oldSelf.spec.runPolicy.hostPortRange)"
+	schema := read(t, []byte(completed)).schema()
+	if all := rules(schema, "rule"); !slices.Contains(all, want) {
+		t.Errorf("the rule %s is missing: %v", want, all)
+	}
+	for _, rule := range rules(at(schema, "spec", "runPolicy"), "rule") {
+		if strings.Contains(rule, "oldSelf") {
+			t.Errorf("no rule of runPolicy is about changes: %s", rule)
+		}
 	}
 }
 

@@ -70,7 +70,21 @@ func jobRules(k *jobkit.Kind) []rule {
 				`.map(r, 'count is %%d, and the job has %%d replicas of %%s, so the rule never holds: lower count, or raise replicas'`+
 				`.format([r.count, %[1]s[r.replicaType].replicas, r.replicaType]))[0]`, field),
 		},
+		{
+			// It stands here because a rule of runPolicy is not asked when the whole of it is added or removed.
+			rule: hostPorts("self", "hostPorts") + ` == ` + hostPorts("oldSelf", "hostPorts") + ` && ` +
+				hostPorts("self", "hostPortRange") + ` == ` + hostPorts("oldSelf", "hostPortRange") + ` && ` +
+				`(!` + hostPorts("self", "hostPortRange") + ` || self.spec.runPolicy.hostPortRange == oldSelf.spec.runPolicy.hostPortRange)`,
+			fieldPath: ".spec.runPolicy",
+			message: "hostPorts and hostPortRange cannot be changed, because pods that run would keep other ports: " +
+				"undo the change, or create another job",
+		},
 	}
+}
+
+// hostPorts is the CEL that says whether a job has a field about host ports.
+func hostPorts(job, field string) string {
+	return fmt.Sprintf(`(has(%[1]s.spec.runPolicy) && has(%[1]s.spec.runPolicy.%[2]s))`, job, field)
 }
 
 // nameLength refuses names that are too long for the pod with the highest index.

@@ -87,7 +87,8 @@ func hostPorts(job, field string) string {
 	return fmt.Sprintf(`(has(%[1]s.spec.runPolicy) && has(%[1]s.spec.runPolicy.%[2]s))`, job, field)
 }
 
-// nameLength refuses names that are too long for the pod with the highest index.
+// nameLength refuses names that are too long for the pod with the highest index, or for the service
+// of a role.
 func nameLength(k *jobkit.Kind, field string) rule {
 	// The index of the last replica of jobs that do not say how many there are.
 	last := "0"
@@ -96,12 +97,23 @@ func nameLength(k *jobkit.Kind, field string) rule {
 	}
 	// Besides the name and the type: two hyphens and the index.
 	rest := fmt.Sprintf(`size(string(has(%[1]s[t].replicas) && %[1]s[t].replicas > 0 ? %[1]s[t].replicas - 1 : %[2]s)) + 2`, field, last)
-	if plain := unnumbered(k); len(plain) > 0 {
+	if plain := typesWhere(k, func(r *jobkit.Role) bool { return r.Unnumbered }); len(plain) > 0 {
 		rest = fmt.Sprintf(`(t in %s ? 1 : %s)`, list(plain), rest)
+	}
+	names := "<name>-<replica type>-<index> is the name of a pod"
+	if services := typesWhere(k, func(r *jobkit.Role) bool { return r.Service != nil }); len(services) > 0 {
+		// The name of a service ends with "-svc". A role without replicas has none.
+		there := "true"
+		if none := typesWhere(k, func(r *jobkit.Role) bool { return r.Service != nil && r.Default != nil && *r.Default == 0 }); len(none) > 0 {
+			there = fmt.Sprintf(`!(t in %s)`, list(none))
+		}
+		rest = fmt.Sprintf(`[%[1]s, t in %[2]s && (has(%[3]s[t].replicas) ? %[3]s[t].replicas > 0 : %[4]s) ? 5 : 0].max()`,
+			rest, list(services), field, there)
+		names += ", and <name>-<replica type>-svc that of a service,"
 	}
 	return rule{
 		rule:    fmt.Sprintf(`%s.all(t, size(self.metadata.name) + size(t) + %s <= 63)`, field, rest),
-		message: "metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: shorten the name",
+		message: fmt.Sprintf("metadata.name is too long: %s and can have 63 characters: shorten the name", names),
 	}
 }
 
@@ -119,9 +131,9 @@ func defaultIndexes(k *jobkit.Kind) string {
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
-// unnumbered are the types whose pods have no index in their names.
-func unnumbered(k *jobkit.Kind) []commonv1.ReplicaType {
-	return slices.DeleteFunc(k.Types(), func(t commonv1.ReplicaType) bool { return !k.Role(t).Unnumbered })
+// typesWhere are the types whose role is such.
+func typesWhere(k *jobkit.Kind, is func(*jobkit.Role) bool) []commonv1.ReplicaType {
+	return slices.DeleteFunc(k.Types(), func(t commonv1.ReplicaType) bool { return !is(k.Role(t)) })
 }
 
 // replicaRules are the rules of the replica specs: self is the map of them.

@@ -3,6 +3,7 @@ package crdrules_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,21 +187,62 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestNameLength: the rule counts the highest index that a job can have by default, and leaves
-// out the index where pods have none.
+// TestHostPorts: the rule about changes of host ports is that of the job. One of runPolicy would not be
+// asked when the whole of it is added or removed.
+func TestHostPorts(t *testing.T) {
+	completed, _ := testjobs(t)
+	const has, old = "(has(self.spec.runPolicy) && has(self.spec.runPolicy.", "(has(oldSelf.spec.runPolicy) && has(oldSelf.spec.runPolicy."
+	const want = has + "hostPorts)) == " + old + "hostPorts)) && " + has + "hostPortRange)) == " + old + "hostPortRange)) && " +
+		"(!" + has + "hostPortRange)) || self.spec.runPolicy.hostPortRange == oldSelf.spec.runPolicy.hostPortRange)"
+	schema := read(t, []byte(completed)).schema()
+	if all := rules(schema, "rule"); !slices.Contains(all, want) {
+		t.Errorf("the rule %s is missing: %v", want, all)
+	}
+	for _, rule := range rules(at(schema, "spec", "runPolicy"), "rule") {
+		if strings.Contains(rule, "oldSelf") {
+			t.Errorf("no rule of runPolicy is about changes: %s", rule)
+		}
+	}
+}
+
 func TestNameLength(t *testing.T) {
 	_, generated := testjobs(t)
-	got, err := crdrules.Complete([]byte(generated), jobkit.Kind{ReplicaSpecsField: "testReplicaSpecs", ContainerName: "main", Roles: []jobkit.Role{
-		{Type: "Launcher", Max: 1, Unnumbered: true}, {Type: "Worker", Default: new(int32(12))},
-	}}, crdrules.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = `self.spec.testReplicaSpecs.all(t, size(self.metadata.name) + size(t) + (t in ['Launcher'] ? 1 : ` +
-		`size(string(has(self.spec.testReplicaSpecs[t].replicas) && self.spec.testReplicaSpecs[t].replicas > 0 ? ` +
-		`self.spec.testReplicaSpecs[t].replicas - 1 : t in {'Worker': 11} ? {'Worker': 11}[t] : 0)) + 2) <= 63)`
-	if diff := cmp.Diff(want, rules(read(t, got).schema(), "rule")[1]); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	const message = "metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: shorten the name"
+	for _, tt := range []struct {
+		reason        string
+		roles         []jobkit.Role
+		want, message string
+	}{
+		{
+			"the rule counts the highest index that a job can have by default, and leaves out the index where pods have none",
+			[]jobkit.Role{{Type: "Launcher", Max: 1, Unnumbered: true}, {Type: "Worker", Default: new(int32(12))}},
+			`self.spec.testReplicaSpecs.all(t, size(self.metadata.name) + size(t) + (t in ['Launcher'] ? 1 : ` +
+				`size(string(has(self.spec.testReplicaSpecs[t].replicas) && self.spec.testReplicaSpecs[t].replicas > 0 ? ` +
+				`self.spec.testReplicaSpecs[t].replicas - 1 : t in {'Worker': 11} ? {'Worker': 11}[t] : 0)) + 2) <= 63)`,
+			message,
+		},
+		{
+			"the name of a role's service may be the longest, if the role has a replica",
+			[]jobkit.Role{
+				{Type: "Head", Service: &jobkit.RoleService{}}, {Type: "Worker"}, {Type: "Extra", Default: new(int32(0)), Service: &jobkit.RoleService{}},
+			},
+			`self.spec.testReplicaSpecs.all(t, size(self.metadata.name) + size(t) + ` +
+				`[size(string(has(self.spec.testReplicaSpecs[t].replicas) && self.spec.testReplicaSpecs[t].replicas > 0 ? ` +
+				`self.spec.testReplicaSpecs[t].replicas - 1 : 0)) + 2, ` +
+				`t in ['Head', 'Extra'] && (has(self.spec.testReplicaSpecs[t].replicas) ? self.spec.testReplicaSpecs[t].replicas > 0 : ` +
+				`!(t in ['Extra'])) ? 5 : 0].max() <= 63)`,
+			strings.Replace(message, "a pod and", "a pod, and <name>-<replica type>-svc that of a service, and", 1),
+		},
+	} {
+		kind := jobkit.Kind{ReplicaSpecsField: "testReplicaSpecs", ContainerName: "main", Roles: tt.roles}
+		got, err := crdrules.Complete([]byte(generated), kind, crdrules.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		schema := read(t, got).schema()
+		if diff := cmp.Diff([]string{tt.want, tt.message}, []string{rules(schema, "rule")[1], rules(schema, "message")[1]}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.reason, diff)
+		}
 	}
 }
 

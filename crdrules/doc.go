@@ -21,6 +21,7 @@
 //   - the main container, unless the kind takes any
 //   - labels that the controller sets, start orders that never start, success policies that
 //     never hold, volume claims where the kind has none
+//   - that host ports do not change
 //
 // A pod template may have 256 containers then, so that the rules stay cheap enough for the API
 // server. A kind can have ten replica types.

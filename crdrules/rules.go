@@ -70,10 +70,25 @@ func jobRules(k *jobkit.Kind) []rule {
 				`.map(r, 'count is %%d, and the job has %%d replicas of %%s, so the rule never holds: lower count, or raise replicas'`+
 				`.format([r.count, %[1]s[r.replicaType].replicas, r.replicaType]))[0]`, field),
 		},
+		{
+			// It stands here because a rule of runPolicy is not asked when the whole of it is added or removed.
+			rule: hostPorts("self", "hostPorts") + ` == ` + hostPorts("oldSelf", "hostPorts") + ` && ` +
+				hostPorts("self", "hostPortRange") + ` == ` + hostPorts("oldSelf", "hostPortRange") + ` && ` +
+				`(!` + hostPorts("self", "hostPortRange") + ` || self.spec.runPolicy.hostPortRange == oldSelf.spec.runPolicy.hostPortRange)`,
+			fieldPath: ".spec.runPolicy",
+			message: "hostPorts and hostPortRange cannot be changed, because pods that run would keep other ports: " +
+				"undo the change, or create another job",
+		},
 	}
 }
 
-// nameLength refuses names that are too long for the pod with the highest index.
+// hostPorts is the CEL that says whether a job has a field about host ports.
+func hostPorts(job, field string) string {
+	return fmt.Sprintf(`(has(%[1]s.spec.runPolicy) && has(%[1]s.spec.runPolicy.%[2]s))`, job, field)
+}
+
+// nameLength refuses names that are too long for the pod with the highest index, or for the service
+// of a role.
 func nameLength(k *jobkit.Kind, field string) rule {
 	// The index of the last replica of jobs that do not say how many there are.
 	last := "0"
@@ -82,12 +97,23 @@ func nameLength(k *jobkit.Kind, field string) rule {
 	}
 	// Besides the name and the type: two hyphens and the index.
 	rest := fmt.Sprintf(`size(string(has(%[1]s[t].replicas) && %[1]s[t].replicas > 0 ? %[1]s[t].replicas - 1 : %[2]s)) + 2`, field, last)
-	if plain := unnumbered(k); len(plain) > 0 {
+	if plain := typesWhere(k, func(r *jobkit.Role) bool { return r.Unnumbered }); len(plain) > 0 {
 		rest = fmt.Sprintf(`(t in %s ? 1 : %s)`, list(plain), rest)
+	}
+	names := "<name>-<replica type>-<index> is the name of a pod"
+	if services := typesWhere(k, func(r *jobkit.Role) bool { return r.Service != nil }); len(services) > 0 {
+		// The name of a service ends with "-svc". A role without replicas has none.
+		there := "true"
+		if none := typesWhere(k, func(r *jobkit.Role) bool { return r.Service != nil && r.Default != nil && *r.Default == 0 }); len(none) > 0 {
+			there = fmt.Sprintf(`!(t in %s)`, list(none))
+		}
+		rest = fmt.Sprintf(`[%[1]s, t in %[2]s && (has(%[3]s[t].replicas) ? %[3]s[t].replicas > 0 : %[4]s) ? 5 : 0].max()`,
+			rest, list(services), field, there)
+		names += ", and <name>-<replica type>-svc that of a service,"
 	}
 	return rule{
 		rule:    fmt.Sprintf(`%s.all(t, size(self.metadata.name) + size(t) + %s <= 63)`, field, rest),
-		message: "metadata.name is too long: <name>-<replica type>-<index> is the name of a pod and can have 63 characters: shorten the name",
+		message: fmt.Sprintf("metadata.name is too long: %s and can have 63 characters: shorten the name", names),
 	}
 }
 
@@ -105,9 +131,9 @@ func defaultIndexes(k *jobkit.Kind) string {
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
-// unnumbered are the types whose pods have no index in their names.
-func unnumbered(k *jobkit.Kind) []commonv1.ReplicaType {
-	return slices.DeleteFunc(k.Types(), func(t commonv1.ReplicaType) bool { return !k.Role(t).Unnumbered })
+// typesWhere are the types whose role is such.
+func typesWhere(k *jobkit.Kind, is func(*jobkit.Role) bool) []commonv1.ReplicaType {
+	return slices.DeleteFunc(k.Types(), func(t commonv1.ReplicaType) bool { return !is(k.Role(t)) })
 }
 
 // replicaRules are the rules of the replica specs: self is the map of them.

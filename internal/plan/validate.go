@@ -190,6 +190,7 @@ func validateReplicaSpec(in *Input, t commonv1.ReplicaType, path *field.Path) fi
 		errs = append(errs, field.Invalid(path.Child("backoffLimit"), *n, "must be 0 or more"))
 	}
 	errs = append(errs, validateContainers(&in.Kind, &spec.Template, path.Child("template"))...)
+	errs = append(errs, validateHostname(in, &spec.Template.Spec, path.Child("template", "spec"))...)
 	return append(errs, validateLabels(spec.Template.Labels, path.Child("template", "metadata", "labels"))...)
 }
 
@@ -213,6 +214,23 @@ func validateContainers(kind *jobkit.Kind, template *corev1.PodTemplateSpec, pat
 	}
 	return field.ErrorList{field.Invalid(containers, strings.Join(names, ", "),
 		fmt.Sprintf("no container is named %q: name the main container %[1]q", kind.ContainerName))}
+}
+
+// validateHostname refuses names by which replicas are not found if the job has one service: then
+// hostname and subdomain of the pods are the addresses that the replicas are told. A job that was
+// accepted before continues: perhaps its replicas need no addresses.
+func validateHostname(in *Input, pod *corev1.PodSpec, path *field.Path) field.ErrorList {
+	if in.serviceMode() != commonv1.ServiceModePerJob || in.begun() || in.Status.Condition(commonv1.JobCreated) != nil {
+		return nil
+	}
+	var errs field.ErrorList
+	for _, f := range []struct{ name, value, own string }{{"hostname", pod.Hostname, ""}, {"subdomain", pod.Subdomain, in.Job.Name}} {
+		if f.value != "" && f.value != f.own {
+			errs = append(errs, field.Invalid(path.Child(f.name), f.value,
+				"with serviceMode PerJob the replicas look for each other at <pod>.<job>: remove it, or set runPolicy.serviceMode to PerReplica"))
+		}
+	}
+	return errs
 }
 
 // validateLabels refuses labels of the template that the controller sets, whatever their value: a

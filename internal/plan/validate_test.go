@@ -85,6 +85,21 @@ func TestBadInput(t *testing.T) {
 			},
 			want: `spec.testReplicaSpecs[Worker].template.metadata.labels[training.kubeflow.org/replica-index]: Invalid value: "7": the controller sets this label: remove it`,
 		},
+		"Hostname": {
+			reason: "by another name than that of its pod no replica is found at the job's service",
+			change: func(m *model) { m.in.Replicas[worker].Template.Spec.Hostname = "trainer" },
+			want: `spec.testReplicaSpecs[Worker].template.spec.hostname: Invalid value: "trainer": with serviceMode PerJob the replicas look for each other at ` +
+				`<pod>.<job>: remove it, or set runPolicy.serviceMode to PerReplica`,
+		},
+		"Subdomain": {
+			reason: "nor at another service",
+			change: func(m *model) {
+				m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModePerJob)
+				m.in.Replicas[worker].Template.Spec.Subdomain = "trainers"
+			},
+			want: `spec.testReplicaSpecs[Worker].template.spec.subdomain: Invalid value: "trainers": with serviceMode PerJob the replicas look for each other at ` +
+				`<pod>.<job>: remove it, or set runPolicy.serviceMode to PerReplica`,
+		},
 		"UnknownRestartPolicy": {
 			reason: "a misspelled policy must not mean Never",
 			change: func(m *model) { m.in.Replicas[worker].RestartPolicy = "onFailure" },
@@ -128,6 +143,32 @@ func TestValidInput(t *testing.T) {
 			reason: "v1 keeps labels of its domain that are not its own",
 			change: func(m *model) {
 				m.in.Replicas[worker].Template.Labels = map[string]string{commonv1.LabelPrefix + "team": "red"}
+			},
+		},
+		"HostnameBesideServices": {
+			reason: "a service of each replica finds it by its labels",
+			change: func(m *model) {
+				m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica)
+				m.in.Replicas[worker].Template.Spec.Hostname, m.in.Replicas[worker].Template.Spec.Subdomain = "trainer", "trainers"
+			},
+		},
+		"SubdomainOfTheJob": {
+			reason: "it is what the controller would set",
+			change: func(m *model) { m.in.Replicas[worker].Template.Spec.Subdomain = "job" },
+		},
+		"HostnameOfAnAcceptedJob": {
+			reason: "a job that an earlier version accepted goes on after an upgrade",
+			change: func(m *model) {
+				m.reconcileUntilStable()
+				m.in.Replicas[worker].Template.Spec.Hostname = "trainer"
+			},
+		},
+		"HostnameOfASuspendedJob": {
+			reason: "the same before it has started",
+			change: func(m *model) {
+				m.in.RunPolicy.Suspend = new(true)
+				m.reconcileUntilStable()
+				m.in.Replicas[worker].Template.Spec.Hostname = "trainer"
 			},
 		},
 		"ScaledToZeroWhileItRuns": {

@@ -296,6 +296,7 @@ func TestKubeflowManagedBy(t *testing.T) {
 func TestKubeflowUpdates(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
+	const hostPorts = "spec.runPolicy: Invalid value: hostPorts and hostPortRange cannot be changed, because pods that run would keep other ports: undo the change, or create another job"
 	for i, tc := range []struct {
 		reason, kind, name, before, after string
 		want                              []string
@@ -327,6 +328,46 @@ func TestKubeflowUpdates(t *testing.T) {
 			reason: "the types are removed", kind: "TFJob",
 			before: `{tfReplicaSpecs: {Worker: {template: TEMPLATE}}}`, after: `{tfReplicaSpecs: {}}`,
 			want: []string{"the job has no replicas: add at least one replica type with a template"},
+		},
+		{
+			reason: "host ports are added with the whole run policy", kind: "PyTorchJob",
+			before: `{pytorchReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			after:  `{runPolicy: {hostPorts: Allocate}, pytorchReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			want:   []string{hostPorts},
+		},
+		{
+			reason: "host ports are removed with the whole run policy", kind: "TFJob",
+			before: `{runPolicy: {hostPorts: Allocate}, tfReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			after:  `{tfReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			want:   []string{hostPorts},
+		},
+		{
+			reason: "host ports are added to a run policy", kind: "MPIJob",
+			before: `{runPolicy: {backoffLimit: 3}, mpiReplicaSpecs: {Launcher: {template: TEMPLATE}}}`,
+			after:  `{runPolicy: {backoffLimit: 3, hostPorts: Allocate}, mpiReplicaSpecs: {Launcher: {template: TEMPLATE}}}`,
+			want:   []string{hostPorts},
+		},
+		{
+			reason: "another range", kind: "XGBoostJob",
+			before: `{runPolicy: {hostPorts: Allocate, hostPortRange: {first: 1, last: 2}}, xgbReplicaSpecs: {Master: {template: TEMPLATE}}}`,
+			after:  `{runPolicy: {hostPorts: Allocate, hostPortRange: {first: 1, last: 3}}, xgbReplicaSpecs: {Master: {template: TEMPLATE}}}`,
+			want:   []string{hostPorts},
+		},
+		{
+			reason: "a range is removed", kind: "PaddleJob",
+			before: `{runPolicy: {hostPorts: Allocate, hostPortRange: {first: 1, last: 2}}, paddleReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			after:  `{runPolicy: {hostPorts: Allocate}, paddleReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			want:   []string{hostPorts},
+		},
+		{
+			reason: "another policy beside host ports", kind: "JAXJob",
+			before: `{runPolicy: {hostPorts: Allocate, hostPortRange: {first: 1, last: 2}}, jaxReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			after:  `{runPolicy: {suspend: true, hostPorts: Allocate, hostPortRange: {first: 1, last: 2}}, jaxReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+		},
+		{
+			reason: "a run policy without host ports is added", kind: "JAXJob",
+			before: `{jaxReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
+			after:  `{runPolicy: {suspend: true}, jaxReplicaSpecs: {Worker: {template: TEMPLATE}}}`,
 		},
 		{
 			reason: "another queue", kind: "PaddleJob",

@@ -206,7 +206,6 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.onStartDeadline) || has(self.startDeadlineSeconds)",fieldPath=".onStartDeadline",message="it says nothing without startDeadlineSeconds: add that, or remove it"
 // +kubebuilder:validation:XValidation:rule="!has(self.onStartDeadline) || self.onStartDeadline != 'RestartJob' || !has(self.startDeadlineSeconds) || self.startDeadlineSeconds > 0",fieldPath=".startDeadlineSeconds",message="with 0 the job would restart forever: use 1 or more, or set onStartDeadline to FailJob"
 // +kubebuilder:validation:XValidation:rule="!has(self.hostPortRange) || has(self.hostPorts)",fieldPath=".hostPortRange",message="it says nothing without hostPorts: add that, or remove it"
-// +kubebuilder:validation:XValidation:rule="has(self.hostPorts) == has(oldSelf.hostPorts) && has(self.hostPortRange) == has(oldSelf.hostPortRange) && (!has(self.hostPortRange) || self.hostPortRange == oldSelf.hostPortRange)",message="hostPorts and hostPortRange cannot be changed, because pods that run would keep other ports: undo the change, or create another job"
 type RunPolicy struct {
 	// CleanPodPolicy says which pods are deleted when the job has finished.
 	// Default: set by the kind; None where the kind sets none.

@@ -70,6 +70,17 @@
 //     nProcPerNode is reported by an event, as there is no webhook.
 //   - A variable of a pod template that the operator sets, too, occurs once; in v1 it
 //     occurs twice.
+//   - backoffLimit is how many restarts a job may have, recreated pods included. v1 counts restarts of containers in
+//     pods that run, and fails the job at this number; pods that it recreates do not count.
+//   - From its second restart on a replica waits before it is created again, 10 seconds and then longer, at most 10
+//     minutes. v1 creates it at once.
+//   - The restart policies OnFailure and Always restart a failed replica of XGBoostJobs and MPIJobs, too; v1 fails the
+//     job.
+//   - When a job has succeeded, succeeded counts the replicas that have; v1 adds those that were active.
+//   - The PodGroup of a job is called <job>-<kind>, and with Volcano has no queue if the job names none. In v1 it has
+//     the name of the job, and the queue default. A job that v1 started keeps its group.
+//   - elasticPolicy.metrics makes an autoscaler for PaddleJobs, too, and the autoscaler goes when the job has finished;
+//     v1 keeps that of a PyTorchJob.
 //
 // # Who checks what
 //

@@ -17,7 +17,7 @@ func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica
 	}
 	why, first := d.replicaLimitExceeded(failed)
 	if why != "" {
-		why = d.restartInstead(why)
+		why = d.restartInstead(why, first)
 	}
 	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && d.overLimit(failed, *limit) {
 		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d%s", *limit, d.window()), firstOf(failed)
@@ -74,7 +74,9 @@ func (d *decision) countedForRole(failed []failedReplica, t commonv1.ReplicaType
 	if len(counted) == 0 {
 		return 0
 	}
-	cause := max(slices.IndexFunc(counted, func(f failedReplica) bool { return !f.consequence && d.restartsJob(&f) }), 0)
+	cause := max(slices.IndexFunc(counted, func(f failedReplica) bool {
+		return !f.consequence && (d.restartsJob(&f) || f.replica == d.spentBy)
+	}), 0)
 	if counted[cause].replica.typ == t {
 		return 1
 	}

@@ -106,6 +106,17 @@ func (d *decision) replicaLimitExceeded(failed []failedReplica) (string, *failed
 	return why, firstOf(failed)
 }
 
+// warnOfLimitPerReplica emits one warning if the limit of each replica has no effect, because none
+// restarts alone. It is no mistake that fails or stalls the job: such jobs run already.
+func (d *decision) warnOfLimitPerReplica() {
+	alone := func(t commonv1.ReplicaType) bool { return d.in.scopeOf(t) == commonv1.RestartScopeReplica }
+	if d.in.RunPolicy.BackoffLimitPerReplica == nil || slices.ContainsFunc(d.in.types(), alone) {
+		return
+	}
+	d.event(true, "BackoffLimitPerReplicaUnused", "runPolicy.backoffLimitPerReplica has no effect, because no replica restarts alone: "+
+		"set backoffLimit of runPolicy or of a replica spec, or restartScope Replica.")
+}
+
 // overReplicaLimit reports whether a replica has had, or its failure asks for, more restarts
 // than it may have.
 func (d *decision) overReplicaLimit(s *replica, failed []failedReplica, limit int32) bool {

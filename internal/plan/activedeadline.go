@@ -6,7 +6,7 @@ import (
 
 // failPastDeadline fails a job that has been active for too long.
 func failPastDeadline(d *decision) bool {
-	limit, start := d.in.RunPolicy.ActiveDeadlineSeconds, d.plan.Status.StartTime
+	limit, start := notNegative(d.in.RunPolicy.ActiveDeadlineSeconds), d.plan.Status.StartTime
 	if limit == nil || start == nil {
 		return false
 	}

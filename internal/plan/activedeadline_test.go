@@ -31,6 +31,7 @@ func TestNegativeTimes(t *testing.T) {
 		Last    string
 		Actions []string
 		Deleted bool
+		Pods    int
 	}
 	const invalid = " TestJobFailedValidation: TestJob ns/job is not valid: spec.runPolicy."
 	ttl := func(m *model) { m.in.RunPolicy.TTLSecondsAfterFinished = new(int32(-1)) }
@@ -46,11 +47,31 @@ func TestNegativeTimes(t *testing.T) {
 		},
 		"TTLOfAJobThatRuns": {
 			"what runs continues", true, ttl,
-			outcome{Last: "Stalled=True" + invalid + "ttlSecondsAfterFinished: Invalid value: -1: must be 0 or more"},
+			outcome{Last: "Stalled=True" + invalid + "ttlSecondsAfterFinished: Invalid value: -1: must be 0 or more", Pods: 1},
 		},
 		"TTLOfAJobThatEnded": {
-			"so a job that has succeeded is not deleted", true, func(m *model) { m.end(m.pod("worker-0"), 0); m.reconcileUntilStable(); ttl(m) },
-			outcome{Last: "Succeeded=True TestJobSucceeded: TestJob ns/job successfully completed."},
+			"so a job that has succeeded is not deleted", true, func(m *model) {
+				m.end(m.pod("worker-0"), 0)
+				m.reconcileUntilStable()
+				ttl(m)
+			},
+			outcome{Last: "Succeeded=True TestJobSucceeded: TestJob ns/job successfully completed.", Pods: 1},
+		},
+		"DeadlineOfAJobThatRuns": {
+			"it does not fail", true, func(m *model) { m.in.RunPolicy.ActiveDeadlineSeconds = new(int64(-1)) },
+			outcome{Last: "Stalled=True" + invalid + "activeDeadlineSeconds: Invalid value: -1: must be 0 or more", Pods: 1},
+		},
+		"ForceOfAPodThatStops": {
+			"it has its grace period", true, func(m *model) {
+				m.terminate(m.pod("worker-0"))
+				m.in.RunPolicy.ForceDeleteAfterSeconds = new(int64(-60))
+			},
+			outcome{Last: "Stalled=True" + invalid + "forceDeleteAfterSeconds: Invalid value: -60: must be 0 or more", Pods: 1},
+		},
+		"DeadlineOfAnOperatorThatFails": {
+			"nor while the operator's own code fails", true, func(m *model) {
+				m.in.RunPolicy.ActiveDeadlineSeconds, m.in.OperatorError = new(int64(-1)), "a bug"
+			}, outcome{Last: "Stalled=True TestJobOperatorError: TestJob ns/job cannot continue: a bug", Pods: 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +84,7 @@ func TestNegativeTimes(t *testing.T) {
 			m.in.Job.Generation++
 			m.reconcileUntilStable()
 			all := conditions(&m.in.Status)
-			got := outcome{Last: all[len(all)-1], Deleted: m.in.Job.Deleted}
+			got := outcome{Last: all[len(all)-1], Deleted: m.in.Job.Deleted, Pods: len(m.in.Pods)}
 			if left := actions(m.decide()); len(left) > 0 {
 				got.Actions = left
 			}

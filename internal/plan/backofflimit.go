@@ -17,7 +17,7 @@ func (d *decision) limitExceeded(failed []failedReplica) (string, *failedReplica
 	}
 	why, first := d.replicaLimitExceeded(failed)
 	if why != "" {
-		why = d.restartInstead(why)
+		why = d.restartInstead(why, first)
 	}
 	if limit := d.in.RunPolicy.BackoffLimit; limit != nil && d.overLimit(failed, *limit) {
 		return fmt.Sprintf("it has reached the specified backoff limit: runPolicy.backoffLimit is %d%s", *limit, d.window()), firstOf(failed)
@@ -74,7 +74,9 @@ func (d *decision) countedForRole(failed []failedReplica, t commonv1.ReplicaType
 	if len(counted) == 0 {
 		return 0
 	}
-	cause := max(slices.IndexFunc(counted, func(f failedReplica) bool { return !f.consequence && d.restartsJob(&f) }), 0)
+	cause := max(slices.IndexFunc(counted, func(f failedReplica) bool {
+		return !f.consequence && (d.restartsJob(&f) || f.replica == d.spentBy)
+	}), 0)
 	if counted[cause].replica.typ == t {
 		return 1
 	}
@@ -102,6 +104,17 @@ func (d *decision) replicaLimitExceeded(failed []failedReplica) (string, *failed
 		}
 	})
 	return why, firstOf(failed)
+}
+
+// warnOfLimitPerReplica emits one warning if the limit of each replica has no effect, because none
+// restarts alone. It is no mistake that fails or stalls the job: such jobs run already.
+func (d *decision) warnOfLimitPerReplica() {
+	alone := func(t commonv1.ReplicaType) bool { return d.in.scopeOf(t) == commonv1.RestartScopeReplica }
+	if d.in.RunPolicy.BackoffLimitPerReplica == nil || slices.ContainsFunc(d.in.types(), alone) {
+		return
+	}
+	d.event(true, "BackoffLimitPerReplicaUnused", "runPolicy.backoffLimitPerReplica has no effect, because no replica restarts alone: "+
+		"set backoffLimit of runPolicy or of a replica spec, or restartScope Replica.")
 }
 
 // overReplicaLimit reports whether a replica has had, or its failure asks for, more restarts

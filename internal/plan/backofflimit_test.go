@@ -9,6 +9,42 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
+// TestLimitPerReplicaWithoutEffect: where no replica restarts alone, the limit of each is never reached, and
+// the job says so once. It runs all the same.
+func TestLimitPerReplicaWithoutEffect(t *testing.T) {
+	warning := []plan.Event{{
+		Warning: true, Reason: "BackoffLimitPerReplicaUnused", Message: "runPolicy.backoffLimitPerReplica has no effect, " +
+			"because no replica restarts alone: set backoffLimit of runPolicy or of a replica spec, or restartScope Replica.",
+	}}
+	for name, tc := range map[string]struct {
+		reason        string
+		job, ofWorker *commonv1.RestartScope
+		limit         *int32
+		want          []plan.Event
+	}{
+		"Job":       {"all restart together", new(scopeJob), nil, new(int32(0)), warning},
+		"Role":      {"so do those of a role", new(scopeRole), nil, new(int32(3)), warning},
+		"OfTypes":   {"of the one type that the job has", nil, new(scopeRole), new(int32(0)), warning},
+		"Replica":   {"replicas restart alone", nil, nil, new(int32(0)), nil},
+		"SomeAlone": {"those of one type do", new(scopeJob), new(scopeReplica), new(int32(0)), nil},
+		"NoLimit":   {"there is no limit", new(scopeJob), nil, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(2))
+			m.in.RunPolicy.RestartScope, m.in.Replicas[worker].RestartScope = tc.job, tc.ofWorker
+			m.in.RunPolicy.BackoffLimitPerReplica = tc.limit
+			p := m.decide()
+			if diff := cmp.Diff(tc.want, p.Events); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			m.write(&p)
+			if again := m.decide(); len(again.Events) > 0 || again.Status.Finished() {
+				t.Errorf("%s: it says so once, and runs; got again %v, %q", tc.reason, again.Events, conditions(&again.Status))
+			}
+		})
+	}
+}
+
 func TestIgnoredRestartsCountAgainstNoLimit(t *testing.T) {
 	m := started(workers(1), func(m *model) {
 		m.in.RunPolicy.BackoffLimit, m.in.RunPolicy.BackoffLimitPerReplica = new(int32(0)), new(int32(0))

@@ -13,6 +13,7 @@ func acceptJob(d *decision) bool {
 		d.setTrue(commonv1.JobCreated, d.reason(string(commonv1.JobCreated)),
 			fmt.Sprintf("%s %s is created.", d.in.Kind.Name, d.in.Job.Name))
 		d.warnOfRestartPolicy()
+		d.warnOfLimitPerReplica()
 		for _, w := range d.in.Warnings {
 			d.event(true, w.Reason, w.Message)
 		}

@@ -118,9 +118,11 @@ type decision struct {
 	// failedFrom and restartCause are since when and why the job restarts, if this pass counts that.
 	failedFrom   time.Time
 	restartCause commonv1.RestartCause
-	// spent is why the whole job restarts: a replica has used up its own limit.
-	spent string
-	plan  Plan
+	// spent is why the whole job restarts: a replica has used up its own limit. spentBy is the
+	// replica if its failure did that, and not a restart in place.
+	spent   string
+	spentBy *replica
+	plan    Plan
 }
 
 // Decide plans what to do about a job. A nil outcome leaves success and running to

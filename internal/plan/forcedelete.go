@@ -60,7 +60,7 @@ func (d *decision) forceDeleteReason(p *corev1.Pod) (string, time.Time) {
 		}
 		next = now.Add(maxStalledRetry) // the node may die later
 	}
-	if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {
+	if after := notNegative(d.in.RunPolicy.ForceDeleteAfterSeconds); after != nil {
 		late := end.Add(seconds(*after))
 		if !now.Before(late) {
 			return fmt.Sprintf("it still exists %d seconds after its grace period; its node %s does not answer", *after, node), now

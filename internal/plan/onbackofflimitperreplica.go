@@ -15,15 +15,17 @@ func (in *Input) restartsJobInstead() bool {
 }
 
 // restartInstead has the whole job restart because a replica has used up its own limit, or
-// says why the job fails.
-func (d *decision) restartInstead(why string) string {
+// says why the job fails. by is the failure that did it, or the first that came with it, or nil.
+func (d *decision) restartInstead(why string, by *failedReplica) string {
 	if !d.in.restartsJobInstead() {
 		return why
 	}
 	if no := d.noMoreJobRestarts(); no != "" {
 		return why + no
 	}
-	d.spent = why
+	if d.spent = why; by != nil {
+		d.spentBy = by.replica
+	}
 	return ""
 }
 
@@ -42,7 +44,10 @@ func (d *decision) restartForBudget(failed []failedReplica) {
 	status := &d.plan.Status
 	if len(failed) > 0 {
 		d.recordFailures(d.andUnreported(failed, false))
-		cause := max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence && f.response != responseIgnore }), 0)
+		cause := slices.IndexFunc(failed, func(f failedReplica) bool { return f.replica == d.spentBy && f.response != responseIgnore })
+		if cause < 0 {
+			cause = max(slices.IndexFunc(failed, func(f failedReplica) bool { return !f.consequence && f.response != responseIgnore }), 0)
+		}
 		d.countByCause(&failed[cause])
 	}
 	status.JobRestarts = addCounts(status.JobRestarts, 1)

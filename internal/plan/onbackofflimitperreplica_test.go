@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -230,6 +231,61 @@ func TestBudgetsOfReplicasAreExact(t *testing.T) {
 			checkTimesBounded(t, s, limit)
 		}
 	})
+}
+
+// TestBudgetRestartCountsForItsCause: of several replicas that fail, the one that has used up its limit
+// restarts the job; that counts for its type, and by its cause.
+func TestBudgetRestartCountsForItsCause(t *testing.T) {
+	type outcome struct {
+		Master, Worker int32
+		By             plan.Restarts
+	}
+	for name, tc := range map[string]struct {
+		reason  string
+		happens func(*model)
+		want    outcome
+	}{
+		"OtherByName": {
+			"the master failed too, at the same time, and comes first in the list",
+			func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("master-0"), 137) },
+			outcome{Master: 0, Worker: 2, By: plan.Restarts{Failed: 1}},
+		},
+		"OtherByTime": {
+			"the master failed before, within its limit",
+			func(m *model) {
+				m.end(m.pod("master-0"), 137)
+				m.after(time.Second)
+				m.disrupt(m.pod("worker-0"), preempted)
+			},
+			outcome{Master: 0, Worker: 2, By: plan.Restarts{Disrupted: 1}},
+		},
+		"Alone": {
+			"nothing else failed", func(m *model) { m.end(m.pod("worker-0"), 137) },
+			outcome{Master: 0, Worker: 2, By: plan.Restarts{Failed: 1}},
+		},
+		"InPlace": {
+			"the worker's restart by its node was counted when it was seen, so the failure counts for the master",
+			func(m *model) { m.restartedInPlace("worker-0", 0); m.disrupt(m.pod("master-0"), preempted) },
+			outcome{Master: 1, Worker: 2, By: plan.Restarts{Disrupted: 1, InPlace: 1}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 1}, func(m *model) {
+				restartsJob(1, nil)(m)
+				for typ := range m.in.Replicas {
+					m.in.Replicas[typ].RestartPolicy, m.in.Replicas[typ].BackoffLimit = commonv1.RestartPolicyExitCode, new(int32(5))
+				}
+			})
+			m.killed("worker-0")
+			tc.happens(m)
+			p := m.decide()
+			s := &p.Status
+			got := outcome{s.ReplicaStatuses[master].Restarts, s.ReplicaStatuses[worker].Restarts, p.Restarts}
+			if diff := cmp.Diff(tc.want, got); s.JobRestarts != 1 || diff != "" {
+				t.Errorf("%s (-want +got):\n%s%q", tc.reason, diff, conditions(s))
+			}
+		})
+	}
 }
 
 // TestCauseOfARestartForALimit: the restart of the job is of the cause that counts, not of a failure that is

@@ -236,6 +236,42 @@ func TestLastOptionalReplicaRestarts(t *testing.T) {
 	}
 }
 
+// TestNothingStartsAfterWhatIsLeftAlone: what starts after a replica that has failed for good never starts. A
+// job of which nothing else is left does not wait for it.
+func TestNothingStartsAfterWhatIsLeftAlone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		state  commonv1.StartAfterState
+		ends   func(*model)
+		want   commonv1.JobConditionType
+	}{
+		"Succeeded": {"no worker is left to succeed", commonv1.StartAfterSucceeded, func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 1) }, commonv1.JobFailed},
+		"Running":   {"nor one to run", commonv1.StartAfterRunning, func(m *model) { m.end(m.pod("worker-0"), 2); m.end(m.pod("worker-1"), 1) }, commonv1.JobFailed},
+		"OneRuns":   {"a worker that runs may make the job succeed", commonv1.StartAfterSucceeded, func(m *model) { m.end(m.pod("worker-1"), 1) }, commonv1.JobRunning},
+		"Restarts":  {"so may one that restarts", commonv1.StartAfterSucceeded, func(m *model) { m.end(m.pod("worker-0"), 137); m.end(m.pod("worker-1"), 1) }, commonv1.JobRestarting},
+		"Starts":    {"the master starts when all have succeeded", commonv1.StartAfterSucceeded, func(m *model) { m.end(m.pod("worker-0"), 0); m.end(m.pod("worker-1"), 0) }, commonv1.JobCreated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(map[commonv1.ReplicaType]int32{master: 1, worker: 2})
+			restartPolicy(commonv1.RestartPolicyExitCode)(m)
+			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+			m.in.Rules.Running = []jobkit.ReplicaSelector{jobkit.All(master)}
+			m.in.Rules.Success = []jobkit.SuccessRule{jobkit.AllOf(jobkit.All(master))}
+			m.in.Replicas[master].StartAfter = &commonv1.StartAfter{ReplicaType: worker, State: tc.state}
+			m.reconcileUntilStable()
+			m.run()
+			if tc.state == commonv1.StartAfterSucceeded {
+				m.reconcileUntilStable() // Otherwise the master would start.
+			}
+			tc.ends(m)
+			m.reconcileUntilStable()
+			if s := &m.in.Status; s.State != tc.want {
+				t.Errorf("%s: want %s, got %q", tc.reason, tc.want, conditions(s))
+			}
+		})
+	}
+}
+
 func TestInvalidRunPolicies(t *testing.T) {
 	both := onCodes(failJob, in, 1)
 	both.OnPodConditions = onDisruption(failJob).OnPodConditions

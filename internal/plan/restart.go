@@ -78,9 +78,23 @@ func (d *decision) failedReplicas() []failedReplica {
 
 // allEnded reports whether no replica is left that could still make the job succeed.
 func (d *decision) allEnded() bool {
-	ended := true
-	d.tally.each(func(s *replica) { ended = ended && (s.state == jobkit.Failed || s.state == jobkit.Succeeded) })
-	return ended
+	for i := range d.tally.byType {
+		tt := &d.tally.byType[i]
+		missing := tt.Count(jobkit.Missing)
+		if tt.Count(jobkit.Failed)+tt.Count(jobkit.Succeeded)+missing < len(tt.States) || missing > 0 && !d.neverStarts(tt.Type) {
+			return false
+		}
+	}
+	return true
+}
+
+// neverStarts reports whether the missing replicas of a type start after one that was left alone when
+// it failed, or after one that never starts for that reason. No type starts after itself (Validate).
+func (d *decision) neverStarts(t commonv1.ReplicaType) bool {
+	after := d.in.Replicas[t].StartAfter
+	return after != nil && slices.ContainsFunc(d.before(after), func(s *replica) bool {
+		return s.state == jobkit.Failed || s.state == jobkit.Missing && d.neverStarts(s.typ)
+	})
 }
 
 // restartsWhole reports whether failures restart the whole job.

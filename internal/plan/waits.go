@@ -167,7 +167,7 @@ func (d *decision) adviceFor(p *corev1.Pod) string {
 	if why, _ := d.forceDeleteReason(p); why != "" {
 		return ""
 	}
-	if after := d.in.RunPolicy.ForceDeleteAfterSeconds; after != nil {
+	if after := notNegative(d.in.RunPolicy.ForceDeleteAfterSeconds); after != nil {
 		return fmt.Sprintf("its node does not answer; it is deleted by force after runPolicy.forceDeleteAfterSeconds, which is %d.", *after)
 	}
 	return "its node does not answer. Bring the node back; if it is dead, delete the node or give it the taint " +

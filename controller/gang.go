@@ -361,7 +361,8 @@ func (g *gangs) countDone(of *gang.Job, in *plan.Input, tally *plan.Tally) {
 			there[replicaTypeOf(of, p)]++
 		}
 	}
-	waits, done, gone := false, 0, 0
+	waits, gone := false, 0
+	done := make([]int, len(of.Members))
 	for i := range of.Members {
 		m := &of.Members[i]
 		types := tally.Of(m.Type)
@@ -370,9 +371,14 @@ func (g *gangs) countDone(of *gang.Job, in *plan.Input, tally *plan.Tally) {
 		}
 		succeeded := types.Count(jobkit.Succeeded)
 		waits = waits || placed[m.Type]+succeeded < int(m.Replicas)
-		done, gone = done+succeeded, gone+max(succeeded-there[m.Type], 0)
+		done[i], gone = succeeded, gone+max(succeeded-there[m.Type], 0)
 	}
-	if waits {
-		of.Done, of.Gone = int32(min(done, jobkit.MaxReplicas)), int32(min(gone, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+	if !waits {
+		return
 	}
+	for i, n := range done {
+		of.Members[i].Done = int32(min(n, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+		of.Done += of.Members[i].Done
+	}
+	of.Gone = int32(min(gone, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
 }

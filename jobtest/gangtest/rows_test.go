@@ -246,6 +246,16 @@ func TestDoneOfAnotherScheduler(t *testing.T) {
 	}
 }
 
+// TestResourcesOfDone: what has succeeded has given its resources back. Another job may have them by
+// now, and those that wait must not wait for them.
+func TestResourcesOfDone(t *testing.T) {
+	w := masterThenWorkers(t, func(*testv1.TestJob) {})
+	spec, _ := podGroup(t, w).Object["spec"].(map[string]any)
+	if diff := cmp.Diff(map[string]any{"minMember": int64(2), "minResources": map[string]any{"memory": "2"}}, spec); diff != "" {
+		t.Errorf("the Workers need no cpu (-want +got):\n%s", diff)
+	}
+}
+
 // TestPodsWithoutAGroup: a job whose pods were made without a group goes on without, so
 // that a pod which is replaced does not wait for those that will never join it.
 func TestPodsWithoutAGroup(t *testing.T) {

@@ -104,7 +104,7 @@ func (c *JobController[J]) gangObjects(
 		return nil, nil
 	}
 	adopted := g.adopted(in)
-	if adopted == "" && runsUngrouped(in.Pods) {
+	if adopted == "" && g.runsUngrouped(in) {
 		return nil, nil
 	}
 	in.Gang = &plan.Gang{Group: adopted} // The warnings and templates below depend on it.
@@ -115,7 +115,7 @@ func (c *JobController[J]) gangObjects(
 	if in.Status.Condition(commonv1.JobCreated) == nil {
 		in.Warnings = append(in.Warnings, g.warnings(of)...)
 	}
-	of.Done, of.Gone = countDone(in, tally)
+	g.countDone(of, in, tally)
 	wanted := g.scheduler.Objects(of)
 	if len(wanted) == 0 {
 		in.Gang = nil
@@ -311,39 +311,64 @@ func (g *gangs) warnings(job *gang.Job) []jobkit.Warning {
 	return nil
 }
 
+// leaves reports whether the gang scheduler leaves the pods of a replica type alone, because the
+// template names another scheduler. They are neither in the group nor without one.
+func (g *gangs) leaves(job *gang.Job, m *gang.Member) bool {
+	template := *m.Template
+	return !g.scheduler.Join(job, m.Type, &template)
+}
+
 // runsUngrouped reports whether a job runs pods that are not members of a group, and none
 // that are.
-func runsUngrouped(pods []*corev1.Pod) bool {
+func (g *gangs) runsUngrouped(in *plan.Input) bool {
+	job, left := groupOf(in, ""), map[commonv1.ReplicaType]bool{}
+	for i := range job.Members {
+		left[job.Members[i].Type] = g.leaves(job, &job.Members[i])
+	}
 	without := false
-	for _, p := range pods {
-		if !plan.IsLive(p) {
-			continue
-		}
-		if p.Labels[commonv1.PodGroupLabel] != "" {
+	for _, p := range in.Pods {
+		switch {
+		case !plan.IsLive(p):
+		case p.Labels[commonv1.PodGroupLabel] != "":
 			return false
+		case !left[replicaTypeOf(job, p)]:
+			without = true
 		}
-		without = true
 	}
 	return without
 }
 
-// countDone counts the replicas that have succeeded, and those of them that no longer have a
-// pod. Both are 0 when no other replica waits to be scheduled: then the size of the group
+// countDone counts the replicas of the group that have succeeded, and those of them that no longer
+// have a pod. Both are 0 when no other replica waits to be scheduled: then the size of the group
 // does not matter, and stays.
-func countDone(in *plan.Input, tally *plan.Tally) (all, gone int32) {
-	placed, there := 0, 0
+func (g *gangs) countDone(of *gang.Job, in *plan.Input, tally *plan.Tally) {
+	placed, there := map[commonv1.ReplicaType]int{}, map[commonv1.ReplicaType]int{}
 	for _, p := range in.Pods {
 		if plan.IsLive(p) && p.Spec.NodeName != "" {
-			placed++
+			placed[replicaTypeOf(of, p)]++
 		}
 		if p.Status.Phase == corev1.PodSucceeded && p.DeletionTimestamp == nil {
-			there++
+			there[replicaTypeOf(of, p)]++
 		}
 	}
-	succeeded := tally.Count(jobkit.Succeeded)
-	if placed+succeeded >= int(jobkit.Count(in.Replicas)) {
-		return 0, 0
+	waits, gone := false, 0
+	done := make([]int, len(of.Members))
+	for i := range of.Members {
+		m := &of.Members[i]
+		types := tally.Of(m.Type)
+		if types == nil || g.leaves(of, m) {
+			continue // What is not in the group does not make it smaller.
+		}
+		succeeded := types.Count(jobkit.Succeeded)
+		waits = waits || placed[m.Type]+succeeded < int(m.Replicas)
+		done[i], gone = succeeded, gone+max(succeeded-there[m.Type], 0)
 	}
-	all = int32(min(succeeded, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
-	return all, max(all-int32(min(there, jobkit.MaxReplicas)), 0)
+	if !waits {
+		return
+	}
+	for i, n := range done {
+		of.Members[i].Done = int32(min(n, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+		of.Done += of.Members[i].Done
+	}
+	of.Gone = int32(min(gone, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
 }

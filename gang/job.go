@@ -43,6 +43,8 @@ type Member struct {
 	// Waiting is how many of them have no pod yet because they start after another type. The
 	// scheduler must not wait for them: they wait for the pods that it is to schedule.
 	Waiting int32
+	// Done is how many of them are among the job's Done.
+	Done int32
 	// Template must not be changed.
 	Template *corev1.PodTemplateSpec
 	// Completed returns the template with what the operator adds to it. It must not be

@@ -139,6 +139,13 @@ func TestMinResources(t *testing.T) {
 		job    *gang.Job
 		want   corev1.ResourceList
 	}{"those that start after others need no room yet", waiting, list("cpu", "2", "memory", "1")}
+	done := job(0, 0, 1)
+	done.Done, done.Members[1].Done = 2, 2
+	cases["Done"] = struct {
+		reason string
+		job    *gang.Job
+		want   corev1.ResourceList
+	}{"those that have succeeded need none, whatever their priority", done, list("cpu", "2")}
 	completed := job(3, 0, 0, 0)
 	for i := range completed.Members {
 		completed.Members[i].Completed = func() *corev1.PodTemplateSpec {

@@ -10,8 +10,8 @@ import (
 )
 
 // MinResources is what must be free before any pod of the group starts: the policy's
-// minResources, or the requests of the first MinMember pods, with what the operator adds to
-// them. The replica types with the highest priority come first; types of equal priority come
+// minResources, or the requests of the first MinMember pods that need them, with what the operator
+// adds to them. The replica types with the highest priority come first; types of equal priority come
 // in the kind's order.
 func (j *Job) MinResources() corev1.ResourceList {
 	if own := j.Policy.MinResources; own != nil {
@@ -21,7 +21,7 @@ func (j *Job) MinResources() corev1.ResourceList {
 	slices.SortStableFunc(members, func(a, b Member) int { return cmp.Compare(b.Priority, a.Priority) })
 	total, left := corev1.ResourceList{}, j.MinMember()
 	for i := range members {
-		n := min(members[i].Replicas-members[i].Waiting, left)
+		n := min(max(members[i].Replicas-members[i].Waiting-members[i].Done, 0), left)
 		left -= n
 		if n == 0 {
 			continue

@@ -229,6 +229,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	for _, pod := range pods {
 		byName[pod.Name] = pod
 	}
+	surplus := m.activeSurplus(job, pods)
 	for t, spec := range parts.ReplicaSpecs {
 		var counts commonv1.ReplicaStatus
 		unsure := commonv1.ReplicaStatus{}
@@ -247,7 +248,7 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 			}
 		}
 		is := status.ReplicaStatuses[t]
-		if is == nil || is.Active != counts.Active || is.Succeeded < counts.Succeeded || is.Succeeded > counts.Succeeded+unsure.Succeeded ||
+		if is == nil || is.Active < counts.Active || is.Active > counts.Active+surplus || is.Succeeded < counts.Succeeded || is.Succeeded > counts.Succeeded+unsure.Succeeded ||
 			is.Failed < counts.Failed || is.Failed > counts.Failed+unsure.Failed {
 			w.violatef("P3", "job %s: the status of %s is %+v, but %d are active, %d to %d succeeded, %d to %d failed", job.GetName(), t, is,
 				counts.Active, counts.Succeeded, counts.Succeeded+unsure.Succeeded, counts.Failed, counts.Failed+unsure.Failed)
@@ -260,6 +261,20 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 	}
 	m.checkServices(job, services)
 	m.checkSeen(job)
+}
+
+// activeSurplus is how many pods run of replicas that a job in a queue does not want: they are
+// stuck, and still count.
+func (m *monitor) activeSurplus(job client.Object, pods []*corev1.Pod) (n int32) {
+	if job.GetLabels()[queueLabel] == "" {
+		return 0
+	}
+	for _, pod := range pods {
+		if _, _, wanted := m.replica(job, pod); !wanted && pod.Status.Phase == corev1.PodRunning {
+			n++
+		}
+	}
+	return n
 }
 
 // checkSeen checks that the operator sees all that is the job's: what lacks its labels,

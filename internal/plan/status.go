@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -157,6 +158,27 @@ func (d *decision) countReplicas() {
 			counts.Active = max(min(counts.Active, d.in.replicas(tt.Type)-counts.Succeeded-counts.Failed), 0)
 		}
 		rs.Active, rs.Succeeded, rs.Failed, rs.Selector = counts.Active, counts.Succeeded, counts.Failed, counts.Selector
+	}
+	d.countSurplus()
+}
+
+// countSurplus counts the pods that still run of replicas that the job no longer wants, if it is in a
+// queue: that takes a suspended job of which no pod is active for one that needs no room.
+func (d *decision) countSurplus() {
+	if !d.in.Job.Queued || d.plan.Status.Finished() || len(d.tally.byType) == 0 {
+		return
+	}
+	for _, p := range d.tally.unexpectedPods {
+		if p.Status.Phase != corev1.PodRunning {
+			continue
+		}
+		of := d.tally.byType[0].Type
+		for _, t := range d.in.Kind.Types() {
+			if strings.EqualFold(string(t), p.Labels[commonv1.ReplicaTypeLabel]) {
+				of = t
+			}
+		}
+		d.replicaStatus(of).Active++
 	}
 }
 

@@ -303,6 +303,79 @@ func TestCountsOfReplicas(t *testing.T) {
 	}
 }
 
+// TestSurplusPodsOfAQueuedJob: a queue gives the quota of a suspended job away as soon as no pod of it
+// is active, also if the job no longer wants the replicas of those that still run.
+func TestSurplusPodsOfAQueuedJob(t *testing.T) {
+	type counts map[commonv1.ReplicaType]int32
+	for name, tc := range map[string]struct {
+		reason string
+		queued bool
+		change func(*model)
+		want   counts
+		gone   counts
+	}{
+		"Scaled": {
+			reason: "the queue suspends a job that was scaled down", queued: true,
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(1)); m.in.RunPolicy.Suspend = new(true) },
+			want:   counts{master: 0, worker: 2}, gone: counts{master: 0, worker: 0},
+		},
+		"TypeRemoved": {
+			reason: "or one that lost a type", queued: true,
+			change: func(m *model) { delete(m.in.Replicas, worker); m.in.RunPolicy.Suspend = new(true) },
+			want:   counts{master: 0, worker: 2}, gone: counts{master: 0, worker: 0},
+		},
+		"NoLabel": {
+			reason: "whatever the pod's label says", queued: true,
+			change: func(m *model) {
+				m.in.Replicas[worker].Replicas = new(int32(1))
+				m.in.RunPolicy.Suspend = new(true)
+				delete(m.pod("worker-1").Labels, commonv1.ReplicaTypeLabel)
+			},
+			want: counts{master: 1, worker: 1}, gone: counts{master: 0, worker: 0},
+		},
+		"GoesOn": {
+			reason: "so it is while the job goes on", queued: true,
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(1)) },
+			want:   counts{master: 0, worker: 2}, gone: counts{master: 0, worker: 0},
+		},
+		"NoQueue": {
+			reason: "no one gives its room away, and active is at most replicas",
+			change: func(m *model) { m.in.Replicas[worker].Replicas = new(int32(1)); m.in.RunPolicy.Suspend = new(true) },
+			want:   counts{master: 0, worker: 0}, gone: counts{master: 0, worker: 0},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 3}, func(m *model) { m.in.Job.Queued = tc.queued })
+			m.after(time.Minute)
+			tc.change(m)
+			m.in.Job.Generation++
+			m.drop(m.pod("master-0"))
+			m.drop(m.pod("worker-0"))
+			for _, p := range m.in.Pods {
+				m.terminate(p) // which take their time
+			}
+			active := func() counts {
+				got := counts{}
+				for range 2 { // the same pods are counted once
+					p := m.decide()
+					m.write(&p)
+					for t, rs := range p.Status.ReplicaStatuses {
+						got[t] = rs.Active
+					}
+				}
+				return got
+			}
+			if diff := cmp.Diff(tc.want, active()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			m.in.Pods = nil
+			if diff := cmp.Diff(tc.gone, active()); diff != "" {
+				t.Errorf("%s, until they are gone (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
 // TestCountsOfAJobThatHasEnded: a view that is old, or a job that was scaled since,
 // takes nothing from the record, and adds nothing to it.
 func TestCountsOfAJobThatHasEnded(t *testing.T) {

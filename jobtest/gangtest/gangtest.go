@@ -322,7 +322,7 @@ func done(t *testing.T, b *Backend) {
 	want := Job()
 	w.expectGroup("while all that have not ended run, the size stays", want)
 	w.runFor(time.Minute)
-	want.Done = 1
+	want.Done, want.Members[1].Done = 1, 1
 	w.expectGroup("one has ended well, and one waits", want)
 	w.must(w.world.Client().Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job-worker-2"}}))
 	w.runFor(time.Minute)

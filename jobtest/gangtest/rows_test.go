@@ -26,6 +26,12 @@ import (
 // inWorld runs a job of one Master and two Workers with the coscheduling plugin for a while.
 func inWorld(t *testing.T, change func(*testv1.TestJob), others ...jobkit.Object) *jobtest.World {
 	t.Helper()
+	return inWorldOf(t, func(*corev1.Pod) jobtest.Fate { return jobtest.Fate{Start: time.Second, Run: time.Hour} }, change, others...)
+}
+
+// inWorldOf does so with pods of some fate.
+func inWorldOf(t *testing.T, fate func(*corev1.Pod) jobtest.Fate, change func(*testv1.TestJob), others ...jobkit.Object) *jobtest.World {
+	t.Helper()
 	known := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, testv1.AddToScheme} {
 		if err := add(known); err != nil {
@@ -34,7 +40,7 @@ func inWorld(t *testing.T, change func(*testv1.TestJob), others ...jobkit.Object
 	}
 	w, err := jobtest.NewWorld[*testv1.TestJob](testjob.Controller{}, known, jobtest.Options{
 		Gang: schedulers.ByName("coscheduling", schedulers.Options{}),
-		Fate: func(*corev1.Pod) jobtest.Fate { return jobtest.Fate{Start: time.Second, Run: time.Hour} },
+		Fate: fate,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -152,6 +158,101 @@ func TestRow69(t *testing.T) {
 	}
 	if n, _, _ := unstructured.NestedInt64(podGroup(t, w).Object, "spec", "minMember"); n != 1 {
 		t.Errorf("the group has one member, got %d", n)
+	}
+}
+
+// TestTypeOfAnotherScheduler: pods that are left to another scheduler say nothing of the group of
+// the others.
+func TestTypeOfAnotherScheduler(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*testv1.TestJob)
+		then   func(*testing.T, *jobtest.World, []corev1.Pod)
+	}{
+		"WorkersReplaced": {
+			reason: "the Master alone runs while the Workers are replaced", change: func(*testv1.TestJob) {},
+			then: func(t *testing.T, w *jobtest.World, pods []corev1.Pod) {
+				t.Helper()
+				for i := range pods {
+					if pods[i].Labels[commonv1.ReplicaTypeLabel] != "worker" {
+						continue
+					}
+					if err := w.Client().Delete(t.Context(), &pods[i], client.GracePeriodSeconds(0)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+		},
+		"MasterFirst": {
+			reason: "the Workers start after the Master",
+			change: func(job *testv1.TestJob) {
+				job.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: commonv1.StartAfterRunning}
+			},
+			then: func(*testing.T, *jobtest.World, []corev1.Pod) {},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := inWorld(t, func(job *testv1.TestJob) {
+				job.Spec.TestReplicaSpecs[testv1.Master].Template.Spec.SchedulerName = "mine"
+				tc.change(job)
+			})
+			var pods corev1.PodList
+			if err := w.Client().List(t.Context(), &pods); err != nil {
+				t.Fatal(err)
+			}
+			tc.then(t, w, pods.Items)
+			runFor(t, w, time.Minute)
+			if err := w.Client().List(t.Context(), &pods); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for i := range pods.Items {
+				got[pods.Items[i].Name] = pods.Items[i].Labels[commonv1.PodGroupLabel]
+			}
+			want := map[string]string{"job-master-0": "", "job-worker-0": "job-testjob", "job-worker-1": "job-testjob"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			podGroup(t, w)
+		})
+	}
+}
+
+// masterThenWorkers has the Workers start when the Master has succeeded, and then find no room.
+func masterThenWorkers(t *testing.T, change func(*testv1.TestJob)) *jobtest.World {
+	t.Helper()
+	w := inWorldOf(t, func(p *corev1.Pod) jobtest.Fate {
+		if p.Labels[commonv1.ReplicaTypeLabel] == "master" {
+			return jobtest.Fate{Start: time.Second, Run: 5 * time.Second}
+		}
+		return jobtest.Fate{Unschedulable: true}
+	}, func(job *testv1.TestJob) {
+		job.Spec.TestReplicaSpecs[testv1.Worker].StartAfter = &commonv1.StartAfter{ReplicaType: testv1.Master, State: commonv1.StartAfterSucceeded}
+		job.Spec.RunPolicy.SuccessPolicy = &commonv1.SuccessPolicy{Rules: []commonv1.SuccessPolicyRule{{ReplicaType: testv1.Worker, Count: new(int32(2))}}}
+		change(job)
+	})
+	runFor(t, w, time.Minute)
+	return w
+}
+
+// TestDoneOfAnotherScheduler: what was never in the group does not make it smaller.
+func TestDoneOfAnotherScheduler(t *testing.T) {
+	w := masterThenWorkers(t, func(job *testv1.TestJob) {
+		job.Spec.TestReplicaSpecs[testv1.Master].Template.Spec.SchedulerName = "mine"
+	})
+	spec, _ := podGroup(t, w).Object["spec"].(map[string]any)
+	if diff := cmp.Diff(map[string]any{"minMember": int64(2), "minResources": map[string]any{"memory": "2"}}, spec); diff != "" {
+		t.Errorf("both Workers wait for room (-want +got):\n%s", diff)
+	}
+}
+
+// TestResourcesOfDone: what has succeeded has given its resources back. Another job may have them by
+// now, and those that wait must not wait for them.
+func TestResourcesOfDone(t *testing.T) {
+	w := masterThenWorkers(t, func(*testv1.TestJob) {})
+	spec, _ := podGroup(t, w).Object["spec"].(map[string]any)
+	if diff := cmp.Diff(map[string]any{"minMember": int64(2), "minResources": map[string]any{"memory": "2"}}, spec); diff != "" {
+		t.Errorf("the Workers need no cpu (-want +got):\n%s", diff)
 	}
 }
 

@@ -248,7 +248,8 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 			}
 		}
 		is := status.ReplicaStatuses[t]
-		if is == nil || is.Active < counts.Active || is.Active > counts.Active+surplus || is.Succeeded < counts.Succeeded || is.Succeeded > counts.Succeeded+unsure.Succeeded ||
+		if is == nil || is.Active < counts.Active || is.Active > counts.Active+surplus ||
+			is.Succeeded < counts.Succeeded || is.Succeeded > counts.Succeeded+unsure.Succeeded ||
 			is.Failed < counts.Failed || is.Failed > counts.Failed+unsure.Failed {
 			w.violatef("P3", "job %s: the status of %s is %+v, but %d are active, %d to %d succeeded, %d to %d failed", job.GetName(), t, is,
 				counts.Active, counts.Succeeded, counts.Succeeded+unsure.Succeeded, counts.Failed, counts.Failed+unsure.Failed)

@@ -176,9 +176,9 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 }
 
 // reporter is the replica of which the next report is expected, nil if none is; and the last
-// report, if it is of this attempt and of the process that runs. Before the first report it is the replica that reported in
-// an earlier attempt, or else the first by which the job counts as running, which has rank 0 in
-// most kinds. since is since when all replicas run.
+// report, if it is of this attempt and of the process that runs. Before the first report it is
+// the replica that reported in an earlier attempt, or else the first by which the job counts as
+// running, which has rank 0 in most kinds. since is since when all replicas run.
 func (t *Tally) reporter(in *Input, since time.Time) (*replica, *commonv1.TrainerStatus) {
 	if last := in.Status.TrainerStatus; last != nil && last.Reporter != nil && last.ReceivedTime != nil {
 		s := t.replicaOf(last.Reporter.Pod)

@@ -64,7 +64,7 @@ func (t *Tally) SuspectPods() []string {
 // appear as pending. A cache that is older than the status may show pods as pending that run
 // and that the status counts: then nothing is lost; the missing pods were never created. It also
 // reports whether the job fails because replicas have not started in time, which a stale cache
-// may show of pods that have, whether one seems to hang, and whether pods have ended that may be
+// may show of pods that have, whether one seems to hang, and whether pods have succeeded that may be
 // of before the job was resumed. The shell reads all pods of the job again, from the API server.
 func (t *Tally) InDoubt() bool { return t.inDoubt }
 

@@ -57,7 +57,7 @@ func (in *Input) resumedAt() time.Time {
 	}
 }
 
-// doubtEnds is in doubt about pods of before the job was resumed that have ended, and are not on
+// doubtEnds is in doubt about pods of before the job was resumed that have succeeded, and are not on
 // record nor being deleted: a cache shows them that is older than the suspension.
 func (t *Tally) doubtEnds(in *Input) {
 	if t.inDoubt || in.resumedAt().IsZero() || !in.mayLose() {
@@ -67,7 +67,7 @@ func (t *Tally) doubtEnds(in *Input) {
 		done := in.succeededBefore(t.byType[i].Type)
 		for j := range t.byType[i].replicas {
 			s := &t.byType[i].replicas[j]
-			t.inDoubt = t.inDoubt || s.beforeResume && s.pod != nil && !done[s.index] && (s.state == jobkit.Succeeded || s.state == jobkit.Failed)
+			t.inDoubt = t.inDoubt || s.state == jobkit.Succeeded && s.beforeResume && s.pod != nil && !done[s.index]
 		}
 	}
 }

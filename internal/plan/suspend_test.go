@@ -92,12 +92,11 @@ func TestFinishedIsFinal(t *testing.T) {
 	}
 }
 
-// TestEndedBeforeTheResume: how a pod of before the suspension ended says nothing of the run that
-// was resumed, in which its replica runs again.
-func TestEndedBeforeTheResume(t *testing.T) {
+// TestSucceededBeforeTheResume: a success of before the suspension says nothing of the run that was
+// resumed, in which its replica runs again.
+func TestSucceededBeforeTheResume(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
-		code   int32
 		// stays is what is left of the pod when the job is resumed, and until is when it goes.
 		stays func(*model, *corev1.Pod)
 		until func(*model, *corev1.Pod)
@@ -106,10 +105,6 @@ func TestEndedBeforeTheResume(t *testing.T) {
 		"Finalizer": {
 			reason: "a finalizer keeps the pod that was deleted (a log collector, or Kueue's)",
 			stays:  (*model).terminate, until: (*model).drop,
-		},
-		"FinalizerFailed": {
-			reason: "nor does its failure cost the resumed job a restart", code: 1,
-			stays: (*model).terminate, until: (*model).drop,
 		},
 		"Departed": {
 			reason: "the last that was seen of it comes after the resume",
@@ -122,10 +117,6 @@ func TestEndedBeforeTheResume(t *testing.T) {
 			reason: "the cache of another process is behind: the pods are read again", doubt: true,
 			stays: func(*model, *corev1.Pod) {}, until: (*model).drop,
 		},
-		"StaleCacheFailed": {
-			reason: "so they are for a failure", code: 1, doubt: true,
-			stays: func(*model, *corev1.Pod) {}, until: (*model).drop,
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := started(map[commonv1.ReplicaType]int32{master: 1, worker: 2}, func(m *model) {
@@ -133,7 +124,7 @@ func TestEndedBeforeTheResume(t *testing.T) {
 			})
 			m.after(2 * time.Second)
 			old := m.pod("worker-1")
-			m.end(old, tc.code)
+			m.end(old, 0)
 			m.in.RunPolicy.Suspend = new(true)
 			m.in.Job.Generation++
 			m.reconcileUntilStable()
@@ -171,8 +162,8 @@ func TestEndedBeforeTheResume(t *testing.T) {
 	}
 }
 
-// TestEndedAfterTheResume: what succeeds after the resume is recorded, also if its pod is deleted.
-func TestEndedAfterTheResume(t *testing.T) {
+// TestSucceededAfterTheResume: what succeeds after the resume is recorded, also if its pod is deleted.
+func TestSucceededAfterTheResume(t *testing.T) {
 	m := started(workers(2), func(m *model) { m.in.RunPolicy.Suspend = new(true) })
 	m.after(time.Minute)
 	m.in.RunPolicy.Suspend = new(false)

@@ -48,7 +48,8 @@ type replica struct {
 	state   jobkit.ReplicaState
 	pod     *corev1.Pod // nil if missing
 	gone    bool        // the pod is among Input.Departed
-	// beforeResume is true if the pod was created before the job was last resumed.
+	// beforeResume is true if the pod has succeeded and was created before the job was last resumed.
+	// A failure of before counts, as every failure does, whenever it is seen.
 	beforeResume bool
 }
 
@@ -182,7 +183,7 @@ func (t *typeTally) fill(in *Input) {
 		if s.pod != nil && done[s.index] && s.isBefore(s.attempt) {
 			s.pod = nil // A view that is older than the record shows a pod that is gone.
 		}
-		s.beforeResume = s.pod != nil && s.pod.CreationTimestamp.Time.Before(resumed)
+		s.beforeResume = s.pod != nil && s.pod.Status.Phase == corev1.PodSucceeded && s.pod.CreationTimestamp.Time.Before(resumed)
 		s.forgetGone(done)
 		s.state = s.classify(done)
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
@@ -235,7 +236,7 @@ func (s *replica) classify(done indexes) jobkit.ReplicaState {
 	case done[s.index] && s.pod.Status.Phase != corev1.PodFailed:
 		return jobkit.Succeeded // A view that shows it running is older than the record.
 	case s.beforeResume && s.pod.DeletionTimestamp != nil:
-		return jobkit.Terminating // The suspension deleted it. How it ended says nothing of the run that was resumed.
+		return jobkit.Terminating // The suspension deleted it. It is no success of the run that was resumed.
 	case disruption(s.pod) != nil:
 		return jobkit.Failed
 	case s.pod.Status.Phase == corev1.PodSucceeded && endedByItself(s.pod):

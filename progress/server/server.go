@@ -115,7 +115,8 @@ func New(ctx context.Context, mgr ctrl.Manager, o Options) (*progress.Server, er
 		return nil, fmt.Errorf("cannot add the progress server to the manager: %w", err)
 	}
 	return &progress.Server{
-		URL: s.url, CABundle: s.authorities.CABundle, UpSince: s.health.UpSince, Unwritten: s.writes.unwrittenAt, Serve: s.serve,
+		URL: s.url, CABundle: s.authorities.CABundle, Serve: s.serve,
+		UpSince: s.health.UpSince, Unwritten: s.writes.unwrittenAt,
 	}, nil
 }
 

@@ -395,16 +395,18 @@ func (w *writes) done(k jobKey, s *commonv1.TrainerStatus, tried bool) {
 	if e == nil {
 		return
 	}
-	e.tried, e.urgent = "", false
+	e.tried = ""
 	if tried {
 		e.written, e.received, e.mine = w.now(), s.ReceivedTime.Truncate(time.Microsecond), true
 	}
 	if e.pending == s {
 		w.bytes -= e.size
-		e.pending, e.size = nil, 0
+		e.pending, e.size, e.urgent = nil, 0, false
 		return
 	}
-	w.queue.AddAfter(k, writeEvery)
+	if !e.urgent { // One that does not wait is in the queue already.
+		w.queue.AddAfter(k, writeEvery)
+	}
 }
 
 // mark remembers the version of a job that a write met a conflict with.

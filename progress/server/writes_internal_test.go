@@ -214,6 +214,23 @@ func TestWrites(t *testing.T) {
 			},
 			want: []string{"0.0 s: 99", "2.0 s: 100", "7.0 s: 99"},
 		},
+		"LastWhileAWriteIsUnderWay": {
+			reason: "it does not wait for the next turn either, in which the job has ended",
+			play: func(t *testing.T, c *cluster, w, _ *writes) {
+				c.set(func() { c.lag = 50 * time.Millisecond })
+				inner := w.patch
+				w.patch = func(ctx context.Context, k jobKey, job progress.Job, s *commonv1.TrainerStatus) error {
+					time.Sleep(200 * time.Millisecond) // the API server takes its time
+					return inner(ctx, k, job, s)
+				}
+				c.says(t, w, "a", 99)
+				time.Sleep(100 * time.Millisecond)
+				c.says(t, w, "a", 100)
+				time.Sleep(time.Second)
+				c.change(keyOf("a").name, func(j *progress.Job) { j.Closed = "the job has ended" })
+			},
+			want: []string{"0.2 s: 99", "0.7 s: 100"}, // after a conflict: the cache does not show the first yet
+		},
 		"LastInsteadOfWaiting": {
 			reason: "it takes the place of the one that waits",
 			play: func(t *testing.T, c *cluster, w, _ *writes) {

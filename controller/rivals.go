@@ -107,7 +107,7 @@ func digest(status *commonv1.JobStatus) uint64 {
 var digestSeed = maphash.MakeSeed()
 
 // observe finds out who has written the status of a job, the newest that is known. It returns nil if no other
-// client has since the last reconcile. The managed fields alone do not prove that: whoever may edit a job can
+// client has since the last reconcile. The managed fields alone do not show that: whoever may edit a job can
 // write what they like into them, but not into the status.
 func (r *rivals) observe(job client.Object, status *commonv1.JobStatus, now time.Time) *sighting {
 	fields := job.GetManagedFields()

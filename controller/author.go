@@ -29,7 +29,7 @@ func (c *JobController[J]) callAuthor(ctx context.Context, in *plan.Input, metho
 	f()
 }
 
-// callForError calls a method of the author that returns an error. A panic in it is an authorPanic. It is
+// callForError calls a method of the author that returns an error. A panic in it is an authorPanicError. It is
 // called in goroutines, too, where nothing else would keep a panic from ending the process with all jobs.
 func callForError(ctx context.Context, method string, f func() error) (err error) {
 	defer func() {
@@ -40,17 +40,17 @@ func callForError(ctx context.Context, method string, f func() error) (err error
 	return f()
 }
 
-// authorPanic is a panic in a method of the author.
-type authorPanic struct{ message string }
+// authorPanicError is a panic in a method of the author.
+type authorPanicError struct{ message string }
 
 // Error implements error.
-func (e authorPanic) Error() string { return e.message }
+func (e authorPanicError) Error() string { return e.message }
 
 // panicked logs a panic, and returns what the job says of it.
 func panicked(ctx context.Context, method string, p any) error {
 	log.FromContext(ctx).Error(fmt.Errorf("panic: %v", p), "The operator's own code panicked",
 		"method", method, "stack", string(debug.Stack()))
-	return authorPanic{fmt.Sprintf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)}
+	return authorPanicError{fmt.Sprintf("the operator's %s panicked: %v: this is a bug of the operator, please report it", method, p)}
 }
 
 // partsOf asks the author for the parts of a job. The string says what is wrong with them, or

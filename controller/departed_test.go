@@ -200,7 +200,7 @@ func TestEndsThatNoPassRecords(t *testing.T) {
 		}},
 		"Unreadable": {
 			reason: "a job that cannot be decoded may be corrected", most: 1000,
-			change: func(j *testv1.TestJob) { j.SelfLink = "unreadable:spec: a duration abc" },
+			change: func(j *testv1.TestJob) { j.SetSelfLink("unreadable:spec: a duration abc") },
 		},
 		"InvalidEdit": {reason: "and so may an invalid edit", most: 1000, change: func(j *testv1.TestJob) {
 			j.Spec.TestReplicaSpecs[testv1.Worker].Replicas = new(int32(-1))

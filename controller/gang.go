@@ -370,5 +370,5 @@ func (g *gangs) countDone(of *gang.Job, in *plan.Input, tally *plan.Tally) {
 		of.Members[i].Done = int32(min(n, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
 		of.Done += of.Members[i].Done
 	}
-	of.Gone = int32(min(gone, jobkit.MaxReplicas)) //nolint:gosec // it is at most MaxReplicas
+	of.Gone = int32(min(gone, jobkit.MaxReplicas))
 }

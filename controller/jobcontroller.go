@@ -81,15 +81,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 			"the JobController of %T is not set up: call SetupWithManager, Builder or Init before ReconcileJobs", job))
 	}
 	began, recordsEnds := c.set.clock.Now(), false
-	defer func() {
-		c.set.metrics.observeReconcile(c.set.clock.Since(began))
-		if !recordsEnds {
-			c.set.departed.limit(client.ObjectKeyFromObject(job))
-		}
-		if c.set.pending.isJobDeleted(job.GetUID()) {
-			c.forget(client.ObjectKeyFromObject(job), job.GetUID()) // It was deleted meanwhile.
-		}
-	}()
+	defer func() { c.endPass(job, began, recordsEnds) }()
 	if after, held := c.set.gate.holds(job, c.finished(job)); held {
 		return reconcile.Result{RequeueAfter: after}, nil
 	}
@@ -141,6 +133,17 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	now := c.set.clock.Now()
 	c.set.pending.recordObstacles(job, executed.Obstructions, p.Held || executed.Undone, now, now.Add(concluded.RetryAfter))
 	return c.conclude(ctx, job, in, &p, &concluded, pace, stale, err)
+}
+
+// endPass measures a pass, and forgets what nothing else would.
+func (c *JobController[J]) endPass(job J, began time.Time, recordsEnds bool) {
+	c.set.metrics.observeReconcile(c.set.clock.Since(began))
+	if !recordsEnds {
+		c.set.departed.limit(client.ObjectKeyFromObject(job))
+	}
+	if c.set.pending.isJobDeleted(job.GetUID()) {
+		c.forget(client.ObjectKeyFromObject(job), job.GetUID()) // It was deleted meanwhile.
+	}
 }
 
 // conclude writes what was concluded from the outcome of a plan, unless the status was

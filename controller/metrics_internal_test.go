@@ -133,7 +133,7 @@ func TestNamespacesAreForgotten(t *testing.T) {
 	before := series()
 	const n = 2000
 	for i := range n {
-		in := &plan.Input{Job: plan.Job{Namespace: fmt.Sprint("ci-", i), Name: "job", UID: types.UID(fmt.Sprint(i))}}
+		in := &plan.Input{Job: plan.Job{Namespace: fmt.Sprint("ci-", i), Name: "job", UID: types.UID(strconv.Itoa(i))}}
 		p := &plan.Plan{Status: commonv1.JobStatus{Conditions: []commonv1.JobCondition{{Type: commonv1.JobCreated, Status: "True"}}}}
 		m.recordStatus(in, p)
 		in.Status = p.Status

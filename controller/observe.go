@@ -73,7 +73,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if in.Pods, err = c.listPods(ctx, job); err == nil {
 		in.Services, err = c.listServices(ctx, job)
 	}
-	if panicked, ok := errors.AsType[authorPanic](err); ok {
+	if panicked, ok := errors.AsType[authorPanicError](err); ok {
 		return c.haltedInput(job, panicked.message)
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 // sent. For all else the cluster or a policy has to change, and the job must not fail. In
 // doubt it is Refused.
 func obstacleOf(err error, sent client.Object) (plan.Obstacle, string) {
-	_, panicked := errors.AsType[authorPanic](err)
+	_, panicked := errors.AsType[authorPanicError](err)
 	switch {
 	case panicked:
 		return plan.OperatorError, err.Error()

@@ -36,6 +36,8 @@ const (
 // its controller before, and one that writes once fixes something by hand.
 type rivals struct {
 	own string
+	// seed is that of digests, which are compared in this process only.
+	seed maphash.Seed
 	// keepEndReport reports them to the probe of the process; nil means that there are none.
 	report func(error)
 
@@ -59,7 +61,7 @@ type rivalry struct {
 }
 
 func newRivals(own string) *rivals {
-	return &rivals{own: own, report: func(error) {}, jobs: map[types.NamespacedName]*rivalry{}}
+	return &rivals{own: own, seed: maphash.MakeSeed(), report: func(error) {}, jobs: map[types.NamespacedName]*rivalry{}}
 }
 
 // recordWrite records that this controller has written the status of a job, which is as the
@@ -74,7 +76,7 @@ func (r *rivals) recordWrite(job client.Object, status *commonv1.JobStatus) {
 		if r.jobs[key] == nil || r.jobs[key].uid != job.GetUID() {
 			r.jobs[key] = &rivalry{uid: job.GetUID()}
 		}
-		r.jobs[key].at, r.jobs[key].written = *f.Time, digest(status)
+		r.jobs[key].at, r.jobs[key].written = *f.Time, r.digest(status)
 		r.mu.Unlock()
 	}
 }
@@ -95,16 +97,13 @@ type sighting struct {
 }
 
 // digest is a number that two different statuses hardly ever share.
-func digest(status *commonv1.JobStatus) uint64 {
+func (r *rivals) digest(status *commonv1.JobStatus) uint64 {
 	data, err := json.Marshal(status)
 	if err != nil {
 		return 0
 	}
-	return maphash.Bytes(digestSeed, data)
+	return maphash.Bytes(r.seed, data)
 }
-
-// digestSeed is that of this process, which alone compares digests.
-var digestSeed = maphash.MakeSeed()
 
 // observe finds out who has written the status of a job, the newest that is known. It returns nil if no other
 // client has since the last reconcile. The managed fields alone do not show that: whoever may edit a job can
@@ -128,7 +127,7 @@ func (r *rivals) observe(job client.Object, status *commonv1.JobStatus, now time
 		}
 		known.at, seen = *f.Time, &sighting{manager: f.Manager}
 	}
-	if seen == nil || digest(status) == known.written {
+	if seen == nil || r.digest(status) == known.written {
 		return nil
 	}
 	known.times++

@@ -29,9 +29,9 @@ func unread(m *model) {
 // onFailure leaves it to the nodes to restart containers.
 func onFailure(m *model) { restartPolicy(commonv1.RestartPolicyOnFailure)(m) }
 
-// againInPlace has the node of a pod restart its container, which failed.
-func (m *model) againInPlace(name string) {
-	p := m.pod(name)
+// againInPlace has the node of the Master restart its container, which failed.
+func (m *model) againInPlace() {
+	p := m.pod("master-0")
 	now := metav1.NewTime(m.in.Now)
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{
 		Name: "main", RestartCount: restartCount(p) + 1,
@@ -104,23 +104,23 @@ func TestWhichReplicaHangs(t *testing.T) {
 		"BeganAgain": {"the reporter crashed, its node restarted it in place, and it loads its checkpoint", report, onFailure, func(m *model) {
 			goesOn(m)
 			m.after(30 * second)
-			m.againInPlace("master-0")
+			m.againInPlace()
 		}, 600 * second, "job-master-0"},
 		"BeganAgainAfterDone": {"it crashed after 100 percent: a report of the new process is expected", report, onFailure, func(m *model) {
 			goesOn(m)
 			m.reports("master-0", 100)
 			m.after(30 * second)
-			m.againInPlace("master-0")
+			m.againInPlace()
 		}, 600 * second, "job-master-0"},
 		"BeganAgainAndReports": {"the new process goes on", report, onFailure, func(m *model) {
 			goesOn(m)
-			m.againInPlace("master-0")
+			m.againInPlace()
 			m.after(30 * second)
 			m.reports("master-0", 10)
 		}, 59 * second, "job-master-0"},
 		"BeganAgainAndDone": {"the new process has reported 100 percent", report, onFailure, func(m *model) {
 			goesOn(m)
-			m.againInPlace("master-0")
+			m.againInPlace()
 			m.after(30 * second)
 			m.reports("master-0", 100)
 		}, 0, ""},

@@ -154,7 +154,8 @@ func (t *Tally) shortOf(in *Input, i int) (short, pending int) {
 	tt, status := &t.byType[i], &in.Status
 	rs := status.ReplicaStatuses[tt.Type]
 	restarted := func(s replica) bool { return s.attempt > 0 }
-	if rs == nil || !status.IsTrue(commonv1.JobRunning) || status.IsTrue(commonv1.JobRestarting) && slices.ContainsFunc(tt.replicas, restarted) {
+	if rs == nil || !status.IsTrue(commonv1.JobRunning) ||
+		status.IsTrue(commonv1.JobRestarting) && slices.ContainsFunc(tt.replicas, restarted) {
 		return 0, 0
 	}
 	begun := 0

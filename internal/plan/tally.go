@@ -113,7 +113,7 @@ func (t *Tally) findUnwanted(in *Input) {
 		s := replica{name: p.Name, index: -1, pod: p, label: unread}
 		for _, typ := range types {
 			if index, ok := podNamesOf(&in.Kind, in.Job.Name, typ).index(p.Name); ok && index < jobkit.MaxReplicas {
-				s.typ, s.index = typ, int32(index)
+				s.typ, s.index = typ, int32(index) //nolint:gosec // below MaxReplicas
 			}
 		}
 		s.attempt = attemptOf(&in.Status, s.typ, s.index)

@@ -126,22 +126,17 @@ func (d *decision) terminatingWaits() wait {
 		if s.pod == nil || s.state == jobkit.Active || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
 			return
 		}
-		what := d.adviceFor(s.pod)
-		if what == "" {
-			return
-		}
-		if overdue := s.pod.DeletionTimestamp.Add(w.patience); d.in.Now.Before(overdue) {
+		what, overdue := d.adviceFor(s.pod), s.pod.DeletionTimestamp.Add(w.patience)
+		switch {
+		case what == "":
+		case d.in.Now.Before(overdue):
 			d.requeueAt(overdue)
-			return
+		default:
+			if len(names) == 0 {
+				w.pod = refTo(s.pod)
+			}
+			names, advice = append(names, whereIs(s.pod)), cmp.Or(advice, what)
 		}
-		name := s.pod.Name
-		if s.pod.Spec.NodeName != "" {
-			name += " on node " + s.pod.Spec.NodeName
-		}
-		if len(names) == 0 {
-			w.pod = refTo(s.pod)
-		}
-		names, advice = append(names, name), cmp.Or(advice, what)
 	}
 	d.tally.each(add)
 	for i := range d.tally.unwanted {
@@ -153,6 +148,14 @@ func (d *decision) terminatingWaits() wait {
 		w.why = fmt.Sprintf("%s waits for pod %s, deleted and still terminating: %s", d.jobName(), andMore(names), advice)
 	}
 	return w
+}
+
+// whereIs names a pod, and its node if it has one.
+func whereIs(p *corev1.Pod) string {
+	if p.Spec.NodeName == "" {
+		return p.Name
+	}
+	return p.Name + " on node " + p.Spec.NodeName
 }
 
 // adviceFor says what keeps a pod that should be gone, and what to do about it; "" if the

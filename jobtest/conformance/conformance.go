@@ -91,12 +91,13 @@ func (s Suite[J]) Run(t *testing.T) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			if f := s.try(t.Context(), c); f != nil {
-				failed++
-				t.Error(f)
-				if c.name == caseSetUp {
-					failed = MaxFindings // No other case can begin.
-				}
+			f := s.try(t.Context(), c)
+			if f == nil {
+				return
+			}
+			t.Error(f)
+			if failed++; c.name == caseSetUp {
+				failed = MaxFindings // No other case can begin.
 			}
 		})
 	}

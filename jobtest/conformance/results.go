@@ -27,30 +27,35 @@ func (s Suite[J]) objectsOfJobsDiffer(author jobkit.ControllerInterface[J]) erro
 	if !ok {
 		return nil
 	}
-	names := func(jobName string) map[string]bool {
+	objects := func(jobName string) map[string]bool {
 		job := s.defaulted(author)
 		job.SetName(jobName)
 		job.SetUID(types.UID("uid-of-" + jobName))
-		out := map[string]bool{}
-		for _, o := range owned.Objects(job, s.tally(author, jobkit.Active)) {
-			if wrapped, ok := o.(jobkit.OwnedObject); ok {
-				if o = wrapped.Object; wrapped.UseExisting {
-					continue
-				}
-			}
-			if o != nil {
-				out[fmt.Sprintf("%T %s", o, o.GetName())] = true
-			}
-		}
-		return out
+		return namesOf(owned.Objects(job, s.tally(author, jobkit.Active)))
 	}
-	first, second := names("first"), names("second")
+	first, second := objects("first"), objects("second")
 	for _, name := range slices.Sorted(maps.Keys(first)) {
 		if second[name] {
 			return findingf("P8", "Objects() wants the same object for two jobs of one namespace: %s: put the name of the job into it", name)
 		}
 	}
 	return nil
+}
+
+// namesOf are the kinds and names of objects, without those that need not be the job's own.
+func namesOf(objects []jobkit.Object) map[string]bool {
+	out := map[string]bool{}
+	for _, o := range objects {
+		if owned, ok := o.(jobkit.OwnedObject); ok {
+			if o = owned.Object; owned.UseExisting {
+				continue
+			}
+		}
+		if o != nil {
+			out[fmt.Sprintf("%T %s", o, o.GetName())] = true
+		}
+	}
+	return out
 }
 
 // keepsMainContainer checks that each pod has the container whose exit code is that of the replica.

@@ -211,7 +211,7 @@ func TestRefused(t *testing.T) {
 		{reason: "another kind", text: "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n", want: `a.yaml:1: Pod a: no operator here runs Pod of v1: the kinds are JAXJob, MPIJob, PaddleJob, PyTorchJob, TFJob, XGBoostJob, TestJob, of kubeflow.org/v1`},
 		{reason: "a misspelled field", text: strings.Replace(torch, "nprocPerNode", "nprocs", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.nprocs": correct its name, or remove it`},
 		{reason: "a letter in the wrong case", text: strings.Replace(torch, "restartPolicy", "restartpolicy", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.pytorchReplicaSpecs.Master.restartpolicy": write "spec.pytorchReplicaSpecs.Master.restartPolicy", or remove it`},
-		{reason: "two letters changed places", text: strings.Replace(torch, "restartPolicy: OnFailure\n      template:", "restartPolicy: OnFailure\n      tempalte:", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.pytorchReplicaSpecs.Master.tempalte": write "spec.pytorchReplicaSpecs.Master.template", or remove it`},
+		{reason: "two letters changed places", text: strings.Replace(torch, "restartPolicy: OnFailure\n      template:", "restartPolicy: OnFailure\n      templaet:", 1), want: `a.yaml:7: PyTorchJob torch-ddp: unknown field "spec.pytorchReplicaSpecs.Master.templaet": write "spec.pytorchReplicaSpecs.Master.template", or remove it`},
 		{reason: "a value of another form", text: strings.Replace(torch, "replicas: 2", "replicas: two", 1), want: `a.yaml:7: PyTorchJob torch-ddp: spec.pytorchReplicaSpecs.replicas is a string: it must be a value of type int32`},
 	} {
 		got := func() error {

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 )
@@ -55,9 +56,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	for f := range t.Fields() {
 		switch name, _, _ := strings.Cut(f.Tag.Get("json"), ","); {
 		case name == "" && f.Anonymous:
-			for name, inner := range fieldsOf(f.Type) {
-				fields[name] = inner
-			}
+			maps.Copy(fields, fieldsOf(f.Type))
 		case name != "" && name != "-":
 			fields[name] = f.Type
 		}

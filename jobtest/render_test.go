@@ -178,7 +178,7 @@ func TestRenderNeverPanics(t *testing.T) {
 		"NilParts": {
 			reason: "there is nothing to work with",
 			author: strange{parts: func(job *testv1.TestJob) jobkit.JobParts { return jobkit.JobParts{Status: &job.Status} }},
-			want:   "Parts() returned no RunPolicy",
+			want:   "Parts() of TestJob returns no RunPolicy: point at the",
 		},
 		"PanicInParts": {
 			reason: "for this job alone",

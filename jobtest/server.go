@@ -107,17 +107,13 @@ func invalid(t *table, o client.Object) field.ErrorList {
 	if !ok {
 		return errs
 	}
-	path := field.NewPath("spec", "containers")
-	if len(pod.Spec.Containers) == 0 {
-		errs = append(errs, field.Required(path, ""))
-	}
 	names := map[string]bool{}
 	for _, c := range pod.Spec.InitContainers {
 		names[c.Name] = true
 	}
 	for i, c := range pod.Spec.Containers {
 		if names[c.Name] {
-			errs = append(errs, field.Duplicate(path.Index(i).Child("name"), c.Name))
+			errs = append(errs, field.Duplicate(field.NewPath("spec", "containers").Index(i).Child("name"), c.Name))
 		}
 		names[c.Name] = true
 	}

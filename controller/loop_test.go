@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -80,10 +81,9 @@ func TestAuthorsLoopForgets(t *testing.T) {
 	}
 }
 
-// TestOneControllerOfAKind: a second controller of a kind in one process is refused, and so
-// are kinds that are not namespaced.
-func TestOneControllerOfAKind(t *testing.T) {
-	api := fakeapi.New(append(fakeapi.Core(), testJobs)...)
+// newManager makes a manager of TestJobs on an API server.
+func newManager(t *testing.T, api http.Handler) ctrl.Manager {
+	t.Helper()
 	served := httptest.NewServer(api)
 	t.Cleanup(served.Close)
 	scheme := runtime.NewScheme()
@@ -94,6 +94,14 @@ func TestOneControllerOfAKind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return mgr
+}
+
+// TestOneControllerOfAKind: a second controller of a kind in one process is refused, and so
+// are kinds that are not namespaced.
+func TestOneControllerOfAKind(t *testing.T) {
+	api := fakeapi.New(append(fakeapi.Core(), testJobs)...)
+	mgr := newManager(t, api)
 	metrics := prometheus.NewRegistry()
 	setUp := func(author jobkit.ControllerInterface[*testv1.TestJob]) string {
 		err := (&controller.JobController[*testv1.TestJob]{Controller: author, Metrics: metrics}).SetupWithManager(mgr)

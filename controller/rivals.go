@@ -71,12 +71,13 @@ func (r *rivals) recordWrite(job client.Object, status *commonv1.JobStatus) {
 		if f.Subresource != statusName || f.Manager != r.own || f.Time == nil {
 			continue
 		}
+		written := r.digest(status) // A large one takes a while, and all jobs share the lock.
 		r.mu.Lock()
 		key := client.ObjectKeyFromObject(job)
 		if r.jobs[key] == nil || r.jobs[key].uid != job.GetUID() {
 			r.jobs[key] = &rivalry{uid: job.GetUID()}
 		}
-		r.jobs[key].at, r.jobs[key].written = *f.Time, r.digest(status)
+		r.jobs[key].at, r.jobs[key].written = *f.Time, written
 		r.mu.Unlock()
 	}
 }

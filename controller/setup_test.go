@@ -3,7 +3,6 @@ package controller_test
 import (
 	"context"
 	"errors"
-	"net/http/httptest"
 	"reflect"
 	goruntime "runtime"
 	"strings"
@@ -16,12 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/utils/clock/testing"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jobkit/jobkit"
@@ -490,17 +485,7 @@ func (*opinionated) DeletePod(context.Context, *testv1.TestJob, *corev1.Pod) err
 
 // TestSetupThatIsTriedAgainLeavesNothing: a kind whose gang scheduler is not installed yet is set up again and again.
 func TestSetupThatIsTriedAgainLeavesNothing(t *testing.T) {
-	api := fakeapi.New(append(fakeapi.Core(), testJobs)...) // It does not serve Volcano's PodGroup.
-	served := httptest.NewServer(api)
-	t.Cleanup(served.Close)
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), testv1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
-	mgr, err := ctrl.NewManager(&rest.Config{Host: served.URL, QPS: -1}, ctrl.Options{Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	mgr := newManager(t, fakeapi.New(append(fakeapi.Core(), testJobs)...)) // It does not serve Volcano's PodGroup.
 	go func() { _ = mgr.Start(t.Context()) }()
 	<-mgr.Elected()
 	metrics := prometheus.NewRegistry()

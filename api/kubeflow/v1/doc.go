@@ -31,56 +31,7 @@
 // JSON names, values and defaults are those of training-operator v1.9, so that its
 // manifests and the clients that read its jobs continue to work. So are the Go names of
 // fields and replica types; ReplicaSpecs is a named map, to which map literals can be
-// assigned. These differ on purpose:
-//
-//   - A Master without replicas, and an empty managedBy are accepted.
-//   - Replica types in another letter case are refused in every kind, because
-//     nothing that reads a job by its types finds them: v1 did not ask TFJobs and
-//     MPIJobs. A job that v1 accepted with such types continues.
-//   - managedBy cannot be changed, also on JAXJobs.
-//   - Jobs that v1 accepts but that can never run are refused: a name that leaves no
-//     room for the names of pods, no replicas at all, an elastic policy whose minimum
-//     is above its maximum.
-//   - MPIJobs are validated when they are created, as the others are, and follow the
-//     same rules for names: they must start with a letter and hold no dots.
-//   - TFJobs have no replica types but those in the table, and at most one Chief or
-//     Master.
-//   - Labels in a pod template that the controller sets, as training.kubeflow.org/job-name, are refused in a new job.
-//     v1 overwrites them; in a job that was accepted before, they are ignored.
-//   - The policies are enumerations: a misspelled one is refused instead of ignored.
-//   - The launcher of an MPIJob is created when its Workers are ready, and its role when
-//     their pods exist; spec.launcherCreationPolicy AtStartup, which v1 does not have,
-//     creates it as soon as their pods exist.
-//   - kubectl shows the true state of a job, its Workers (wanted and active) and its
-//     restarts.
-//   - All kinds have the scale subresource; v1 has none for TFJob, MPIJob and
-//     XGBoostJob.
-//   - Running stays True while a replica runs that makes the job count as running, with
-//     Restarting beside it while others are replaced. In v1 each takes the other away.
-//   - The active of a replica type counts the pods that run, also when the job has ended
-//     or is suspended; v1 sets it to 0 at once.
-//   - A pod that a user or another controller deletes is replaced, whatever its exit code, and counts against
-//     no limit; under restartScope Job it restarts the gang.
-//   - Services go when no pod of a finished job runs any more, with every clean-up
-//     policy; with None v1 keeps them.
-//   - An event about pods or services covers all that one reconcile of a job did ("Created
-//     512 pods"), under v1's reasons such as SuccessfulCreatePod. An error is reported by a
-//     condition and an event of its reason: FailedCreatePod, FailedDeletePod, JobTerminated,
-//     MPIJobEvicted and v1's reasons with spaces do not occur. The use of the deprecated
-//     nProcPerNode is reported by an event, as there is no webhook.
-//   - A variable of a pod template that the operator sets, too, occurs once; in v1 it
-//     occurs twice.
-//   - backoffLimit is how many restarts a job may have, recreated pods included. v1 counts restarts of containers in
-//     pods that run, and fails the job at this number; pods that it recreates do not count.
-//   - From its second restart on a replica waits before it is created again, 10 seconds and then longer, at most 10
-//     minutes. v1 creates it at once.
-//   - The restart policies OnFailure and Always restart a failed replica of XGBoostJobs and MPIJobs, too; v1 fails the
-//     job.
-//   - When a job has succeeded, succeeded counts the replicas that have; v1 adds those that were active.
-//   - The PodGroup of a job is called <job>-<kind>, and with Volcano has no queue if the job names none. In v1 it has
-//     the name of the job, and the queue default. A job that v1 started keeps its group.
-//   - elasticPolicy.metrics makes an autoscaler for PaddleJobs, too, and the autoscaler goes when the job has finished;
-//     v1 keeps that of a PyTorchJob.
+// assigned. What differs on purpose is listed in docs/operators/differences-from-v1.md.
 //
 // # Who checks what
 //

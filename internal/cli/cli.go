@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
@@ -67,6 +69,8 @@ func execute(ctx context.Context, args []string, streams console.Streams, enviro
 
 // execute runs the command line.
 func (a *app) execute(ctx context.Context, args []string) int {
+	out := &recorded{to: a.streams.Out}
+	a.streams.Out = out
 	streams := a.streams
 	root := a.rootCommand() //nolint:contextcheck // its commands get the context from cobra, by ExecuteContext
 	root.SetArgs(args)
@@ -74,6 +78,9 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil { // The disk is full, for example.
+		err = withCode(exitFailed, fmt.Errorf("the output is not complete: %w", out.err))
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -84,6 +91,23 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	}
 	// An error without a code comes from cobra: an unknown command or flag.
 	return exitRefused
+}
+
+// recorded is a writer that keeps its first error, for the many places that print and cannot do
+// anything about it.
+type recorded struct {
+	to io.Writer
+
+	mu  sync.Mutex
+	err error
+}
+
+func (w *recorded) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, err := w.to.Write(p)
+	w.err = cmp.Or(w.err, err)
+	return n, err //nolint:wrapcheck // as a writer does
 }
 
 // app is what all commands share.

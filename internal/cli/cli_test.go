@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -340,5 +341,19 @@ func TestVersion(t *testing.T) {
 		if got.Code != 0 || !strings.HasPrefix(got.Out, "jobkit ") || strings.Count(got.Out, "\n") != 1 || got.Err != "" {
 			t.Errorf("%s: got %+v", args, got)
 		}
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestOutputIsLost says so where a program that reads the output would take half of it for all.
+func TestOutputIsLost(t *testing.T) {
+	var errs bytes.Buffer
+	code := execute(t.Context(), []string{"install-crds", "--print"}, console.Streams{Out: full{}, Err: &errs}, &fakeDev{})
+	if want := "jobkit: the output is not complete: no space left on device\n"; code != 1 || errs.String() != want {
+		t.Errorf("got %d %q, want 1 %q", code, errs.String(), want)
 	}
 }

@@ -71,9 +71,12 @@ func CacheOptions(owned ...jobkit.Object) cache.Options {
 // pods appear at the same time.
 const sharedStrings = 4096
 
-// sharedMetadata is how many lists of owners, of conditions, and how many annotations, a shortener
-// remembers: those of as many jobs.
+// sharedMetadata is how many lists of owners, of conditions, of sidecars, and how many annotations, a
+// shortener remembers: those of as many jobs.
 const sharedMetadata = 512
+
+// maxSidecars is how many native sidecars of a pod the cache holds at most.
+const maxSidecars = 8
 
 // maxShared is the size in bytes up to which annotations are shared as a whole.
 const maxShared = 1024
@@ -82,14 +85,14 @@ const maxShared = 1024
 // read again after creation. Much of the rest is the same in every pod of a job, but decoding
 // makes a new copy of it each time. What is shared must not be changed, as all that a cache holds.
 type shortener struct {
-	strings, owners, annotations, conditions *lru.Cache
-	started, notStarted                      *bool
+	strings, owners, annotations, conditions, sidecars *lru.Cache
+	started, notStarted                                *bool
 }
 
 func newShortener() *shortener {
 	return &shortener{
 		strings: lru.New(sharedStrings), owners: lru.New(sharedMetadata), annotations: lru.New(sharedMetadata),
-		conditions: lru.New(sharedMetadata), started: new(true), notStarted: new(bool),
+		conditions: lru.New(sharedMetadata), sidecars: lru.New(sharedMetadata), started: new(true), notStarted: new(bool),
 	}
 }
 
@@ -104,7 +107,10 @@ func (s *shortener) pod(o any) (any, error) {
 		copyIdentity(pod, out)
 		return out, nil
 	}
-	pod.Status.InitContainerStatuses = plan.WithoutSidecars(pod)
+	sidecars := s.sidecarsRead(pod)
+	if sidecars == nil {
+		pod.Status.InitContainerStatuses = plan.WithoutSidecars(pod)
+	}
 	pod.ManagedFields = plan.KeptEntries(pod)
 	if _, ok := pod.Annotations[commonv1.ProgressCAAnnotation]; ok { // It is large, and of use in the pod alone.
 		pod.Annotations = maps.Clone(pod.Annotations)
@@ -118,6 +124,7 @@ func (s *shortener) pod(o any) (any, error) {
 		RestartPolicy:     pod.Spec.RestartPolicy,
 		PriorityClassName: s.share(pod.Spec.PriorityClassName),
 		SchedulingGates:   leading(pod.Spec.SchedulingGates),
+		InitContainers:    sidecars,
 	}
 	pod.Status = s.status(&pod.Status)
 	return pod, nil
@@ -141,6 +148,39 @@ func (s *shortener) status(st *corev1.PodStatus) corev1.PodStatus {
 	dropTimes(&out)
 	out.Conditions = s.shareConditions(out.Conditions)
 	return out
+}
+
+// sidecarsRead are the native sidecars of a pod, by which their statuses are told from those of other init
+// containers; nil if these are not read. One keeps its pod from starting until it has started, and a rule
+// of podFailurePolicy may ask for it by its name when the pod ends. While all containers run, and of pods
+// with very many of them, no status of a sidecar is kept.
+func (s *shortener) sidecarsRead(pod *corev1.Pod) []corev1.Container {
+	phase := pod.Status.Phase
+	if phase == corev1.PodSucceeded || phase == corev1.PodRunning && allRun(pod.Status.ContainerStatuses) {
+		return nil
+	}
+	all := plan.Sidecars(pod)
+	if len(all) == 0 || len(all) > maxSidecars || len(pod.Status.InitContainerStatuses) > maxStatuses {
+		return nil
+	}
+	var names strings.Builder
+	for _, c := range all {
+		names.WriteString(c.Name + "/") // which no name has
+	}
+	if same, ok := seen[[]corev1.Container](s.sidecars, names.String()); ok {
+		return same
+	}
+	list, always := make([]corev1.Container, 0, len(all)), new(corev1.ContainerRestartPolicyAlways)
+	for _, c := range all {
+		list = append(list, corev1.Container{Name: strings.Clone(c.Name), RestartPolicy: always})
+	}
+	s.sidecars.Add(names.String(), list)
+	return list
+}
+
+// allRun reports whether containers all run.
+func allRun(list []corev1.ContainerStatus) bool {
+	return !slices.ContainsFunc(list, func(c corev1.ContainerStatus) bool { return c.State.Running == nil })
 }
 
 // dropTimes drops the times of steps on the way to a pod that runs and is ready. Only the newest

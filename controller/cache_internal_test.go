@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 func short(t *testing.T, s *shortener, pod *corev1.Pod) *corev1.Pod {
@@ -88,25 +89,62 @@ func TestShortPodsKeepWhenTheyEnded(t *testing.T) {
 }
 
 // TestShortPodsLoseTheirSidecars: what the statuses of native sidecars say is not taken for that of
-// other init containers, and nothing else tells them apart from those.
+// other init containers. They are kept only where they say something: why a pod does not start, and,
+// to a rule that names them, how it ended.
 func TestShortPodsLoseTheirSidecars(t *testing.T) {
-	pod := wholePod("job-worker-0")
+	setup := corev1.ContainerStatus{Name: "setup", RestartCount: 1}
+	proxy := corev1.ContainerStatus{Name: "proxy", RestartCount: 7}
 	always := new(corev1.ContainerRestartPolicyAlways)
-	pod.Spec.InitContainers = []corev1.Container{
-		{Name: "setup", Image: "s"}, {Name: "proxy", Image: "p", RestartPolicy: always, Args: []string{"-v"}},
-	}
-	pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "setup", RestartCount: 1}, {Name: "proxy", RestartCount: 7}}
-	s := newShortener()
-	once := short(t, s, pod)
-	want := []corev1.ContainerStatus{{Name: "setup", RestartCount: 1}}
-	if diff := cmp.Diff(want, once.Status.InitContainerStatuses); diff != "" {
-		t.Errorf("the statuses of init containers, without the sidecar's (-want +got):\n%s", diff)
-	}
-	if once.Spec.InitContainers != nil {
-		t.Errorf("the sidecar is not needed any more: %+v", once.Spec.InitContainers)
-	}
-	if diff := cmp.Diff(once, short(t, s, once)); diff != "" {
-		t.Errorf("a pod that is short already stays as it is (-want +got):\n%s", diff)
+	sidecar := corev1.Container{Name: "proxy", RestartPolicy: always}
+	run := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	for name, tc := range map[string]struct {
+		reason string
+		pod    func(*corev1.Pod)
+		keeps  bool
+	}{
+		"Runs": {"nothing else tells them apart, and nothing asks for them", func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.ContainerStatuses[0].State = corev1.PodRunning, run
+		}, false},
+		"Succeeded":   {"nor here", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, false},
+		"Pending":     {"the pod waits for them", func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }, true},
+		"Failed":      {"a rule may name one", func(*corev1.Pod) {}, true},
+		"AboutToFail": {"a rule may name one", func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }, true},
+		"Many": {"they must not fill the cache", func(p *corev1.Pod) {
+			for i := range maxSidecars {
+				more := corev1.Container{Name: fmt.Sprintf("more-%d", i), RestartPolicy: always}
+				p.Spec.InitContainers = append(p.Spec.InitContainers, more)
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := wholePod("job-worker-0")
+			pod.Spec.InitContainers = []corev1.Container{
+				{Name: "setup", Image: "s"}, {Name: "proxy", Image: "p", RestartPolicy: always, Args: []string{"-v"}},
+			}
+			pod.Status.InitContainerStatuses = []corev1.ContainerStatus{setup, proxy}
+			tc.pod(pod)
+			s := newShortener()
+			once := short(t, s, pod)
+			want, spec := []corev1.ContainerStatus{setup}, []corev1.Container(nil)
+			if diff := cmp.Diff(want, plan.WithoutSidecars(once)); diff != "" {
+				t.Errorf("%s: the statuses of init containers, without the sidecar's (-want +got):\n%s", tc.reason, diff)
+			}
+			if tc.keeps {
+				want, spec = []corev1.ContainerStatus{setup, proxy}, []corev1.Container{sidecar}
+			}
+			if diff := cmp.Diff(want, once.Status.InitContainerStatuses); diff != "" {
+				t.Errorf("%s: the statuses (-want +got):\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(spec, once.Spec.InitContainers); diff != "" {
+				t.Errorf("%s: what is needed of the sidecar (-want +got):\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(once, short(t, s, once)); diff != "" {
+				t.Errorf("a pod that is short already stays as it is (-want +got):\n%s", diff)
+			}
+			if other := short(t, s, pod); tc.keeps && &other.Spec.InitContainers[0] != &once.Spec.InitContainers[0] {
+				t.Error("the pods of a job share what is needed of their sidecars")
+			}
+		})
 	}
 }
 

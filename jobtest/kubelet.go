@@ -36,6 +36,9 @@ type Fate struct {
 	Stuck bool
 	// Evicted ends the pod, when Run has passed, without an exit code.
 	Evicted bool
+	// Untraced has the containers of a pod that is evicted be gone before the kubelet asks how they
+	// ended: it says that they were killed, and counts that as a restart. Default: it knows.
+	Untraced bool
 	// Disrupted ends the pod from outside when Run has passed: it gets the condition
 	// DisruptionTarget with this reason, such as PreemptionByScheduler, and is deleted.
 	Disrupted string
@@ -313,11 +316,16 @@ func (k *kubelet) act(l *life) string {
 			p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted"
 			p.Status.Message = "The node was low on resource: memory."
 			disrupt(p, k.clock(p, k.server.now()).Time, "TerminationByKubelet")
-			if restartCount(p) == 0 {
+			n := restartCount(p)
+			end := k.terminated(p, l.started, exitKilled, k.server.now())
+			switch {
+			case l.fate.Untraced:
+				n, end = n+1, &corev1.ContainerStateTerminated{ExitCode: exitKilled, Reason: untraced}
+			case n == 0:
 				p.Status.ContainerStatuses = nil
 				return
 			}
-			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, l.started, exitKilled, k.server.now())})
+			setStatuses(p, n, corev1.ContainerState{Terminated: end})
 		})
 		k.ended(k.pod(l), true)
 		return "is evicted"
@@ -545,12 +553,19 @@ func setSidecars(pod *corev1.Pod, state corev1.ContainerState) {
 	}
 }
 
+// untraced is the reason of the end of a container of which a kubelet finds no trace. It counts one
+// restart more than there were.
+const untraced = "ContainerStatusUnknown"
+
 // restartCount is how often the containers of a pod were restarted in place, its
 // sidecars left out.
 func restartCount(pod *corev1.Pod) int {
 	n := 0
 	for i := range pod.Status.ContainerStatuses {
-		n += int(pod.Status.ContainerStatuses[i].RestartCount)
+		s := &pod.Status.ContainerStatuses[i]
+		if n += int(s.RestartCount); s.State.Terminated != nil && s.State.Terminated.Reason == untraced && s.RestartCount > 0 {
+			n--
+		}
 	}
 	return n
 }

@@ -192,7 +192,7 @@ func randomFates(c *Chance) func(*corev1.Pod) Fate {
 		case 4:
 			f.Exits = []int32{137, 0}
 		case 5:
-			f.Evicted = true
+			f.Evicted, f.Untraced = true, i%2 == 1
 		case 6:
 			f.Forever = true
 		case 7:

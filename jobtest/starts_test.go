@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -13,6 +14,13 @@ import (
 	"github.com/jobkit/jobkit/examples/testjob"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
+
+// withSidecar gives a job's Workers a native sidecar.
+func withSidecar(j *testv1.TestJob) {
+	j.Spec.TestReplicaSpecs[testv1.Worker].Template.Spec.InitContainers = []corev1.Container{
+		{Name: "proxy", Image: "p", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)},
+	}
+}
 
 // TestStartsAreTold: 30 seconds after its pods were created a job says why they do not start,
 // once, and says it no longer when they start.
@@ -27,11 +35,17 @@ func TestStartsAreTold(t *testing.T) {
 		"Secret": {WaitsForSecret, `container test-container cannot be configured: secret "keys" not found`},
 		"Volume": {WaitsForVolume, "node node-0 does not get its volumes or its network ready, the events of the pod say why"},
 		"Init":   {WaitsForInit, "init container setup fails again and again: exit code 1"},
+		// The node starts no other container before the sidecar has started.
+		"Sidecar": {WaitsForInit, "init container proxy fails again and again: exit code 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var change []func(*testv1.TestJob)
+			if name == "Sidecar" {
+				change = append(change, withSidecar)
+			}
 			w := story(t, Options{Fate: func(*corev1.Pod) Fate {
 				return Fate{Waits: tc.waits, Start: 5 * time.Minute, Run: time.Minute}
-			}}, newJob("j", 2))
+			}}, newJob("j", 2, change...))
 			var told []string
 			w.onStatus = func(before, after client.Object) {
 				var was, is commonv1.JobCondition
@@ -90,4 +104,34 @@ func TestAdoptedPodsStartOthers(t *testing.T) {
 		})
 		return w.Run(context.Background())
 	})
+}
+
+// TestRuleThatNamesASidecar: a rule of podFailurePolicy finds the exit code of a sidecar that it names, also in
+// a cache that holds little of a pod.
+func TestRuleThatNamesASidecar(t *testing.T) {
+	w := story(t, Options{Fate: func(p *corev1.Pod) Fate {
+		if attemptLabel(p) == 0 {
+			return Fate{Start: time.Second, Run: time.Second, Exits: []int32{3}}
+		}
+		return Fate{Start: time.Second, Run: time.Second}
+	}}, newJob("j", 1, func(j *testv1.TestJob) {
+		spec := j.Spec.TestReplicaSpecs[testv1.Worker]
+		spec.RestartPolicy = commonv1.RestartPolicyNever
+		withSidecar(j)
+		j.Spec.RunPolicy.PodFailurePolicy = &commonv1.PodFailurePolicy{Rules: []commonv1.PodFailurePolicyRule{{
+			Action: commonv1.PodFailurePolicyActionIgnore,
+			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+				ContainerName: new("proxy"), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{exitKilled},
+			},
+		}}}
+	}))
+	pass(t, w, time.Minute)
+	job := &testv1.TestJob{}
+	if err := w.Client().Get(context.Background(), client.ObjectKey{Namespace: "default", Name: "j"}, job); err != nil {
+		t.Fatal(err)
+	}
+	if job.Status.State != commonv1.JobSucceeded || job.Status.Restarts != 0 {
+		t.Errorf("the rule ignores the failure, and the next attempt succeeds: the job is %s, %d restarts\n%s",
+			job.Status.State, job.Status.Restarts, w.Transcript())
+	}
 }

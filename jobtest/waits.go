@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // Waits is what a pod waits for before it starts.
@@ -23,7 +25,8 @@ const (
 	WaitsForSecret Waits = "secret"
 	// WaitsForVolume: its volumes are not mounted.
 	WaitsForVolume Waits = "volume"
-	// WaitsForInit: its init container, named setup, fails and runs in turns.
+	// WaitsForInit: its init container, named setup, fails and runs in turns. In a pod with native
+	// sidecars that is the first of them.
 	WaitsForInit Waits = "init"
 )
 
@@ -97,6 +100,10 @@ func (k *kubelet) try(l *life, pod *corev1.Pod) string {
 			setup := corev1.ContainerStatus{Name: "setup", State: corev1.ContainerState{Terminated: k.terminated(p, k.server.now(), 1, k.server.now())}}
 			if l.tries%2 == 0 {
 				setup.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off"}}
+				setup.LastTerminationState.Terminated = k.terminated(p, k.server.now(), 1, k.server.now())
+			}
+			if sidecars := plan.Sidecars(p); len(sidecars) > 0 {
+				setup.Name, setup.RestartCount = sidecars[0].Name, int32(l.tries) //nolint:gosec // a handful
 			}
 			p.Status.InitContainerStatuses, p.Status.ContainerStatuses = []corev1.ContainerStatus{setup}, waiting("PodInitializing", "")
 		}

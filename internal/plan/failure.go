@@ -189,8 +189,19 @@ func restartsInPlace(pod *corev1.Pod) int32 {
 	var n int32
 	for _, list := range ownStatuses(pod) {
 		for i := range list {
-			n += list[i].RestartCount
+			n += restartsOf(&list[i])
 		}
 	}
 	return n
+}
+
+// restartsOf is how often a container was restarted in place. A kubelet that finds no trace of a
+// container, often in a pod that is evicted, counts a restart at once. It is one when the container
+// runs again; where the pod ends instead, that end counts.
+func restartsOf(c *corev1.ContainerStatus) int32 {
+	ended := cmp.Or(c.State.Terminated, c.LastTerminationState.Terminated)
+	if c.RestartCount > 0 && c.State.Running == nil && ended != nil && ended.Reason == "ContainerStatusUnknown" {
+		return c.RestartCount - 1
+	}
+	return c.RestartCount
 }

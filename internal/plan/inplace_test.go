@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
@@ -223,5 +224,62 @@ func TestFailureInPlaceNamesItsReplica(t *testing.T) {
 	m.reconcileUntilStable()
 	if f := m.in.Status.Failures; len(f) != 1 || f[0].Index != 2 || f[0].Type != worker {
 		t.Errorf("want one failure of replica 2, got %+v", f)
+	}
+}
+
+// TestLostContainers: a kubelet that finds no trace of a container counts a restart at once, as if the
+// container ran again. In a pod that ends for that, or was evicted, it never does: that is one failure.
+func TestLostContainers(t *testing.T) {
+	lost := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown"}}
+	waits := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+	runs := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	type step struct {
+		state, last corev1.ContainerState
+		count       int32
+		evicted     bool
+		restarts    int32 // of the job, after this step
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		policy commonv1.RestartPolicy
+		steps  []step
+	}{
+		"Ends": {
+			"a pod that is not restarted fails, once", commonv1.RestartPolicyExitCode,
+			[]step{{waits, lost, 1, false, 0}, {lost, lost, 1, true, 1}},
+		},
+		"RunsAgain": {
+			"a container that its node restarts counts when it runs", commonv1.RestartPolicyOnFailure,
+			[]step{{waits, lost, 1, false, 0}, {runs, lost, 1, false, 1}},
+		},
+		"RunsAndIsLostAgain": {
+			"what ran in between counts", commonv1.RestartPolicyOnFailure,
+			[]step{{runs, lost, 1, false, 1}, {waits, lost, 2, false, 1}, {runs, lost, 2, false, 2}},
+		},
+		"EvictedAfterARestart": {
+			"a restart and an eviction are two", commonv1.RestartPolicyOnFailure,
+			[]step{{runs, lost, 1, false, 1}, {lost, lost, 2, true, 2}},
+		},
+		"EvictedWithoutATrace": {
+			"the count is not raised in every case", commonv1.RestartPolicyOnFailure,
+			[]step{{runs, lost, 1, false, 1}, {lost, lost, 1, true, 2}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), restartPolicy(tc.policy))
+			for i, s := range tc.steps {
+				pod := m.pod("worker-0")
+				pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+					Name: "main", State: s.state, LastTerminationState: s.last, RestartCount: s.count,
+				}}
+				if s.evicted {
+					pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, "Evicted"
+				}
+				m.reconcileUntilStable()
+				if got := m.in.Status.Restarts; got != s.restarts {
+					t.Errorf("%s: step %d: %d restarts, want %d", tc.reason, i, got, s.restarts)
+				}
+			}
+		})
 	}
 }

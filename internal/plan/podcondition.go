@@ -26,3 +26,16 @@ func unschedulable(p *corev1.Pod) *corev1.PodCondition {
 	}
 	return nil
 }
+
+// hasRun reports whether all containers of a pod have begun at some time, as far as is known. A pod
+// is pending again while its node runs its init containers once more: after the node was rebooted, or
+// when a rule restarts all containers.
+func hasRun(p *corev1.Pod) bool {
+	for i := range p.Status.ContainerStatuses {
+		c := &p.Status.ContainerStatuses[i]
+		if c.RestartCount == 0 && c.State.Running == nil && c.State.Terminated == nil && c.LastTerminationState.Terminated == nil {
+			return false
+		}
+	}
+	return len(p.Status.ContainerStatuses) > 0
+}

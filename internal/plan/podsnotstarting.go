@@ -67,8 +67,11 @@ func (d *decision) startWaits() wait {
 		if !d.shouldStart(s) {
 			return
 		}
-		waiting++
 		c := startCauseOf(s.pod)
+		if hasRun(s.pod) && !c.waits() {
+			return // It starts over, and nothing is in its way.
+		}
+		waiting++
 		due := s.pod.CreationTimestamp.Add(c.patience())
 		if late := !d.in.Now.Before(due); said != "" && late {
 			// If it got a node only now, that may take its time, too.
@@ -163,6 +166,11 @@ func (c *startCause) patience() time.Duration {
 	return podPatience
 }
 
+// waits reports whether its container waits for more than its turn.
+func (c *startCause) waits() bool {
+	return c.container != nil && (Refuses(c.container) || c.container.State.Waiting != nil && c.container.State.Waiting.Reason == waitsAfterCrash)
+}
+
 // startCauseOf reads out of the status of a pod why it has not started.
 func startCauseOf(p *corev1.Pod) startCause {
 	if p.Spec.NodeName == "" {
@@ -227,6 +235,7 @@ func initDone(c *corev1.ContainerStatus, sidecar bool) bool {
 const (
 	waitsForOthers  = "PodInitializing"
 	waitsForNode    = "ContainerCreating"
+	waitsToRunAgain = "RestartingAllContainers"
 	waitsAfterCrash = "CrashLoopBackOff"
 )
 
@@ -236,7 +245,7 @@ func Refuses(c *corev1.ContainerStatus) bool {
 		return false
 	}
 	switch c.State.Waiting.Reason {
-	case "", waitsForOthers, waitsForNode, waitsAfterCrash:
+	case "", waitsForOthers, waitsForNode, waitsToRunAgain, waitsAfterCrash:
 		return false
 	}
 	return true

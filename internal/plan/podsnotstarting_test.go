@@ -516,7 +516,7 @@ func TestReasonsOfContainersThatWait(t *testing.T) {
 		"CreateContainerError":       {created, false}, "PreCreateHookError": {created, false},
 		"RunContainerError": {started, false}, "PreStartHookError": {started, false}, "PostStartHookError": {started, false},
 		"Other": {"container main waits because of Other", false},
-		"":      {"", false}, "PodInitializing": {"", false}, "ContainerCreating": {"", false}, "CrashLoopBackOff": {"", false},
+		"":      {"", false}, "PodInitializing": {"", false}, "ContainerCreating": {"", false}, "RestartingAllContainers": {"", false}, "CrashLoopBackOff": {"", false},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			m := newModel(workers(1))
@@ -542,6 +542,40 @@ func TestReasonsOfContainersThatWait(t *testing.T) {
 	runs := &corev1.ContainerStatus{Image: "train:1"}
 	if plan.WaitingImage(runs) != "" || plan.WaitingMessage(runs) != "" || plan.Refuses(runs) {
 		t.Error("a container that does not wait has nothing to keep")
+	}
+}
+
+// TestPodsThatStartOver: a pod that ran is pending again while its node, which was rebooted, runs its init
+// containers once more. That is reported only if something is in the way.
+func TestPodsThatStartOver(t *testing.T) {
+	again := corev1.ContainerStatus{Name: "setup", RestartCount: 1}
+	runs, crashes := again, again
+	runs.State.Running = &corev1.ContainerStateRunning{}
+	crashes.State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}
+	crashes.LastTerminationState = exitedWith(2)
+	for name, tc := range map[string]struct {
+		reason string
+		init   corev1.ContainerStatus
+		want   string
+	}{
+		"Runs":    {"it goes on by itself", runs, ""},
+		"Crashes": {"it does not", crashes, "1 of 2 pods to start, the first of them job-worker-1: init container setup fails again and again: exit code 2"},
+		"Refused": {
+			"nor does this", waitingStatus("setup", "CreateContainerConfigError", "no secret"),
+			"1 of 2 pods to start, the first of them job-worker-1: init container setup cannot be configured: no secret",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := started(workers(2), restartPolicy(commonv1.RestartPolicyOnFailure))
+			m.after(time.Hour)
+			p := m.pod("worker-1")
+			bound(p, []corev1.ContainerStatus{tc.init}, corev1.ContainerStatus{Name: "main", State: exitedWith(255)})
+			p.Status.Phase = corev1.PodPending
+			m.reconcileUntilStable()
+			if got := startsOf(m); got != tc.want {
+				t.Errorf("%s: want %q, got %q", tc.reason, tc.want, got)
+			}
+		})
 	}
 }
 

@@ -166,33 +166,38 @@ func TestLabelsInTheDomainOfTheKind(t *testing.T) {
 
 // TestContainersWithRestartPolicies: where one failure restarts several replicas, and where the status has no
 // room to count that, a node restarts no container of a pod, whatever its template says, and the job warns of
-// that once. Sidecars stay what they are.
+// that once. Sidecars stay what they are, but none restarts the other containers.
 func TestContainersWithRestartPolicies(t *testing.T) {
 	always, onFailure := new(corev1.ContainerRestartPolicyAlways), new(corev1.ContainerRestartPolicyOnFailure)
 	rules := []corev1.ContainerRestartRule{{
 		Action:    corev1.ContainerRestartRuleActionRestart,
 		ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{42}},
 	}}
+	all := []corev1.ContainerRestartRule{{Action: corev1.ContainerRestartRuleActionRestartAllContainers, ExitCodes: rules[0].ExitCodes}}
 	template := corev1.PodSpec{
-		InitContainers: []corev1.Container{{Name: "proxy", RestartPolicy: always}, {Name: "fetch", RestartPolicy: onFailure}, {Name: "plain"}},
-		Containers:     []corev1.Container{{Name: "main", RestartPolicy: onFailure, RestartPolicyRules: rules}, {Name: "logs", RestartPolicy: always}},
+		InitContainers: []corev1.Container{
+			{Name: "proxy", RestartPolicy: always}, {Name: "watch", RestartPolicy: always, RestartPolicyRules: all},
+			{Name: "fetch", RestartPolicy: onFailure}, {Name: "plain"},
+		},
+		Containers: []corev1.Container{{Name: "main", RestartPolicy: onFailure, RestartPolicyRules: rules}, {Name: "logs", RestartPolicy: always}},
 	}
 	cleared := corev1.PodSpec{
-		InitContainers: []corev1.Container{{Name: "proxy", RestartPolicy: always}, {Name: "fetch"}, {Name: "plain"}},
+		InitContainers: []corev1.Container{{Name: "proxy", RestartPolicy: always}, {Name: "watch", RestartPolicy: always}, {Name: "fetch"}, {Name: "plain"}},
 		Containers:     []corev1.Container{{Name: "main"}, {Name: "logs"}},
 	}
 	const warning = "The restartPolicy of container fetch, main, logs in the pod template of Worker is not used: %s the node restarts no container."
+	const ofSidecar = "The restartPolicyRules of sidecar watch in the pod template of Worker are not used: %s the node restarts no other container."
 	for name, tc := range map[string]struct {
 		reason   string
 		scope    commonv1.RestartScope
 		replicas int32
 		want     corev1.PodSpec
-		warning  string
+		why      string // as the warnings have it, "" if there are none
 	}{
-		"Job":     {"the failure must reach the operator", scopeJob, 2, cleared, fmt.Sprintf(warning, "with restartScope Job")},
-		"Role":    {"so it must of a role", scopeRole, 2, cleared, fmt.Sprintf(warning, "with restartScope Role")},
+		"Job":     {"the failure must reach the operator", scopeJob, 2, cleared, "with restartScope Job"},
+		"Role":    {"so it must of a role", scopeRole, 2, cleared, "with restartScope Role"},
 		"Replica": {"the operator counts what the node restarts", scopeReplica, 2, template, ""},
-		"Large":   {"the status has no room for that", scopeReplica, plan.MaxInPlace + 1, cleared, fmt.Sprintf(warning, "in a job of more than 10000 replicas")},
+		"Large":   {"the status has no room for that", scopeReplica, plan.MaxInPlace + 1, cleared, "in a job of more than 10000 replicas"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(tc.replicas))
@@ -204,8 +209,10 @@ func TestContainersWithRestartPolicies(t *testing.T) {
 				t.Errorf("%s: the pod's restart policy is %s (-want +got):\n%s", tc.reason, pod.Spec.RestartPolicy, diff)
 			}
 			var want []plan.Event
-			if tc.warning != "" {
-				want = []plan.Event{{Warning: true, Reason: "SetPodTemplateRestartPolicy", Message: tc.warning}}
+			if tc.why != "" {
+				for _, message := range []string{warning, ofSidecar} {
+					want = append(want, plan.Event{Warning: true, Reason: "SetPodTemplateRestartPolicy", Message: fmt.Sprintf(message, tc.why)})
+				}
 			}
 			p := m.decide()
 			if diff := cmp.Diff(want, p.Events); diff != "" {

@@ -26,17 +26,29 @@ func (d *decision) warnOfRestartPolicy() {
 	}
 }
 
-// warnOfContainers warns of the containers of a type whose own restart policies are not used.
+// warnOfContainers warns of the containers of a type whose own restart policies are not used, and of
+// the sidecars whose rules are not.
 func (d *decision) warnOfContainers(t commonv1.ReplicaType, why string) {
-	var names []string
-	for c := range ordinaryContainers(&d.in.Replicas[t].Template.Spec) {
+	spec := &d.in.Replicas[t].Template.Spec
+	var names, sidecars []string
+	for c := range ordinaryContainers(spec) {
 		if c.RestartPolicy != nil || len(c.RestartPolicyRules) > 0 {
 			names = append(names, c.Name)
+		}
+	}
+	for i := range spec.InitContainers {
+		if c := &spec.InitContainers[i]; isSidecar(c) && len(c.RestartPolicyRules) > 0 {
+			sidecars = append(sidecars, c.Name)
 		}
 	}
 	if len(names) > 0 {
 		d.event(true, "SetPodTemplateRestartPolicy", fmt.Sprintf(
 			"The restartPolicy of container %s in the pod template of %s is not used: %s the node restarts no container.", andMore(names), t, why))
+	}
+	if len(sidecars) > 0 {
+		d.event(true, "SetPodTemplateRestartPolicy", fmt.Sprintf(
+			"The restartPolicyRules of sidecar %s in the pod template of %s are not used: %s the node restarts no other container.",
+			andMore(sidecars), t, why))
 	}
 }
 
@@ -58,7 +70,8 @@ func ordinaryContainers(spec *corev1.PodSpec) iter.Seq[*corev1.Container] {
 
 // setRestartPolicy sets the restart policy of a new pod. Where the node must restart nothing, no
 // container has a policy of its own, which would go before that of the pod. Sidecars keep theirs,
-// which makes them sidecars: the job does not depend on how often they run.
+// which makes them sidecars: the job does not depend on how often they run. They keep no rules: one
+// may restart all containers of the pod (RestartAllContainers).
 func setRestartPolicy(in *Input, t commonv1.ReplicaType, pod *corev1.Pod) {
 	pod.Spec.RestartPolicy = in.podRestartPolicy(t)
 	if in.noRestartsInPlace(t) == "" {
@@ -66,6 +79,9 @@ func setRestartPolicy(in *Input, t commonv1.ReplicaType, pod *corev1.Pod) {
 	}
 	for c := range ordinaryContainers(&pod.Spec) {
 		c.RestartPolicy, c.RestartPolicyRules = nil, nil
+	}
+	for i := range pod.Spec.InitContainers {
+		pod.Spec.InitContainers[i].RestartPolicyRules = nil
 	}
 }
 

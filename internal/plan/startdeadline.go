@@ -129,7 +129,7 @@ func (in *Input) startDue(s *replica) time.Time {
 			return time.Time{}
 		}
 		return s.pod.DeletionTimestamp.Add(limit)
-	case s.state != jobkit.Pending || !IsLive(s.pod) || len(s.pod.Spec.SchedulingGates) > 0:
+	case s.state != jobkit.Pending || !IsLive(s.pod) || len(s.pod.Spec.SchedulingGates) > 0 || hasRun(s.pod):
 		return time.Time{}
 	}
 	since := startsSince(s.pod, in.Gang != nil || len(in.Replicas[s.typ].Template.Spec.SchedulingGates) > 0)

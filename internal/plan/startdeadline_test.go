@@ -62,6 +62,29 @@ func TestStartDeadline(t *testing.T) {
 			m.reconcileUntilStable()
 			m.drop(m.pod("worker-1"))
 		}, ""},
+		"Rebooted": {"a node that was rebooted runs the init containers of its pods again", nil, func(m *model) {
+			m.run()
+			p := m.pod("worker-1")
+			p.Status.Phase = corev1.PodPending
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "setup", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: 255, Reason: "Unknown"},
+			}}}
+		}, ""},
+		"AllContainersRestart": {"a rule restarts all its containers", nil, func(m *model) {
+			m.run()
+			restarting := waitingStatus("main", "RestartingAllContainers", "")
+			restarting.RestartCount, restarting.LastTerminationState.Terminated = 1, &corev1.ContainerStateTerminated{ExitCode: 137}
+			m.pod("worker-1").Status = corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{restarting}}
+		}, ""},
+		"OneContainerNeverRan": {"a container has crashed, another was never made", nil, func(m *model) {
+			m.run()
+			crashed := waitingStatus("helper", "CrashLoopBackOff", "")
+			crashed.RestartCount = 3
+			m.pod("worker-1").Status.Phase = corev1.PodPending
+			bound(m.pod("worker-1"), nil, waitingStatus("main", "ErrImagePull", "not found"), crashed)
+		}, `1 of 3 pods have not started within the specified deadline: runPolicy.startDeadlineSeconds is 60. ` +
+			`The first of them is job-worker-1: image "train:1" of container main cannot be pulled: not found`},
 		"AllStart":  {"nothing is late", nil, func(m *model) { m.run() }, ""},
 		"OneIsOver": {"what ended has started", nil, func(m *model) { m.run(); m.end(m.pod("worker-1"), 0) }, ""},
 		"Young": {"the time begins with the pod", nil, func(m *model) {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/progress/protocol"
 	"github.com/jobkit/jobkit/progress"
 )
 
@@ -78,6 +79,9 @@ func (w *World) upSince(p *process) time.Time {
 
 // send has a pod send a report. While things may go wrong it may be lost, or be late.
 func (w *World) send(pod *corev1.Pod) string {
+	if !canReport(pod) {
+		return "would report progress, and does not know where to"
+	}
 	how := 0
 	if w.steps > 0 {
 		how = w.chance.pick(4, 80)
@@ -90,6 +94,11 @@ func (w *World) send(pod *corev1.Pod) string {
 		return "reports progress, which is late"
 	}
 	return w.receive(pod)
+}
+
+// canReport reports whether the program of a pod knows where to send reports.
+func canReport(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers[0].Env, func(v corev1.EnvVar) bool { return v.Name == protocol.EnvURL })
 }
 
 // receive has the server receive a report of a pod.
@@ -265,6 +274,8 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 		return time.Time{}, nil
 	case p.Source == commonv1.ProgressSourceReadiness:
 		return l.unreadySince(p)
+	case m.lastReport(job).IsZero() && !canReport(pod):
+		return time.Time{}, nil // It was created before reports were asked for.
 	}
 	since, there, again := m.allRunSince(job)
 	limits, last := []*int64{p.StartTimeoutSeconds}, m.lastReport(job)
@@ -514,9 +525,12 @@ func (m *monitor) checkHangsReported(job client.Object, pods []*corev1.Pod) {
 // live reports whether nothing has ended a pod.
 func live(pod *corev1.Pod) bool { return pod.DeletionTimestamp == nil && !disrupted(pod) }
 
-// expectsReports reports whether a job could report progress: all its replicas run, and the
-// server can be reached.
+// expectsReports reports whether a job could report progress: all its replicas run, those that have
+// never reported know where to, and the server can be reached.
 func (m *monitor) expectsReports(job client.Object, pods []*corev1.Pod) bool {
+	if m.lastReport(job).IsZero() && slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return !canReport(p) }) {
+		return false
+	}
 	running, wanted, parts := 0, 0, m.w.parts(job)
 	for t, spec := range parts.ReplicaSpecs {
 		for i := range wantedReplicas(spec) {

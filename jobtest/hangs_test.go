@@ -104,6 +104,13 @@ func TestHangs(t *testing.T) {
 				})
 			}, 30 * time.Minute, commonv1.JobRunning, 0,
 		},
+		"AskedLater": {
+			"its pods do not know where to report to", commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob,
+			Fate{Reports: every(5*second, time.Hour), Forever: true},
+			func(w *World) {
+				w.At(time.Hour, "asks for reports", edit(hanging(commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob)))
+			}, 2 * time.Hour, commonv1.JobRunning, 0,
+		},
 		"Suspended": {
 			"it has no pods", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartReplica,
 			Fate{Reports: every(5*second, time.Hour), Forever: true},
@@ -120,7 +127,11 @@ func TestHangs(t *testing.T) {
 				}
 				f.Start = second
 				return f
-			}}, newJob("j", 2, hanging(tc.source, tc.action)))
+			}}, newJob("j", 2, func(j *testv1.TestJob) {
+				if name != "AskedLater" {
+					hanging(tc.source, tc.action)(j)
+				}
+			}))
 			if tc.users != nil {
 				tc.users(w)
 			}

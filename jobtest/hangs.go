@@ -104,7 +104,7 @@ func canReport(pod *corev1.Pod) bool {
 // receive has the server receive a report of a pod.
 func (w *World) receive(pod *corev1.Pod) string {
 	owner := metav1.GetControllerOf(pod)
-	if w.progress.away || owner == nil || !slices.ContainsFunc(w.processes, func(p *process) bool { return p != nil }) {
+	if w.progress.away || owner == nil || !w.takesReports(owner) || !slices.ContainsFunc(w.processes, func(p *process) bool { return p != nil }) {
 		return "reports progress, and no one receives it"
 	}
 	if w.progress.jobs == nil {
@@ -126,6 +126,22 @@ func (w *World) receive(pod *corev1.Pod) string {
 	w.monitor.reported[pod.UID] = w.now
 	w.writeReports()
 	return "reports progress"
+}
+
+// takesReports reports whether the policy of a job asks for reports. If it does not, the server refuses
+// them.
+func (w *World) takesReports(owner *metav1.OwnerReference) bool {
+	for _, job := range w.jobs.all() {
+		if job.GetUID() == owner.UID {
+			return asksForReports(w.parts(job).RunPolicy)
+		}
+	}
+	return false
+}
+
+// asksForReports reports whether a policy does that, and not only for readiness.
+func asksForReports(p *commonv1.RunPolicy) bool {
+	return p != nil && p.ProgressPolicy != nil && p.ProgressPolicy.Source != commonv1.ProgressSourceReadiness
 }
 
 // nextReport is when a report arrives, or is written, next; zero if none is on its way.
@@ -296,6 +312,9 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	}
 	if actor != nil && m.w.upSince(actor).After(since) {
 		since = m.w.upSince(actor)
+	}
+	if asked := m.ledger(job.GetUID()).asked; asked.After(since) {
+		since = asked
 	}
 	return since, limits
 }

@@ -114,7 +114,7 @@ func (t *Tally) findUnready(in *Input) {
 func (t *Tally) findSilent(in *Input) {
 	since, ok := t.allRunSince(in)
 	s, last := t.reporter(in, since)
-	t.mute = s != nil && last == nil && !canReport(s.pod)
+	t.mute = s != nil && last == nil && !CanReport(s.pod)
 	if in.Progress == nil || !ok {
 		return
 	}

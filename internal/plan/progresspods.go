@@ -41,9 +41,9 @@ func addProgress(in *Input, pod *corev1.Pod) {
 	}
 }
 
-// canReport reports whether a pod was given what it needs to report progress. One that is older than
+// CanReport reports whether a pod was given what it needs to report progress. One that is older than
 // the policy that asks for reports was not, nor was one that an operator without a server made.
-func canReport(pod *corev1.Pod) bool {
+func CanReport(pod *corev1.Pod) bool {
 	return pod.Annotations[commonv1.ProgressAnnotation] == string(commonv1.ProgressSourceReport)
 }
 

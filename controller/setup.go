@@ -336,9 +336,9 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
 		pending: newPendingWrites[J](), departed: newDepartedPods(), slots: make(slots, startSlots), rivals: newRivals(kind.OperatorName),
 		comparisons: lru.New(maxComparisons), asked: lru.New(maxRemembered),
-		priorities:  expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
-		nodes:       expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
-		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+		priorities: expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
+		nodes:      expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
+		limiter:    workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: d.client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(d.registry, kind.Framework); err != nil {

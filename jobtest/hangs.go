@@ -98,7 +98,9 @@ func (w *World) send(pod *corev1.Pod) string {
 
 // canReport reports whether the program of a pod knows where to send reports.
 func canReport(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.Containers[0].Env, func(v corev1.EnvVar) bool { return v.Name == protocol.EnvURL })
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == protocol.EnvURL })
+	})
 }
 
 // receive has the server receive a report of a pod.

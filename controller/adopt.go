@@ -65,17 +65,42 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 		if w = ownedObject(w).Object; isNil(w) {
 			continue // It is reported as the author's mistake.
 		}
-		gvk, err := apiutil.GVKForObject(w, c.set.client.Scheme())
-		if err != nil || found[childName{gvk.Kind, w.GetName()}] != nil {
-			continue
+		if err := c.findLeft(ctx, job, in, w, found); err != nil {
+			return err
 		}
-		o, err := c.ownLive(ctx, job, gvk, w.GetName())
-		if err != nil {
-			return fmt.Errorf("cannot read %s %s/%s of the job that was taken over: %w", gvk.Kind, in.Job.Namespace, w.GetName(), err)
+	}
+	return nil
+}
+
+// leftGroup does the same for the group of a gang of which no pod exists: training-operator v1 makes
+// it before the pods, and deletes it when the job has finished. No pod joins it any more, so it is not
+// wanted.
+func (c *JobController[J]) leftGroup(ctx context.Context, job J, in *plan.Input, found map[childName]client.Object) error {
+	if !in.TakenOver() {
+		return nil
+	}
+	for _, w := range c.set.gang.scheduler.Objects(groupOf(in, in.Job.Name)) {
+		if err := c.findLeft(ctx, job, in, w, found); err != nil {
+			return err
 		}
-		if o != nil {
-			found[childName{gvk.Kind, o.GetName()}] = o
-		}
+	}
+	return nil
+}
+
+// findLeft adds an object to those found, if it is the job's and the cache does not show it.
+func (c *JobController[J]) findLeft(
+	ctx context.Context, job J, in *plan.Input, wanted client.Object, found map[childName]client.Object,
+) error {
+	gvk, err := apiutil.GVKForObject(wanted, c.set.client.Scheme())
+	if err != nil || found[childName{gvk.Kind, wanted.GetName()}] != nil {
+		return nil //nolint:nilerr // an unknown kind is reported as the author's mistake
+	}
+	o, err := c.ownLive(ctx, job, gvk, wanted.GetName())
+	if err != nil {
+		return fmt.Errorf("cannot read %s %s/%s of the job that was taken over: %w", gvk.Kind, in.Job.Namespace, wanted.GetName(), err)
+	}
+	if o != nil {
+		found[childName{gvk.Kind, o.GetName()}] = o
 	}
 	return nil
 }

@@ -107,6 +107,11 @@ func (c *JobController[J]) gangObjects(
 	if adopted == "" && g.runsUngrouped(in) {
 		return nil, nil
 	}
+	if adopted == "" {
+		if err := c.leftGroup(ctx, job, in, found); err != nil {
+			return nil, err
+		}
+	}
 	in.Gang = &plan.Gang{Group: adopted} // The warnings and templates below depend on it.
 	of, err := c.gangJob(ctx, job, in, tally, adopted)
 	if err != nil {

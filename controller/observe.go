@@ -79,6 +79,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if err != nil {
 		return nil, err
 	}
+	c.noteAsked(in)
 	pods, services := len(in.Pods), len(in.Services)
 	in.Pods = withPendingWrites(c.set.pending, job, kindPod, in.Pods, in.Now)
 	in.Services = withPendingWrites(c.set.pending, job, kindService, in.Services, in.Now)

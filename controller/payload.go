@@ -70,6 +70,7 @@ func ownLabels() []string {
 	return []string{
 		commonv1.OperatorNameLabel, commonv1.JobNameLabel, commonv1.ReplicaTypeLabel, commonv1.ReplicaIndexLabel, commonv1.JobRoleLabel,
 		commonv1.AttemptLabel, commonv1.PodGroupLabel, commonv1.AvoidedNodesAnnotation,
+		commonv1.ProgressAnnotation,
 	}
 }
 

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,6 +34,31 @@ func (c *JobController[J]) progressOf(job J) *plan.Progress {
 		}
 	}
 	return p
+}
+
+// noteAsked notes since when a job is asked for reports. While its policy was removed, or went by
+// readiness, the server refused those of its pods, so the silence of that time says nothing. That of
+// before this process says nothing either, so no more needs to be known.
+func (c *JobController[J]) noteAsked(in *plan.Input) {
+	uid := in.Job.UID
+	switch p := in.RunPolicy.ProgressPolicy; {
+	case c.Progress == nil || in.Status.Finished():
+	case p == nil || p.Source == commonv1.ProgressSourceReadiness:
+		// Few jobs have pods that could report, and are not asked.
+		if len(in.Pods) > 0 && plan.CanReport(in.Pods[0]) {
+			c.set.asked.Add(uid, time.Time{})
+		}
+	default:
+		since, known := c.set.asked.Get(uid)
+		at, _ := since.(time.Time)
+		if known && at.IsZero() {
+			at = in.Now
+			c.set.asked.Add(uid, at)
+		}
+		if up := &in.Progress.UpSince; !up.IsZero() && at.After(*up) {
+			*up = at
+		}
+	}
 }
 
 // resourceOf is the resource of a kind, by the mapper of a manager if there is one.

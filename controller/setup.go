@@ -113,6 +113,9 @@ type settings[J client.Object] struct {
 	nodes *expiring.LRUExpireCache
 	// comparisons has the last comparisons of large owned objects that found nothing to change.
 	comparisons *lru.Cache
+	// asked is since when jobs are asked for reports of progress that were not before, by UID; zero
+	// while they are not.
+	asked *lru.Cache
 	// gang schedules the pods of a job together; nil without gang scheduling.
 	gang *gangs
 	// limiter knows how long a job waits after an error.
@@ -332,10 +335,10 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		dependencies: d,
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
 		pending: newPendingWrites[J](), departed: newDepartedPods(), slots: make(slots, startSlots), rivals: newRivals(kind.OperatorName),
-		comparisons: lru.New(maxComparisons),
-		priorities:  expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
-		nodes:       expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
-		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+		comparisons: lru.New(maxComparisons), asked: lru.New(maxRemembered),
+		priorities: expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
+		nodes:      expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
+		limiter:    workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: d.client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(d.registry, kind.Framework); err != nil {

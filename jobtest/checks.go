@@ -28,6 +28,9 @@ const maxTurns = 60
 
 // jobChanged checks a write of a job against the state before it.
 func (m *monitor) jobChanged(before, after client.Object) {
+	if !asksForReports(m.w.parts(before).RunPolicy) && asksForReports(m.w.parts(after).RunPolicy) {
+		m.ledger(after.GetUID()).asked = m.w.now
+	}
 	old, status := m.w.parts(before).Status, m.w.parts(after).Status
 	if old == nil || status == nil || m.w.actor == nil {
 		return

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/progress/protocol"
 	"github.com/jobkit/jobkit/progress"
 )
 
@@ -78,6 +79,9 @@ func (w *World) upSince(p *process) time.Time {
 
 // send has a pod send a report. While things may go wrong it may be lost, or be late.
 func (w *World) send(pod *corev1.Pod) string {
+	if !canReport(pod) {
+		return "would report progress, and does not know where to"
+	}
 	how := 0
 	if w.steps > 0 {
 		how = w.chance.pick(4, 80)
@@ -92,10 +96,17 @@ func (w *World) send(pod *corev1.Pod) string {
 	return w.receive(pod)
 }
 
+// canReport reports whether the program of a pod knows where to send reports.
+func canReport(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == protocol.EnvURL })
+	})
+}
+
 // receive has the server receive a report of a pod.
 func (w *World) receive(pod *corev1.Pod) string {
 	owner := metav1.GetControllerOf(pod)
-	if w.progress.away || owner == nil || !slices.ContainsFunc(w.processes, func(p *process) bool { return p != nil }) {
+	if w.progress.away || owner == nil || !w.takesReports(owner) || !slices.ContainsFunc(w.processes, func(p *process) bool { return p != nil }) {
 		return "reports progress, and no one receives it"
 	}
 	if w.progress.jobs == nil {
@@ -117,6 +128,22 @@ func (w *World) receive(pod *corev1.Pod) string {
 	w.monitor.reported[pod.UID] = w.now
 	w.writeReports()
 	return "reports progress"
+}
+
+// takesReports reports whether the policy of a job asks for reports. If it does not, the server refuses
+// them.
+func (w *World) takesReports(owner *metav1.OwnerReference) bool {
+	for _, job := range w.jobs.all() {
+		if job.GetUID() == owner.UID {
+			return asksForReports(w.parts(job).RunPolicy)
+		}
+	}
+	return false
+}
+
+// asksForReports reports whether a policy does that, and not only for readiness.
+func asksForReports(p *commonv1.RunPolicy) bool {
+	return p != nil && p.ProgressPolicy != nil && p.ProgressPolicy.Source != commonv1.ProgressSourceReadiness
 }
 
 // nextReport is when a report arrives, or is written, next; zero if none is on its way.
@@ -265,6 +292,8 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 		return time.Time{}, nil
 	case p.Source == commonv1.ProgressSourceReadiness:
 		return l.unreadySince(p)
+	case m.lastReport(job).IsZero() && !canReport(pod):
+		return time.Time{}, nil // It was created before reports were asked for.
 	}
 	since, there, again := m.allRunSince(job)
 	limits, last := []*int64{p.StartTimeoutSeconds}, m.lastReport(job)
@@ -285,6 +314,9 @@ func (m *monitor) hangsSince(job client.Object, pod *corev1.Pod, actor *process)
 	}
 	if actor != nil && m.w.upSince(actor).After(since) {
 		since = m.w.upSince(actor)
+	}
+	if asked := m.ledger(job.GetUID()).asked; asked.After(since) {
+		since = asked
 	}
 	return since, limits
 }
@@ -514,9 +546,12 @@ func (m *monitor) checkHangsReported(job client.Object, pods []*corev1.Pod) {
 // live reports whether nothing has ended a pod.
 func live(pod *corev1.Pod) bool { return pod.DeletionTimestamp == nil && !disrupted(pod) }
 
-// expectsReports reports whether a job could report progress: all its replicas run, and the
-// server can be reached.
+// expectsReports reports whether a job could report progress: all its replicas run, those that have
+// never reported know where to, and the server can be reached.
 func (m *monitor) expectsReports(job client.Object, pods []*corev1.Pod) bool {
+	if m.lastReport(job).IsZero() && slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return !canReport(p) }) {
+		return false
+	}
 	running, wanted, parts := 0, 0, m.w.parts(job)
 	for t, spec := range parts.ReplicaSpecs {
 		for i := range wantedReplicas(spec) {

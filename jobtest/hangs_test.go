@@ -104,6 +104,29 @@ func TestHangs(t *testing.T) {
 				})
 			}, 30 * time.Minute, commonv1.JobRunning, 0,
 		},
+		"AskedLater": {
+			"its pods do not know where to report to", commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob,
+			Fate{Reports: every(5*second, time.Hour), Forever: true},
+			func(w *World) {
+				w.At(time.Hour, "asks for reports", edit(hanging(commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob)))
+			}, 2 * time.Hour, commonv1.JobRunning, 0,
+		},
+		"AskedAgain": {
+			"what it reported in the meantime was refused", commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob,
+			Fate{Reports: every(7*second, 3*time.Hour), Forever: true},
+			func(w *World) {
+				w.At(20*second, "asks for no reports", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.ProgressPolicy = nil }))
+				w.At(time.Hour, "asks for reports again", edit(hanging(commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob)))
+			}, 2 * time.Hour, commonv1.JobRunning, 0,
+		},
+		"AskedAgainInVain": {
+			"it hangs from when it is asked again", commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob,
+			Fate{Reports: every(7*second, 20*second), Forever: true},
+			func(w *World) {
+				w.At(20*second, "asks for no reports", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.ProgressPolicy = nil }))
+				w.At(time.Hour, "asks for reports again", edit(hanging(commonv1.ProgressSourceReport, commonv1.ProgressActionFailJob)))
+			}, time.Hour + 34*second, commonv1.JobFailed, 1,
+		},
 		"Suspended": {
 			"it has no pods", commonv1.ProgressSourceReport, commonv1.ProgressActionRestartReplica,
 			Fate{Reports: every(5*second, time.Hour), Forever: true},
@@ -120,7 +143,11 @@ func TestHangs(t *testing.T) {
 				}
 				f.Start = second
 				return f
-			}}, newJob("j", 2, hanging(tc.source, tc.action)))
+			}}, newJob("j", 2, func(j *testv1.TestJob) {
+				if name != "AskedLater" {
+					hanging(tc.source, tc.action)(j)
+				}
+			}))
 			if tc.users != nil {
 				tc.users(w)
 			}

@@ -55,6 +55,8 @@ type ledger struct {
 	erred map[types.UID]bool
 	// counted are the failed pods that were deleted by the operator to be replaced.
 	counted map[types.UID]bool
+	// asked is since when the job is asked for reports, if it was not from the start.
+	asked time.Time
 	// hung are those that the status told to hang.
 	hung map[types.UID]bool
 	// seen are the restarts in place that the status counted, by pod.

@@ -458,6 +458,43 @@ func TestTakeOverOfAGang(t *testing.T) {
 	}
 }
 
+// TestTakeOverOfALeftGroup: training-operator v1.9.4 makes the group of a gang before its pods, and
+// deletes it when the job has finished. Stopped in between it leaves a group that no pod joins any more.
+// In Volcano such a group takes room of its queue, from the job's own group too.
+func TestTakeOverOfALeftGroup(t *testing.T) {
+	const manifest = `{metadata: {name: job}, spec: {pytorchReplicaSpecs: {Worker: {replicas: 2, template: {spec: {containers: [{name: pytorch, image: x}]}}}}}}`
+	created := condition(commonv1.JobCreated, corev1.ConditionTrue, "PyTorchJob job is created.")
+	for name, tc := range map[string]struct {
+		reason string
+		ended  bool
+		groups map[string]bool
+	}{
+		"Waiting": {"the pods join the group of the new name", false, map[string]bool{"job-pytorchjob": true}},
+		"Ended":   {"all pods succeeded while no operator ran", true, map[string]bool{}},
+	} {
+		for _, scheduler := range []string{"volcano", "coscheduling"} {
+			p, job := takeOver(t, pytorchjob.Controller{}, manifest, "PyTorchJob", scheduler, names("Worker", 2))
+			if tc.ended {
+				p.createPods(corev1.PodSucceeded, corev1.RestartPolicyNever)
+			}
+			p.createGroup()
+			p.writeStatus(&job.Status, func(*commonv1.ReplicaStatus) {}, created)
+			if err := p.w.RunFor(t.Context(), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]bool{}
+			for object := range there(t, p.w, scheduler) {
+				if kind, name, _ := strings.Cut(object, " "); strings.HasSuffix(kind, "Unstructured") {
+					got[name] = true
+				}
+			}
+			if diff := cmp.Diff(tc.groups, got); diff != "" {
+				t.Errorf("%s with %s: %s: groups (-want +got):\n%s\n%s", name, scheduler, tc.reason, diff, p.w.Transcript())
+			}
+		}
+	}
+}
+
 // TestAnnotationsOfAGroup: as in v1 a group has the annotations of its job, in which Volcano
 // reads what a PodGroup has no field for.
 func TestAnnotationsOfAGroup(t *testing.T) {

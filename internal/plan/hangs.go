@@ -113,6 +113,8 @@ func (t *Tally) findUnready(in *Input) {
 // reports. While replicas that it needs do not run, it waits for those.
 func (t *Tally) findSilent(in *Input) {
 	since, ok := t.allRunSince(in)
+	s, last := t.reporter(in, since)
+	t.mute = s != nil && last == nil && !CanReport(s.pod)
 	if in.Progress == nil || !ok {
 		return
 	}
@@ -123,8 +125,7 @@ func (t *Tally) findSilent(in *Input) {
 			t.nextHang = earliest(t.nextHang, in.Now.Add(seconds(*limit)))
 		}
 	}
-	s, last := t.reporter(in, since)
-	if s == nil || in.Progress.UpSince.IsZero() && !in.saysHung() {
+	if s == nil || t.mute || in.Progress.UpSince.IsZero() && !in.saysHung() {
 		return
 	}
 	if !in.saysHung() { // What hung when the operator went away hangs until a report comes.

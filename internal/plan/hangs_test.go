@@ -392,3 +392,76 @@ func TestLastReportOfAHang(t *testing.T) {
 		t.Errorf("the record is %+v", f)
 	}
 }
+
+// TestReportsAreAskedForLater: pods that were created before reports were asked for have no means to
+// send any, so nothing follows from their silence, and the job says so. With those that take their
+// place it begins.
+func TestReportsAreAskedForLater(t *testing.T) {
+	replace := func(m *model, names ...string) {
+		for _, name := range names {
+			m.end(m.pod(name), 137)
+		}
+		m.reconcileUntilStable()
+		m.runs()
+	}
+	asked := watched("", commonv1.ProgressActionFailJob)
+	for name, tc := range map[string]struct {
+		reason  string
+		before  func(*model)
+		happens func(*model)
+		// muted is whether the job says that its pods cannot report, and fails whether it then
+		// hangs when its start has taken too long.
+		muted, fails bool
+	}{
+		"PolicyAdded":   {"the pods have run for hours without it", func(*model) {}, asked, true, false},
+		"FromReadiness": {"the pods have no token", watched(readiness, commonv1.ProgressActionFailJob), asked, true, false},
+		"ServerAdded":   {"an operator without a server made the pods", func(m *model) { asked(m); m.in.Progress = nil }, asked, true, false},
+		"PodsReplaced": {"the new pods can report", func(*model) {}, func(m *model) {
+			asked(m)
+			replace(m, "master-0", "worker-0", "worker-1")
+		}, false, true},
+		"AnotherReplaced": {"the one that is to report cannot", func(*model) {}, func(m *model) {
+			asked(m)
+			replace(m, "worker-1")
+		}, true, false},
+		"AnotherReports": {"one that was replaced reports", func(*model) {}, func(m *model) {
+			asked(m)
+			replace(m, "worker-1")
+			m.after(10 * time.Second)
+			m.reports("worker-1", 10)
+			m.reconcileUntilStable()
+		}, false, true},
+		"OnlyReports": {"a job that only reports is not watched", func(*model) {}, func(m *model) {
+			asked(m)
+			m.in.RunPolicy.ProgressPolicy = &commonv1.ProgressPolicy{}
+		}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := hungJob(tc.before, func(m *model) {
+				for _, spec := range m.in.Replicas {
+					spec.RestartPolicy = commonv1.RestartPolicyExitCode
+				}
+			})
+			for _, name := range []string{"master-0", "worker-0", "worker-1"} {
+				m.turns(name, corev1.ConditionTrue)
+			}
+			m.after(2 * time.Hour)
+			m.reconcileUntilStable()
+			tc.happens(m)
+			m.in.Job.Generation++
+			m.reconcileUntilStable()
+			c := m.in.Status.Condition(commonv1.JobHung)
+			muted := c != nil && c.Status == corev1.ConditionUnknown && c.Reason == "TestJobPodsCannotReport"
+			if muted != tc.muted || m.in.Status.Finished() {
+				t.Errorf("%s: the condition Hung is %+v, the others %q", tc.reason, c, conditions(&m.in.Status))
+			}
+			if p := m.decide(); len(p.Events) > 0 || p.StatusChange != plan.StatusUnchanged {
+				t.Errorf("%s: it says so again: %v", tc.reason, p.Events)
+			}
+			m.later(time.Hour)
+			if got := m.in.Status.Finished(); got != tc.fails {
+				t.Errorf("%s: it has failed: %t, state %s", tc.reason, got, m.in.Status.State)
+			}
+		})
+	}
+}

@@ -15,7 +15,7 @@ import (
 // stays: a variable or a volume of the same name, and what is mounted at the same path.
 func addProgress(in *Input, pod *corev1.Pod) {
 	p := in.RunPolicy.ProgressPolicy
-	if p == nil {
+	if p == nil || in.lacksProgressServer() {
 		return
 	}
 	pod.Annotations = maps.Clone(pod.Annotations)
@@ -27,7 +27,7 @@ func addProgress(in *Input, pod *corev1.Pod) {
 		source = commonv1.ProgressSourceReport
 	}
 	pod.Annotations[commonv1.ProgressAnnotation] = string(source)
-	if in.byReadiness() || in.Progress == nil {
+	if in.byReadiness() {
 		return
 	}
 	pod.Annotations[commonv1.ProgressCAAnnotation] = in.Progress.CA
@@ -39,6 +39,12 @@ func addProgress(in *Input, pod *corev1.Pod) {
 			in.Progress.addTo(&list[i])
 		}
 	}
+}
+
+// CanReport reports whether a pod was given what it needs to report progress. One that is older than
+// the policy that asks for reports was not, nor was one that an operator without a server made.
+func CanReport(pod *corev1.Pod) bool {
+	return pod.Annotations[commonv1.ProgressAnnotation] == string(commonv1.ProgressSourceReport)
 }
 
 // volume holds the token and the certificates.

@@ -18,6 +18,8 @@ const (
 	// reasonNoProgressServer ends the reason of the condition Hung that is Unknown, because no
 	// report can come.
 	reasonNoProgressServer = "NoProgressServer"
+	// reasonPodsCannotReport ends that of the same condition if pods are older than the policy.
+	reasonPodsCannotReport = "PodsCannotReport"
 	// hungSteady is how long the condition Hung stays at least, so that it does not flap when
 	// reports come a little too late.
 	hungSteady = time.Minute
@@ -91,8 +93,12 @@ func reportHung(d *decision) bool {
 	}
 	c, h := d.plan.Status.Condition(commonv1.JobHung), d.reportedHang()
 	switch {
-	case d.lacksProgressServer():
-		d.reportNoProgressServer()
+	case d.in.lacksProgressServer():
+		d.reportUnwatched(reasonNoProgressServer, "This operator receives no reports of progress, so runPolicy.progressPolicy has no effect:"+
+			" start it with --progress-bind-address, or set source to Readiness.")
+	case d.tally.mute:
+		d.reportUnwatched(reasonPodsCannotReport, "Pods that run were created before they were to report progress, so they cannot,"+
+			" and runPolicy.progressPolicy has no effect until they are replaced: restart the job, or wait for that.")
 	case h != nil:
 		n := len(d.plan.Events)
 		where := ""
@@ -129,17 +135,14 @@ func (d *decision) reportedHang() *hang {
 }
 
 // lacksProgressServer reports whether a job waits for reports that this operator cannot receive.
-func (d *decision) lacksProgressServer() bool {
-	return d.in.RunPolicy.ProgressPolicy != nil && !d.in.byReadiness() && d.in.Progress == nil
+func (in *Input) lacksProgressServer() bool {
+	return in.RunPolicy.ProgressPolicy != nil && !in.byReadiness() && in.Progress == nil
 }
 
-// reportNoProgressServer says that the operator cannot receive reports, so nothing watches over
-// the job.
-func (d *decision) reportNoProgressServer() {
-	reason := d.reason(reasonNoProgressServer)
-	message := "This operator receives no reports of progress, so runPolicy.progressPolicy has no effect:" +
-		" start it with --progress-bind-address, or set source to Readiness."
-	if d.plan.Status.Condition(commonv1.JobHung) == nil {
+// reportUnwatched says why no report can come, so that nothing watches over the job.
+func (d *decision) reportUnwatched(ending, message string) {
+	reason := d.reason(ending)
+	if c := d.plan.Status.Condition(commonv1.JobHung); c == nil || c.Reason != reason {
 		d.event(true, reason, message)
 	}
 	d.set(commonv1.JobHung, "Unknown", reason, message)

@@ -476,8 +476,14 @@ func TestNoProgressServer(t *testing.T) {
 	}
 	watched("", "")(m)
 	m.reconcileUntilStable()
+	if c := m.in.Status.Condition(commonv1.JobHung); c == nil || c.Reason != "TestJobPodsCannotReport" {
+		t.Errorf("the server exists, but the pods do not know it, and the condition is %v", c)
+	}
+	m.in.Pods = nil
+	m.reconcileUntilStable()
+	m.runs()
 	if c := m.in.Status.Condition(commonv1.JobHung); c != nil {
-		t.Errorf("the server exists, and the condition is %v", c)
+		t.Errorf("the server exists, and so do pods that know it, and the condition is %v", c)
 	}
 }
 

@@ -29,6 +29,8 @@ type Tally struct {
 	// hangs are the replicas that hang, in the order of time; nextHang is when another may.
 	hangs    []hang
 	nextHang time.Time
+	// mute is true if the replica of which the first report is expected cannot send any.
+	mute bool
 }
 
 // typeTally is the state of the replicas of one type, and the pods behind it.

@@ -36,6 +36,12 @@ func (c *JobController[J]) execute(
 		return outcome, false, nil
 	}
 	defer c.set.slots.take(ctx)()
+	leave := c.set.shares.take(job.GetNamespace(), c.set.shares.most)
+	if leave == nil {
+		outcome.Undone = true
+		return outcome, true, nil // It comes again, after a while.
+	}
+	defer leave()
 	logger := log.FromContext(ctx).V(1)
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	replicas := replicasOf(in)

@@ -86,6 +86,8 @@ type settings[J client.Object] struct {
 	pending *pendingWrites[J]
 	// slots limit for how many jobs objects are written at a time.
 	slots slots
+	// shares limit how many workers act for the jobs of one namespace.
+	shares *shares
 	// departed are pods that are gone and whose end is yet to be counted.
 	departed *departedPods
 	metrics  *metrics
@@ -199,10 +201,15 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	}
 	return b.
 		WithOptions(ctrlcontroller.Options{
-			MaxConcurrentReconciles: cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers),
+			MaxConcurrentReconciles: c.workers(),
 			RateLimiter:             c.set.limiter,
 			CacheSyncTimeout:        noTimeout,
 		}), nil
+}
+
+// workers is how many jobs are reconciled at the same time.
+func (c *JobController[J]) workers() int {
+	return cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers)
 }
 
 // managed returns the dependencies, with the defaults that a manager provides.
@@ -332,6 +339,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		dependencies: d,
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
 		pending: newPendingWrites[J](), departed: newDepartedPods(), slots: make(slots, startSlots), rivals: newRivals(kind.OperatorName),
+		shares:      workerShare(c.workers()),
 		comparisons: lru.New(maxComparisons),
 		priorities:  expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
 		nodes:       expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),

@@ -80,6 +80,9 @@ func (c *JobController[J]) doVerified(
 		}
 	}
 	r := c.attributeMistake(ctx, job, in, a, c.do(ctx, job, in, a, replicas))
+	if r.done {
+		c.recordUpdate(job, in, a)
+	}
 	r.log(logger, a)
 	return r
 }

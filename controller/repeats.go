@@ -66,7 +66,7 @@ func (c *JobController[J]) holdRepeats(job J, in *plan.Input, p *plan.Plan) {
 	})
 }
 
-// recordUpdate records an update that was made, and tells of one that someone undoes each time.
+// recordUpdate records an update that was made, and reports one that someone undoes each time.
 func (c *JobController[J]) recordUpdate(job J, in *plan.Input, a plan.Action) {
 	object, update, ok := updateOf(in, a)
 	if !ok || c.set.pending.recordUpdate(job, object, update, c.set.clock.Now()) != fewRepeats {

@@ -73,7 +73,8 @@ func (c *JobController[J]) recordUpdate(job J, in *plan.Input, a plan.Action) {
 		return
 	}
 	c.recordEvents(job, []plan.Event{{Warning: true, Reason: in.Kind.Name + "UpdateUndone", Message: fmt.Sprintf(
-		"%s was updated %d times in the same way, and each time a webhook or another client has undone that: exempt it there. It is updated less often now, once a minute in the end.",
+		"%s was updated %d times in the same way, and each time a webhook or another client has undone that: "+
+			"exempt it there. It is updated less often now, once a minute in the end.",
 		plan.ObjectOf(a), fewRepeats)}})
 }
 

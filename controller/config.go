@@ -24,7 +24,8 @@ type Config struct {
 	ResyncPeriod time.Duration
 
 	// MaxConcurrentReconciles is how many jobs are reconciled at the same time. Pods, services and
-	// other objects are written for 16 of them, and for those that take longer than a second.
+	// other objects are written for 16 of them, and for those that take longer than a second: those of one
+	// namespace only as long as half of the workers are left for others.
 	// Default: 64.
 	MaxConcurrentReconciles int
 

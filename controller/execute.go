@@ -36,6 +36,12 @@ func (c *JobController[J]) execute(
 		return outcome, false, nil
 	}
 	defer c.set.slots.take(ctx)()
+	leave := c.set.shares.take(job.GetNamespace(), c.set.shares.most)
+	if leave == nil {
+		outcome.Undone = true
+		return outcome, true, nil // It comes again, after a while.
+	}
+	defer leave()
 	logger := log.FromContext(ctx).V(1)
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	replicas := replicasOf(in)
@@ -74,6 +80,9 @@ func (c *JobController[J]) doVerified(
 		}
 	}
 	r := c.attributeMistake(ctx, job, in, a, c.do(ctx, job, in, a, replicas))
+	if r.done {
+		c.recordUpdate(job, in, a)
+	}
 	r.log(logger, a)
 	return r
 }

@@ -116,6 +116,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 		p = plan.Decide(in, tally, outcome)
 	}
 
+	c.holdRepeats(job, in, &p)
 	recordsEnds = p.RecordsEnds
 	pace := paceStatus(in, &p)
 	verified, current, err := c.verifyCurrent(ctx, job, in, &p, pace.now)

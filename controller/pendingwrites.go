@@ -50,6 +50,8 @@ type jobWrites[J client.Object] struct {
 	// again before statusAgain.
 	refused     int
 	statusAgain time.Time
+	// updates are the last updates of objects, see repeats.
+	updates map[childUID]repeats
 }
 
 type childName struct{ kind, name string }
@@ -313,7 +315,7 @@ func (w *pendingWrites[J]) nextExpiry(job J, now time.Time) time.Duration {
 	for _, until := range j.deleted {
 		next = soonest(next, until.Sub(now))
 	}
-	if next == 0 && !j.awaitsJob && j.stale == 0 && len(j.tried) == 0 && j.refused == 0 {
+	if next == 0 && !j.awaitsJob && j.stale == 0 && len(j.tried) == 0 && j.refused == 0 && len(j.updates) == 0 {
 		delete(w.jobs, client.ObjectKeyFromObject(job))
 	}
 	return next
@@ -382,6 +384,7 @@ func (j *jobWrites[J]) expire(now time.Time) {
 	case !now.Before(j.awaitsUntil):
 		j.awaitsJob = false
 	}
+	maps.DeleteFunc(j.updates, func(_ childUID, r repeats) bool { return now.Sub(r.last) > repeatsRemembered })
 	for name, own := range j.created {
 		if !now.Before(own.until) {
 			delete(j.created, name)

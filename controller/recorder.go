@@ -9,11 +9,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/record/util"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// eventWriters is how many events a recorder writes at a time.
-const eventWriters = 2
+const (
+	// eventWriters is how many events a recorder writes at a time, without those that take long, and eventShare
+	// how many of one namespace, with those.
+	eventWriters, eventShare = 2, 8
+	// maxEvents is how many events of one namespace are kept at most until they are written.
+	maxEvents = 10_000
+)
 
 // lastEvents is how long a recorder goes on after its manager has ended. Reconciles that are
 // still running have as long.
@@ -41,17 +47,16 @@ type recorder struct {
 	events.EventRecorder
 
 	broadcaster events.EventBroadcaster
-	begin       func()
+	begin, end  func()
 }
 
 func newRecorder(sink events.EventSink, scheme *runtime.Scheme, name string) *recorder {
-	b := events.NewBroadcaster(&pacedSink{sink: sink, turns: make(chan struct{}, eventWriters)})
+	b := events.NewBroadcaster(newPacedSink(sink))
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // events outlive the reconcile that records them; end ends it
 	return &recorder{
 		EventRecorder: b.NewRecorder(scheme, name), broadcaster: b,
-		begin: sync.OnceFunc(func() {
-			//nolint:forbidigo // events outlive the reconcile that records them; Start ends this
-			_ = b.StartRecordingToSinkWithContext(context.Background()) // fails after Shutdown only
-		}),
+		begin: sync.OnceFunc(func() { _ = b.StartRecordingToSinkWithContext(ctx) }), // fails after Shutdown only
+		end:   func() { b.Shutdown(); cancel() },
 	}
 }
 
@@ -64,35 +69,55 @@ func (r *recorder) Eventf(regarding, related runtime.Object, eventtype, reason, 
 // Start implements manager.Runnable: it ends the recorder some time after the manager.
 func (r *recorder) Start(ctx context.Context) error {
 	<-ctx.Done()
-	time.AfterFunc(lastEvents, r.broadcaster.Shutdown) //nolint:forbidigo // nothing is decided by it
+	time.AfterFunc(lastEvents, r.end) //nolint:forbidigo // nothing is decided by it
 	return nil
 }
 
-// pacedSink passes on as many events at a time as there are turns.
+// pacedSink passes on as many events at a time as there are turns, without those that take longer than the
+// lease of a slot, and few of one namespace: a webhook there may not answer, and must not hold up those of others.
 type pacedSink struct {
-	sink  events.EventSink
-	turns chan struct{}
+	sink   events.EventSink
+	turns  slots
+	shares *shares
 }
 
-func (s *pacedSink) turn() func() {
-	s.turns <- struct{}{}
-	return func() { <-s.turns }
+func newPacedSink(sink events.EventSink) *pacedSink {
+	return &pacedSink{sink: sink, turns: make(slots, eventWriters), shares: newShares(eventShare)}
+}
+
+// inTurn calls write when it is its turn. If too many events of the namespace wait already, this one is lost.
+func (s *pacedSink) inTurn(ctx context.Context, e *eventsv1.Event, write func() (*eventsv1.Event, error)) (*eventsv1.Event, error) {
+	leave := s.shares.take(e.Namespace, maxEvents)
+	if leave == nil {
+		return e, nil
+	}
+	defer leave()
+	defer s.turns.take(ctx)()
+	return write()
 }
 
 // Create implements events.EventSink.
 func (s *pacedSink) Create(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
-	defer s.turn()()
-	return s.sink.Create(ctx, e) //nolint:wrapcheck // the caller checks its type
+	return s.inTurn(ctx, e, func() (*eventsv1.Event, error) { return s.sink.Create(ctx, e) })
 }
 
 // Update implements events.EventSink.
 func (s *pacedSink) Update(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
-	defer s.turn()()
-	return s.sink.Update(ctx, e) //nolint:wrapcheck // the caller checks its type
+	return s.inTurn(ctx, e, func() (*eventsv1.Event, error) { return s.sink.Update(ctx, e) })
 }
 
-// Patch implements events.EventSink.
+// Patch implements events.EventSink. It does not wait: repeated events are counted up while the broadcaster
+// holds its lock on the events of all namespaces. It does itself what the caller would do after an answer.
 func (s *pacedSink) Patch(ctx context.Context, old *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
-	defer s.turn()()
-	return s.sink.Patch(ctx, old, data) //nolint:wrapcheck // the caller checks its type
+	e := old.DeepCopy()
+	go func() {
+		_, _ = s.inTurn(ctx, e, func() (*eventsv1.Event, error) { // The broadcaster counts it up again, later.
+			if out, err := s.sink.Patch(ctx, e, data); !util.IsKeyNotFoundError(err) {
+				return out, err //nolint:wrapcheck // no one reads it
+			}
+			e.ResourceVersion = ""
+			return s.sink.Create(ctx, e) //nolint:wrapcheck // see above
+		})
+	}()
+	return old, nil
 }

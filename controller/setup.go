@@ -86,6 +86,8 @@ type settings[J client.Object] struct {
 	pending *pendingWrites[J]
 	// slots limit for how many jobs objects are written at a time.
 	slots slots
+	// shares limit how many workers act for the jobs of one namespace.
+	shares *shares
 	// departed are pods that are gone and whose end is yet to be counted.
 	departed *departedPods
 	metrics  *metrics
@@ -202,10 +204,15 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	}
 	return b.
 		WithOptions(ctrlcontroller.Options{
-			MaxConcurrentReconciles: cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers),
+			MaxConcurrentReconciles: c.workers(),
 			RateLimiter:             c.set.limiter,
 			CacheSyncTimeout:        noTimeout,
 		}), nil
+}
+
+// workers is how many jobs are reconciled at the same time.
+func (c *JobController[J]) workers() int {
+	return cmp.Or(c.Config.MaxConcurrentReconciles, defaultWorkers)
 }
 
 // managed returns the dependencies, with the defaults that a manager provides.
@@ -335,10 +342,12 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		dependencies: d,
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
 		pending: newPendingWrites[J](), departed: newDepartedPods(), slots: make(slots, startSlots), rivals: newRivals(kind.OperatorName),
-		comparisons: lru.New(maxComparisons), asked: lru.New(maxRemembered),
-		priorities: expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
-		nodes:      expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
-		limiter:    workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
+		shares:      workerShare(c.workers()),
+		comparisons: lru.New(maxComparisons),
+		asked:       lru.New(maxRemembered),
+		priorities:  expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
+		nodes:       expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),
+		limiter:     workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetry, maxRetry),
 	}
 	w := &writer[J]{client: d.client, status: s.statusOf, pending: s.pending, rivals: s.rivals, name: client.FieldOwner(kind.OperatorName)}
 	if s.metrics, err = newMetrics(d.registry, kind.Framework); err != nil {

@@ -55,3 +55,32 @@ func TestSlots(t *testing.T) {
 		})
 	}
 }
+
+func TestShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, users = 2, 3
+		s := newShares(most)
+		first, _ := s.take("slow", users), s.take("slow", users)
+		waits := make(chan func())
+		go func() { waits <- s.take("slow", users) }()
+		synctest.Wait()
+		if s.take("slow", users) != nil {
+			t.Error("all turns are taken and as many wait as may, but one more does")
+		}
+		other := s.take("other", most)
+		if other == nil {
+			t.Fatal("one namespace takes the turns of another")
+		}
+		other()
+		select {
+		case <-waits:
+			t.Error("a third has a turn of two")
+		default:
+		}
+		first()
+		(<-waits)()
+		if n := len(s.used); n != 1 {
+			t.Errorf("%d namespaces are remembered, want the one that has something under way", n)
+		}
+	})
+}

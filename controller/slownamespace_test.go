@@ -1,0 +1,100 @@
+package controller_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jobkit/jobkit/examples/testjob"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
+)
+
+// TestSlowNamespaceLeavesWorkersToOthers: a webhook that does not answer, of one namespace only, has each create
+// there wait until it times out.
+func TestSlowNamespaceLeavesWorkersToOthers(t *testing.T) {
+	const workers, slowJobs, timeout = 64, 100, 10 * time.Second
+	for name, tc := range map[string]struct {
+		reason string
+		// after is when the other job is created, after those of the slow namespace.
+		after, want time.Duration
+	}{
+		"AtOnce": {reason: "it waits for as long as it takes to see that the namespace is slow", want: 3 * time.Second},
+		"Later":  {reason: "there are workers that wait for nothing", after: 5 * time.Second, want: time.Second},
+		"Retry":  {reason: "the slow jobs are tried again", after: timeout + 5*time.Second, want: time.Second},
+		"Lasts":  {reason: "it goes on", after: time.Minute, want: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				other := testJob(1)
+				objects := []client.Object{other}
+				for i := range slowJobs {
+					j := testJob(1)
+					j.Namespace, j.Name, j.UID = "slow", fmt.Sprintf("slow-%d", i), types.UID(fmt.Sprintf("slow-%d", i))
+					objects = append(objects, j)
+				}
+				b := newBench(t, testjob.Controller{}, objects...)
+				created := make(chan time.Time, 1)
+				b.intercept(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+					if o.GetNamespace() == "slow" {
+						time.Sleep(timeout)
+						return apierrors.NewInternalError(fmt.Errorf("failed calling webhook %q: context deadline exceeded", "x"))
+					}
+					select {
+					case created <- time.Now():
+					default:
+					}
+					return c.Create(ctx, o, opts...)
+				}})
+				q := priorityqueue.New[reconcile.Request]("slow")
+				var all sync.WaitGroup
+				for range workers {
+					all.Go(func() { work(t, b, q) })
+				}
+				for _, o := range objects[1:] {
+					q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o)})
+				}
+				time.Sleep(tc.after)
+				began := time.Now()
+				q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(other)})
+				if took := (<-created).Sub(began); took > tc.want {
+					t.Errorf("%s: a job of another namespace waits for %s, want %s", tc.reason, took, tc.want)
+				}
+				q.ShutDown()
+				all.Wait()
+			})
+		})
+	}
+}
+
+// work is a worker of a controller.
+func work(t *testing.T, b *bench, q priorityqueue.PriorityQueue[reconcile.Request]) {
+	for {
+		r, _, shutdown := q.GetWithPriority()
+		if shutdown {
+			return
+		}
+		job := &testv1.TestJob{}
+		if err := b.client.Get(t.Context(), r.NamespacedName, job); err != nil {
+			t.Error(err)
+		}
+		result, err := b.controller.ReconcileJobs(t.Context(), job)
+		switch {
+		case err != nil:
+			q.AddRateLimited(r)
+		case result.RequeueAfter > 0:
+			q.Forget(r)
+			q.AddAfter(r, result.RequeueAfter)
+		}
+		q.Done(r)
+	}
+}

@@ -14,8 +14,9 @@
 //
 // With elasticPolicy PET_NNODES is minReplicas:maxReplicas, PET_RDZV_ENDPOINT is
 // rdzvHost:rdzvPort (by default Worker 0), and PET_RDZV_BACKEND *, PET_MAX_RESTARTS *,
-// PET_RDZV_ID *, PET_RDZV_CONF * and PET_STANDALONE * are what it says. With its
-// metrics the job has a HorizontalPodAutoscaler (see package autoscale).
+// PET_RDZV_ID * and PET_RDZV_CONF * are what it says. With standalone PET_STANDALONE * is 1,
+// and PET_NNODES 1:1. With its metrics the job has a HorizontalPodAutoscaler (see package
+// autoscale).
 //
 // In jobs with a Master each Worker has an init container "init-pytorch" that waits
 // until the Master answers at its address (see podtemplate.HostWait). A template that

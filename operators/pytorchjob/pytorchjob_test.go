@@ -197,6 +197,15 @@ func TestEnvironment(t *testing.T) {
 				"PET_RDZV_ENDPOINT=torch-worker-0:23456", "PET_RDZV_BACKEND=c10d", "PET_NNODES=2:2",
 			},
 		},
+		"Standalone": {
+			reason: "torchrun reads PET_STANDALONE as a number; each replica is alone at its own meeting point, and must wait for no other",
+			spec:   "elasticPolicy: {minReplicas: 2, maxReplicas: 3, standalone: true}\n  pytorchReplicaSpecs: {Worker: {replicas: 2, " + container + "}}",
+			pod:    "torch-worker-1",
+			want: []string{
+				"PYTHONUNBUFFERED=1", "PET_NPROC_PER_NODE=auto",
+				"PET_RDZV_ENDPOINT=torch-worker-0:23456", "PET_RDZV_BACKEND=c10d", "PET_NNODES=1:1", "PET_STANDALONE=1",
+			},
+		},
 		"ElasticWithMaster": {
 			reason: "known-bugs row 75: empty rdzvConf; a Master does not count as a Worker of an elastic job",
 			spec:   "elasticPolicy: {rdzvPort: 1, rdzvConf: []}\n  pytorchReplicaSpecs: {Master: {" + container + "}, Worker: {replicas: 3, " + container + "}}",

@@ -79,6 +79,8 @@
 //   - When a job has succeeded, succeeded counts the replicas that have; v1 adds those that were active.
 //   - The PodGroup of a job is called <job>-<kind>, and with Volcano has no queue if the job names none. In v1 it has
 //     the name of the job, and the queue default. A job that v1 started keeps its group.
+//   - With elasticPolicy.standalone PET_STANDALONE is 1, and PET_NNODES 1:1. In v1 PET_STANDALONE is empty, and
+//     torchrun ends with an error.
 //   - elasticPolicy.metrics makes an autoscaler for PaddleJobs, too, and the autoscaler goes when the job has finished;
 //     v1 keeps that of a PyTorchJob.
 //

@@ -51,6 +51,8 @@
 //   - The launcher of an MPIJob is created when its Workers are ready, and its role when
 //     their pods exist; spec.launcherCreationPolicy AtStartup, which v1 does not have,
 //     creates it as soon as their pods exist.
+//   - The launcher of an MPIJob also gets the variables of Open MPI 5 (PRTE_MCA_...), and starts the daemons in all
+//     Workers itself. In v1 Open MPI 5 runs everything in the launcher, and a job of more than 64 Workers fails.
 //   - kubectl shows the true state of a job, its Workers (wanted and active) and its
 //     restarts.
 //   - All kinds have the scale subresource; v1 has none for TFJob, MPIJob and

@@ -23,8 +23,9 @@ type PodControl[J client.Object] interface {
 }
 
 // ServiceControl creates, updates and deletes services in place of the library, as
-// [PodControl] does pods, and from several goroutines at once as well. Update changes ports
-// and selector, and must honour the UID and the resource version.
+// [PodControl] does pods, and from several goroutines at once as well. Update changes ports,
+// selector, and publishNotReadyAddresses where it is true, and must honour the UID and the
+// resource version.
 type ServiceControl[J client.Object] interface {
 	CreateService(ctx context.Context, job J, service *corev1.Service) error
 	UpdateService(ctx context.Context, job J, service *corev1.Service) error

@@ -46,12 +46,16 @@ func (w *writer[J]) CreateService(ctx context.Context, _ J, service *corev1.Serv
 	return w.client.Create(ctx, service) //nolint:wrapcheck // its kind decides what follows
 }
 
-// UpdateService implements ServiceControl. It sends ports and selector only, and the type if
-// it has one, so that what others set in the service stays.
+// UpdateService implements ServiceControl. It sends ports and selector only, the type if it has one,
+// and that replicas are found before they are ready if they are to be, so that what others set in
+// the service stays.
 func (w *writer[J]) UpdateService(ctx context.Context, _ J, service *corev1.Service) error {
 	spec := map[string]any{"selector": service.Spec.Selector, "ports": service.Spec.Ports}
 	if service.Spec.Type != "" {
 		spec["type"] = service.Spec.Type
+	}
+	if service.Spec.PublishNotReadyAddresses {
+		spec["publishNotReadyAddresses"] = true
 	}
 	body, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": service.UID, "resourceVersion": service.ResourceVersion},

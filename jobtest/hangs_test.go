@@ -181,3 +181,34 @@ func TestReportsCostNothing(t *testing.T) {
 		t.Errorf("in 20 minutes there were %d writes", n)
 	}
 }
+
+// TestFoundByReadiness: replicas whose readiness shows their progress find each other before they
+// make any, also those of a job that is edited while it runs.
+func TestFoundByReadiness(t *testing.T) {
+	byReadiness := hanging(commonv1.ProgressSourceReadiness, "")
+	perReplica := func(j *testv1.TestJob) { j.Spec.RunPolicy.ServiceMode = new(commonv1.ServiceModePerReplica) }
+	for name, tc := range map[string]struct {
+		reason       string
+		change, edit func(*testv1.TestJob)
+		published    bool
+	}{
+		"Always": {"from the start", byReadiness, func(*testv1.TestJob) {}, true},
+		"Edited": {"their services change", func(*testv1.TestJob) {}, byReadiness, true},
+		"Never":  {"as in kubeflow.org/v1", func(*testv1.TestJob) {}, func(*testv1.TestJob) {}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := story(t, Options{Fate: func(*corev1.Pod) Fate { return Fate{Start: time.Second, Forever: true} }}, newJob("j", 2, perReplica, tc.change))
+			w.At(20*time.Second, "edits", edit(tc.edit))
+			pass(t, w, time.Minute)
+			services := w.serviceTable().all()
+			if len(services) != 2 {
+				t.Fatalf("there are %d services, want one of each replica", len(services))
+			}
+			for _, o := range services {
+				if s, ok := o.(*corev1.Service); !ok || s.Spec.PublishNotReadyAddresses != tc.published {
+					t.Errorf("%s: %s, published before it is ready: %v, want %v", tc.reason, o.GetName(), !tc.published, tc.published)
+				}
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -31,7 +32,7 @@ func SetDefaults(k *jobkit.Kind, p *commonv1.RunPolicy, replicas map[commonv1.Re
 		if role := k.Role(t); role != nil {
 			setRoleDefaults(role, p, spec, replicas)
 		}
-		addPort(k, &spec.Template.Spec)
+		addPort(k, p, &spec.Template.Spec)
 	}
 }
 
@@ -105,12 +106,21 @@ func spellStartAfter(k *jobkit.Kind, spec *commonv1.ReplicaSpec) {
 	}
 }
 
-// addPort adds the kind's port to the main container if it has no port of that name.
-func addPort(k *jobkit.Kind, pod *corev1.PodSpec) {
+// addPort adds the kind's port to the main container if it has no port of that name. On the network
+// of a node, where the API server accepts no second port of a number, the one that has the number is
+// taken for it (unless each port gets a number of its own).
+func addPort(k *jobkit.Kind, policy *commonv1.RunPolicy, pod *corev1.PodSpec) {
 	c := k.MainContainer(pod)
 	if c == nil || k.PortName == "" ||
 		slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == k.PortName }) {
 		return
+	}
+	for i := range c.Ports {
+		p := &c.Ports[i]
+		if pod.HostNetwork && policy.HostPorts == nil && p.ContainerPort == k.PortNumber && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) {
+			p.Name = cmp.Or(p.Name, k.PortName)
+			return
+		}
 	}
 	c.Ports = append(c.Ports, corev1.ContainerPort{Name: k.PortName, ContainerPort: k.PortNumber})
 }

@@ -99,6 +99,8 @@ func TestDefaultPort(t *testing.T) {
 	cases := map[string]struct {
 		reason     string
 		port       string
+		network    bool
+		policy     commonv1.RunPolicy
 		containers []corev1.Container
 		want       []corev1.Container
 	}{
@@ -120,6 +122,40 @@ func TestDefaultPort(t *testing.T) {
 			containers: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{other, own}}},
 			want:       []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{other, own}}},
 		},
+		"Unnamed": {
+			reason:     "also where that has its number",
+			port:       "grpc",
+			containers: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{{ContainerPort: 2222}}}},
+			want:       []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{{ContainerPort: 2222}, added}}},
+		},
+		"Network": {
+			reason: "on the network of a node there cannot be two of a number: the one without a name is the kind's",
+			port:   "grpc", network: true,
+			containers: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{other, {ContainerPort: 2222, Protocol: "TCP"}}}},
+			want: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{
+				other, {Name: "grpc", ContainerPort: 2222, Protocol: "TCP"},
+			}}},
+		},
+		"NetworkNamed": {
+			reason: "or one of another name, which stays",
+			port:   "grpc", network: true,
+			containers: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{{Name: "rdzv", ContainerPort: 2222}}}},
+			want:       []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{{Name: "rdzv", ContainerPort: 2222}}}},
+		},
+		"NetworkUDP": {
+			reason: "one of another protocol is another one",
+			port:   "grpc", network: true,
+			containers: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{{ContainerPort: 2222, Protocol: "UDP"}}}},
+			want: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{
+				{ContainerPort: 2222, Protocol: "UDP"}, added,
+			}}},
+		},
+		"NetworkAllocated": {
+			reason: "each gets a number of its own",
+			port:   "grpc", network: true, policy: commonv1.RunPolicy{HostPorts: new(commonv1.HostPortsAllocate)},
+			containers: []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{{ContainerPort: 2222}}}},
+			want:       []corev1.Container{{Name: "main", Ports: []corev1.ContainerPort{{ContainerPort: 2222}, added}}},
+		},
 		"KindWithoutPort": {
 			reason:     "a kind without a port adds none",
 			containers: []corev1.Container{{Name: "main"}},
@@ -130,7 +166,8 @@ func TestDefaultPort(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kind := jobkit.Kind{ContainerName: "main", PortName: tc.port, PortNumber: 2222}
 			spec := &commonv1.ReplicaSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: tc.containers}}}
-			plan.SetDefaults(&kind, &commonv1.RunPolicy{}, map[commonv1.ReplicaType]*commonv1.ReplicaSpec{worker: spec})
+			spec.Template.Spec.HostNetwork = tc.network
+			plan.SetDefaults(&kind, &tc.policy, map[commonv1.ReplicaType]*commonv1.ReplicaSpec{worker: spec})
 			if diff := cmp.Diff(tc.want, spec.Template.Spec.Containers); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

@@ -185,6 +185,7 @@ func TestRenderedInFull(t *testing.T) {
 	ports(worker, 2)
 	cases := map[string]struct {
 		reason  string
+		policy  *commonv1.ProgressPolicy
 		action  plan.CreateService
 		ports   []string
 		publish bool
@@ -198,9 +199,20 @@ func TestRenderedInFull(t *testing.T) {
 			reason: "the ports of the replica, and no others; ready or not, as in kubeflow.org/v1",
 			action: plan.CreateService{Name: "job-worker-0", Type: worker}, ports: []string{"worker"}, labels: 4,
 		},
+		"PerReplicaByReadiness": {
+			reason: "none would ever be ready if each had to find the others first, which are not ready either",
+			policy: &commonv1.ProgressPolicy{Source: commonv1.ProgressSourceReadiness, StallTimeoutSeconds: new(int64(60))},
+			action: plan.CreateService{Name: "job-worker-0", Type: worker}, ports: []string{"worker"}, publish: true, labels: 4,
+		},
+		"PerReplicaByReports": {
+			reason: "a probe then says what it says in kubeflow.org/v1",
+			policy: &commonv1.ProgressPolicy{StallTimeoutSeconds: new(int64(60))},
+			action: plan.CreateService{Name: "job-worker-0", Type: worker}, ports: []string{"worker"}, labels: 4,
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			m.in.RunPolicy.ProgressPolicy = tc.policy
 			s := plan.NewService(&m.in, tc.action)
 			var names []string
 			for _, p := range s.Spec.Ports {

@@ -46,6 +46,10 @@ func NewPod(in *Input, a CreatePod, template *corev1.PodTemplateSpec) *corev1.Po
 
 // NewService makes a headless service: of one replica, or of the whole job; or the ordinary
 // service of a role.
+//
+// Replicas connect to each other before they are ready, so the service of a job leads to those that
+// are not. One of a replica does not, as in kubeflow.org/v1, unless readiness means progress, which
+// a replica makes only when it has found the others.
 func NewService(in *Input, a CreateService) *corev1.Service {
 	if a.OfRole {
 		return newRoleService(in, a)
@@ -64,11 +68,10 @@ func NewService(in *Input, a CreateService) *corev1.Service {
 			OwnerReferences: []metav1.OwnerReference{in.ownerReference()},
 		},
 		Spec: corev1.ServiceSpec{
-			ClusterIP: corev1.ClusterIPNone,
-			Selector:  labels,
-			Ports:     ports,
-			// Replicas connect to each other before they are ready.
-			PublishNotReadyAddresses: a.Type == "",
+			ClusterIP:                corev1.ClusterIPNone,
+			Selector:                 labels,
+			Ports:                    ports,
+			PublishNotReadyAddresses: a.Type == "" || in.byReadiness(),
 		},
 	}
 }

@@ -92,10 +92,17 @@ func (d *decision) keepService(s *corev1.Service, want CreateService, model *ser
 	switch {
 	case s == nil:
 		d.act(want)
-	case s.DeletionTimestamp == nil && !sameService(s, model, want.Index):
+		return
+	case s.DeletionTimestamp != nil:
+		return
+	case !sameService(s, model, want.Index):
 		want.Reason = "its ports or its selector are not those of the job"
-		d.act(UpdateService{CreateService: want, UID: s.UID, Version: s.ResourceVersion})
+	case d.in.byReadiness() && model.spec.PublishNotReadyAddresses && !s.Spec.PublishNotReadyAddresses:
+		want.Reason = "its replicas must be found before they are ready"
+	default:
+		return
 	}
+	d.act(UpdateService{CreateService: want, UID: s.UID, Version: s.ResourceVersion})
 }
 
 // sameService reports whether a service has the selector and the ports of a model, with the

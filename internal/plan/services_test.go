@@ -99,6 +99,7 @@ func TestServicesAreKeptInStep(t *testing.T) {
 				s := m.in.Services[0]
 				s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 				s.Spec.Ports[0].AppProtocol = new("http")
+				s.Spec.PublishNotReadyAddresses = false
 				s.Annotations = map[string]string{"x": "y"}
 			},
 		},
@@ -167,6 +168,22 @@ func TestReplicaServicesAreKeptInStep(t *testing.T) {
 			reason: "the service of one replica that is gone is made again",
 			change: func(m *model) { m.in.Services = m.in.Services[1:] },
 			want:   []string{"create service job-worker-0: each replica has one"},
+		},
+		"Readiness": {
+			reason: "replicas whose readiness shows their progress are found before they make any",
+			change: func(m *model) {
+				m.in.RunPolicy.ProgressPolicy = &commonv1.ProgressPolicy{
+					Source: commonv1.ProgressSourceReadiness, StartTimeoutSeconds: new(int64(600)),
+				}
+				for _, s := range m.in.Services[1:] {
+					s.Spec.PublishNotReadyAddresses = true
+				}
+			},
+			want: []string{"update service job-worker-0: its replicas must be found before they are ready"},
+		},
+		"PublishedByAUser": {
+			reason: "what a user does so that replicas are found is left alone",
+			change: func(m *model) { m.service("worker-0").Spec.PublishNotReadyAddresses = true },
 		},
 		"Surplus": {
 			reason: "a service that carries the name of no replica goes",

@@ -126,11 +126,27 @@ func kubexecText(job *kubeflowv1.MPIJob) string {
 	return fmt.Sprintf("#!/bin/sh\nhost=\"$1\"\nshift\nexec %s/kubectl exec \"$host\"%s -- /bin/sh -c \"$*\"\n", kubectlDir, option)
 }
 
-// launcherEnv holds the variables of the main container of the launcher.
+// concurrent is how many daemons Open MPI starts at a time unless it is told otherwise.
+const concurrent = 128
+
+// launcherEnv holds the variables of the main container of the launcher. Open MPI reads those of
+// ORTE up to version 4, and those of PRRTE from 5 on: it ignores the others, and with none runs
+// everything in the launcher.
+//
+// The launcher starts all daemons, because Workers have neither kubectl nor the right to use it. With
+// more than 64 hosts Open MPI would let daemons start others. So that none waits for one that is
+// not started yet, it starts all at once.
 func launcherEnv(job *kubeflowv1.MPIJob) podtemplate.Env {
 	env := podtemplate.Env{
 		podtemplate.Fixed("OMPI_MCA_plm_rsh_agent", configDir+"/"+kubexec),
 		podtemplate.Fixed("OMPI_MCA_orte_default_hostfile", configDir+"/"+hostfile),
+		podtemplate.Preset("PRTE_MCA_plm_ssh_agent", configDir+"/"+kubexec),
+		podtemplate.Preset("PRTE_MCA_prte_default_hostfile", configDir+"/"+hostfile),
+		podtemplate.Preset("OMPI_MCA_plm_rsh_no_tree_spawn", 1),
+		podtemplate.Preset("PRTE_MCA_plm_ssh_no_tree_spawn", 1),
+	}
+	if n := jobkit.Count(job.Spec.MPIReplicaSpecs, worker); n > concurrent {
+		env = append(env, podtemplate.Preset("OMPI_MCA_plm_rsh_num_concurrent", n), podtemplate.Preset("PRTE_MCA_plm_ssh_num_concurrent", n))
 	}
 	if !launcherHasGPU(job) {
 		// Some container runtimes would show it all GPUs of the node.

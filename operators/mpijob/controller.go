@@ -33,7 +33,13 @@
 // variables. Those marked * are set unless the template sets them.
 //
 //	OMPI_MCA_plm_rsh_agent            /etc/mpi/kubexec.sh
+//	PRTE_MCA_plm_ssh_agent *          the same, for Open MPI 5
 //	OMPI_MCA_orte_default_hostfile    /etc/mpi/hostfile
+//	PRTE_MCA_prte_default_hostfile *  the same, for Open MPI 5
+//	OMPI_MCA_plm_rsh_no_tree_spawn *  1: the launcher starts the daemons in all Workers,
+//	PRTE_MCA_plm_ssh_no_tree_spawn *  which cannot start any
+//	OMPI_MCA_plm_rsh_num_concurrent * with more than 128 Workers: their number
+//	PRTE_MCA_plm_ssh_num_concurrent * the same
 //	NVIDIA_VISIBLE_DEVICES *          empty, if the launcher has no GPU
 //	NVIDIA_DRIVER_CAPABILITIES *      empty, if the launcher has no GPU
 //	I_MPI_HYDRA_BOOTSTRAP *           rsh

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +101,52 @@ func TestValidate(t *testing.T) {
 			if err := (mpijob.Controller{}).Validate(newJob(1, tc.change...)).ToAggregate(); err != nil {
 				got = err.Error()
 			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestEnvironment checks what Open MPI reads, up to version 4 (ORTE) and from 5 on (PRRTE). Neither
+// looks at the variables of the other.
+func TestEnvironment(t *testing.T) {
+	both := []string{
+		"OMPI_MCA_plm_rsh_agent=/etc/mpi/kubexec.sh", "OMPI_MCA_orte_default_hostfile=/etc/mpi/hostfile",
+		"PRTE_MCA_plm_ssh_agent=/etc/mpi/kubexec.sh", "PRTE_MCA_prte_default_hostfile=/etc/mpi/hostfile",
+		"OMPI_MCA_plm_rsh_no_tree_spawn=1", "PRTE_MCA_plm_ssh_no_tree_spawn=1",
+	}
+	rest := []string{
+		"NVIDIA_VISIBLE_DEVICES=", "NVIDIA_DRIVER_CAPABILITIES=", "I_MPI_HYDRA_BOOTSTRAP=rsh", "I_MPI_HYDRA_BOOTSTRAP_EXEC=/etc/mpi/kubexec.sh",
+	}
+	tests := map[string]struct {
+		reason   string
+		workers  string
+		launcher string
+		want     []string
+	}{
+		"Small": {
+			reason:  "the launcher starts all daemons itself, as it must when there are more than 64: Workers have no kubectl",
+			workers: "128", want: slices.Concat(both, rest),
+		},
+		"Large": {
+			reason:  "it starts 128 at a time otherwise, and waits for them before it starts others, which they wait for",
+			workers: "129",
+			want:    slices.Concat(both, []string{"OMPI_MCA_plm_rsh_num_concurrent=129", "PRTE_MCA_plm_ssh_num_concurrent=129"}, rest),
+		},
+		"Own": {
+			reason: "a template that runs Open MPI 5 already keeps what it says", workers: "1",
+			launcher: ", env: [{name: PRTE_MCA_plm_ssh_agent, value: /own}, {name: OMPI_MCA_plm_rsh_no_tree_spawn, value: '0'}]",
+			want: []string{
+				"PRTE_MCA_plm_ssh_agent=/own", "OMPI_MCA_plm_rsh_no_tree_spawn=0", both[0], both[1], both[3], both[5], rest[0], rest[1], rest[2], rest[3],
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := optest.Env(t, mpijob.Controller{}, "{metadata: {name: pi}, spec: {mpiReplicaSpecs: {"+
+				"Launcher: {template: {spec: {containers: [{name: mpi, image: mpi"+tc.launcher+"}]}}}, "+
+				"Worker: {replicas: "+tc.workers+", template: {spec: {containers: [{name: mpi, image: mpi}]}}}}}}", "pi-launcher")
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

@@ -50,11 +50,15 @@ func environment(job *kubeflowv1.PyTorchJob, r jobkit.Replica) podtemplate.Env {
 // elastic is the configuration of torchrun for an elastic job.
 func elastic(r jobkit.Replica, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
 	workers := r.Count(worker)
+	nodes := fmt.Sprintf("%d:%d", ptr.Deref(e.MinReplicas, workers), ptr.Deref(e.MaxReplicas, workers))
+	if ptr.Deref(e.Standalone, false) {
+		nodes = "1:1" // each replica is alone at a meeting point of its own, and would wait for others
+	}
 	env := podtemplate.Env{
 		podtemplate.Fixed("PET_RDZV_ENDPOINT",
 			fmt.Sprintf("%s:%d", ptr.Deref(e.RDZVHost, r.Host(worker, 0)), ptr.Deref(e.RDZVPort, r.Port(worker)))),
 		podtemplate.Preset("PET_RDZV_BACKEND", ptr.Deref(e.RDZVBackend, kubeflowv1.BackendC10D)),
-		podtemplate.Fixed("PET_NNODES", fmt.Sprintf("%d:%d", ptr.Deref(e.MinReplicas, workers), ptr.Deref(e.MaxReplicas, workers))),
+		podtemplate.Fixed("PET_NNODES", nodes),
 	}
 	if e.MaxRestarts != nil {
 		env = append(env, podtemplate.Preset("PET_MAX_RESTARTS", *e.MaxRestarts))
@@ -73,7 +77,8 @@ func elastic(r jobkit.Replica, e *kubeflowv1.ElasticPolicy) podtemplate.Env {
 		env = append(env, podtemplate.Preset("PET_RDZV_CONF", strings.Join(settings, ",")))
 	}
 	if ptr.Deref(e.Standalone, false) {
-		env = append(env, podtemplate.Preset("PET_STANDALONE", ""))
+		// torchrun reads a number, and ends with an error if the value is empty, as in v1.
+		env = append(env, podtemplate.Preset("PET_STANDALONE", 1))
 	}
 	return env
 }

@@ -14,13 +14,15 @@
 //
 // With elasticPolicy PET_NNODES is minReplicas:maxReplicas, PET_RDZV_ENDPOINT is
 // rdzvHost:rdzvPort (by default Worker 0), and PET_RDZV_BACKEND *, PET_MAX_RESTARTS *,
-// PET_RDZV_ID *, PET_RDZV_CONF * and PET_STANDALONE * are what it says. With its
-// metrics the job has a HorizontalPodAutoscaler (see package autoscale).
+// PET_RDZV_ID * and PET_RDZV_CONF * are what it says. With standalone PET_STANDALONE * is 1,
+// and PET_NNODES 1:1. With its metrics the job has a HorizontalPodAutoscaler (see package
+// autoscale).
 //
 // In jobs with a Master each Worker has an init container "init-pytorch" that waits
 // until the Master answers at its address (see podtemplate.HostWait). A template that
 // has an init container of that name keeps its own instead, and the annotation
-// [InitContainerAnnotation] "none" on the job leaves it out.
+// [InitContainerAnnotation] "none" on the job leaves it out, as does a Master that starts after
+// the Workers.
 //
 // A job runs while its Master does, and succeeds when its Master has. Without a
 // Master it runs while a Worker does, and succeeds when all Workers have or, with
@@ -106,7 +108,8 @@ func (Controller) Rules(job *kubeflowv1.PyTorchJob) jobkit.Rules {
 // SetClusterSpec implements jobkit.ControllerInterface.
 func (c Controller) SetClusterSpec(job *kubeflowv1.PyTorchJob, r jobkit.Replica, template *corev1.PodTemplateSpec) error {
 	environment(job, r).ApplyToAll(template)
-	if r.Type() != worker || !hasMaster(job) || job.Annotations[InitContainerAnnotation] == "none" {
+	if r.Type() != worker || !hasMaster(job) || job.Annotations[InitContainerAnnotation] == "none" ||
+		job.Spec.PyTorchReplicaSpecs[master].StartAfter != nil { // after the Workers, which would wait for it
 		return nil
 	}
 	wait := c.InitContainer

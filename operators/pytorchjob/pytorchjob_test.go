@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobkit/jobkit"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	"github.com/jobkit/jobkit/jobtest"
 	"github.com/jobkit/jobkit/operators/internal/optest"
 	"github.com/jobkit/jobkit/operators/pytorchjob"
 	"github.com/jobkit/jobkit/podtemplate"
@@ -172,6 +174,37 @@ func TestFaults(t *testing.T) {
 	optest.Faults(t, pytorchjob.Controller{}, master("Never"), workers("Never"), elastic("Never"), autoscaled)
 }
 
+// TestWhoWaitsForTheMaster: Workers that wait for a Master which is created after them never run.
+func TestWhoWaitsForTheMaster(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, master, worker string
+		want                   int
+	}{
+		"Together":    {reason: "they begin when it can be reached", want: 1},
+		"WorkerLast":  {reason: "it may not be reached yet", worker: "startAfter: {replicaType: Master, state: Running}, ", want: 1},
+		"MasterLast":  {reason: "it is created when they run", master: "startAfter: {replicaType: Worker, state: Running}, "},
+		"MasterReady": {reason: "or are ready", master: "startAfter: {replicaType: Worker, state: Ready}, "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := optest.Job[kubeflowv1.PyTorchJob](t, `{metadata: {name: torch}, spec: {pytorchReplicaSpecs: {`+
+				`Master: {`+tc.master+container+`}, Worker: {`+tc.worker+container+`}}}}`)
+			objects, err := jobtest.Render(pytorchjob.Controller{}, optest.Scheme(t), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := -1
+			for _, o := range objects {
+				if p, ok := o.(*corev1.Pod); ok && p.Name == "torch-worker-0" {
+					got = len(p.Spec.InitContainers)
+				}
+			}
+			if got != tc.want {
+				t.Errorf("%s: the Worker has %d init containers, want %d", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	tests := map[string]struct {
 		reason string
@@ -195,6 +228,15 @@ func TestEnvironment(t *testing.T) {
 			want: []string{
 				"PYTHONUNBUFFERED=1", "PET_NPROC_PER_NODE=auto",
 				"PET_RDZV_ENDPOINT=torch-worker-0:23456", "PET_RDZV_BACKEND=c10d", "PET_NNODES=2:2",
+			},
+		},
+		"Standalone": {
+			reason: "torchrun reads PET_STANDALONE as a number; each replica is alone at its own meeting point, and must wait for no other",
+			spec:   "elasticPolicy: {minReplicas: 2, maxReplicas: 3, standalone: true}\n  pytorchReplicaSpecs: {Worker: {replicas: 2, " + container + "}}",
+			pod:    "torch-worker-1",
+			want: []string{
+				"PYTHONUNBUFFERED=1", "PET_NPROC_PER_NODE=auto",
+				"PET_RDZV_ENDPOINT=torch-worker-0:23456", "PET_RDZV_BACKEND=c10d", "PET_NNODES=1:1", "PET_STANDALONE=1",
 			},
 		},
 		"ElasticWithMaster": {

@@ -67,7 +67,11 @@ func (a addresses) config(job *kubeflowv1.TFJob, r jobkit.Replica) (string, erro
 	cluster := jobkit.Shared(r, "cluster", func() result {
 		cluster := map[string][]string{}
 		for t := range job.Spec.TFReplicaSpecs {
-			cluster[lower(t)] = a.all(r, t)
+			// TensorFlow takes Worker 0 for the leader only if the cluster has no chief, not even one
+			// without an address.
+			if leads := t == chief || t == master; !leads || r.Count(t) > 0 {
+				cluster[lower(t)] = a.all(r, t)
+			}
 		}
 		text, err := text(cluster)
 		return result{text, err}

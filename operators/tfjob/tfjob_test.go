@@ -240,6 +240,18 @@ func TestEnvironment(t *testing.T) {
 			want: []string{`TF_CONFIG={"cluster":{"evaluator":["tf-evaluator-0.default.svc:2222"],"ps":[],"worker":["tf-worker-0.default.svc:2222"]},` +
 				`"task":{"type":"worker","index":0},"environment":"cloud"}`},
 		},
+		"NoChief": {
+			reason: "TensorFlow would wait for a chief that is in the cluster, though it has no address; without one Worker 0 leads",
+			spec:   "tfReplicaSpecs: {Chief: {replicas: 0, " + container + "}, Worker: {replicas: 2, " + container + "}}",
+			want: []string{`TF_CONFIG={"cluster":{"worker":["tf-worker-0.default.svc:2222","tf-worker-1.default.svc:2222"]},` +
+				`"task":{"type":"worker","index":0},"environment":"cloud"}`},
+		},
+		"NoMaster": {
+			reason: "nor is there a master",
+			spec:   "tfReplicaSpecs: {Master: {replicas: 0, " + container + "}, Worker: {replicas: 2, " + container + "}}",
+			want: []string{`TF_CONFIG={"cluster":{"worker":["tf-worker-0.default.svc:2222","tf-worker-1.default.svc:2222"]},` +
+				`"task":{"type":"worker","index":0},"environment":"cloud"}`},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobkit/jobkit/internal/cli/console"
 )
@@ -45,6 +46,7 @@ func (s *Server) newStream(w http.ResponseWriter, contentType string) (*stream, 
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(http.StatusOK)
 	out := &stream{w: w, ctrl: http.NewResponseController(w)}
+	_ = out.ctrl.Flush() // the browser is to know that it is connected, also while there is nothing to show
 	return out, func() { <-s.streams }
 }
 
@@ -125,11 +127,37 @@ func (s *Server) troubles() []string {
 	return out
 }
 
-// eventsOf holds the events of one job for one stream.
+// eventsOf follows the events of one job for one stream.
 type eventsOf struct {
-	mu      sync.Mutex
-	events  []corev1.Event
+	source  Source
 	changed chan struct{}
+	running sync.WaitGroup
+	job     types.UID
+	end     context.CancelFunc
+
+	mu     sync.Mutex
+	events []corev1.Event
+}
+
+// follow begins with the events of a job, unless it follows them already. A job that is not known when
+// the stream begins can appear later, and another one can take its name.
+func (e *eventsOf) follow(ctx context.Context, ref Ref, job types.UID) {
+	if e.end != nil && e.job == job {
+		return
+	}
+	e.stop()
+	e.set(nil)
+	ctx, e.end = context.WithCancel(ctx)
+	e.job = job
+	e.running.Go(func() { _ = e.source.Events(ctx, ref, e.set) })
+}
+
+// stop waits until nothing sets events any more.
+func (e *eventsOf) stop() {
+	if e.end != nil {
+		e.end()
+	}
+	e.running.Wait()
 }
 
 func (e *eventsOf) set(events []corev1.Event) {
@@ -156,24 +184,22 @@ func (s *Server) showJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	events := &eventsOf{changed: make(chan struct{}, 1)}
-	var ended sync.WaitGroup
-	defer ended.Wait()
-	defer cancel()
-	ended.Go(func() { _ = s.options.Source.Events(ctx, ref, events.set) })
+	ctx := r.Context()
+	events := &eventsOf{source: s.options.Source, changed: make(chan struct{}, 1)}
+	defer events.stop()
 	rights := s.rights(ctx, ref)
 	sent := map[string][]byte{}
 	for {
 		seen, history, next := s.store.touched(ref)
+		known := s.options.Source.Known(ref) // before the job is read: what is not there now may come with the others
 		job, ok := s.options.Source.Job(ref)
 		if !ok {
-			if out.send("gone", []byte("{}")) != nil || !out.wait(ctx, next) {
+			if known && out.send("gone", []byte("{}")) != nil || !out.wait(ctx, next) {
 				return
 			}
 			continue
 		}
+		events.follow(ctx, ref, job.Object.GetUID())
 		view := ViewOf(Input{Ref: ref, Job: job, History: history, Events: events.get(), Now: s.options.Now()})
 		view.Head.Rights = rights
 		if out.sendChanged(sent, view) != nil || !out.waitFor(ctx, s.store, ref, seen, next, events.changed) {

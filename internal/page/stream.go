@@ -67,23 +67,21 @@ func (s *stream) send(event string, data []byte) error {
 	return s.write(slices.Concat([]byte("event: "+event+"\ndata: "), data, []byte("\n\n")))
 }
 
-// wait waits for a change, and sends a beat now and then. It is false when the stream is over.
-func (s *stream) wait(ctx context.Context, changes ...<-chan struct{}) bool {
-	var other <-chan struct{}
-	if len(changes) > 1 {
-		other = changes[1]
-	}
+// wait waits for a change, or another one, and sends a beat now and then. changed says that it was the
+// first; on is false when the stream is over.
+func (s *stream) wait(ctx context.Context, change, other <-chan struct{}) (changed, on bool) {
 	timer := time.NewTimer(beat)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
-	case <-changes[0]:
+		return false, false
+	case <-change:
+		return true, true
 	case <-other:
+		return false, true
 	case <-timer.C:
-		return s.write([]byte(": beat\n\n")) == nil
+		return false, s.write([]byte(": beat\n\n")) == nil
 	}
-	return true
 }
 
 // listUpdate is a message of the list's stream.
@@ -113,7 +111,7 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		if !out.wait(r.Context(), next) {
+		if _, on := out.wait(r.Context(), next, nil); !on {
 			return
 		}
 	}
@@ -194,7 +192,10 @@ func (s *Server) showJob(w http.ResponseWriter, r *http.Request) {
 		known := s.options.Source.Known(ref) // before the job is read: what is not there now may come with the others
 		job, ok := s.options.Source.Job(ref)
 		if !ok {
-			if known && out.send("gone", []byte("{}")) != nil || !out.wait(ctx, next) {
+			if known && out.send("gone", []byte("{}")) != nil {
+				return
+			}
+			if _, on := out.wait(ctx, next, nil); !on {
 				return
 			}
 			continue
@@ -233,15 +234,11 @@ func (s *stream) sendChanged(sent map[string][]byte, v View) error {
 // seen and next are what the store said before the job was read, so that nothing is missed.
 func (s *stream) waitFor(ctx context.Context, store *store, ref Ref, seen uint64, next, events <-chan struct{}) bool {
 	for {
-		if !s.wait(ctx, next, events) {
-			return false
+		changed, on := s.wait(ctx, next, events)
+		if !on || !changed {
+			return on // events, or a beat
 		}
 		version, _, again := store.touched(ref)
-		select {
-		case <-next:
-		default:
-			return true // events, or a beat
-		}
 		if version != seen {
 			return true
 		}

@@ -276,12 +276,12 @@ func TestJobIsLive(t *testing.T) {
 	}
 }
 
-// TestJobThatIsNotKnownYet: a page that begins to watch does not know what there is.
+// TestJobThatIsNotKnownYet: a page that begins to watch does not know what exists.
 func TestJobThatIsNotKnownYet(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ reason, name, want string }{
-		{"a job that is there is not called gone, and its events are shown", "a", "event R"},
-		{"one that is not there is called gone when all are known", "b", "gone"},
+		{"a job that exists is not called gone, and its events are shown", "a", "event R"},
+		{"one that does not exist is called gone when all are known", "b", "gone"},
 	} {
 		s := start(t, true)
 		s.jobs.events = []corev1.Event{{Reason: "R", InvolvedObject: corev1.ObjectReference{Kind: "TestJob", Name: "a"}, LastTimestamp: at(-1)}}

@@ -98,13 +98,13 @@ type Source interface {
 	Trouble() error
 }
 
-// lookPeriod is how often For looks whether the cluster can be watched.
-const lookPeriod = time.Second
+// checkPeriod is how often For checks whether the cluster can be watched.
+const checkPeriod = time.Second
 
 // For waits until all jobs have reached the goal. It ends with the first that cannot. It says if the
 // cluster cannot be watched meanwhile.
 func For(ctx context.Context, source Source, g Goal, say func(string)) error {
-	ticker := time.NewTicker(lookPeriod)
+	ticker := time.NewTicker(checkPeriod)
 	defer ticker.Stop()
 	var complaint watch.Complaint
 	for {

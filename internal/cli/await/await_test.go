@@ -77,7 +77,7 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// TestTrouble has a user who may read a job, but not watch it: without a word it would wait for ever.
+// TestTrouble has a user who may read a job, but not watch it: without a word it would wait forever.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -23,18 +23,25 @@ func CheckNewer(ctx context.Context, client dynamic.Interface, definitions []Def
 		if err != nil {
 			return fmt.Errorf("cannot read CRD %s: %w", d.Object.GetName(), err)
 		}
-		ours := schemas(d.Object)
-		for version, theirs := range schemas(there) {
-			if own, both := ours[version]; both {
-				// One that lacks fields of ours is older, or that of another operator, such as an early training-operator.
-				if drops := lacking(theirs, own, ""); len(drops) > 0 && len(lacking(own, theirs, "")) == 0 {
-					return fmt.Errorf("CRD %s of the cluster is of a newer version, and has fields that this one does not know (%s): "+
-						"the API server would drop them from jobs that exist; use the newer version of jobkit", d.Object.GetName(), some(drops))
-				}
-			}
+		if drops := newer(there, d.Object); len(drops) > 0 {
+			return fmt.Errorf("CRD %s of the cluster is of a newer version, and has fields that this one does not know (%s): "+
+				"the API server would drop them from jobs that exist; use the newer version of jobkit", d.Object.GetName(), some(drops))
 		}
 	}
 	return nil
+}
+
+// newer are the fields that a definition of the cluster has and ours not. One that lacks fields of ours is older, or
+// that of another operator, such as an early training-operator.
+func newer(there, ours *unstructured.Unstructured) []string {
+	own := schemas(ours)
+	var out []string
+	for version, theirs := range schemas(there) {
+		if known, both := own[version]; both && len(lacking(known, theirs, "")) == 0 {
+			out = append(out, lacking(theirs, known, "")...)
+		}
+	}
+	return out
 }
 
 // schemas are those of the versions of a definition.

@@ -12,8 +12,8 @@ import (
 
 func TestAdmit(t *testing.T) {
 	t.Parallel()
-	const old, young = 2 * settled, settled / 2
-	// have is a session: how long it is there, how many pages it has open, and whether it ends.
+	const old, young = 2 * spared, spared / 2
+	// have is a session: how old it is, how many pages it has open, and whether it ends.
 	type have struct {
 		user string
 		age  time.Duration
@@ -44,11 +44,11 @@ func TestAdmit(t *testing.T) {
 		var there []*session
 		for i, h := range c.there {
 			at := time.Now().Add(-h.age - time.Duration(len(c.there)-i)*time.Millisecond)
-			s := &session{user: h.user, open: h.open, began: at, used: at}
-			s.ctx, s.cancel = context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(t.Context())
 			if h.ends {
-				s.cancel()
+				cancel()
 			}
+			s := &session{user: h.user, open: h.open, began: at, used: at, ctx: ctx, cancel: cancel}
 			there = append(there, s)
 			g.sessions[sha256.Sum256([]byte{byte(i)})] = s
 		}

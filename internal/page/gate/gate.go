@@ -32,8 +32,8 @@ const (
 	// A token that was accepted has a limit of its own for a while, so that its owner is not kept out by
 	// others, who may guess tokens without end.
 	regularPerSecond, regularAtOnce, regularFor, regulars = 1, 5, time.Hour, 4 * maxSessions
-	// settled is how long a session with an open page is left alone by newer ones of its user.
-	settled = time.Minute
+	// spared is how long a session with an open page is left alone by newer ones of its user.
+	spared = time.Minute
 	// refusedFor is after which time the API server is asked again about a token that it refused.
 	refusedFor = 10 * time.Second
 	// idleFor is how long the jobs of a caller are held who has no page open.
@@ -195,7 +195,7 @@ func (g *Gate) enter(ctx context.Context, token string, asked []string) (*sessio
 }
 
 // limiterOf limits how often the API server is asked about a token.
-func (g *Gate) limiterOf(token string) flowcontrol.PassiveRateLimiter { //nolint:ireturn // the library's type
+func (g *Gate) limiterOf(token string) flowcontrol.PassiveRateLimiter {
 	if own, ok := g.regulars.Get(sha256.Sum256([]byte(token))); ok {
 		if own, ok := own.(flowcontrol.PassiveRateLimiter); ok {
 			return own
@@ -292,7 +292,7 @@ func (g *Gate) admit(s *session, user string) *refusal {
 	case len(own) >= maxOfOne:
 		began := func(s *session) time.Time { return s.began }
 		if goes = idle(own); goes == nil {
-			goes = oldest(own, func(s *session) bool { return time.Since(s.began) >= settled }, began)
+			goes = oldest(own, func(s *session) bool { return time.Since(s.began) >= spared }, began)
 		}
 		if goes == nil {
 			return &refusal{http.StatusTooManyRequests, "you have several pages open already, of other namespaces or with other tokens: close one, or try again in a minute"}

@@ -69,7 +69,7 @@ func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []K
 		of := dynamicClient.Resource(k.Resource).Namespace(namespace)
 		c.jobs[name] = c.informer(name, dynamicClient, &unstructured.Unstructured{}, cache.Indexers{}, cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return of.List(ctx, o) //nolint:wrapcheck // the informer distinguishes errors
+				return of.List(ctx, o)
 			},
 			WatchFuncWithContext: of.Watch,
 		})
@@ -81,11 +81,11 @@ func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []K
 	c.pods = c.informer("pods", client, &corev1.Pod{}, cache.Indexers{byOwner: ownerIndex}, cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = commonv1.OperatorNameLabel
-			return pods.List(ctx, o) //nolint:wrapcheck // the informer distinguishes errors
+			return pods.List(ctx, o)
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = commonv1.OperatorNameLabel
-			return pods.Watch(ctx, o) //nolint:wrapcheck // the informer distinguishes errors
+			return pods.Watch(ctx, o)
 		},
 	})
 	if err := c.pods.SetTransform(shortPod); err != nil {
@@ -96,7 +96,9 @@ func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []K
 
 // informer is one that notes when its watch begins: that it works again shows at once then, and not only
 // when something changes, which in a kind without jobs is never.
-func (c *Cluster) informer(what string, client any, object runtime.Object, indexers cache.Indexers, calls cache.ListWatch) cache.SharedIndexInformer {
+func (c *Cluster) informer(
+	what string, client any, object runtime.Object, indexers cache.Indexers, calls cache.ListWatch,
+) cache.SharedIndexInformer {
 	begin := calls.WatchFuncWithContext
 	calls.WatchFuncWithContext = func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 		w, err := begin(ctx, o)
@@ -126,13 +128,7 @@ func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 		if err != nil {
 			return err
 		}
-		running.Go(func() {
-			select {
-			case <-read.HasSyncedChecker().Done():
-				changed(page.Ref{Resource: name})
-			case <-ctx.Done():
-			}
-		})
+		running.Go(func() { sayWhenRead(ctx, read, func() { changed(page.Ref{Resource: name}) }) })
 	}
 	_, err := c.handle("pods", c.pods, func(item any) {
 		if pod, ok := item.(*corev1.Pod); ok {
@@ -150,6 +146,15 @@ func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 	running.Go(func() { c.pods.RunWithContext(ctx) })
 	<-ctx.Done()
 	return nil
+}
+
+// sayWhenRead calls a function when all that existed at first has been seen.
+func sayWhenRead(ctx context.Context, seen cache.ResourceEventHandlerRegistration, say func()) {
+	select {
+	case <-seen.HasSyncedChecker().Done():
+		say()
+	case <-ctx.Done():
+	}
 }
 
 // handle has an informer call a function for each object that is new, changed or gone.

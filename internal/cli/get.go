@@ -231,6 +231,9 @@ func (a *app) topCommand() *cobra.Command {
 				for _, line := range top.Table(usage) {
 					fmt.Fprintln(a.streams.Out, line)
 				}
+				if err := found[0].NoPods; err != nil { // one list has the pods of all
+					fmt.Fprintln(a.streams.Err, "what the pods request is not known: "+err.Error())
+				}
 				return nil
 			}
 			fmt.Fprintln(a.streams.Err, nothingFound(finder))

@@ -19,7 +19,8 @@ func (a *app) installCommand() *cobra.Command {
 		Use:   "install-crds",
 		Short: "install the job kinds of this version on a cluster",
 		Long: "Apply the CustomResourceDefinitions of the job kinds that this version has, on the server's\n" +
-			"side, and wait until the cluster serves them. It can be repeated, and updates older ones.",
+			"side, and wait until the cluster serves them. It can be repeated, and updates older ones;\n" +
+			"it refuses to replace newer ones, because jobs would lose the fields that it does not know.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			definitions, err := install.Definitions()
@@ -35,6 +36,9 @@ func (a *app) installCommand() *cobra.Command {
 			client, err := f.Connect(cmd.Context(), a.streams.Err)
 			if err != nil {
 				return withCode(exitRefused, err)
+			}
+			if err := install.CheckNewer(cmd.Context(), client.Dynamic, definitions); err != nil {
+				return withCode(exitFailed, err)
 			}
 			err = install.CRDs(cmd.Context(), client.Dynamic, client.Discovery, definitions)
 			if err != nil {

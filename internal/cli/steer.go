@@ -214,7 +214,7 @@ func (a *app) await(ctx context.Context, client *cluster.Client, targets []watch
 	}
 	defer watcher.Wait()
 	defer end()
-	err = await.For(ctx, watcher, g)
+	err = await.For(ctx, watcher, g, func(text string) { fmt.Fprintln(a.streams.Err, text) })
 	if err == nil {
 		for _, job := range watcher.Snapshot(time.Now()).Jobs {
 			fmt.Fprintf(a.streams.Out, "%s %s/%s: %s\n", job.Kind, job.Namespace, job.Name, job.State())

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,10 +111,14 @@ type cluster struct {
 	log     string
 	did     []string
 	err     error
+	// unread are the jobs that the cluster has, and that are not known yet; missed is closed when the page
+	// has asked for one.
+	unread map[page.Ref]page.Job
+	missed chan struct{}
 }
 
 func newCluster() *cluster {
-	return &cluster{jobs: map[page.Ref]page.Job{}, watches: make(chan struct{})}
+	return &cluster{jobs: map[page.Ref]page.Job{}, watches: make(chan struct{}), missed: make(chan struct{})}
 }
 
 // put stores a job, or deletes it if it has no object.
@@ -146,10 +152,45 @@ func (c *cluster) Job(r page.Ref) (page.Job, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	job, ok := c.jobs[r]
+	if !ok && c.unread != nil {
+		select {
+		case <-c.missed:
+		default:
+			close(c.missed)
+		}
+	}
 	return job, ok
 }
 
-func (c *cluster) Events(ctx context.Context, _ page.Ref, changed func([]corev1.Event)) error {
+func (c *cluster) Known(page.Ref) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unread == nil
+}
+
+// forget has the page know nothing, as when it starts.
+func (c *cluster) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unread, c.jobs = c.jobs, map[page.Ref]page.Job{}
+}
+
+// read has it know all jobs that there are.
+func (c *cluster) read() {
+	c.mu.Lock()
+	c.jobs, c.unread = c.unread, nil
+	refs := slices.Collect(maps.Keys(c.jobs))
+	changed := c.changed
+	c.mu.Unlock()
+	for _, r := range append(refs, page.Ref{}) {
+		changed(r)
+	}
+}
+
+func (c *cluster) Events(ctx context.Context, r page.Ref, changed func([]corev1.Event)) error {
+	if _, ok := c.Job(r); !ok {
+		return nil
+	}
 	changed(c.events)
 	<-ctx.Done()
 	return nil

@@ -178,6 +178,7 @@ func TestActions(t *testing.T) {
 type message struct {
 	event string
 	data  map[string]any
+	list  []map[string]any
 }
 
 // stream reads the events of a path, until the test ends.
@@ -211,6 +212,7 @@ func (s *site) stream(t *testing.T, path string) func() message {
 			}
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 				_ = json.Unmarshal([]byte(data), &m.data)
+				_ = json.Unmarshal([]byte(data), &m.list)
 				return m
 			}
 		}
@@ -271,6 +273,35 @@ func TestJobIsLive(t *testing.T) {
 	s.jobs.put("a", page.Job{})
 	if m := next(); m.event != "gone" {
 		t.Errorf("got %s: a job that is gone says so", m.event)
+	}
+}
+
+// TestJobThatIsNotKnownYet: a page that begins to watch does not know what exists.
+func TestJobThatIsNotKnownYet(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ reason, name, want string }{
+		{"a job that exists is not called gone, and its events are shown", "a", "event R"},
+		{"one that does not exist is called gone when all are known", "b", "gone"},
+	} {
+		s := start(t, true)
+		s.jobs.events = []corev1.Event{{Reason: "R", InvolvedObject: corev1.ObjectReference{Kind: "TestJob", Name: "a"}, LastTimestamp: at(-1)}}
+		s.jobs.forget()
+		next := s.stream(t, strings.TrimSuffix(jobA, "a")+c.name)
+		<-s.jobs.missed
+		s.jobs.read()
+		got := ""
+		for got == "" {
+			m := next()
+			switch {
+			case m.event == "gone":
+				got = "gone"
+			case m.event == "events" && len(m.list) > 0:
+				got = "event " + m.list[0]["reason"].(string)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.reason, got, c.want)
+		}
 	}
 }
 

@@ -63,13 +63,22 @@ var (
 	ErrChanged = errors.New("the job is gone, or another job has its name now: reload the page")
 )
 
+// Jobs are those of a cluster, as far as they have been read.
+type Jobs interface {
+	// Job is a job as it is now; false if there is none, or if it is not known yet.
+	Job(ref Ref) (Job, bool)
+	// Known reports whether the jobs of a kind and namespace have been read, so that one that is
+	// not among them does not exist.
+	Known(ref Ref) bool
+}
+
 // Source shows the jobs of a cluster.
 type Source interface {
+	Jobs
 	// Watch calls changed for each job that there is, and for each that changes or whose pods
-	// change, until ctx ends. The function must not block.
+	// change, until ctx ends; and with a Ref without a name when Known changes. The function must
+	// not block.
 	Watch(ctx context.Context, changed func(Ref)) error
-	// Job is a job as it is now; false if there is none.
-	Job(ref Ref) (Job, bool)
 	// Events calls changed with all events of a job and its pods, in no order, whenever there
 	// are new ones, until ctx ends.
 	Events(ctx context.Context, ref Ref, changed func([]corev1.Event)) error

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobkit/jobkit/internal/cli/console"
 )
@@ -45,6 +46,7 @@ func (s *Server) newStream(w http.ResponseWriter, contentType string) (*stream, 
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(http.StatusOK)
 	out := &stream{w: w, ctrl: http.NewResponseController(w)}
+	_ = out.ctrl.Flush() // the browser is to know that it is connected, also while there is nothing to show
 	return out, func() { <-s.streams }
 }
 
@@ -65,23 +67,21 @@ func (s *stream) send(event string, data []byte) error {
 	return s.write(slices.Concat([]byte("event: "+event+"\ndata: "), data, []byte("\n\n")))
 }
 
-// wait waits for a change, and sends a beat now and then. It is false when the stream is over.
-func (s *stream) wait(ctx context.Context, changes ...<-chan struct{}) bool {
-	var other <-chan struct{}
-	if len(changes) > 1 {
-		other = changes[1]
-	}
+// wait waits for a change, or another one, and sends a beat now and then. changed says that it was the
+// first; on is false when the stream is over.
+func (s *stream) wait(ctx context.Context, change, other <-chan struct{}) (changed, on bool) {
 	timer := time.NewTimer(beat)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
-	case <-changes[0]:
+		return false, false
+	case <-change:
+		return true, true
 	case <-other:
+		return false, true
 	case <-timer.C:
-		return s.write([]byte(": beat\n\n")) == nil
+		return false, s.write([]byte(": beat\n\n")) == nil
 	}
-	return true
 }
 
 // listUpdate is a message of the list's stream.
@@ -111,7 +111,7 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		if !out.wait(r.Context(), next) {
+		if _, on := out.wait(r.Context(), next, nil); !on {
 			return
 		}
 	}
@@ -125,11 +125,37 @@ func (s *Server) troubles() []string {
 	return out
 }
 
-// eventsOf holds the events of one job for one stream.
+// eventsOf follows the events of one job for one stream.
 type eventsOf struct {
-	mu      sync.Mutex
-	events  []corev1.Event
+	source  Source
 	changed chan struct{}
+	running sync.WaitGroup
+	job     types.UID
+	end     context.CancelFunc
+
+	mu     sync.Mutex
+	events []corev1.Event
+}
+
+// follow begins with the events of a job, unless it follows them already. A job that is not known when
+// the stream begins can appear later, and another one can take its name.
+func (e *eventsOf) follow(ctx context.Context, ref Ref, job types.UID) {
+	if e.end != nil && e.job == job {
+		return
+	}
+	e.stop()
+	e.set(nil)
+	ctx, e.end = context.WithCancel(ctx)
+	e.job = job
+	e.running.Go(func() { _ = e.source.Events(ctx, ref, e.set) })
+}
+
+// stop waits until nothing sets events any more.
+func (e *eventsOf) stop() {
+	if e.end != nil {
+		e.end()
+	}
+	e.running.Wait()
 }
 
 func (e *eventsOf) set(events []corev1.Event) {
@@ -156,24 +182,25 @@ func (s *Server) showJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	events := &eventsOf{changed: make(chan struct{}, 1)}
-	var ended sync.WaitGroup
-	defer ended.Wait()
-	defer cancel()
-	ended.Go(func() { _ = s.options.Source.Events(ctx, ref, events.set) })
+	ctx := r.Context()
+	events := &eventsOf{source: s.options.Source, changed: make(chan struct{}, 1)}
+	defer events.stop()
 	rights := s.rights(ctx, ref)
 	sent := map[string][]byte{}
 	for {
 		seen, history, next := s.store.touched(ref)
+		known := s.options.Source.Known(ref) // before the job is read: what is not there now may come with the others
 		job, ok := s.options.Source.Job(ref)
 		if !ok {
-			if out.send("gone", []byte("{}")) != nil || !out.wait(ctx, next) {
+			if known && out.send("gone", []byte("{}")) != nil {
+				return
+			}
+			if _, on := out.wait(ctx, next, nil); !on {
 				return
 			}
 			continue
 		}
+		events.follow(ctx, ref, job.Object.GetUID())
 		view := ViewOf(Input{Ref: ref, Job: job, History: history, Events: events.get(), Now: s.options.Now()})
 		view.Head.Rights = rights
 		if out.sendChanged(sent, view) != nil || !out.waitFor(ctx, s.store, ref, seen, next, events.changed) {
@@ -207,15 +234,11 @@ func (s *stream) sendChanged(sent map[string][]byte, v View) error {
 // seen and next are what the store said before the job was read, so that nothing is missed.
 func (s *stream) waitFor(ctx context.Context, store *store, ref Ref, seen uint64, next, events <-chan struct{}) bool {
 	for {
-		if !s.wait(ctx, next, events) {
-			return false
+		changed, on := s.wait(ctx, next, events)
+		if !on || !changed {
+			return on // events, or a beat
 		}
 		version, _, again := store.touched(ref)
-		select {
-		case <-next:
-		default:
-			return true // events, or a beat
-		}
 		if version != seen {
 			return true
 		}

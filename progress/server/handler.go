@@ -79,9 +79,7 @@ func (h *handler) report(w http.ResponseWriter, r *http.Request) (*protocol.Repo
 	}
 	stored := *report.TrainerStatus
 	stored.ReceivedTime, stored.Reporter = &metav1.MicroTime{Time: h.now()}, reporter
-	if !h.writes.accept(key, job, &stored, size) {
-		return nil, refuse(refusedTooMany, "too many reports wait to be written: try again")
-	}
+	h.writes.accept(key, job, &stored, size)
 	h.accepted()
 	return report, nil
 }

@@ -48,7 +48,8 @@ const (
 	// jobReports and jobBurst are how many reports of one job are accepted in a second.
 	jobReports = 50
 	jobBurst   = 100
-	// maxPending is how many bytes the reports that wait to be written have together.
+	// maxPending is how many bytes the reports that wait to be written have together, apart from those
+	// without metrics, which are small: there is one for each job at most.
 	maxPending = 32 << 20
 	// forgetAfter is after what time without a report a job is forgotten.
 	forgetAfter = time.Minute
@@ -150,14 +151,17 @@ func (w *writes) observe(k jobKey, last *commonv1.TrainerStatus) {
 	}
 }
 
-// accept takes a report that is to be written when its time comes. It returns false if too much
-// waits already.
-func (w *writes) accept(k jobKey, job progress.Job, s *commonv1.TrainerStatus, size int) bool {
+// accept takes a report that is to be written when its time comes. If too much waits already, it is
+// written without its metrics: a tenant of many jobs with large reports must not keep those of others out, who
+// would be taken to hang.
+func (w *writes) accept(k jobKey, job progress.Job, s *commonv1.TrainerStatus, size int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.entry(k)
 	if w.bytes+size-e.size > maxPending {
-		return false
+		short := *s
+		short.Metrics = nil
+		s, size = &short, 0
 	}
 	w.metrics.accepted.Inc()
 	waiting := e.pending != nil
@@ -174,7 +178,6 @@ func (w *writes) accept(k jobKey, job progress.Job, s *commonv1.TrainerStatus, s
 	case !waiting:
 		w.queue.AddAfter(k, w.delay(e, job))
 	}
-	return true
 }
 
 // delay is how long a new report waits.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/cli/watch"
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
 
@@ -93,11 +94,23 @@ type Source interface {
 	Changes() <-chan struct{}
 	// Snapshot is what is known at the given moment.
 	Snapshot(at time.Time) jobview.Snapshot
+	// Trouble says why the cluster cannot be watched, or is nil.
+	Trouble() error
 }
 
-// For waits until all jobs have reached the goal. It ends with the first that cannot.
-func For(ctx context.Context, source Source, g Goal) error {
+// checkPeriod is how often For checks whether the cluster can be watched.
+const checkPeriod = time.Second
+
+// For waits until all jobs have reached the goal. It ends with the first that cannot. It says if the
+// cluster cannot be watched meanwhile.
+func For(ctx context.Context, source Source, g Goal, say func(string)) error {
+	ticker := time.NewTicker(checkPeriod)
+	defer ticker.Stop()
+	var complaint watch.Complaint
 	for {
+		if text := complaint.About(source.Trouble(), time.Now()); text != "" {
+			say(text)
+		}
 		left := 0
 		for _, job := range source.Snapshot(time.Now()).Jobs {
 			reached, err := g.Reached(&job)
@@ -113,6 +126,7 @@ func For(ctx context.Context, source Source, g Goal) error {
 		}
 		select {
 		case <-source.Changes():
+		case <-ticker.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

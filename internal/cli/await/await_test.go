@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -17,7 +19,10 @@ import (
 type scripted struct {
 	states  [][]jobview.Job
 	changes chan struct{}
+	trouble error
 }
+
+func (s *scripted) Trouble() error { return s.trouble }
 
 func (s *scripted) Changes() <-chan struct{} { return s.changes }
 
@@ -61,7 +66,7 @@ func TestFor(t *testing.T) {
 		if errors.Is(c.want, await.ErrTimeout) {
 			cancel(await.ErrTimeout)
 		}
-		err = await.For(ctx, &scripted{c.states, make(chan struct{}, 9)}, goal)
+		err = await.For(ctx, &scripted{c.states, make(chan struct{}, 9), nil}, goal, func(string) {})
 		if !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: want %v, got %v", c.reason, c.want, err)
 		}
@@ -70,4 +75,20 @@ func TestFor(t *testing.T) {
 	if _, err := await.ReadGoal("done"); err == nil || err.Error() != `--for is "done": it must be one of end, succeeded, failed, running, suspended, restarting, stalled, created, deleted` {
 		t.Errorf("a goal that there is not: %v", err)
 	}
+}
+
+// TestTrouble has a user who may read a job, but not watch it: without a word it would wait forever.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Hour, await.ErrTimeout)
+		defer cancel()
+		source := &scripted{[][]jobview.Job{{{}}}, make(chan struct{}), errors.New("jobs is forbidden")}
+		err := await.For(ctx, source, await.End, func(text string) { said = append(said, text) })
+		want := []string{"the cluster cannot be watched, trying again: jobs is forbidden"}
+		if diff := cmp.Diff(want, said); diff != "" || !errors.Is(err, await.ErrTimeout) {
+			t.Errorf("%v; said (-want +got):\n%s", err, diff)
+		}
+	})
 }

@@ -130,6 +130,9 @@ func (r *runner) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the CRDs: %w", err)
 	}
+	if err := install.CheckNewer(ctx, r.client, definitions); err != nil {
+		return err
+	}
 	err = install.CRDs(ctx, r.client, r.discovery, definitions)
 	if err != nil {
 		return fmt.Errorf("cannot install the CRDs: %w", err)

@@ -69,7 +69,7 @@ var tfjobs = sync.OnceValues(func() ([]install.Definition, error) {
 	return slices.DeleteFunc(all, func(d install.Definition) bool { return d.Object.GetName() != "tfjobs.kubeflow.org" }), err
 })
 
-func cluster(t *testing.T, text string, allowed func(verb, resource string) bool) (*fake.FakeDynamicClient, *doctor.Cluster) {
+func cluster(t *testing.T, text string, allowed func(verb, resource, namespace string) bool) (*fake.FakeDynamicClient, *doctor.Cluster) {
 	t.Helper()
 	definitions, err := tfjobs()
 	if err != nil {
@@ -101,11 +101,17 @@ func cluster(t *testing.T, text string, allowed func(verb, resource string) bool
 		}
 		verb, _, _ := unstructured.NestedString(review.Object, "spec", "resourceAttributes", "verb")
 		resource, _, _ := unstructured.NestedString(review.Object, "spec", "resourceAttributes", "resource")
+		namespace, _, _ := unstructured.NestedString(review.Object, "spec", "resourceAttributes", "namespace")
 		user, _, _ := unstructured.NestedString(review.Object, "spec", "user")
-		yes := user == "system:serviceaccount:jobkit-system:jobkit-operator" && (allowed == nil || allowed(verb, resource))
+		yes := user == "system:serviceaccount:jobkit-system:jobkit-operator" && (allowed == nil || allowed(verb, resource, namespace))
 		return true, review, unstructured.SetNestedField(review.Object, yes, "status", "allowed")
 	})
 	return client, &doctor.Cluster{Client: client, Release: "v1.31.0", Definitions: definitions, Now: noon()}
+}
+
+// inTeamA has the operator's rights in the namespace team-a alone, and to its lease.
+func inTeamA(_, resource, namespace string) bool {
+	return namespace == "team-a" || resource == "leases" && namespace == "jobkit-system"
 }
 
 func TestRun(t *testing.T) {
@@ -118,7 +124,8 @@ func TestRun(t *testing.T) {
 		crd            func(*unstructured.Unstructured)
 		gone           bool
 		release        string
-		allowed        func(verb, resource string) bool
+		allowed        func(verb, resource, namespace string) bool
+		namespace      string
 		want           []doctor.Finding
 	}{
 		{reason: "a cluster in which all is well"},
@@ -206,10 +213,32 @@ metadata: {name: training-operator, namespace: kubeflow}
 spec: {replicas: 0, template: {metadata: {labels: {control-plane: kubeflow-training-operator}}}}`,
 		},
 		{
-			reason: "roles of an older version lack volume claims", allowed: func(verb, resource string) bool { return resource != "persistentvolumeclaims" || verb == "list" },
+			reason: "roles of an older version lack volume claims", allowed: func(verb, resource, _ string) bool { return resource != "persistentvolumeclaims" || verb == "list" },
 			want: []doctor.Finding{{
 				Level: doctor.Problem, Check: "permissions", Fix: "apply the roles of this version: config/rbac/operator, or the chart",
 				Message: "the service account jobkit-operator of jobkit-system/jobkit-operator may not create persistentvolumeclaims, delete persistentvolumeclaims, watch persistentvolumeclaims",
+			}},
+		},
+		{
+			reason: "an operator of one namespace has rights in that one", old: "{name: operator}",
+			new: "{name: operator, args: [--namespace=team-a, --leader-election-namespace=jobkit-system]}", allowed: inTeamA,
+		},
+		{
+			reason: "it does not run the jobs of others", old: "{name: operator}", new: "{name: operator, args: [--namespace=team-a]}", allowed: inTeamA, namespace: "ns",
+			want: []doctor.Finding{{
+				Level: doctor.Warning, Check: "permissions", Fix: "install one for this namespace: docs/operators/install.md",
+				Message: "no operator that was found runs the jobs of namespace ns: jobkit-system/jobkit-operator runs those of team-a",
+			}},
+		},
+		{
+			reason: "where the lease is does not say whose jobs are run", old: "{name: operator}", new: "{name: operator, args: [--leader-election-namespace=jobkit-system]}", more: `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: second, namespace: jobkit-system}
+spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--leader-election-namespace=other]}]}}}
+status: {availableReplicas: 1}`, want: []doctor.Finding{{
+				Level: doctor.Problem, Check: "operator", Fix: "keep one, or give each its own --namespace or --kinds",
+				Message: "this operator is installed more than once: jobkit-system/jobkit-operator, jobkit-system/second; two of them run the same jobs unless each has its own --namespace or --kinds",
 			}},
 		},
 		{
@@ -249,6 +278,7 @@ spec: {replicas: 0, template: {metadata: {labels: {control-plane: kubeflow-train
 			text += "\n---\n" + c.more
 		}
 		client, d := cluster(t, text, c.allowed)
+		d.Namespace = c.namespace
 		crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 		if c.release != "" {
 			d.Release = c.release

@@ -98,8 +98,21 @@ func judgeOperators(own, v1 []unstructured.Unstructured) []Finding {
 
 // share reports whether the flags of each of several operators say which jobs are its own.
 func share(all []unstructured.Unstructured) bool {
-	says := func(a string) bool { return strings.Contains(a, "-namespace=") || strings.Contains(a, "-kinds=") }
-	return !slices.ContainsFunc(all, func(d unstructured.Unstructured) bool { return !slices.ContainsFunc(arguments(&d), says) })
+	return !slices.ContainsFunc(all, func(d unstructured.Unstructured) bool {
+		return flagOf(&d, "namespace") == "" && flagOf(&d, "kinds") == ""
+	})
+}
+
+// flagOf is the value of a flag of a deployment; empty if it is not given.
+func flagOf(d *unstructured.Unstructured, name string) string {
+	value := ""
+	for _, a := range arguments(d) {
+		key, given, _ := strings.Cut(a, "=")
+		if strings.TrimLeft(key, "-") == name && key != name {
+			value = given // the last one counts
+		}
+	}
+	return value
 }
 
 // arguments are those of a deployment's first container.
@@ -146,10 +159,16 @@ func checkPermissions(ctx context.Context, c *Cluster) ([]Finding, error) {
 		return ok("not checked: no deployment of the operator was found"), nil
 	}
 	var found []Finding
+	var elsewhere []string
 	for i := range deployments {
 		d := &deployments[i]
+		only := flagOf(d, "namespace")
+		if only != "" && c.Namespace != "" && only != c.Namespace {
+			elsewhere = append(elsewhere, fmt.Sprintf("%s runs those of %s", place(d), only))
+			continue
+		}
 		account, _, _ := unstructured.NestedString(d.Object, "spec", "template", "spec", "serviceAccountName")
-		lacks, err := c.lacks(ctx, d.GetNamespace(), cmp.Or(account, "default"))
+		lacks, err := c.lacks(ctx, d.GetNamespace(), cmp.Or(account, "default"), cmp.Or(c.Namespace, only))
 		if err != nil {
 			return found, err
 		}
@@ -160,18 +179,29 @@ func checkPermissions(ctx context.Context, c *Cluster) ([]Finding, error) {
 			})
 		}
 	}
+	if len(elsewhere) == len(deployments) {
+		return []Finding{{
+			Level: Warning, Message: fmt.Sprintf("no operator that was found runs the jobs of namespace %s: %s", c.Namespace, few(elsewhere)),
+			Fix: "install one for this namespace: docs/operators/install.md",
+		}}, nil
+	}
 	if len(found) == 0 {
 		return ok("the operator may do what it needs"), nil
 	}
 	return found, nil
 }
 
-// lacks are the rights that a service account needs and has not.
-func (c *Cluster) lacks(ctx context.Context, namespace, account string) ([]string, error) {
+// lacks are the rights that a service account needs and has not, where the jobs are; empty is everywhere.
+func (c *Cluster) lacks(ctx context.Context, namespace, account, jobs string) ([]string, error) {
 	var out []string
 	for _, need := range needs() {
 		verb, resource, _ := strings.Cut(need, " ")
-		allowed, err := c.allowed(ctx, namespace, account, verb, schema.ParseGroupResource(resource))
+		group := schema.ParseGroupResource(resource)
+		attributes := map[string]any{"verb": verb, "group": group.Group, "resource": group.Resource, "namespace": jobs}
+		if group.Resource == "leases" {
+			attributes["namespace"] = namespace // the operator's own
+		}
+		allowed, err := c.allowed(ctx, namespace, account, attributes)
 		if err != nil {
 			return nil, err
 		}
@@ -182,16 +212,8 @@ func (c *Cluster) lacks(ctx context.Context, namespace, account string) ([]strin
 	return out, nil
 }
 
-// allowed asks the API server whether a service account may do something. A lease is in the
-// operator's own namespace, the rest in that of the jobs.
-func (c *Cluster) allowed(ctx context.Context, namespace, account, verb string, r schema.GroupResource) (bool, error) {
-	attributes := map[string]any{"verb": verb, "group": r.Group, "resource": r.Resource}
-	if c.Namespace != "" {
-		attributes["namespace"] = c.Namespace
-	}
-	if r.Resource == "leases" {
-		attributes["namespace"] = namespace
-	}
+// allowed asks the API server whether a service account may do something.
+func (c *Cluster) allowed(ctx context.Context, namespace, account string, attributes map[string]any) (bool, error) {
 	review := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
 		"spec": map[string]any{

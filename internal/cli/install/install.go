@@ -128,12 +128,15 @@ func Serves(definitions []Definition, kind schema.GroupVersionKind) bool {
 	return slices.ContainsFunc(definitions, func(d Definition) bool { return slices.Contains(d.Kinds, kind) })
 }
 
+// resource is what the API server calls definitions.
+func resource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+}
+
 // CRDs applies the definitions and waits until the cluster serves their kinds.
 // It does not change what is up to date, so that it can be called again.
 func CRDs(ctx context.Context, client dynamic.Interface, discovery Discovery, definitions []Definition) error {
-	crds := client.Resource(schema.GroupVersionResource{
-		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
-	})
+	crds := client.Resource(resource())
 	for _, d := range definitions {
 		_, err := crds.Apply(ctx, d.Object.GetName(), d.Object, metav1.ApplyOptions{FieldManager: "jobkit", Force: true})
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/utils/ptr"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
@@ -56,8 +57,18 @@ func (k Kind) is(word string) bool {
 type Found struct {
 	Kind   Kind
 	Object *unstructured.Unstructured
-	// Pods are those that the job controls, by name; nil if they may not be read.
+	// Pods are those that the job controls, by name; nil if they cannot be read.
 	Pods []*corev1.Pod
+	// NoPods says why the pods cannot be read.
+	NoPods error
+}
+
+// CheckPods is an error if the pods of the job are not known.
+func (f *Found) CheckPods() error {
+	if f.NoPods == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot list the pods of %s: %w", f, f.NoPods)
 }
 
 // View is the job as it is shown.
@@ -72,17 +83,17 @@ func (f *Found) String() string {
 func (f *Finder) Kinds(ctx context.Context) ([]Kind, error) {
 	version := kubeflowv1.GroupVersion
 	list, err := f.Discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
-	if apierrors.IsNotFound(err) {
-		return nil, errors.New("the cluster has no job kinds: install them with: jobkit install-crds")
-	}
-	if err != nil {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("cannot read the kinds of %s: %w", version, err)
 	}
 	var kinds []Kind
-	for _, r := range list.APIResources {
+	for _, r := range ptr.Deref(list, metav1.APIResourceList{}).APIResources {
 		if strings.HasSuffix(r.Kind, "Job") && r.Namespaced && !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") {
 			kinds = append(kinds, Kind{r.Kind, version.WithResource(r.Name)})
 		}
+	}
+	if len(kinds) == 0 { // others can serve this version, too, with kinds such as Notebook
+		return nil, errors.New("the cluster has no job kinds: install them with: jobkit install-crds")
 	}
 	slices.SortFunc(kinds, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
 	return kinds, nil
@@ -97,8 +108,11 @@ func (f *Finder) List(ctx context.Context, words []string) ([]Found, error) {
 		return nil, err
 	}
 	chosen, names := choose(kinds, words)
-	if len(names) > 0 {
-		return f.named(ctx, kinds, names)
+	switch {
+	case len(names) > 0 && f.Selector != "":
+		return nil, fmt.Errorf("%q names a job, and %q chooses by labels: leave one out", names[0], f.Selector)
+	case len(names) > 0:
+		return f.named(ctx, kinds, chosen, names)
 	}
 	found, err := f.of(ctx, chosen)
 	if err != nil {
@@ -149,11 +163,15 @@ func (f *Finder) of(ctx context.Context, kinds []Kind) ([]Found, error) {
 	return found, nil
 }
 
-// named finds jobs by their names, in the order of these.
-func (f *Finder) named(ctx context.Context, kinds []Kind, names []string) ([]Found, error) {
+// named finds jobs by their names, in the order of these: of the chosen kinds, or of the one that is part of the name.
+func (f *Finder) named(ctx context.Context, kinds, chosen []Kind, names []string) ([]Found, error) {
 	found := make([]Found, 0, len(names))
 	for _, name := range names {
-		one, err := f.one(ctx, kinds, name)
+		among := chosen
+		if strings.Contains(name, "/") {
+			among = kinds
+		}
+		one, err := f.one(ctx, among, name)
 		if err != nil {
 			return nil, err
 		}
@@ -184,19 +202,26 @@ func (f *Finder) one(ctx context.Context, kinds []Kind, word string) (Found, err
 	if f.Namespace == "" {
 		return Found{}, fmt.Errorf("%q is in one namespace: name it with -n in place of -A", word)
 	}
-	var found []Found
+	var (
+		found  []Found
+		denied error
+	)
 	for _, k := range kinds {
 		object, err := f.Client.Resource(k.Resource).Namespace(f.Namespace).Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && len(kinds) > 1 {
-			continue
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			found = append(found, Found{Kind: k, Object: object})
+		case apierrors.IsForbidden(err):
+			denied = err
+		case !apierrors.IsNotFound(err):
 			return Found{}, fmt.Errorf("cannot read %s: %w", word, err)
 		}
-		found = append(found, Found{Kind: k, Object: object})
 	}
 	switch len(found) {
 	case 0:
+		if denied != nil {
+			return Found{}, fmt.Errorf("no job that you may read is named %q in namespace %s: %w", word, f.Namespace, denied)
+		}
 		return Found{}, fmt.Errorf("no job is named %q in namespace %s: \"jobkit get -A\" lists all jobs", word, f.Namespace)
 	case 1:
 		f.addPods(ctx, found, labels.Set{commonv1.JobNameLabel: name}.String())
@@ -225,8 +250,11 @@ func (f *Finder) addPods(ctx context.Context, found []Found, selector string) {
 	}
 	list, err := f.Client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(f.Namespace).
 		List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if err != nil {
-		return // they may not be read: the status has counts
+	if err != nil { // the status has counts
+		for i := range found {
+			found[i].NoPods = err
+		}
+		return
 	}
 	byOwner := map[types.UID][]*corev1.Pod{}
 	for i := range list.Items {
@@ -262,14 +290,17 @@ func (f *Found) Choose(words []string) ([]*corev1.Pod, error) {
 	}
 	var chosen []*corev1.Pod
 	for _, word := range words {
-		before := len(chosen)
+		fits := false
 		for _, pod := range f.Pods {
 			replica := Replica(f.Object.GetName(), pod)
 			if strings.EqualFold(word, replica) || word == pod.Name || strings.EqualFold(word, pod.Labels[commonv1.ReplicaTypeLabel]) {
-				chosen = append(chosen, pod)
+				fits = true
+				if !slices.Contains(chosen, pod) { // two words can name one
+					chosen = append(chosen, pod)
+				}
 			}
 		}
-		if len(chosen) == before {
+		if !fits {
 			return nil, fmt.Errorf("%s has no pod of replica %q: it has %s", f, word, f.replicas())
 		}
 	}

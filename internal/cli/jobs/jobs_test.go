@@ -2,15 +2,18 @@ package jobs_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/yaml"
 
 	"github.com/jobkit/jobkit/internal/cli/jobs"
@@ -30,7 +33,7 @@ func (served) ServerResourcesForGroupVersionWithContext(context.Context, string)
 }
 
 // finder has the objects of a text in its cluster.
-func finder(t *testing.T, namespace, text string) *jobs.Finder {
+func finder(t *testing.T, namespace, text string) (*jobs.Finder, *fake.FakeDynamicClient) {
 	t.Helper()
 	var objects []runtime.Object
 	for part := range strings.SplitSeq(text, "\n---\n") {
@@ -46,7 +49,7 @@ func finder(t *testing.T, namespace, text string) *jobs.Finder {
 		{Version: "v1", Resource: "pods"}:                               "PodList",
 	}
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, objects...)
-	return &jobs.Finder{Client: client, Discovery: served{}, Namespace: namespace}
+	return &jobs.Finder{Client: client, Discovery: served{}, Namespace: namespace}, client
 }
 
 const cluster = `
@@ -87,6 +90,7 @@ func TestList(t *testing.T) {
 	for _, c := range []struct {
 		reason, namespace string
 		words, want       []string
+		selector, denied  string
 		err               string
 	}{
 		{reason: "all kinds, by name", namespace: "ns", want: []string{"PyTorchJob ns/a", "TFJob ns/a", "TFJob ns/b"}},
@@ -95,6 +99,21 @@ func TestList(t *testing.T) {
 		{reason: "a kind as it is spelled", namespace: "ns", words: []string{"TFJob"}, want: []string{"TFJob ns/a", "TFJob ns/b"}},
 		{reason: "a kind with its group", namespace: "ns", words: []string{"tfjobs.kubeflow.org"}, want: []string{"TFJob ns/a", "TFJob ns/b"}},
 		{reason: "a job", namespace: "ns", words: []string{"b"}, want: []string{"TFJob ns/b"}},
+		{reason: "a job of a kind, as kubectl takes it", namespace: "ns", words: []string{"pytorchjob", "a"}, want: []string{"PyTorchJob ns/a"}},
+		{
+			reason: "of a kind that has no such job", namespace: "ns", words: []string{"pytorchjobs", "b"},
+			err: `no job is named "b" in namespace ns: "jobkit get -A" lists all jobs`,
+		},
+		{reason: "a name with its kind beside a kind", namespace: "ns", words: []string{"pytorchjobs", "tfjob/b"}, want: []string{"TFJob ns/b"}},
+		{
+			reason: "a name beside labels, which would not be looked at", namespace: "ns", words: []string{"b"}, selector: "x=y",
+			err: `"b" names a job, and "x=y" chooses by labels: leave one out`,
+		},
+		{
+			reason: "what may not be read is not said to be missing", namespace: "ns", words: []string{"b"}, denied: "tfjobs",
+			err: `no job that you may read is named "b" in namespace ns: tfjobs.kubeflow.org is forbidden: no`,
+		},
+		{reason: "a job of a kind that may be read", namespace: "ns", words: []string{"a"}, denied: "tfjobs", want: []string{"PyTorchJob ns/a"}},
 		{reason: "a job of a kind", namespace: "ns", words: []string{"pytorchjob/a"}, want: []string{"PyTorchJob ns/a"}},
 		{
 			reason: "a name that two have", namespace: "ns", words: []string{"a"},
@@ -110,7 +129,12 @@ func TestList(t *testing.T) {
 		},
 		{reason: "a job in all namespaces", words: []string{"b"}, err: `"b" is in one namespace: name it with -n in place of -A`},
 	} {
-		found, err := finder(t, c.namespace, cluster).List(t.Context(), c.words)
+		f, client := finder(t, c.namespace, cluster)
+		f.Selector = c.selector
+		client.PrependReactor("get", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			return a.GetResource().Resource == c.denied, nil, apierrors.NewForbidden(a.GetResource().GroupResource(), "", errors.New("no"))
+		})
+		found, err := f.List(t.Context(), c.words)
 		var got []string
 		for i := range found {
 			got = append(got, found[i].String())
@@ -127,7 +151,8 @@ func TestList(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	t.Parallel()
-	job, err := finder(t, "ns", cluster).One(t.Context(), "b")
+	f, _ := finder(t, "ns", cluster)
+	job, err := f.One(t.Context(), "b")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,9 +164,10 @@ func TestChoose(t *testing.T) {
 		{reason: "a type, by index; the pod of an earlier job of the name is not this one's", word: "worker", want: []string{"b-worker-9", "b-worker-10"}},
 		{reason: "a replica", word: "Worker-9", want: []string{"b-worker-9"}},
 		{reason: "a pod", word: "b-worker-10", want: []string{"b-worker-10"}},
+		{reason: "two words that name one", word: "worker worker-9", want: []string{"b-worker-9", "b-worker-10"}},
 		{reason: "none", word: "worker-0", err: `TFJob ns/b has no pod of replica "worker-0": it has worker-9, worker-10`},
 	} {
-		pods, err := job.Choose([]string{c.word})
+		pods, err := job.Choose(strings.Fields(c.word))
 		var got []string
 		for _, pod := range pods {
 			got = append(got, pod.Name)
@@ -154,4 +180,21 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
 	}
+}
+
+// TestNoKinds has a cluster in which others serve kinds of the same version.
+func TestNoKinds(t *testing.T) {
+	t.Parallel()
+	f, _ := finder(t, "ns", cluster)
+	f.Discovery = others{}
+	want := "the cluster has no job kinds: install them with: jobkit install-crds"
+	if _, err := f.List(t.Context(), nil); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+type others struct{}
+
+func (others) ServerResourcesForGroupVersionWithContext(context.Context, string) (*metav1.APIResourceList, error) {
+	return &metav1.APIResourceList{APIResources: []metav1.APIResource{{Name: "notebooks", Kind: "Notebook", Namespaced: true, Verbs: metav1.Verbs{"list"}}}}, nil
 }

@@ -81,6 +81,9 @@ func Print(ctx context.Context, source Source, job *jobs.Found, o Options, out i
 
 // chosen are the pods whose logs are wanted.
 func chosen(job *jobs.Found, o Options) ([]*corev1.Pod, error) {
+	if err := job.CheckPods(); err != nil {
+		return nil, err
+	}
 	if len(job.Pods) == 0 {
 		return nil, fmt.Errorf("%s has no pods now: the logs of pods that were deleted are gone", job)
 	}

@@ -72,4 +72,9 @@ func TestPrint(t *testing.T) {
 	if err := logs.Print(t.Context(), kubelets{}, &none, logs.Options{}, io.Discard); err == nil {
 		t.Error("a job without pods has no logs, which is said")
 	}
+	none.NoPods = errors.New("pods is forbidden")
+	want := "cannot list the pods of PyTorchJob n/a: pods is forbidden"
+	if err := logs.Print(t.Context(), kubelets{}, &none, logs.Options{}, io.Discard); err == nil || err.Error() != want {
+		t.Errorf("pods that may not be listed are not called gone: %v, want %s", err, want)
+	}
 }

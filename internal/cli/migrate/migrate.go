@@ -121,7 +121,7 @@ func (o *Options) check(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return install.CheckNewer(ctx, o.Client, o.Definitions)
 }
 
 // configurations are the webhooks of the cluster.

@@ -133,6 +133,27 @@ func TestStays(t *testing.T) {
 	}
 }
 
+// TestNewer: v1 is not stopped for CRDs that are not applied.
+func TestNewer(t *testing.T) {
+	t.Parallel()
+	o, client, _ := options(t, v1)
+	newer := o.Definitions[0].Object.DeepCopy()
+	versions, _, _ := unstructured.NestedSlice(newer.Object, "spec", "versions")
+	version, _ := versions[0].(map[string]any)
+	later := map[string]any{"type": "string"}
+	if err := errors.Join(
+		unstructured.SetNestedMap(version, later, "schema", "openAPIV3Schema", "properties", "spec", "properties", "later"),
+		unstructured.SetNestedSlice(newer.Object, versions, "spec", "versions"),
+		client.Tracker().Create(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}, newer, ""),
+	); err != nil {
+		t.Fatal(err)
+	}
+	err := migrate.Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "is of a newer version") || len(writes(client)) > 0 {
+		t.Errorf("got %v, wrote %v", err, writes(client))
+	}
+}
+
 // TestBackup keeps the webhooks of an earlier call: they are deleted only when they were kept.
 func TestBackup(t *testing.T) {
 	t.Parallel()

@@ -98,8 +98,8 @@ func Restart(client dynamic.Interface, words ...string) Do {
 		if suspended(job) {
 			return "", fmt.Errorf("%s is suspended: start it with: jobkit resume %s", job, job.Object.GetName())
 		}
-		if job.Pods == nil {
-			return "", fmt.Errorf("cannot restart %s: you may not list its pods", job)
+		if err := job.CheckPods(); err != nil {
+			return "", fmt.Errorf("cannot restart %s: %w", job, err)
 		}
 		pods, err := job.Choose(words)
 		if err != nil {

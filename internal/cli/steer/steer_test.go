@@ -128,7 +128,7 @@ func TestRestart(t *testing.T) {
 	if said, err := steer.Restart(client)(t.Context(), job); err == nil || err.Error() != "cannot restart JAXJob ns/a: no" {
 		t.Errorf("a pod that cannot be deleted: %q, %v", said, err)
 	}
-	job.Pods = nil
+	job.Pods, job.NoPods = nil, errors.New("forbidden")
 	if said, err := steer.Restart(client)(t.Context(), job); err == nil {
 		t.Errorf("pods that may not be listed: %q", said)
 	}

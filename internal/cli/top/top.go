@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/internal/cli/console"
 	"github.com/jobkit/jobkit/internal/cli/jobs"
 )
@@ -26,7 +27,7 @@ type Usage struct {
 	Running   int    `json:"running"`
 	Succeeded int    `json:"succeeded"`
 	Failed    int    `json:"failed"`
-	// Requests are those of the pods that have not ended.
+	// Requests are those of the pods that have not ended; nil if the pods cannot be read.
 	Requests corev1.ResourceList `json:"requests"`
 }
 
@@ -46,37 +47,16 @@ func Of(found []jobs.Found) []Usage {
 		}
 		for _, pod := range found[i].Pods {
 			if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-				add(u.Requests, requests(pod))
+				add(u.Requests, gang.PodRequests(&pod.Spec))
 			}
+		}
+		if found[i].NoPods != nil {
+			u.Requests = nil
 		}
 		all = append(all, u)
 	}
 	slices.SortStableFunc(all, func(a, b Usage) int { return cmp.Compare(b.Running+b.Pending, a.Running+a.Pending) })
 	return all
-}
-
-// requests are what a pod asks for: its containers, and the sidecars among its init containers,
-// or more if another init container asks for more.
-func requests(pod *corev1.Pod) corev1.ResourceList {
-	sum, most := corev1.ResourceList{}, corev1.ResourceList{}
-	for i := range pod.Spec.Containers {
-		add(sum, pod.Spec.Containers[i].Resources.Requests)
-	}
-	sidecars := corev1.ResourceList{}
-	for i := range pod.Spec.InitContainers {
-		c := &pod.Spec.InitContainers[i]
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			add(sidecars, c.Resources.Requests)
-			continue
-		}
-		while := sidecars.DeepCopy()
-		add(while, c.Resources.Requests)
-		raise(most, while)
-	}
-	add(sum, sidecars)
-	raise(sum, most)
-	add(sum, pod.Spec.Overhead)
-	return sum
 }
 
 // add adds amounts to a sum.
@@ -85,15 +65,6 @@ func add(sum, more corev1.ResourceList) {
 		total := sum[name]
 		total.Add(q)
 		sum[name] = total
-	}
-}
-
-// raise raises amounts to others.
-func raise(to, other corev1.ResourceList) {
-	for name, q := range other {
-		if old, ok := to[name]; !ok || q.Cmp(old) > 0 {
-			to[name] = q.DeepCopy()
-		}
 	}
 }
 
@@ -122,10 +93,14 @@ func Table(all []Usage) []string {
 
 // cells are those of a job's row.
 func (u Usage) cells() []string {
+	cpu, memory := amount(u.Requests, corev1.ResourceCPU), amount(u.Requests, corev1.ResourceMemory)
+	if u.Requests == nil {
+		cpu, memory = "?", "?"
+	}
 	return []string{
 		console.Clean(u.Name), console.Clean(u.Kind), console.Clean(u.State),
 		count(u.Wanted), count(u.Pending), count(u.Running), count(u.Succeeded), count(u.Failed),
-		amount(u.Requests, corev1.ResourceCPU), amount(u.Requests, corev1.ResourceMemory), others(u.Requests),
+		cpu, memory, others(u.Requests),
 	}
 }
 

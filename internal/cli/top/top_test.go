@@ -1,6 +1,7 @@
 package top_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -58,5 +59,22 @@ total                          6        1        1          1       -  4500m   2
 	want = strings.NewReplacer("FAILED   CPU", "FAILED    CPU", "  -     -       -", "  -      -       -").Replace(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestRequests: what the scheduler reserves counts, and what is not known is not nothing.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	whole := pod(corev1.PodRunning, "cpu=1 memory=1Gi")
+	whole.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("8")}}
+	hidden := job("hidden")
+	hidden.NoPods = errors.New("forbidden")
+	var got []string
+	for _, j := range []jobs.Found{job("whole", whole), hidden} {
+		fields := strings.Fields(top.Table(top.Of([]jobs.Found{j}))[1])
+		got = append(got, strings.Join(fields[8:], " "))
+	}
+	if diff := cmp.Diff([]string{"8 1Gi", "? ?"}, got); diff != "" {
+		t.Errorf("requests of the pod as a whole, and of pods that may not be listed (-want +got):\n%s", diff)
 	}
 }

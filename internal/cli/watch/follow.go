@@ -46,7 +46,7 @@ func Follow(ctx context.Context, w source, r display,
 	var (
 		shown     time.Time
 		changed   = true
-		complaint complaint
+		complaint Complaint
 	)
 	for {
 		select {
@@ -61,7 +61,7 @@ func Follow(ctx context.Context, w source, r display,
 		case <-ticker.C:
 		}
 		now := time.Now()
-		if text := complaint.about(w.Trouble(), now); text != "" {
+		if text := complaint.About(w.Trouble(), now); text != "" {
 			r.Say(now, text)
 		}
 		if !changed && now.Sub(shown) < agePeriod {
@@ -77,20 +77,20 @@ func Follow(ctx context.Context, w source, r display,
 	}
 }
 
-// complaint reports that the cluster is out of reach: once, and after a delay.
-type complaint struct {
+// Complaint reports that the cluster is out of reach: once, and after a delay.
+type Complaint struct {
 	since time.Time
 	said  bool
 }
 
-// about returns what to say of a trouble now; empty if there is nothing to say.
-func (c *complaint) about(trouble error, now time.Time) string {
+// About returns what to say of a trouble now; empty if there is nothing to say.
+func (c *Complaint) About(trouble error, now time.Time) string {
 	switch {
 	case trouble == nil && c.said:
-		*c = complaint{}
+		*c = Complaint{}
 		return "the cluster can be watched again"
 	case trouble == nil:
-		*c = complaint{}
+		*c = Complaint{}
 	case c.since.IsZero():
 		c.since = now
 	case !c.said && now.Sub(c.since) >= troubleDelay:

@@ -117,11 +117,17 @@ function route() {
     const from = shown;
     shown = here;
     document.title = 'jobkit';
-    show(here ? job(root, here, about, { confirm, toast, go }) : list(root, about, go));
+    show(here ? job(root, here, about, { confirm, toast, go, again }) : list(root, about, go));
     scrollTo(0, 0);
     if (from || here) root.focus({ preventScroll: true });
   }
   if (!here) page.filter(new URLSearchParams(query || ''));
+}
+
+/** again shows the same job from the start. */
+function again() {
+  shown = '';
+  route();
 }
 
 const KEYS = 'jobkit-keys';

@@ -11,10 +11,11 @@ const card = (title, body, extra) => {
   return section;
 };
 
-export function job(root, key, about, { confirm, toast, go }) {
+export function job(root, key, about, { confirm, toast, go, again }) {
   const [resource, namespace, name] = key.split('/');
   let head = null;
   let chosen = null;
+  let over = false;
   const title = el('div', { class: 'title' });
   const actions = el('div', { class: 'actions', role: 'group', 'aria-label': 'Actions' });
   const next = el('ol', { class: 'next' });
@@ -184,6 +185,7 @@ export function job(root, key, about, { confirm, toast, go }) {
         el('p', {}, e.message))) : el('li', { class: 'soft' }, 'None. Events are kept for an hour only.'));
     },
     gone() {
+      over = true;
       document.title = `${name} · jobkit`;
       put(root, el('div', { class: 'empty' }, el('h2', {}, 'There is no such job'),
         el('p', {}, `${resource.split('.')[0]} ${namespace}/${name} does not exist, or was deleted.`), el('a', { class: 'button', href: '#/' }, 'All jobs')));
@@ -193,7 +195,11 @@ export function job(root, key, about, { confirm, toast, go }) {
 
   return {
     path: jobPath(key),
-    take(event, data) { take[event]?.(data); },
+    take(event, data) {
+      // Another job has taken the name: the page of the one that is gone is not there any more.
+      if (over && event !== 'gone') again();
+      else take[event]?.(data);
+    },
     restart() {},
     tick() { lines.tick(); },
     stop() { reader.stop(); },

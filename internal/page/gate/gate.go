@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/flowcontrol"
 
@@ -28,6 +29,11 @@ const (
 	// Whoever reaches the port can have the API server asked who they are: so many times a
 	// second at most, or so many times after a pause.
 	asksPerSecond, asksAtOnce = 5, 20
+	// A token that was accepted has a limit of its own for a while, so that its owner is not kept out by
+	// others, who may guess tokens without end.
+	regularPerSecond, regularAtOnce, regularFor, regulars = 1, 5, time.Hour, 4 * maxSessions
+	// spared is how long a session with an open page is left alone by newer ones of its user.
+	spared = time.Minute
 	// refusedFor is after which time the API server is asked again about a token that it refused.
 	refusedFor = 10 * time.Second
 	// idleFor is how long the jobs of a caller are held who has no page open.
@@ -61,6 +67,8 @@ type Gate struct {
 	config  *rest.Config
 	frame   http.Handler
 	limiter flowcontrol.PassiveRateLimiter
+	// regulars are the limits of tokens that were accepted.
+	regulars *cache.LRUExpireCache
 	// life ends with the Gate.
 	life context.Context //nolint:containedctx // what it holds outlives the request that began it
 	end  context.CancelFunc
@@ -81,7 +89,7 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 	}
 	g := &Gate{
 		options: o, config: rest.AnonymousClientConfig(o.Config), frame: frame, sessions: map[[sha256.Size]byte]*session{},
-		limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(asksPerSecond, asksAtOnce),
+		limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(asksPerSecond, asksAtOnce), regulars: cache.NewLRUExpireCache(regulars),
 	}
 	g.config.QPS = -1 // the API server limits its clients itself
 	g.life, g.end = context.WithCancel(ctx)
@@ -165,7 +173,7 @@ func (g *Gate) enter(ctx context.Context, token string, asked []string) (*sessio
 	g.mu.Lock()
 	s := g.sessions[key]
 	if s == nil {
-		if !g.limiter.TryAccept() {
+		if !g.limiterOf(token).TryAccept() {
 			g.mu.Unlock()
 			return nil, &refusal{http.StatusTooManyRequests, "too many people come at once: try again in some seconds"}
 		}
@@ -186,6 +194,25 @@ func (g *Gate) enter(ctx context.Context, token string, asked []string) (*sessio
 	return s, nil
 }
 
+// limiterOf limits how often the API server is asked about a token.
+func (g *Gate) limiterOf(token string) flowcontrol.PassiveRateLimiter {
+	if own, ok := g.regulars.Get(sha256.Sum256([]byte(token))); ok {
+		if own, ok := own.(flowcontrol.PassiveRateLimiter); ok {
+			return own
+		}
+	}
+	return g.limiter
+}
+
+// remember gives a token that was accepted a limit of its own.
+func (g *Gate) remember(token string) {
+	key, own := sha256.Sum256([]byte(token)), g.limiterOf(token)
+	if own == g.limiter {
+		own = flowcontrol.NewTokenBucketPassiveRateLimiter(regularPerSecond, regularAtOnce)
+	}
+	g.regulars.Add(key, own, regularFor)
+}
+
 // leave ends the use of a session.
 func (g *Gate) leave(s *session) {
 	g.mu.Lock()
@@ -196,7 +223,7 @@ func (g *Gate) leave(s *session) {
 
 // begin begins a session; g.mu is held.
 func (g *Gate) begin(key [sha256.Size]byte, token string, asked []string) *session {
-	s := &session{ready: make(chan struct{}), used: time.Now()}
+	s := &session{ready: make(chan struct{}), began: time.Now(), used: time.Now()}
 	s.ctx, s.cancel = context.WithCancel(g.life)
 	g.sessions[key] = s
 	config := rest.CopyConfig(g.config)
@@ -214,6 +241,7 @@ func (g *Gate) begin(key [sha256.Size]byte, token string, asked []string) *sessi
 			pause(s.ctx, refusedFor)
 			return
 		}
+		g.remember(token)
 		g.run(s, config, asked, who)
 	})
 	return s
@@ -240,35 +268,54 @@ func (g *Gate) forget(key [sha256.Size]byte, s *session) {
 }
 
 // admit makes room for one more session of a user. No user can keep others out: of one user's
-// the one goes that was used least recently, and of all those that have no page open.
+// the one goes that has no page open, or that has been there for a while, and of all those that have no page
+// open. Pages of one user that take each other's place again and again would load the API server, and use up what it
+// is asked for others.
 func (g *Gate) admit(s *session, user string) *refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var own, idle []*session
-	total := 0
+	var own, others []*session
 	for _, other := range g.sessions {
-		if other.user == "" {
-			continue // one that was not admitted, such as s
-		}
-		total++
-		if other.user == user {
+		switch {
+		case other.user == "" || other.ctx.Err() != nil: // one that was not admitted, such as s, or that ends
+		case other.user == user:
 			own = append(own, other)
-		}
-		if other.open == 0 {
-			idle = append(idle, other)
+		default:
+			others = append(others, other)
 		}
 	}
-	byUse := func(a, b *session) int { return a.used.Compare(b.used) }
+	idle := func(some []*session) *session {
+		return oldest(some, func(s *session) bool { return s.open == 0 }, func(s *session) time.Time { return s.used })
+	}
+	var goes *session
 	switch {
 	case len(own) >= maxOfOne:
-		slices.MinFunc(own, byUse).cancel()
-	case total >= maxSessions && len(idle) > 0:
-		slices.MinFunc(idle, byUse).cancel()
-	case total >= maxSessions:
-		return &refusal{http.StatusTooManyRequests, "too many people see the page now: try again later, or run jobkit ui on your own machine"}
+		began := func(s *session) time.Time { return s.began }
+		if goes = idle(own); goes == nil {
+			goes = oldest(own, func(s *session) bool { return time.Since(s.began) >= spared }, began)
+		}
+		if goes == nil {
+			return &refusal{http.StatusTooManyRequests, "you have several pages open already, of other namespaces or with other tokens: close one, or try again in a minute"}
+		}
+	case len(own)+len(others) >= maxSessions:
+		if goes = idle(slices.Concat(own, others)); goes == nil {
+			return &refusal{http.StatusTooManyRequests, "too many people see the page now: try again later, or run jobkit ui on your own machine"}
+		}
+	}
+	if goes != nil {
+		goes.cancel()
 	}
 	s.user = user
 	return nil
+}
+
+// oldest is the session of some that may go, and that has the earliest time; nil if none may.
+func oldest(some []*session, may func(*session) bool, at func(*session) time.Time) *session {
+	some = slices.DeleteFunc(slices.Clone(some), func(s *session) bool { return !may(s) })
+	if len(some) == 0 {
+		return nil
+	}
+	return slices.MinFunc(some, func(a, b *session) int { return at(a).Compare(at(b)) })
 }
 
 // run holds the jobs of a session up to date, until no page is open any longer, or the API

@@ -144,6 +144,30 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// TestGuesses: who was let in before is let in again while others guess tokens.
+func TestGuesses(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, "ann")
+	if w := get(t, g, "GET", "/api/about", "Jobkit-Token", "ann/1"); w.Code != http.StatusOK {
+		t.Fatalf("ann is not let in: %d %s", w.Code, w.Body)
+	}
+	for i := range 40 {
+		get(t, g, "GET", "/api/about", "Jobkit-Token", "wrong"+strings.Repeat("x", i))
+	}
+	if w := get(t, g, "GET", "/api/about", "Jobkit-Token", "ann/1", "Jobkit-Namespaces", "a"); w.Code != http.StatusOK {
+		t.Errorf("a new session of ann: %d %s", w.Code, w.Body)
+	}
+	refused := 0
+	for i := range 10 {
+		if w := get(t, g, "GET", "/api/about", "Jobkit-Token", "ann/1", "Jobkit-Namespaces", strings.Repeat("b", i+1)); w.Code == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("ann has no limit")
+	}
+}
+
 // TestLimits: tokens are asked about slowly, and one user holds few places.
 func TestLimits(t *testing.T) {
 	t.Parallel()

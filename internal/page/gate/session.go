@@ -44,9 +44,9 @@ type session struct {
 	cancel context.CancelFunc
 
 	// Of the Gate, under its lock.
-	open int
-	used time.Time
-	user string
+	open        int
+	began, used time.Time
+	user        string
 }
 
 // identity is who a caller is, and what they may see: kinds, by namespace.

@@ -45,6 +45,12 @@ func (s Several) Job(ref page.Ref) (page.Job, bool) {
 	return page.Job{}, false
 }
 
+// Known implements page.Source.
+func (s Several) Known(ref page.Ref) bool {
+	c := s[ref.Namespace]
+	return c == nil || c.Known(ref)
+}
+
 // Events implements page.Source.
 func (s Several) Events(ctx context.Context, ref page.Ref, changed func([]corev1.Event)) error {
 	if c := s[ref.Namespace]; c != nil {

@@ -15,10 +15,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -65,17 +66,48 @@ func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []K
 	for _, k := range kinds {
 		name := resourceName(k.Resource)
 		c.resources[name], c.byKind[schema.GroupKind{Group: k.Resource.Group, Kind: k.Kind}] = k.Resource, name
-		c.jobs[name] = dynamicinformer.NewFilteredDynamicInformer(dynamicClient, k.Resource, namespace, 0, cache.Indexers{}, nil).Informer()
+		of := dynamicClient.Resource(k.Resource).Namespace(namespace)
+		c.jobs[name] = c.informer(name, dynamicClient, &unstructured.Unstructured{}, cache.Indexers{}, cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return of.List(ctx, o)
+			},
+			WatchFuncWithContext: of.Watch,
+		})
 		if err := c.jobs[name].SetTransform(shortJob); err != nil {
 			return nil, fmt.Errorf("cannot watch %s: %w", k.Kind, err)
 		}
 	}
-	c.pods = coreinformers.NewFilteredPodInformer(client, namespace, 0, cache.Indexers{byOwner: ownerIndex},
-		func(o *metav1.ListOptions) { o.LabelSelector = commonv1.OperatorNameLabel })
+	pods := client.CoreV1().Pods(namespace)
+	c.pods = c.informer("pods", client, &corev1.Pod{}, cache.Indexers{byOwner: ownerIndex}, cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = commonv1.OperatorNameLabel
+			return pods.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = commonv1.OperatorNameLabel
+			return pods.Watch(ctx, o)
+		},
+	})
 	if err := c.pods.SetTransform(shortPod); err != nil {
 		return nil, fmt.Errorf("cannot watch pods: %w", err)
 	}
 	return c, nil
+}
+
+// informer is one that notes when its watch begins: that it works again shows at once then, and not only
+// when something changes, which in a kind without jobs is never.
+func (c *Cluster) informer(
+	what string, client any, object runtime.Object, indexers cache.Indexers, calls cache.ListWatch,
+) cache.SharedIndexInformer {
+	begin := calls.WatchFuncWithContext
+	calls.WatchFuncWithContext = func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		w, err := begin(ctx, o)
+		if err == nil {
+			c.works(what)
+		}
+		return w, err
+	}
+	return cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&calls, client), object, 0, indexers)
 }
 
 // resourceName is a resource as it stands in a page.Ref.
@@ -88,7 +120,7 @@ func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for name, informer := range c.jobs {
-		err := c.handle(name, informer, func(item any) {
+		read, err := c.handle(name, informer, func(item any) {
 			if o, ok := item.(*unstructured.Unstructured); ok {
 				changed(page.Ref{Resource: name, Namespace: o.GetNamespace(), Name: o.GetName()})
 			}
@@ -96,8 +128,9 @@ func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 		if err != nil {
 			return err
 		}
+		running.Go(func() { sayWhenRead(ctx, read, func() { changed(page.Ref{Resource: name}) }) })
 	}
-	err := c.handle("pods", c.pods, func(item any) {
+	_, err := c.handle("pods", c.pods, func(item any) {
 		if pod, ok := item.(*corev1.Pod); ok {
 			if ref, ok := c.jobOf(pod); ok {
 				changed(ref)
@@ -115,26 +148,34 @@ func (c *Cluster) Watch(ctx context.Context, changed func(page.Ref)) error {
 	return nil
 }
 
+// sayWhenRead calls a function when all that existed at first has been seen.
+func sayWhenRead(ctx context.Context, seen cache.ResourceEventHandlerRegistration, say func()) {
+	select {
+	case <-seen.HasSyncedChecker().Done():
+		say()
+	case <-ctx.Done():
+	}
+}
+
 // handle has an informer call a function for each object that is new, changed or gone.
-func (c *Cluster) handle(what string, informer cache.SharedIndexInformer, call func(any)) error {
+func (c *Cluster) handle(what string, informer cache.SharedIndexInformer, call func(any)) (cache.ResourceEventHandlerRegistration, error) {
 	err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { c.failed(what, err) })
 	if err != nil {
-		return fmt.Errorf("cannot watch %s: %w", what, err)
+		return nil, fmt.Errorf("cannot watch %s: %w", what, err)
 	}
 	seen := func(item any) {
 		if gone, ok := item.(cache.DeletedFinalStateUnknown); ok {
 			item = gone.Obj
 		}
-		c.works(what)
 		call(item)
 	}
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	added, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: seen, UpdateFunc: func(_, item any) { seen(item) }, DeleteFunc: seen,
 	})
 	if err != nil {
-		return fmt.Errorf("cannot watch %s: %w", what, err)
+		return nil, fmt.Errorf("cannot watch %s: %w", what, err)
 	}
-	return nil
+	return added, nil
 }
 
 // jobOf is the job that controls a pod.
@@ -189,6 +230,12 @@ func (c *Cluster) Job(ref page.Ref) (page.Job, bool) {
 		return page.Job{}, false
 	}
 	return page.Job{Object: object, Pods: c.podsOf(object.GetUID())}, true
+}
+
+// Known implements page.Source.
+func (c *Cluster) Known(ref page.Ref) bool {
+	informer := c.jobs[ref.Resource]
+	return informer == nil || informer.HasSynced()
 }
 
 // podsOf are the pods that a job controls; nil if they may not be read, or have not been.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -132,6 +134,43 @@ func TestJobAndPods(t *testing.T) {
 	if _, ok := w.Job(page.Ref{Resource: "secrets.v1.", Namespace: "default", Name: "a"}); ok {
 		t.Error("what is no job was found")
 	}
+}
+
+// TestWithoutJobs: what is not there is known to be not there, and a watch that works again is no trouble,
+// although nothing ever comes of it.
+func TestWithoutJobs(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	if err := w.dynamic.Tracker().Delete(resource(), "default", "a"); err != nil {
+		t.Fatal(err)
+	}
+	var calls atomic.Int32
+	again := make(chan struct{})
+	w.dynamic.PrependWatchReactor("testjobs", func(clienttesting.Action) (bool, watch.Interface, error) {
+		if calls.Add(1) == 1 {
+			return true, nil, apierrors.NewServiceUnavailable("the API server starts")
+		}
+		<-again
+		return false, nil, nil
+	})
+	w.start(t)
+	late := time.After(hangs)
+	until := func(what string, is func() bool) {
+		t.Helper()
+		for !is() {
+			select {
+			case <-time.After(time.Millisecond):
+			case <-late:
+				t.Fatalf("%s: it is not so; troubles: %v", what, w.Troubles())
+			}
+		}
+	}
+	until("a watch that fails is a trouble", func() bool { return len(w.Troubles()) > 0 })
+	if got := <-w.changed; got != (page.Ref{Resource: refA().Resource}) || !w.Known(refA()) {
+		t.Errorf("that all jobs are known is said: got %v, %t", got, w.Known(refA()))
+	}
+	close(again)
+	until("a watch that works is none", func() bool { return len(w.Troubles()) == 0 })
 }
 
 func TestDo(t *testing.T) {

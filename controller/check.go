@@ -286,7 +286,7 @@ func checkField(job reflect.Type, kind *jobkit.Kind, role int) error {
 			at, known = servedschema.Entry(at, true)
 		}
 		switch {
-		case !known, at == nil && path == "spec":
+		case !known, at == nil && !strings.Contains(path, "."):
 			return nil // A job without a spec is the author's concern.
 		case at == nil:
 			return noField(job, kind, role, path, has)

@@ -126,10 +126,10 @@ func unless(there, condition string) string {
 }
 
 // each joins what is said of each role.
-func each(all []place, from string, skip int, operator string, say func(p place, at, there string) string) string {
+func each(all []place, skip int, operator string, say func(p place, at, there string) string) string {
 	var out []string
 	for _, p := range all {
-		at, there := cel(from, p.steps[skip:])
+		at, there := cel("self", p.steps[skip:])
 		if s := say(p, at, there); s != "" {
 			out = append(out, "("+s+")")
 		}
@@ -212,7 +212,7 @@ func specRules(k *jobkit.Kind, all []place) []rule {
 		}
 	}
 	some := someReplicas(k)
-	some.rule = `oldSelf.hasValue() || ` + each(all, "self", 1, " || ", func(_ place, at, there string) string {
+	some.rule = `oldSelf.hasValue() || ` + each(all, 1, " || ", func(_ place, at, there string) string {
 		return fmt.Sprintf(`%s && (!has(%[2]s.replicas) || %[2]s.replicas != 0)`, there, at)
 	})
 	return append(append(rules, some), fieldsStartRules(k, all)...)
@@ -221,8 +221,8 @@ func specRules(k *jobkit.Kind, all []place) []rule {
 // fieldsStartRules refuse orders in which nothing ever starts: self is the spec of the job.
 func fieldsStartRules(k *jobkit.Kind, all []place) []rule {
 	messages := startMessages(k)
-	one := rule{message: messages[0], rule: each(all, "self", 1, " && ", func(p place, at, there string) string {
-		first := each(all, "self", 1, " || ", func(o place, other, otherThere string) string {
+	one := rule{message: messages[0], rule: each(all, 1, " && ", func(p place, at, there string) string {
+		first := each(all, 1, " || ", func(o place, other, otherThere string) string {
 			if o.role == p.role {
 				return ""
 			}
@@ -254,7 +254,7 @@ func fieldsStartRules(k *jobkit.Kind, all []place) []rule {
 // fieldsNameLength refuses names that are too long, as nameLength does: self is the job.
 func fieldsNameLength(all []place) rule {
 	services := false
-	r := rule{rule: each(all, "self", 0, " && ", func(p place, at, there string) string {
+	r := rule{rule: each(all, 0, " && ", func(p place, at, there string) string {
 		standard := int32(1)
 		if p.role.Default != nil {
 			standard = *p.role.Default
@@ -277,11 +277,11 @@ func fieldsNameLength(all []place) rule {
 // fieldsSuccessRules refuse success policies that never hold: self is the job.
 func fieldsSuccessRules(all []place) []rule {
 	const no, policy = `!has(self.spec.runPolicy) || !has(self.spec.runPolicy.successPolicy) || `, `self.spec.runPolicy.successPolicy.rules`
-	known := each(all, "self", 0, " || ", func(p place, _, there string) string {
+	known := each(all, 0, " || ", func(p place, _, there string) string {
 		return fmt.Sprintf(`r.replicaType.lowerAscii() == '%s' && %s`, strings.ToLower(string(p.role.Type)), there)
 	})
 	rules := []rule{{
-		rule: fmt.Sprintf(`%s%s.all(r, %s)`, no, policy, known), fieldPath: ".spec.runPolicy.successPolicy",
+		rule: fmt.Sprintf(`%s%s.all(r, %s)`, no, policy, known), fieldPath: successPolicy,
 		message: "a rule names a replica type that the job does not have: use one that it has, or add it",
 		expression: fmt.Sprintf(`%s.filter(r, !(%s)).map(r, 'the job has no replica type "%%s", so the rule never holds: use one that it has, or add it'`+
 			`.format([r.replicaType]))[0]`, policy, known),
@@ -290,7 +290,7 @@ func fieldsSuccessRules(all []place) []rule {
 		at, there := cel("self", p.steps)
 		fits := fmt.Sprintf(`r.replicaType != '%s' || !has(r.count) || !has(%s.replicas) || r.count <= %[2]s.replicas`, p.role.Type, at)
 		rules = append(rules, rule{
-			rule: no + fmt.Sprintf(`!(%s) || %s.all(r, %s)`, there, policy, fits), fieldPath: ".spec.runPolicy.successPolicy",
+			rule: no + fmt.Sprintf(`!(%s) || %s.all(r, %s)`, there, policy, fits), fieldPath: successPolicy,
 			message: "count is more than there are replicas: lower it, or raise replicas",
 			expression: fmt.Sprintf(`%s.filter(r, !(%s)).map(r, 'count is %%d, and the job has %%d replicas of %s, so the rule never holds: `+
 				`lower count, or raise replicas'.format([r.count, %s.replicas]))[0]`, policy, fits, p.role.Type, at),

@@ -75,7 +75,8 @@ func TestFields(t *testing.T) {
 		rule string
 	}{
 		{
-			"a field in another one, and a list whose entries have no names", headAndGroups, headKind(), map[string][]string{
+			"a field in another one, and a list whose entries have no names", headAndGroups, headKind(),
+			map[string][]string{
 				"": {form, length, unknown, count, count, count, ports},
 				"spec": {
 					"a DriverJob needs the replica type Head: add spec.cluster.head-node", some, first, circle,

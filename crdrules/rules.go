@@ -71,13 +71,16 @@ func nameForm() rule {
 	}
 }
 
+// successPolicy is the field that has it.
+const successPolicy = ".spec.runPolicy.successPolicy"
+
 // successRules refuse success policies that never hold.
 func successRules(k *jobkit.Kind, field string) []rule {
 	return []rule{
 		{
 			rule: fmt.Sprintf(`!has(self.spec.runPolicy) || !has(self.spec.runPolicy.successPolicy) || `+
 				`self.spec.runPolicy.successPolicy.rules.all(r, %s.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))`, field),
-			fieldPath: ".spec.runPolicy.successPolicy",
+			fieldPath: successPolicy,
 			message:   fmt.Sprintf("a rule names a replica type that the job does not have: use a type of %s, or add it", k.ReplicaSpecsField),
 			expression: fmt.Sprintf(`self.spec.runPolicy.successPolicy.rules`+
 				`.filter(r, !%[1]s.exists(t, t.lowerAscii() == r.replicaType.lowerAscii()))`+
@@ -88,7 +91,7 @@ func successRules(k *jobkit.Kind, field string) []rule {
 			rule: fmt.Sprintf(`!has(self.spec.runPolicy) || !has(self.spec.runPolicy.successPolicy) || `+
 				`self.spec.runPolicy.successPolicy.rules.all(r, !has(r.count) || `+
 				`%[1]s.all(t, t != r.replicaType || !has(%[1]s[t].replicas) || r.count <= %[1]s[t].replicas))`, field),
-			fieldPath: ".spec.runPolicy.successPolicy",
+			fieldPath: successPolicy,
 			message:   "count is more than there are replicas: lower it, or raise replicas",
 			expression: fmt.Sprintf(`self.spec.runPolicy.successPolicy.rules.filter(r, has(r.count) && `+
 				`%[1]s.exists(t, t == r.replicaType && has(%[1]s[t].replicas) && r.count > %[1]s[t].replicas))`+

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -34,35 +33,51 @@ const (
 	StepEntry                 // the entry of a list whose field Name is Value
 )
 
-// The paths of Kind.ReplicaSpecsField and Role.Field. An index has two digits at most, as a kind has
-// no hundred roles.
-var (
-	mapPath  = regexp.MustCompile(`^[-\w]+(\.[-\w]+)*$`)
-	rolePath = regexp.MustCompile(`^[-\w]+(\[(\d{1,2}|[-\w]+=[-.\w]+)\])?(\.[-\w]+(\[(\d{1,2}|[-\w]+=[-.\w]+)\])?)*$`)
-	oneStep  = regexp.MustCompile(`([-\w]+)(?:\[(?:(\d+)|([-\w]+)=([-.\w]+))\])?`)
-)
-
 // SpecSteps are the steps to the replica spec of a type, from the job on, for a valid kind: what
 // [jobkit.Kind.SpecPath] says in words.
 func SpecSteps(k *jobkit.Kind, t commonv1.ReplicaType) []SpecStep {
 	steps := []SpecStep{{Name: "spec"}}
 	if role := k.Role(t); role != nil && role.Field != "" {
-		for _, m := range oneStep.FindAllStringSubmatch(role.Field, -1) {
-			steps = append(steps, SpecStep{Name: m[1]})
-			if m[2] != "" {
-				i, _ := strconv.Atoi(m[2])
-				steps = append(steps, SpecStep{Kind: StepIndex, Index: i})
-			}
-			if m[3] != "" {
-				steps = append(steps, SpecStep{Kind: StepEntry, Name: m[3], Value: m[4]})
-			}
-		}
-		return steps
+		below, _ := stepsOf(role.Field)
+		return append(steps, below...)
 	}
 	for name := range strings.SplitSeq(specsField(k), ".") {
 		steps = append(steps, SpecStep{Name: name})
 	}
 	return append(steps, SpecStep{Kind: StepKey, Name: string(t)})
+}
+
+// stepsOf reads the path of Role.Field, and reports whether it is one.
+func stepsOf(path string) ([]SpecStep, bool) {
+	var steps []SpecStep
+	for part := range strings.SplitSeq(path, ".") {
+		name, entry, listed := strings.Cut(part, "[")
+		if !isFieldName(name) {
+			return nil, false
+		}
+		steps = append(steps, SpecStep{Name: name})
+		if !listed {
+			continue
+		}
+		entry, closed := strings.CutSuffix(entry, "]")
+		key, value, byKey := strings.Cut(entry, "=")
+		index, err := strconv.ParseUint(entry, 10, 7) // A kind has no hundred roles.
+		switch {
+		case closed && byKey && isFieldName(key) && isFieldName(value):
+			steps = append(steps, SpecStep{Kind: StepEntry, Name: key, Value: value})
+		case closed && err == nil:
+			steps = append(steps, SpecStep{Kind: StepIndex, Index: int(index)})
+		default:
+			return nil, false
+		}
+	}
+	return steps, true
+}
+
+func isFieldName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
 }
 
 // SpecAt returns what the JSON of a job has at the end of steps, nil if it has nothing.
@@ -130,16 +145,20 @@ func entryOf(list []any, s SpecStep) int {
 // validateFields checks the paths of the replica specs of a kind.
 func validateFields(k *jobkit.Kind) field.ErrorList {
 	var errs field.ErrorList
-	if !mapPath.MatchString(specsField(k)) {
+	for name := range strings.SplitSeq(specsField(k), ".") {
+		if isFieldName(name) {
+			continue
+		}
 		errs = append(errs, field.Invalid(field.NewPath("ReplicaSpecsField"), k.ReplicaSpecsField,
 			"is a path of JSON names: use letters, digits, '-' and '_', with a '.' between two names, as in \"cluster.replicaSpecs\""))
+		break
 	}
 	for i := range k.Roles {
 		path, at := k.Roles[i].Field, field.NewPath("Roles").Index(i).Child("Field")
 		if path == "" {
 			continue
 		}
-		if !rolePath.MatchString(path) {
+		if _, ok := stepsOf(path); !ok {
 			errs = append(errs, field.Invalid(at, path,
 				`is a path of JSON names below spec: write it as in "driver", "cluster.driver", "workerGroups[0]" or "tasks[name=Driver]"`))
 		}

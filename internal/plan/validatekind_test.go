@@ -71,7 +71,7 @@ func TestMistakesInAKind(t *testing.T) {
 			reason: "each form of a role's field is valid",
 			change: func(k *jobkit.Kind) {
 				k.Roles = []jobkit.Role{
-					{Type: "A", Field: "driver"}, {Type: "B", Field: "a-cluster.workers"}, {Type: "C", Field: "groups[11].spec"}, {Type: "D", Field: "tasks[name=a.b-c]"}, {Type: "E"},
+					{Type: "A", Field: "driver"}, {Type: "B", Field: "a-cluster.workers"}, {Type: "C", Field: "groups[11].spec"}, {Type: "D", Field: "tasks[name=a-b_c]"}, {Type: "E"},
 				}
 			},
 		},

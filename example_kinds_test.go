@@ -28,7 +28,11 @@ type kind struct {
 }
 
 func (kind) Kind() jobkit.Kind {
-	return jobkit.Kind{Roles: []jobkit.Role{{Type: testv1.Master, Max: 1}, {Type: testv1.Worker}}, ContainerName: testv1.ContainerName}
+	return jobkit.Kind{
+		Roles:             []jobkit.Role{{Type: testv1.Master, Max: 1}, {Type: testv1.Worker}},
+		ReplicaSpecsField: "testReplicaSpecs",
+		ContainerName:     testv1.ContainerName,
+	}
 }
 
 func (kind) Parts(job *testv1.TestJob) jobkit.JobParts {

@@ -20,7 +20,7 @@ type ControllerInterface[J Object] interface {
 	// Parts points to the parts of a job that the library reads and writes. Status and
 	// RunPolicy must point into the job, not to a copy. The map ReplicaSpecs may be one that
 	// Parts makes, for example of the fields spec.head and spec.workers, and without those
-	// that are nil.
+	// that are nil; [Role].Field says then which these are.
 	Parts(job J) JobParts
 
 	// Rules returns which replicas make the job Running and which make it Succeeded.

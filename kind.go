@@ -5,9 +5,13 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
+
+// replicaSpecsField is the default of [Kind].ReplicaSpecsField.
+const replicaSpecsField = "replicaSpecs"
 
 // Kind is what is true of every job of a kind.
 type Kind struct {
@@ -32,8 +36,9 @@ type Kind struct {
 	// Framework is the kind's name in metrics. Default: the kind in lower case,
 	// without "job".
 	Framework string
-	// ReplicaSpecsField is the JSON name of the replica specs below spec, for error
-	// messages. Default: "replicaSpecs".
+	// ReplicaSpecsField is where a job has the map of its replica specs: the JSON path below spec,
+	// such as "testReplicaSpecs" or "cluster.replicaSpecs". Messages and the rules of the CRD name
+	// it. A kind whose replica specs are no map sets [Role].Field. Default: "replicaSpecs".
 	ReplicaSpecsField string
 	// ContainerName is the container that every replica must have: its exit code
 	// is the replica's, and its ports are the services'. Required.
@@ -60,6 +65,11 @@ type Kind struct {
 // Role is one replica type of a kind, and how many replicas of it a job may have.
 type Role struct {
 	Type commonv1.ReplicaType
+	// Field is where a job has the replica spec of the role, if that is no entry of a map: the JSON
+	// path below spec, such as "driver", "cluster.driver", "workerGroups[0]" or, for an entry of a
+	// list by one of its fields, "tasks[name=Driver]". Parts must take it from there. Default: the
+	// entry of the type in the map at ReplicaSpecsField.
+	Field string
 	// Required is true when every job of the kind needs the type. Default: false.
 	Required bool
 	// Default is the number of replicas of a job that does not set it. Default: 1.
@@ -106,6 +116,15 @@ func (k *Kind) Role(t commonv1.ReplicaType) *Role {
 		}
 	}
 	return nil
+}
+
+// SpecPath is the field of a job that has the replica spec of a type, as all messages name it: give
+// it to the errors of a [Validator].
+func (k *Kind) SpecPath(t commonv1.ReplicaType) *field.Path {
+	if role := k.Role(t); role != nil && role.Field != "" {
+		return field.NewPath("spec", role.Field)
+	}
+	return field.NewPath("spec", cmp.Or(k.ReplicaSpecsField, replicaSpecsField)).Key(string(t))
 }
 
 // MainContainer returns the main container of a replica: the one named ContainerName. It
@@ -164,7 +183,7 @@ func (k *Kind) SetDefaults() {
 		k.Framework = cmp.Or(strings.TrimSuffix(lower, "job"), lower)
 	}
 	if k.ReplicaSpecsField == "" {
-		k.ReplicaSpecsField = "replicaSpecs"
+		k.ReplicaSpecsField = replicaSpecsField
 	}
 	if k.RestartPolicy == "" {
 		k.RestartPolicy = commonv1.RestartPolicyNever

@@ -39,3 +39,29 @@ func TestMainContainer(t *testing.T) {
 		})
 	}
 }
+
+// TestSpecPath is how messages name the replica specs of kinds of different shapes.
+func TestSpecPath(t *testing.T) {
+	kind := jobkit.Kind{Roles: []jobkit.Role{
+		{Type: "A"}, {Type: "B", Field: "driver"}, {Type: "C", Field: "cluster.groups[0]"}, {Type: "D", Field: "tasks[name=d]"},
+	}}
+	paths := func() []string {
+		var out []string
+		for _, t := range append(kind.Types(), "Unknown") {
+			out = append(out, kind.SpecPath(t).Child("template").String())
+		}
+		return out
+	}
+	want := []string{
+		"spec.replicaSpecs[A].template", "spec.driver.template", "spec.cluster.groups[0].template", "spec.tasks[name=d].template",
+		"spec.replicaSpecs[Unknown].template",
+	}
+	if diff := cmp.Diff(want, paths()); diff != "" {
+		t.Errorf("a map of the default name, and fields (-want +got):\n%s", diff)
+	}
+	kind.ReplicaSpecsField = "cluster.replicaSpecs"
+	want[0], want[4] = "spec.cluster.replicaSpecs[A].template", "spec.cluster.replicaSpecs[Unknown].template"
+	if diff := cmp.Diff(want, paths()); diff != "" {
+		t.Errorf("a map in another field (-want +got):\n%s", diff)
+	}
+}

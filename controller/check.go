@@ -16,6 +16,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
+	"github.com/jobkit/jobkit/internal/servedschema"
 )
 
 // nearMiss returns an error if an author's type has some methods of an optional interface but
@@ -221,24 +222,101 @@ func mistakesInOrder(kind *jobkit.Kind, rules jobkit.Rules) field.ErrorList {
 	return errs
 }
 
-// sample gives an empty job one replica of each type, if its fields are named as usual.
+// sample gives an empty job one replica of each type, whose image has the name of the type, where
+// the kind says that its replica specs are.
 func sample(job client.Object, kind *jobkit.Kind) {
 	job.SetNamespace("default")
 	job.SetName("sample")
-	specs := map[commonv1.ReplicaType]commonv1.ReplicaSpec{}
+	var whole any
 	for i := range kind.Roles {
-		specs[kind.Roles[i].Type] = commonv1.ReplicaSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-			Containers: []corev1.Container{{Name: kind.ContainerName, Image: "image"}},
-		}}}
+		t := kind.Roles[i].Type
+		whole = plan.PutSpec(whole, plan.SpecSteps(kind, t), commonv1.ReplicaSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: kind.ContainerName, Image: string(t)}},
+		}}})
 	}
-	var spec any = specs
-	path := strings.Split("spec."+kind.ReplicaSpecsField, ".")
-	for _, p := range slices.Backward(path) {
-		spec = map[string]any{p: spec}
-	}
-	if data, err := json.Marshal(spec); err == nil {
+	if data, err := json.Marshal(whole); err == nil {
 		_ = json.Unmarshal(data, job) // A job with other fields stays without replicas.
 	}
+}
+
+// checkFields verifies that a job has the fields at which the kind says that its replica specs are.
+// Messages to users would name others.
+func checkFields[J client.Object](author jobkit.ControllerInterface[J], kind *jobkit.Kind) error {
+	for i := range kind.Roles {
+		if err := checkField(reflect.TypeFor[J](), kind, i); err != nil {
+			return err
+		}
+	}
+	job, err := newJob[J]()
+	if err != nil {
+		return err
+	}
+	sample(job, kind)
+	var parts jobkit.JobParts
+	if !returnsNormally(func() { parts = author.Parts(job) }) {
+		return nil // It may need what the sample does not have.
+	}
+	for _, t := range kind.Types() {
+		spec := parts.ReplicaSpecs[t]
+		if spec == nil || len(spec.Template.Spec.Containers) == 0 {
+			continue
+		}
+		if other := commonv1.ReplicaType(spec.Template.Spec.Containers[0].Image); other != t && kind.Role(other) != nil {
+			return fmt.Errorf("Parts() of %s returns %s as the replica spec of %s, which is at %s as Kind() says: correct Parts, or Role.Field",
+				kind.Name, kind.SpecPath(other), t, kind.SpecPath(t))
+		}
+	}
+	return nil
+}
+
+// checkField verifies that the type of a job has the field of a role's replica spec, as far as Go
+// knows that.
+func checkField(job reflect.Type, kind *jobkit.Kind, role int) error {
+	r := &kind.Roles[role]
+	at, path := job, ""
+	for _, s := range plan.SpecSteps(kind, r.Type) {
+		known, has := false, []string(nil)
+		switch s.Kind {
+		case plan.StepField:
+			path = strings.TrimPrefix(path+"."+s.Name, ".")
+			at, has, known = servedschema.Field(at, s.Name)
+		case plan.StepKey:
+			at, known = servedschema.Entry(at, false)
+		case plan.StepIndex, plan.StepEntry:
+			at, known = servedschema.Entry(at, true)
+		}
+		switch {
+		case !known, at == nil && !strings.Contains(path, "."):
+			return nil // A job without a spec is the author's concern.
+		case at == nil:
+			return noField(job, kind, role, path, has)
+		}
+	}
+	if _, _, known := servedschema.Field(at, "template"); known && !servedschema.IsObject(at) {
+		return noField(job, kind, role, path, nil) // A list, for example, of which no entry is named.
+	}
+	return nil
+}
+
+// noField says that a job has no such field, and what to write. has are the fields that there are
+// instead, nil if the field exists and has another form.
+func noField(job reflect.Type, kind *jobkit.Kind, role int, path string, has []string) error {
+	r := &kind.Roles[role]
+	wrong := "has no field " + path
+	if has == nil {
+		wrong = "has a field " + path + " that is not of that form"
+	} else if len(has) <= namedFields*2 {
+		wrong += fmt.Sprintf(" (there are %s)", strings.Join(has, ", "))
+	}
+	if r.Field != "" {
+		return fmt.Errorf("Roles[%d].Field of %s is %q, but %s %s: name the field from which Parts takes the replica spec of %s",
+			role, kind.Name, r.Field, job, wrong, r.Type)
+	}
+	fix := "name the field from which Parts takes the map of replica specs, or set Role.Field if each role has a field of its own"
+	if at := servedschema.Find[map[commonv1.ReplicaType]*commonv1.ReplicaSpec](job); len(at) > 1 && at[0] == "spec" {
+		fix = fmt.Sprintf("set it to %q, the map of replica specs", strings.Join(at[1:], "."))
+	}
+	return fmt.Errorf("ReplicaSpecsField of %s is %q, but %s %s: %s", kind.Name, kind.ReplicaSpecsField, job, wrong, fix)
 }
 
 // returnsNormally reports whether a function ends without a panic.

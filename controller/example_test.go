@@ -21,7 +21,7 @@ type trainController struct {
 }
 
 func (trainController) Kind() jobkit.Kind {
-	return jobkit.Kind{Roles: []jobkit.Role{{Type: testv1.Worker}}, ContainerName: testv1.ContainerName}
+	return jobkit.Kind{Roles: []jobkit.Role{{Type: testv1.Worker}}, ReplicaSpecsField: "testReplicaSpecs", ContainerName: testv1.ContainerName}
 }
 
 func (trainController) Parts(job *testv1.TestJob) jobkit.JobParts {

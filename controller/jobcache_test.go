@@ -84,7 +84,7 @@ type timedController struct {
 }
 
 func (timedController) Kind() jobkit.Kind {
-	return jobkit.Kind{Roles: []jobkit.Role{{Type: "Worker"}}, ContainerName: "main", ServiceMode: commonv1.ServiceModeNone}
+	return jobkit.Kind{Roles: []jobkit.Role{{Type: "Worker"}}, ReplicaSpecsField: "replicas", ContainerName: "main", ServiceMode: commonv1.ServiceModeNone}
 }
 
 func (timedController) Parts(j *timedJob) jobkit.JobParts {

@@ -366,7 +366,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	choose(s, c.Controller, "ChildLister", &s.lister)
 	choose(s, c.Controller, "StatusWriter", &s.statusWriter)
 	s.mistakes = append(s.mistakes, checkParts(c.Controller, s), s.checkReporter(), s.resolveObjectKinds(scheme),
-		checkRules(c.Controller, s.defaulter, &kind))
+		checkFields(c.Controller, &kind), checkRules(c.Controller, s.defaulter, &kind))
 	if err := errors.Join(s.mistakes...); err != nil {
 		return err
 	}

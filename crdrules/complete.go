@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jobkit/jobkit"
+	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // Options of [Complete]. The zero value is a good one.
@@ -68,30 +69,42 @@ func Complete(crd []byte, kind jobkit.Kind, o Options) ([]byte, error) {
 
 // complete completes the schema of one version.
 func complete(schema map[string]any, kind *jobkit.Kind, o Options) error {
-	replicas := child(schema, "properties", "spec", "properties", kind.ReplicaSpecsField)
-	template := child(replicas, "additionalProperties", "properties", "template")
-	if template == nil {
-		return fmt.Errorf("the schema has no map of replica specs at spec.%s: set Kind.ReplicaSpecsField to the JSON name of the field",
-			kind.ReplicaSpecsField)
+	if hasFields(kind) {
+		return completeFields(schema, kind, o)
 	}
-	if child(template, "properties", "metadata", "properties") == nil {
-		return errors.New("the pod templates have no labels and annotations, so the API server would drop them: " +
-			"generate the CRD with crd:generateEmbeddedObjectMeta=true")
+	steps := plan.SpecSteps(kind, "")
+	replicas := schemaAt(schema, steps[:len(steps)-1])
+	spec := child(replicas, "additionalProperties")
+	if child(spec, "properties", "template") == nil {
+		return fmt.Errorf("the schema has no map of replica specs at spec.%s: set Kind.ReplicaSpecsField to the JSON name of the field, "+
+			"or Role.Field if each role has a field of its own", kind.ReplicaSpecsField)
+	}
+	if err := prepare(spec, o); err != nil {
+		return err
 	}
 	// One more than there are types, so that a job with all of them and an unknown one is refused
 	// by the rule that says which are known.
 	replicas["minProperties"], replicas["maxProperties"] = 1, len(kind.Roles)+1
+	add(schema, jobRules(kind))
+	add(replicas, replicaRules(kind))
+	return nil
+}
+
+// prepare makes the schema of a replica spec fit for the rules, and short if that is wanted.
+func prepare(spec map[string]any, o Options) error {
+	template := child(spec, "properties", "template")
+	if child(template, "properties", "metadata", "properties") == nil {
+		return errors.New("the pod templates have no labels and annotations, so the API server would drop them: " +
+			"generate the CRD with crd:generateEmbeddedObjectMeta=true")
+	}
 	// Without a bound the API server takes the rule of the main container for too expensive when
 	// a kind has more than four types.
 	if containers := child(template, "properties", "spec", "properties", "containers"); containers != nil && containers["maxItems"] == nil {
 		containers["maxItems"] = mostContainers
 	}
-	add(schema, jobRules(kind))
-	add(replicas, replicaRules(kind))
 	if o.Short {
-		properties := child(replicas, "additionalProperties", "properties")
 		dropDescriptions(child(template, "properties"))
-		dropDescriptions(child(properties, "volumeClaimTemplates", "items"))
+		dropDescriptions(child(spec, "properties", "volumeClaimTemplates", "items"))
 	}
 	return nil
 }

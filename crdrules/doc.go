@@ -26,6 +26,9 @@
 // A pod template may have 256 containers then, so that the rules stay cheap enough for the API
 // server. A kind can have ten replica types.
 //
+// Replica specs may be a map, a field for each role, or a list ([jobkit.Role].Field). A list has a
+// bound then: as many entries as roles, and one more if they have names.
+//
 // Rules that the types have by their own markers stay. Completing a definition twice changes
 // nothing.
 package crdrules

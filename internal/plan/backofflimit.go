@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -47,8 +46,8 @@ func (d *decision) roleLimitExceeded(failed []failedReplica) (string, *failedRep
 			continue
 		}
 		first := max(slices.IndexFunc(failed, func(f failedReplica) bool { return f.replica.typ == t }), 0)
-		return fmt.Sprintf("%s has reached its backoff limit: %s[%s].backoffLimit is %d",
-			t, cmp.Or(d.in.Kind.ReplicaSpecsField, "replicaSpecs"), t, *limit), firstOf(failed[min(first, len(failed)):])
+		return fmt.Sprintf("%s has reached its backoff limit: %s is %d",
+			t, belowSpec(&d.in.Kind, t, "backoffLimit"), *limit), firstOf(failed[min(first, len(failed)):])
 	}
 	return "", nil
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -71,8 +70,8 @@ func (d *decision) noRestartFor(late *lateStarts) string {
 	}
 	t := late.first.typ
 	if limit := d.in.Replicas[t].BackoffLimit; limit != nil && d.replicaStatus(t).Restarts >= *limit {
-		return fmt.Sprintf(", and %s has reached its backoff limit: %s[%s].backoffLimit is %d",
-			t, cmp.Or(d.in.Kind.ReplicaSpecsField, "replicaSpecs"), t, *limit)
+		return fmt.Sprintf(", and %s has reached its backoff limit: %s is %d",
+			t, belowSpec(&d.in.Kind, t, "backoffLimit"), *limit)
 	}
 	return ""
 }

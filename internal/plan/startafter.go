@@ -130,10 +130,10 @@ func unreadySince(pod *corev1.Pod) time.Time {
 
 // validateStartAfter checks what the types of a job start after: types that it has, in
 // an order in which each can start.
-func validateStartAfter(in *Input, path *field.Path) field.ErrorList {
+func validateStartAfter(in *Input) field.ErrorList {
 	var errs field.ErrorList
 	for _, t := range in.types() {
-		after, at := in.Replicas[t].StartAfter, path.Key(string(t)).Child("startAfter")
+		after, at := in.Replicas[t].StartAfter, in.Kind.SpecPath(t).Child("startAfter")
 		if after == nil {
 			continue
 		}
@@ -147,14 +147,14 @@ func validateStartAfter(in *Input, path *field.Path) field.ErrorList {
 		case in.Kind.Role(first) == nil:
 			errs = append(errs, unknownType(first, of, typeNames(&in.Kind)))
 		case in.Replicas[first] == nil:
-			errs = append(errs, field.Invalid(of, first, fmt.Sprintf("the job has no replica type %s: add it to %s, or remove startAfter", first, path)))
+			errs = append(errs, field.Invalid(of, first, fmt.Sprintf("the job has no replica type %s: %s, or remove startAfter", first, whereToAdd(&in.Kind, first))))
 		}
 	}
 	if len(errs) > 0 {
 		return errs
 	}
 	if circle := in.startCircle(); circle != nil {
-		at := path.Key(string(circle[0])).Child("startAfter", "replicaType")
+		at := in.Kind.SpecPath(circle[0]).Child("startAfter", "replicaType")
 		errs = append(errs, field.Invalid(at, circle[1], circleMessage(circle)))
 	}
 	return errs

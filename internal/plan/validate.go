@@ -70,12 +70,11 @@ func keepPodsOfInvalidEdit(d *decision) bool {
 // Validate finds the mistakes in a job that hold for every kind. Each error names
 // the field, the value and the fix.
 func Validate(in *Input) field.ErrorList {
-	specs := field.NewPath("spec", cmp.Or(in.Kind.ReplicaSpecsField, "replicaSpecs"))
-	errs := append(validateTypes(in, specs), validateRunPolicy(in, field.NewPath("spec", "runPolicy"))...)
+	errs := append(validateTypes(in, specsPath(&in.Kind)), validateRunPolicy(in, field.NewPath("spec", "runPolicy"))...)
 	for _, t := range in.types() {
-		errs = append(errs, validateReplicaSpec(in, t, specs.Key(string(t)))...)
+		errs = append(errs, validateReplicaSpec(in, t, in.Kind.SpecPath(t))...)
 	}
-	errs = append(errs, validateStartAfter(in, specs)...)
+	errs = append(errs, validateStartAfter(in)...)
 	return append(errs, validateName(in)...)
 }
 
@@ -84,7 +83,7 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 	known := typeNames(&in.Kind)
 	if len(in.Replicas) == 0 {
 		return field.ErrorList{field.Required(path, fmt.Sprintf(
-			"the job has no replicas: add at least one of %s", strings.Join(known, ", ")))}
+			"the job has no replicas: add at least one of %s", strings.Join(keys(&in.Kind), ", ")))}
 	}
 	var errs field.ErrorList
 	var total int64
@@ -93,14 +92,14 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 		case in.Kind.Role(t) == nil:
 			errs = append(errs, unknownType(t, path, known))
 		case spec == nil:
-			errs = append(errs, field.Required(path.Key(string(t)), "the replica spec is null: give it a template, or remove the key"))
+			errs = append(errs, field.Required(in.Kind.SpecPath(t), "the replica spec is null: give it a template, or remove the key"))
 		default:
 			total += int64(in.replicas(t))
 		}
 	}
 	for i := range in.Kind.Roles {
 		if t := in.Kind.Roles[i].Type; in.Kind.Roles[i].Required && !has(in.Replicas, t) {
-			errs = append(errs, field.Required(path.Key(string(t)), fmt.Sprintf("every %s needs the replica type %s: add it", in.Kind.Name, t)))
+			errs = append(errs, field.Required(in.Kind.SpecPath(t), fmt.Sprintf("every %s needs the replica type %s: add it", in.Kind.Name, t)))
 		}
 	}
 	if len(errs) == 0 && total > jobkit.MaxReplicas && !tooMany(in) {
@@ -119,6 +118,15 @@ func typeNames(k *jobkit.Kind) []string {
 	names := make([]string, 0, len(k.Roles))
 	for _, t := range k.Types() {
 		names = append(names, string(t))
+	}
+	return names
+}
+
+// keys are what a user adds to a job to give it each of the replica types of a kind.
+func keys(k *jobkit.Kind) []string {
+	names := typeNames(k)
+	for i := range k.Roles {
+		names[i] = cmp.Or(k.Roles[i].Field, names[i])
 	}
 	return names
 }

@@ -28,10 +28,7 @@ func ValidateKind(k *jobkit.Kind) field.ErrorList {
 	if !utf8.ValidString(k.Framework) || k.Framework == "" {
 		errs = append(errs, field.Invalid(field.NewPath("Framework"), k.Framework, "is the value of a metric's label: use a short word in UTF-8"))
 	}
-	if strings.ContainsFunc(k.ReplicaSpecsField, notInAFieldName) {
-		errs = append(errs, field.Invalid(field.NewPath("ReplicaSpecsField"), k.ReplicaSpecsField,
-			"is a JSON name: use letters, digits, '-', '_' and '.'"))
-	}
+	errs = append(errs, validateFields(k)...)
 	errs = append(errs, validateMainContainer(k)...)
 	errs = append(errs, oneOf(field.NewPath("RestartPolicy"), &k.RestartPolicy, restartPolicies()...)...)
 	errs = append(errs, oneOf(field.NewPath("CleanPodPolicy"), &k.CleanPodPolicy,
@@ -45,10 +42,6 @@ func restartPolicies() []commonv1.RestartPolicy {
 	return []commonv1.RestartPolicy{
 		commonv1.RestartPolicyAlways, commonv1.RestartPolicyOnFailure, commonv1.RestartPolicyNever, commonv1.RestartPolicyExitCode,
 	}
-}
-
-func notInAFieldName(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
 }
 
 // validateMainContainer checks the name and the port of the main container.

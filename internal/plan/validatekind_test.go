@@ -60,7 +60,39 @@ func TestMistakesInAKind(t *testing.T) {
 		"ReplicaSpecsField": {
 			reason: "users search for it in their job",
 			change: func(k *jobkit.Kind) { k.ReplicaSpecsField = "replica specs" },
-			want:   []string{`ReplicaSpecsField: Invalid value: "replica specs": is a JSON name: use letters, digits, '-', '_' and '.'`},
+			want:   []string{`ReplicaSpecsField: Invalid value: "replica specs": is a path of JSON names: use letters, digits, '-' and '_', with a '.' between two names, as in "cluster.replicaSpecs"`},
+		},
+		"DottedTwice": {
+			reason: "a name between two dots is missing",
+			change: func(k *jobkit.Kind) { k.ReplicaSpecsField = "cluster..replicaSpecs" },
+			want:   []string{`ReplicaSpecsField: Invalid value: "cluster..replicaSpecs": is a path of JSON names: use letters, digits, '-' and '_', with a '.' between two names, as in "cluster.replicaSpecs"`},
+		},
+		"Fields": {
+			reason: "each form of a role's field is valid",
+			change: func(k *jobkit.Kind) {
+				k.Roles = []jobkit.Role{
+					{Type: "A", Field: "driver"}, {Type: "B", Field: "a-cluster.workers"}, {Type: "C", Field: "groups[11].spec"}, {Type: "D", Field: "tasks[name=a-b_c]"}, {Type: "E"},
+				}
+			},
+		},
+		"BadFields": {
+			reason: "messages would name what no job can have",
+			change: func(k *jobkit.Kind) {
+				k.Roles = []jobkit.Role{{Type: "A", Field: ".driver"}, {Type: "B", Field: "tasks[b]"}, {Type: "C", Field: "groups[0"}, {Type: "D", Field: "spec driver"}}
+			},
+			want: []string{
+				`Roles[0].Field: Invalid value: ".driver": is a path of JSON names below spec: write it as in "driver", "cluster.driver", "workerGroups[0]" or "tasks[name=Driver]"`,
+				`Roles[1].Field: Invalid value: "tasks[b]": is a path of JSON names below spec: write it as in "driver", "cluster.driver", "workerGroups[0]" or "tasks[name=Driver]"`,
+				`Roles[2].Field: Invalid value: "groups[0": is a path of JSON names below spec: write it as in "driver", "cluster.driver", "workerGroups[0]" or "tasks[name=Driver]"`,
+				`Roles[3].Field: Invalid value: "spec driver": is a path of JSON names below spec: write it as in "driver", "cluster.driver", "workerGroups[0]" or "tasks[name=Driver]"`,
+			},
+		},
+		"FieldTwice": {
+			reason: "two roles cannot have the same replica spec",
+			change: func(k *jobkit.Kind) {
+				k.Roles = []jobkit.Role{{Type: "A", Field: "driver"}, {Type: "B", Field: "driver"}}
+			},
+			want: []string{`Roles[1].Field: Invalid value: "driver": is that of Roles[0], too, and each role has a replica spec of its own: correct one of the two`},
 		},
 		"NoContainerName": {
 			reason: "no job could have such a container",
@@ -193,7 +225,7 @@ func TestCharactersOfAFieldName(t *testing.T) {
 		valid      bool
 	}{{"azAZ09-_.", true}, {"`{@[/:", false}} {
 		for _, c := range tc.characters {
-			kind.ReplicaSpecsField = "a" + string(c)
+			kind.ReplicaSpecsField = "a" + string(c) + "a"
 			if errs := plan.ValidateKind(&kind); (len(errs) == 0) != tc.valid {
 				t.Errorf("%q is valid: %t, want %t: %v", kind.ReplicaSpecsField, len(errs) == 0, tc.valid, errs)
 			}

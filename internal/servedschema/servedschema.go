@@ -99,6 +99,41 @@ func find(in, wanted reflect.Type, path []string) []string {
 	return nil
 }
 
+// Field is the type of a field in the JSON of a type, or nil with the names that it has instead,
+// sorted. It is known only of a type that does not write its JSON itself.
+func Field(in reflect.Type, name string) (at reflect.Type, names []string, known bool) {
+	in = element(in)
+	switch kind := in.Kind(); {
+	case kind == reflect.Interface || kind == reflect.Map || opaque(in):
+		return nil, nil, false
+	case kind != reflect.Struct:
+		return nil, nil, true
+	}
+	all := fields(in)
+	if at, ok := all[name]; ok {
+		return at, nil, true
+	}
+	return nil, slices.Sorted(maps.Keys(all)), true
+}
+
+// IsObject reports whether a type is an object in JSON, with fields or entries.
+func IsObject(t reflect.Type) bool {
+	kind := element(t).Kind()
+	return kind == reflect.Struct || kind == reflect.Map
+}
+
+// Entry is the type of the entries of a list or map, or nil if a type is neither.
+func Entry(in reflect.Type, list bool) (at reflect.Type, known bool) {
+	in = element(in)
+	switch kind := in.Kind(); {
+	case kind == reflect.Interface || opaque(in):
+		return nil, false
+	case list && kind == reflect.Slice, !list && kind == reflect.Map:
+		return in.Elem(), true
+	}
+	return nil, true
+}
+
 // Dropped lists the fields of a type that the API server drops from the field at the path
 // of an object with the schema, sorted. It lists only what is certain: a schema that is
 // not structural, or that keeps unknown fields, drops nothing.

@@ -303,8 +303,9 @@ func causes() map[string]string {
 		"P9": "Usual causes: objects without the job as their controller, or a PodControl that does not delete.",
 		"P10": "Usual causes: a StatusWriter, PodControl or ServiceControl that makes more than one request, or tries again by itself what was refused. " +
 			"Return the error: the library tries again when it is time.",
-		"P11": "Code of an author is called while other jobs wait. It must not call servers, wait, or loop without a limit.",
-		"P12": "A mistake of the operator must not fail the job of a user.",
+		"P11":    "Code of an author is called while other jobs wait. It must not call servers, wait, or loop without a limit.",
+		"P12":    "A mistake of the operator must not fail the job of a user.",
+		"fields": "Messages to users, and the rules of the CRD, name the fields at which Kind() says that a job has its replica specs.",
 		"input": "The job and the tally belong to the library, which uses them in other goroutines at the same time. " +
 			"Copy what you keep or change: DeepCopy(), maps.Clone, slices.Clone.",
 		"no panics": "A panic stalls the job that causes it. Check for nil: an optional field of the job, or a replica type that it does not have.",

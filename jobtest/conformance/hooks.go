@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,6 +28,7 @@ const caseSetUp = "SetUp"
 func (s Suite[J]) hookCases() []testCase {
 	return []testCase{
 		{name: caseSetUp, check: s.setUp},
+		{name: "Fields", check: s.fields},
 		{name: "DeepCopy", check: s.deepCopy},
 		{name: "Input", check: s.input},
 		{name: "Results", check: s.results},
@@ -51,6 +53,28 @@ func (s Suite[J]) setUp(ctx context.Context) error {
 	}
 	if err != nil {
 		return findingf("set-up", "the controller cannot be set up: %v", err)
+	}
+	return nil
+}
+
+// fields checks that the job has its replica specs where Kind says. Set-up knows the types of the
+// fields, and no entries.
+func (s Suite[J]) fields(context.Context) error {
+	author, job := s.author(), s.job()
+	text, err := json.Marshal(job)
+	if err != nil {
+		return findingf("fields", "a %T cannot be written as JSON: %v", job, err)
+	}
+	var whole any
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return findingf("fields", "a %T cannot be read as JSON: %v", job, err)
+	}
+	kind, specs := s.kind(author), author.Parts(job).ReplicaSpecs
+	for _, t := range kind.Types() {
+		if specs[t] != nil && plan.SpecAt(whole, plan.SpecSteps(&kind, t)) == nil {
+			return findingf("fields", "Parts() returns a replica spec of %s, but the job has none at %s: correct Parts, Role.Field or Kind.ReplicaSpecsField",
+				t, kind.SpecPath(t))
+		}
 	}
 	return nil
 }

@@ -89,7 +89,8 @@ func TestFields(t *testing.T) {
 			"spec.workerGroups", `!(size(self) > 1) || self[1].template.spec.containers.exists(c, c.name == 'main')`,
 		},
 		{
-			"a list whose entries have names", taskList, taskKind(), map[string][]string{
+			"a list whose entries have names", taskList, taskKind(),
+			map[string][]string{
 				"spec": {
 					"a DriverJob needs the replica type Driver: add spec.tasks[name=driver]", some, "startAfter.replicaType must be another replica type of the job,",
 				},
@@ -98,7 +99,8 @@ func TestFields(t *testing.T) {
 			"spec.tasks", `self.all(e, e.name != 'executor' || e.template.spec.containers.exists(c, c.name == 'main'))`,
 		},
 		{
-			"a field, and a map of others", driverAndMap, mixedKind(), map[string][]string{
+			"a field, and a map of others", driverAndMap, mixedKind(),
+			map[string][]string{
 				"spec":                  {some, first, circle},
 				"spec.driver":           {container, labels, claims},
 				"spec.testReplicaSpecs": {"the entries of spec.testReplicaSpecs are Small and Large,", container, labels, claims, container, labels, claims},
@@ -107,7 +109,8 @@ func TestFields(t *testing.T) {
 		},
 		{
 			"a map in another field", `{cluster: {type: object, properties: {specs: {type: object, additionalProperties: SPEC}}}}`,
-			jobkit.Kind{ContainerName: "main", ReplicaSpecsField: "cluster.specs", Roles: []jobkit.Role{{Type: "Worker"}}}, map[string][]string{
+			jobkit.Kind{ContainerName: "main", ReplicaSpecsField: "cluster.specs", Roles: []jobkit.Role{{Type: "Worker"}}},
+			map[string][]string{
 				"": {form, length, unknown, count, ports},
 				"spec.cluster.specs": {
 					"the replica type of a DriverJob is Worker,", some, container, labels, claims, "a DriverJob has one replica type,",
@@ -187,7 +190,8 @@ func TestWrongFields(t *testing.T) {
 			"two entries of spec.tasks may have the same name: put +listType=map and +listMapKey=name on it",
 		},
 		{
-			"a map is none", `{driver: SPEC}`, jobkit.Kind{ContainerName: "main", ReplicaSpecsField: "driver", Roles: []jobkit.Role{{Type: "Driver"}}},
+			"a map is none", `{driver: SPEC}`,
+			jobkit.Kind{ContainerName: "main", ReplicaSpecsField: "driver", Roles: []jobkit.Role{{Type: "Driver"}}},
 			"the schema has no map of replica specs at spec.driver: set Kind.ReplicaSpecsField to the JSON name of the field, or Role.Field if each role has a field of its own",
 		},
 	} {

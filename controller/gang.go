@@ -126,6 +126,14 @@ func (c *JobController[J]) gangObjects(
 		in.Gang = nil
 		return nil, nil
 	}
+	return c.compareGroups(in, of, wanted, found)
+}
+
+// compareGroups compares each object that the gang scheduler wants, and records what the existing
+// ones say of the gang.
+func (c *JobController[J]) compareGroups(
+	in *plan.Input, of *gang.Job, wanted []jobkit.Object, found map[childName]client.Object,
+) ([]plan.Object, error) {
 	out := make([]plan.Object, 0, len(wanted))
 	var existing []jobkit.Object
 	var terminating *plan.Gang
@@ -135,17 +143,19 @@ func (c *JobController[J]) gangObjects(
 			return nil, err
 		}
 		if o.Terminating {
-			terminating = &plan.Gang{Group: adopted, Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
+			terminating = &plan.Gang{Group: in.Gang.Group, Hold: true, Since: f.GetDeletionTimestamp().Time, Why: fmt.Sprintf(
 				"the %s %s of an earlier run is still being deleted", o.Kind, o.Name)}
 		} else if f != nil {
 			existing = append(existing, f)
 		}
 		out = append(out, o)
 	}
-	if in.Gang = terminating; terminating == nil {
-		state := g.scheduler.State(of, existing)
-		in.Gang = &plan.Gang{Group: adopted, Hold: state.Hold, Why: state.Why, Since: state.Since}
+	if terminating != nil {
+		in.Gang = terminating
+		return out, nil
 	}
+	state := c.set.gang.scheduler.State(of, existing)
+	in.Gang = &plan.Gang{Group: in.Gang.Group, Hold: state.Hold, Why: state.Why, Since: state.Since}
 	return out, nil
 }
 

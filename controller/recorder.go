@@ -116,7 +116,7 @@ func (s *pacedSink) Patch(ctx context.Context, old *eventsv1.Event, data []byte)
 				return out, err //nolint:wrapcheck // no one reads it
 			}
 			e.ResourceVersion = ""
-			return s.sink.Create(ctx, e) //nolint:wrapcheck // see above
+			return s.sink.Create(ctx, e)
 		})
 	}()
 	return old, nil

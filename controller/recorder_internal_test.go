@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -141,7 +142,7 @@ type halfSlow struct {
 func (s *halfSlow) write(e *eventsv1.Event) (*eventsv1.Event, error) {
 	if e.Namespace == "slow" {
 		time.Sleep(10 * time.Second)
-		return nil, apierrors.NewInternalError(fmt.Errorf("failed calling webhook: context deadline exceeded"))
+		return nil, apierrors.NewInternalError(errors.New("failed calling webhook: context deadline exceeded"))
 	}
 	s.others <- time.Now()
 	return e, nil

@@ -3,8 +3,8 @@ package controller_test
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +53,7 @@ func TestUpdatesThatAreUndone(t *testing.T) {
 			reason: "the same for a service", every: 100 * time.Millisecond, from: 55, to: 70, told: true,
 			undo: func(ctx context.Context, c client.Client) error {
 				return undo(ctx, c, "job", &corev1.Service{}, func(o client.Object) {
-					o.(*corev1.Service).Spec.Selector = map[string]string{"app": "theirs"} //nolint:forcetypeassert // it is one
+					o.(*corev1.Service).Spec.Selector = map[string]string{"app": "theirs"}
 				})
 			},
 		},
@@ -94,7 +94,7 @@ func TestUpdatesThatAreUndone(t *testing.T) {
 					continue
 				}
 				if tc.changes {
-					k.content = fmt.Sprint(updates + 2)
+					k.content = strconv.Itoa(updates + 2)
 				}
 				if err := tc.undo(t.Context(), b.client); err != nil {
 					t.Fatal(err)

@@ -106,7 +106,8 @@ func canReport(pod *corev1.Pod) bool {
 // receive has the server receive a report of a pod.
 func (w *World) receive(pod *corev1.Pod) string {
 	owner := metav1.GetControllerOf(pod)
-	if w.progress.away || owner == nil || !w.takesReports(owner) || !slices.ContainsFunc(w.processes, func(p *process) bool { return p != nil }) {
+	up := slices.ContainsFunc(w.processes, func(p *process) bool { return p != nil })
+	if w.progress.away || !up || owner == nil || !w.takesReports(owner) {
 		return "reports progress, and no one receives it"
 	}
 	if w.progress.jobs == nil {

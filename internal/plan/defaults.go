@@ -117,7 +117,8 @@ func addPort(k *jobkit.Kind, policy *commonv1.RunPolicy, pod *corev1.PodSpec) {
 	}
 	for i := range c.Ports {
 		p := &c.Ports[i]
-		if pod.HostNetwork && policy.HostPorts == nil && p.ContainerPort == k.PortNumber && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) {
+		same := p.ContainerPort == k.PortNumber && (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP)
+		if same && pod.HostNetwork && policy.HostPorts == nil {
 			p.Name = cmp.Or(p.Name, k.PortName)
 			return
 		}

@@ -67,11 +67,8 @@ func (d *decision) startWaits() wait {
 		if !d.shouldStart(s) {
 			return
 		}
-		c := startCauseOf(s.pod)
-		if hasRun(s.pod) && !c.waits() {
-			return // It starts over, and nothing is in its way.
-		}
 		waiting++
+		c := startCauseOf(s.pod)
 		due := s.pod.CreationTimestamp.Add(c.patience())
 		if late := !d.in.Now.Before(due); said != "" && late {
 			// If it got a node only now, that may take its time, too.
@@ -140,7 +137,7 @@ func nameIn(message string) string {
 // that is told otherwise: scheduling gates, and of a gang the others.
 func (d *decision) shouldStart(s *replica) bool {
 	return s.state == jobkit.Pending && IsLive(s.pod) && !d.superseded(s) && len(s.pod.Spec.SchedulingGates) == 0 &&
-		(d.in.Gang == nil || s.pod.Spec.NodeName != "") && !s.pod.CreationTimestamp.IsZero()
+		(d.in.Gang == nil || s.pod.Spec.NodeName != "") && !s.pod.CreationTimestamp.IsZero() && !startsOver(s.pod)
 }
 
 // startsAgain reports whether a replica whose pod did not start gets another one, or has it
@@ -166,9 +163,14 @@ func (c *startCause) patience() time.Duration {
 	return podPatience
 }
 
-// waits reports whether its container waits for more than its turn.
-func (c *startCause) waits() bool {
-	return c.container != nil && (Refuses(c.container) || c.container.State.Waiting != nil && c.container.State.Waiting.Reason == waitsAfterCrash)
+// startsOver reports whether a pod that has run starts again, and none of its containers waits for
+// more than its turn.
+func startsOver(p *corev1.Pod) bool {
+	if !hasRun(p) {
+		return false
+	}
+	c := startCauseOf(p).container
+	return c == nil || !Refuses(c) && (c.State.Waiting == nil || c.State.Waiting.Reason != waitsAfterCrash)
 }
 
 // startCauseOf reads out of the status of a pod why it has not started.

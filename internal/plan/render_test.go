@@ -176,8 +176,10 @@ func TestContainersWithRestartPolicies(t *testing.T) {
 	all := []corev1.ContainerRestartRule{{Action: corev1.ContainerRestartRuleActionRestartAllContainers, ExitCodes: rules[0].ExitCodes}}
 	template := corev1.PodSpec{
 		InitContainers: []corev1.Container{
-			{Name: "proxy", RestartPolicy: always}, {Name: "watch", RestartPolicy: always, RestartPolicyRules: all},
-			{Name: "fetch", RestartPolicy: onFailure}, {Name: "plain"},
+			{Name: "proxy", RestartPolicy: always},
+			{Name: "watch", RestartPolicy: always, RestartPolicyRules: all},
+			{Name: "fetch", RestartPolicy: onFailure},
+			{Name: "plain"},
 		},
 		Containers: []corev1.Container{{Name: "main", RestartPolicy: onFailure, RestartPolicyRules: rules}, {Name: "logs", RestartPolicy: always}},
 	}

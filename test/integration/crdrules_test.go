@@ -103,7 +103,8 @@ func TestGeneratedRulesOfFields(t *testing.T) {
 		{
 			"a field and a list", "GroupJob",
 			[]jobkit.Role{{Type: "Head", Field: "head", Required: true, Min: 1, Max: 1}, {Type: "A", Field: "groups[0]"}, {Type: "B", Field: "groups[1]"}},
-			map[string]any{"head": "SPEC", "groups": list}, "{head: {SPEC}, groups: [{SPEC}, {startAfter: {replicaType: A, state: Ready}, SPEC}]}", "",
+			map[string]any{"head": "SPEC", "groups": list},
+			"{head: {SPEC}, groups: [{SPEC}, {startAfter: {replicaType: A, state: Ready}, SPEC}]}", "",
 		},
 		{"a required one is missing", "GroupJob", nil, nil, "{groups: [{SPEC}]}", "a GroupJob needs the replica type Head: add spec.head"},
 		{"two of one", "GroupJob", nil, nil, "{head: {replicas: 2, SPEC}}", "spec.head: Invalid value: a GroupJob has exactly one Head"},
@@ -111,8 +112,10 @@ func TestGeneratedRulesOfFields(t *testing.T) {
 		{"no main container", "GroupJob", nil, nil, "{head: {SPEC}, groups: [{SPEC}, {template: {spec: {containers: [{name: x}]}}}]}", `spec.groups: Invalid value: each replica type needs a container named "main"`},
 		{"a circle", "GroupJob", nil, nil, "{head: {SPEC}, groups: [{startAfter: {replicaType: B, state: Ready}, SPEC}, {startAfter: {replicaType: A, state: Ready}, SPEC}]}", "so none of them ever starts"},
 		{
-			"entries with names", "TaskJob", []jobkit.Role{{Type: "Driver", Field: "tasks[name=driver]"}, {Type: "Executor", Field: "tasks[name=executor]"}},
-			map[string]any{"tasks": tasks}, "{tasks: [{name: executor, SPEC}, {name: driver, SPEC}]}", "",
+			"entries with names", "TaskJob",
+			[]jobkit.Role{{Type: "Driver", Field: "tasks[name=driver]"}, {Type: "Executor", Field: "tasks[name=executor]"}},
+			map[string]any{"tasks": tasks},
+			"{tasks: [{name: executor, SPEC}, {name: driver, SPEC}]}", "",
 		},
 		{"an unknown name", "TaskJob", nil, nil, "{tasks: [{name: other, SPEC}, {name: driver, SPEC}]}", "the entries of spec.tasks are driver and executor"},
 		{"ten fields", "FieldsJob", ten, fields, "{role0: {SPEC}, role9: {startAfter: {replicaType: Role0, state: Ready}, SPEC}}", ""},

@@ -151,19 +151,12 @@ func read(in Input) *known {
 		}
 	}
 	k.specs = map[commonv1.ReplicaType]*commonv1.ReplicaSpec{}
-	for field, value := range spec {
-		specs, ok := value.(map[string]any)
-		if !ok || !strings.HasSuffix(strings.ToLower(field), "replicaspecs") {
-			continue
+	for name, one := range jobview.ReplicaSpecs(in.Job.Object) {
+		read := &commonv1.ReplicaSpec{}
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(one, read) != nil {
+			read = &commonv1.ReplicaSpec{}
 		}
-		for name, of := range specs {
-			one, _ := of.(map[string]any)
-			read := &commonv1.ReplicaSpec{}
-			if runtime.DefaultUnstructuredConverter.FromUnstructured(one, read) != nil {
-				read = &commonv1.ReplicaSpec{}
-			}
-			k.specs[commonv1.ReplicaType(name)] = read
-		}
+		k.specs[name] = read
 	}
 	for t := range k.job.Replicas {
 		k.roles = append(k.roles, t)

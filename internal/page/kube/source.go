@@ -365,17 +365,8 @@ func shortJob(item any) (any, error) {
 		return item, nil
 	}
 	object.SetManagedFields(nil)
-	spec, _ := object.Object["spec"].(map[string]any)
-	for field, value := range spec {
-		roles, ok := value.(map[string]any)
-		if !ok || !strings.HasSuffix(strings.ToLower(field), "replicaspecs") {
-			continue
-		}
-		for _, role := range roles {
-			if role, ok := role.(map[string]any); ok {
-				unstructured.RemoveNestedField(role, "template", "spec")
-			}
-		}
+	for _, role := range jobview.ReplicaSpecs(object) {
+		unstructured.RemoveNestedField(role, "template", "spec")
 	}
 	return object, nil
 }

@@ -98,26 +98,20 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 	return job
 }
 
-// replicasOf reads the replicas that a job wants. Its kind does not matter: they are
-// in the field of its specification whose name is "replicaSpecs" or ends so.
+// replicasOf reads how many replicas of each type a job wants; nil if that is not found.
 func replicasOf(object *unstructured.Unstructured) map[commonv1.ReplicaType]int {
-	spec, _ := object.Object["spec"].(map[string]any)
-	for field, value := range spec {
-		specs, ok := value.(map[string]any)
-		if !ok || !strings.HasSuffix(strings.ToLower(field), "replicaspecs") {
-			continue
+	var wanted map[commonv1.ReplicaType]int
+	for name, spec := range ReplicaSpecs(object) {
+		n, given, err := unstructured.NestedInt64(spec, "replicas")
+		if err != nil || !given {
+			n = 1
 		}
-		wanted := map[commonv1.ReplicaType]int{}
-		for name := range specs {
-			n, given, err := unstructured.NestedInt64(specs, name, "replicas")
-			if err != nil || !given {
-				n = 1
-			}
-			wanted[commonv1.ReplicaType(name)] = int(n)
+		if wanted == nil {
+			wanted = map[commonv1.ReplicaType]int{}
 		}
-		return wanted
+		wanted[name] = int(n)
 	}
-	return nil
+	return wanted
 }
 
 // fromPod reads what is shown of a pod. types are the types that the job has.

@@ -207,6 +207,17 @@ func TestTypes(t *testing.T) {
 		{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: map[string]string{commonv1.ReplicaTypeLabel: "ps"}}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "b", Labels: map[string]string{commonv1.ReplicaTypeLabel: "other"}}},
 	}
+	spec := func(replicas any) map[string]any {
+		one := map[string]any{"template": map[string]any{}}
+		if replicas != nil {
+			one["replicas"] = replicas
+		}
+		return one
+	}
+	named := func(name string, one map[string]any) any {
+		one["name"] = name
+		return one
+	}
 	for _, c := range []struct {
 		reason string
 		spec   any
@@ -219,10 +230,29 @@ func TestTypes(t *testing.T) {
 			map[commonv1.ReplicaType]int{"PS": 2, "Chief": 1},
 			"PS",
 		},
+		{
+			"a map below another field",
+			map[string]any{"cluster": map[string]any{"replicaSpecs": map[string]any{"PS": map[string]any{"replicas": int64(2)}}}},
+			map[commonv1.ReplicaType]int{"PS": 2},
+			"PS",
+		},
+		{
+			"a field for each role, called as the types in the status",
+			map[string]any{"head": spec(nil), "workers": spec(int64(3)), "runPolicy": map[string]any{}},
+			map[commonv1.ReplicaType]int{"Head": 1, "Worker": 3},
+			"ps",
+		},
+		{
+			"a list with names, below another field",
+			map[string]any{"cluster": map[string]any{"tasks": []any{named("PS", spec(int64(4))), named("third", spec(nil))}}},
+			map[commonv1.ReplicaType]int{"PS": 4, "Third": 1},
+			"PS",
+		},
 		{"another form is not known", map[string]any{"fooReplicaSpecs": "many", "workers": int64(3)}, nil, "ps"},
 		{"no specification", nil, nil, "ps"},
 	} {
-		got := jobview.FromObject(&unstructured.Unstructured{Object: map[string]any{"spec": c.spec}}, pods)
+		status := map[string]any{"replicaStatuses": map[string]any{"Worker": map[string]any{}}}
+		got := jobview.FromObject(&unstructured.Unstructured{Object: map[string]any{"spec": c.spec, "status": status}}, pods)
 		want := []any{c.want, []commonv1.ReplicaType{c.first, "other"}}
 		if diff := cmp.Diff(want, []any{got.Replicas, []commonv1.ReplicaType{got.Pods[0].Type, got.Pods[1].Type}}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)

@@ -36,7 +36,8 @@ func TestPodsThatDoNotStart(t *testing.T) {
 	late := newJob(ns, "late", nil, replicas(2, "waiting-reason", "CreateContainerConfigError"))
 	late.Spec.RunPolicy.StartDeadlineSeconds = new(int64(10))
 	again := newJob(ns, "again", nil, replicas(1, "waiting-reason", "ErrImagePull"))
-	again.Spec.RunPolicy.StartDeadlineSeconds, again.Spec.RunPolicy.MaxJobRestarts = new(int64(2)), new(int32(1))
+	// Long enough for the first pod to go, also on a busy machine: a restart would wait for the same.
+	again.Spec.RunPolicy.StartDeadlineSeconds, again.Spec.RunPolicy.MaxJobRestarts = new(int64(10)), new(int32(1))
 	again.Spec.RunPolicy.OnStartDeadline = new(commonv1.StartDeadlineRestartJob)
 	for _, job := range []*testv1.TestJob{slow, image, room, late, again} {
 		create(t, job)

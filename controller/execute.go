@@ -36,7 +36,7 @@ func (c *JobController[J]) execute(
 		return outcome, false, nil
 	}
 	defer c.set.slots.take(ctx)()
-	leave := c.set.shares.take(job.GetNamespace(), c.set.shares.most)
+	leave := c.set.shares.take(job.GetNamespace())
 	if leave == nil {
 		outcome.Undone = true
 		return outcome, true, nil // It comes again, after a while.

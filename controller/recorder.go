@@ -82,12 +82,12 @@ type pacedSink struct {
 }
 
 func newPacedSink(sink events.EventSink) *pacedSink {
-	return &pacedSink{sink: sink, turns: make(slots, eventWriters), shares: newShares(eventShare)}
+	return &pacedSink{sink: sink, turns: make(slots, eventWriters), shares: newShares(eventShare, maxEvents)}
 }
 
 // inTurn calls write when it is its turn. If too many events of the namespace wait already, this one is lost.
 func (s *pacedSink) inTurn(ctx context.Context, e *eventsv1.Event, write func() (*eventsv1.Event, error)) (*eventsv1.Event, error) {
-	leave := s.shares.take(e.Namespace, maxEvents)
+	leave := s.shares.take(e.Namespace)
 	if leave == nil {
 		return e, nil
 	}

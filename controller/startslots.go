@@ -37,7 +37,8 @@ func (s slots) take(ctx context.Context) (giveBack func()) {
 // shares limit how much is under way at a time for one namespace. Where a webhook of one namespace does not
 // answer, each of its jobs would hold a worker until the request times out, and there would be none for others.
 type shares struct {
-	most int
+	// turns are how many have a turn at a time, and most how many have one or wait for one.
+	turns, most int
 
 	mu   sync.Mutex
 	used map[string]*share
@@ -52,20 +53,25 @@ type share struct {
 
 // workerShare is how many workers the jobs of a namespace may hold: half of them, but as many as there are
 // slots, so that only those count that have outlived their lease of one.
-func workerShare(workers int) *shares { return newShares(max(workers/2, startSlots)) }
+func workerShare(workers int) *shares {
+	most := max(workers/2, startSlots)
+	return newShares(most, most) // none waits
+}
 
-func newShares(most int) *shares { return &shares{most: most, used: map[string]*share{}} }
+func newShares(turns, most int) *shares {
+	return &shares{turns: turns, most: most, used: map[string]*share{}}
+}
 
-// of is the share of a namespace with one more user, unless it has most users already; most 0 is no limit.
-func (s *shares) of(namespace string, most int) *share {
+// of is the share of a namespace with one more user, unless it has most users already: then nil.
+func (s *shares) of(namespace string) *share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := s.used[namespace]
 	switch {
 	case of == nil:
-		of = &share{turns: make(chan struct{}, s.most)}
+		of = &share{turns: make(chan struct{}, s.turns)}
 		s.used[namespace] = of
-	case most > 0 && of.users >= most:
+	case of.users >= s.most:
 		return nil
 	}
 	of.users++
@@ -74,8 +80,8 @@ func (s *shares) of(namespace string, most int) *share {
 
 // take takes a turn and returns the function that gives it back. If all turns of the namespace are taken it waits,
 // unless most users do so already: then it returns nil.
-func (s *shares) take(namespace string, most int) (giveBack func()) {
-	of := s.of(namespace, most)
+func (s *shares) take(namespace string) (giveBack func()) {
+	of := s.of(namespace)
 	if of == nil {
 		return nil
 	}

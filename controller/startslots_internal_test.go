@@ -59,15 +59,15 @@ func TestSlots(t *testing.T) {
 func TestShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most, users = 2, 3
-		s := newShares(most)
-		first, _ := s.take("slow", users), s.take("slow", users)
+		s := newShares(most, users)
+		first, _ := s.take("slow"), s.take("slow")
 		waits := make(chan func())
-		go func() { waits <- s.take("slow", users) }()
+		go func() { waits <- s.take("slow") }()
 		synctest.Wait()
-		if s.take("slow", users) != nil {
+		if s.take("slow") != nil {
 			t.Error("all turns are taken and as many wait as may, but one more does")
 		}
-		other := s.take("other", most)
+		other := s.take("other")
 		if other == nil {
 			t.Fatal("one namespace takes the turns of another")
 		}

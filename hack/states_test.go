@@ -288,7 +288,7 @@ func causes() map[change]string {
 	return map[change]string{
 		{"", created}: "submitted", {"", suspended}: "submitted suspended", {"", restarting}: "a replica fails at once", {"", failed}: "invalid",
 		{created, suspended}: suspend, {created, running}: "a deciding replica runs", {created, restarting}: fails, {created, failed}: ends,
-		{suspended, created}: "resume", {suspended, failed}: "made invalid",
+		{suspended, created}: "resume",
 		{running, suspended}: suspend, {running, restarting}: "a replica fails, is disrupted or hangs", {running, succeeded}: "the rules are met", {running, failed}: ends,
 		{restarting, suspended}: suspend, {restarting, running}: "it runs again", {restarting, succeeded}: "the rules are met", {restarting, failed}: ends,
 	}

@@ -185,8 +185,14 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// begun reports whether the job was accepted before. Its status may not say so yet.
+// begun reports whether the job was active before. Its status may not say so yet.
 func (in *Input) begun() bool { return in.Status.StartTime != nil || len(in.Pods) > 0 }
+
+// accepted reports whether an earlier pass found no mistake in the job. A job that waits suspended in a
+// queue was accepted and has not begun.
+func (in *Input) accepted() bool {
+	return in.begun() || in.Status.Condition(commonv1.JobCreated) != nil
+}
 
 // TakenOver reports whether another operator ran the job until now: its status was not
 // written by this library, which writes the state with every condition.

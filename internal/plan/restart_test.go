@@ -42,9 +42,13 @@ func TestStaleViewOfAPodThatIsGone(t *testing.T) {
 
 func TestSuspendedJobThatFails(t *testing.T) {
 	m := newModel(workers(1))
+	m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever
 	m.in.RunPolicy.Suspend = new(true)
 	m.reconcileUntilStable()
-	m.in.Problem = "a mistake"
+	m.in.RunPolicy.Suspend = new(false)
+	m.reconcileUntilStable()
+	m.run()
+	m.end(m.pod("worker-0"), 1)
 	m.reconcileUntilStable()
 	if s := &m.in.Status; !s.IsTrue(commonv1.JobFailed) || s.IsTrue(commonv1.JobSuspended) {
 		t.Errorf("a job that failed is not suspended: %q", conditions(s))

@@ -53,11 +53,49 @@ func TestSuspendedFromTheStart(t *testing.T) {
 	if s := &m.in.Status; s.StartTime != nil || s.State != commonv1.JobSuspended || len(m.in.Pods)+len(m.in.Services) > 0 {
 		t.Errorf("the job is %s since %v, with %d pods", s.State, s.StartTime, len(m.in.Pods))
 	}
-	m.in.Problem = "a mistake"
-	m.in.RunPolicy.Suspend = new(false)
-	m.reconcileUntilStable()
-	if m.in.Status.State != commonv1.JobFailed {
-		t.Errorf("a mistake that existed from the start fails the job, it is %s", m.in.Status.State)
+}
+
+// TestMistakeFromTheStart: suspended or not, a job that was never valid fails at once.
+func TestMistakeFromTheStart(t *testing.T) {
+	for _, suspended := range []bool{true, false} {
+		m := newModel(workers(1))
+		m.in.Problem, m.in.RunPolicy.Suspend = "a mistake", &suspended
+		m.reconcileUntilStable()
+		if m.in.Status.State != commonv1.JobFailed {
+			t.Errorf("suspended %t: the job is %s", suspended, m.in.Status.State)
+		}
+	}
+}
+
+// TestMistakeInTheQueue checks known-bugs row 258: a job that was accepted, and waits suspended in a
+// queue, does not fail by a mistake that came later, with an edit or with a stricter version of the operator.
+func TestMistakeInTheQueue(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		breaks func(*plan.Input, bool)
+	}{
+		"Invalid":    {"a field has a value that is not allowed", func(in *plan.Input, on bool) { in.Problem = map[bool]string{true: "a mistake"}[on] }},
+		"Unreadable": {"a field cannot be decoded", func(in *plan.Input, on bool) { in.Unreadable = map[bool]string{true: "a mistake"}[on] }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(workers(1))
+			m.in.RunPolicy.Suspend = new(true)
+			m.reconcileUntilStable()
+			tc.breaks(&m.in, true)
+			m.reconcileUntilStable()
+			m.in.RunPolicy.Suspend = new(false)
+			m.reconcileUntilStable()
+			if s := &m.in.Status; s.State != commonv1.JobStalled || len(m.in.Pods) > 0 {
+				t.Errorf("%s: the job is %s with %d pods, it can still be fixed: %q", tc.reason, s.State, len(m.in.Pods), conditions(s))
+			}
+			tc.breaks(&m.in, false)
+			m.reconcileUntilStable()
+			m.run()
+			m.reconcileUntilStable()
+			if s := &m.in.Status; s.State != commonv1.JobRunning {
+				t.Errorf("%s: once fixed, the job is %s: %q", tc.reason, s.State, conditions(s))
+			}
+		})
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 )
 
 // reportUnreadable handles a job that cannot be decoded. It is the user's mistake, and the
-// job itself is the only place to report it. A job that never ran fails. A job that ran is
-// stalled, and nothing of it is changed: which replicas it wants, when its deadline is and
-// whether it is suspended is unknown until it is fixed.
+// job itself is the only place to report it. A job that was never accepted fails. One that was
+// accepted, to run or to wait suspended, is stalled, and nothing of it is changed: which replicas
+// it wants, when its deadline is and whether it is suspended is unknown until it is fixed.
 func reportUnreadable(d *decision) bool {
 	if d.in.Unreadable == "" {
 		return false
@@ -18,7 +18,7 @@ func reportUnreadable(d *decision) bool {
 		return true // Its clean-up waits for the fix as well.
 	}
 	message := fmt.Sprintf("%s cannot be read: %s", d.jobName(), d.in.Unreadable)
-	if d.in.begun() || d.in.Status.Condition(commonv1.JobRunning) != nil || d.in.Status.Restarts > 0 {
+	if d.in.accepted() || d.in.Status.Condition(commonv1.JobRunning) != nil || d.in.Status.Restarts > 0 {
 		d.setTrue(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
 		return true
 	}

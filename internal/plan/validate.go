@@ -17,8 +17,9 @@ import (
 )
 
 // failInvalid handles mistakes in the job. A mistake that existed from the start fails the
-// job. One that came with a later edit stalls it: what runs continues, may succeed and may
-// exceed its deadline; the rest continues when the mistake is fixed.
+// job. One that came later, with an edit or with a stricter version of the operator, stalls it:
+// what runs continues, may succeed and may exceed its deadline; the rest continues when the
+// mistake is fixed. A suspended job has no need of the fix before it is resumed.
 func failInvalid(d *decision) bool {
 	if d.in.OperatorError != "" {
 		return false // Then the mistake may be the operator's.
@@ -31,7 +32,7 @@ func failInvalid(d *decision) bool {
 		return false
 	}
 	message := fmt.Sprintf("%s is not valid: %s", d.jobName(), problem)
-	if d.in.begun() {
+	if d.in.accepted() {
 		if !d.in.suspended() {
 			d.setTrue(commonv1.JobStalled, d.reason(reasonFailedValidation), message)
 			d.keepPods = true
@@ -106,7 +107,7 @@ func validateTypes(in *Input, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path, fmt.Sprintf("%d replicas in total", total),
 			fmt.Sprintf("set replicas to %d or less in total", jobkit.MaxReplicas)))
 	}
-	if len(errs) == 0 && total == 0 && !in.begun() && !negative(in) {
+	if len(errs) == 0 && total == 0 && !in.accepted() && !negative(in) {
 		errs = append(errs, field.Invalid(path, "0 replicas in total",
 			"set replicas of at least one replica type to 1 or more; to hold a job back use runPolicy.suspend"))
 	}
@@ -228,7 +229,7 @@ func validateContainers(kind *jobkit.Kind, template *corev1.PodTemplateSpec, pat
 // hostname and subdomain of the pods are the addresses that the replicas are told. A job that was
 // accepted before continues: perhaps its replicas need no addresses.
 func validateHostname(in *Input, pod *corev1.PodSpec, path *field.Path) field.ErrorList {
-	if in.serviceMode() != commonv1.ServiceModePerJob || in.begun() || in.Status.Condition(commonv1.JobCreated) != nil {
+	if in.serviceMode() != commonv1.ServiceModePerJob || in.accepted() {
 		return nil
 	}
 	var errs field.ErrorList

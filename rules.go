@@ -21,7 +21,8 @@ type Rules struct {
 	// Master selects the replicas that get the label job-role=master. Default: none.
 	Master []ReplicaSelector
 	// Optional selects the replicas whose permanent failure does not fail the job, as
-	// long as others continue. Default: none.
+	// long as others continue. They do not run again: status.replicaStatuses.*.failedIndexes
+	// lists them. Default: none.
 	Optional []ReplicaSelector
 	// MinReplicas is with how few replicas of a type the job goes on: no more of them must
 	// start within runPolicy.startDeadlineSeconds. Default: all replicas.

@@ -353,9 +353,9 @@ func (g *gangs) runsUngrouped(in *plan.Input) bool {
 	return without
 }
 
-// countDone counts the replicas of the group that have succeeded, and those of them that no longer
-// have a pod. Both are 0 when no other replica waits to be scheduled: then the size of the group
-// does not matter, and stays.
+// countDone counts the replicas of the group that have succeeded, or failed for good while the job goes
+// on, and those of them that no longer have a pod that a scheduler counts. Both are 0 when no other
+// replica waits to be scheduled: then the size of the group does not matter, and stays.
 func (g *gangs) countDone(of *gang.Job, in *plan.Input, tally *plan.Tally) {
 	placed, there := map[commonv1.ReplicaType]int{}, map[commonv1.ReplicaType]int{}
 	for _, p := range in.Pods {
@@ -374,9 +374,9 @@ func (g *gangs) countDone(of *gang.Job, in *plan.Input, tally *plan.Tally) {
 		if types == nil || g.leaves(of, m) {
 			continue // What is not in the group does not make it smaller.
 		}
-		succeeded := types.Count(jobkit.Succeeded)
-		waits = waits || placed[m.Type]+succeeded < int(m.Replicas)
-		done[i], gone = succeeded, gone+max(succeeded-there[m.Type], 0)
+		succeeded, failed := types.Count(jobkit.Succeeded), tally.LeftAlone(in, m.Type)
+		waits = waits || placed[m.Type]+succeeded+failed < int(m.Replicas)
+		done[i], gone = succeeded+failed, gone+max(succeeded-there[m.Type], 0)+failed
 	}
 	if !waits {
 		return

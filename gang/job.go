@@ -27,10 +27,11 @@ type Job struct {
 	Policy commonv1.SchedulingPolicy
 	// Members are the replica types, in the kind's order.
 	Members []Member
-	// Done is the number of replicas that have succeeded and no longer need resources, while
-	// others still wait to be scheduled.
+	// Done is the number of replicas that have succeeded, or failed for good while the job goes
+	// on, and no longer need resources, while others still wait to be scheduled.
 	Done int32
-	// Gone is how many of Done no longer have a pod, so that no scheduler can count them.
+	// Gone is how many of Done no longer have a pod, or one that failed, so that no scheduler can
+	// count them.
 	Gone int32
 	// Whole is true if the job restarts as a whole (restartScope: Job).
 	Whole bool

@@ -391,6 +391,7 @@ func (m *monitor) checkSucceeded(job client.Object, old, status *commonv1.JobSta
 			continue
 		}
 		for i := range wantedReplicas(spec) {
+			m.checkLeftAlone(job, t, i, old, status)
 			if saysSucceeded(status, t, i) && !saysSucceeded(old, t, i) && !m.succeededOnce(job, t, i, attemptOf(old, t, i)) {
 				m.w.violatef("success", "the status says that %s %d has succeeded, but no pod of its attempt %d has by itself", t, i, attemptOf(old, t, i))
 			}

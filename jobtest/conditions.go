@@ -206,7 +206,7 @@ func (m *monitor) checkRunsInOrder(job client.Object, pods []*corev1.Pod) {
 		for i := range wantedReplicas(spec) {
 			there := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return p.Name == m.kind.PodName(job.GetName(), t, i) })
 			decide = decide || m.decides(job, t, i)
-			wait = wait && (!m.decides(job, t, i) || !there && !saysSucceeded(parts.Status, t, i) && m.waitsForOthers(job, t))
+			wait = wait && (!m.decides(job, t, i) || !there && !saysSucceeded(parts.Status, t, i) && !m.leftAlone(job, t, i) && m.waitsForOthers(job, t))
 		}
 	}
 	runs := slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
@@ -232,7 +232,7 @@ func (m *monitor) checkOrderReported(job client.Object) {
 		missing := false
 		for i := range wantedReplicas(spec) {
 			pod := m.w.kubelet.pods.get(client.ObjectKey{Namespace: job.GetNamespace(), Name: m.kind.PodName(job.GetName(), t, i)})
-			missing = missing || pod == nil && !saysSucceeded(parts.Status, t, i)
+			missing = missing || pod == nil && !saysSucceeded(parts.Status, t, i) && !m.leftAlone(job, t, i)
 		}
 		if !missing || !m.waitsForOthers(job, t) {
 			continue

@@ -360,7 +360,7 @@ func (g *gangs) active(job *testv1.TestJob, pods []*corev1.Pod) {
 	for t, spec := range job.Spec.TestReplicaSpecs {
 		total += wantedReplicas(spec)
 		for i := range wantedReplicas(spec) {
-			if saysSucceeded(&job.Status, t, i) {
+			if saysSucceeded(&job.Status, t, i) || w.monitor.leftAlone(job, t, i) {
 				succeeded++
 			}
 		}
@@ -373,7 +373,7 @@ func (g *gangs) active(job *testv1.TestJob, pods []*corev1.Pod) {
 	for t, spec := range job.Spec.TestReplicaSpecs {
 		for i := range wantedReplicas(spec) {
 			there := slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return pod.Name == w.monitor.kind.PodName(job.Name, t, i) })
-			if !there && !saysSucceeded(&job.Status, t, i) && w.monitor.waitsForOthers(job, t) {
+			if !there && !saysSucceeded(&job.Status, t, i) && !w.monitor.leftAlone(job, t, i) && w.monitor.waitsForOthers(job, t) {
 				total-- // It waits for what the gang scheduler is to start.
 			}
 		}

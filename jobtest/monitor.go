@@ -310,6 +310,7 @@ func (m *monitor) checkCreate(p *process, op call, verification client.Object) {
 	m.checkReclaimed(p, op, verification)
 	m.checkGangCreate(p, op, verification)
 	m.checkAvoids(p, op, verification)
+	m.checkNotAgain(p, op, verification)
 }
 
 // scopeOf is the restart scope of a type: what the job says of the type, of itself, or what
@@ -481,7 +482,7 @@ func (m *monitor) checkDelete(p *process, op call, verification client.Object) {
 	}
 	l := m.ledger(verification.GetUID())
 	l.counted[pod.UID] = true
-	if at := attemptOf(parts.Status, typ, index); at <= attemptLabel(pod) && !l.touched {
+	if at := attemptOf(parts.Status, typ, index); at <= attemptLabel(pod) && !l.touched && !m.leftAlone(verification, typ, index) {
 		m.w.violatef("P6", "%s wants to %s, which failed as attempt %d, but the status counts only %d restarts of the replica",
 			p.name, op, attemptLabel(pod), at)
 	}

@@ -162,7 +162,7 @@ func (m *monitor) allBefore(p *process, op call, verification client.Object, rul
 	status := m.w.parts(verification).Status
 	for i := range n {
 		name := m.kind.PodName(verification.GetName(), t, i)
-		if !saysSucceeded(status, t, i) && !m.goesBefore(p, op.table, verification, name, rule) {
+		if !saysSucceeded(status, t, i) && !m.leftAlone(verification, t, i) && !m.goesBefore(p, op.table, verification, name, rule) {
 			m.w.violatef("start order", "%s wants to %s, but pod %s goes before and is not ready", p.name, op, name)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -245,6 +244,8 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 				count(&counts, pod)
 			case saysSucceeded(status, t, i):
 				counts.Succeeded++
+			case m.leftAlone(job, t, i):
+				counts.Failed++
 			}
 		}
 		is := status.ReplicaStatuses[t]
@@ -339,6 +340,8 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 		if !m.succeededOnce(job, t, index, at) {
 			w.violatef("P3", "job %s: the status says that %s %d has succeeded, but no pod of attempt %d ever did", job.GetName(), t, index, at)
 		}
+	case pod == nil && m.leftAlone(job, t, index):
+		// Its pod went after it had failed for good.
 	case pod == nil:
 		if !m.waits(job) && !m.waitsForOthers(job, t) {
 			w.violatef("P3", "job %s goes on, but %s %d has no pod", job.GetName(), t, index)
@@ -348,7 +351,7 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 		w.violatef("P3", "job %s goes on, but pod %s is still being deleted", job.GetName(), pod.Name)
 	case attemptLabel(pod) < at:
 		w.violatef("P3", "job %s: %s %d is at attempt %d, but its pod is of attempt %d", job.GetName(), t, index, at, attemptLabel(pod))
-	case pod.Status.Phase == corev1.PodFailed && !m.mayFail(job, t, index):
+	case pod.Status.Phase == corev1.PodFailed && !m.leftAlone(job, t, index):
 		w.violatef("P3", "job %s goes on, but pod %s failed and nothing follows", job.GetName(), pod.Name)
 	}
 }
@@ -357,10 +360,12 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 // succeeded.
 func saysSucceeded(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) bool {
 	rs := status.ReplicaStatuses[t]
-	if rs == nil || rs.SucceededIndexes == "" {
-		return false
-	}
-	for part := range strings.SplitSeq(rs.SucceededIndexes, ",") {
+	return rs != nil && lists(rs.SucceededIndexes, index)
+}
+
+// lists reports whether a list of indexes, as in "0-2,5", has one.
+func lists(list string, index int32) bool {
+	for part := range strings.SplitSeq(list, ",") {
 		from, to, _ := strings.Cut(part, "-")
 		first, err := strconv.Atoi(from)
 		last, err2 := strconv.Atoi(cmp.Or(to, from))
@@ -380,11 +385,6 @@ func (m *monitor) succeededOnce(job client.Object, t commonv1.ReplicaType, index
 		}
 	}
 	return false
-}
-
-// mayFail reports whether the kind's rules let a replica stay failed.
-func (m *monitor) mayFail(job client.Object, t commonv1.ReplicaType, index int32) bool {
-	return slices.ContainsFunc(m.w.rules(job).Optional, func(r jobkit.ReplicaSelector) bool { return r.Includes(t, index) })
 }
 
 // waits reports whether a job that restarts as a whole waits for a pod that something

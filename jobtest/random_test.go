@@ -596,7 +596,9 @@ func randomRun(c *Chance) error {
 	job := randomJob(c)
 	randomStartDeadline(c, &job.Spec.RunPolicy)
 	scheduler := []string{schedulers.None, "kubernetes", "volcano", "coscheduling"}[c.pick(4, 60)]
-	author := withService{service: randomService(c), runs: []commonv1.ReplicaType{"", testv1.Master, testv1.Worker}[c.pick(3, 60)]}
+	author := withService{
+		service: randomService(c), runs: []commonv1.ReplicaType{"", testv1.Master, testv1.Worker}[c.pick(3, 60)], optional: c.pick(2, 80) == 1,
+	}
 	w, err := NewWorld[*testv1.TestJob](author, testScheme, Options{
 		Chance: c, Fate: withWaits(c, randomFates(c)), Operators: 1 + c.pick(2, 70), Gang: schedulers.ByName(scheduler, schedulers.Options{}),
 	})

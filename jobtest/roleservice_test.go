@@ -17,12 +17,14 @@ import (
 )
 
 // withService is the controller of TestJobs whose Workers have an ordinary service, too, unless
-// it is nil, and of which one type decides whether a job of both runs, if it is set.
+// it is nil, and of which one type decides whether a job of both runs, if it is set. If optional is
+// true, a job goes on without Workers that have failed for good.
 type withService struct {
 	withClaims
 
-	service *jobkit.RoleService
-	runs    commonv1.ReplicaType
+	service  *jobkit.RoleService
+	runs     commonv1.ReplicaType
+	optional bool
 }
 
 // Rules implements jobkit.ControllerInterface.
@@ -30,6 +32,9 @@ func (c withService) Rules(job *testv1.TestJob) jobkit.Rules {
 	r := c.withClaims.Rules(job)
 	if c.runs != "" && len(job.Spec.TestReplicaSpecs) > 1 {
 		r.Running = []jobkit.ReplicaSelector{jobkit.All(c.runs)}
+	}
+	if c.optional {
+		r.Optional = []jobkit.ReplicaSelector{jobkit.All(testv1.Worker)}
 	}
 	return r
 }

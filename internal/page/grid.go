@@ -105,13 +105,19 @@ func (k *known) grid() ([]Role, []replica) {
 
 // replicas are the first n replicas of a type.
 func (k *known) replicas(t commonv1.ReplicaType, n int32, pods map[int32]*corev1.Pod, problems map[string]string) []replica {
-	done := map[int32]bool{}
+	var succeeded, failed map[int32]bool
 	if rs := k.status.ReplicaStatuses[t]; rs != nil {
-		done = plan.SucceededIndexes(rs, n)
+		succeeded, failed = plan.EndedIndexes(rs, n)
 	}
 	out := make([]replica, 0, n)
 	for i := range n {
-		r := k.replica(t, i, pods[i], done)
+		r := k.replica(t, i, pods[i])
+		switch {
+		case r.pod == nil && succeeded[i]:
+			r.square = SquareSucceeded
+		case r.pod == nil && failed[i]:
+			r.square = SquareFailed
+		}
 		if r.pod != nil {
 			r.problem = problems[r.pod.Name]
 		}
@@ -124,13 +130,9 @@ func (k *known) replicas(t commonv1.ReplicaType, n int32, pods map[int32]*corev1
 }
 
 // replica reads the state of one replica.
-func (k *known) replica(t commonv1.ReplicaType, index int32, pod *corev1.Pod, done map[int32]bool) replica {
+func (k *known) replica(t commonv1.ReplicaType, index int32, pod *corev1.Pod) replica {
 	r := replica{typ: t, index: index, pod: pod, square: SquareMissing}
-	switch {
-	case pod == nil && done[index]:
-		r.square = SquareSucceeded
-		return r
-	case pod == nil:
+	if pod == nil {
 		return r
 	}
 	if n, err := strconv.ParseInt(pod.Labels[commonv1.AttemptLabel], 10, 32); err == nil {

@@ -294,7 +294,7 @@ func (d *decision) avoidWaits() wait {
 	}
 	goesOn := false
 	d.tally.each(func(s *replica) {
-		goesOn = goesOn || s.state != jobkit.Succeeded && (s.pod == nil || s.pod.Spec.NodeName == "")
+		goesOn = goesOn || s.state != jobkit.Succeeded && !s.isGoneForGood() && (s.pod == nil || s.pod.Spec.NodeName == "")
 	})
 	return w.saying(c.Message, goesOn)
 }

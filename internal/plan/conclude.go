@@ -166,7 +166,7 @@ func (d *decision) hadPodsLike(a Action) bool {
 	pod, isPod := a.(CreatePod)
 	for t, rs := range was.ReplicaStatuses {
 		if rs != nil && (!isPod || t == pod.Type) &&
-			(rs.Active+rs.Succeeded+rs.Failed > 0 || rs.SucceededIndexes != "" || rs.Attempt > 0 || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0) {
+			(rs.Active+rs.Succeeded+rs.Failed > 0 || rs.SucceededIndexes+rs.FailedIndexes != "" || rs.Attempt > 0 || len(rs.Attempts)+len(rs.InPlaceRestarts) > 0) {
 			return true
 		}
 	}

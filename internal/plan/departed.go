@@ -38,8 +38,8 @@ func (d *decision) recordsEnds() bool {
 
 // forgetGone removes the pod of a replica that is gone, if its end is on record, or says nothing
 // because it is of before the job was resumed.
-func (s *replica) forgetGone(done indexes) {
-	if s.gone && (s.isBefore(s.attempt) || done[s.index] || s.beforeResume) {
+func (s *replica) forgetGone(onRecord bool) {
+	if s.gone && (s.isBefore(s.attempt) || onRecord || s.beforeResume) {
 		s.pod = nil
 	}
 }

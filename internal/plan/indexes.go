@@ -77,9 +77,9 @@ func (in *Input) succeededBefore(t commonv1.ReplicaType) indexes {
 	return parseIndexes(rs.SucceededIndexes, in.replicas(t))
 }
 
-// recordSucceeded updates the record of the replicas that have succeeded, or clears it if
-// all replicas of the job, or of their type, start again.
-func (d *decision) recordSucceeded() {
+// recordEnded updates the record of the replicas that have succeeded, or were left alone when they
+// failed. It clears it if all replicas of the job, or of their type, start again.
+func (d *decision) recordEnded() {
 	restarted := d.plan.Status.Attempt > d.in.Status.Attempt || d.plan.Status.IsTrue(commonv1.JobSuspended)
 	for i := range d.tally.byType {
 		rs, was := d.replicaStatus(d.tally.byType[i].Type), d.in.Status.ReplicaStatuses[d.tally.byType[i].Type]
@@ -89,9 +89,10 @@ func (d *decision) recordSucceeded() {
 			rs.SucceededIndexes = d.tally.byType[i].succeededOr(was)
 			continue
 		}
-		rs.SucceededIndexes, rs.Reclaimable = "", 0
+		rs.SucceededIndexes, rs.FailedIndexes, rs.Reclaimable = "", "", 0
 		if !restarted && !together {
 			rs.SucceededIndexes = d.tally.byType[i].succeededIndexes()
+			rs.FailedIndexes = d.leftAlone(&d.tally.byType[i])
 			rs.Reclaimable = d.reclaimable(&d.tally.byType[i])
 		}
 	}

@@ -24,8 +24,8 @@ import (
 // each write. Its records of single replicas are plain as long as they are few; those of a
 // large job are packed (see docs/maintainers/decisions/0011-large-statuses.md).
 const (
-	// maxPlain is how many entries, and maxPlainIndexes how many bytes of
-	// succeededIndexes, of one replica type stay plain.
+	// maxPlain is how many entries, and maxPlainIndexes how many bytes of succeededIndexes and
+	// of failedIndexes, of one replica type stay plain.
 	maxPlain        = 1000
 	maxPlainIndexes = 8 << 10
 	// MaxInPlace is the highest number of replicas of a job whose nodes restart containers
@@ -38,7 +38,9 @@ const (
 	packedPrefix  = "1:" // the version of the format
 	packedCounts  = 1
 	packedIndexes = 2
-	packedBudgets = 4 // last, so that operators that do not know it read the others
+	// These came later. They are last, so that operators that do not know them read the others.
+	packedBudgets = 4
+	packedFailed  = 8
 	hashSize      = 8
 	hashPrefix    = "#"
 )
@@ -97,6 +99,9 @@ func packStatus(status *commonv1.JobStatus) {
 		if parts&packedBudgets != 0 {
 			packed.EarlierRestarts, packed.RestartTimes = nil, nil
 		}
+		if parts&packedFailed != 0 {
+			packed.FailedIndexes = ""
+		}
 		status.ReplicaStatuses[t] = &packed
 	}
 }
@@ -113,6 +118,9 @@ func largeParts(rs *commonv1.ReplicaStatus) byte {
 	if len(rs.EarlierRestarts)+countTimes(rs.RestartTimes) > maxPlain {
 		parts |= packedBudgets
 	}
+	if len(rs.FailedIndexes) > maxPlainIndexes {
+		parts |= packedFailed
+	}
 	return parts
 }
 
@@ -126,23 +134,31 @@ func encodeRecord(rs *commonv1.ReplicaStatus, parts byte) string {
 		out = appendInPlace(out, rs.InPlaceRestarts)
 	}
 	if parts&packedIndexes != 0 {
-		bits := []byte{}
-		for i := range parseIndexes(rs.SucceededIndexes, jobkit.MaxReplicas) {
-			for int(i/8) >= len(bits) {
-				bits = append(bits, make([]byte, int(i/8)+1-len(bits))...)
-			}
-			bits[i/8] |= 1 << (i % 8)
-		}
-		out = append(binary.AppendUvarint(out, uint64(len(bits))), bits...)
+		out = appendIndexes(out, rs.SucceededIndexes)
 	}
 	if parts&packedBudgets != 0 {
 		out = appendTimes(appendColumn(out, rs.EarlierRestarts), rs.RestartTimes)
+	}
+	if parts&packedFailed != 0 {
+		out = appendIndexes(out, rs.FailedIndexes)
 	}
 	var buffer bytes.Buffer
 	w, _ := flate.NewWriter(&buffer, flate.DefaultCompression) // fails for a wrong level only
 	_, _ = w.Write(out)                                        // a buffer takes all
 	_ = w.Close()
 	return packedPrefix + base64.RawStdEncoding.EncodeToString(buffer.Bytes())
+}
+
+// appendIndexes writes a list of indexes, a bit for each.
+func appendIndexes(out []byte, list string) []byte {
+	bits := []byte{}
+	for i := range parseIndexes(list, jobkit.MaxReplicas) {
+		for int(i/8) >= len(bits) {
+			bits = append(bits, make([]byte, int(i/8)+1-len(bits))...)
+		}
+		bits[i/8] |= 1 << (i % 8)
+	}
+	return append(binary.AppendUvarint(out, uint64(len(bits))), bits...)
 }
 
 // indexOf reads the index of a replica, which is below MaxReplicas.
@@ -266,6 +282,9 @@ func decodeRecord(packed string, rs *commonv1.ReplicaStatus) error {
 	if data[0]&packedBudgets != 0 {
 		read.EarlierRestarts, read.RestartTimes = r.column(), r.times()
 	}
+	if data[0]&packedFailed != 0 {
+		read.FailedIndexes = r.indexes()
+	}
 	if r.failed {
 		return errRecord
 	}
@@ -345,8 +364,8 @@ func (r *recordReader) inPlace() map[string]commonv1.InPlaceRestarts {
 
 func (r *recordReader) indexes() string {
 	bits := r.bytes(int(r.number(jobkit.MaxReplicas))) //nolint:gosec // small
-	succeeded := func(i int) bool { return bits[i/8]&(1<<(i%8)) != 0 }
-	return ranges(min(8*len(bits), jobkit.MaxReplicas), succeeded)
+	listed := func(i int) bool { return bits[i/8]&(1<<(i%8)) != 0 }
+	return ranges(min(8*len(bits), jobkit.MaxReplicas), listed)
 }
 
 // cutText cuts a text to at most n bytes of valid UTF-8, as the texts of a status or an event

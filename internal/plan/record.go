@@ -92,7 +92,7 @@ func (d *decision) recordExits(exits []*failedReplica) {
 // failedMessage says why the job failed: what ended it, and the replica that failed first.
 func (d *decision) failedMessage(why string, first *failedReplica) string {
 	message := fmt.Sprintf("%s because %s.", d.hasFailed(), why)
-	if first != nil {
+	if first != nil && first.replica.pod != nil {
 		message += fmt.Sprintf(" First failure: pod %s, %s, %s.", first.replica.pod.Name, first.failure, first.because)
 	}
 	return message

@@ -19,17 +19,15 @@ import (
 // Superseded, and no later pass can count it again. Later passes delete it when its delay has
 // passed, and create the next attempt when it is gone.
 func restartOrFail(d *decision) bool {
-	all := byTime(append(d.failedReplicas(), d.hungReplicas()...))
-	failed := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.response == responseLeave })
-	leftAlone := len(all) > len(failed)
+	failed, left := apart(byTime(append(d.failedReplicas(), d.hungReplicas()...)))
 	if failed, d.tooEarly = d.attributeConsequences(failed); d.tooEarly {
 		d.deleteSuperseded()
 		return false
 	}
+	d.recordLeftAlone(left)
 	why, first := d.limitExceeded(failed)
-	if why == "" && leftAlone && len(failed) == 0 && d.spent == "" && d.allEnded() {
-		// Only those that were left alone remain, and nothing restarts.
-		why, first = replicasFailed(all, ""), &all[0]
+	if why == "" && len(failed) == 0 && d.spent == "" {
+		why, first = d.onlyLeftAlone(left)
 	}
 	if why == "" {
 		d.restart(failed)
@@ -69,7 +67,7 @@ func (d *decision) failedReplica(s *replica) failedReplica {
 func (d *decision) failedReplicas() []failedReplica {
 	var out []failedReplica
 	d.tally.each(func(s *replica) {
-		if s.state == jobkit.Failed {
+		if s.state == jobkit.Failed && !s.isGoneForGood() {
 			out = append(out, d.failedReplica(s))
 		}
 	})

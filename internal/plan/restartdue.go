@@ -48,7 +48,8 @@ func failedSince(status *commonv1.JobStatus, pod *corev1.Pod, which commonv1.Rep
 // FailureWords describes why a pod failed in a few words, for example "exit code 137, OOMKilled".
 func FailureWords(pod *corev1.Pod, now time.Time) string { return failureOf(pod, "", now).String() }
 
-// SucceededIndexes are those of n replicas that a status, which must be unpacked, counts as succeeded.
-func SucceededIndexes(rs *commonv1.ReplicaStatus, n int32) map[int32]bool {
-	return parseIndexes(rs.SucceededIndexes, n)
+// EndedIndexes are those of n replicas that have succeeded, and those that have failed for good, by a
+// status, which must be unpacked.
+func EndedIndexes(rs *commonv1.ReplicaStatus, n int32) (succeeded, failed map[int32]bool) {
+	return parseIndexes(rs.SucceededIndexes, n), parseIndexes(rs.FailedIndexes, n)
 }

@@ -96,8 +96,9 @@ func TestRestartDue(t *testing.T) {
 }
 
 func TestIndexesThatAJobStillWants(t *testing.T) {
-	got := plan.SucceededIndexes(&commonv1.ReplicaStatus{SucceededIndexes: "0,2-4"}, 4)
-	if diff := cmp.Diff(map[int32]bool{0: true, 2: true, 3: true}, got); diff != "" {
+	succeeded, failed := plan.EndedIndexes(&commonv1.ReplicaStatus{SucceededIndexes: "0,2-4", FailedIndexes: "1,5"}, 4)
+	want := []map[int32]bool{{0: true, 2: true, 3: true}, {1: true}}
+	if diff := cmp.Diff(want, []map[int32]bool{succeeded, failed}); diff != "" {
 		t.Errorf("those that the job still wants (-want +got):\n%s", diff)
 	}
 }

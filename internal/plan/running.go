@@ -126,11 +126,12 @@ func (d *decision) yetToBegin(s *replica, turns map[commonv1.ReplicaType]turn) b
 	return t.starts || t.waits && s.state == jobkit.Missing
 }
 
-// restarting reports whether a restarted replica does not run yet.
+// restarting reports whether a restarted replica does not run yet. One that is left alone will not.
 func (d *decision) restarting() bool {
 	found := false
 	d.tally.each(func(s *replica) {
-		found = found || (s.state != jobkit.Active && s.state != jobkit.Succeeded || d.superseded(s)) && d.attempt(s) > 0
+		runs := s.state == jobkit.Active || s.state == jobkit.Succeeded
+		found = found || (!runs || d.superseded(s)) && d.attempt(s) > 0 && !d.isLeftAlone(s)
 	})
 	return found
 }

@@ -168,7 +168,7 @@ func (d *decision) placedAt(is state, until time.Time) time.Time {
 		switch {
 		case s.pod != nil && s.pod.Spec.NodeName != "":
 			last = later(last, later(scheduledAt(s.pod), s.pod.CreationTimestamp.Time))
-		case s.state != jobkit.Succeeded:
+		case s.state != jobkit.Succeeded && !s.isGoneForGood():
 			all = false
 		}
 	})

@@ -66,11 +66,11 @@ func (d *decision) beforeByRules(t commonv1.ReplicaType) []*replica {
 		d.tally.each(func(s *replica) {
 			switch {
 			case !slices.Contains(r.After, s.typ), s.state == jobkit.Succeeded:
-			case !s.hasPod():
+			case !s.hasPod() && !s.isGoneForGood():
 				created = append(created, s)
 			case r.Ready && !d.ready(s):
 				ready = append(ready, s)
-				together = together || d.mayWaitForAll(s)
+				together = together || !s.isGoneForGood() && d.mayWaitForAll(s)
 			}
 		})
 	}

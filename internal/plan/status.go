@@ -38,7 +38,7 @@ func (d *decision) finishStatus() {
 	in, status := d.in, &d.plan.Status
 	if in.Unreadable == "" {
 		d.countReplicas()
-		d.recordSucceeded()
+		d.recordEnded()
 	}
 	status.ObservedGeneration = in.Job.Generation
 	status.State = stateOf(status)
@@ -142,7 +142,8 @@ func (d *decision) countReplicas() {
 	status := &d.plan.Status
 	for t, rs := range status.ReplicaStatuses {
 		if d.tally.Of(t) == nil && rs != nil && !status.Finished() && !d.keepPods {
-			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.Reclaimable = 0, 0, 0, "", 0 // the job no longer has this type
+			// The job no longer has this type.
+			rs.Active, rs.Succeeded, rs.Failed, rs.SucceededIndexes, rs.FailedIndexes, rs.Reclaimable = 0, 0, 0, "", "", 0
 		}
 	}
 	for i := range d.tally.byType {

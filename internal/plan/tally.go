@@ -48,7 +48,7 @@ type replica struct {
 	attempt int32  // the replica's attempt in the status
 	label   int32  // the attempt in the pod's label, 0 if that is not a number; unread until it is needed
 	state   jobkit.ReplicaState
-	pod     *corev1.Pod // nil if missing
+	pod     *corev1.Pod // nil if missing, or if it is gone and its end is on record
 	gone    bool        // the pod is among Input.Departed
 	// beforeResume is true if the pod has succeeded and was created before the job was last resumed.
 	// A failure of before counts, as every failure does, whenever it is seen.
@@ -119,7 +119,7 @@ func (t *Tally) findUnwanted(in *Input) {
 			}
 		}
 		s.attempt = attemptOf(&in.Status, s.typ, s.index)
-		s.state = s.classify(nil)
+		s.state = s.classify(nil, nil)
 		t.unwanted = append(t.unwanted, s)
 	}
 }
@@ -172,7 +172,8 @@ func (t *Tally) positionOf(pod string) (typ, index int) {
 
 // fill sets the state of each replica of a type.
 func (t *typeTally) fill(in *Input) {
-	done, rs, resumed := in.succeededBefore(t.Type), in.Status.ReplicaStatuses[t.Type], in.resumedAt()
+	done, left := in.succeededBefore(t.Type), in.leftAloneBefore(t.Type)
+	rs, resumed := in.Status.ReplicaStatuses[t.Type], in.resumedAt()
 	for i := range t.replicas {
 		s := &t.replicas[i]
 		s.typ, s.index = t.Type, int32(i)
@@ -182,12 +183,15 @@ func (t *typeTally) fill(in *Input) {
 		} else {
 			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
 		}
-		if s.pod != nil && done[s.index] && s.isBefore(s.attempt) {
+		if s.pod != nil && (done[s.index] || left[s.index]) && s.isBefore(s.attempt) {
 			s.pod = nil // A view that is older than the record shows a pod that is gone.
 		}
+		if s.pod != nil && left[s.index] && !hasEnded(s.pod) {
+			s.pod = nil // A view that shows it running is older than the record.
+		}
 		s.beforeResume = s.pod != nil && s.pod.Status.Phase == corev1.PodSucceeded && s.pod.CreationTimestamp.Time.Before(resumed)
-		s.forgetGone(done)
-		s.state = s.classify(done)
+		s.forgetGone(done[s.index] || left[s.index])
+		s.state = s.classify(done, left)
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
 		t.count(in, s)
 	}
@@ -198,6 +202,8 @@ func (t *typeTally) count(in *Input, s *replica) {
 	switch {
 	case s.state == jobkit.Succeeded:
 		t.Counts.Succeeded++
+	case s.isGoneForGood():
+		t.Counts.Failed++
 	case s.pod == nil:
 	case (s.state == jobkit.Terminating || s.state == jobkit.Superseded && !endedByItself(s.pod)) && hasEnded(s.pod):
 		// It was stopped: this is neither a success nor a failure.
@@ -227,10 +233,12 @@ func attemptIn(status *commonv1.JobStatus, rs *commonv1.ReplicaStatus, index int
 }
 
 // classify returns the state of a replica. The first case that matches decides.
-func (s *replica) classify(done indexes) jobkit.ReplicaState {
+func (s *replica) classify(done, left indexes) jobkit.ReplicaState {
 	switch {
 	case s.pod == nil && done[s.index]:
 		return jobkit.Succeeded
+	case s.pod == nil && left[s.index]:
+		return jobkit.Failed
 	case s.pod == nil:
 		return jobkit.Missing
 	case s.isBefore(s.attempt):

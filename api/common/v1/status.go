@@ -135,7 +135,8 @@ type ReplicaStatus struct {
 	// Succeeded is how many pods ended without an error.
 	// +optional
 	Succeeded int32 `json:"succeeded,omitempty"`
-	// Failed is how many existing pods ended with an error.
+	// Failed is how many existing pods ended with an error, and how many replicas are in
+	// failedIndexes whose pods are gone.
 	// +optional
 	Failed int32 `json:"failed,omitempty"`
 	// LabelSelector is not used. Deprecated: use Selector.
@@ -146,6 +147,12 @@ type ReplicaStatus struct {
 	// when the job is suspended. An addition to kubeflow.org/v1.
 	// +optional
 	SucceededIndexes string `json:"succeededIndexes,omitempty"`
+	// FailedIndexes are the replicas that have failed for good while the job goes on without
+	// them, as in "3,7-8", in kinds whose rules allow that. They do not run again when their
+	// pods are deleted. It is emptied when the whole job restarts and when the job is suspended.
+	// An addition to kubeflow.org/v1.
+	// +optional
+	FailedIndexes string `json:"failedIndexes,omitempty"`
 	// Reclaimable is how many pods of this type the job needs no more, so that a queue can
 	// give their quota to others: those of replicas that have succeeded. It is 0 where they may
 	// have to run again, because something in the job can restart several replicas together.
@@ -190,8 +197,8 @@ type ReplicaStatus struct {
 	// addition to kubeflow.org/v1.
 	// +optional
 	EarlierRestarts map[string]int32 `json:"earlierRestarts,omitempty"`
-	// Record holds succeededIndexes, attempts, ignoredAttempts, inPlaceRestarts, restartTimes
-	// and earlierRestarts of a job with many replicas in a packed form; those fields are then
+	// Record holds succeededIndexes, failedIndexes, attempts, ignoredAttempts, inPlaceRestarts,
+	// restartTimes and earlierRestarts of a job with many replicas in a packed form; those fields are then
 	// absent. The form is internal to the controller. An addition to kubeflow.org/v1.
 	// +optional
 	Record string `json:"record,omitempty"`

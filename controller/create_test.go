@@ -245,7 +245,7 @@ func TestNamespaceIsGoingKeepsConditions(t *testing.T) {
 	}
 }
 
-// operatorError is a TestJob controller whose SetClusterSpec fails for replica 1, or gives it
+// broken is a TestJob controller whose SetClusterSpec fails for replica 1, or gives it
 // a variable of some size.
 type broken struct {
 	testjob.Controller

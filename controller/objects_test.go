@@ -16,7 +16,7 @@ import (
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 )
 
-// owned is a TestJob operator that keeps a ConfigMap with the names of the
+// keeper is a TestJob operator that keeps a ConfigMap with the names of the
 // replicas that run.
 type keeper struct {
 	testjob.Controller

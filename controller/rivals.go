@@ -38,7 +38,7 @@ type rivals struct {
 	own string
 	// seed is that of digests, which are compared in this process only.
 	seed maphash.Seed
-	// keepEndReport reports them to the probe of the process; nil means that there are none.
+	// report tells them to the probe of the process; nil means that there are none.
 	report func(error)
 
 	mu   sync.Mutex

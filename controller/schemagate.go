@@ -51,13 +51,13 @@ type schemaGate struct {
 	schemas  openapi.ClientWithContext
 	log      logr.Logger
 	recorder events.EventRecorder
-	// keepEndReport reports to the probe of the process why the kind is not run, nil if it is.
+	// report tells the probe of the process why the kind is not run, nil if it is.
 	report func(error)
 
 	mu sync.Mutex
 	// known is set once the schema was checked; without it no job is run.
 	known bool
-	// diagnose is the reason that no job is run, or empty.
+	// why is the reason that no job is run, or empty.
 	why string
 	// reported are the jobs that have an event with the reason.
 	reported map[types.UID]bool

@@ -42,7 +42,7 @@ func (j *gateJob) DeepCopyObject() runtime.Object {
 	return &c
 }
 
-// checkServed is an API server that serves the schema of gateJobs.
+// served is an API server that serves the schema of gateJobs.
 type served struct {
 	mu       sync.Mutex
 	fields   []string // of the status; nil if the kind is not served

@@ -26,7 +26,7 @@ func TestVerification(t *testing.T) {
 		n      int
 		// tick is how much time each create takes.
 		tick time.Duration
-		// changedByOthers is after how many creates the job changes; 0 is never.
+		// changed is after how many creates the job changes; 0 is never.
 		changed int
 		// stopped is after how many creates the process stands still for a minute.
 		stopped        int

@@ -38,7 +38,7 @@ type gangs struct {
 	tables []*table
 	// full is true while there is no room for another gang.
 	full bool
-	// created are the groups that each process created itself: it need not read them.
+	// made are the groups that each process created itself: it need not read them.
 	made map[*process]map[types.NamespacedName]bool
 	// changedBy are the groups that each process has changed.
 	changedBy map[*process]map[types.NamespacedName]bool
@@ -114,7 +114,7 @@ func (g *gangs) holds(pod *corev1.Pod) bool {
 	return all < sizeOf(o) || bound < sizeOf(o) && g.full
 }
 
-// gangSteps implements gangScheduler.
+// nextSteps implements gangScheduler.
 func (g *gangs) nextSteps() []controllerStep {
 	var out []controllerStep
 	for _, o := range g.groups().all() {

@@ -63,7 +63,7 @@ func storyOf(t *testing.T, author jobkit.ControllerInterface[*testv1.TestJob], o
 	return w
 }
 
-// advanceClock lets time pass in a World.
+// pass lets time pass in a World.
 func pass(t *testing.T, w *World, d time.Duration) {
 	t.Helper()
 	if err := w.RunFor(t.Context(), d); err != nil {

@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// filter is what the operator's caches keep of the objects of a kind.
+// cacheFilter is what the operator's caches keep of the objects of a kind.
 type cacheFilter struct {
 	selector  labels.Selector
 	transform func(any) (any, error)

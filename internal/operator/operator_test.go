@@ -35,7 +35,7 @@ func names(kinds []operators.Kind) string {
 	return strings.Join(s, ",")
 }
 
-// note holds the options that a test compares.
+// said holds the options that a test compares.
 type said struct {
 	Kinds, Namespace, Lease, LeaseNamespace  string
 	Workers                                  int

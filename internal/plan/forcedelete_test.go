@@ -79,7 +79,7 @@ func TestPodsOnDeadNodes(t *testing.T) {
 func TestForceDoesNotHideAFailure(t *testing.T) {
 	cases := map[string]struct {
 		reason string
-		// reportWaits keeps the job from counting failures, and goesOn ends that.
+		// waits keeps the job from counting failures, and goesOn ends that.
 		waits, goesOn func(*model)
 	}{
 		"Invalid": {

@@ -15,7 +15,7 @@ import (
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
-// hasLivePods is a job whose pods run.
+// started is a job whose pods run.
 func started(replicas map[commonv1.ReplicaType]int32, change func(*model)) *model {
 	m := newModel(replicas)
 	if change != nil {

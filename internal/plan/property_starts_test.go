@@ -54,7 +54,7 @@ func drawHostPorts(t *rapid.T, m *model) {
 // portBook holds the ports that each replica ever had, by the name of its pod.
 type portBook map[string][]int32
 
-// checkHostPorts: each pod on its node's network has ports of the range, the same for its container,
+// check: each pod on its node's network has ports of the range, the same for its container,
 // those that the replica always had, and none that another one ever had.
 func (b portBook) check(t *rapid.T, in *plan.Input) {
 	if in.RunPolicy.HostPorts == nil {

@@ -34,7 +34,7 @@ func TestSidecars(t *testing.T) {
 		reason  string
 		happens func(*model)
 		state   commonv1.JobConditionType
-		// countInPlaceRestarts are those that are counted, exit the exit code that the job fails with.
+		// restarts are those that are counted, exit the exit code that the job fails with.
 		restarts, exit int32
 	}{
 		"Sidecar":       {"a sidecar that is restarted", restarted("proxy"), commonv1.JobRunning, 0, 0},

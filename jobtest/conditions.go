@@ -206,7 +206,8 @@ func (m *monitor) checkRunsInOrder(job client.Object, pods []*corev1.Pod) {
 		for i := range wantedReplicas(spec) {
 			there := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return p.Name == m.kind.PodName(job.GetName(), t, i) })
 			decide = decide || m.decides(job, t, i)
-			wait = wait && (!m.decides(job, t, i) || !there && !saysSucceeded(parts.Status, t, i) && !m.leftAlone(job, t, i) && m.waitsForOthers(job, t))
+			missing := !there && !saysSucceeded(parts.Status, t, i) && !m.leftAlone(job, t, i)
+			wait = wait && (!m.decides(job, t, i) || missing && m.waitsForOthers(job, t))
 		}
 	}
 	runs := slices.ContainsFunc(pods, func(p *corev1.Pod) bool {

@@ -183,11 +183,8 @@ func (t *typeTally) fill(in *Input) {
 		} else {
 			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
 		}
-		if s.pod != nil && (done[s.index] || left[s.index]) && s.isBefore(s.attempt) {
-			s.pod = nil // A view that is older than the record shows a pod that is gone.
-		}
-		if s.pod != nil && left[s.index] && !hasEnded(s.pod) {
-			s.pod = nil // A view that shows it running is older than the record.
+		if s.isOlderThanRecord(done, left) {
+			s.pod = nil
 		}
 		s.beforeResume = s.pod != nil && s.pod.Status.Phase == corev1.PodSucceeded && s.pod.CreationTimestamp.Time.Before(resumed)
 		s.forgetGone(done[s.index] || left[s.index])
@@ -195,6 +192,12 @@ func (t *typeTally) fill(in *Input) {
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
 		t.count(in, s)
 	}
+}
+
+// isOlderThanRecord reports whether the view of a replica's pod is older than the record of its end: it
+// is of an earlier attempt, or still runs.
+func (s *replica) isOlderThanRecord(done, left indexes) bool {
+	return s.pod != nil && ((done[s.index] || left[s.index]) && s.isBefore(s.attempt) || left[s.index] && !hasEnded(s.pod))
 }
 
 // count counts the pod of a replica.

@@ -387,8 +387,8 @@ func (w *world) checkAtRest(t *rapid.T) {
 	}
 	w.checkStartsAtRest(t)
 	want := 0
-	for _, spec := range w.in.Replicas {
-		want += int(*spec.Replicas)
+	for typ, spec := range w.in.Replicas {
+		want += int(*spec.Replicas) - w.failedAndGone(typ)
 	}
 	switch {
 	case status.Finished():
@@ -409,6 +409,19 @@ func (w *world) checkAtRest(t *rapid.T) {
 			t.Fatalf("there are %d pods, and the job wants %d", len(w.in.Pods), want)
 		}
 	}
+}
+
+// failedAndGone is how many replicas of a type have failed for good by the status, and have no pod.
+func (w *world) failedAndGone(typ commonv1.ReplicaType) int {
+	n := 0
+	if rs := w.in.Status.ReplicaStatuses[typ]; rs != nil {
+		for _, i := range indexesOf(rs.FailedIndexes) {
+			if w.pod(strings.TrimPrefix(w.in.Kind.PodName(w.in.Job.Name, typ, i), "job-")) == nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Things that happen.

@@ -56,6 +56,30 @@ func TestFailedIndexes(t *testing.T) {
 			then:   func(m *model) { m.end(m.pod("worker-1"), 1); m.reconcileUntilStable(); m.drop(m.pod("worker-1")) },
 			want:   outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-2", Indexes: "1", Failed: 1, Failures: 1},
 		},
+		"PodIsDeleted": {
+			reason: "it is deleted, and what the kubelet wrote last looks as if it had been stopped",
+			then: func(m *model) {
+				m.end(m.pod("worker-1"), 1)
+				m.reconcileUntilStable()
+				m.in.Now = m.in.Now.Add(time.Minute)
+				m.terminate(m.pod("worker-1"))
+				m.report(m.pod("worker-1"))
+			},
+			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-1 worker-2", Indexes: "1", Failed: 1, Failures: 1},
+		},
+		"Disrupted": {
+			reason: "a disrupted pod has failed, and counts as active until it is stopped",
+			then: func(m *model) {
+				restartPolicy(commonv1.RestartPolicyNever)(m)
+				m.evict(m.pod("worker-1"))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+				m.reconcileUntilStable()
+				if n := m.in.Status.ReplicaStatuses[worker].Active; n != 3 {
+					m.in.Status.ReplicaStatuses[worker].FailedIndexes = "active is " + strconv.Itoa(int(n))
+				}
+			},
+			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-1 worker-2", Indexes: "1", Failures: 1},
+		},
 		"OldView": {
 			reason: "a cache still shows it running",
 			then: func(m *model) {

@@ -195,9 +195,16 @@ func (t *typeTally) fill(in *Input) {
 }
 
 // isOlderThanRecord reports whether the view of a replica's pod is older than the record of its end: it
-// is of an earlier attempt, or still runs.
+// is of an earlier attempt, or still runs. A pod that is disrupted has failed while it runs.
 func (s *replica) isOlderThanRecord(done, left indexes) bool {
-	return s.pod != nil && ((done[s.index] || left[s.index]) && s.isBefore(s.attempt) || left[s.index] && !hasEnded(s.pod))
+	switch {
+	case s.pod == nil:
+		return false
+	case left[s.index] && !hasEnded(s.pod):
+		return disruption(s.pod) == nil
+	default:
+		return (done[s.index] || left[s.index]) && s.isBefore(s.attempt)
+	}
 }
 
 // count counts the pod of a replica.
@@ -248,6 +255,8 @@ func (s *replica) classify(done, left indexes) jobkit.ReplicaState {
 		return jobkit.Superseded
 	case done[s.index] && s.pod.Status.Phase != corev1.PodFailed:
 		return jobkit.Succeeded // A view that shows it running is older than the record.
+	case left[s.index] && s.pod.Status.Phase == corev1.PodFailed:
+		return jobkit.Failed // It was deleted afterwards, and may look as if it had been stopped.
 	case s.beforeResume && s.pod.DeletionTimestamp != nil:
 		return jobkit.Terminating // The suspension deleted it. It is no success of the run that was resumed.
 	case disruption(s.pod) != nil:

@@ -162,7 +162,7 @@ sim-goodput: ## Print how much of 54 days on 2,048 nodes is training that counts
 # The tests of plan are to notice when its code is wrong. Rapid's shrinking is of no use here; its
 # fixed seed makes two runs alike.
 .PHONY: mutate
-mutate: ## Change plan in 7,000 small ways and see whether its tests notice (40 minutes); SAMPLE=100 SEED=1 tries some, FILES='^tally' those of files
+mutate: ## Change plan in 7,000 small ways and see whether its tests notice (45 minutes); SAMPLE=100 SEED=1 tries some, FILES='^tally' those of files
 	@go run ./hack/mutate -min 95 -ignore hack/mutate/plan-ignored.txt $(if $(SAMPLE),-sample $(SAMPLE)) $(if $(SEED),-seed $(SEED)) \
 		$(if $(FILES),-files '$(FILES)') internal/plan -rapid.checks=30 -rapid.seed=1 -rapid.shrinktime=1ms -rapid.nofailfile
 

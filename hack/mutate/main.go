@@ -27,6 +27,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -229,9 +230,10 @@ func (t *target) try(ctx context.Context, out io.Writer, folder string, mutants 
 		return nil, err
 	}
 	limit := max(10*took, o.patience, 100*time.Millisecond)
-	survived := make([]bool, len(mutants))
+	survived, tried := make([]bool, len(mutants)), progress(out, len(mutants))
 	err = parallel(ctx, len(mutants), func(i int) (err error) {
 		survived[i], err = t.survives(ctx, limit, folder, binary, mutants[i], runsFor(mutants[i], tests, o.args))
+		tried()
 		return err
 	})
 	var list []*mutant
@@ -241,6 +243,22 @@ func (t *target) try(ctx context.Context, out io.Writer, folder string, mutants 
 		}
 	}
 	return list, err
+}
+
+// progress returns a function to be called for each of n mutants that was tried. It says once a minute
+// how many that are.
+func progress(out io.Writer, n int) func() {
+	var mu sync.Mutex
+	tried, next := 0, time.Now().Add(time.Minute)
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		tried++
+		if now := time.Now(); now.After(next) {
+			next = now.Add(time.Minute)
+			fmt.Fprintf(out, "%d of %d tried\n", tried, n)
+		}
+	}
 }
 
 // survives reports whether the tests pass on a mutant, in all runs.

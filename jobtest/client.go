@@ -232,8 +232,8 @@ func (a api) update(o client.Object, verb string, statusOnly bool) error {
 	if err != nil {
 		return err
 	}
-	op := call{verb: verb, table: t, key: client.ObjectKeyFromObject(o), write: true, status: statusOnly}
-	op.guarded = o.GetResourceVersion() != ""
+	op := call{verb: verb, table: t, key: client.ObjectKeyFromObject(o), write: true, status: statusOnly, version: o.GetResourceVersion()}
+	op.guarded = op.version != ""
 	err = a.do(op, o, func() (client.Object, error) { return a.w.server.update(t, o, statusOnly) })
 	if pod, ok := o.(*corev1.Pod); ok && err == nil && statusOnly && a.p == nil && ended(pod) {
 		a.w.monitor.ended(pod, pod.DeletionTimestamp == nil) // The user plays the pod's node.
@@ -256,7 +256,8 @@ func (a api) patch(o client.Object, patch client.Patch, verb string, statusOnly 
 		return fmt.Errorf("cannot make the patch: %w", err)
 	}
 	key := client.ObjectKeyFromObject(o)
-	op := call{verb: verb, table: t, key: key, write: true, status: statusOnly, guarded: carriesVersion(data), patch: data}
+	op := call{verb: verb, table: t, key: key, write: true, status: statusOnly, version: versionIn(data), patch: data}
+	op.guarded = op.version != ""
 	return a.do(op, o, func() (client.Object, error) {
 		return a.w.server.patch(t, key, patch.Type(), data, statusOnly)
 	})
@@ -352,12 +353,15 @@ func (s subresource) Apply(context.Context, runtime.ApplyConfiguration, ...clien
 	return fmt.Errorf("server-side apply: %w", errNotSimulated)
 }
 
-// carriesVersion reports whether a merge patch holds a resource version.
-func carriesVersion(data []byte) bool {
+// versionIn is the resource version that a merge patch holds, or empty.
+func versionIn(data []byte) string {
 	var patch struct {
 		Metadata struct {
 			ResourceVersion string `json:"resourceVersion"`
 		} `json:"metadata"`
 	}
-	return json.Unmarshal(data, &patch) == nil && patch.Metadata.ResourceVersion != ""
+	if json.Unmarshal(data, &patch) != nil {
+		return ""
+	}
+	return patch.Metadata.ResourceVersion
 }

@@ -236,8 +236,8 @@ func (m *monitor) checkUpdate(p *process, op call, verification client.Object) {
 		m.w.violatef("preconditions", "%s wants to %s without a resource version as precondition", p.name, op)
 	}
 	there := op.table.get(op.key)
-	if there == nil || changedUnseen(p.pass, there, verification) {
-		return
+	if there == nil || fresh(op.table, there, op.uid, op.version) != nil || changedUnseen(p.pass, there, verification) {
+		return // The write does no harm, or the process cannot know better.
 	}
 	if claim, ok := there.(*corev1.PersistentVolumeClaim); ok && m.kind.VolumeClaims && m.claimUpdateAsked(op, claim, verification) {
 		return

@@ -45,7 +45,7 @@ type call struct {
 	write, status bool
 	// guarded writes carry a UID or resource version as a precondition.
 	guarded bool
-	// uid and version are those in the precondition of a delete.
+	// uid and version are those in the precondition of a write.
 	uid     types.UID
 	version string
 	// force is set for a delete without a grace period.

@@ -76,8 +76,10 @@ func (m *monitor) checkReclaimable(job, after client.Object, old, status *common
 		if parts.ReplicaSpecs[t] != nil && m.restartsTogether(parts, t) || !queued {
 			n = 0
 		}
+		// A job that ends while it is invalid gives all its room back at once.
+		exact := !suspended && !obstructed(status) && !(status.Finished() && obstructed(old))
 		switch {
-		case rs.Reclaimable > n, !suspended && !obstructed(status) && rs.Reclaimable != n:
+		case rs.Reclaimable > n, exact && rs.Reclaimable != n:
 			m.w.violatef("reclaimable", "%d pods of %s can be given away by the status, but %d have succeeded and do not run again", rs.Reclaimable, t, n)
 		case rs.Reclaimable < was && !suspended:
 			m.w.violatef("reclaimable", "%d pods of %s can be given away, and were %d before", rs.Reclaimable, t, was)

@@ -349,7 +349,7 @@ func (m *monitor) checkReplica(job client.Object, t commonv1.ReplicaType, index 
 	case m.stuck(pod):
 	case pod.DeletionTimestamp != nil:
 		w.violatef("P3", "job %s goes on, but pod %s is still being deleted", job.GetName(), pod.Name)
-	case attemptLabel(pod) < at:
+	case attemptLabel(pod) < at && !saysSucceeded(w.parts(job).Status, t, index) && !m.leftAlone(job, t, index):
 		w.violatef("P3", "job %s: %s %d is at attempt %d, but its pod is of attempt %d", job.GetName(), t, index, at, attemptLabel(pod))
 	case pod.Status.Phase == corev1.PodFailed && !m.leftAlone(job, t, index):
 		w.violatef("P3", "job %s goes on, but pod %s failed and nothing follows", job.GetName(), pod.Name)

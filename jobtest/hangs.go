@@ -557,7 +557,7 @@ func (m *monitor) expectsReports(job client.Object, pods []*corev1.Pod) bool {
 	for t, spec := range parts.ReplicaSpecs {
 		for i := range wantedReplicas(spec) {
 			wanted++
-			if saysSucceeded(parts.Status, t, i) {
+			if saysSucceeded(parts.Status, t, i) || m.leftAlone(job, t, i) {
 				running++
 			}
 		}

@@ -62,7 +62,8 @@ func startOperator(t *testing.T, api *fakeapi.Server, args ...string) *started {
 	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &started{Server: api, t: t, probes: freeAddress(t), metrics: freeAddress(t)}
+	free := freeAddresses(t, 2)
+	o := &started{Server: api, t: t, probes: free[0], metrics: free[1]}
 	o.cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{
 		"--kubeconfig=" + kubeconfig, "--leader-elect", "--health-probe-bind-address=" + o.probes, "--metrics-bind-address=" + o.metrics,
 	}, args...)...)
@@ -74,14 +75,19 @@ func startOperator(t *testing.T, api *fakeapi.Server, args ...string) *started {
 	return o
 }
 
-func freeAddress(t *testing.T) string {
+// freeAddresses are some on which no one listens, all different: one that is given back may be the next.
+func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	out := make([]string, n)
+	for i := range out {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		out[i] = l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return out
 }
 
 // end sends SIGTERM and returns how long the end takes.

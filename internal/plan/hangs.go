@@ -150,6 +150,21 @@ func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
 	return since, true
 }
 
+// began is when a replica that has ended, or is disrupted, began to run; zero if that is not known.
+func (s *replica) began(main string) time.Time {
+	if s.pod == nil {
+		return time.Time{}
+	}
+	at := beganBeforeItEnded(s.pod, main)
+	if at.IsZero() && !hasEnded(s.pod) {
+		at = beganToRun(s.pod, main)
+	}
+	if at.IsZero() {
+		return at
+	}
+	return ourTime(s.pod, at)
+}
+
 // runSince is since when the replicas of a type run that do, and how many run or need not. What has
 // succeeded ran with the others: since it began, if that was later, they are one program.
 func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
@@ -163,12 +178,11 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 			}
 		case jobkit.Succeeded:
 			running++
-			if began := beganBeforeItEnded(s.pod, main); !began.IsZero() {
-				since = later(since, ourTime(s.pod, began))
-			}
+			since = later(since, s.began(main))
 		case jobkit.Failed:
 			if in.Rules.IsOptional(s.typ, s.index) {
 				running++ // It may be left as it is.
+				since = later(since, s.began(main))
 			}
 		case jobkit.Missing, jobkit.Pending, jobkit.Superseded, jobkit.Terminating:
 		}
@@ -251,9 +265,6 @@ func beganToRun(pod *corev1.Pod, main string) time.Time {
 
 // beganBeforeItEnded is when a container of a pod began that has ended; zero if that is not known.
 func beganBeforeItEnded(pod *corev1.Pod, main string) time.Time {
-	if pod == nil {
-		return time.Time{}
-	}
 	for i := range pod.Status.ContainerStatuses {
 		if c := &pod.Status.ContainerStatuses[i]; c.Name == main && c.State.Terminated != nil {
 			return c.State.Terminated.StartedAt.Time

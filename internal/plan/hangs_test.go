@@ -83,6 +83,27 @@ func TestWhichReplicaHangs(t *testing.T) {
 			goesOn(m)
 			m.end(m.pod("worker-1"), 1)
 		}, 59 * second, "job-master-0"},
+		"OptionalFailedSince": {"one that began again took the others with it, and may fail", report, func(m *model) {
+			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever
+		}, func(m *model) {
+			goesOn(m)
+			m.after(30 * second)
+			began := metav1.NewTime(m.in.Now)
+			m.end(m.pod("worker-1"), 1)
+			m.pod("worker-1").Status.ContainerStatuses[0].State.Terminated.StartedAt = began
+		}, 60 * second, "job-master-0"},
+		"OptionalDisruptedSince": {"so may one that is disrupted and still runs", report, func(m *model) {
+			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever
+		}, func(m *model) {
+			goesOn(m)
+			m.after(30 * second)
+			p := m.pod("worker-1")
+			p.Status.ContainerStatuses[0].State.Running.StartedAt = metav1.NewTime(m.in.Now)
+			m.evict(p)
+			p.Status.Phase = corev1.PodRunning
+		}, 60 * second, "job-master-0"},
 		"RequiredFailed": {"one that may not is restarted first", report, restartPolicy(commonv1.RestartPolicyOnFailure), func(m *model) {
 			goesOn(m)
 			m.end(m.pod("worker-1"), 1)

@@ -202,12 +202,12 @@ func (t *Tally) reporter(in *Input, since time.Time) (*replica, *commonv1.Traine
 		switch done := last.ProgressPercentage != nil && *last.ProgressPercentage >= 100; {
 		case current && active && !done:
 			return s, last
-		case current, s != nil && s.pod == nil && s.state == jobkit.Succeeded && s.attempt == 0:
+		case current && (done || s.state == jobkit.Succeeded), s != nil && s.pod == nil && s.state == jobkit.Succeeded && s.attempt == 0:
 			return nil, nil // What follows the training need not report.
 		case active:
 			return s, nil
 		case last.ReceivedTime.After(since):
-			return t.firstReporter(in), last // The replica is no longer wanted, or has succeeded since; the others go on.
+			return t.firstReporter(in), last // The replica is no longer wanted, or has succeeded or failed since; the others go on.
 		}
 	}
 	return t.firstReporter(in), nil

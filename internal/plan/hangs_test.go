@@ -83,6 +83,15 @@ func TestWhichReplicaHangs(t *testing.T) {
 			goesOn(m)
 			m.end(m.pod("worker-1"), 1)
 		}, 59 * second, "job-master-0"},
+		"ReporterFailed": {"the one that reported has failed for good: the others report from now on", report, func(m *model) {
+			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever
+		}, func(m *model) {
+			goesOn(m)
+			m.reports("worker-1", 50)
+			m.end(m.pod("worker-1"), 1)
+			m.reconcileUntilStable()
+		}, 59 * second, "job-master-0"},
 		"OptionalFailedSince": {"one that began again took the others with it, and may fail", report, func(m *model) {
 			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever

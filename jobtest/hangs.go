@@ -350,13 +350,17 @@ func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool, b
 	last := m.lastReport(job)
 	for _, peer := range m.w.kubelet.lives {
 		pod := m.w.kubelet.pod(peer)
-		if pod == nil || !metav1.IsControlledBy(pod, job) || !peer.running && pod.Status.Phase != corev1.PodSucceeded {
+		if pod == nil || !metav1.IsControlledBy(pod, job) {
+			continue
+		}
+		runs := peer.running && !ended(pod) // One that was evicted does not.
+		if !runs && pod.Status.Phase != corev1.PodSucceeded {
 			continue
 		}
 		if peer.started.After(since) {
 			since = peer.started
 		}
-		if !peer.running {
+		if !runs {
 			continue
 		}
 		if at, ok := m.reported[peer.uid]; ok && at.Equal(last) && m.mayStand(job, peer.uid, at) {

@@ -374,7 +374,7 @@ func (g *gangs) countDone(of *gang.Job, in *plan.Input, tally *plan.Tally) {
 		if types == nil || g.leaves(of, m) {
 			continue // What is not in the group does not make it smaller.
 		}
-		succeeded, failed := types.Count(jobkit.Succeeded), tally.LeftAlone(in, m.Type)
+		succeeded, failed := types.Count(jobkit.Succeeded), tally.LeftAlone(m.Type)
 		waits = waits || placed[m.Type]+succeeded+failed < int(m.Replicas)
 		done[i], gone = succeeded+failed, gone+max(succeeded-there[m.Type], 0)+failed
 	}

@@ -354,7 +354,8 @@ func (m *monitor) allRunSince(job client.Object) (since time.Time, there bool, b
 			continue
 		}
 		runs := peer.running && !ended(pod) // One that was evicted does not.
-		if !runs && pod.Status.Phase != corev1.PodSucceeded {
+		t, index, _ := m.replica(job, pod)
+		if !runs && pod.Status.Phase != corev1.PodSucceeded && !m.leftAlone(job, t, index) {
 			continue
 		}
 		if peer.started.After(since) {

@@ -238,14 +238,14 @@ func (m *monitor) checkActive(job client.Object, pods []*corev1.Pod, services []
 			delete(byName, name)
 			m.checkReplica(job, t, i, pod)
 			switch {
+			case m.leftAlone(job, t, i) && (pod == nil || ended(pod)):
+				counts.Failed++
 			case pod != nil && pod.DeletionTimestamp != nil && ended(pod):
 				count(&unsure, pod) // Whether it ended or was stopped, the operator may have come too late to see.
 			case pod != nil:
 				count(&counts, pod)
 			case saysSucceeded(status, t, i):
 				counts.Succeeded++
-			case m.leftAlone(job, t, i):
-				counts.Failed++
 			}
 		}
 		is := status.ReplicaStatuses[t]

@@ -150,19 +150,21 @@ func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
 	return since, true
 }
 
-// began is when a replica that has ended, or is disrupted, began to run; zero if that is not known.
+// began is when a replica that has ended, or is disrupted, began to run; zero if its pod is gone. Of a
+// pod that was evicted it may be unknown: it was not before its creation.
 func (s *replica) began(main string) time.Time {
 	if s.pod == nil {
 		return time.Time{}
 	}
 	at := beganBeforeItEnded(s.pod, main)
-	if at.IsZero() && !hasEnded(s.pod) {
-		at = beganToRun(s.pod, main)
+	switch {
+	case !at.IsZero():
+		return ourTime(s.pod, at)
+	case hasEnded(s.pod):
+		return s.pod.CreationTimestamp.Time
+	default:
+		return ourTime(s.pod, beganToRun(s.pod, main))
 	}
-	if at.IsZero() {
-		return at
-	}
-	return ourTime(s.pod, at)
 }
 
 // runSince is since when the replicas of a type run that do, and how many run or need not. What has
@@ -180,8 +182,8 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 			running++
 			since = later(since, s.began(main))
 		case jobkit.Failed:
-			if in.Rules.IsOptional(s.typ, s.index) {
-				running++ // It may be left as it is.
+			if s.left { // Otherwise it may restart.
+				running++
 				since = later(since, s.began(main))
 			}
 		case jobkit.Missing, jobkit.Pending, jobkit.Superseded, jobkit.Terminating:

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -23,19 +24,13 @@ func (in *Input) leftAloneBefore(t commonv1.ReplicaType) indexes {
 }
 
 // LeftAlone is how many replicas of a type have failed for good and were left alone, by the status.
-func (t *Tally) LeftAlone(in *Input, typ commonv1.ReplicaType) int {
-	in = withUnpackedStatus(in)
-	left, n := in.leftAloneBefore(typ), 0
-	for i := range t.byType {
-		if t.byType[i].Type != typ {
-			continue
+func (t *Tally) LeftAlone(typ commonv1.ReplicaType) int {
+	n := 0
+	t.each(func(s *replica) {
+		if s.typ == typ && s.left && s.state == jobkit.Failed {
+			n++
 		}
-		for j := range left {
-			if t.byType[i].States[j] == jobkit.Failed {
-				n++
-			}
-		}
-	}
+	})
 	return n
 }
 
@@ -45,14 +40,12 @@ func (s *replica) isGoneForGood() bool { return s.state == jobkit.Failed && s.po
 // isLeftAlone reports whether a replica has failed for good and the job goes on.
 func (d *decision) isLeftAlone(s *replica) bool {
 	switch {
-	case s.state != jobkit.Failed || !d.in.Rules.IsOptional(s.typ, s.index):
+	case s.state != jobkit.Failed || d.attempt(s) != s.attempt:
 		return false
-	case s.isGoneForGood():
+	case s.left:
 		return true
-	case d.superseded(s):
-		return false
 	default:
-		return d.failedReplica(s).response == responseLeave
+		return d.in.Rules.IsOptional(s.typ, s.index) && d.failedReplica(s).response == responseLeave
 	}
 }
 
@@ -102,17 +95,7 @@ func (d *decision) onlyLeftAlone(left []failedReplica) (string, *failedReplica) 
 
 // recordLeftAlone records the failures of replicas that this pass is the first to leave alone.
 func (d *decision) recordLeftAlone(all []failedReplica) {
-	before := map[commonv1.ReplicaType]indexes{}
-	var fresh []failedReplica
-	for i := range all {
-		s := all[i].replica
-		if _, read := before[s.typ]; !read {
-			before[s.typ] = d.in.leftAloneBefore(s.typ)
-		}
-		if !before[s.typ][s.index] {
-			fresh = append(fresh, all[i])
-		}
-	}
+	fresh := slices.DeleteFunc(slices.Clone(all), func(f failedReplica) bool { return f.replica.left })
 	if len(fresh) > 0 {
 		d.recordFailures(fresh)
 	}

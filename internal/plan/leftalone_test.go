@@ -67,6 +67,17 @@ func TestFailedIndexes(t *testing.T) {
 			},
 			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-1 worker-2", Indexes: "1", Failed: 1, Failures: 1},
 		},
+		"PodIsStuck": {
+			reason: "a finalizer keeps its pod, and nothing waits for that to go",
+			then: func(m *model) {
+				m.end(m.pod("worker-1"), 1)
+				m.reconcileUntilStable()
+				m.terminate(m.pod("worker-1"))
+				m.pod("worker-1").Finalizers = []string{"example.com/keep"}
+				m.in.Now = m.in.Now.Add(time.Hour)
+			},
+			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-1 worker-2", Indexes: "1", Failed: 1, Failures: 1},
+		},
 		"Disrupted": {
 			reason: "a disrupted pod has failed, and counts as active until it is stopped",
 			then: func(m *model) {
@@ -119,14 +130,27 @@ func TestFailedIndexes(t *testing.T) {
 			},
 			want: outcome{State: commonv1.JobFailed, Pods: "worker-0 worker-2", Indexes: "1", Failed: 1, Succeeded: "0,2", Failures: 1},
 		},
-		"LimitRaised": {
-			reason: "as long as the pod exists, an edit that allows a restart brings one",
+		"PolicyEdited": {
+			reason: "for good is for good, whether the pod exists or not: an edit that allows restarts comes too late",
 			then: func(m *model) {
 				m.end(m.pod("worker-1"), 1)
 				m.reconcileUntilStable()
 				restartPolicy(commonv1.RestartPolicyOnFailure)(m)
 			},
-			want: outcome{State: commonv1.JobRestarting, Pods: "worker-0 worker-1 worker-2", Failures: 2},
+			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-1 worker-2", Indexes: "1", Failed: 1, Failures: 1},
+		},
+		"ExitsZeroWhenStopped": {
+			reason: "it failed because it was disrupted, whatever its program says when it is stopped for that",
+			then: func(m *model) {
+				restartPolicy(commonv1.RestartPolicyNever)(m)
+				m.evict(m.pod("worker-1"))
+				m.pod("worker-1").Status.Phase = corev1.PodRunning
+				m.reconcileUntilStable()
+				m.terminate(m.pod("worker-1"))
+				m.end(m.pod("worker-1"), 0)
+				m.pod("worker-1").Status.Conditions = nil
+			},
+			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-1 worker-2", Indexes: "1", Failed: 1, Failures: 1},
 		},
 		"ScaledDown": {
 			reason: "a replica that the job wants no more is forgotten",

@@ -104,6 +104,7 @@ func lostReplicas(in *Input, tally *Tally, isMissing func(*Tally, *Input, int) b
 			terminating = append(terminating, s)
 		case s.state == jobkit.Missing && missing[s.typ] && !in.FoundPods[s.name]:
 			gone = append(gone, s)
+		case s.isGoneForGood():
 		case s.state == jobkit.Active, s.state == jobkit.Succeeded, s.state == jobkit.Failed, s.state == jobkit.Pending && bound:
 			others[s.typ] = true
 		}

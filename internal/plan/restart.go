@@ -60,6 +60,9 @@ type failedReplica struct {
 func (d *decision) failedReplica(s *replica) failedReplica {
 	f := failedReplica{replica: s, failure: d.failureOf(s)}
 	f.response, f.because, f.byRule = d.respond(s, &f.failure)
+	if s.left {
+		f.response = responseLeave // Whatever an edit says now.
+	}
 	return f
 }
 

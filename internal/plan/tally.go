@@ -50,6 +50,7 @@ type replica struct {
 	state   jobkit.ReplicaState
 	pod     *corev1.Pod // nil if missing, or if it is gone and its end is on record
 	gone    bool        // the pod is among Input.Departed
+	left    bool        // it has failed for good and was left alone, by the status
 	// beforeResume is true if the pod has succeeded and was created before the job was last resumed.
 	// A failure of before counts, as every failure does, whenever it is seen.
 	beforeResume bool
@@ -119,7 +120,7 @@ func (t *Tally) findUnwanted(in *Input) {
 			}
 		}
 		s.attempt = attemptOf(&in.Status, s.typ, s.index)
-		s.state = s.classify(nil, nil)
+		s.state = s.classify(nil)
 		t.unwanted = append(t.unwanted, s)
 	}
 }
@@ -177,18 +178,18 @@ func (t *typeTally) fill(in *Input) {
 	for i := range t.replicas {
 		s := &t.replicas[i]
 		s.typ, s.index = t.Type, int32(i)
-		s.attempt = attemptIn(&in.Status, rs, s.index)
+		s.attempt, s.left = attemptIn(&in.Status, rs, s.index), left[s.index]
 		if s.pod != nil {
 			s.name, s.label = s.pod.Name, unread
 		} else {
 			s.name = in.Kind.PodName(in.Job.Name, t.Type, s.index)
 		}
-		if s.isOlderThanRecord(done, left) {
+		if s.isOlderThanRecord(done[s.index]) {
 			s.pod = nil
 		}
 		s.beforeResume = s.pod != nil && s.pod.Status.Phase == corev1.PodSucceeded && s.pod.CreationTimestamp.Time.Before(resumed)
-		s.forgetGone(done[s.index] || left[s.index])
-		s.state = s.classify(done, left)
+		s.forgetGone(done[s.index] || s.left)
+		s.state = s.classify(done)
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
 		t.count(in, s)
 	}
@@ -196,14 +197,14 @@ func (t *typeTally) fill(in *Input) {
 
 // isOlderThanRecord reports whether the view of a replica's pod is older than the record of its end: it
 // is of an earlier attempt, or still runs. A pod that is disrupted has failed while it runs.
-func (s *replica) isOlderThanRecord(done, left indexes) bool {
+func (s *replica) isOlderThanRecord(done bool) bool {
 	switch {
 	case s.pod == nil:
 		return false
-	case left[s.index] && !hasEnded(s.pod):
+	case s.left && !hasEnded(s.pod):
 		return disruption(s.pod) == nil
 	default:
-		return (done[s.index] || left[s.index]) && s.isBefore(s.attempt)
+		return (done || s.left) && s.isBefore(s.attempt)
 	}
 }
 
@@ -243,11 +244,11 @@ func attemptIn(status *commonv1.JobStatus, rs *commonv1.ReplicaStatus, index int
 }
 
 // classify returns the state of a replica. The first case that matches decides.
-func (s *replica) classify(done, left indexes) jobkit.ReplicaState {
+func (s *replica) classify(done indexes) jobkit.ReplicaState {
 	switch {
 	case s.pod == nil && done[s.index]:
 		return jobkit.Succeeded
-	case s.pod == nil && left[s.index]:
+	case s.pod == nil && s.left:
 		return jobkit.Failed
 	case s.pod == nil:
 		return jobkit.Missing
@@ -255,8 +256,8 @@ func (s *replica) classify(done, left indexes) jobkit.ReplicaState {
 		return jobkit.Superseded
 	case done[s.index] && s.pod.Status.Phase != corev1.PodFailed:
 		return jobkit.Succeeded // A view that shows it running is older than the record.
-	case left[s.index] && s.pod.Status.Phase == corev1.PodFailed:
-		return jobkit.Failed // It was deleted afterwards, and may look as if it had been stopped.
+	case s.left && hasEnded(s.pod):
+		return jobkit.Failed // If it was deleted afterwards, it may look as if it had been stopped.
 	case s.beforeResume && s.pod.DeletionTimestamp != nil:
 		return jobkit.Terminating // The suspension deleted it. It is no success of the run that was resumed.
 	case disruption(s.pod) != nil:

@@ -123,7 +123,7 @@ func (d *decision) terminatingWaits() wait {
 		w.patience -= requestDoubt
 	}
 	add := func(s *replica) {
-		if s.pod == nil || s.state == jobkit.Active || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded {
+		if s.pod == nil || s.state == jobkit.Active || s.pod.DeletionTimestamp == nil || s.state == jobkit.Succeeded || d.isLeftAlone(s) {
 			return
 		}
 		what, overdue := d.adviceFor(s.pod), s.pod.DeletionTimestamp.Add(w.patience)

@@ -47,7 +47,7 @@ func (m *monitor) checkReported(job client.Object, pods []*corev1.Pod) {
 	m.checkOrderReported(job)
 	m.checkStartsTold(job, pods)
 	for _, pod := range pods {
-		if _, _, wanted := m.replica(job, pod); !wanted || !m.stuck(pod) || pod.Status.Phase == corev1.PodSucceeded ||
+		if t, i, wanted := m.replica(job, pod); !wanted || !m.stuck(pod) || pod.Status.Phase == corev1.PodSucceeded || m.leftAlone(job, t, i) ||
 			w.now.Before(pod.DeletionTimestamp.Add(reportedAfter)) {
 			continue
 		}

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
@@ -238,17 +237,6 @@ func roleAttempts(s *commonv1.JobStatus) int32 {
 	return n
 }
 
-// mayLoseJob reports whether a replica that is lost restarts the whole job, which a replica of a role may
-// do with its role in the same pass.
-func (m *monitor) mayLoseJob(parts jobkit.JobParts) bool {
-	for t := range parts.ReplicaSpecs {
-		if m.scopeOf(parts, t) == commonv1.RestartScopeJob {
-			return true
-		}
-	}
-	return false
-}
-
 // checkRoles checks restarts of roles: a replica of the role failed, which counts, or was
 // lost by a deletion, which does not. If all roles have limits, and always had, each restart
 // that the job counts is one of a role.
@@ -265,7 +253,7 @@ func (m *monitor) checkRoles(job client.Object, old, status *commonv1.JobStatus,
 		case is.Attempt == was.Attempt:
 		case is.Attempt > was.Attempt+1, scope != commonv1.RestartScopeRole && status.ObservedGeneration == job.GetGeneration():
 			m.w.violatef("restart scope Role", "%s with restart scope %s went from attempt %d to %d", t, scope, was.Attempt, is.Attempt)
-		case status.Attempt > old.Attempt && !m.mayLoseJob(parts):
+		case status.Attempt > old.Attempt:
 			m.w.violatef("restart scope Role", "%s restarts together, and so does the whole job", t)
 		case counted && !m.anyFailed(job, l, old, t), !counted && !m.mayRestartFree(job, l, old, t):
 			m.w.violatef("restart scope Role", "%s restarts together (%d to %d), counted: %t, but none of its pods of the present attempt failed or was deleted",

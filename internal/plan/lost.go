@@ -10,6 +10,13 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
+// losesJob reports whether a replica is lost that restarts the whole job.
+func (d *decision) losesJob() bool {
+	return slices.ContainsFunc(d.tally.lost, func(s *replica) bool {
+		return d.attempt(s) == s.attempt && d.in.scopeOf(s.typ) == commonv1.RestartScopeJob
+	})
+}
+
 // restartGang restarts what restarts together, a job or a role, that lost a replica without a
 // failure: a user or another client deleted its pod. A new pod in its place could not join
 // the others. No limit counts that. What restarts because of a failure in the same pass has its

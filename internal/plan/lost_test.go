@@ -342,7 +342,7 @@ func TestLostBesideOthersThatRestart(t *testing.T) {
 		want               outcome
 	}{
 		"JobBesideReplica":  {"the job restarts", scopeJob, scopeReplica, false, outcome{all("1", "1", "2", "1"), 1, 1, says}},
-		"JobBesideRole":     {"so it does beside a role", scopeJob, scopeRole, false, outcome{all("1", "1", "2", "2"), 1, 1, says}},
+		"JobBesideRole":     {"so it does beside a role", scopeJob, scopeRole, false, outcome{all("1", "1", "1", "1"), 1, 1, says}},
 		"RoleBesideReplica": {"the masters restart", scopeRole, scopeReplica, false, outcome{all("1", "1", "1", "0"), 1, 1, says}},
 		"RoleBesideRole":    {"so they do beside another role", scopeRole, scopeRole, false, outcome{all("1", "1", "1", "1"), 1, 1, says}},
 		"Replica":           {"a master that restarts alone is replaced", scopeReplica, scopeReplica, false, outcome{all("0", "0", "1", "0"), 1, 0, says}},

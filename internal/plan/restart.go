@@ -150,7 +150,9 @@ func (d *decision) restartRoles(failed []failedReplica) {
 		if cause := slices.IndexFunc(failed, func(f failedReplica) bool { return of(f) && !f.consequence }); cause >= 0 {
 			first = cause
 		}
-		d.restartRole(t)
+		if !d.losesJob() { // Otherwise the role restarts with the whole job.
+			d.restartRole(t)
+		}
 		d.countByCause(&failed[first])
 	}
 }

@@ -159,7 +159,7 @@ func (m *monitor) deciding(job client.Object, status *commonv1.JobStatus, pods k
 				continue
 			}
 			present, decides := m.present(job, status, pod)
-			active := present && runsOn(pod) && !m.saysPodSucceeded(job, status, pod)
+			active := present && runsOn(pod) && !m.saysPodEnded(job, status, pod)
 			all, mayRun = all && active && decides, mayRun || active && (inOrder || decides)
 			over[pod.Name] = over[pod.Name] || present && ended(pod)
 		}
@@ -175,11 +175,11 @@ func (m *monitor) present(job client.Object, status *commonv1.JobStatus, pod *co
 	return wanted && attemptLabel(pod) >= attemptOf(status, t, index), m.decides(job, t, index)
 }
 
-// saysPodSucceeded reports whether a status says that the replica of a pod has succeeded. In that
-// attempt it never runs again: if the pod is seen to run, the view of it is old.
-func (m *monitor) saysPodSucceeded(job client.Object, status *commonv1.JobStatus, pod *corev1.Pod) bool {
+// saysPodEnded reports whether a status says that the replica of a pod has succeeded, or failed for
+// good. In that attempt it never runs again: if the pod is seen to run, the view of it is old.
+func (m *monitor) saysPodEnded(job client.Object, status *commonv1.JobStatus, pod *corev1.Pod) bool {
 	t, index, _ := m.replica(job, pod)
-	return saysSucceeded(status, t, index)
+	return saysSucceeded(status, t, index) || saysFailed(status, t, index) && m.mayFail(job, t, index)
 }
 
 // runsOn reports whether a pod runs, and nothing ends it.

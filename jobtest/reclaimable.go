@@ -77,7 +77,7 @@ func (m *monitor) checkReclaimable(job, after client.Object, old, status *common
 			n = 0
 		}
 		// A job that ends while it is invalid gives all its room back at once.
-		exact := !suspended && !obstructed(status) && !(status.Finished() && obstructed(old))
+		exact := !suspended && !obstructed(status) && (!status.Finished() || !obstructed(old))
 		switch {
 		case rs.Reclaimable > n, exact && rs.Reclaimable != n:
 			m.w.violatef("reclaimable", "%d pods of %s can be given away by the status, but %d have succeeded and do not run again", rs.Reclaimable, t, n)

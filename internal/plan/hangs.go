@@ -151,20 +151,19 @@ func (t *Tally) allRunSince(in *Input) (time.Time, bool) {
 }
 
 // began is when a replica that has ended, or is disrupted, began to run; zero if its pod is gone. Of a
-// pod that was evicted it may be unknown: it was not before its creation.
+// pod that was evicted it may be unknown: it was not before its node took it up.
 func (s *replica) began(main string) time.Time {
 	if s.pod == nil {
 		return time.Time{}
 	}
 	at := beganBeforeItEnded(s.pod, main)
-	switch {
-	case !at.IsZero():
-		return ourTime(s.pod, at)
-	case hasEnded(s.pod):
-		return s.pod.CreationTimestamp.Time
-	default:
-		return ourTime(s.pod, beganToRun(s.pod, main))
+	if at.IsZero() {
+		at = beganToRun(s.pod, main)
 	}
+	if at.IsZero() {
+		return s.pod.CreationTimestamp.Time
+	}
+	return ourTime(s.pod, at)
 }
 
 // runSince is since when the replicas of a type run that do, and how many run or need not. What has

@@ -31,7 +31,9 @@ func (p *process) gone(last client.Object) {
 	if ended(pod) {
 		p.sawEnded = append(p.sawEnded, pod)
 	}
-	if disrupted(pod) {
+	// Of a pod that exits with 0 when it is stopped, no one can tell whether it had ended before, unless
+	// the pod says when its deletion was asked for.
+	if disrupted(pod) && (pod.Status.Phase != corev1.PodSucceeded || pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds > 0) {
 		p.sawDisrupted = append(p.sawDisrupted, pod)
 	}
 }

@@ -31,9 +31,10 @@ func (p *process) gone(last client.Object) {
 	if ended(pod) {
 		p.sawEnded = append(p.sawEnded, pod)
 	}
-	// Of a pod that exits with 0 when it is stopped, no one can tell whether it had ended before, unless
-	// the pod says when its deletion was asked for.
-	if disrupted(pod) && (pod.Status.Phase != corev1.PodSucceeded || pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds > 0) {
+	// Of a pod that exits with 0 when it is stopped, no one knows if it had ended before, unless the pod
+	// says when its deletion was asked for.
+	says := pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds > 0
+	if disrupted(pod) && (says || pod.Status.Phase != corev1.PodSucceeded) {
 		p.sawDisrupted = append(p.sawDisrupted, pod)
 	}
 }

@@ -76,11 +76,11 @@ func (m *monitor) checkHostPorts(op call, job client.Object) {
 			}
 		}
 	}
-	own, counts := hostPortsOf(pod), map[string]int{}
+	own, counts := hostPortsOf(pod), map[commonv1.ReplicaType]int{}
 	pods := m.ledger(job.GetUID()).pods
-	counts[pod.Labels[commonv1.ReplicaTypeLabel]] = len(own)
+	counts[t] = len(own)
 	for _, other := range pods {
-		of := other.Labels[commonv1.ReplicaTypeLabel]
+		of, _, _ := m.replica(job, other) // by its name: a user may write anything into its labels
 		if n, known := counts[of]; known && n != len(hostPortsOf(other)) {
 			return // An edit has changed how many ports the type has, and with that all numbers.
 		}

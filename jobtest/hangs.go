@@ -473,6 +473,7 @@ func (m *monitor) countHangs(job client.Object, l *ledger, old, status *commonv1
 		for _, uid := range slices.Backward(l.order) {
 			if pod := l.pods[uid]; pod.Name == name && attemptLabel(pod) == f.Attempt {
 				m.countHang(job, l, pod)
+				m.failedAt[pod.UID] = f.Time.Time // A pass that comes late finds hangs of different times at once.
 				break
 			}
 		}

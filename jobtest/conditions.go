@@ -179,7 +179,7 @@ func (m *monitor) present(job client.Object, status *commonv1.JobStatus, pod *co
 // good. In that attempt it never runs again: if the pod is seen to run, the view of it is old.
 func (m *monitor) saysPodEnded(job client.Object, status *commonv1.JobStatus, pod *corev1.Pod) bool {
 	t, index, _ := m.replica(job, pod)
-	return saysSucceeded(status, t, index) || saysFailed(status, t, index) && m.mayFail(job, t, index)
+	return saysSucceeded(status, t, index) || m.saysLeftAlone(job, status, t, index)
 }
 
 // runsOn reports whether a pod runs, and nothing ends it.

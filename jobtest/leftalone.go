@@ -24,7 +24,12 @@ func saysFailed(status *commonv1.JobStatus, t commonv1.ReplicaType, index int32)
 // leftAlone reports whether a replica has failed for good, by the status of its job, and the job goes
 // on without it.
 func (m *monitor) leftAlone(job client.Object, t commonv1.ReplicaType, index int32) bool {
-	return saysFailed(m.w.parts(job).Status, t, index) && m.mayFail(job, t, index)
+	return m.saysLeftAlone(job, m.w.parts(job).Status, t, index)
+}
+
+// saysLeftAlone is leftAlone by another status of the job.
+func (m *monitor) saysLeftAlone(job client.Object, status *commonv1.JobStatus, t commonv1.ReplicaType, index int32) bool {
+	return saysFailed(status, t, index) && m.mayFail(job, t, index)
 }
 
 // failedOnce reports whether a pod of the given attempt of a replica ever failed.

@@ -26,11 +26,16 @@ func (in *Input) leftAloneBefore(t commonv1.ReplicaType) indexes {
 // LeftAlone is how many replicas of a type have failed for good and were left alone, by the status.
 func (t *Tally) LeftAlone(typ commonv1.ReplicaType) int {
 	n := 0
-	t.each(func(s *replica) {
-		if s.typ == typ && s.left && s.state == jobkit.Failed {
-			n++
+	for i := range t.byType {
+		if t.byType[i].Type != typ {
+			continue
 		}
-	})
+		for j := range t.byType[i].replicas {
+			if s := &t.byType[i].replicas[j]; s.left && s.state == jobkit.Failed {
+				n++
+			}
+		}
+	}
 	return n
 }
 

@@ -10,11 +10,15 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
-// losesJob reports whether a replica is lost that restarts the whole job.
-func (d *decision) losesJob() bool {
-	return slices.ContainsFunc(d.tally.lost, func(s *replica) bool {
-		return d.attempt(s) == s.attempt && d.in.scopeOf(s.typ) == commonv1.RestartScopeJob
-	})
+// stillLost are the lost replicas that this pass does not restart yet, and the first of them that
+// restarts the whole job; -1 if none does.
+func (d *decision) stillLost() (lost []*replica, whole int) {
+	for _, s := range d.tally.lost {
+		if d.attempt(s) == s.attempt {
+			lost = append(lost, s)
+		}
+	}
+	return lost, slices.IndexFunc(lost, func(s *replica) bool { return d.in.scopeOf(s.typ) == commonv1.RestartScopeJob })
 }
 
 // restartGang restarts what restarts together, a job or a role, that lost a replica without a
@@ -23,16 +27,11 @@ func (d *decision) losesJob() bool {
 // new attempt already; if there was a failure, the condition names that. It reports whether
 // something restarts for a lost replica.
 func (d *decision) restartGang(failed bool) bool {
-	var lost []*replica
-	for _, s := range d.tally.lost {
-		if d.attempt(s) == s.attempt {
-			lost = append(lost, s)
-		}
-	}
+	lost, whole := d.stillLost()
 	if len(lost) == 0 {
 		return false
 	}
-	if whole := slices.IndexFunc(lost, func(s *replica) bool { return d.in.scopeOf(s.typ) == commonv1.RestartScopeJob }); whole >= 0 {
+	if whole >= 0 {
 		lost = lost[whole:]
 		d.restartAll()
 		d.plan.Restarts.Ignored++

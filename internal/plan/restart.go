@@ -150,7 +150,7 @@ func (d *decision) restartRoles(failed []failedReplica) {
 		if cause := slices.IndexFunc(failed, func(f failedReplica) bool { return of(f) && !f.consequence }); cause >= 0 {
 			first = cause
 		}
-		if !d.losesJob() { // Otherwise the role restarts with the whole job.
+		if _, whole := d.stillLost(); whole < 0 { // Otherwise the role restarts with the whole job.
 			d.restartRole(t)
 		}
 		d.countByCause(&failed[first])

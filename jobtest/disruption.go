@@ -26,7 +26,9 @@ func (k *kubelet) disrupt(pod *corev1.Pod, reason string) {
 	}
 }
 
-// disrupt marks a pod as ended from outside. A pod that is marked already keeps the time.
+// disrupt marks a pod as ended from outside. A pod that is marked already keeps the time, and for the
+// same reason nothing is written: only what differs in more than the generation is a change (UpdatePodCondition
+// of Kubernetes).
 func disrupt(pod *corev1.Pod, now time.Time, reason string) {
 	c := corev1.PodCondition{
 		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason,
@@ -37,6 +39,9 @@ func disrupt(pod *corev1.Pod, now time.Time, reason string) {
 	}
 	for i := range pod.Status.Conditions {
 		if old := &pod.Status.Conditions[i]; old.Type == c.Type {
+			if old.Status == c.Status && old.Reason == c.Reason {
+				return
+			}
 			c.LastTransitionTime = old.LastTransitionTime
 			*old = c
 			return

@@ -56,3 +56,44 @@ func disrupted(pod *corev1.Pod) bool {
 		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
 	})
 }
+
+// disrupted records every pod that something ends from outside, as it was before, and the
+// reason. That is a failure, unless something else came first.
+func (m *monitor) disrupted(pod *corev1.Pod, reason string) {
+	m.failedNow(pod.UID)
+	switch {
+	case ended(pod):
+		m.doubtful[pod.UID] = true
+	case pod.DeletionTimestamp == nil:
+		m.failed[pod.UID] = true
+	case m.failed[pod.UID] && disrupted(pod):
+		if m.hidesOrder(pod, reason) {
+			delete(m.failed, pod.UID)
+			m.doubtful[pod.UID] = true
+		}
+	case m.tellsOrder(pod, reason):
+		m.stopped[pod.UID] = true
+	default:
+		m.doubtful[pod.UID] = true
+	}
+}
+
+// tellsOrder reports whether the condition of a pod that is disrupted now says that this comes after
+// the request to delete it. Times are whole seconds; most reasons come with the generation, which
+// the request raised. (The pod garbage collector may add its reason to a condition of before.)
+func (m *monitor) tellsOrder(pod *corev1.Pod, reason string) bool {
+	if graceOf(pod) == 0 {
+		return false
+	}
+	dated := reason == "EvictionByEvictionAPI" || reason == "DeletionByPodGC"
+	return !dated || m.w.now.Truncate(time.Second).After(requestedAt(pod))
+}
+
+// hidesOrder reports whether the condition of a pod that was disrupted, then deleted, and is disrupted
+// now for another reason no longer says so: it keeps the time, a whole second, but takes the generation
+// of now. A process that saw nothing in between must take the disruption for the later one.
+func (m *monitor) hidesOrder(pod *corev1.Pod, reason string) bool {
+	return reason != "EvictionByEvictionAPI" && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Reason != reason && !c.LastTransitionTime.Time.Before(requestedAt(pod))
+	})
+}

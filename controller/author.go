@@ -71,15 +71,15 @@ func (c *JobController[J]) partsOf(ctx context.Context, job J) (jobkit.JobParts,
 	}
 }
 
-// haltedInput is the input for a job whose parts are not known. It has little more than the
-// status, and only if the field of the status was found at set-up.
-func (c *JobController[J]) haltedInput(job J, operatorError string) (*plan.Input, error) {
+// haltedInput is the input for a job whose parts, or objects, are not known. It has little more
+// than the status, and only if the field of the status was found at set-up.
+func (c *JobController[J]) haltedInput(job J, o plan.Obstacle, why string) (*plan.Input, error) {
 	status := fieldAt[commonv1.JobStatus](job, c.set.statusAt)
 	if status == nil {
-		return nil, fmt.Errorf("%s %s cannot continue: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), operatorError)
+		return nil, fmt.Errorf("%s %s cannot continue: %s", c.set.kind.Name, client.ObjectKeyFromObject(job), why)
 	}
 	in := &plan.Input{
-		Kind: c.set.kind, Job: identify(job), Status: *status, OperatorError: operatorError, Halted: true, Now: c.set.clock.Now(),
+		Kind: c.set.kind, Job: identify(job), Status: *status, Halted: o, HaltedWhy: why, Now: c.set.clock.Now(),
 	}
 	if policy := fieldAt[commonv1.RunPolicy](job, c.set.policyAt); policy != nil {
 		in.RunPolicy = *policy

@@ -92,18 +92,18 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	}
 	in, err := c.observe(ctx, job)
 	if err != nil {
-		return reconcile.Result{}, err
+		return c.cannotRead(ctx, job, err)
 	}
 	c.set.metrics.observeJob(in, c.set.pending.isJobDeleted)
-	if in.Halted {
+	if in.Halted != "" {
 		return c.halt(ctx, job, in)
 	}
 	tally, err := c.tallyOf(ctx, job, in)
 	if err != nil {
-		return reconcile.Result{}, err
+		return c.cannotRead(ctx, job, err)
 	}
 	if in.Objects, err = c.objectsOf(ctx, job, in, tally); err != nil {
-		return reconcile.Result{}, err
+		return c.cannotRead(ctx, job, err)
 	}
 	outcome := c.evaluateStatus(ctx, job, in, tally)
 	p := plan.Decide(in, tally, outcome)
@@ -201,6 +201,21 @@ func (c *JobController[J]) checkForRivals(ctx context.Context, job J) {
 	if seen.emit {
 		c.recordEvents(job, []plan.Event{{Warning: true, Reason: reasonRival, Message: rivalMessage(seen.manager)}})
 	}
+}
+
+// cannotRead ends a pass that could not read all that it needs. That passes by itself, but for a
+// permission that the operator lacks: no user of the job can see the operator's log, so the job
+// says that it is stalled.
+func (c *JobController[J]) cannotRead(ctx context.Context, job J, err error) (reconcile.Result, error) {
+	if !apierrors.IsForbidden(err) {
+		return reconcile.Result{}, err
+	}
+	in, herr := c.haltedInput(job, plan.ReadRefused, stableMessage(err.Error())+": the operator's service account needs this permission")
+	if herr != nil {
+		return reconcile.Result{}, herr
+	}
+	log.FromContext(ctx).Error(err, "The operator may not read what it needs; the job is stalled until it may")
+	return c.halt(ctx, job, in)
 }
 
 // halt writes the status of a job of which only the status is known.

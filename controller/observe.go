@@ -40,7 +40,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	}
 	parts, operatorError := c.partsOf(ctx, job)
 	if operatorError != "" {
-		return c.haltedInput(job, operatorError)
+		return c.haltedInput(job, plan.OperatorError, operatorError)
 	}
 	if parts.Status.Condition(commonv1.JobCreated) != nil {
 		// An earlier version, or training-operator v1, may have accepted it as it is.
@@ -74,7 +74,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 		in.Services, err = c.listServices(ctx, job)
 	}
 	if panicked, ok := errors.AsType[authorPanicError](err); ok {
-		return c.haltedInput(job, panicked.message)
+		return c.haltedInput(job, plan.OperatorError, panicked.message)
 	}
 	if err != nil {
 		return nil, err

@@ -23,6 +23,9 @@ const (
 	Invalid Obstacle = "Invalid"
 	// OperatorError: the kind's own code failed. A mistake of the operator's author.
 	OperatorError Obstacle = "OperatorError"
+	// ReadRefused: the API server does not let the operator read what a pass needs to know. It
+	// stops a pass before there is a plan, so it is no obstruction of an action.
+	ReadRefused Obstacle = "ReadRefused"
 )
 
 // Obstruction is an action that met an obstacle.

@@ -34,9 +34,11 @@ type Input struct {
 	// Unreadable is why the job cannot be decoded, or "". Only the metadata of such a job,
 	// its status and its manager are known: RunPolicy and Replicas have no meaning.
 	Unreadable string
-	// Halted is true when only the status of the job is known, because the kind's own code
-	// failed too early. Then only Halt applies.
-	Halted bool
+	// Halted is set when little more than the status of the job is known, because the kind's
+	// own code failed too early, or the operator may not read the rest. Then only Halt applies.
+	Halted Obstacle
+	// HaltedWhy says how that happened, and how to fix it.
+	HaltedWhy string
 	// Warnings are those of the kind about the job, for when it is accepted.
 	Warnings []jobkit.Warning
 	// KindStatus is what the shell writes besides Status: the kind's own part of it, nil if that

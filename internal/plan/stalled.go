@@ -35,15 +35,15 @@ func stallOnOperatorError(d *decision) bool {
 	return true
 }
 
-// Halt plans for a job whose specification cannot be read because the kind's own code fails
-// on it: the job is stalled. Everything else stays as it is.
+// Halt plans for a job of which too little is known, because the kind's own code fails on it or
+// the operator may not read the rest: the job is stalled. Everything else stays as it is.
 func Halt(in *Input) Plan {
 	d := &decision{in: in}
 	d.plan.Status = *in.Status.DeepCopy()
 	if in.Job.Deleted || in.foreignManager() || in.Status.Finished() {
 		return d.plan
 	}
-	d.stall(OperatorError, fmt.Sprintf("%s cannot continue: %s", d.jobName(), in.OperatorError))
+	d.stall(in.Halted, fmt.Sprintf("%s cannot continue: %s", d.jobName(), in.HaltedWhy))
 	d.plan.Status.State = stateOf(&d.plan.Status)
 	if !sameConditions(&d.plan.Status, &in.Status) {
 		d.plan.StatusChange = StatusNews

@@ -36,7 +36,7 @@ func TestHalt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(workers(1))
-			m.in.OperatorError = "panic: x"
+			m.in.Halted, m.in.HaltedWhy = plan.OperatorError, "panic: x"
 			tc.change(m)
 			p := plan.Halt(&m.in)
 			if diff := cmp.Diff(tc.want, conditions(&p.Status)); diff != "" || p.RequeueAfter != tc.again || p.StatusChange != tc.news || len(p.Actions) > 0 {

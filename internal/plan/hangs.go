@@ -166,6 +166,17 @@ func (s *replica) began(main string) time.Time {
 	return ourTime(s.pod, at)
 }
 
+// hadBegun is when a replica began to run, no later than a process of it reported that runs still or ran
+// last. When it began is known badly if its node says late that it ended.
+func (in *Input) hadBegun(s *replica, began time.Time) time.Time {
+	last := in.Status.TrainerStatus
+	if last == nil || last.Reporter == nil || last.ReceivedTime == nil || s.pod == nil || s.pod.UID != last.Reporter.PodUID ||
+		in.beganAgain(s, last.ReceivedTime.Time) {
+		return began
+	}
+	return earliest(began, last.ReceivedTime.Time)
+}
+
 // runSince is since when the replicas of a type run that do, and how many run or need not. What has
 // succeeded ran with the others: since it began, if that was later, they are one program.
 func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
@@ -175,15 +186,15 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 		case jobkit.Active:
 			if began := beganToRun(s.pod, main); !began.IsZero() {
 				running++
-				since = later(since, ourTime(s.pod, began))
+				since = later(since, in.hadBegun(s, ourTime(s.pod, began)))
 			}
 		case jobkit.Succeeded:
 			running++
-			since = later(since, s.began(main))
+			since = later(since, in.hadBegun(s, s.began(main)))
 		case jobkit.Failed:
 			if s.left { // Otherwise it may restart.
 				running++
-				since = later(since, s.began(main))
+				since = later(since, in.hadBegun(s, s.began(main)))
 			}
 		case jobkit.Missing, jobkit.Pending, jobkit.Superseded, jobkit.Terminating:
 		}
@@ -207,7 +218,7 @@ func (t *Tally) reporter(in *Input, since time.Time) (*replica, *commonv1.Traine
 			return nil, nil // What follows the training need not report.
 		case active:
 			return s, nil
-		case last.ReceivedTime.After(since):
+		case !last.ReceivedTime.Time.Before(since):
 			return t.firstReporter(in), last // The replica is no longer wanted, or has succeeded or failed since; the others go on.
 		}
 	}

@@ -92,6 +92,21 @@ func TestWhichReplicaHangs(t *testing.T) {
 			m.end(m.pod("worker-1"), 1)
 			m.reconcileUntilStable()
 		}, 59 * second, "job-master-0"},
+		"ReporterFailedKnownLate": {"when it ended is known late, so when it began is known badly; but it had begun when it reported", report, func(m *model) {
+			onlyStall(m)
+			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
+			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever
+		}, func(m *model) {
+			goesOn(m)
+			m.reports("worker-1", 50)
+			m.after(2 * second)
+			began := m.pod("worker-1").Status.ContainerStatuses[0].State.Running.StartedAt
+			m.end(m.pod("worker-1"), 1)
+			m.pod("worker-1").Status.ContainerStatuses[0].State.Terminated.StartedAt = began
+			m.after(14 * second)
+			m.report(m.pod("worker-1"))
+			m.reconcileUntilStable()
+		}, 43 * second, "job-master-0"},
 		"OptionalFailedSince": {"one that began again took the others with it, and may fail", report, func(m *model) {
 			m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 			m.in.Replicas[worker].RestartPolicy = commonv1.RestartPolicyNever

@@ -73,7 +73,20 @@ func Suspend(client dynamic.Interface, on bool) Do {
 		if err := steer.Suspend(ctx, client, named(job), on); err != nil {
 			return "", fmt.Errorf("cannot change spec.runPolicy.suspend of %s: %w", job, err)
 		}
-		return fmt.Sprintf("%s %s", job, verb), nil
+		return fmt.Sprintf("%s %s%s", job, verb, unlessQueued(job, on)), nil
+	}
+}
+
+// unlessQueued says what Kueue does to a job of one of its queues that someone else suspends or resumes.
+func unlessQueued(job *jobs.Found, on bool) string {
+	queue := job.Object.GetLabels()["kueue.x-k8s.io/queue-name"]
+	switch {
+	case queue == "":
+		return ""
+	case on:
+		return fmt.Sprintf(", but Kueue resumes it while it is admitted to the queue %s: to hold it, set spec.active of its Workload to false", queue)
+	default:
+		return fmt.Sprintf(", but Kueue suspends it again until it is admitted to the queue %s", queue)
 	}
 }
 

@@ -76,6 +76,14 @@ func TestDo(t *testing.T) {
 		{reason: "suspend again", state: "Suspended", suspended: true, do: suspend(true), out: "JAXJob ns/a is suspended already\n"},
 		{reason: "resume", state: "Suspended", suspended: true, do: suspend(false), writes: []string{off}, out: "JAXJob ns/a resumed\n"},
 		{
+			reason: "Kueue undoes it", labels: "kueue.x-k8s.io/queue-name: q", state: "Running", do: suspend(true), writes: []string{on},
+			out: "JAXJob ns/a suspended, but Kueue resumes it while it is admitted to the queue q: to hold it, set spec.active of its Workload to false\n",
+		},
+		{
+			reason: "nor does it admit the job", labels: "kueue.x-k8s.io/queue-name: q", state: "Suspended", suspended: true, do: suspend(false),
+			writes: []string{off}, out: "JAXJob ns/a resumed, but Kueue suspends it again until it is admitted to the queue q\n",
+		},
+		{
 			reason: "what has ended cannot be steered", state: "Failed", do: suspend(true),
 			err: "JAXJob ns/a has failed already, and cannot be suspended: to run it again, submit it again: jobkit run --replace -f FILE",
 		},

@@ -169,7 +169,9 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 		m.checkStartRestart(job, old, status)
 	}
 	whole, counted := status.Attempt > old.Attempt, status.Restarts-old.Restarts > inPlace(status)-inPlace(old)
-	if !counted {
+	if counted {
+		l.free += m.freeRoles(job, old, status)
+	} else {
 		l.free += status.Attempt - old.Attempt + roleAttempts(status) - roleAttempts(old)
 	}
 	if l.touched {
@@ -237,6 +239,18 @@ func roleAttempts(s *commonv1.JobStatus) int32 {
 	return n
 }
 
+// freeRoles is how many roles restart for a replica that was lost, which counts for nothing, while
+// something else restarts for a failure, which counts.
+func (m *monitor) freeRoles(job client.Object, old, status *commonv1.JobStatus) int32 {
+	l, n := m.ledger(job.GetUID()), int32(0)
+	for t, is := range status.ReplicaStatuses {
+		if was := old.ReplicaStatuses[t]; was != nil && is.Attempt > was.Attempt && !m.anyFailed(job, l, old, t) && m.mayRestartFree(job, l, old, t) {
+			n += is.Attempt - was.Attempt
+		}
+	}
+	return n
+}
+
 // checkRoles checks restarts of roles: a replica of the role failed, which counts, or was
 // lost by a deletion, which does not. If all roles have limits, and always had, each restart
 // that the job counts is one of a role.
@@ -255,7 +269,7 @@ func (m *monitor) checkRoles(job client.Object, old, status *commonv1.JobStatus,
 			m.w.violatef("restart scope Role", "%s with restart scope %s went from attempt %d to %d", t, scope, was.Attempt, is.Attempt)
 		case status.Attempt > old.Attempt:
 			m.w.violatef("restart scope Role", "%s restarts together, and so does the whole job", t)
-		case counted && !m.anyFailed(job, l, old, t), !counted && !m.mayRestartFree(job, l, old, t):
+		case !(counted && m.anyFailed(job, l, old, t)) && !m.mayRestartFree(job, l, old, t):
 			m.w.violatef("restart scope Role", "%s restarts together (%d to %d), counted: %t, but none of its pods of the present attempt failed or was deleted",
 				t, was.Attempt, is.Attempt, counted)
 		}

@@ -193,6 +193,24 @@ func TestFailedIndexes(t *testing.T) {
 			},
 			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-1 worker-2", Failures: 1},
 		},
+		"PodDeparted": {
+			reason: "its pod goes after the status has its end: the last state of that pod says nothing new",
+			then: func(m *model) {
+				failForGood(m)
+				was := old(m)
+				m.drop(m.pod("worker-1"))
+				m.in.Departed = []*corev1.Pod{was}
+			},
+			want: outcome{State: commonv1.JobRunning, Pods: "worker-0 worker-2", Indexes: "1", Failed: 1, Failures: 1},
+		},
+		"NoLongerOptional": {
+			reason: "a newer version of the operator needs the replica: then the job has failed",
+			then: func(m *model) {
+				failForGood(m)
+				m.in.Rules.Optional = []jobkit.ReplicaSelector{jobkit.Index(worker, 0)}
+			},
+			want: outcome{State: commonv1.JobFailed, Pods: "worker-0 worker-1 worker-2", Failed: 1, Failures: 2},
+		},
 		"InvalidEdit": {
 			reason: "an invalid edit forgets nothing",
 			then: func(m *model) {
@@ -228,6 +246,42 @@ func TestFailedIndexes(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s\n%q", tc.reason, diff, conditions(s))
+			}
+		})
+	}
+}
+
+// TestCountOfLeftAlone: what a gang does not wait for is what the status leaves alone.
+func TestCountOfLeftAlone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		then   func(*model)
+		want   int
+	}{
+		"None":    {"all run", func(*model) {}, 0},
+		"OnePod":  {"its pod is still there", failForGood, 1},
+		"NoPod":   {"its pod is gone", func(m *model) { failForGood(m); m.drop(m.pod("worker-1")) }, 1},
+		"JustNow": {"the status does not say so yet", func(m *model) { m.end(m.pod("worker-1"), 1) }, 0},
+		"Two": {"each counts", func(m *model) {
+			failForGood(m)
+			m.end(m.pod("worker-2"), 2)
+			m.reconcileUntilStable()
+		}, 2},
+		"Restarted": {"after a restart of the whole job all run again", func(m *model) {
+			failForGood(m)
+			m.in.Status.Attempt++
+			m.in.Status.ReplicaStatuses[worker].FailedIndexes = ""
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := optional(nil)
+			tc.then(m)
+			tally := plan.TallyOf(&m.in)
+			if got := tally.LeftAlone(worker); got != tc.want {
+				t.Errorf("%s: want %d, got %d", tc.reason, tc.want, got)
+			}
+			if got := tally.LeftAlone(master); got != 0 {
+				t.Errorf("of another type: %d", got)
 			}
 		})
 	}

@@ -244,7 +244,8 @@ func roleAttempts(s *commonv1.JobStatus) int32 {
 func (m *monitor) freeRoles(job client.Object, old, status *commonv1.JobStatus) int32 {
 	l, n := m.ledger(job.GetUID()), int32(0)
 	for t, is := range status.ReplicaStatuses {
-		if was := old.ReplicaStatuses[t]; was != nil && is.Attempt > was.Attempt && !m.anyFailed(job, l, old, t) && m.mayRestartFree(job, l, old, t) {
+		was := old.ReplicaStatuses[t]
+		if was != nil && is.Attempt > was.Attempt && !m.anyFailed(job, l, old, t) && m.mayRestartFree(job, l, old, t) {
 			n += is.Attempt - was.Attempt
 		}
 	}
@@ -269,7 +270,7 @@ func (m *monitor) checkRoles(job client.Object, old, status *commonv1.JobStatus,
 			m.w.violatef("restart scope Role", "%s with restart scope %s went from attempt %d to %d", t, scope, was.Attempt, is.Attempt)
 		case status.Attempt > old.Attempt:
 			m.w.violatef("restart scope Role", "%s restarts together, and so does the whole job", t)
-		case !(counted && m.anyFailed(job, l, old, t)) && !m.mayRestartFree(job, l, old, t):
+		case (!counted || !m.anyFailed(job, l, old, t)) && !m.mayRestartFree(job, l, old, t):
 			m.w.violatef("restart scope Role", "%s restarts together (%d to %d), counted: %t, but none of its pods of the present attempt failed or was deleted",
 				t, was.Attempt, is.Attempt, counted)
 		}

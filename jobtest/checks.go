@@ -38,8 +38,9 @@ func (m *monitor) jobChanged(before, after client.Object) {
 	m.checkConditions(m.ledger(after.GetUID()), old, status)
 	m.checkTimes(old, status)
 	m.checkHangs(before, old, status)
-	m.checkCounts(before, old, status)
-	m.checkLimit(before, old, status)
+	was := recreations(m.ledger(after.GetUID()), old)
+	m.checkCounts(before, old, status, was)
+	m.checkLimit(before, old, status, was)
 	m.checkRoleLimit(before, old, status)
 	m.checkBudgets(before, old, status)
 	m.checkFailedNodes(before, old, status)
@@ -124,10 +125,10 @@ func (m *monitor) checkTimes(old, status *commonv1.JobStatus) {
 }
 
 // checkCounts checks that no count falls, and that each count of a restart is that
-// of a pod which really failed.
+// of a pod which really failed. was is how many were counted before.
 //
 //nolint:gocognit // one rule after the other, each a line or two
-func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus) {
+func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus, was int64) {
 	w := m.w
 	if status.Restarts < old.Restarts || status.Attempt < old.Attempt {
 		w.violatef("P6", "restarts went from %d to %d, attempt from %d to %d", old.Restarts, status.Restarts, old.Attempt, status.Attempt)
@@ -162,7 +163,6 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 			l.seen[r.PodUID] = max(l.seen[r.PodUID], r.Count)
 		}
 	}
-	was := recreations(l, old)
 	forStart := restartsForStart(old, status)
 	if forStart {
 		l.startRestarts++
@@ -328,15 +328,16 @@ func (m *monitor) asObserved(job client.Object, status *commonv1.JobStatus) clie
 }
 
 // checkLimit checks that a job has no more restarts than its backoffLimit allows,
-// and that it does not fail for that reason before there were more failures.
-func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus) {
+// and that it does not fail for that reason before there were more failures. was is how many it had before: an
+// edit may have lowered the limit since.
+func (m *monitor) checkLimit(job client.Object, old, status *commonv1.JobStatus, was int64) {
 	policy := m.w.parts(job).RunPolicy
 	l := m.ledger(job.GetUID())
 	if policy.BackoffLimit == nil || policy.BackoffLimitWindowSeconds != nil || l.touched {
 		return
 	}
 	limit := int64(*policy.BackoffLimit)
-	if is := recreations(l, status); is > limit && status.Restarts > old.Restarts {
+	if is := recreations(l, status); is > limit && is > was && status.Restarts > old.Restarts {
 		m.w.violatef("P7", "%d restarts were counted, backoffLimit is %d", is, limit)
 	}
 	c := status.Condition(commonv1.JobFailed)

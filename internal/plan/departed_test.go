@@ -217,3 +217,24 @@ func TestDeparted(t *testing.T) {
 		})
 	}
 }
+
+// TestDepartedOffTheRecord: the counts of two processes are the same, although only one knows of a pod that
+// failed and is gone, as long as no record of that tells the other. Otherwise they would correct each other.
+func TestDepartedOffTheRecord(t *testing.T) {
+	m := newModel(workers(2))
+	m.in.RunPolicy.ServiceMode = new(commonv1.ServiceModeNone)
+	restartPolicy(commonv1.RestartPolicyExitCode)(m)
+	m.reconcileUntilStable()
+	m.bind()
+	m.run()
+	m.reconcileUntilStable()
+	p := m.pod("worker-1")
+	m.end(p, 137)
+	m.drop(p)
+	m.in.Problem = "nonsense" // Of such a job no failure is recorded.
+	unaware := m.decide().Status
+	m.in.Departed = []*corev1.Pod{p}
+	if diff := cmp.Diff(unaware.ReplicaStatuses, m.decide().Status.ReplicaStatuses); diff != "" {
+		t.Errorf("the process that saw the pod go counts otherwise (-other +it):\n%s", diff)
+	}
+}

@@ -158,6 +158,10 @@ func (d *decision) countReplicas() {
 			// What ended does not run again: a view that shows it running is stale.
 			counts.Active = max(min(counts.Active, d.in.replicas(tt.Type)-counts.Succeeded-counts.Failed), 0)
 		}
+		if !d.recordsEnds() {
+			// Only this process knows of these: another would write another count, and the two in turn.
+			counts.Failed -= tt.departed
+		}
 		rs.Active, rs.Succeeded, rs.Failed, rs.Selector = counts.Active, counts.Succeeded, counts.Failed, counts.Selector
 	}
 	d.countSurplus()

@@ -38,6 +38,8 @@ type typeTally struct {
 	*jobkit.TypeTally
 
 	replicas []replica
+	// departed is how many of those that are counted as failed have pods that are gone.
+	departed int32
 }
 
 // replica is a replica that the job wants, and the pod that it has.
@@ -191,7 +193,10 @@ func (t *typeTally) fill(in *Input) {
 		s.forgetGone(done[s.index] || s.left)
 		s.state = s.classify(done)
 		t.States[i], t.Pods[i], t.Ready[i] = s.state, s.pod != nil && !s.gone, s.state == jobkit.Active && isReady(s.pod)
-		t.count(in, s)
+		failed := t.Counts.Failed
+		if t.count(in, s); s.gone && s.pod != nil {
+			t.departed += t.Counts.Failed - failed
+		}
 	}
 }
 

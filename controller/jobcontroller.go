@@ -214,8 +214,12 @@ func (c *JobController[J]) cannotRead(ctx context.Context, job J, err error) (re
 	if herr != nil {
 		return reconcile.Result{}, herr
 	}
+	result, herr := c.halt(ctx, job, in)
+	if herr != nil || result.RequeueAfter == 0 { // A job that has ended, or is another's, says nothing of it.
+		return result, firstError(herr, err)
+	}
 	log.FromContext(ctx).Error(err, "The operator may not read what it needs; the job is stalled until it may")
-	return c.halt(ctx, job, in)
+	return result, nil
 }
 
 // halt writes the status of a job of which only the status is known.

@@ -21,6 +21,7 @@ func TestReadRefused(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
 		fail    error
+		ended   bool
 		wantErr bool
 		want    []string
 	}{
@@ -29,6 +30,11 @@ func TestReadRefused(t *testing.T) {
 			fail:   apierrors.NewForbidden(corev1.Resource("pods"), "", errors.New(`User "operator" cannot list resource "pods"`)),
 			want: []string{running, `TestJobReadRefused: TestJob ns/job cannot continue: cannot list the pods of TestJob ns/job: ` +
 				`pods is forbidden: User "operator" cannot list resource "pods": the operator's service account needs this permission`},
+		},
+		"Finished": {
+			reason: "such a job is not stalled, but its time to live must not pass unseen", ended: true, wantErr: true,
+			fail: apierrors.NewForbidden(corev1.Resource("pods"), "", errors.New("no")),
+			want: []string{"TestJobSucceeded: TestJob ns/job successfully completed."},
 		},
 		"Busy": {
 			reason: "that passes by itself", fail: apierrors.NewTooManyRequests("busy", 1), wantErr: true, want: []string{running},
@@ -40,6 +46,10 @@ func TestReadRefused(t *testing.T) {
 			mustReconcile(t, b)
 			b.setPhase(corev1.PodRunning)
 			mustReconcile(t, b)
+			if tc.ended {
+				b.setPhase(corev1.PodSucceeded)
+				mustReconcile(t, b)
+			}
 			before := b.job().Status
 			var refused bool
 			b.intercept(interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
@@ -64,7 +74,7 @@ func TestReadRefused(t *testing.T) {
 			refused = false
 			mustReconcile(t, b)
 			mustReconcile(t, b)
-			if diff := cmp.Diff([]string{running}, b.conditions()[1:]); diff != "" {
+			if diff := cmp.Diff(tc.want[:1], b.conditions()[1:]); diff != "" {
 				t.Errorf("when they may be read the job goes on (-want +got):\n%s", diff)
 			}
 		})

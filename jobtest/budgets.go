@@ -27,9 +27,6 @@ type budgetBook struct {
 
 // failedNow takes in when a pod fails.
 func (m *monitor) failedNow(uid types.UID) {
-	if m.failedAt == nil {
-		m.failedAt = map[types.UID]time.Time{}
-	}
 	if _, known := m.failedAt[uid]; !known {
 		m.failedAt[uid] = m.w.now
 	}

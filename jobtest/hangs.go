@@ -472,8 +472,7 @@ func (m *monitor) countHangs(job client.Object, l *ledger, old, status *commonv1
 		name := m.kind.PodName(job.GetName(), f.Type, f.Index)
 		for _, uid := range slices.Backward(l.order) {
 			if pod := l.pods[uid]; pod.Name == name && attemptLabel(pod) == f.Attempt {
-				m.countHang(job, l, pod)
-				m.failedAt[pod.UID] = f.Time.Time // A pass that comes late finds hangs of different times at once.
+				m.countHang(job, l, pod, f.Time.Time)
 				break
 			}
 		}
@@ -485,8 +484,9 @@ func sameFailure(a, b *commonv1.ReplicaFailure) bool {
 	return a.Reason == b.Reason && a.Type == b.Type && a.Index == b.Index && a.Attempt == b.Attempt && a.Time.Equal(&b.Time)
 }
 
-// countHang takes in that the status counts the hang of a pod.
-func (m *monitor) countHang(job client.Object, l *ledger, pod *corev1.Pod) {
+// countHang takes in that the status counts the hang of a pod at a time. A pass that comes late finds hangs of
+// different times at once.
+func (m *monitor) countHang(job client.Object, l *ledger, pod *corev1.Pod, at time.Time) {
 	if l.hung[pod.UID] {
 		m.w.violatef("P6", "the hang of pod %s is counted twice", pod.Name)
 	}
@@ -494,7 +494,7 @@ func (m *monitor) countHang(job client.Object, l *ledger, pod *corev1.Pod) {
 		l.hung = map[types.UID]bool{}
 	}
 	l.hung[pod.UID], m.failed[pod.UID] = true, true
-	m.failedNow(pod.UID)
+	m.failedAt[pod.UID] = at
 	m.checkHang(job, pod)
 }
 

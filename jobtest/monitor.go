@@ -80,7 +80,8 @@ func newMonitor(w *World, kind jobkit.Kind) monitor {
 	return monitor{
 		w: w, kind: kind,
 		failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, doubtful: map[types.UID]bool{}, stopped: map[types.UID]bool{},
-		ledgers: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
+		failedAt: map[types.UID]time.Time{},
+		ledgers:  map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
 	}
 }
 

@@ -168,9 +168,10 @@ func (m *monitor) checkCounts(job client.Object, old, status *commonv1.JobStatus
 		l.startRestarts++
 		m.checkStartRestart(job, old, status)
 	}
-	whole, counted := status.Attempt > old.Attempt, status.Restarts-old.Restarts > inPlace(status)-inPlace(old)
+	counts := status.Restarts - old.Restarts - (inPlace(status) - inPlace(old))
+	whole, counted := status.Attempt > old.Attempt, counts > 0
 	if counted {
-		l.free += m.freeRoles(job, old, status)
+		l.free += m.freeRoles(job, old, status, int32(recreations(l, status)-was)-counts) //nolint:gosec // a few
 	} else {
 		l.free += status.Attempt - old.Attempt + roleAttempts(status) - roleAttempts(old)
 	}
@@ -240,16 +241,16 @@ func roleAttempts(s *commonv1.JobStatus) int32 {
 }
 
 // freeRoles is how many roles restart for a replica that was lost, which counts for nothing, while
-// something else restarts for a failure, which counts.
-func (m *monitor) freeRoles(job client.Object, old, status *commonv1.JobStatus) int32 {
+// something else restarts for a failure, which counts. uncounted is how many restarts a status does not count. A
+// replica that failed and went unseen is lost, too.
+func (m *monitor) freeRoles(job client.Object, old, status *commonv1.JobStatus, uncounted int32) int32 {
 	l, n := m.ledger(job.GetUID()), int32(0)
 	for t, is := range status.ReplicaStatuses {
-		was := old.ReplicaStatuses[t]
-		if was != nil && is.Attempt > was.Attempt && !m.anyFailed(job, l, old, t) && m.mayRestartFree(job, l, old, t) {
+		if was := old.ReplicaStatuses[t]; was != nil && is.Attempt > was.Attempt && m.mayRestartFree(job, l, old, t) {
 			n += is.Attempt - was.Attempt
 		}
 	}
-	return n
+	return max(min(n, uncounted), 0)
 }
 
 // checkRoles checks restarts of roles: a replica of the role failed, which counts, or was

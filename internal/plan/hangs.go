@@ -166,15 +166,26 @@ func (s *replica) began(main string) time.Time {
 	return ourTime(s.pod, at)
 }
 
-// hadBegun is when a replica began to run, no later than a process of it reported that runs still or ran
-// last. When it began is known badly if its node says late that it ended.
-func (in *Input) hadBegun(s *replica, began time.Time) time.Time {
-	last := in.Status.TrainerStatus
-	if last == nil || last.Reporter == nil || last.ReceivedTime == nil || s.pod == nil || s.pod.UID != last.Reporter.PodUID ||
-		in.beganAgain(s, last.ReceivedTime.Time) {
-		return began
+// lastReport is the last report of progress, nil if there is none or if it is unknown who sent it, or when.
+func (in *Input) lastReport() *commonv1.TrainerStatus {
+	if last := in.Status.TrainerStatus; last != nil && last.Reporter != nil && last.ReceivedTime != nil {
+		return last
 	}
-	return earliest(began, last.ReceivedTime.Time)
+	return nil
+}
+
+// reported reports whether a report is of the pod of a replica, and of the process that runs there, or ran last.
+func (in *Input) reported(s *replica, last *commonv1.TrainerStatus) bool {
+	return s != nil && s.pod != nil && s.pod.UID == last.Reporter.PodUID && !in.beganAgain(s, last.ReceivedTime.Time)
+}
+
+// hadBegun is when a replica began to run: not after it reported. When it began is known badly if its node
+// says late that it ended.
+func (in *Input) hadBegun(s *replica, began time.Time) time.Time {
+	if last := in.lastReport(); last != nil && in.reported(s, last) {
+		return earliest(began, last.ReceivedTime.Time)
+	}
+	return began
 }
 
 // runSince is since when the replicas of a type run that do, and how many run or need not. What has
@@ -182,22 +193,20 @@ func (in *Input) hadBegun(s *replica, began time.Time) time.Time {
 func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 	main := in.mainContainer(t.Type)
 	for i := range t.replicas {
-		switch s := &t.replicas[i]; s.state {
-		case jobkit.Active:
-			if began := beganToRun(s.pod, main); !began.IsZero() {
-				running++
-				since = later(since, in.hadBegun(s, ourTime(s.pod, began)))
+		var began time.Time
+		switch s := &t.replicas[i]; {
+		case s.state == jobkit.Active:
+			if began = beganToRun(s.pod, main); began.IsZero() {
+				continue
 			}
-		case jobkit.Succeeded:
-			running++
-			since = later(since, in.hadBegun(s, s.began(main)))
-		case jobkit.Failed:
-			if s.left { // Otherwise it may restart.
-				running++
-				since = later(since, in.hadBegun(s, s.began(main)))
-			}
-		case jobkit.Missing, jobkit.Pending, jobkit.Superseded, jobkit.Terminating:
+			began = ourTime(s.pod, began)
+		case s.state == jobkit.Succeeded, s.state == jobkit.Failed && s.left: // Otherwise it may restart.
+			began = s.began(main)
+		default:
+			continue
 		}
+		running++
+		since = later(since, in.hadBegun(&t.replicas[i], began))
 	}
 	return since, running
 }
@@ -207,9 +216,9 @@ func (t *typeTally) runSince(in *Input) (since time.Time, running int32) {
 // the replica that reported in an earlier attempt, or else the first by which the job counts as
 // running, which has rank 0 in most kinds. since is since when all replicas run.
 func (t *Tally) reporter(in *Input, since time.Time) (*replica, *commonv1.TrainerStatus) {
-	if last := in.Status.TrainerStatus; last != nil && last.Reporter != nil && last.ReceivedTime != nil {
+	if last := in.lastReport(); last != nil {
 		s := t.replicaOf(last.Reporter.Pod)
-		current := s != nil && s.pod != nil && s.pod.UID == last.Reporter.PodUID && !in.beganAgain(s, last.ReceivedTime.Time)
+		current := in.reported(s, last)
 		active := s != nil && s.state == jobkit.Active
 		switch done := last.ProgressPercentage != nil && *last.ProgressPercentage >= 100; {
 		case current && active && !done:

@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 // childPriority is that of a reconcile that a pod or another object of a job causes. Jobs
@@ -22,6 +24,10 @@ const childPriority = -1
 // that events of several children are one reconcile, and one write of the status. The Job
 // controller of Kubernetes waits for a second.
 const childDelay = 100 * time.Millisecond
+
+// activePriority is that of the first reconcile of a job that an operator finds active when it starts. Those
+// that nobody has reconciled yet go before it, as when they are created, and those that have ended after it.
+const activePriority = handler.LowPriority / 2
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
@@ -63,6 +69,28 @@ func (h forChildren) Delete(ctx context.Context, e event.TypedDeleteEvent[client
 // Generic implements handler.EventHandler.
 func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[client.Object], q queue) {
 	h.to.Generic(ctx, e, behind(q))
+}
+
+// foundAtStart raises the priority of jobs that exist when the operator starts and have not ended: the
+// one of its manager is the same for all, in the order of the list, and a job that was created while no
+// operator ran would wait for a pass over every other.
+func (c *JobController[J]) foundAtStart() handler.EventHandler {
+	return handler.Funcs{CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+		p, ordered := q.(priorityqueue.PriorityQueue[reconcile.Request])
+		job, isJob := e.Object.(J)
+		if !ordered || !isJob || !e.IsInInitialList {
+			return
+		}
+		status := fieldAt[commonv1.JobStatus](job, c.set.statusAt)
+		if status == nil || status.Finished() {
+			return
+		}
+		priority := activePriority
+		if len(status.Conditions) == 0 {
+			priority = 0
+		}
+		p.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)})
+	}}
 }
 
 // seen calls podSeen if an object is a pod.

@@ -9,12 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
 func TestNewJobsGoBeforeTheirPods(t *testing.T) {
@@ -59,6 +62,49 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("jobs that are new or were changed go before those whose pods did something (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestOrderAtStart: an operator that starts finds jobs and pods; the jobs that were created while none ran go first.
+func TestOrderAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &JobController[*gateJob]{set: &settings[*gateJob]{statusAt: []int{2}}}
+		jobs := []handler.EventHandler{&handler.EnqueueRequestForObject{}, c.foundAtStart()}
+		q := priorityqueue.New[reconcile.Request]("test")
+		defer q.ShutDown()
+		found := func(name string, initial bool, conditions ...commonv1.JobConditionType) {
+			job := &gateJob{ObjectMeta: metav1.ObjectMeta{Name: name}}
+			for _, condition := range conditions {
+				job.Status.Conditions = append(job.Status.Conditions, commonv1.JobCondition{Type: condition, Status: corev1.ConditionTrue})
+			}
+			for _, h := range jobs {
+				h.Create(t.Context(), event.CreateEvent{Object: job, IsInInitialList: initial}, q)
+			}
+		}
+		found("ended", true, commonv1.JobCreated, commonv1.JobSucceeded)
+		found("running", true, commonv1.JobCreated, commonv1.JobRunning)
+		found("waiting", true)
+		found("new", false)
+		children := forChildren{to: enqueueJob(schema.GroupKind{Kind: "GateJob"}), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: func(*corev1.Pod) {}}
+		for _, name := range []string{"ended", "running", "waiting"} {
+			owner := metav1.OwnerReference{APIVersion: "v1", Kind: "GateJob", Name: name, Controller: new(true)}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name + "-0", OwnerReferences: []metav1.OwnerReference{owner}}}
+			children.Create(t.Context(), event.CreateEvent{Object: pod, IsInInitialList: true}, q)
+		}
+
+		var got []string
+		for range 4 {
+			r, _, _ := q.GetWithPriority()
+			got = append(got, r.Name)
+			q.Done(r)
+		}
+		if diff := cmp.Diff([]string{"waiting", "new", "running", "ended"}, got); diff != "" {
+			t.Errorf("the order of the first reconciles (-want +got):\n%s", diff)
+		}
+		time.Sleep(2 * childDelay)
+		if n := q.Len(); n != 0 {
+			t.Errorf("%d jobs are reconciled again", n)
 		}
 	})
 }

@@ -18,6 +18,9 @@ func (p *process) seen(before, o client.Object) {
 	if pod, ok := o.(*corev1.Pod); ok {
 		was, _ := before.(*corev1.Pod)
 		p.podSeen(was, pod)
+		if p.pass != nil {
+			delete(p.pass.gone, pod.UID)
+		}
 	}
 }
 
@@ -28,6 +31,9 @@ func (p *process) gone(last client.Object) {
 		return
 	}
 	p.podDeleted(pod)
+	if p.pass != nil {
+		p.pass.gone[pod.UID] = true
+	}
 	if ended(pod) {
 		p.sawEnded = append(p.sawEnded, pod)
 	}

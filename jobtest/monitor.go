@@ -319,7 +319,7 @@ func (m *monitor) checkGangCreate(p *process, op call, verification client.Objec
 	}
 	for _, o := range p.pass.seen {
 		old, ok := o.(*corev1.Pod)
-		if !ok || !metav1.IsControlledBy(old, verification) || !m.w.exists(op.table, old) {
+		if !ok || !metav1.IsControlledBy(old, verification) || !m.w.exists(op.table, old) || p.pass.gone[old.UID] {
 			continue
 		}
 		typ, index, wanted := m.replica(verification, old)

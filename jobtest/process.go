@@ -82,6 +82,9 @@ type passState struct {
 	verified client.Object
 	// seen are the objects that the caches, or the server, showed in this pass.
 	seen []client.Object
+	// gone are the pods that the watch said during the pass are gone, also if they are not: a cache that
+	// goes back in time tells that.
+	gone map[types.UID]bool
 	// job is the job as the cache showed it, and pods are those of its pods that the
 	// process knows, nil if it did not list them.
 	job  client.Object
@@ -480,7 +483,9 @@ func (p *process) wake(t *table, o client.Object) {
 func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false
-	p.pass = &passState{key: key, began: w.now, disrupted: len(p.sawDisrupted), outlines: map[childKey]bool{}}
+	p.pass = &passState{
+		key: key, began: w.now, disrupted: len(p.sawDisrupted), outlines: map[childKey]bool{}, gone: map[types.UID]bool{},
+	}
 	w.passes++
 	result, err := p.recovered(ctx, key)
 	l := p.pass

@@ -453,6 +453,9 @@ func (p *process) relist(v *view, pos int) {
 	for _, key := range v.keys {
 		p.wake(v.table, v.objects[key])
 	}
+	if v.table == p.w.jobs && pos < v.pos {
+		p.refusals = nil // What is remembered of a job ends with it, and with its generation. Both may seem to be others for a moment.
+	}
 	v.relist(pos)
 	for _, key := range slices.SortedFunc(maps.Keys(before), compareKeys) {
 		if v.objects[key] == nil {

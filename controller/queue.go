@@ -26,7 +26,7 @@ const childPriority = -1
 const childDelay = 100 * time.Millisecond
 
 // activePriority is that of the first reconcile of a job that an operator finds active when it starts. Those
-// that nobody has reconciled yet go before it, as when they are created, and those that have ended after it.
+// without a status, which are new, go before it, as when they are created, and those that have ended after it.
 const activePriority = handler.LowPriority / 2
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -71,9 +71,9 @@ func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[clie
 	h.to.Generic(ctx, e, behind(q))
 }
 
-// foundAtStart raises the priority of jobs that exist when the operator starts and have not ended: the
-// one of its manager is the same for all, in the order of the list, and a job that was created while no
-// operator ran would wait for a pass over every other.
+// foundAtStart raises the priority of jobs that exist when the operator starts and have not ended. Without it
+// all have the same, and go in the order of the list: a job that was created while no operator ran would
+// wait for a reconcile of every other.
 func (c *JobController[J]) foundAtStart() handler.EventHandler {
 	return handler.Funcs{CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
 		p, ordered := q.(priorityqueue.PriorityQueue[reconcile.Request])

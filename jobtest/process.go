@@ -82,8 +82,8 @@ type passState struct {
 	verified client.Object
 	// seen are the objects that the caches, or the server, showed in this pass.
 	seen []client.Object
-	// gone are the pods that the watch said during the pass are gone, also if they are not: a cache that
-	// goes back in time tells that.
+	// gone are the pods that the watch said during the pass are gone, also if they are not: a cache may
+	// go back in time.
 	gone map[types.UID]bool
 	// job is the job as the cache showed it, and pods are those of its pods that the
 	// process knows, nil if it did not list them.

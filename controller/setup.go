@@ -198,7 +198,8 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 	}
 	mgr.GetLogger().Info("Set up a job controller", "kind", c.set.gvk.String(), "operator", name,
 		"ownImplementationsOf", c.set.custom)
-	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).For(job, builder.WithPredicates(c.withoutReports())).
+	b := ctrl.NewControllerManagedBy(cachedManager{Manager: mgr, cache: jobs}).Named(name).
+		For(job, builder.WithPredicates(c.withoutReports())).
 		Watches(job, c.foundAtStart())
 	for _, o := range children {
 		b = b.Watches(o, forChildren{to: enqueueJob(c.set.gvk.GroupKind()), podSeen: c.PodSeen, podDeleted: c.PodDeleted})

@@ -71,28 +71,6 @@ func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[clie
 	h.to.Generic(ctx, e, behind(q))
 }
 
-// foundAtStart raises the priority of jobs that exist when the operator starts and have not ended. Without it
-// all have the same, and go in the order of the list: a job that was created while no operator ran would
-// wait for a reconcile of every other.
-func (c *JobController[J]) foundAtStart() handler.EventHandler {
-	return handler.Funcs{CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-		p, ordered := q.(priorityqueue.PriorityQueue[reconcile.Request])
-		job, isJob := e.Object.(J)
-		if !ordered || !isJob || !e.IsInInitialList {
-			return
-		}
-		status := fieldAt[commonv1.JobStatus](job, c.set.statusAt)
-		if status == nil || status.Finished() {
-			return
-		}
-		priority := activePriority
-		if len(status.Conditions) == 0 {
-			priority = 0
-		}
-		p.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)})
-	}}
-}
-
 // seen calls podSeen if an object is a pod.
 func (h forChildren) seen(before, o client.Object) {
 	if pod, ok := o.(*corev1.Pod); ok {
@@ -124,4 +102,27 @@ func (q childQueue) AddWithOpts(o priorityqueue.AddOpts, r ...reconcile.Request)
 	}
 	o.After = max(o.After, childDelay)
 	q.PriorityQueue.AddWithOpts(o, r...)
+}
+
+// foundAtStart raises the priority of jobs that exist when the operator starts and have not ended. Without it
+// all have the same, and go in the order of the list: a job that was created while no operator ran would
+// wait for a reconcile of every other. It stands beside the handler that queues jobs: the queue keeps the
+// higher priority of the two.
+func (c *JobController[J]) foundAtStart() handler.EventHandler {
+	return handler.Funcs{CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+		p, ordered := q.(priorityqueue.PriorityQueue[reconcile.Request])
+		job, isJob := e.Object.(J)
+		if !ordered || !isJob || !e.IsInInitialList {
+			return
+		}
+		status := fieldAt[commonv1.JobStatus](job, c.set.statusAt)
+		if status == nil || status.Finished() {
+			return
+		}
+		priority := activePriority
+		if len(status.Conditions) == 0 {
+			priority = 0
+		}
+		p.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(job)})
+	}}
 }

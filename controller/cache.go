@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -102,6 +101,9 @@ func (s *shortener) pod(o any) (any, error) {
 	if !ok {
 		return o, nil
 	}
+	if len(pod.Spec.Containers) == 0 {
+		return o, nil // It is short: a pod has containers. A list that is streamed comes here twice.
+	}
 	if metav1.GetControllerOfNoCopy(pod) == nil {
 		out := &corev1.Pod{}
 		copyIdentity(pod, out)
@@ -140,8 +142,7 @@ func (s *shortener) status(st *corev1.PodStatus) corev1.PodStatus {
 	}
 	for i := range out.Conditions {
 		c := &out.Conditions[i]
-		c.Type, c.Status = corev1.PodConditionType(s.share(string(c.Type))), corev1.ConditionStatus(s.share(string(c.Status)))
-		c.Reason, c.Message = s.share(cutShort(c.Reason, maxReason)), s.share(texts.cut(c.Message, maxText))
+		c.Reason, c.Message = cutShort(c.Reason, maxReason), texts.cut(c.Message, maxText)
 	}
 	out.ContainerStatuses = s.containers(st.ContainerStatuses, &texts)
 	out.InitContainerStatuses = s.containers(st.InitContainerStatuses, &texts)
@@ -200,31 +201,44 @@ func dropTimes(st *corev1.PodStatus) {
 	}
 }
 
-// shareConditions returns an equal list of conditions that was seen before, if there is one.
+// shareConditions returns an equal list of conditions that was seen before, if there is one, or else
+// the list with shared texts.
 func (s *shortener) shareConditions(list []corev1.PodCondition) []corev1.PodCondition {
 	if len(list) == 0 {
 		return nil
 	}
-	var text []byte
+	var room [512]byte // Of a pod that runs, it takes no more.
+	key := room[:0]
 	for i := range list {
 		c := &list[i]
 		for _, word := range []string{string(c.Type), string(c.Status), c.Reason, c.Message} {
-			text = strconv.AppendQuote(text, word)
+			key = appendWord(key, word)
 		}
 		for _, at := range []metav1.Time{c.LastProbeTime, c.LastTransitionTime} {
-			text = strconv.AppendInt(append(text, ' '), at.Unix(), 10)
-			text = strconv.AppendInt(append(text, ' '), int64(at.Nanosecond()), 10)
+			key = strconv.AppendInt(append(key, ' '), at.Unix(), 10)
+			key = strconv.AppendInt(append(key, ' '), int64(at.Nanosecond()), 10)
 		}
-		text = strconv.AppendInt(append(text, ' '), c.ObservedGeneration, 10)
+		key = append(strconv.AppendInt(append(key, ' '), c.ObservedGeneration, 10), ' ')
 	}
-	if len(text) > maxShared {
-		return list
+	if len(key) <= maxShared {
+		if same, ok := seen[[]corev1.PodCondition](s.conditions, string(key)); ok {
+			return same
+		}
 	}
-	if same, ok := seen[[]corev1.PodCondition](s.conditions, string(text)); ok {
-		return same
+	for i := range list {
+		c := &list[i]
+		c.Type, c.Status = corev1.PodConditionType(s.share(string(c.Type))), corev1.ConditionStatus(s.share(string(c.Status)))
+		c.Reason, c.Message = s.share(c.Reason), s.share(c.Message)
 	}
-	s.conditions.Add(string(text), list)
+	if len(key) <= maxShared {
+		s.conditions.Add(string(key), list)
+	}
 	return list
+}
+
+// appendWord appends a text with its length, so that no two lists of texts make the same key.
+func appendWord(key []byte, word string) []byte {
+	return append(append(strconv.AppendInt(key, int64(len(word)), 10), ' '), word...)
 }
 
 // shareBool returns a pointer to an equal value that all pods share.
@@ -378,15 +392,15 @@ func (s *shortener) shareMap(m map[string]string) map[string]string {
 	if len(m) == 0 {
 		return nil
 	}
-	var key strings.Builder
+	key := make([]byte, 0, maxShared)
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		fmt.Fprintf(&key, "%q=%q,", k, m[k])
+		key = appendWord(appendWord(key, k), m[k])
 	}
-	if same, ok := seen[map[string]string](s.annotations, key.String()); ok {
+	if same, ok := seen[map[string]string](s.annotations, string(key)); ok {
 		return same
 	}
 	m = s.shareAll(m)
-	s.annotations.Add(key.String(), m)
+	s.annotations.Add(string(key), m)
 	return m
 }
 

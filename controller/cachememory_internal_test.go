@@ -256,3 +256,20 @@ func TestShortPodsShareConditions(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkShortPod is what it takes to shorten a pod that runs, one of many of some jobs.
+func BenchmarkShortPod(b *testing.B) {
+	s, pods := newShortener(), make([]*corev1.Pod, 1000)
+	for i := range b.N {
+		if i%len(pods) == 0 {
+			b.StopTimer()
+			for k := range pods {
+				pods[k] = runningPod(k)
+			}
+			b.StartTimer()
+		}
+		if _, err := s.pod(pods[i%len(pods)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

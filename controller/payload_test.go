@@ -46,6 +46,9 @@ func ofAJob() []metav1.OwnerReference {
 	return []metav1.OwnerReference{{APIVersion: "kubeflow.org/v1", Kind: "MPIJob", Name: "j", UID: "job-uid", Controller: new(true)}}
 }
 
+// aContainer is what each pod has at least: the API server takes none without.
+func aContainer() []corev1.Container { return []corev1.Container{{Name: "main"}} }
+
 // TestCacheHoldsNoPayload: known-bugs row 107. Any client that may create an object may give it the
 // operator's label, so what the cache holds of it is small, whatever it holds.
 func TestCacheHoldsNoPayload(t *testing.T) {
@@ -146,6 +149,9 @@ func TestCacheHoldsNoPayload(t *testing.T) {
 				if !ok {
 					t.Fatal("no object")
 				}
+				if pod, ok := object.(*corev1.Pod); ok {
+					pod.Spec.Containers = aContainer()
+				}
 				if owner != "" {
 					object.SetOwnerReferences(append(object.GetOwnerReferences(), ofAJob()...))
 				}
@@ -182,7 +188,10 @@ func TestCacheHoldsWhatIsRead(t *testing.T) {
 	marks := map[string]string{"scheduling.k8s.io/group-name": "j", "volcano.sh/task-spec": "worker"}
 	annotations := maps.Clone(marks)
 	annotations["example.com/large"] = strings.Repeat("x", 200<<10)
-	held := cached(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "j-worker-0", Labels: labels, Annotations: annotations, OwnerReferences: ofAJob()}})
+	held := cached(t, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "j-worker-0", Labels: labels, Annotations: annotations, OwnerReferences: ofAJob()},
+		Spec:       corev1.PodSpec{Containers: aContainer()},
+	})
 	for key, value := range want {
 		if got := held.GetLabels()[key]; got != value {
 			t.Errorf("the label %s is %q, want %q", key, got, value)
@@ -219,8 +228,10 @@ func TestCacheHoldsLittleOfForeign(t *testing.T) {
 		reason string
 		object client.Object
 	}{
-		"Object":  {"the data of an object", &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"k": some}}},
-		"Pod":     {"the status of a pod", &corev1.Pod{ObjectMeta: meta, Status: corev1.PodStatus{Phase: corev1.PodRunning, Message: some}}},
+		"Object": {"the data of an object", &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"k": some}}},
+		"Pod": {"the status of a pod", &corev1.Pod{
+			ObjectMeta: meta, Spec: corev1.PodSpec{Containers: aContainer()}, Status: corev1.PodStatus{Phase: corev1.PodRunning, Message: some},
+		}},
 		"Service": {"the selector of a service", &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Selector: map[string]string{"k": some}}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -207,8 +207,27 @@ func (s *shortener) shareConditions(list []corev1.PodCondition) []corev1.PodCond
 	if len(list) == 0 {
 		return nil
 	}
-	var room [512]byte // Of a pod that runs, it takes no more.
-	key := room[:0]
+	var room [512]byte // enough for the conditions of a pod that runs
+	key := appendConditions(room[:0], list)
+	small := len(key) <= maxShared
+	if small {
+		if same, ok := seen[[]corev1.PodCondition](s.conditions, string(key)); ok {
+			return same
+		}
+	}
+	for i := range list {
+		c := &list[i]
+		c.Type, c.Status = corev1.PodConditionType(s.share(string(c.Type))), corev1.ConditionStatus(s.share(string(c.Status)))
+		c.Reason, c.Message = s.share(c.Reason), s.share(c.Message)
+	}
+	if small {
+		s.conditions.Add(string(key), list)
+	}
+	return list
+}
+
+// appendConditions appends all that conditions say.
+func appendConditions(key []byte, list []corev1.PodCondition) []byte {
 	for i := range list {
 		c := &list[i]
 		for _, word := range []string{string(c.Type), string(c.Status), c.Reason, c.Message} {
@@ -220,20 +239,7 @@ func (s *shortener) shareConditions(list []corev1.PodCondition) []corev1.PodCond
 		}
 		key = append(strconv.AppendInt(append(key, ' '), c.ObservedGeneration, 10), ' ')
 	}
-	if len(key) <= maxShared {
-		if same, ok := seen[[]corev1.PodCondition](s.conditions, string(key)); ok {
-			return same
-		}
-	}
-	for i := range list {
-		c := &list[i]
-		c.Type, c.Status = corev1.PodConditionType(s.share(string(c.Type))), corev1.ConditionStatus(s.share(string(c.Status)))
-		c.Reason, c.Message = s.share(c.Reason), s.share(c.Message)
-	}
-	if len(key) <= maxShared {
-		s.conditions.Add(string(key), list)
-	}
-	return list
+	return key
 }
 
 // appendWord appends a text with its length, so that no two lists of texts make the same key.

@@ -175,6 +175,14 @@ BENCHFLAGS ?=
 bench: build-devcluster ## Measure speed and scale on the dev control plane, next to a bare client; SCALE=1 is full size
 	@go run ./bench --scale=$(SCALE) --idle=30s $(BENCHFLAGS)
 
+# How often each is measured, and more flags: SIDEFLAGS='--only=jobkit,jobset', and after " -- " those of the bench.
+ROUNDS ?= 1
+SIDEFLAGS ?= -- --scenarios=one-large-job,many-small-jobs --services=PerReplica --distances=0s --writers=32
+
+.PHONY: side-by-side
+side-by-side: build-devcluster ## Measure this operator, training-operator v1, JobSet and the Job of Kubernetes in turn, and print one table
+	@go run ./bench/sidebyside --scale=$(SCALE) --rounds=$(ROUNDS) $(SIDEFLAGS)
+
 .PHONY: build-devcluster
 build-devcluster: ## Build the dev control plane: 8 to 17 minutes the first time, then cached
 	@go run ./hack/build-devcluster
@@ -212,7 +220,8 @@ lint: ## Lint; FIX=1 fixes what can be fixed mechanically
 	@$(LINT) run $(if $(FIX),--fix) ./...
 	@# Linters that need types would load all of Kubernetes from source, which takes more than 8 GB.
 	@cd devcluster; go tool -modfile=../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
-	@cd test/nodes/coredns; go tool -modfile=../../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) --fast-only ./...
+	@for module in test/nodes/coredns bench/sidebyside/trainingoperator bench/sidebyside/jobset; do \
+		(cd $$module; go tool -modfile="$(CURDIR)/hack/lint.mod" golangci-lint run $(if $(FIX),--fix) --fast-only ./...); done
 	@cd charts/test; go tool -modfile=../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) ./...
 	@cd test/page; go tool -modfile=../../hack/lint.mod golangci-lint run $(if $(FIX),--fix) ./...
 
@@ -242,6 +251,7 @@ tidy: ## Tidy the go.mod files of all modules, the tools' included
 	@for release in test/versions/v*/; do go -C $$release mod tidy; done
 	@go -C charts/test mod tidy
 	@go -C test/page mod tidy
+	@for other in bench/sidebyside/*/; do go -C $$other mod tidy; done
 	@hack/tidy-tools hack/tools hack/lint
 
 .PHONY: verify

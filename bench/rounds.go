@@ -42,6 +42,17 @@ func (b *bench) medianRatio(name string, r rounds, value func(*figures) float64)
 	b.median(name, values)
 }
 
+// times adds what is no ratio: how long it took until all pods existed and ran, and the CPU time
+// of an operator that is a process of its own.
+func (b *bench) times(of string, r rounds) {
+	s := of + r[0].suffix()
+	b.medianRatio("seconds-to-created"+s, r, func(f *figures) float64 { return f.created.Seconds() })
+	b.medianRatio("seconds-to-running"+s, r, func(f *figures) float64 { return f.running.Seconds() })
+	if b.options.operator != operatorBatchJob {
+		b.medianRatio("operator-cpu-seconds"+s, r, func(f *figures) float64 { return f.spent.operatorCPU })
+	}
+}
+
 // median adds a measure. A shared machine is fast at one time and slow at another. Within
 // a round that affects operator and floor alike, while the best of each may come from
 // different times.

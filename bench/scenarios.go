@@ -92,6 +92,7 @@ func (b *bench) oneLargeJob(ctx context.Context) error {
 				return err
 			}
 			s := r[0].suffix()
+			b.times("", r)
 			b.medianRatio("create-rate-vs-floor"+s, r, createRate)
 			b.medianRatio("running-rate-vs-floor"+s, r, runningRate)
 			b.medianRatio("creates-per-replica"+s, r, func(f *figures) float64 { return b.creates(f.spent.calls) / float64(f.pods()) })
@@ -115,6 +116,7 @@ func (b *bench) manySmallJobs(ctx context.Context) error {
 			return err
 		}
 		s := r[0].suffix()
+		b.times("-many-jobs", r)
 		b.medianRatio("create-rate-vs-floor-many-jobs"+s, r, createRate)
 		b.medianRatio("running-rate-vs-floor-many-jobs"+s, r, runningRate)
 		b.medianRatio("control-plane-cpu-vs-floor-many-jobs"+s, r, controlPlaneCPU)
@@ -201,6 +203,8 @@ func (b *bench) gangRestart(ctx context.Context) error {
 			return err
 		}
 		s := r[0].suffix()
+		b.times("-gang-restart", r)
+		b.medianRatio("gang-restart-create-rate-vs-floor"+s, r, createRate)
 		b.medianRatio("gang-restart-rate-vs-floor"+s, r, runningRate)
 		b.medianRatio("gang-restart-control-plane-cpu-vs-floor"+s, r, controlPlaneCPU)
 		b.medianRatio("gang-restart-status-writes"+s, r, b.statusWritesPerJob)

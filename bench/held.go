@@ -4,14 +4,19 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 )
 
-// probes is how many more jobs are tried, one after the other, among those held.
-const probes = 30
+const (
+	// probes is how many more jobs are tried, one after the other, among those held.
+	probes = 30
+	// starts is how often the operator is restarted, and how often the bare client reads everything.
+	starts = 3
+)
 
 // heldPods measures what a large number of running pods costs other jobs and the operator.
 func (b *bench) heldPods(ctx context.Context) error {
@@ -48,9 +53,9 @@ type held struct {
 	batch batch
 	// jobs and pods are all that were created so far.
 	jobs, pods int
-	// more is the cost of one more job, restart that of a restart of the operator.
+	// more is the cost of one more job, restart the seconds of each restart of the operator.
 	more    *figures
-	restart time.Duration
+	restart []float64
 	// base is what the operator takes before it holds pods.
 	base footprint
 	// model is a pod and a service as the operator makes them.
@@ -256,12 +261,15 @@ func (h *held) restarts(ctx context.Context) error {
 		b.report.notef("held: no restart: the bench did not start the operator")
 		return nil
 	}
-	took, trimmed, err := h.restarted(ctx, "restart")
-	if err != nil {
-		return err
+	var trimmed float64
+	for i := range starts {
+		took, heap, err := h.restarted(ctx, "restart-"+strconv.Itoa(i))
+		if err != nil {
+			return err
+		}
+		h.restart, trimmed = append(h.restart, took.Seconds()), heap
 	}
-	h.restart = took
-	b.report.ratio("restart-seconds-to-first-write", took.Seconds())
+	b.median("restart-seconds-to-first-write", h.restart)
 	if b.operator.pprofURL == "" {
 		return nil
 	}
@@ -333,17 +341,24 @@ func (h *held) floors(ctx context.Context) error {
 	}
 	h.more.floor = floor
 	b.report.ratio("one-more-job-time-vs-floor", ratio(h.more.running.Seconds(), floor.running.Seconds()))
-	if h.restart == 0 {
+	if len(h.restart) == 0 {
 		return nil
 	}
-	read, err := h.readAll(ctx, c)
-	b.report.ratio("restart-time-vs-floor", ratio(h.restart.Seconds(), read.Seconds()))
-	b.report.notef("held: restart of the operator: %s from start to first write; reading all and one write by a bare client: %s", round(h.restart), round(read))
-	return err
+	reads := make([]float64, starts)
+	for i := range reads {
+		read, err := h.readAll(ctx, c, i)
+		if err != nil {
+			return err
+		}
+		reads[i] = read.Seconds()
+	}
+	b.median("read-seconds-to-first-write-floor", reads)
+	b.report.ratio("restart-time-vs-floor", ratio(median(h.restart), median(reads)))
+	return nil
 }
 
-// readAll reads all that an operator must know, and writes a pod.
-func (h *held) readAll(ctx context.Context, c *bare) (time.Duration, error) {
+// readAll reads all that an operator must know, and writes a pod: that of this index.
+func (h *held) readAll(ctx context.Context, c *bare, index int) (time.Duration, error) {
 	begun := time.Now()
 	jobs, err := dynamic.NewForConfig(h.line.config)
 	if err == nil {
@@ -356,7 +371,7 @@ func (h *held) readAll(ctx context.Context, c *bare) (time.Duration, error) {
 		_, err = c.kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	}
 	if err == nil {
-		err = c.createPod(ctx, batch{prefix: "read", jobs: 1, replicas: 1}, 0) // of the last job
+		err = c.createPod(ctx, batch{prefix: "read", jobs: 1, replicas: starts}, index) // of the last job
 	}
 	if err != nil {
 		return 0, fmt.Errorf("cannot measure the floor of a restart: %w", err)

@@ -7,14 +7,12 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -52,13 +50,6 @@ type jobCache[J client.Object] struct {
 	lends bool
 	held  map[schema.GroupVersionKind]childInformer
 }
-
-// How often the controller checks whether a watch is up, and when it finds out why not.
-const (
-	syncPollInterval  = 50 * time.Millisecond
-	firstDiagnosis    = time.Second
-	diagnosisInterval = 10 * time.Second
-)
 
 // errReading is why a controller waits in the normal case.
 var errReading = errors.New("they are still being read")
@@ -161,51 +152,6 @@ func (c *jobCache[J]) waits(ctx context.Context, resource string, why error) {
 	case c.ready.Check(nil) == nil:
 		c.log.Info("The controller sees its jobs and all that belongs to them")
 	}
-}
-
-// watchChild has the manager's cache watch the children of one kind.
-func (c *jobCache[J]) watchChild(ctx context.Context, o client.Object) {
-	name := c.nameOf(o)
-	var timer clock.RealClock // The process waits in real time, whatever the clock of the jobs is.
-	for ask := timer.Now().Add(firstDiagnosis); ctx.Err() == nil; {
-		informer, err := within(ctx, func() (cache.Informer, error) { return c.GetInformer(ctx, o) })
-		pause := syncPollInterval
-		switch {
-		case err != nil:
-			c.waits(ctx, name, err)
-			pause = diagnosisInterval
-		case informer.HasSynced():
-			c.waits(ctx, name, nil)
-			return
-		case timer.Now().After(ask):
-			ask = timer.Now().Add(diagnosisInterval)
-			c.waits(ctx, name, c.diagnose(ctx, o))
-		}
-		select {
-		case <-ctx.Done():
-		case <-timer.After(pause):
-		}
-	}
-}
-
-// diagnose finds out why children cannot be watched: the cache retries without reporting the
-// error.
-func (c *jobCache[J]) diagnose(ctx context.Context, o client.Object) error {
-	gvk, err := apiutil.GVKForObject(o, c.reader.scheme)
-	if err != nil {
-		return fmt.Errorf("the scheme does not know %T: %w", o, err)
-	}
-	for _, ns := range c.namespaces {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-		_, err := within(ctx, func() (any, error) {
-			return nil, c.live.List(ctx, list, client.InNamespace(ns), client.Limit(1))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return errReading
 }
 
 // GetInformer implements cache.Informers. It does not wait: watchChild does, for each kind

@@ -25,7 +25,6 @@ import (
 
 // options are the flags.
 type options struct {
-	scale  float64
 	rounds int
 	only   []string
 	// bench are flags of the bench, for all contenders alike.
@@ -58,13 +57,13 @@ func parse(args []string, help io.Writer) (options, error) {
 	fs.Usage = func() {
 		fmt.Fprintf(help, "Usage: sidebyside [flags] [-- flags of the bench]\n%s", fs.FlagUsages())
 	}
-	fs.Float64Var(&o.scale, "scale", 0.2, "size of everything; 1 is full size")
+	scale := fs.Float64("scale", 0.2, "size of everything; 1 is full size")
 	fs.IntVar(&o.rounds, "rounds", 1, "how often each is measured, all in turn; the median counts")
 	fs.StringSliceVar(&o.only, "only", nil, fmt.Sprintf("contenders to measure, of %v (default: all but the last)", names(contenders())))
 	if err := fs.Parse(args); err != nil {
 		return o, err //nolint:wrapcheck // says what is wrong
 	}
-	o.bench = append([]string{fmt.Sprintf("--scale=%g", o.scale)}, fs.Args()...)
+	o.bench = append([]string{fmt.Sprintf("--scale=%g", *scale)}, fs.Args()...)
 	if o.rounds < 1 {
 		return o, fmt.Errorf("--rounds is %d: use 1 or more", o.rounds)
 	}

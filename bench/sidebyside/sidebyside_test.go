@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 			reason: "some, and flags of the bench", args: []string{"--rounds=3", "--only=jobset,testjob", "--scale=1", "--", "--scenarios=gang-restart"},
 			want: options{rounds: 3, only: []string{"jobset", "testjob"}, bench: []string{"--scale=1", "--scenarios=gang-restart"}}, chosen: []string{"jobset", "testjob"},
 		},
-		{reason: "one that nobody knows", args: []string{"--only=kueue"}, err: `--only names "kueue": use [jobkit training-operator jobset job testjob]`},
+		{reason: "one that is not known", args: []string{"--only=kueue"}, err: `--only names "kueue": use [jobkit training-operator jobset job testjob]`},
 		{reason: "no rounds", args: []string{"--rounds=0"}, err: "--rounds is 0: use 1 or more"},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
@@ -70,8 +70,11 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want.rounds, got.rounds) + cmp.Diff(tc.want.only, got.only) + cmp.Diff(strings.Join(tc.want.bench, " "), strings.Join(got.bench, " ")) + cmp.Diff(tc.chosen, names(chosen)); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(options{})); diff != "" {
+				t.Errorf("flags (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.chosen, names(chosen)); diff != "" {
+				t.Errorf("contenders (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -1,6 +1,6 @@
 // Command trainingoperator is training-operator v1.9.4, made of its Go module: its controllers
 // without its webhooks, which need certificates that the dev control plane does not have, and
-// without leader election. The flags are its own. This operator has no webhooks either, so
+// without leader election or gangs. The flags are its own. This operator has no webhooks either, so
 // what is measured is the same on both sides.
 package main
 
@@ -19,8 +19,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	podgroupv1alpha1 "sigs.k8s.io/scheduler-plugins/apis/scheduling/v1alpha1"
-	podgroupv1beta1 "volcano.sh/apis/pkg/apis/scheduling/v1beta1"
 )
 
 func main() {
@@ -50,9 +48,7 @@ func run() error {
 	}
 	client.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(float32(*qps), *burst)
 	types := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{
-		scheme.AddToScheme, trainingv1.AddToScheme, podgroupv1beta1.AddToScheme, podgroupv1alpha1.AddToScheme,
-	} {
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, trainingv1.AddToScheme} {
 		if err := add(types); err != nil {
 			return fmt.Errorf("cannot register types: %w", err)
 		}

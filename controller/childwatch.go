@@ -18,7 +18,8 @@ const (
 	firstDiagnosis    = time.Second
 	diagnosisInterval = 10 * time.Second
 	// longestSilence is how long a watch brings nothing before the controller asks whether it may still
-	// read. The API server sends a bookmark about every minute.
+	// read. The API server sends a bookmark about every minute, but of a kind of which nothing changes it may have
+	// the same version for longer. Then it costs one small read.
 	longestSilence = 3 * time.Minute
 )
 

@@ -2,7 +2,7 @@
 // Kubernetes with the bench, in turn, each on a dev control plane of its own, and prints one table:
 //
 //	make side-by-side                  # a fifth of full size
-//	make side-by-side SCALE=1 ROUNDS=3 # full size: two hours
+//	make side-by-side SCALE=1 ROUNDS=3 # full size: an hour
 //
 // The others are built from their Go modules, whose versions stand in the go.mod files of
 // the folders here. docs/maintainers/performance.md says how to read the table.

@@ -29,25 +29,23 @@ func (r results) add(contender, text string) {
 // row is what a scenario calls its measures, without the suffix of the distance and the services.
 type row struct {
 	title string
-	// created and running are rates against the bare client, whose inverse the table shows. The
-	// others are shown as they are.
-	created, running, createdSeconds, runningSeconds, operatorCPU, controlPlaneCPU string
+	// of is the suffix of its times.
+	of string
+	// created and running are rates against the bare client, whose inverse the table shows.
+	created, running, controlPlaneCPU string
 }
 
 // rows are those of the table.
 func rows() []row {
 	return []row{
+		{"one large job", "", "create-rate-vs-floor", "running-rate-vs-floor", "control-plane-cpu-vs-floor"},
 		{
-			"one large job", "create-rate-vs-floor", "running-rate-vs-floor", "seconds-to-created", "seconds-to-running",
-			"operator-cpu-seconds", "control-plane-cpu-vs-floor",
+			"many small jobs", "-many-jobs", "create-rate-vs-floor-many-jobs", "running-rate-vs-floor-many-jobs",
+			"control-plane-cpu-vs-floor-many-jobs",
 		},
 		{
-			"many small jobs", "create-rate-vs-floor-many-jobs", "running-rate-vs-floor-many-jobs", "seconds-to-created-many-jobs",
-			"seconds-to-running-many-jobs", "operator-cpu-seconds-many-jobs", "control-plane-cpu-vs-floor-many-jobs",
-		},
-		{
-			"a job restarts as a whole", "gang-restart-create-rate-vs-floor", "gang-restart-rate-vs-floor", "seconds-to-created-gang-restart",
-			"seconds-to-running-gang-restart", "operator-cpu-seconds-gang-restart", "gang-restart-control-plane-cpu-vs-floor",
+			"a job restarts as a whole", "-gang-restart", "gang-restart-create-rate-vs-floor", "gang-restart-rate-vs-floor",
+			"gang-restart-control-plane-cpu-vs-floor",
 		},
 	}
 }
@@ -90,8 +88,9 @@ func (r results) line(out *strings.Builder, row row, contender, distance, servic
 		who += ", a service each"
 	}
 	fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", title, who,
-		cell(of(row.createdSeconds), 1), cell(inverse(of(row.created)), 2), cell(of(row.runningSeconds), 1), cell(inverse(of(row.running)), 2),
-		cell(of(row.operatorCPU), 1), cell(of(row.controlPlaneCPU), 2))
+		cell(of("seconds-to-created"+row.of), 1), cell(inverse(of(row.created)), 2),
+		cell(of("seconds-to-running"+row.of), 1), cell(inverse(of(row.running)), 2),
+		cell(of("operator-cpu-seconds"+row.of), 1), cell(of(row.controlPlaneCPU), 2))
 }
 
 // cell is the median, and with several rounds each of them.

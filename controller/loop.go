@@ -83,6 +83,7 @@ func (c *JobController[J]) forget(key types.NamespacedName, uid types.UID) {
 	c.set.pending.forget(key, uid)
 	c.set.departed.forget(key, uid)
 	c.set.rivals.forget(key)
+	c.set.delays.forget(key)
 	c.set.metrics.jobDeleted(key, uid)
 }
 

@@ -79,6 +79,7 @@ func (c *JobController[J]) observe(ctx context.Context, job J) (*plan.Input, err
 	if err != nil {
 		return nil, err
 	}
+	c.set.delays.observe(client.ObjectKeyFromObject(job), len(in.Pods))
 	c.noteAsked(in)
 	pods, services := len(in.Pods), len(in.Services)
 	in.Pods = withPendingWrites(c.set.pending, job, kindPod, in.Pods, in.Now)

@@ -1,10 +1,13 @@
 package controller
 
 import (
+	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -20,10 +23,16 @@ import (
 // at once, all get their pods before the status of each follows what its pods do.
 const childPriority = -1
 
-// childDelay is how long after an event of a pod or another child its job is reconciled, so
-// that events of several children are one reconcile, and one write of the status. The Job
-// controller of Kubernetes waits for a second.
-const childDelay = 100 * time.Millisecond
+// How long after an event of a pod or another child its job is reconciled, so that events of
+// several children are one reconcile, and one write of the status.
+const (
+	childDelay = 100 * time.Millisecond
+	// childDelayPerPod is what a large job waits for instead. A reconcile looks at all pods, and while those of a
+	// large job start or stop, something happens all the time: the operator would do little else.
+	childDelayPerPod = 200 * time.Microsecond
+	// maxChildDelay is how long the Job controller of Kubernetes always waits.
+	maxChildDelay = time.Second
+)
 
 // activePriority is that of the first reconcile of a job that an operator finds active when it starts. Those
 // without a status, which are new, go before it, as when they are created, and those that have ended after it.
@@ -39,12 +48,13 @@ type forChildren struct {
 	// is gone, before the job is queued.
 	podSeen    func(before, pod *corev1.Pod)
 	podDeleted func(*corev1.Pod)
+	delays     *childDelays
 }
 
 // Create implements handler.EventHandler.
 func (h forChildren) Create(ctx context.Context, e event.TypedCreateEvent[client.Object], q queue) {
 	h.seen(nil, e.Object)
-	h.to.Create(ctx, e, behind(q))
+	h.to.Create(ctx, e, h.behind(q))
 }
 
 // Update implements handler.EventHandler.
@@ -55,7 +65,7 @@ func (h forChildren) Update(ctx context.Context, e event.TypedUpdateEvent[client
 	} else {
 		h.seen(e.ObjectOld, e.ObjectNew)
 	}
-	h.to.Update(ctx, e, behind(q))
+	h.to.Update(ctx, e, h.behind(q))
 }
 
 // Delete implements handler.EventHandler.
@@ -63,12 +73,12 @@ func (h forChildren) Delete(ctx context.Context, e event.TypedDeleteEvent[client
 	if pod, ok := e.Object.(*corev1.Pod); ok {
 		h.podDeleted(pod)
 	}
-	h.to.Delete(ctx, e, behind(q))
+	h.to.Delete(ctx, e, h.behind(q))
 }
 
 // Generic implements handler.EventHandler.
 func (h forChildren) Generic(ctx context.Context, e event.TypedGenericEvent[client.Object], q queue) {
-	h.to.Generic(ctx, e, behind(q))
+	h.to.Generic(ctx, e, h.behind(q))
 }
 
 // seen calls podSeen if an object is a pod.
@@ -80,29 +90,68 @@ func (h forChildren) seen(before, o client.Object) {
 }
 
 // behind returns a queue in which what is added has the priority of children, or a
-// lower one, and waits for childDelay. A queue that knows no priorities stays as it is.
-func behind(q queue) queue { //nolint:ireturn // the queue that it was given, or one in front of it
+// lower one, and waits for the delay of its job. A queue that knows no priorities stays as it is.
+func (h forChildren) behind(q queue) queue { //nolint:ireturn // the queue that it was given, or one in front of it
 	if p, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-		return childQueue{p}
+		return childQueue{p, h.delays}
 	}
 	return q
 }
 
 type childQueue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
+
+	delays *childDelays
 }
 
 // Add implements workqueue.TypedInterface.
 func (q childQueue) Add(r reconcile.Request) { q.AddWithOpts(priorityqueue.AddOpts{}, r) }
 
 // AddWithOpts implements priorityqueue.PriorityQueue.
-func (q childQueue) AddWithOpts(o priorityqueue.AddOpts, r ...reconcile.Request) {
+func (q childQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
 	if o.Priority == nil || *o.Priority > childPriority {
 		o.Priority = new(childPriority)
 	}
-	o.After = max(o.After, childDelay)
-	q.PriorityQueue.AddWithOpts(o, r...)
+	after := o.After
+	for _, r := range requests {
+		o.After = max(after, q.delays.of(r.NamespacedName))
+		q.PriorityQueue.AddWithOpts(o, r)
+	}
 }
+
+// childDelays are the delays of large jobs; every other job has childDelay. The zero value has no large job.
+type childDelays struct {
+	mu    sync.RWMutex
+	large map[types.NamespacedName]time.Duration
+}
+
+// observe takes how many pods a job has.
+func (d *childDelays) observe(job types.NamespacedName, pods int) {
+	delay := min(time.Duration(pods)*childDelayPerPod, maxChildDelay)
+	if d.of(job) == max(delay, childDelay) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if delay <= childDelay {
+		delete(d.large, job)
+		return
+	}
+	if d.large == nil {
+		d.large = map[types.NamespacedName]time.Duration{}
+	}
+	d.large[job] = delay
+}
+
+// of is the delay of a job.
+func (d *childDelays) of(job types.NamespacedName) time.Duration {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return cmp.Or(d.large[job], childDelay)
+}
+
+// forget drops a job that is gone.
+func (d *childDelays) forget(job types.NamespacedName) { d.observe(job, 0) }
 
 // foundAtStart raises the priority of jobs that exist when the operator starts and have not ended. Without it
 // all have the same, and go in the order of the list: a job that was created while no operator ran would

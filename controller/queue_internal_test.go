@@ -30,6 +30,7 @@ func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 			to:         handler.WithLowPriorityWhenUnchanged(handler.EnqueueRequestsFromMapFunc(jobOf)),
 			podSeen:    func(_, _ *corev1.Pod) {},
 			podDeleted: func(*corev1.Pod) {},
+			delays:     &childDelays{},
 		}
 		ctx := t.Context()
 
@@ -86,7 +87,7 @@ func TestOrderAtStart(t *testing.T) {
 		found("running", true, commonv1.JobCreated, commonv1.JobRunning)
 		found("waiting", true)
 		found("new", false)
-		children := forChildren{to: enqueueJob(schema.GroupKind{Kind: "GateJob"}), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: func(*corev1.Pod) {}}
+		children := forChildren{to: enqueueJob(schema.GroupKind{Kind: "GateJob"}), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: func(*corev1.Pod) {}, delays: &childDelays{}}
 		for _, name := range []string{"ended", "running", "waiting"} {
 			owner := metav1.OwnerReference{APIVersion: "v1", Kind: "GateJob", Name: name, Controller: new(true)}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name + "-0", OwnerReferences: []metav1.OwnerReference{owner}}}
@@ -114,7 +115,7 @@ func TestWhatChildrenDoTogetherIsOnePass(t *testing.T) {
 		job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
 		enqueue := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{job} }
 		ignore := func(*corev1.Pod) {}
-		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(enqueue), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: ignore}
+		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(enqueue), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: ignore, delays: &childDelays{}}
 		q := priorityqueue.New[reconcile.Request]("test")
 		defer q.ShutDown()
 		begun := time.Now()
@@ -137,6 +138,60 @@ func TestWhatChildrenDoTogetherIsOnePass(t *testing.T) {
 			t.Errorf("a job that was changed waits for its pods: %s, priority %d", time.Since(begun), priority)
 		}
 	})
+}
+
+// TestLargeJobsWaitForMorePods: a pass looks at all pods of a job, and of a large one some pod does something all the time.
+func TestLargeJobsWaitForMorePods(t *testing.T) {
+	cases := []struct {
+		name   string
+		pods   []int
+		forget bool
+		want   time.Duration
+		reason string
+	}{
+		{"Unseen", nil, false, childDelay, "no pass has counted its pods"},
+		{"Small", []int{4}, false, childDelay, "it is to react at once"},
+		{"Limit", []int{500}, false, childDelay, "up to here passes cost little"},
+		{"Medium", []int{1000}, false, 200 * time.Millisecond, "a fifth of a millisecond for each pod"},
+		{"Large", []int{10_000}, false, time.Second, "nothing waits for longer than with the Job controller of Kubernetes"},
+		{"Shrunk", []int{10_000, 10}, false, childDelay, "the last pass counts"},
+		{"Grown", []int{1000, 2000}, false, 400 * time.Millisecond, "the last pass counts"},
+		{"Forgotten", []int{10_000}, true, childDelay, "the next job of that name may be small"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
+				other := reconcile.Request{NamespacedName: types.NamespacedName{Name: "other"}}
+				delays := &childDelays{}
+				children := forChildren{
+					to:      handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{job, other} }),
+					podSeen: func(_, _ *corev1.Pod) {}, podDeleted: func(*corev1.Pod) {}, delays: delays,
+				}
+				for _, n := range tc.pods {
+					delays.observe(job.NamespacedName, n)
+				}
+				if tc.forget {
+					delays.forget(job.NamespacedName)
+				}
+				q := priorityqueue.New[reconcile.Request]("test")
+				defer q.ShutDown()
+				begun := time.Now()
+				children.Create(t.Context(), event.CreateEvent{Object: &corev1.Pod{}}, q)
+				got := map[string]time.Duration{}
+				for range 2 {
+					r, _, _ := q.GetWithPriority()
+					got[r.Name] = time.Since(begun)
+				}
+				if diff := cmp.Diff(map[string]time.Duration{"job": tc.want, "other": childDelay}, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+				}
+				if tc.want == childDelay && len(delays.large) > 0 {
+					t.Errorf("a job without a delay of its own is remembered: %v", delays.large)
+				}
+			})
+		})
+	}
 }
 
 // TestPodThatAListReplaces: if the watch of pods breaks, and meanwhile a pod goes and the next one of its name comes,

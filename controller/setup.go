@@ -88,6 +88,8 @@ type settings[J client.Object] struct {
 	slots slots
 	// shares limit how many workers act for the jobs of one namespace.
 	shares *shares
+	// delays are how long the events of large jobs wait.
+	delays childDelays
 	// departed are pods that are gone and whose end is yet to be counted.
 	departed *departedPods
 	metrics  *metrics
@@ -202,7 +204,7 @@ func (c *JobController[J]) Builder(mgr ctrl.Manager) (*builder.Builder, error) {
 		For(job, builder.WithPredicates(c.withoutReports())).
 		Watches(job, c.foundAtStart())
 	for _, o := range children {
-		b = b.Watches(o, forChildren{to: enqueueJob(c.set.gvk.GroupKind()), podSeen: c.PodSeen, podDeleted: c.PodDeleted})
+		b = b.Watches(o, forChildren{to: enqueueJob(c.set.gvk.GroupKind()), podSeen: c.PodSeen, podDeleted: c.PodDeleted, delays: &c.set.delays})
 	}
 	return b.
 		WithOptions(ctrlcontroller.Options{

@@ -97,9 +97,15 @@ type sighting struct {
 	rival, fresh, emit bool
 }
 
-// digest is a number that two different statuses hardly ever share.
+// digest is a number that two different statuses hardly ever share. Reports of progress do not count: the server
+// writes them, and a pod makes them when it likes.
 func (r *rivals) digest(status *commonv1.JobStatus) uint64 {
-	data, err := json.Marshal(status)
+	var written commonv1.JobStatus
+	if status != nil {
+		written = *status
+	}
+	written.TrainerStatus = nil
+	data, err := json.Marshal(&written)
 	if err != nil {
 		return 0
 	}

@@ -77,6 +77,8 @@ func TestRivals(t *testing.T) {
 			note := func(w write) {
 				if w.by == ours || !tc.forged {
 					status.Restarts = int32(w.at)
+				} else { // A report of progress comes in between.
+					status.TrainerStatus = &commonv1.TrainerStatus{LastUpdatedTime: new(metav1.Unix(1_800_000_000+int64(w.at), 0))}
 				}
 				subresource := "status"
 				if tc.spec && w.by != ours {

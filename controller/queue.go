@@ -127,13 +127,13 @@ type childDelays struct {
 
 // observe takes how many pods a job has.
 func (d *childDelays) observe(job types.NamespacedName, pods int) {
-	delay := min(time.Duration(pods)*childDelayPerPod, maxChildDelay)
-	if d.of(job) == max(delay, childDelay) {
+	delay := min(max(childDelay, time.Duration(pods)*childDelayPerPod), maxChildDelay)
+	if d.of(job) == delay {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if delay <= childDelay {
+	if delay == childDelay {
 		delete(d.large, job)
 		return
 	}

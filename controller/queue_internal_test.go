@@ -20,18 +20,18 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
+// childrenFor passes events on, and looks at no pod.
+func childrenFor(to handler.EventHandler) forChildren {
+	return forChildren{to: to, podSeen: func(_, _ *corev1.Pod) {}, podDeleted: func(*corev1.Pod) {}, delays: &childDelays{}}
+}
+
 func TestNewJobsGoBeforeTheirPods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		jobOf := func(_ context.Context, o client.Object) []reconcile.Request {
 			return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: o.GetName()}}}
 		}
 		object := func(name string) client.Object { return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}} }
-		children := forChildren{
-			to:         handler.WithLowPriorityWhenUnchanged(handler.EnqueueRequestsFromMapFunc(jobOf)),
-			podSeen:    func(_, _ *corev1.Pod) {},
-			podDeleted: func(*corev1.Pod) {},
-			delays:     &childDelays{},
-		}
+		children := childrenFor(handler.WithLowPriorityWhenUnchanged(handler.EnqueueRequestsFromMapFunc(jobOf)))
 		ctx := t.Context()
 
 		q := priorityqueue.New[reconcile.Request]("test")
@@ -87,7 +87,7 @@ func TestOrderAtStart(t *testing.T) {
 		found("running", true, commonv1.JobCreated, commonv1.JobRunning)
 		found("waiting", true)
 		found("new", false)
-		children := forChildren{to: enqueueJob(schema.GroupKind{Kind: "GateJob"}), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: func(*corev1.Pod) {}, delays: &childDelays{}}
+		children := childrenFor(enqueueJob(schema.GroupKind{Kind: "GateJob"}))
 		for _, name := range []string{"ended", "running", "waiting"} {
 			owner := metav1.OwnerReference{APIVersion: "v1", Kind: "GateJob", Name: name, Controller: new(true)}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name + "-0", OwnerReferences: []metav1.OwnerReference{owner}}}
@@ -114,8 +114,7 @@ func TestWhatChildrenDoTogetherIsOnePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
 		enqueue := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{job} }
-		ignore := func(*corev1.Pod) {}
-		children := forChildren{to: handler.EnqueueRequestsFromMapFunc(enqueue), podSeen: func(_, _ *corev1.Pod) {}, podDeleted: ignore, delays: &childDelays{}}
+		children := childrenFor(handler.EnqueueRequestsFromMapFunc(enqueue))
 		q := priorityqueue.New[reconcile.Request]("test")
 		defer q.ShutDown()
 		begun := time.Now()
@@ -163,11 +162,9 @@ func TestLargeJobsWaitForMorePods(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				job := reconcile.Request{NamespacedName: types.NamespacedName{Name: "job"}}
 				other := reconcile.Request{NamespacedName: types.NamespacedName{Name: "other"}}
-				delays := &childDelays{}
-				children := forChildren{
-					to:      handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{job, other} }),
-					podSeen: func(_, _ *corev1.Pod) {}, podDeleted: func(*corev1.Pod) {}, delays: delays,
-				}
+				enqueue := func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{job, other} }
+				children := childrenFor(handler.EnqueueRequestsFromMapFunc(enqueue))
+				delays := children.delays
 				for _, n := range tc.pods {
 					delays.observe(job.NamespacedName, n)
 				}

@@ -248,7 +248,7 @@ func requeueResult(after, status time.Duration) reconcile.Result {
 
 // writeStatus writes the status of a plan on condition that the job is the one that was
 // observed, and then records the plan's events. It returns false if the job has changed or
-// is gone, or its status was refused a moment ago.
+// is gone, its status was refused a moment ago, or the writes of its namespace hold as many workers as they may.
 func (c *JobController[J]) writeStatus(ctx context.Context, job J, in *plan.Input, p *plan.Plan) (bool, error) {
 	return c.writeStatusWith(ctx, c.set.statusWriter, job, in, p)
 }
@@ -257,6 +257,11 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	if c.set.pending.isStatusHeld(job, c.set.clock.Now()) {
 		return false, nil
 	}
+	leave := c.set.shares.take(job.GetNamespace())
+	if leave == nil {
+		return false, nil // It comes again, after a while.
+	}
+	defer leave()
 	now := metav1.NewTime(in.Now.Truncate(time.Second)) // as the API stores it
 	p.Status.LastReconcileTime = &now
 	var err error

@@ -20,18 +20,25 @@ import (
 )
 
 // TestSlowNamespaceLeavesWorkersToOthers: a webhook that does not answer, of one namespace only, has each create
-// there wait until it times out.
+// there wait until it times out, or each write of a status.
 func TestSlowNamespaceLeavesWorkersToOthers(t *testing.T) {
 	const workers, slowJobs, timeout = 64, 100, 10 * time.Second
 	for name, tc := range map[string]struct {
 		reason string
 		// after is when the other job is created, after those of the slow namespace.
 		after, want time.Duration
+		// status says that the webhook is one for the status of jobs.
+		status bool
 	}{
 		"AtOnce": {reason: "it waits for as long as it takes to see that the namespace is slow", want: 3 * time.Second},
 		"Later":  {reason: "there are workers that wait for nothing", after: 5 * time.Second, want: time.Second},
 		"Retry":  {reason: "the slow jobs are tried again", after: timeout + 5*time.Second, want: time.Second},
 		"Lasts":  {reason: "it goes on", after: time.Minute, want: time.Second},
+
+		"StatusAtOnce": {reason: "a status waits for nothing else", want: time.Second, status: true},
+		"StatusLater":  {reason: "there are workers that wait for nothing", after: 5 * time.Second, want: time.Second, status: true},
+		"StatusRetry":  {reason: "the slow statuses are tried again", after: timeout + 5*time.Second, want: time.Second, status: true},
+		"StatusLasts":  {reason: "it goes on", after: time.Minute, want: time.Second, status: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -40,21 +47,40 @@ func TestSlowNamespaceLeavesWorkersToOthers(t *testing.T) {
 				for i := range slowJobs {
 					j := testJob(1)
 					j.Namespace, j.Name, j.UID = "slow", fmt.Sprintf("slow-%d", i), types.UID(fmt.Sprintf("slow-%d", i))
+					j.Spec.RunPolicy.Suspend = new(tc.status) // then its status is all that is written
 					objects = append(objects, j)
 				}
 				b := newBench(t, testjob.Controller{}, objects...)
 				created := make(chan time.Time, 1)
-				b.intercept(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-					if o.GetNamespace() == "slow" {
-						time.Sleep(timeout)
-						return apierrors.NewInternalError(fmt.Errorf("failed calling webhook %q: context deadline exceeded", "x"))
+				slow := func(o client.Object, here bool) error {
+					if !here || o.GetNamespace() != "slow" {
+						return nil
 					}
-					select {
-					case created <- time.Now():
-					default:
-					}
-					return c.Create(ctx, o, opts...)
-				}})
+					time.Sleep(timeout)
+					return apierrors.NewInternalError(fmt.Errorf("failed calling webhook %q: context deadline exceeded", "x"))
+				}
+				b.intercept(interceptor.Funcs{
+					Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+						if err := slow(o, !tc.status); err != nil {
+							return err
+						}
+						if o.GetNamespace() != "slow" {
+							select {
+							case created <- time.Now():
+							default:
+							}
+						}
+						return c.Create(ctx, o, opts...)
+					},
+					SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch,
+						opts ...client.SubResourcePatchOption,
+					) error {
+						if err := slow(o, tc.status); err != nil {
+							return err
+						}
+						return c.SubResource(sub).Patch(ctx, o, patch, opts...)
+					},
+				})
 				q := priorityqueue.New[reconcile.Request]("slow")
 				var all sync.WaitGroup
 				for range workers {
@@ -87,6 +113,7 @@ func work(t *testing.T, b *bench, q priorityqueue.PriorityQueue[reconcile.Reques
 		if err := b.client.Get(t.Context(), r.NamespacedName, job); err != nil {
 			t.Error(err)
 		}
+		b.clock.SetTime(time.Now())
 		result, err := b.controller.ReconcileJobs(t.Context(), job)
 		switch {
 		case err != nil:

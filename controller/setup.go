@@ -86,7 +86,7 @@ type settings[J client.Object] struct {
 	pending *pendingWrites[J]
 	// slots limit for how many jobs objects are written at a time.
 	slots slots
-	// shares limit how many workers act for the jobs of one namespace.
+	// shares limit how many workers write for the jobs of one namespace.
 	shares *shares
 	// delays are how long the events of large jobs wait.
 	delays childDelays

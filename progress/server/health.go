@@ -23,8 +23,10 @@ const (
 	// takes some time to know a new pod.
 	startFailures = 6
 	// writeFailures is how many jobs cannot be written to, with no success in between, until the
-	// server is away.
+	// server is away; of those that get no answer in time, of how many namespaces.
 	writeFailures = 2
+	// sayCrowded is how often the log says that there are too many clients.
+	sayCrowded = 10 * time.Minute
 	// probePath is what is asked for.
 	probePath = "/healthz"
 )
@@ -43,13 +45,18 @@ type health struct {
 	reached   bool
 	unreached int
 	// unwritten are the jobs that could not be written to since a write last succeeded, because
-	// the API server was away. What only one meets may be of its own making: no tenant's job
-	// decides for those of others, see writes.unwrittenAt.
+	// the API server was away, and slow the namespaces where it did not answer in time. What only one
+	// meets may be of its own making, and a webhook that does not answer of its namespace's: no tenant
+	// decides for others, see writes.unwrittenAt.
 	unwritten map[jobKey]bool
+	slow      map[string]bool
+	// wroteAt is when a write last succeeded.
+	wroteAt time.Time
 	// reportAt is when the last report was accepted.
 	reportAt time.Time
-	// said is whether the log says that it is not well.
-	said bool
+	// said is whether the log says that it is not well, and saidCrowded when it last said that it is crowded.
+	said        bool
+	saidCrowded time.Time
 }
 
 // UpSince is since when reports can come in and be written without a break; zero if they cannot.
@@ -64,6 +71,21 @@ func (h *health) accepted() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reportAt = h.now()
+}
+
+// crowded records that a client may have been cut off for the sake of others: which, and for how long, is not known.
+func (h *health) crowded() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	if !h.since.IsZero() {
+		h.since = now
+	}
+	if h.saidCrowded.IsZero() || now.Sub(h.saidCrowded) >= sayCrowded {
+		h.saidCrowded = now
+		h.log.Info("More clients than there may be connections report progress; while they do, no job is taken to hang for the lack of reports",
+			"connections", maxConnections)
+	}
 }
 
 // probed records how a probe ended.
@@ -89,21 +111,41 @@ func (h *health) wrote(job jobKey, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil {
-		h.unwritten = nil
+		h.unwritten, h.slow, h.wroteAt = nil, nil, h.now()
 		h.update(nil)
 		return
 	}
-	if h.unwritten == nil {
-		h.unwritten = map[jobKey]bool{}
-	}
-	if len(h.unwritten) < writeFailures {
-		h.unwritten[job] = true
-	}
+	h.unwritten = with(h.unwritten, job)
 	h.update(fmt.Errorf("reports cannot be written to the status of jobs: %w", err))
 }
 
+// waited records that a write to a job got no answer in time. If another one has succeeded meanwhile, the API
+// server is well.
+func (h *health) waited(job jobKey, began time.Time, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wroteAt.After(began) {
+		return
+	}
+	h.slow = with(h.slow, job.name.Namespace)
+	h.update(fmt.Errorf("reports cannot be written to the status of jobs in time: %w", err))
+}
+
+// with adds to a set that need not have more than writeFailures.
+func with[K comparable](set map[K]bool, k K) map[K]bool {
+	if set == nil {
+		set = map[K]bool{}
+	}
+	if len(set) < writeFailures {
+		set[k] = true
+	}
+	return set
+}
+
 // written reports whether reports can be written. The caller holds the lock.
-func (h *health) written() bool { return len(h.unwritten) < writeFailures }
+func (h *health) written() bool {
+	return len(h.unwritten) < writeFailures && len(h.slow) < writeFailures
+}
 
 // update concludes from what is known. The caller holds the lock.
 func (h *health) update(err error) {

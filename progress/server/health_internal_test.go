@@ -1,13 +1,15 @@
 package server
 
 import (
+	"context"
 	"errors"
-	"net"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // TestUpSince: silence is a hang only after the server could be reached, and could write, without
@@ -52,35 +54,67 @@ func TestUpSince(t *testing.T) {
 	}
 }
 
-// TestLimits: one address cannot take the connections of others.
-func TestLimits(t *testing.T) {
-	l := &limited{gauge: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "x"}), most: 5, each: 3, by: map[string]int{}}
-	opened := func(from string) (n int) {
-		for range 10 {
-			if l.open(from) {
-				n++
+// TestCrowded: while clients are cut off for the sake of others, silence is no hang.
+func TestCrowded(t *testing.T) {
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	h := &health{now: func() time.Time { return now }, log: logr.Discard(), up: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "x"})}
+	h.crowded()
+	if at := h.UpSince(); !at.IsZero() {
+		t.Errorf("it is up since %v before it was reached", at)
+	}
+	h.probed(nil)
+	now = now.Add(time.Hour)
+	h.accepted()
+	h.crowded()
+	h.probed(nil)
+	if at := h.UpSince(); !at.Equal(now) {
+		t.Errorf("it is up since %v, want since a client was cut off, %v", at, now)
+	}
+}
+
+// TestSlowNamespaces: no answer in time is what a webhook of one namespace can cause, so it says something of the API
+// server only if it comes from several, and no write succeeds meanwhile.
+func TestSlowNamespaces(t *testing.T) {
+	start := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	key := func(namespace, name string) jobKey {
+		return jobKey{name: types.NamespacedName{Namespace: namespace, Name: name}}
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		do     func(h *health, pass func(time.Duration))
+		up     bool
+	}{
+		"One": {reason: "a namespace with many jobs", up: true, do: func(h *health, pass func(time.Duration)) {
+			for i := range 10 {
+				pass(10 * time.Second)
+				h.waited(key("slow", strconv.Itoa(i)), h.now().Add(-writeTimeout), context.DeadlineExceeded)
 			}
-		}
-		return n
-	}
-	if n := opened("a"); n != 3 {
-		t.Errorf("one address has %d connections, want 3", n)
-	}
-	if n := opened("b"); n != 2 {
-		t.Errorf("another has %d connections, want the 2 that are left", n)
-	}
-	ours, theirs := net.Pipe()
-	defer theirs.Close()
-	c := &counted{Conn: ours, closed: func() { l.close("a") }}
-	_, _ = c.Close(), c.Close()
-	if n := opened("b"); n != 1 {
-		t.Errorf("after one was closed, twice, %d more are open, want 1", n)
-	}
-	for range 2 {
-		l.close("a")
-	}
-	if len(l.by) != 1 {
-		t.Errorf("%d addresses are remembered, want 1", len(l.by))
+		}},
+		"Two": {reason: "none answers", do: func(h *health, pass func(time.Duration)) {
+			pass(10 * time.Second)
+			h.waited(key("a", "a"), start, context.DeadlineExceeded)
+			h.waited(key("b", "b"), start, context.DeadlineExceeded)
+		}},
+		"Others": {reason: "two are slow, and a third is served meanwhile", up: true, do: func(h *health, pass func(time.Duration)) {
+			for range 10 {
+				began := h.now()
+				pass(5 * time.Second)
+				h.wrote(key("c", "c"), nil)
+				pass(5 * time.Second)
+				h.waited(key("a", "a"), began, context.DeadlineExceeded)
+				h.waited(key("b", "b"), began, context.DeadlineExceeded)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := start
+			h := &health{now: func() time.Time { return now }, log: logr.Discard(), up: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "x"})}
+			h.probed(nil)
+			tc.do(h, func(d time.Duration) { now = now.Add(d) })
+			if up := h.UpSince().Equal(start); up != tc.up {
+				t.Errorf("%s: it is up without a break: %t, want %t", tc.reason, up, tc.up)
+			}
+		})
 	}
 }
 

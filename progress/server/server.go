@@ -31,7 +31,6 @@ const (
 	// requestTimeout is how long a request may take to arrive, and its answer to be taken.
 	requestTimeout = 10 * time.Second
 	headerTimeout  = 5 * time.Second
-	idleTimeout    = time.Minute
 	// maxHeader is how large the headers of a request are at most.
 	maxHeader = 16 << 10
 	// stopTimeout is how long requests may take to end.
@@ -142,7 +141,8 @@ func newServer(mgr ctrl.Manager, o *Options, host string) (*server, error) {
 		m.keys.Inc()
 		return fetch(ctx)
 	}}
-	s.writes.now, s.writes.log, s.writes.metrics, s.writes.report = now, logger, m, s.health.wrote
+	s.writes.now, s.writes.log, s.writes.metrics = now, logger, m
+	s.writes.report, s.writes.waited = s.health.wrote, s.health.waited
 	s.writes.get, s.writes.patch = s.job, newPatch(mgr.GetClient(), s.gvk)
 	s.handler = &handler{
 		kind: s.kind, tokens: s.tokens, writes: s.writes, metrics: m, accepted: s.health.accepted, now: now,
@@ -189,15 +189,17 @@ func (s *server) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the progress server cannot listen: %w", err)
 	}
-	listener := limit(inner, s.metrics.connections)
+	listener := limit(inner, s.metrics.connections, s.health.crowded)
 	served := &http.Server{
 		Handler:   s.handler.routes(),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.authorities.certificate, NextProtos: []string{"http/1.1"}},
 		// HTTP/2 would let one connection hold many requests. No client needs it.
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: log.New(io.Discard, "", 0),
 	}
+	// A connection that waits for the next report would be in the way of other clients for all that time.
+	served.SetKeepAlivesEnabled(false)
 	var all sync.WaitGroup
 	all.Go(func() { s.writes.run(ctx) })
 	all.Go(func() { s.refresh(ctx) })

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -45,6 +46,8 @@ const (
 	// does not.
 	retryConflict = 100 * time.Millisecond
 	retryFailed   = writeEvery
+	// retryTurn is when to try again to get a turn.
+	retryTurn = 250 * time.Millisecond
 	// jobReports and jobBurst are how many reports of one job are accepted in a second.
 	jobReports = 50
 	jobBurst   = 100
@@ -89,11 +92,14 @@ type writes struct {
 	now     func() time.Time
 	log     logr.Logger
 	metrics *metrics
-	// report records how the writes to a job end: nil, or that the API server is away.
+	// report records how the writes to a job end: nil, or that the API server is away. waited records one
+	// that got no answer in time, and when it began.
 	report func(jobKey, error)
+	waited func(jobKey, time.Time, error)
 
 	queue  workqueue.TypedDelayingInterface[jobKey]
 	spread *rate.Limiter
+	turns  *turns
 
 	mu      sync.Mutex
 	entries map[jobKey]*entry
@@ -113,7 +119,9 @@ func newWrites() *writes {
 		queue:   workqueue.NewTypedDelayingQueue[jobKey](),
 		spread:  rate.NewLimiter(firstWrites, 1),
 		entries: map[jobKey]*entry{},
+		turns:   newTurns(writers),
 		report:  func(jobKey, error) {},
+		waited:  func(jobKey, time.Time, error) {},
 
 		unwritten: map[types.UID]unwritten{},
 	}
@@ -296,6 +304,20 @@ func (w *writes) write(ctx context.Context, k jobKey, atOnce bool) {
 		w.queue.AddAfter(k, wait)
 		return
 	}
+	if !atOnce {
+		if !w.turns.take(k.name.Namespace) {
+			w.waits(k, s)
+			w.queue.AddAfter(k, retryTurn)
+			return
+		}
+		defer w.turns.give(k.name.Namespace)
+	}
+	w.send(ctx, k, job, s)
+}
+
+// send writes a report, and follows up.
+func (w *writes) send(ctx context.Context, k jobKey, job progress.Job, s *commonv1.TrainerStatus) {
+	began := w.now()
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err := w.patch(ctx, k, job, s)
@@ -305,8 +327,21 @@ func (w *writes) write(ctx context.Context, k jobKey, atOnce bool) {
 		short.Metrics = nil
 		err = w.patch(ctx, k, job, &short)
 	}
+	if err != nil && ctx.Err() != nil {
+		err = lateError{err, began}
+	}
 	w.conclude(k, job, s, err)
 }
+
+// lateError is that of a write that got no answer in time, or was not waited for.
+type lateError struct {
+	error
+
+	began time.Time
+}
+
+// Unwrap returns what it wraps.
+func (e lateError) Unwrap() error { return e.error }
 
 // take returns the report that waits, and the version of the job that a write met a conflict with.
 func (w *writes) take(k jobKey) (*commonv1.TrainerStatus, string) {
@@ -355,10 +390,13 @@ func (w *writes) conclude(k jobKey, job progress.Job, s *commonv1.TrainerStatus,
 	default:
 		w.metrics.writes.WithLabelValues(resultFailed).Inc()
 		w.failed(k, s, err)
+		late, isLate := errors.AsType[lateError](err)
 		switch {
 		case refusesReport(err):
 			w.done(k, s, true) // It would be refused again.
 			return
+		case isLate:
+			w.waited(k, late.began, err)
 		case apierror.Away(err):
 			w.report(k, err)
 		}
@@ -371,13 +409,19 @@ func refusesReport(err error) bool {
 	return err != nil && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierror.TooLarge(err))
 }
 
-// failed records that a report could not be written. It shows progress all the same: see unwrittenAt.
-func (w *writes) failed(k jobKey, s *commonv1.TrainerStatus, err error) {
+// waits records that a report is not written yet. It shows progress all the same: see unwrittenAt. It reports
+// whether the one before it was written.
+func (w *writes) waits(k jobKey, s *commonv1.TrainerStatus) (first bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	_, known := w.unwritten[k.uid]
 	w.unwritten[k.uid] = unwritten{k, s.ReceivedTime.Time}
-	w.mu.Unlock()
-	if !known {
+	return !known
+}
+
+// failed records that a report could not be written.
+func (w *writes) failed(k jobKey, s *commonv1.TrainerStatus, err error) {
+	if w.waits(k, s) {
 		w.log.Info("A report of progress cannot be written; its job is not taken to hang for that",
 			"resource", k.resource.Resource, "namespace", k.name.Namespace, "name", k.name.Name, "reason", err.Error())
 	}

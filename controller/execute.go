@@ -36,12 +36,11 @@ func (c *JobController[J]) execute(
 		return outcome, false, nil
 	}
 	defer c.set.slots.take(ctx)()
-	leave := c.set.shares.take(job.GetNamespace())
-	if leave == nil {
+	if !c.set.turns.Take(job.GetNamespace()) {
 		outcome.Undone = true
 		return outcome, true, nil // It comes again, after a while.
 	}
-	defer leave()
+	defer c.set.turns.Give(job.GetNamespace())
 	logger := log.FromContext(ctx).V(1)
 	width := cmp.Or(c.Config.MaxParallelWrites, defaultMaxParallelWrites)
 	replicas := replicasOf(in)

@@ -257,11 +257,10 @@ func (c *JobController[J]) writeStatusWith(ctx context.Context, w StatusWriter[J
 	if c.set.pending.isStatusHeld(job, c.set.clock.Now()) {
 		return false, nil
 	}
-	leave := c.set.shares.take(job.GetNamespace())
-	if leave == nil {
+	if !c.set.turns.Take(job.GetNamespace()) {
 		return false, nil // It comes again, after a while.
 	}
-	defer leave()
+	defer c.set.turns.Give(job.GetNamespace())
 	now := metav1.NewTime(in.Now.Truncate(time.Second)) // as the API stores it
 	p.Status.LastReconcileTime = &now
 	var err error

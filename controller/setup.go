@@ -31,6 +31,7 @@ import (
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
+	"github.com/jobkit/jobkit/internal/turns"
 )
 
 const (
@@ -86,8 +87,8 @@ type settings[J client.Object] struct {
 	pending *pendingWrites[J]
 	// slots limit for how many jobs objects are written at a time.
 	slots slots
-	// shares limit how many workers write for the jobs of one namespace.
-	shares *shares
+	// turns limit how many workers write for the jobs of one namespace.
+	turns *turns.Turns
 	// delays are how long the events of large jobs wait.
 	delays childDelays
 	// departed are pods that are gone and whose end is yet to be counted.
@@ -346,7 +347,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 		dependencies: d,
 		gvk:          gvk, resource: resourceOf(gvk, mapper), kind: kind, parts: c.Controller.Parts, jobs: d.client,
 		pending: newPendingWrites[J](), departed: newDepartedPods(), slots: make(slots, startSlots), rivals: newRivals(kind.OperatorName),
-		shares:      workerShare(c.workers()),
+		turns:       workerTurns(c.workers()),
 		comparisons: lru.New(maxComparisons),
 		asked:       lru.New(maxRemembered),
 		priorities:  expiring.NewLRUExpireCacheWithClock(maxRemembered, d.clock),

@@ -29,6 +29,8 @@ func TestSlowNamespaceLeavesWorkersToOthers(t *testing.T) {
 		after, want time.Duration
 		// status says that the webhook is one for the status of jobs.
 		status bool
+		// others is how many more namespaces are as slow.
+		others int
 	}{
 		"AtOnce": {reason: "it waits for as long as it takes to see that the namespace is slow", want: 3 * time.Second},
 		"Later":  {reason: "there are workers that wait for nothing", after: 5 * time.Second, want: time.Second},
@@ -39,21 +41,25 @@ func TestSlowNamespaceLeavesWorkersToOthers(t *testing.T) {
 		"StatusLater":  {reason: "there are workers that wait for nothing", after: 5 * time.Second, want: time.Second, status: true},
 		"StatusRetry":  {reason: "the slow statuses are tried again", after: timeout + 5*time.Second, want: time.Second, status: true},
 		"StatusLasts":  {reason: "it goes on", after: time.Minute, want: time.Second, status: true},
+
+		"Three":       {reason: "together they hold no more than all but a few", after: 5 * time.Second, want: time.Second, others: 2},
+		"ThreeStatus": {reason: "a status is no different", after: 5 * time.Second, want: time.Second, others: 2, status: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				other := testJob(1)
 				objects := []client.Object{other}
-				for i := range slowJobs {
+				for i := range slowJobs * (tc.others + 1) {
 					j := testJob(1)
-					j.Namespace, j.Name, j.UID = "slow", fmt.Sprintf("slow-%d", i), types.UID(fmt.Sprintf("slow-%d", i))
+					j.Namespace = fmt.Sprintf("slow-%d", i%(tc.others+1))
+					j.Name, j.UID = fmt.Sprintf("slow-%d", i), types.UID(fmt.Sprintf("slow-%d", i))
 					j.Spec.RunPolicy.Suspend = new(tc.status) // then its status is all that is written
 					objects = append(objects, j)
 				}
 				b := newBench(t, testjob.Controller{}, objects...)
 				created := make(chan time.Time, 1)
 				slow := func(o client.Object, here bool) error {
-					if !here || o.GetNamespace() != "slow" {
+					if !here || o.GetNamespace() == other.Namespace {
 						return nil
 					}
 					time.Sleep(timeout)
@@ -64,7 +70,7 @@ func TestSlowNamespaceLeavesWorkersToOthers(t *testing.T) {
 						if err := slow(o, !tc.status); err != nil {
 							return err
 						}
-						if o.GetNamespace() != "slow" {
+						if o.GetNamespace() == other.Namespace {
 							select {
 							case created <- time.Now():
 							default:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/jobkit/jobkit/internal/turns"
 )
 
 const (
@@ -34,64 +36,6 @@ func (s slots) take(ctx context.Context) (giveBack func()) {
 	}
 }
 
-// shares limit how much is under way at a time for one namespace. Where a webhook of one namespace does not
-// answer, each of its jobs would hold a worker until the request times out, and there would be none for others.
-type shares struct {
-	// turns are how many have a turn at a time, and most how many have one or wait for one.
-	turns, most int
-
-	mu   sync.Mutex
-	used map[string]*share
-}
-
-// share is what is under way for a namespace.
-type share struct {
-	turns chan struct{}
-	// users are those that have a turn, or wait for one.
-	users int
-}
-
-// workerShare is how many workers the jobs of a namespace may hold: half of them, but as many as there are
-// slots, so that only those count that have outlived their lease of one.
-func workerShare(workers int) *shares {
-	most := max(workers/2, startSlots)
-	return newShares(most, most) // none waits
-}
-
-func newShares(turns, most int) *shares {
-	return &shares{turns: turns, most: most, used: map[string]*share{}}
-}
-
-// of is the share of a namespace with one more user, unless it has most users already: then nil.
-func (s *shares) of(namespace string) *share {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	of := s.used[namespace]
-	switch {
-	case of == nil:
-		of = &share{turns: make(chan struct{}, s.turns)}
-		s.used[namespace] = of
-	case of.users >= s.most:
-		return nil
-	}
-	of.users++
-	return of
-}
-
-// take takes a turn and returns the function that gives it back. If all turns of the namespace are taken it waits,
-// unless most users do so already: then it returns nil.
-func (s *shares) take(namespace string) (giveBack func()) {
-	of := s.of(namespace)
-	if of == nil {
-		return nil
-	}
-	of.turns <- struct{}{}
-	return func() {
-		<-of.turns
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if of.users--; of.users == 0 {
-			delete(s.used, namespace)
-		}
-	}
-}
+// workerTurns are how many workers write for the jobs of each namespace. Where there are few workers, one namespace may
+// hold as many as there are slots, so that only those count that have outlived their lease of one.
+func workerTurns(workers int) *turns.Turns { return turns.New(max(workers, 2*startSlots)) }

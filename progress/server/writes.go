@@ -23,6 +23,7 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/apierror"
 	"github.com/jobkit/jobkit/internal/progress/protocol"
+	"github.com/jobkit/jobkit/internal/turns"
 	"github.com/jobkit/jobkit/progress"
 )
 
@@ -99,7 +100,7 @@ type writes struct {
 
 	queue  workqueue.TypedDelayingInterface[jobKey]
 	spread *rate.Limiter
-	turns  *turns
+	turns  *turns.Turns
 
 	mu      sync.Mutex
 	entries map[jobKey]*entry
@@ -119,7 +120,7 @@ func newWrites() *writes {
 		queue:   workqueue.NewTypedDelayingQueue[jobKey](),
 		spread:  rate.NewLimiter(firstWrites, 1),
 		entries: map[jobKey]*entry{},
-		turns:   newTurns(writers),
+		turns:   turns.New(writers),
 		report:  func(jobKey, error) {},
 		waited:  func(jobKey, time.Time, error) {},
 
@@ -305,12 +306,12 @@ func (w *writes) write(ctx context.Context, k jobKey, atOnce bool) {
 		return
 	}
 	if !atOnce {
-		if !w.turns.take(k.name.Namespace) {
+		if !w.turns.Take(k.name.Namespace) {
 			w.waits(k, s)
 			w.queue.AddAfter(k, retryTurn)
 			return
 		}
-		defer w.turns.give(k.name.Namespace)
+		defer w.turns.Give(k.name.Namespace)
 	}
 	w.send(ctx, k, job, s)
 }

@@ -66,23 +66,3 @@ func TestSlowWebhook(t *testing.T) {
 		}
 	})
 }
-
-// TestTurns: a namespace has half of what others leave to it.
-func TestTurns(t *testing.T) {
-	turns := newTurns(16)
-	for i, want := range []int{8, 4, 2, 1, 1} {
-		got := 0
-		for turns.take(strconv.Itoa(i)) {
-			got++
-		}
-		if got != want {
-			t.Errorf("namespace %d has %d turns, want %d", i, got, want)
-		}
-	}
-	for range 8 {
-		turns.give("0")
-	}
-	if !turns.take("1") || len(turns.used) != 4 {
-		t.Errorf("nothing is left to others: %v", turns.used)
-	}
-}

@@ -21,7 +21,7 @@ func TestSlots(t *testing.T) {
 			want:   slotLease / 10,
 		},
 		"Slow": {
-			reason: "all wait for a slow webhook: they hold up the jobs of others for a second, no longer",
+			reason: "all wait for a slow webhook: they hold up the jobs of others for the time of a lease, no longer",
 			frees:  func(func(), context.CancelFunc) {},
 			want:   slotLease,
 		},

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	expiring "k8s.io/apimachinery/pkg/util/cache"
@@ -158,8 +159,9 @@ func (c *JobController[J]) childKinds(mgr ctrl.Manager) ([]jobkit.Object, error)
 			return nil, err
 		}
 		children = append(children, c.set.gang.scheduler.Kinds()...)
-		c.set.cache.foreign = mgr.GetCache() // The client reads such kinds from the server.
 	}
+	// The client reads objects without a Go type from the server, and knows no index of them.
+	c.set.cache.foreign = mgr.GetCache()
 	return children, nil
 }
 
@@ -377,7 +379,7 @@ func (c *JobController[J]) init(scheme *runtime.Scheme, mapper meta.RESTMapper, 
 	}
 	if s.gang = gangs; gangs != nil {
 		s.objectKinds = append(s.objectKinds, s.gang.kinds...)
-		s.cache.untyped = s.gang.untyped
+		s.cache.untyped = append(s.cache.untyped, s.gang.untyped...)
 	}
 	c.set = s
 	return nil
@@ -407,6 +409,9 @@ func (s *settings[J]) resolveObjectKinds(scheme *runtime.Scheme) error {
 			return fmt.Errorf("ObjectKinds() of %s names the kind %s twice: leave one out; kinds of one name in two groups cannot both be kept", s.kind.Name, gvk.Kind)
 		}
 		s.objectKinds = append(s.objectKinds, gvk)
+		if _, ok := o.(*unstructured.Unstructured); ok {
+			s.cache.untyped = append(s.cache.untyped, gvk)
+		}
 	}
 	return nil
 }

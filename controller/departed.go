@@ -21,10 +21,19 @@ import (
 // deletion of a pod causes a pass over its job, which drops them.
 type departedPods struct {
 	mu   sync.Mutex
-	jobs map[types.NamespacedName]map[types.UID]*corev1.Pod
+	jobs map[types.NamespacedName]map[types.UID]departedPod
+	// count is how many pods there are, and added how many there ever were.
+	count, added int
 	// requests say when the deletion of each pod that is being deleted was requested, by job. Its last
 	// states no longer do: what removes a pod overwrites it.
 	requests map[types.NamespacedName]deletionRequests
+}
+
+// departedPod is a pod that is gone, and how many were before it.
+type departedPod struct {
+	*corev1.Pod
+
+	turn int
 }
 
 // deletionRequests are those for the pods of a job.
@@ -40,8 +49,12 @@ type deletionRequest struct {
 // maxDeparted is how many ends of pods a job keeps that cannot record them, such as one with an invalid edit.
 const maxDeparted = 1000
 
+// maxAllDeparted is how many ends of pods are kept for all jobs. A pod may name a job as its controller that never
+// existed, or that a loop of the author's own holds: no pass comes to record its end.
+const maxAllDeparted = 100_000
+
 func newDepartedPods() *departedPods {
-	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]*corev1.Pod{}, requests: map[types.NamespacedName]deletionRequests{}}
+	return &departedPods{jobs: map[types.NamespacedName]map[types.UID]departedPod{}, requests: map[types.NamespacedName]deletionRequests{}}
 }
 
 // PodDeleted takes the last state of a pod that is gone: if it had failed, succeeded or been
@@ -86,7 +99,7 @@ func (c *JobController[J]) PodSeen(before, pod *corev1.Pod) {
 func (d *departedPods) note(job types.NamespacedName, before, pod *corev1.Pod) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.discard(job, func(p *corev1.Pod) bool { return p.UID == pod.UID })
+	d.discard(job, func(p departedPod) bool { return p.UID == pod.UID })
 	if _, known := d.requests[job][pod.UID]; known || pod.DeletionTimestamp == nil {
 		return
 	}
@@ -176,9 +189,32 @@ func (d *departedPods) add(job types.NamespacedName, pod *corev1.Pod) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.jobs[job] == nil {
-		d.jobs[job] = map[types.UID]*corev1.Pod{}
+		d.jobs[job] = map[types.UID]departedPod{}
 	}
-	d.jobs[job][pod.UID] = pod
+	if _, known := d.jobs[job][pod.UID]; !known {
+		d.count++
+	}
+	d.added++
+	d.jobs[job][pod.UID] = departedPod{pod, d.added}
+	if d.count > maxAllDeparted {
+		d.limitAll()
+	}
+}
+
+// limitAll forgets the pods that came first, which no pass has recorded since: half of all, so that this is rare. The
+// caller holds the lock.
+func (d *departedPods) limitAll() {
+	turns := make([]int, 0, d.count)
+	for _, gone := range d.jobs {
+		for _, p := range gone {
+			turns = append(turns, p.turn)
+		}
+	}
+	slices.Sort(turns)
+	first := turns[len(turns)/2]
+	for job := range d.jobs {
+		d.discard(job, func(p departedPod) bool { return p.turn < first })
+	}
 }
 
 // of returns the pods that are gone, in the order of their names and UIDs, and forgets those whose
@@ -194,13 +230,18 @@ func (d *departedPods) of(job client.Object, pods []*corev1.Pod) []*corev1.Pod {
 	for _, p := range pods {
 		uids[p.Name] = p.UID
 	}
-	d.discard(client.ObjectKeyFromObject(job), func(p *corev1.Pod) bool {
+	d.discard(client.ObjectKeyFromObject(job), func(p departedPod) bool {
 		now, there := uids[p.Name]
 		return there && now != p.UID || !metav1.IsControlledBy(p, job)
 	})
-	return slices.SortedFunc(maps.Values(gone), func(a, b *corev1.Pod) int {
+	pods = make([]*corev1.Pod, 0, len(gone))
+	for _, p := range gone {
+		pods = append(pods, p.Pod)
+	}
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
 	})
+	return pods
 }
 
 // drop forgets pods of a job that a pass has recorded.
@@ -211,7 +252,7 @@ func (d *departedPods) drop(job types.NamespacedName, pods []*corev1.Pod) {
 	for _, p := range pods {
 		recorded[p.UID] = true
 	}
-	d.discard(job, func(p *corev1.Pod) bool { return recorded[p.UID] })
+	d.discard(job, func(p departedPod) bool { return recorded[p.UID] })
 }
 
 // forget drops the pods of a job that is gone; without a UID, of whichever jobs had the name.
@@ -219,7 +260,7 @@ func (d *departedPods) forget(job types.NamespacedName, uid types.UID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.requests, job)
-	d.discard(job, func(p *corev1.Pod) bool { return uid == "" || metav1.GetControllerOf(p).UID == uid })
+	d.discard(job, func(p departedPod) bool { return uid == "" || metav1.GetControllerOf(p).UID == uid })
 }
 
 // limit forgets all pods of a job but those that were deleted last. It is for a job whose passes record no ends:
@@ -232,25 +273,16 @@ func (d *departedPods) limit(job types.NamespacedName) {
 	if len(gone) <= maxDeparted {
 		return
 	}
-	last := slices.SortedFunc(maps.Values(gone), func(a, b *corev1.Pod) int {
-		return cmp.Or(deletedAt(b).Compare(deletedAt(a)), cmp.Compare(a.UID, b.UID))
-	})
-	for _, p := range last[maxDeparted/2:] { // half of them, so that it is not sorted in each pass
-		delete(gone, p.UID)
-	}
-}
-
-// deletedAt is when the deletion of a pod was due.
-func deletedAt(p *corev1.Pod) time.Time {
-	if p.DeletionTimestamp == nil {
-		return time.Time{}
-	}
-	return p.DeletionTimestamp.Time
+	last := slices.SortedFunc(maps.Values(gone), func(a, b departedPod) int { return cmp.Compare(b.turn, a.turn) })
+	old := last[maxDeparted/2].turn // half of them, so that it is not sorted in each pass
+	d.discard(job, func(p departedPod) bool { return p.turn <= old })
 }
 
 // discard forgets pods of a job, and the job with its last one. The caller holds the lock.
-func (d *departedPods) discard(job types.NamespacedName, which func(*corev1.Pod) bool) {
-	maps.DeleteFunc(d.jobs[job], func(_ types.UID, p *corev1.Pod) bool { return which(p) })
+func (d *departedPods) discard(job types.NamespacedName, which func(departedPod) bool) {
+	before := len(d.jobs[job])
+	maps.DeleteFunc(d.jobs[job], func(_ types.UID, p departedPod) bool { return which(p) })
+	d.count -= before - len(d.jobs[job])
 	if len(d.jobs[job]) == 0 {
 		delete(d.jobs, job)
 	}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -210,5 +211,31 @@ func TestPodsOfOthersAreNotKept(t *testing.T) {
 				t.Errorf("%s: want %d pods that are gone kept, got %d", tc.reason, tc.want, got)
 			}
 		})
+	}
+}
+
+// TestDepartedOfNoJob: pods whose job never existed, or is held by a loop of the author's own, are not kept without end,
+// and what came last is.
+func TestDepartedOfNoJob(t *testing.T) {
+	d := newDepartedPods()
+	add := func(job string, uid int) {
+		d.add(types.NamespacedName{Namespace: "ns", Name: job}, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: types.UID(strconv.Itoa(uid))}})
+	}
+	for i := range 3 * maxAllDeparted {
+		add("never-"+strconv.Itoa(i%1000), i)
+	}
+	add("real", -1)
+	for i := range maxAllDeparted / 4 {
+		add("held", 3*maxAllDeparted+i)
+	}
+	held := 0
+	for _, gone := range d.jobs {
+		held += len(gone)
+	}
+	if held > maxAllDeparted || held != d.count {
+		t.Errorf("%d ends of pods are held, and %d counted, want at most %d", held, d.count, maxAllDeparted)
+	}
+	if len(d.jobs[types.NamespacedName{Namespace: "ns", Name: "real"}]) != 1 {
+		t.Error("the end of a pod that its job is about to record is forgotten before older ones")
 	}
 }

@@ -87,7 +87,7 @@ func (c *JobController[J]) ReconcileJobs(ctx context.Context, job J) (reconcile.
 	}
 	job = c.set.pending.newest(job, began)
 	c.checkForRivals(ctx, job)
-	if why := unreadable(job); why != "" {
+	if why := Unreadable(job); why != "" {
 		return c.reconcileUnreadable(ctx, job, why)
 	}
 	in, err := c.observe(ctx, job)

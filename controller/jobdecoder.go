@@ -28,8 +28,10 @@ const unreadableMark = "unreadable:"
 // maxDecodeError is how many bytes of the decoder's error are kept.
 const maxDecodeError = 2000
 
-// unreadable returns why a job could not be decoded, if that is so.
-func unreadable(job client.Object) string {
+// Unreadable returns why Go could not decode a job, "" if it could. Of such a job, which only
+// [JobController.Reader] returns, there is metadata and status and nothing else; ReconcileJobs says in the status what is
+// wrong. A loop of the author's own does its part for other jobs only.
+func Unreadable(job client.Object) string {
 	words, ok := strings.CutPrefix(job.GetSelfLink(), unreadableMark)
 	if !ok {
 		return ""

@@ -85,6 +85,18 @@ func (c *JobController[J]) forget(key types.NamespacedName, uid types.UID) {
 	c.set.rivals.forget(key)
 	c.set.delays.forget(key)
 	c.set.metrics.jobDeleted(key, uid)
+	c.set.gate.forget(uid)
+}
+
+// JobDeleted forgets a job that is gone: what its pods were, its metrics, and the rest that is kept of it in this process.
+// Builder and SetupWithManager watch jobs and call it. After Init call it when your own watch of jobs shows a deletion,
+// with the last state of the job. It calls no API.
+func (c *JobController[J]) JobDeleted(job client.Object) {
+	if c.set == nil {
+		return
+	}
+	c.set.pending.markJobDeleted(job.GetUID(), c.set.clock.Now())
+	c.forget(client.ObjectKeyFromObject(job), job.GetUID())
 }
 
 // forgetDeleted has jobs forgotten as soon as they are deleted: a loop of the author's own
@@ -95,8 +107,7 @@ func (c *JobController[J]) forgetDeleted(jobs cache.Informer) error {
 			o = last.Obj
 		}
 		if job, ok := o.(client.Object); ok {
-			c.set.pending.markJobDeleted(job.GetUID(), c.set.clock.Now())
-			c.forget(client.ObjectKeyFromObject(job), job.GetUID())
+			c.JobDeleted(job)
 		}
 	}})
 	if err != nil {

@@ -216,6 +216,16 @@ func (g *schemaGate) recordProblem(why string) {
 	}
 }
 
+// forget drops what is kept of a job that is gone.
+func (g *schemaGate) forget(uid types.UID) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.reported, uid)
+}
+
 // holds reports whether a job must not be run now, and when to requeue it. An event of the
 // job says why, once.
 func (g *schemaGate) holds(job client.Object, finished bool) (time.Duration, bool) {

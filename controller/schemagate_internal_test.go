@@ -158,6 +158,9 @@ func TestKindWithOldCRD(t *testing.T) {
 		if len(lines) != 1 || !strings.Contains(lines[0], why) {
 			t.Errorf("the log says it once: %q", lines)
 		}
+		if g.forget(job.GetUID()); len(g.reported) > 0 {
+			t.Errorf("jobs that are gone are remembered: %v", g.reported)
+		}
 
 		server.serve(whole())
 		time.Sleep(schemaRetry)

@@ -71,6 +71,9 @@ func holdingLoop(jobs client.Reader, c *controller.JobController[*testv1.TestJob
 		if err := jobs.Get(ctx, req.NamespacedName, job); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
+		if controller.Unreadable(job) != "" {
+			return c.ReconcileJobs(ctx, job) // There is no more of it than its metadata and its status.
+		}
 		if _, held := job.Annotations[holdAnnotation]; held {
 			return reconcile.Result{}, nil // The watch brings it back when it changes.
 		}

@@ -28,6 +28,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -163,7 +164,7 @@ func Parse(o Options, controllers ...Controller) (*Program, error) {
 
 // leaseOf is the name of the lease: that of the program, and the group of its first kind.
 func leaseOf(o *Options, kinds []*kind) string {
-	name := strings.ToLower(o.Name)
+	name := dnsName(o.Name)
 	known := runtime.NewScheme()
 	for _, add := range o.AddToScheme {
 		if add(known) != nil {
@@ -174,6 +175,22 @@ func leaseOf(o *Options, kinds []*kind) string {
 		return name + "." + gvk.Group
 	}
 	return name
+}
+
+// dnsName is a name that Kubernetes takes for an object, made of that of a program: in lower case, with "-" in place of
+// characters that are not permitted, and not too long for a group to follow it.
+func dnsName(program string) string {
+	valid := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(program))
+	valid = strings.Trim(valid[:min(len(valid), validation.DNS1123LabelMaxLength)], "-.")
+	if len(validation.IsDNS1123Subdomain(valid)) > 0 {
+		return "operator"
+	}
+	return valid
 }
 
 // Kinds are the names of the kinds that are run, in lower case.

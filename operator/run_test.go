@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -388,5 +389,26 @@ func TestOneKindThatCannotBeSetUpDoesNotStopTheOthers(t *testing.T) {
 				t.Errorf("%s cannot be set up, and of the other %d kinds, whose CRDs exist, only %v are run", bad, len(kinds)-1, setUp)
 			}
 		})
+	}
+}
+
+// TestLeaseName: the name of a program is one of a file, which permits more than that of a lease.
+func TestLeaseName(t *testing.T) {
+	for program, want := range map[string]string{
+		"jobs-operator":           "jobs-operator",
+		"my_operator":             "my-operator",
+		"Operator.v2.EXE":         "operator.v2.exe",
+		"_operator_":              "operator",
+		"a..b":                    "operator",
+		"":                        "operator",
+		"___":                     "operator",
+		"opérateur":               "op-rateur",
+		strings.Repeat("a", 100):  strings.Repeat("a", 63),
+		strings.Repeat("_a", 100): strings.Repeat("a-", 30) + "a",
+	} {
+		got := dnsName(program)
+		if wrong := validation.IsDNS1123Subdomain(got); got != want || len(wrong) > 0 {
+			t.Errorf("the lease of %q begins with %q, want %q: %v", program, got, want, wrong)
+		}
 	}
 }

@@ -421,13 +421,26 @@ func actRoom(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 // actPolicy has a user edit the scheduling policy.
 func actPolicy(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {
 	p := randomPolicy(c)
-	w.At(at, "edits the scheduling policy", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.SchedulingPolicy = p.DeepCopy() }))
+	w.At(at, "edits the scheduling policy", edit(func(j *testv1.TestJob) { j.Spec.RunPolicy.SchedulingPolicy = fitting(p, j) }))
 }
 
-// randomPolicy is one that no job is too small for.
+// fitting is a policy for a job that may be smaller; it may become smaller later.
+func fitting(p *commonv1.SchedulingPolicy, job *testv1.TestJob) *commonv1.SchedulingPolicy {
+	total := int32(0)
+	for _, spec := range job.Spec.TestReplicaSpecs {
+		total += wantedReplicas(spec)
+	}
+	p = p.DeepCopy()
+	if p != nil && p.MinAvailable != nil {
+		p.MinAvailable = new(min(*p.MinAvailable, max(total, 1)))
+	}
+	return p
+}
+
+// randomPolicy is one that fits jobs that are large enough.
 func randomPolicy(c *Chance) *commonv1.SchedulingPolicy {
 	return oneOf(c,
-		nil, &commonv1.SchedulingPolicy{MinAvailable: new(int32(1))},
+		nil, &commonv1.SchedulingPolicy{MinAvailable: new(int32(1))}, &commonv1.SchedulingPolicy{MinAvailable: new(int32(3))},
 		&commonv1.SchedulingPolicy{Queue: "research", ScheduleTimeoutSeconds: new(int32(30))},
 		&commonv1.SchedulingPolicy{MinAvailable: new(int32(1)), Queue: "other", PriorityClass: "high"},
 	)

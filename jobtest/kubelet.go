@@ -187,6 +187,8 @@ type kubelet struct {
 	clocks map[string]time.Duration
 	// ended records every pod that ended, and whether it did so by itself.
 	ended func(pod *corev1.Pod, byItself bool)
+	// exited records every pod whose end is yet to be reported.
+	exited func(types.UID)
 	// disrupted records every pod that gets the condition DisruptionTarget, as it was
 	// before, and the reason.
 	disrupted func(pod *corev1.Pod, reason string)
@@ -380,6 +382,7 @@ func (k *kubelet) exitWith(l *life, pod *corev1.Pod, code int32) string {
 	}
 	l.running, l.over, l.code, l.stopped = false, now, code, now
 	if l.fate.Report > 0 {
+		k.exited(pod.UID)
 		k.update(pod, func(p *corev1.Pod) {
 			setStatuses(p, restartCount(p), corev1.ContainerState{Terminated: k.terminated(p, l.started, code, now)})
 		})

@@ -31,8 +31,9 @@ type monitor struct {
 	// stopped are those that were being deleted when they were disrupted, as is clear to every
 	// process that saw when their deletion was requested.
 	stopped map[types.UID]bool
-	// failedAt is when each of these did so first.
-	failedAt map[types.UID]time.Time
+	// failedAt is when each of these did so first, and exitedAt when the containers of each ended whose end was
+	// reported later: the status of a pod says that time.
+	failedAt, exitedAt map[types.UID]time.Time
 	// ledgers hold what is true of each job, by its UID.
 	ledgers map[types.UID]*ledger
 	// reported is when the server last received a report of each pod.
@@ -80,8 +81,8 @@ func newMonitor(w *World, kind jobkit.Kind) monitor {
 	return monitor{
 		w: w, kind: kind,
 		failed: map[types.UID]bool{}, succeeded: map[types.UID]bool{}, doubtful: map[types.UID]bool{}, stopped: map[types.UID]bool{},
-		failedAt: map[types.UID]time.Time{},
-		ledgers:  map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
+		failedAt: map[types.UID]time.Time{}, exitedAt: map[types.UID]time.Time{},
+		ledgers: map[types.UID]*ledger{}, takenOver: map[types.NamespacedName]bool{},
 	}
 }
 
@@ -93,9 +94,15 @@ func (m *monitor) ended(pod *corev1.Pod, byItself bool) {
 		m.succeeded[pod.UID] = true
 	default:
 		m.failed[pod.UID] = true
+		if at, known := m.exitedAt[pod.UID]; known && m.failedAt[pod.UID].IsZero() {
+			m.failedAt[pod.UID] = at
+		}
 		m.failedNow(pod.UID)
 	}
 }
+
+// exited records when the containers of a pod ended.
+func (m *monitor) exited(uid types.UID) { m.exitedAt[uid] = m.w.now }
 
 // missed says that a process does not see all that happens: it starts, or lists everything again.
 func (m *monitor) missed() {

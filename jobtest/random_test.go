@@ -607,7 +607,7 @@ func randomRun(c *Chance) error {
 	}
 	groups := playGang(w, scheduler)
 	if groups != nil && c.Percent(50) {
-		job.Spec.RunPolicy.SchedulingPolicy = randomPolicy(c)
+		job.Spec.RunPolicy.SchedulingPolicy = fitting(randomPolicy(c), job)
 	}
 	randomClocks(c, w)
 	randomNodes(c, w)

@@ -295,7 +295,7 @@ func (w *World) startNodes(pods *table, o Options) {
 	w.kubelet = kubelet{
 		server: &w.server, pods: pods, objects: nodes, fate: o.Fate, nodes: max(o.Nodes, 0),
 		lost: map[string]time.Time{}, gone: map[string]bool{}, spoiled: map[string]int32{}, clocks: map[string]time.Duration{},
-		ended: w.monitor.ended, disrupted: w.monitor.disrupted,
+		ended: w.monitor.ended, exited: w.monitor.exited, disrupted: w.monitor.disrupted,
 		held:   func(pod *corev1.Pod) bool { return w.gang != nil && w.gang.holds(pod) },
 		report: w.send,
 	}

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -394,6 +395,14 @@ func TestSizeOfAGang(t *testing.T) {
 				t.Errorf("%s: got %v", tc.reason, errs)
 			}
 		})
+	}
+	scaled := newModel(workers(3))
+	scaled.in.Gang = &plan.Gang{}
+	scaled.in.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{MinAvailable: new(int32(3))}
+	scaled.reconcileUntilStable()
+	scaled.in.Replicas[worker].Replicas = new(int32(2))
+	if p := scaled.decide(); !slices.ContainsFunc(p.Actions, func(a plan.Action) bool { _, ok := a.(plan.DeletePod); return ok }) {
+		t.Errorf("a job that runs has fewer replicas than minAvailable now, and none is removed: %v", conditions(&p.Status))
 	}
 	m := newModel(workers(3))
 	m.in.Gang = &plan.Gang{}

@@ -274,7 +274,8 @@ func validateName(in *Input) field.ErrorList {
 			longest = suffix
 		}
 	}
-	if most := validation.DNS1035LabelMaxLength - len(longest); len(name) > most {
+	// A job that has run is not stopped for it: pods may have longer names, and v1 ran such jobs.
+	if most := validation.DNS1035LabelMaxLength - len(longest); len(name) > most && !in.accepted() {
 		return field.ErrorList{field.Invalid(path, name, fmt.Sprintf(
 			"is too long: %s%s would be the name of a pod and a service and have %d characters, %d are allowed: use a name of at most %s characters",
 			name, longest, len(name)+len(longest), validation.DNS1035LabelMaxLength, strconv.Itoa(most)))}

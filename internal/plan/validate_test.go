@@ -178,6 +178,13 @@ func TestValidInput(t *testing.T) {
 				m.in.Replicas[worker].Replicas, m.in.Replicas[master].Replicas = new(int32(0)), new(int32(0))
 			},
 		},
+		"LongNameThatRuns": {
+			reason: "v1 ran such jobs, whose pods may have longer names: one that is taken over goes on",
+			change: func(m *model) {
+				m.reconcileUntilStable()
+				m.in.Job.Name = strings.Repeat("a", 63)
+			},
+		},
 		"LongestName": {
 			reason: "63 characters are allowed",
 			change: func(m *model) { m.in.Job.Name = strings.Repeat("a", 54) },

@@ -61,14 +61,15 @@ func restartScopes() []commonv1.RestartScope {
 	return []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeRole, commonv1.RestartScopeJob}
 }
 
-// validateGang checks the size of a gang: one that is too large would never start.
+// validateGang checks the size of a gang: one that is too large would never start. Of a job that was accepted, replicas
+// may become fewer: then all of them are the gang.
 func validateGang(in *Input, path *field.Path) field.ErrorList {
 	p := in.RunPolicy.SchedulingPolicy
 	if in.Gang == nil || p == nil {
 		return nil
 	}
 	var errs field.ErrorList
-	if n, total := p.MinAvailable, jobkit.Count(in.Replicas); n != nil && (*n < 1 || *n > total) && total > 0 {
+	if n, total := p.MinAvailable, jobkit.Count(in.Replicas); n != nil && (*n < 1 || *n > total && !in.accepted()) && total > 0 {
 		errs = append(errs, field.Invalid(path.Child("minAvailable"), *n, fmt.Sprintf(
 			"must be from 1 to %d, the number of replicas of the job: change one of the two, or remove it to wait for all", total)))
 	}

@@ -66,7 +66,8 @@ func (Controller) Parts(job *kubeflowv1.TFJob) jobkit.JobParts {
 // Rules implements jobkit.ControllerInterface.
 func (Controller) Rules(job *kubeflowv1.TFJob) jobkit.Rules {
 	var rules jobkit.Rules
-	if job.Spec.EnableDynamicWorker {
+	// As in v1, an exit code that is not worth a restart fails the job all the same.
+	if w := job.Spec.TFReplicaSpecs[worker]; job.Spec.EnableDynamicWorker && w != nil && w.RestartPolicy != commonv1.RestartPolicyExitCode {
 		rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 	}
 	for _, leader := range []commonv1.ReplicaType{chief, master} {

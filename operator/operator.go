@@ -229,7 +229,7 @@ func (p *Program) Run(ctx context.Context) error {
 	if err := checkRelease(mgr, p.log); err != nil {
 		return err
 	}
-	if err := p.SetupWithManager(ctx, mgr); err != nil {
+	if err := errors.Join(addStandby(mgr, &options, p.log), p.SetupWithManager(ctx, mgr)); err != nil {
 		return err
 	}
 	err = mgr.Start(ctx)

@@ -32,8 +32,11 @@ type Object = map[string]any
 type Values = map[string]any
 
 // Helm returns the chart's objects by "Kind/name", as "helm template" prints them.
-func Helm(c *chart.Chart, v Values) (map[string]Object, error) {
-	options := chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}
+func Helm(c *chart.Chart, v Values) (map[string]Object, error) { return Release(c, release, v) }
+
+// Release returns the objects of a release with a name.
+func Release(c *chart.Chart, name string, v Values) (map[string]Object, error) {
+	options := chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}
 	all, err := chartutil.ToRenderValues(c, v, options, chartutil.DefaultCapabilities)
 	if err != nil {
 		return nil, fmt.Errorf("the values are wrong: %w", err)
@@ -43,10 +46,10 @@ func Helm(c *chart.Chart, v Values) (map[string]Object, error) {
 		return nil, fmt.Errorf("cannot render the chart: %w", err)
 	}
 	out := map[string]Object{}
-	for name, text := range files {
-		if filepath.Ext(name) == ".yaml" {
+	for file, text := range files {
+		if filepath.Ext(file) == ".yaml" {
 			if err := split(text, out); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, fmt.Errorf("%s: %w", file, err)
 			}
 		}
 	}

@@ -54,13 +54,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The rules of files/role.yaml about objects without a namespace (true) or with one (false). */}}
+{{/* The lease by which one of several operators is active. Releases that run other jobs have other leases. */}}
+{{- define "jobkit.lease" -}}
+{{- $shared := "1ca428e5.training-operator.kubeflow.org" -}}
+{{- $own := ternary (printf "%s.%s" (include "jobkit.name" .) $shared) $shared (or .Values.operator.watchNamespace .Values.operator.kinds | empty | not) -}}
+{{- default $own .Values.operator.leaderElectionID -}}
+{{- end -}}
+
+{{/*
+The rules of files/role.yaml: those about objects without a namespace ("cluster"), those about objects with one
+("namespace"), or all (""). Those of kinds that are not run are left out.
+*/}}
 {{- define "jobkit.rules" -}}
+{{- $of := .of -}}
 {{- $cluster := list "nodes" "validatingwebhookconfigurations" "priorityclasses" -}}
+{{- $mpi := list "configmaps" "pods/exec" "rolebindings" "roles" "serviceaccounts" -}}
+{{- $kinds := .root.Values.operator.kinds -}}
 {{- $rules := list -}}
 {{- range (.root.Files.Get "files/role.yaml" | fromYaml).rules -}}
-{{- if eq (has (first .resources) $cluster) $.cluster -}}
-{{- $rules = append $rules . -}}
+{{- $jobs := has "kubeflow.org" .apiGroups -}}
+{{- $resources := list -}}
+{{- range .resources -}}
+{{- $kind := regexReplaceAll "s(/.*)?$" . "" -}}
+{{- if not (and $kinds (or (and $jobs (not (has $kind $kinds))) (and (has . $mpi) (not (has "mpijob" $kinds))))) -}}
+{{- $resources = append $resources . -}}
+{{- end -}}
+{{- end -}}
+{{- if and $resources (or (eq $of "") (eq (has (first .resources) $cluster) (eq $of "cluster"))) -}}
+{{- $rules = append $rules (merge (dict "resources" $resources) .) -}}
 {{- end -}}
 {{- end -}}
 {{ toYaml $rules }}

@@ -333,6 +333,18 @@ func TestInstallPrints(t *testing.T) {
 	if got.Code != 0 || !strings.HasPrefix(got.Out, "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n") {
 		t.Errorf("it should print YAML for kubectl apply: %+v", got)
 	}
+	installed, err := os.ReadFile("../../config/crd/kustomization.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(got.Out, "\n") {
+		if name, ok := strings.CutPrefix(line, "  name: "); ok {
+			plural, group, _ := strings.Cut(name, ".")
+			if !strings.Contains(string(installed), group+"_"+plural+".yaml") {
+				t.Errorf("it installs %s, which config/ does not: doctor misses it there", name)
+			}
+		}
+	}
 }
 
 func TestVersion(t *testing.T) {

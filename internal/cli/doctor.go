@@ -39,7 +39,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			definitions, err := install.Definitions()
+			definitions, err := install.Released()
 			if err != nil {
 				return withCode(exitFailed, err)
 			}

@@ -7,14 +7,23 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/jobkit/jobkit/internal/cli/install"
 )
 
 // checkCRDs finds CRDs that are missing, or older than this version: the API server would drop
-// fields that it does not know, counts of restarts among them.
+// fields that it does not know, counts of restarts among them. Kinds that no operator runs are
+// left out: a cluster with mpi-operator has its MPIJobs.
 func checkCRDs(ctx context.Context, c *Cluster) ([]Finding, error) {
+	deployments, err := c.list(ctx, Deployments(), "", "")
+	if err != nil {
+		return nil, err
+	}
 	var found []Finding
 	var missing []string
-	for _, d := range c.Definitions {
+	definitions := slices.DeleteFunc(slices.Clone(c.Definitions), func(d install.Definition) bool { return !isRun(own(deployments), d) })
+	for _, d := range definitions {
 		there, err := c.get(ctx, crds(), "", d.Object.GetName())
 		if err != nil {
 			return found, err
@@ -34,9 +43,19 @@ func checkCRDs(ctx context.Context, c *Cluster) ([]Finding, error) {
 		})
 	}
 	if len(found) == 0 {
-		return ok("all %d kinds are served, with all fields of this version", len(c.Definitions)), nil
+		return ok("all %d kinds are served, with all fields of this version", len(definitions)), nil
 	}
 	return found, nil
+}
+
+// isRun reports whether one of the operators runs a kind, or there is none that was found.
+func isRun(operators []unstructured.Unstructured, d install.Definition) bool {
+	return len(operators) == 0 || slices.ContainsFunc(operators, func(o unstructured.Unstructured) bool {
+		kinds := kindsOf(&o)
+		return len(kinds) == 0 || slices.ContainsFunc(d.Kinds, func(k schema.GroupVersionKind) bool {
+			return slices.Contains(kinds, strings.ToLower(k.Kind))
+		})
+	})
 }
 
 // compareCRDs finds out whether a CRD of the cluster knows the fields of ours; nil if it does.

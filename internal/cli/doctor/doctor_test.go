@@ -242,6 +242,47 @@ status: {availableReplicas: 1}`, want: []doctor.Finding{{
 			}},
 		},
 		{
+			reason: "operators that share the kinds", old: "{name: operator}", new: "{name: operator, args: [--kinds, \"pytorchjob,TFJob\"]}", more: `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: second, namespace: jobkit-system}
+spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--kinds=mpijob]}]}}}
+status: {availableReplicas: 1}`,
+		},
+		{
+			reason: "the same kind twice", old: "{name: operator}", new: "{name: operator, args: [--kinds=tfjob]}", more: `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: second, namespace: jobkit-system}
+spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--enable-scheme=jaxjob, --enable-scheme, TFJob]}]}}}
+status: {availableReplicas: 1}`, want: []doctor.Finding{{
+				Level: doctor.Problem, Check: "operator", Fix: "keep one, or give each its own --namespace or --kinds",
+				Message: "this operator is installed more than once: jobkit-system/jobkit-operator, jobkit-system/second; two of them run the same jobs unless each has its own --namespace or --kinds",
+			}},
+		},
+		{
+			reason: "one kind is run by both, in other words", old: "{name: operator}", new: "{name: operator, args: [--kinds=tfjob]}", more: `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: second, namespace: jobkit-system}
+spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--namespace, team-b]}]}}}
+status: {availableReplicas: 1}`, want: []doctor.Finding{{
+				Level: doctor.Problem, Check: "operator", Fix: "keep one, or give each its own --namespace or --kinds",
+				Message: "this operator is installed more than once: jobkit-system/jobkit-operator, jobkit-system/second; two of them run the same jobs unless each has its own --namespace or --kinds",
+			}},
+		},
+		{
+			reason: "a kind that no operator runs may be missing: it is that of another operator", gone: true,
+			old: "{name: operator}", new: "{name: operator, args: [--kinds=pytorchjob]}",
+		},
+		{
+			reason: "the namespace may stand in the environment, or in the next word", old: "{name: operator}",
+			new: "{name: operator, args: [], env: [{name: KUBEFLOW_NAMESPACE, value: team-a}]}", allowed: inTeamA,
+		},
+		{
+			reason: "a flag may be two words", old: "{name: operator}", new: "{name: operator, args: [--namespace, team-a]}", allowed: inTeamA,
+		},
+		{
 			reason: "a quota that is used up", old: `used: {pods: "9"`, new: `used: {pods: "10"`, want: []doctor.Finding{{
 				Level: doctor.Warning, Check: "quota", Fix: "raise it, or end what uses it: jobkit top -n ns",
 				Message: "the quota ns/team is used up: pods 10 of 10; jobs that need more wait",

@@ -66,11 +66,7 @@ func judgeOperators(own, v1 []unstructured.Unstructured) []Finding {
 			})
 		}
 	}
-	if len(own) > 1 && !share(own) {
-		var names []string
-		for i := range own {
-			names = append(names, place(&own[i]))
-		}
+	if names := clashing(own); len(names) > 0 {
 		found = append(found, Finding{
 			Level: Problem, Message: "this operator is installed more than once: " + strings.Join(names, ", ") + "; two of them run the same jobs unless each has its own --namespace or --kinds",
 			Fix: "keep one, or give each its own --namespace or --kinds",
@@ -96,34 +92,93 @@ func judgeOperators(own, v1 []unstructured.Unstructured) []Finding {
 	return found
 }
 
-// share reports whether the flags of each of several operators say which jobs are its own.
-func share(all []unstructured.Unstructured) bool {
-	return !slices.ContainsFunc(all, func(d unstructured.Unstructured) bool {
-		return flagOf(&d, "namespace") == "" && flagOf(&d, "kinds") == ""
-	})
+// clashing are the operators that run jobs which another one runs, too.
+func clashing(all []unstructured.Unstructured) []string {
+	var names []string
+	for i := range all {
+		if slices.ContainsFunc(all, func(other unstructured.Unstructured) bool {
+			return place(&other) != place(&all[i]) && overlap(&all[i], &other)
+		}) {
+			names = append(names, place(&all[i]))
+		}
+	}
+	return names
+}
+
+// overlap reports whether two operators run some of the same jobs.
+func overlap(a, b *unstructured.Unstructured) bool {
+	one, other := namespaceOf(a), namespaceOf(b)
+	if one != "" && other != "" && one != other {
+		return false
+	}
+	kinds, others := kindsOf(a), kindsOf(b)
+	return len(kinds) == 0 || len(others) == 0 || slices.ContainsFunc(kinds, func(k string) bool { return slices.Contains(others, k) })
+}
+
+// namespaceOf is the namespace whose jobs an operator runs; empty for all.
+func namespaceOf(d *unstructured.Unstructured) string {
+	if given := flagOf(d, "namespace"); given != "" {
+		return given
+	}
+	env, _, _ := unstructured.NestedSlice(first(d), "env")
+	for _, e := range env {
+		variable, _ := e.(map[string]any)
+		if value, _ := variable["value"].(string); variable["name"] == "KUBEFLOW_NAMESPACE" {
+			return value
+		}
+	}
+	return ""
+}
+
+// kindsOf are the kinds that an operator runs, in lower case; none for all.
+func kindsOf(d *unstructured.Unstructured) []string {
+	kinds := append(strings.Split(flagOf(d, "kinds"), ","), flagsOf(d, "enable-scheme")...) // v1's flag, one for each kind
+	for i := range kinds {
+		kinds[i] = strings.ToLower(strings.TrimSpace(kinds[i]))
+	}
+	return slices.DeleteFunc(kinds, func(k string) bool { return k == "" })
 }
 
 // flagOf is the value of a flag of a deployment; empty if it is not given.
 func flagOf(d *unstructured.Unstructured, name string) string {
-	value := ""
-	for _, a := range arguments(d) {
-		key, given, _ := strings.Cut(a, "=")
-		if strings.TrimLeft(key, "-") == name && key != name {
-			value = given // the last one counts
-		}
+	given := flagsOf(d, name)
+	if len(given) == 0 {
+		return ""
 	}
-	return value
+	return given[len(given)-1] // the last one counts
 }
 
-// arguments are those of a deployment's first container.
-func arguments(d *unstructured.Unstructured) []string {
+// flagsOf are the values of a flag of a deployment, which may be in the same word or in the next.
+func flagsOf(d *unstructured.Unstructured, name string) []string {
+	var values []string
+	args := arguments(d)
+	for i, a := range args {
+		key, value, inOne := strings.Cut(a, "=")
+		switch {
+		case strings.TrimLeft(key, "-") != name || key == name:
+		case inOne:
+			values = append(values, value)
+		case i+1 < len(args):
+			values = append(values, args[i+1])
+		}
+	}
+	return values
+}
+
+// first is a deployment's first container.
+func first(d *unstructured.Unstructured) map[string]any {
 	containers, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
 	if len(containers) == 0 {
 		return nil
 	}
 	container, _ := containers[0].(map[string]any)
-	args, _, _ := unstructured.NestedStringSlice(container, "args")
-	command, _, _ := unstructured.NestedStringSlice(container, "command")
+	return container
+}
+
+// arguments are those of a deployment's first container.
+func arguments(d *unstructured.Unstructured) []string {
+	args, _, _ := unstructured.NestedStringSlice(first(d), "args")
+	command, _, _ := unstructured.NestedStringSlice(first(d), "command")
 	return slices.Concat(command, args)
 }
 
@@ -162,7 +217,7 @@ func checkPermissions(ctx context.Context, c *Cluster) ([]Finding, error) {
 	var elsewhere []string
 	for i := range deployments {
 		d := &deployments[i]
-		only := flagOf(d, "namespace")
+		only := namespaceOf(d)
 		if only != "" && c.Namespace != "" && only != c.Namespace {
 			elsewhere = append(elsewhere, fmt.Sprintf("%s runs those of %s", place(d), only))
 			continue

@@ -40,8 +40,17 @@ type Definition struct {
 	Kinds []schema.GroupVersionKind
 }
 
-// Definitions returns the definitions of this module, by name. An error means that the
-// program was built from a broken file.
+// example is the definition of the teaching example, which is for demonstrations and tests.
+const example = "testjobs.kubeflow.org"
+
+// Released returns the definitions of the kinds that a cluster has: those of config/crd and of the chart.
+func Released() ([]Definition, error) {
+	all, err := Definitions()
+	return slices.DeleteFunc(all, func(d Definition) bool { return d.Object.GetName() == example }), err
+}
+
+// Definitions returns the definitions of this module, by name, with that of the teaching example. An error means
+// that the program was built from a broken file.
 func Definitions() ([]Definition, error) {
 	shared, err := parsed()
 	if err != nil {

@@ -337,7 +337,7 @@ func TestInstallPrints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(got.Out, "\n") {
+	for line := range strings.SplitSeq(got.Out, "\n") {
 		if name, ok := strings.CutPrefix(line, "  name: "); ok {
 			plural, group, _ := strings.Cut(name, ".")
 			if !strings.Contains(string(installed), group+"_"+plural+".yaml") {

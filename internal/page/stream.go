@@ -288,7 +288,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 // copyLines sends a log, several lines at once if there are some: without characters that
 // change how others are shown, and without the rest of lines that are too long.
 func copyLines(out *stream, log io.Reader) {
-	in := bufio.NewReaderSize(log, maxLogLine)
+	in := bufio.NewReaderSize(console.Redraws(log), maxLogLine)
 	var block []byte
 	for skips := false; ; {
 		line, more, err := in.ReadLine()

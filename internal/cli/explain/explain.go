@@ -119,7 +119,24 @@ func Concerns(event corev1.Event, job jobview.Job) bool {
 	if object.Name == job.Name {
 		return object.Kind == job.Kind || object.Kind == "Service"
 	}
-	return (object.Kind == "Pod" || object.Kind == "Service") && strings.HasPrefix(object.Name, job.Name+"-")
+	of, ok := strings.CutPrefix(object.Name, job.Name+"-")
+	return ok && (object.Kind == "Pod" || object.Kind == "Service") && isReplica(of, job)
+}
+
+// isReplica reports whether the rest of a name after that of the job is one of its replicas: of a pod that is gone
+// nothing else is known. Another job may have a name that begins with this one's.
+func isReplica(name string, job jobview.Job) bool {
+	if job.Replicas == nil { // The form of the job is not known.
+		return true
+	}
+	for t := range job.Replicas {
+		rest, ok := strings.CutPrefix(name, strings.ToLower(string(t)))
+		index, numbered := strings.CutPrefix(rest, "-")
+		if ok && (rest == "" || numbered && strings.Trim(index, "0123456789") == "") {
+			return true
+		}
+	}
+	return false
 }
 
 // When is the time of an event, whichever of its fields has it.

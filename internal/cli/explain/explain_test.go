@@ -143,3 +143,33 @@ func TestJob(t *testing.T) {
 		t.Errorf("events that may not be read: got %q, want %q", got, want)
 	}
 }
+
+// TestConcerns: the name of another job may begin with that of this one.
+func TestConcerns(t *testing.T) {
+	t.Parallel()
+	job := jobview.Job{
+		Kind: "TestJob", Name: "train", Created: noon().Add(-time.Hour), Replicas: map[commonv1.ReplicaType]int{"Worker": 2, "Launcher": 1},
+	}
+	unknown := job
+	unknown.Replicas = nil
+	for _, c := range []struct {
+		reason string
+		job    jobview.Job
+		event  corev1.Event
+		want   bool
+	}{
+		{"the job", job, event("1", "TestJob", "train", "A", time.Minute), true},
+		{"its service", job, event("1", "Service", "train", "A", time.Minute), true},
+		{"a pod that may be gone", job, event("1", "Pod", "train-worker-17", "A", time.Minute), true},
+		{"a pod without a number", job, event("1", "Pod", "train-launcher", "A", time.Minute), true},
+		{"a pod of another job", job, event("1", "Pod", "train-eval-worker-0", "A", time.Minute), false},
+		{"one whose job's name goes on", job, event("1", "Pod", "train-worker-0-worker-1", "A", time.Minute), false},
+		{"a type that it does not have", job, event("1", "Pod", "train-ps-0", "A", time.Minute), false},
+		{"a job before it", job, event("1", "Pod", "train-worker-0", "A", 2*time.Hour), false},
+		{"a job whose replicas are not known", unknown, event("1", "Pod", "train-eval-worker-0", "A", time.Minute), true},
+	} {
+		if got := explain.Concerns(c.event, c.job); got != c.want {
+			t.Errorf("%s: it concerns the job: %t, want %t", c.reason, got, c.want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -292,8 +293,7 @@ func (f *Found) Choose(words []string) ([]*corev1.Pod, error) {
 	for _, word := range words {
 		fits := false
 		for _, pod := range f.Pods {
-			replica := Replica(f.Object.GetName(), pod)
-			if strings.EqualFold(word, replica) || word == pod.Name || strings.EqualFold(word, pod.Labels[commonv1.ReplicaTypeLabel]) {
+			if isMeant(word, f.Object.GetName(), pod) {
 				fits = true
 				if !slices.Contains(chosen, pod) { // two words can name one
 					chosen = append(chosen, pod)
@@ -305,6 +305,21 @@ func (f *Found) Choose(words []string) ([]*corev1.Pod, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// isMeant reports whether a word names a pod of a job.
+func isMeant(word, job string, pod *corev1.Pod) bool {
+	replica := Replica(job, pod)
+	if !endsInNumber(replica) && strings.EqualFold(word, replica+"-0") {
+		return true // The only one of its type has no number in its name, and has one elsewhere.
+	}
+	return word == pod.Name || strings.EqualFold(word, replica) || strings.EqualFold(word, pod.Labels[commonv1.ReplicaTypeLabel])
+}
+
+// endsInNumber reports whether the name of a replica ends with its index.
+func endsInNumber(replica string) bool {
+	_, err := strconv.Atoi(replica[strings.LastIndex(replica, "-")+1:])
+	return err == nil
 }
 
 // replicas names those that have pods.

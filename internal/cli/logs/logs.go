@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,8 +101,8 @@ func chosen(job *jobs.Found, o Options) ([]*corev1.Pod, error) {
 // one prints the log of a pod.
 func one(ctx context.Context, source Source, pod *corev1.Pod, o Options, line func(string)) error {
 	options := &corev1.PodLogOptions{Container: o.Container, Follow: o.Follow, Previous: o.Previous}
-	if options.Container == "" && len(pod.Spec.Containers) > 0 {
-		options.Container = pod.Spec.Containers[0].Name
+	if options.Container == "" {
+		options.Container = mainContainer(pod)
 	}
 	if o.Tail >= 0 {
 		options.TailLines = &o.Tail
@@ -115,17 +115,31 @@ func one(ctx context.Context, source Source, pod *corev1.Pod, o Options, line fu
 		return fmt.Errorf("cannot read the log of %s: %w", pod.Name, err)
 	}
 	defer text.Close()
-	reader := bufio.NewReader(text)
+	reader := bufio.NewReaderSize(console.Redraws(text), maxLine)
 	for {
-		s, err := reader.ReadString('\n')
-		if s != "" {
-			line(strings.TrimSuffix(s, "\n"))
-		}
+		s, _, err := reader.ReadLine() // the rest of a longer line is a line of its own
 		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("cannot read the log of %s: %w", pod.Name, err)
 		}
+		line(string(s))
 	}
+}
+
+// maxLine is how many bytes of a line are held at most.
+const maxLine = 64 << 10
+
+// mainContainer is the container of a pod whose log is meant where none is named: the one that the pod names for
+// kubectl, or the first.
+func mainContainer(pod *corev1.Pod) string {
+	named := pod.Annotations["kubectl.kubernetes.io/default-container"]
+	if slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == named }) {
+		return named
+	}
+	if len(pod.Spec.Containers) == 0 {
+		return ""
+	}
+	return pod.Spec.Containers[0].Name
 }

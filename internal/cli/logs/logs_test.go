@@ -18,10 +18,17 @@ import (
 )
 
 // kubelets print what they are asked for.
-type kubelets struct{ err error }
+type kubelets struct {
+	err error
+	// text is what each container printed, if that is given.
+	text string
+}
 
 func (k kubelets) Logs(_ context.Context, _, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
 	text := fmt.Sprintf("%s of %s\nprevious %t\x1b[2J, no line end", o.Container, pod, o.Previous)
+	if k.text != "" {
+		text = k.text
+	}
 	return io.NopCloser(strings.NewReader(text)), k.err
 }
 
@@ -32,9 +39,11 @@ func found() jobs.Found {
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "pytorch"}, {Name: "sidecar"}}},
 		}
 	}
+	launcher := pod("a-launcher", "launcher", "")
+	launcher.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": "sidecar"}
 	return jobs.Found{
 		Object: &unstructured.Unstructured{Object: map[string]any{"kind": "PyTorchJob", "metadata": map[string]any{"name": "a", "namespace": "n"}}},
-		Pods:   []*corev1.Pod{pod("a-worker-0", "worker", ""), pod("a-master-0", "master", "master")},
+		Pods:   []*corev1.Pod{pod("a-worker-0", "worker", ""), pod("a-master-0", "master", "master"), launcher},
 	}
 }
 
@@ -49,11 +58,27 @@ func TestPrint(t *testing.T) {
 		{reason: "the master's; what steers a terminal is text", want: "pytorch of a-master-0\nprevious false [2J, no line end\n"},
 		{
 			reason: "several have prefixes", o: logs.Options{All: true, Previous: true, Container: "sidecar"},
-			want: "worker-0  sidecar of a-worker-0\nworker-0  previous true [2J, no line end\nmaster-0  sidecar of a-master-0\nmaster-0  previous true [2J, no line end\n",
+			want: "worker-0  sidecar of a-worker-0\nworker-0  previous true [2J, no line end\nmaster-0  sidecar of a-master-0\nmaster-0  previous true [2J, no line end\n" +
+				"launcher  sidecar of a-launcher\nlauncher  previous true [2J, no line end\n",
 		},
 		{reason: "one replica", o: logs.Options{Replicas: []string{"worker"}}, want: "pytorch of a-worker-0\nprevious false [2J, no line end\n"},
-		{reason: "no such replica", o: logs.Options{Replicas: []string{"ps"}}, err: `PyTorchJob n/a has no pod of replica "ps": it has worker-0, master-0`},
-		{reason: "no kubelet", source: kubelets{errors.New("connection refused")}, err: "cannot read the log of a-master-0: connection refused"},
+		{reason: "no such replica", o: logs.Options{Replicas: []string{"ps"}}, err: `PyTorchJob n/a has no pod of replica "ps": it has worker-0, master-0, launcher`},
+		{
+			reason: "a progress bar is seen as it is drawn", o: logs.Options{Replicas: []string{"worker"}}, source: kubelets{text: "10%\r20%\rend\r\n"},
+			want: "10%\n20%\nend\n",
+		},
+		{
+			reason: "a line without end does not fill the memory", o: logs.Options{Replicas: []string{"worker"}}, source: kubelets{text: strings.Repeat("x", 70_000)},
+			want: strings.Repeat("x", 64<<10) + "\n" + strings.Repeat("x", 70_000-64<<10) + "\n",
+		},
+		{
+			reason: "a replica with one pod may be called by a number, as describe does", o: logs.Options{Replicas: []string{"launcher-0"}},
+			source: kubelets{text: "hello"}, want: "hello\n",
+		},
+		{
+			reason: "a pod says which container is meant", o: logs.Options{Replicas: []string{"launcher"}}, want: "sidecar of a-launcher\nprevious false [2J, no line end\n",
+		},
+		{reason: "no kubelet", source: kubelets{err: errors.New("connection refused")}, err: "cannot read the log of a-master-0: connection refused"},
 	} {
 		var out strings.Builder
 		c.o.Tail = -1

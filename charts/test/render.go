@@ -32,8 +32,11 @@ type Object = map[string]any
 type Values = map[string]any
 
 // Helm returns the chart's objects by "Kind/name", as "helm template" prints them.
-func Helm(c *chart.Chart, v Values) (map[string]Object, error) {
-	options := chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}
+func Helm(c *chart.Chart, v Values) (map[string]Object, error) { return Install(c, release, v) }
+
+// Install returns the objects of a release with any name, as Helm does.
+func Install(c *chart.Chart, name string, v Values) (map[string]Object, error) {
+	options := chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}
 	all, err := chartutil.ToRenderValues(c, v, options, chartutil.DefaultCapabilities)
 	if err != nil {
 		return nil, fmt.Errorf("the values are wrong: %w", err)

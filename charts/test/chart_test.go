@@ -119,7 +119,8 @@ func TestSameAsConfig(t *testing.T) {
 		// two roles. Of the role that is bound in a namespace, what has no namespace has no effect.
 		role := must(t)(Helm(load(t), values{"operator": values{"watchNamespace": "team-a"}}))["ClusterRole/jobkit-operator"]
 		want["ClusterRole/jobkit-operator"] = role
-		sameAsConfig(t, values{"operator": values{"watchNamespace": "team-a", "leaderElectionID": sharedLease}}, want)
+		// There is one operator of kustomize in a namespace, so no other one waits for its lease.
+		sameAsConfig(t, values{"operator": values{"watchNamespace": "team-a", "leaderElectionID": v1Lease}}, want)
 	})
 	t.Run("Components", func(t *testing.T) {
 		sameAsConfig(t, values{
@@ -242,11 +243,11 @@ func TestValues(t *testing.T) {
 		"Args": {
 			reason: "each value of the operator is one flag", object: deployment, path: container("args"),
 			values: values{"operator": values{
-				"kinds": []any{"mpijob", "tfjob"}, "gangScheduler": "volcano", "workers": 8, "pytorchInitContainerImage": "a", "mpiKubectlDeliveryImage": "b",
+				"kinds": []any{"mpijob", "tfjob"}, "leaderElectionID": "mine", "gangScheduler": "volcano", "workers": 8, "pytorchInitContainerImage": "a", "mpiKubectlDeliveryImage": "b",
 				"extraArgs": []any{"--zap-devel"},
 			}},
 			want: []any{
-				"--leader-elect", "--leader-election-id=jobkit-operator." + sharedLease, "--kinds=mpijob,tfjob", "--gang-scheduler-name=volcano", "--workers=8", "--pytorch-init-container-image=a",
+				"--leader-elect", "--kinds=mpijob,tfjob", "--leader-election-id=mine", "--gang-scheduler-name=volcano", "--workers=8", "--pytorch-init-container-image=a",
 				"--mpi-kubectl-delivery-image=b", "--zap-devel",
 			},
 		},
@@ -464,6 +465,9 @@ func TestBadValues(t *testing.T) {
 		"Replicas":       {values{"replicas": -1}, "replicas"},
 		"PageKinds":      {values{"page": values{"kinds": []any{"simjobs"}}}, "page.kinds.0"},
 		"Digest":         {values{"image": values{"digest": "abc"}}, "image.digest"},
+		"Lease":          {values{"operator": values{"leaderElectionID": "My_lease"}}, "operator.leaderElectionID"},
+		"LeaseAsFlag":    {values{"operator": values{"extraArgs": []any{"--leader-election-id=mine"}}}, "set operator.leaderElectionID instead"},
+		"KindsAsFlag":    {values{"operator": values{"extraArgs": []any{"-v", "-kinds=mpijob"}}}, "set operator.kinds instead"},
 		"ServiceAccount": {values{"serviceAccount": values{"create": false}}, "serviceAccount.name is empty"},
 		"Monitor":        {values{"metrics": values{"serviceMonitor": values{"enabled": true}}}, "set metrics.service.enabled=true"},
 	} {

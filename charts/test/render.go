@@ -32,10 +32,10 @@ type Object = map[string]any
 type Values = map[string]any
 
 // Helm returns the chart's objects by "Kind/name", as "helm template" prints them.
-func Helm(c *chart.Chart, v Values) (map[string]Object, error) { return Release(c, release, v) }
+func Helm(c *chart.Chart, v Values) (map[string]Object, error) { return Install(c, release, v) }
 
-// Release returns the objects of a release with a name.
-func Release(c *chart.Chart, name string, v Values) (map[string]Object, error) {
+// Install returns the objects of a release with any name, as Helm does.
+func Install(c *chart.Chart, name string, v Values) (map[string]Object, error) {
 	options := chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}
 	all, err := chartutil.ToRenderValues(c, v, options, chartutil.DefaultCapabilities)
 	if err != nil {

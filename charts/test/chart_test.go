@@ -332,63 +332,6 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// sharedLease is that of an operator that runs all jobs.
-const sharedLease = "1ca428e5.training-operator.kubeflow.org"
-
-// TestTwoReleases: releases in one namespace that run other jobs are both active, and own no object together.
-func TestTwoReleases(t *testing.T) {
-	for name, tc := range map[string]struct {
-		reason       string
-		first, other values
-		shared       bool
-	}{
-		"Namespaces": {reason: "each runs the jobs of one team", first: values{"watchNamespace": "team-a"}, other: values{"watchNamespace": "team-b"}},
-		"Kinds":      {reason: "each runs some kinds", first: values{"kinds": []any{"mpijob"}}, other: values{"kinds": []any{"tfjob"}}},
-		"All":        {reason: "both run all jobs: one of them stands by, as beside v1", first: values{}, other: values{}, shared: true},
-		"Named": {
-			reason: "a lease can be named", first: values{"kinds": []any{"mpijob"}, "leaderElectionID": "mine"},
-			other: values{"kinds": []any{"mpijob"}, "leaderElectionID": "mine"}, shared: true,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			with := func(operator values) values {
-				return values{
-					"operator": operator, "progress": values{"enabled": true}, "page": values{"enabled": true, "viewerRole": false},
-					"podDisruptionBudget": values{"enabled": true}, "networkPolicy": values{"enabled": true},
-					"metrics": values{"secure": true, "service": values{"enabled": true}, "dashboards": values{"enabled": true}},
-				}
-			}
-			var leases []string
-			owned := map[string]bool{}
-			for release, operator := range map[string]values{"one": tc.first, "two": tc.other} {
-				objects, err := Release(load(t), release, with(operator))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for o := range objects {
-					if owned[o] {
-						t.Errorf("%s: both releases have %s", tc.reason, o)
-					}
-					owned[o] = true
-				}
-				lease := sharedLease
-				for _, arg := range at(objects["Deployment/"+release+"-operator"], "spec", "template", "spec", "containers", 0, "args").([]any) {
-					if id, ok := strings.CutPrefix(arg.(string), "--leader-election-id="); ok {
-						lease = id
-					}
-				}
-				if may := at(objects["Role/"+release+"-operator-leader-election"], "rules", 1, "resourceNames", 0); may != lease {
-					t.Errorf("%s: the operator uses the lease %s, and may use %v", tc.reason, lease, may)
-				}
-				leases = append(leases, lease)
-			}
-			if shared := leases[0] == leases[1]; shared != tc.shared {
-				t.Errorf("%s: they have one lease: %t, want %t: %v", tc.reason, shared, tc.shared, leases)
-			}
-		})
-	}
-}
-
 // TestRightsOfKinds: the operator has no rights that only kinds need which it does not run.
 func TestRightsOfKinds(t *testing.T) {
 	resources := func(kinds ...any) []string {

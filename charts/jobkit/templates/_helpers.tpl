@@ -120,13 +120,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The lease by which one of several operators is active. Releases that run other jobs have other leases. */}}
-{{- define "jobkit.lease" -}}
-{{- $shared := "1ca428e5.training-operator.kubeflow.org" -}}
-{{- $own := ternary (printf "%s.%s" (include "jobkit.name" .) $shared) $shared (or .Values.operator.watchNamespace .Values.operator.kinds | empty | not) -}}
-{{- default $own .Values.operator.leaderElectionID -}}
-{{- end -}}
-
 {{/*
 The rules of files/role.yaml: those about objects without a namespace ("cluster"), those about objects with one
 ("namespace"), or all (""). Those of kinds that are not run are left out.

@@ -13,7 +13,7 @@ import (
 	"github.com/jobkit/jobkit/internal/incluster"
 )
 
-// standbyEvery is how often an operator that is not active looks who is.
+// standbyEvery is how often an operator that is not active checks who is.
 const standbyEvery = 30 * time.Second
 
 // standby says in the log which operator is active while this one is not. Two that were not meant to share a lease

@@ -9,7 +9,7 @@ import (
 	"github.com/jobkit/jobkit/internal/cli/console"
 )
 
-// TestRedraws: each state of a line that is drawn anew is a line, however the text comes.
+// TestRedraws: each state of a line that is drawn again is a line, however the text comes.
 func TestRedraws(t *testing.T) {
 	for text, want := range map[string]string{
 		"a\nb":            "a\nb",

@@ -2,7 +2,7 @@ package console
 
 import "io"
 
-// Redraws reads text in which a carriage return ends a line, as programs write that draw a line anew: without it
+// Redraws reads text in which a carriage return ends a line, as programs write that draw a line again: without it
 // nothing of a progress bar would be seen until it ends.
 func Redraws(text io.Reader) io.Reader { return &redraws{Reader: text} }
 

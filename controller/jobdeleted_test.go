@@ -17,7 +17,7 @@ func TestJobDeleted(t *testing.T) {
 		b.clock.SetTime(b.clock.Now().Add(time.Second)) // The first status waits for so long.
 	}
 	if slices.Contains(b.metricLines(), deleted) {
-		t.Fatal("the job is there, and counts as deleted")
+		t.Fatal("the job exists, and counts as deleted")
 	}
 	job := b.job()
 	b.controller.JobDeleted(job)

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/jobkit/jobkit/gang"
 	"github.com/jobkit/jobkit/gang/kubernetes"
 	"github.com/jobkit/jobkit/gang/schedulers"
+	"github.com/jobkit/jobkit/internal/incluster"
 	"github.com/jobkit/jobkit/internal/tracing"
 )
 
@@ -132,6 +134,12 @@ func (f *flags) limit(config *rest.Config) {
 			config.Burst = max(1, int(2*f.qps))
 		}
 	}
+}
+
+// leaseNamespace is the namespace of the lease.
+func (f *flags) leaseNamespace() string {
+	own, _ := incluster.Namespace()
+	return cmp.Or(f.leaderElectionNamespace, own, f.namespace, "default")
 }
 
 // tracer makes traces, if there is an endpoint for them; nil otherwise.

@@ -28,7 +28,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -41,7 +41,6 @@ import (
 	"github.com/jobkit/jobkit"
 	"github.com/jobkit/jobkit/controller"
 	"github.com/jobkit/jobkit/gang"
-	"github.com/jobkit/jobkit/internal/incluster"
 	"github.com/jobkit/jobkit/internal/tracing"
 	"github.com/jobkit/jobkit/internal/version"
 )
@@ -265,6 +264,15 @@ func (p *Program) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error 
 			return fmt.Errorf("cannot add the sender of traces: %w", err)
 		}
 	}
+	if p.flags.leaderElect {
+		s := &standby{
+			reader: mgr.GetAPIReader(), lease: types.NamespacedName{Namespace: p.flags.leaseNamespace(), Name: p.flags.leaderElectionID},
+			elected: mgr.Elected(), log: p.log.WithName("operator"),
+		}
+		if err := mgr.Add(s); err != nil {
+			return fmt.Errorf("cannot watch who holds the lease: %w", err)
+		}
+	}
 	if p.options.Setup != nil {
 		if err := p.options.Setup(ctx, mgr); err != nil {
 			return err
@@ -329,18 +337,11 @@ func (p *Program) ManagerOptions() (ctrl.Options, error) {
 	if f.namespace != "" {
 		caches.DefaultNamespaces = map[string]cache.Config{f.namespace: {}}
 	}
-	lease := f.leaderElectionNamespace
-	if _, inPod := incluster.Namespace(); lease == "" && !inPod {
-		lease = "default"
-		if f.namespace != "" {
-			lease = f.namespace
-		}
-	}
 	return ctrl.Options{
 		Scheme: known, Cache: caches, Logger: p.log,
 		Metrics:                p.metrics(),
 		HealthProbeBindAddress: f.probeAddress, PprofBindAddress: f.pprofAddress,
-		LeaderElection: f.leaderElect, LeaderElectionID: f.leaderElectionID, LeaderElectionNamespace: lease,
+		LeaderElection: f.leaderElect, LeaderElectionID: f.leaderElectionID, LeaderElectionNamespace: f.leaseNamespace(),
 		// The process ends when the manager does, so another one may begin at once.
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       new(graceful),

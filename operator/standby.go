@@ -7,63 +7,57 @@ import (
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/jobkit/jobkit/internal/incluster"
 )
 
-// standbyEvery is how often an operator that is not active checks who is.
-const standbyEvery = 30 * time.Second
+const (
+	// standbyAfter is when an operator that does not lead yet says who does. One that can take the lease has it by then.
+	standbyAfter = 5 * time.Second
+	// standbyPeriod is how often it checks whether that has changed.
+	standbyPeriod = time.Minute
+)
 
-// standby says in the log which operator is active while this one is not. Two that were not meant to share a lease
-// would otherwise be ready, and silent, and the jobs of one would not run.
+// standby reports in the log who holds the lease for which the operator waits. The library says only that it waits. Another
+// operator with the same lease may run other jobs, and then nothing else reports why those of this one stand still.
 type standby struct {
-	reader  client.Reader
+	reader client.Reader
+	lease  types.NamespacedName
+	// elected is closed when this operator leads.
 	elected <-chan struct{}
-	lease   types.NamespacedName
 	log     logr.Logger
 }
 
-// addStandby adds a standby to a manager, if it elects a leader.
-func addStandby(mgr ctrl.Manager, o *ctrl.Options, log logr.Logger) error {
-	namespace := o.LeaderElectionNamespace
-	if namespace == "" {
-		namespace, _ = incluster.Namespace()
-	}
-	if !o.LeaderElection || namespace == "" {
-		return nil
-	}
-	return mgr.Add(&standby{ //nolint:wrapcheck // it says what is wrong
-		reader: mgr.GetAPIReader(), elected: mgr.Elected(), log: log,
-		lease: types.NamespacedName{Namespace: namespace, Name: o.LeaderElectionID},
-	})
-}
-
-// NeedLeaderElection has it run in an operator that is not active.
+// NeedLeaderElection has it run while the operator waits.
 func (s *standby) NeedLeaderElection() bool { return false }
 
-// Start implements manager.Runnable.
+// Start implements manager.Runnable. It ends when the operator leads, and is never an error.
 func (s *standby) Start(ctx context.Context) error {
-	ticker := time.NewTicker(standbyEvery)
-	defer ticker.Stop()
 	said := ""
-	for {
+	for next := standbyAfter; ; next = standbyPeriod {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.elected:
 			return nil
-		case <-ticker.C:
+		case <-time.After(next):
 		}
-		lease := &coordinationv1.Lease{}
-		if err := s.reader.Get(ctx, s.lease, lease); err != nil {
-			continue // The election says what is wrong with it.
+		var lease coordinationv1.Lease
+		if err := s.reader.Get(ctx, s.lease, &lease); err != nil {
+			// The election makes the same request, and logs its errors.
+			s.log.V(1).Info("Cannot read who holds the lease", "lease", s.lease.String(), "error", err.Error())
+			continue
 		}
-		if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" && *holder != said {
-			said = *holder
-			s.log.Info("Standing by, because another operator is active. If that one runs other jobs, give each a lease of its own with --leader-election-id",
-				"lease", s.lease.String(), "holder", said)
+		holder := lease.Spec.HolderIdentity
+		if holder == nil || *holder == "" || *holder == said {
+			continue
 		}
+		said = *holder
+		since := ""
+		if at := lease.Spec.AcquireTime; at != nil {
+			since = at.UTC().Format(time.RFC3339)
+		}
+		s.log.Info("Standing by: another operator holds the lease; if it does not run the same jobs, "+
+			"give one of the two another --leader-election-id",
+			"lease", s.lease.String(), "holder", said, "since", since)
 	}
 }

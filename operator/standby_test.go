@@ -2,49 +2,87 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
-// TestStandby: an operator that is not active says once who is, and again when that changes.
-func TestStandby(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "jobkit-system", Name: "lease"}}
-		lease.Spec.HolderIdentity = new("one-operator-0")
-		c := fake.NewClientBuilder().WithObjects(lease).Build()
-		var lines []string
-		elected := make(chan struct{})
-		s := &standby{
-			reader: c, elected: elected, lease: client.ObjectKeyFromObject(lease),
-			log: funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}),
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- s.Start(t.Context()) }()
-		expect := func(reason string, holders ...string) {
-			t.Helper()
-			time.Sleep(10 * standbyEvery)
-			synctest.Wait()
-			if len(lines) != len(holders) || len(lines) > 0 && !strings.Contains(lines[len(lines)-1], holders[len(holders)-1]) {
-				t.Errorf("%s: the log says %q, want one line for each of %v", reason, lines, holders)
-			}
-		}
-		expect("another is active", "one-operator-0")
-		lease.Spec.HolderIdentity = new("one-operator-1")
-		if err := c.Update(context.Background(), lease); err != nil {
-			t.Fatal(err)
-		}
-		expect("a third takes over", "one-operator-0", "one-operator-1")
-		close(elected)
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+// leases answers who holds the lease, one answer after the other; the last one stays.
+type leases struct {
+	client.Reader
+
+	answers []string
+}
+
+func (l *leases) Get(_ context.Context, _ client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	holder := l.answers[0]
+	if len(l.answers) > 1 {
+		l.answers = l.answers[1:]
+	}
+	switch holder {
+	case "forbidden":
+		return errors.New("it is forbidden")
+	case "free":
+	default:
+		o.(*coordinationv1.Lease).Spec.HolderIdentity = &holder
+	}
+	return nil
+}
+
+// TestWhoHoldsTheLease: an operator that waits for the lease says who holds it.
+func TestWhoHoldsTheLease(t *testing.T) {
+	tests := map[string]struct {
+		reason  string
+		answers []string
+		// elected is when this operator gets the lease, 0 for never.
+		elected time.Duration
+		want    []string
+	}{
+		"Leads":     {reason: "one that leads says nothing", answers: []string{"this"}, elected: 2 * time.Second},
+		"Waits":     {reason: "one that waits says for whom, once", answers: []string{"other-operator-1"}, want: []string{"other-operator-1"}},
+		"Changes":   {reason: "and for whom it waits then", answers: []string{"a", "", "b", "b", "free", "c"}, want: []string{"a", "b", "c"}},
+		"Later":     {reason: "one that leads no longer asks", answers: []string{"a", "b"}, elected: 20 * time.Second, want: []string{"a"}},
+		"Free":      {reason: "a lease that no one holds is soon its own", answers: []string{"free"}},
+		"Forbidden": {reason: "an error ends nothing", answers: []string{"forbidden", "a"}, want: []string{"a"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				var got []string
+				log := funcr.New(func(_, args string) {
+					_, holder, _ := strings.Cut(args, `"holder"="`)
+					holder, _, _ = strings.Cut(holder, `"`)
+					got = append(got, holder)
+					if !strings.Contains(args, `"lease"="here/mine"`) {
+						t.Errorf("the log does not name the lease: %s", args)
+					}
+				}, funcr.Options{})
+				elected := make(chan struct{})
+				if tc.elected > 0 {
+					time.AfterFunc(tc.elected, func() { close(elected) })
+				}
+				lease := types.NamespacedName{Namespace: "here", Name: "mine"}
+				s := &standby{reader: &leases{answers: tc.answers}, lease: lease, elected: elected, log: log}
+				if err := s.Start(ctx); err != nil {
+					t.Error(err)
+				}
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+				}
+				if s.NeedLeaderElection() {
+					t.Errorf("%s: it would run in the leader only", tc.reason)
+				}
+			})
+		})
+	}
 }

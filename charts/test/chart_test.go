@@ -256,6 +256,19 @@ func TestValues(t *testing.T) {
 			values: values{"image": values{"tag": "v1", "digest": "sha256:" + strings.Repeat("0", 64)}},
 			want:   "jobkit/operator@sha256:" + strings.Repeat("0", 64),
 		},
+		"Priority": {
+			reason: "a name of digits is a text", object: deployment, path: []any{"spec", "template", "spec", "priorityClassName"},
+			values: values{"priorityClassName": "1000"}, want: "1000",
+		},
+		"Domain": {
+			reason: "and so is the value of a variable", object: deployment, path: container("env", 1, "value"),
+			values: values{"operator": values{"clusterDomain": "1e3"}}, want: "1e3",
+		},
+		"Certificate": {
+			reason: "and the name of a Secret", object: "Deployment/jobkit-page",
+			path:   []any{"spec", "template", "spec", "volumes", 1, "secret", "secretName"},
+			values: values{"page": values{"enabled": true, "tlsSecret": "1000"}}, want: "1000",
+		},
 		"OneNamespace": {
 			reason: "in one namespace the operator has rights there alone", object: "RoleBinding/jobkit-operator", path: []any{"metadata", "namespace"},
 			values: values{"operator": values{"watchNamespace": "team-a"}}, want: "team-a",

@@ -32,7 +32,7 @@
 
 {{/*
 The lease of the operator. Releases that run all jobs share one, so that only one of them is active.
-One that runs some of the jobs would wait there forever beside another that runs others, so it has
+One that runs some of the jobs would wait there without end beside another that runs others, so it has
 its own. That has the name of the release, not of its jobs: it stays when these change, so that the
 old operator and the new one are not both active during an upgrade.
 */}}

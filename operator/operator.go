@@ -29,6 +29,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -228,7 +229,7 @@ func (p *Program) Run(ctx context.Context) error {
 	if err := checkRelease(mgr, p.log); err != nil {
 		return err
 	}
-	if err := errors.Join(addStandby(mgr, &options, p.log), p.SetupWithManager(ctx, mgr)); err != nil {
+	if err := p.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
 	err = mgr.Start(ctx)

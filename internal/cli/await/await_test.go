@@ -39,6 +39,11 @@ func in(t commonv1.JobConditionType) jobview.Job {
 	return jobview.Job{Status: commonv1.JobStatus{Conditions: []commonv1.JobCondition{{Type: t, Status: corev1.ConditionTrue}}}}
 }
 
+func goneAfter(job jobview.Job) jobview.Job {
+	job.Gone = true
+	return job
+}
+
 func TestFor(t *testing.T) {
 	t.Parallel()
 	running, succeeded, failed := in(commonv1.JobRunning), in(commonv1.JobSucceeded), in(commonv1.JobFailed)
@@ -56,6 +61,8 @@ func TestFor(t *testing.T) {
 		{"a job that succeeded does not run", "running", [][]jobview.Job{{succeeded}}, await.ErrNever},
 		{"a deleted job does not end", "end", [][]jobview.Job{{gone}}, await.ErrNever},
 		{"a deleted job is deleted", "deleted", [][]jobview.Job{{running}, {gone}}, nil},
+		{"a job that ran and was deleted does not run", "running", [][]jobview.Job{{goneAfter(running), running}}, await.ErrNever},
+		{"one that succeeded before it was deleted has", "succeeded", [][]jobview.Job{{goneAfter(succeeded)}}, nil},
 		{"a job that is not yet there", "suspended", [][]jobview.Job{{running}}, await.ErrTimeout},
 	} {
 		goal, err := await.ReadGoal(c.goal)

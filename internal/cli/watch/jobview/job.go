@@ -233,6 +233,15 @@ func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 			live.Succeeded, live.Failed = max(live.Succeeded, ended.Succeeded), ended.Failed
 			tallies[t] = live
 		}
+		return tallies
+	}
+	for t, ended := range reported { // A replica that has succeeded stays so when its pod is gone.
+		live := tallies[t]
+		without := j.Replicas[t] - live.Pending - live.Running - live.Succeeded - live.Failed
+		live.Succeeded += max(min(ended.Succeeded-live.Succeeded, without), 0)
+		if live != (Tally{}) {
+			tallies[t] = live
+		}
 	}
 	return tallies
 }

@@ -222,7 +222,7 @@ func TestTallies(t *testing.T) {
 	}{
 		{"all run", pods(corev1.PodRunning, corev1.PodRunning, corev1.PodPending), reported(3, 0), jobview.Tally{Running: 2, Pending: 1}},
 		{"the pod of one that succeeded is gone", pods(corev1.PodRunning, corev1.PodRunning), reported(2, 1), jobview.Tally{Running: 2, Succeeded: 1}},
-		{"one is there, one is gone", pods(corev1.PodRunning, corev1.PodSucceeded), reported(1, 2), jobview.Tally{Running: 1, Succeeded: 2}},
+		{"one exists, one is gone", pods(corev1.PodRunning, corev1.PodSucceeded), reported(1, 2), jobview.Tally{Running: 1, Succeeded: 2}},
 		{"the status is older than a restart of all", pods(corev1.PodPending, corev1.PodPending, corev1.PodPending), reported(1, 2), jobview.Tally{Pending: 3}},
 		{"the status is behind", pods(corev1.PodSucceeded, corev1.PodSucceeded, corev1.PodRunning), reported(3, 0), jobview.Tally{Succeeded: 2, Running: 1}},
 		{"no pod is left", pods(), reported(0, 2), jobview.Tally{Succeeded: 2}},

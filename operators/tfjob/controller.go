@@ -16,7 +16,8 @@
 // A job with a Chief or Master runs while that does, and succeeds when that has.
 // Others run while a Worker does, and succeed when all Workers have or, unless
 // successPolicy is AllWorkers, when Worker 0 has. With enableDynamicWorker a Worker
-// that fails does not fail the job as long as others run.
+// that fails does not fail the job as long as others run, unless its restart policy is
+// ExitCode.
 package tfjob
 
 import (
@@ -66,7 +67,7 @@ func (Controller) Parts(job *kubeflowv1.TFJob) jobkit.JobParts {
 // Rules implements jobkit.ControllerInterface.
 func (Controller) Rules(job *kubeflowv1.TFJob) jobkit.Rules {
 	var rules jobkit.Rules
-	if job.Spec.EnableDynamicWorker {
+	if goesOnWithoutWorkers(job) {
 		rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 	}
 	for _, leader := range []commonv1.ReplicaType{chief, master} {
@@ -86,6 +87,13 @@ func (Controller) Rules(job *kubeflowv1.TFJob) jobkit.Rules {
 		rules.Success = append(rules.Success, jobkit.AllOf(first))
 	}
 	return rules
+}
+
+// goesOnWithoutWorkers reports whether a Worker that fails for good does not fail the job. The
+// policy ExitCode says itself which failures are the job's: as in v1, those that no restart helps.
+func goesOnWithoutWorkers(job *kubeflowv1.TFJob) bool {
+	spec := job.Spec.TFReplicaSpecs[worker]
+	return job.Spec.EnableDynamicWorker && spec != nil && spec.RestartPolicy != commonv1.RestartPolicyExitCode
 }
 
 // SetClusterSpec implements jobkit.ControllerInterface.

@@ -102,7 +102,8 @@ type TFJobSpec struct {
 
 	// EnableDynamicWorker tells each Worker of itself and of the parameter servers
 	// only, so that Workers can be added, removed and lost while the job runs; a
-	// Worker that fails does not fail the job. Default: false.
+	// Worker that fails does not fail the job, unless its restart policy is ExitCode
+	// and its exit code one that no restart helps. Default: false.
 	// +optional
 	EnableDynamicWorker bool `json:"enableDynamicWorker,omitempty"`
 }

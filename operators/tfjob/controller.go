@@ -47,7 +47,8 @@ var (
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{
-		Roles:             []jobkit.Role{{Type: chief, Max: 1}, {Type: evaluator}, {Type: master, Max: 1}, {Type: ps}, {Type: worker}},
+		// Chief and Master have no Max: v1 runs jobs with several. In a new job Validate refuses that.
+		Roles:             []jobkit.Role{{Type: chief}, {Type: evaluator}, {Type: master}, {Type: ps}, {Type: worker}},
 		Framework:         kubeflowv1.TFJobFrameworkName,
 		ReplicaSpecsField: "tfReplicaSpecs",
 		ContainerName:     kubeflowv1.TFJobDefaultContainerName,

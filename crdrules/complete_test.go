@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/jobkit/jobkit"
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/config/crd"
 	"github.com/jobkit/jobkit/crdrules"
 	"github.com/jobkit/jobkit/examples/testjob"
@@ -243,6 +245,35 @@ func TestNameLength(t *testing.T) {
 		if diff := cmp.Diff([]string{tt.want, tt.message}, []string{rules(schema, "rule")[1], rules(schema, "message")[1]}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.reason, diff)
 		}
+	}
+}
+
+// TestNamesWithoutServices: in a kind without services the rules of names hold for jobs that have some.
+func TestNamesWithoutServices(t *testing.T) {
+	_, generated := testjobs(t)
+	kind := jobkit.Kind{ReplicaSpecsField: "testReplicaSpecs", ContainerName: "main", Roles: []jobkit.Role{{Type: "Worker"}}, ServiceMode: commonv1.ServiceModeNone}
+	got, err := crdrules.Complete([]byte(generated), kind, crdrules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const none = `!(has(self.spec.runPolicy) && has(self.spec.runPolicy.serviceMode) && self.spec.runPolicy.serviceMode != 'None') || self.`
+	names := rules(read(t, got).schema(), "rule")[:3]
+	want := []string{
+		none + `metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')`,
+		none + `spec.testReplicaSpecs.all(t, size(self.metadata.name) + size(t) + ` +
+			`size(string(has(self.spec.testReplicaSpecs[t].replicas) && self.spec.testReplicaSpecs[t].replicas > 0 ? self.spec.testReplicaSpecs[t].replicas - 1 : 0)) + 2 <= 63)`,
+		`size(self.metadata.name) <= 63`,
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("known-bugs row 280 (-want +got):\n%s", diff)
+	}
+	kind.Roles[0].Service = &jobkit.RoleService{Ports: []corev1.ServicePort{{Port: 1}}}
+	got, err = crdrules.Complete([]byte(generated), kind, crdrules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := rules(read(t, got).schema(), "rule"); slices.ContainsFunc(all[:3], func(r string) bool { return strings.HasPrefix(r, none) }) {
+		t.Errorf("the service of a role has the job's name, too: %q", all[:3])
 	}
 }
 

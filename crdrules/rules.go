@@ -53,13 +53,32 @@ func (r rule) on(spec string, ifThere func(condition string) string) rule {
 func jobRules(k *jobkit.Kind) []rule {
 	steps := plan.SpecSteps(k, "")
 	field, _ := cel("self", steps[:len(steps)-1])
-	rules := append([]rule{nameForm(), nameLength(k, field)}, successRules(k, field)...)
+	rules := append(nameRules(k, field), successRules(k, field)...)
 	if _, there := cel("self.spec", steps[1:len(steps)-2]); there != "" {
 		for i := range rules[1:] {
 			rules[i+1].rule = unless(there, "("+rules[i+1].rule+")")
 		}
 	}
 	return append(rules, hostPortsStay())
+}
+
+// nameRules are those of names: their form, and their length. Pods alone may have other names than
+// services have.
+func nameRules(k *jobkit.Kind, field string) []rule {
+	rules := []rule{nameForm(), nameLength(k, field)}
+	ofRole := func(r *jobkit.Role) bool { return r.Service != nil }
+	if k.ServiceMode != commonv1.ServiceModeNone || len(typesWhere(k, ofRole)) > 0 {
+		return rules
+	}
+	const none = `!(has(self.spec.runPolicy) && has(self.spec.runPolicy.serviceMode) && self.spec.runPolicy.serviceMode != 'None')`
+	for i := range rules {
+		rules[i].rule = none + ` || ` + rules[i].rule
+		rules[i].message = "with serviceMode PerReplica or PerJob, " + rules[i].message
+	}
+	return append(rules, rule{
+		rule:    `size(self.metadata.name) <= 63`,
+		message: "metadata.name is too long: it is the value of a label and can have 63 characters: shorten the name",
+	})
 }
 
 // nameForm is the form of names.

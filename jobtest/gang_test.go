@@ -446,6 +446,13 @@ func randomPolicy(c *Chance) *commonv1.SchedulingPolicy {
 	)
 }
 
+// notTooSmall checks that a job which is scaled below the minimum of its gang goes on.
+func notTooSmall(w *World, job client.Object) {
+	if c := w.parts(job).Status.Condition(commonv1.JobStalled); c != nil && strings.Contains(c.Message, "minAvailable") {
+		w.violatef("P3", "job %s has fewer replicas than its gang needs at least, and is stalled: %s", job.GetName(), c.Message)
+	}
+}
+
 // actGroup has another client write into the groups, keep them for a while by a finalizer,
 // or delete them.
 func actGroup(c *Chance, w *World, at time.Duration, _ *testv1.TestJob) {

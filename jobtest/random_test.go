@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/gang/schedulers"
@@ -607,12 +608,16 @@ func randomRun(c *Chance) error {
 	}
 	groups := playGang(w, scheduler)
 	if groups != nil && c.Percent(50) {
-		job.Spec.RunPolicy.SchedulingPolicy = fitting(randomPolicy(c), job)
+		job.Spec.RunPolicy.SchedulingPolicy = randomPolicy(c)
+		if p := job.Spec.RunPolicy.SchedulingPolicy; p != nil && p.MinAvailable != nil && c.Percent(50) {
+			p.MinAvailable = new(jobkit.Count(job.Spec.TestReplicaSpecs)) // To scale the job down goes below it.
+		}
 	}
 	randomClocks(c, w)
 	randomNodes(c, w)
 	randomActions(c, w, job)
-	w.onStatus = newBatchTwin(w).wrote
+	twin := newBatchTwin(w)
+	w.onStatus = func(before, after client.Object) { twin.wrote(before, after); notTooSmall(w, after) }
 	ports, queue := groups == nil && c.pick(2, 90) == 1, c.pick(2, 80) == 1
 	for _, name := range []string{"j", "k", "l"}[:1+c.pick(3, 70)] {
 		another := job

@@ -98,10 +98,15 @@ func (s *server) create(t *table, o client.Object) (client.Object, error) {
 // invalid is what the API server finds wrong with a new object, as far as an operator's code causes it.
 func invalid(t *table, o client.Object) field.ErrorList {
 	var errs field.ErrorList
-	if t.gvk.Group != rbacv1.GroupName { // The names of roles have no form.
-		for _, why := range validation.NameIsDNSSubdomain(o.GetName(), false) {
-			errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), o.GetName(), why))
-		}
+	form := validation.NameIsDNSSubdomain
+	switch {
+	case t.gvk.Group == rbacv1.GroupName: // The names of roles have no form.
+		form = func(string, bool) []string { return nil }
+	case t.gvk.GroupKind() == corev1.SchemeGroupVersion.WithKind("Service").GroupKind():
+		form = validation.NameIsDNS1035Label
+	}
+	for _, why := range form(o.GetName(), false) {
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), o.GetName(), why))
 	}
 	pod, ok := o.(*corev1.Pod)
 	if !ok {

@@ -46,8 +46,8 @@ func TestNegativeTimes(t *testing.T) {
 			outcome{Last: "Failed=True" + invalid + "ttlSecondsAfterFinished: Invalid value: -1: must be 0 or more"},
 		},
 		"TTLOfAJobThatRuns": {
-			"what runs continues", true, ttl,
-			outcome{Last: "Stalled=True" + invalid + "ttlSecondsAfterFinished: Invalid value: -1: must be 0 or more", Pods: 1},
+			"what runs continues: how long the job stays matters at its end", true, ttl,
+			outcome{Last: "Running=True TestJobRunning: TestJob ns/job is running.", Pods: 1},
 		},
 		"TTLOfAJobThatEnded": {
 			"so a job that has succeeded is not deleted", true, func(m *model) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
@@ -90,6 +91,9 @@ func modelOf(s *corev1.Service) *serviceModel {
 // keepService creates a service, or updates the existing one.
 func (d *decision) keepService(s *corev1.Service, want CreateService, model *serviceModel) {
 	switch {
+	case s == nil && len(want.Name) > validation.DNS1035LabelMaxLength:
+		// No service can have this name, so the job is not a new one. It goes on without, as under v1.
+		return
 	case s == nil:
 		d.act(want)
 		return

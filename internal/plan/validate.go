@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +19,10 @@ import (
 // job. One that came later, with an edit or with a stricter version of the operator, stalls it:
 // what runs continues, may succeed and may exceed its deadline; the rest continues when the
 // mistake is fixed. A suspended job has no need of the fix before it is resumed.
+//
+// Only a mistake that leaves open how to go on may stall a job. A rule that is there because a job
+// would never start, never end or not do what its user expects is for new jobs: one that runs got by,
+// under training-operator v1 or before it was scaled (see accepted).
 func failInvalid(d *decision) bool {
 	if d.in.OperatorError != "" {
 		return false // Then the mistake may be the operator's.
@@ -254,16 +257,40 @@ func validateLabels(labels map[string]string, path *field.Path) field.ErrorList 
 	return errs
 }
 
-// validateName checks that every pod and service can be named after the job.
+// validateName checks that the pods and services of a new job can be named after it. The name of one
+// that was accepted does not change: what cannot be created is refused by the API server, and the
+// rest goes on.
 func validateName(in *Input) field.ErrorList {
-	name, path := in.Job.Name, field.NewPath("metadata", "name")
-	if errs := validation.IsDNS1035Label(name); len(errs) > 0 && len(name) <= validation.DNS1035LabelMaxLength {
+	name, path, longest := in.Job.Name, field.NewPath("metadata", "name"), in.longestName()
+	const most = validation.DNS1035LabelMaxLength
+	switch {
+	case in.accepted():
+	case longest == "" && len(name) > validation.LabelValueMaxLength:
+		return field.ErrorList{field.Invalid(path, name, fmt.Sprintf(
+			"is too long: it has %d characters and is the value of a label, which can have %d: use a name of at most %[2]d characters",
+			len(name), validation.LabelValueMaxLength))}
+	case longest == "":
+		// The API server sees to the letters: names of jobs may have the same ones as names of pods.
+	case len(name) <= most && len(validation.IsDNS1035Label(name)) > 0:
 		return field.ErrorList{field.Invalid(path, name,
 			"must start with a lower-case letter, hold lower-case letters, digits and '-' only, and end with a letter or digit, because the pods and services are named after it: choose another name")}
+	case len(name)+len(longest) > most:
+		return field.ErrorList{field.Invalid(path, name, fmt.Sprintf(
+			"is too long: %s%s would be the name of a pod and a service and have %d characters, %d are allowed: use a name of at most %d characters",
+			name, longest, len(name)+len(longest), most, most-len(longest)))}
 	}
+	return nil
+}
+
+// longestName is the longest name that follows that of the job in the names of services and hosts; ""
+// if the job has no services. Names of pods can be longer: the node cuts the name of the host off.
+func (in *Input) longestName() string {
 	longest := ""
 	for _, t := range in.types() {
-		suffix := in.Kind.PodName("", t, max(in.replicas(t)-1, 0))
+		suffix := ""
+		if in.serviceMode() != commonv1.ServiceModeNone {
+			suffix = in.Kind.PodName("", t, max(in.replicas(t)-1, 0))
+		}
 		if in.roleService(t) != nil {
 			// The service of the role may have the longer name.
 			if ofRole := in.Kind.RoleServiceName("", t); len(ofRole) > len(suffix) {
@@ -274,11 +301,5 @@ func validateName(in *Input) field.ErrorList {
 			longest = suffix
 		}
 	}
-	// A job that has run is not stopped for it: pods may have longer names, and v1 ran such jobs.
-	if most := validation.DNS1035LabelMaxLength - len(longest); len(name) > most && !in.accepted() {
-		return field.ErrorList{field.Invalid(path, name, fmt.Sprintf(
-			"is too long: %s%s would be the name of a pod and a service and have %d characters, %d are allowed: use a name of at most %s characters",
-			name, longest, len(name)+len(longest), validation.DNS1035LabelMaxLength, strconv.Itoa(most)))}
-	}
-	return nil
+	return longest
 }

@@ -11,6 +11,10 @@ import (
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 )
 
+// ttlField is the time that a finished job stays. A job that runs has no need of it, nor of
+// cleanPodPolicy: training-operator v1 accepts any, and a wrong one leaves the job and its pods.
+const ttlField = "ttlSecondsAfterFinished"
+
 // validateRunPolicy checks what the schema of a CRD should check, for kinds whose CRD does
 // not.
 func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
@@ -20,7 +24,7 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 		name  string
 		value *int64
 	}{
-		{"ttlSecondsAfterFinished", widen(p.TTLSecondsAfterFinished)},
+		{ttlField, widen(p.TTLSecondsAfterFinished)},
 		{"activeDeadlineSeconds", p.ActiveDeadlineSeconds},
 		{"startDeadlineSeconds", p.StartDeadlineSeconds},
 		{"backoffLimit", widen(p.BackoffLimit)},
@@ -28,12 +32,14 @@ func validateRunPolicy(in *Input, path *field.Path) field.ErrorList {
 		{"maxJobRestarts", widen(p.MaxJobRestarts)},
 		{"forceDeleteAfterSeconds", p.ForceDeleteAfterSeconds},
 	} {
-		if number.value != nil && *number.value < 0 {
+		if number.value != nil && *number.value < 0 && (number.name != ttlField || !in.accepted()) {
 			errs = append(errs, field.Invalid(path.Child(number.name), *number.value, "must be 0 or more"))
 		}
 	}
-	errs = append(errs, oneOf(path.Child("cleanPodPolicy"), p.CleanPodPolicy, commonv1.CleanPodPolicyUndefined,
-		commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone)...)
+	if !in.accepted() {
+		errs = append(errs, oneOf(path.Child("cleanPodPolicy"), p.CleanPodPolicy, commonv1.CleanPodPolicyUndefined,
+			commonv1.CleanPodPolicyAll, commonv1.CleanPodPolicyRunning, commonv1.CleanPodPolicyNone)...)
+	}
 	errs = append(errs, oneOf(path.Child("restartScope"), p.RestartScope, restartScopes()...)...)
 	errs = append(errs, oneOf(path.Child("serviceMode"), p.ServiceMode,
 		commonv1.ServiceModePerReplica, commonv1.ServiceModePerJob, commonv1.ServiceModeNone)...)
@@ -61,11 +67,11 @@ func restartScopes() []commonv1.RestartScope {
 	return []commonv1.RestartScope{commonv1.RestartScopeReplica, commonv1.RestartScopeRole, commonv1.RestartScopeJob}
 }
 
-// validateGang checks the size of a gang: one that is too large would never start. Of a job that was accepted, replicas
-// may become fewer: then all of them are the gang.
+// validateGang checks the size of a gang: one that is too large would never start. A job that was
+// accepted may be scaled below it: its gang is all of its pods then.
 func validateGang(in *Input, path *field.Path) field.ErrorList {
 	p := in.RunPolicy.SchedulingPolicy
-	if in.Gang == nil || p == nil {
+	if in.Gang == nil || p == nil || in.accepted() {
 		return nil
 	}
 	var errs field.ErrorList

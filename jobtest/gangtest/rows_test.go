@@ -332,3 +332,32 @@ func TestRemovedSetting(t *testing.T) {
 	edit(w, nil)
 	check("until the job says something of it", map[string]any{"minMember": int64(3), "minResources": map[string]any{"cpu": "5"}})
 }
+
+// TestScaledBelowMinAvailable is row 282: a job that runs may be scaled below the minimum of its gang. The
+// gang is then all of its pods, and the minimum counts again when the job is scaled up.
+func TestScaledBelowMinAvailable(t *testing.T) {
+	w := inWorld(t, func(job *testv1.TestJob) {
+		job.Spec.RunPolicy.SchedulingPolicy = &commonv1.SchedulingPolicy{MinAvailable: new(int32(3))}
+	})
+	for _, step := range []struct{ workers, pods, minMember int32 }{{2, 3, 3}, {1, 2, 2}, {0, 1, 1}, {4, 5, 3}} {
+		job, pods := &testv1.TestJob{}, &corev1.PodList{}
+		if err := w.Client().Get(t.Context(), client.ObjectKey{Namespace: "ns", Name: "job"}, job); err != nil {
+			t.Fatal(err)
+		}
+		job.Spec.TestReplicaSpecs[testv1.Worker].Replicas = &step.workers
+		if err := w.Client().Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		runFor(t, w, time.Minute)
+		if err := w.Client().List(t.Context(), pods); err != nil {
+			t.Fatal(err)
+		}
+		spec, _ := podGroup(t, w).Object["spec"].(map[string]any)
+		if diff := cmp.Diff([]int64{int64(step.pods), int64(step.minMember)}, []int64{int64(len(pods.Items)), spec["minMember"].(int64)}); diff != "" {
+			t.Errorf("pods, and those of them that must fit at the same time, with %d Workers (-want +got):\n%s", step.workers, diff)
+		}
+		if err := w.Client().Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil || job.Status.State != commonv1.JobRunning {
+			t.Errorf("with %d Workers the job is %s, %v", step.workers, job.Status.State, err)
+		}
+	}
+}

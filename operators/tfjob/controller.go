@@ -16,7 +16,8 @@
 // A job with a Chief or Master runs while that does, and succeeds when that has.
 // Others run while a Worker does, and succeed when all Workers have or, unless
 // successPolicy is AllWorkers, when Worker 0 has. With enableDynamicWorker a Worker
-// that fails does not fail the job as long as others run.
+// that fails does not fail the job as long as others run, unless its restart policy is
+// ExitCode.
 package tfjob
 
 import (
@@ -46,7 +47,8 @@ var (
 // Kind implements jobkit.ControllerInterface.
 func (Controller) Kind() jobkit.Kind {
 	return jobkit.Kind{
-		Roles:             []jobkit.Role{{Type: chief, Max: 1}, {Type: evaluator}, {Type: master, Max: 1}, {Type: ps}, {Type: worker}},
+		// Chief and Master have no Max: v1 runs jobs with several. In a new job Validate refuses that.
+		Roles:             []jobkit.Role{{Type: chief}, {Type: evaluator}, {Type: master}, {Type: ps}, {Type: worker}},
 		Framework:         kubeflowv1.TFJobFrameworkName,
 		ReplicaSpecsField: "tfReplicaSpecs",
 		ContainerName:     kubeflowv1.TFJobDefaultContainerName,
@@ -66,8 +68,7 @@ func (Controller) Parts(job *kubeflowv1.TFJob) jobkit.JobParts {
 // Rules implements jobkit.ControllerInterface.
 func (Controller) Rules(job *kubeflowv1.TFJob) jobkit.Rules {
 	var rules jobkit.Rules
-	// As in v1, an exit code that is not worth a restart fails the job all the same.
-	if w := job.Spec.TFReplicaSpecs[worker]; job.Spec.EnableDynamicWorker && w != nil && w.RestartPolicy != commonv1.RestartPolicyExitCode {
+	if goesOnWithoutWorkers(job) {
 		rules.Optional = []jobkit.ReplicaSelector{jobkit.All(worker)}
 	}
 	for _, leader := range []commonv1.ReplicaType{chief, master} {
@@ -87,6 +88,13 @@ func (Controller) Rules(job *kubeflowv1.TFJob) jobkit.Rules {
 		rules.Success = append(rules.Success, jobkit.AllOf(first))
 	}
 	return rules
+}
+
+// goesOnWithoutWorkers reports whether a Worker that fails for good does not fail the job. The
+// policy ExitCode says itself which failures are the job's: as in v1, those that no restart helps.
+func goesOnWithoutWorkers(job *kubeflowv1.TFJob) bool {
+	spec := job.Spec.TFReplicaSpecs[worker]
+	return job.Spec.EnableDynamicWorker && spec != nil && spec.RestartPolicy != commonv1.RestartPolicyExitCode
 }
 
 // SetClusterSpec implements jobkit.ControllerInterface.

@@ -155,8 +155,8 @@ func TestDynamicWorkers(t *testing.T) {
 			Fates:      map[string]optest.Fate{"tf-worker-1": optest.Fails(137)},
 			Conditions: p.Conditions("Running"), Restarts: 1,
 		},
-		"Permanent": {
-			Reason: "an exit code that is not worth a restart fails the job, as in v1", Job: dynamic("ExitCode"),
+		"ExitCode/1": {
+			Reason: "known-bugs row 281: ExitCode says which failures are permanent; such a one fails the job, as in v1", Job: dynamic("ExitCode"),
 			Fates: map[string]optest.Fate{"tf-worker-1": optest.Fails(1)},
 			Conditions: append(p.Conditions("Running ended"),
 				"Failed True TFJobFailed: TFJob ns/tf has failed because 1 Worker replica(s) failed. First failure: pod tf-worker-1, exit code 1, restart policy ExitCode."),

@@ -56,11 +56,17 @@ func TestGeneratedRules(t *testing.T) {
 		{"the default has an index of two digits", "HeadJob", nil, "{Head: {SPEC}, Worker: {SPEC}} # " + strings.Repeat("n", 54), "metadata.name is too long"},
 		{"one digit is not too long", "HeadJob", nil, "{Head: {SPEC}, Worker: {replicas: 5, SPEC}} # " + strings.Repeat("n", 54), ""},
 		{"a pod without an index", "HeadJob", nil, "{Head: {SPEC}} # " + strings.Repeat("n", 58), ""},
+		{"a name that is too long for services", "BareJob", []jobkit.Role{{Type: "Worker"}}, "{Worker: {SPEC}} # 1." + strings.Repeat("n", 61), ""},
+		{"one that is too long for a label", "BareJob", nil, "{Worker: {SPEC}} # " + strings.Repeat("n", 64), "it is the value of a label"},
 		{"and a longer name", "HeadJob", nil, "{Head: {SPEC}} # " + strings.Repeat("n", 59), "metadata.name is too long"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			if tt.roles != nil {
-				serve(t, jobkit.Kind{ReplicaSpecsField: "testReplicaSpecs", ContainerName: "main", Roles: tt.roles}, tt.kind)
+				kind := jobkit.Kind{ReplicaSpecsField: "testReplicaSpecs", ContainerName: "main", Roles: tt.roles}
+				if tt.kind == "BareJob" {
+					kind.ServiceMode = commonv1.ServiceModeNone
+				}
+				serve(t, kind, tt.kind)
 			}
 			specs, name, named := strings.Cut(tt.specs, " # ")
 			if !named {

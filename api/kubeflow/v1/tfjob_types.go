@@ -101,9 +101,9 @@ type TFJobSpec struct {
 	TFReplicaSpecs ReplicaSpecs `json:"tfReplicaSpecs"`
 
 	// EnableDynamicWorker tells each Worker of itself and of the parameter servers
-	// only, so that Workers can be added, removed and lost while the job runs. A
-	// Worker that fails does not fail the job, unless its restartPolicy is ExitCode
-	// and its exit code is from 1 to 127. Default: false.
+	// only, so that Workers can be added, removed and lost while the job runs; a
+	// Worker that fails does not fail the job, unless its restart policy is ExitCode
+	// and its exit code one that no restart helps. Default: false.
 	// +optional
 	EnableDynamicWorker bool `json:"enableDynamicWorker,omitempty"`
 }

@@ -19,21 +19,42 @@ func elasticPath() *field.Path   { return field.NewPath("spec", "elasticPolicy")
 // specsPath is where the replica specs of a kind are.
 func specsPath(name string) *field.Path { return field.NewPath("spec", name) }
 
+// accepted reports whether a job was accepted before, perhaps by training-operator v1. What v1 runs goes
+// on here, although it is refused in a new job.
+func accepted(s *commonv1.JobStatus) bool { return s.Condition(commonv1.JobCreated) != nil }
+
 // ValidateTFJob finds the mistakes that are particular to a TFJob. Each error names
 // the field, the value and the fix. It can be given anything, with or without
-// defaults.
+// defaults. A job whose status says that it was accepted may have what training-operator
+// v1 runs.
 func ValidateTFJob(job *TFJob) field.ErrorList {
 	path := specsPath("tfReplicaSpecs")
 	errs := validateManagedBy(&job.Spec.RunPolicy)
-	if p := job.Spec.SuccessPolicy; p != nil && *p != SuccessPolicyDefault && *p != SuccessPolicyAllWorkers {
-		errs = append(errs, field.NotSupported(field.NewPath("spec", "successPolicy"), *p,
-			[]SuccessPolicy{SuccessPolicyDefault, SuccessPolicyAllWorkers}))
+	if !accepted(&job.Status) {
+		errs = append(errs, validateNewTFJob(job, path)...)
 	}
 	errs = append(errs, validateImages(job.Spec.TFReplicaSpecs, path)...)
 	chief, master := job.Spec.TFReplicaSpecs.get(TFJobReplicaTypeChief), job.Spec.TFReplicaSpecs.get(TFJobReplicaTypeMaster)
 	if chief != nil && master != nil {
 		errs = append(errs, field.Forbidden(path.Key(string(TFJobReplicaTypeMaster)),
 			"Chief and Master are two names of one role, of which a TFJob has one replica: remove one of them"))
+	}
+	return errs
+}
+
+// validateNewTFJob refuses what v1 runs, although its user means something else: it takes a success
+// policy that it does not know for the default, and waits for the success of each Chief.
+func validateNewTFJob(job *TFJob, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if p := job.Spec.SuccessPolicy; p != nil && *p != SuccessPolicyDefault && *p != SuccessPolicyAllWorkers {
+		errs = append(errs, field.NotSupported(field.NewPath("spec", "successPolicy"), *p,
+			[]SuccessPolicy{SuccessPolicyDefault, SuccessPolicyAllWorkers}))
+	}
+	for _, t := range []commonv1.ReplicaType{TFJobReplicaTypeChief, TFJobReplicaTypeMaster} {
+		if spec := job.Spec.TFReplicaSpecs.get(t); spec != nil && spec.Replicas != nil && *spec.Replicas > 1 {
+			errs = append(errs, field.Invalid(path.Key(string(t)).Child("replicas"), *spec.Replicas,
+				fmt.Sprintf("a TFJob has at most one %s: set it to 1", t)))
+		}
 	}
 	return errs
 }
@@ -110,7 +131,7 @@ func ValidatePaddleJob(job *PaddleJob) field.ErrorList {
 	path, specs := specsPath("paddleReplicaSpecs"), job.Spec.PaddleReplicaSpecs
 	errs := validateManagedBy(&job.Spec.RunPolicy)
 	errs = append(errs, validateImages(specs, path)...)
-	if e := job.Spec.ElasticPolicy; e != nil {
+	if e := job.Spec.ElasticPolicy; e != nil && !accepted(&job.Status) {
 		errs = append(errs, validateElastic(e.MinReplicas, e.MaxReplicas, e.MaxRestarts, specs, path)...)
 	}
 	return errs

@@ -84,6 +84,13 @@ func TestValidateTFJob(t *testing.T) {
 			want:   []string{"spec.tfReplicaSpecs[Master]: Forbidden: Chief and Master are two names of one role, of which a TFJob has one replica: remove one of them"},
 		},
 		{
+			reason: "several of the one that there is",
+			spec: kubeflowv1.TFJobSpec{TFReplicaSpecs: kubeflowv1.ReplicaSpecs{
+				"chief": {Replicas: new(int32(2)), Template: runs("tensorflow").Template}, "Worker": {Replicas: new(int32(2)), Template: runs("tensorflow").Template},
+			}},
+			want: []string{"spec.tfReplicaSpecs[Chief].replicas: Invalid value: 2: a TFJob has at most one Chief: set it to 1"},
+		},
+		{
 			reason: "a container without an image, in a stable order",
 			spec:   kubeflowv1.TFJobSpec{TFReplicaSpecs: kubeflowv1.ReplicaSpecs{"Worker": imageless("tensorflow"), "PS": imageless("tensorflow")}},
 			want: []string{

@@ -16,10 +16,10 @@ import (
 func ObjectKinds() []jobkit.Object { return []jobkit.Object{&autoscalingv2.HorizontalPodAutoscaler{}} }
 
 // Objects returns the autoscaler of a job, which has the job's name, or nothing if
-// metrics is nil. Call it from the method Objects of a controller as long as the job
-// has not finished: a finished job is not scaled.
+// metrics is nil, or no autoscaler can have the limits. Call it from the method Objects
+// of a controller as long as the job has not finished: a finished job is not scaled.
 func Objects(kind schema.GroupVersionKind, job string, least, most *int32, metrics []autoscalingv2.MetricSpec) []jobkit.Object {
-	if metrics == nil || most == nil {
+	if metrics == nil || most == nil || *most < 1 || least != nil && (*least < 1 || *least > *most) {
 		return nil
 	}
 	return []jobkit.Object{&autoscalingv2.HorizontalPodAutoscaler{

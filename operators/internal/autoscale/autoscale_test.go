@@ -32,6 +32,9 @@ func TestObjects(t *testing.T) {
 		"Metrics":   {reason: "the autoscaler has the job's name, limits and metrics", least: new(int32(2)), most: new(int32(4)), metrics: metrics, want: hpa(new(int32(2)), metrics)},
 		"Empty":     {reason: "an empty list, which is not nil, leaves the metrics to Kubernetes", most: new(int32(4)), metrics: metrics[:0], want: hpa(nil, metrics[:0])},
 		"NoMetrics": {reason: "without metrics there is no autoscaler", least: new(int32(2)), most: new(int32(4))},
+		"Crossed":   {reason: "the API server refuses one whose minimum is above its maximum", least: new(int32(5)), most: new(int32(4)), metrics: metrics},
+		"NoMinimum": {reason: "and one of 0, which a job of v1 may have", least: new(int32(0)), most: new(int32(4)), metrics: metrics},
+		"NoneAtAll": {reason: "at most 0 are none to scale", most: new(int32(0)), metrics: metrics},
 		"NoMaximum": {reason: "without a maximum, which the API requires, there is none either", least: new(int32(2)), metrics: metrics},
 	}
 	for name, tc := range tests {

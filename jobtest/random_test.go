@@ -608,7 +608,7 @@ func randomRun(c *Chance) error {
 	}
 	groups := playGang(w, scheduler)
 	if groups != nil && c.Percent(50) {
-		job.Spec.RunPolicy.SchedulingPolicy = randomPolicy(c)
+		job.Spec.RunPolicy.SchedulingPolicy = fitting(randomPolicy(c), job)
 		if p := job.Spec.RunPolicy.SchedulingPolicy; p != nil && p.MinAvailable != nil && c.Percent(50) {
 			p.MinAvailable = new(jobkit.Count(job.Spec.TestReplicaSpecs)) // To scale the job down goes below it.
 		}

@@ -49,6 +49,7 @@ func documentedSteps(endless string) []documentedStep {
 		{args: "wait torch-ddp --for running", before: []string{"run --replace --detach -f " + endless}, out: "PyTorchJob default/torch-ddp: Running"},
 		{args: "get -A -w", until: "torch-ddp"},
 		{args: "get pytorchjobs -l team=vision -o yaml", out: "name: torch-ddp"},
+		{args: "get --kinds SimJob.v1.sim.example.com", code: 1, errs: "the cluster does not serve the kind SimJob of sim.example.com/v1"},
 		{args: "describe torch-ddp", out: "next The job runs to its end."},
 		// No container runs on the dev control plane: the name of the pod shows that the right one was asked.
 		{args: "logs torch-ddp -f", code: 1, errs: "cannot read the log of torch-ddp-master-0"},

@@ -8,3 +8,6 @@ import "embed"
 //
 //go:embed *_*.yaml
 var Files embed.FS
+
+// Example is the one of Files that is for trying out only: TestJob's. No documented install applies it.
+const Example = "kubeflow.org_testjobs.yaml"

@@ -39,7 +39,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			definitions, err := install.Released()
+			definitions, err := install.Definitions()
 			if err != nil {
 				return withCode(exitFailed, err)
 			}

@@ -3,13 +3,16 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jobkit/jobkit/internal/cli/cluster"
+	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 )
 
 // clusterFlags say which cluster a command speaks to, as kubectl's flags do.
@@ -23,6 +26,32 @@ func (f *clusterFlags) addTo(cmd *cobra.Command, namespaced bool) {
 	if namespaced {
 		flags.StringVarP(&f.Namespace, "namespace", "n", "", "`namespace` of the jobs (default their own, then the context's)")
 	}
+}
+
+// kindsVariable names kinds of other operators for all commands, so that they need not be named in each.
+const kindsVariable = "JOBKIT_KINDS"
+
+// kindFlag names job kinds of other operators.
+type kindFlag struct{ text string }
+
+// addTo adds the flag to a command.
+func (k *kindFlag) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&k.text, "kinds", "",
+		"`kinds` of other operators, such as SimJob.v1.sim.example.com, separated by commas (default $"+kindsVariable+")")
+}
+
+// read are the kinds. The cluster must have those of the flag (needed); the variable is for all clusters.
+func (k *kindFlag) read() (kinds []schema.GroupVersionKind, needed bool, err error) {
+	if k.text != "" {
+		if kinds, err = jobkinds.Parse(k.text); err != nil {
+			return nil, false, fmt.Errorf("--kinds: %w", err)
+		}
+		return kinds, true, nil
+	}
+	if kinds, err = jobkinds.Parse(os.Getenv(kindsVariable)); err != nil {
+		return nil, false, fmt.Errorf("$%s: %w", kindsVariable, err)
+	}
+	return kinds, false, nil
 }
 
 // errNoManifest is the error of a command that needs a manifest and got none.

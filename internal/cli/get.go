@@ -94,7 +94,9 @@ func (a *app) table(found []jobs.Found, wide bool) {
 func (a *app) follow(ctx context.Context, finder *jobs.Finder, args []string, first []jobs.Found) error {
 	reporter := watch.NewReporter(a.streams)
 	defer reporter.Close()
-	source := get.NewLive(ctx, first, get.Period, func(ctx context.Context) ([]jobs.Found, error) { return finder.List(ctx, args) })
+	again := *finder
+	again.Again = true
+	source := get.NewLive(ctx, first, get.Period, func(ctx context.Context) ([]jobs.Found, error) { return again.List(ctx, args) })
 	_, err := watch.Follow(ctx, source, reporter, func(*jobview.Snapshot) (bool, error) { return false, nil })
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -196,7 +198,7 @@ func (a *app) logsCommand() *cobra.Command {
 	flags.BoolVar(&o.All, "all", false, "of all replicas")
 	flags.BoolVarP(&o.Follow, "follow", "f", false, "go on until the pods end")
 	flags.BoolVarP(&o.Previous, "previous", "p", false, "of the run before the last restart in place")
-	flags.StringVarP(&o.Container, "container", "c", "", "`name` of a container (default the first)")
+	flags.StringVarP(&o.Container, "container", "c", "", "`name` of a container (default the main one, or the first)")
 	flags.Int64Var(&o.Tail, "tail", -1, "how many of the last `lines` (default all)")
 	hideDefault(flags, "tail")
 	flags.DurationVar(&o.Since, "since", 0, "how far back (default all)")

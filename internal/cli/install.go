@@ -23,7 +23,7 @@ func (a *app) installCommand() *cobra.Command {
 			"it refuses to replace newer ones, because jobs would lose the fields that it does not know.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			definitions, err := install.Released()
+			definitions, err := install.Definitions()
 			if err != nil {
 				return withCode(exitFailed, err)
 			}

@@ -39,7 +39,7 @@ func (a *app) migrateCommand() *cobra.Command {
 			if err != nil {
 				return withCode(exitRefused, err)
 			}
-			o.Definitions, err = install.Released()
+			o.Definitions, err = install.Definitions()
 			if err != nil {
 				return withCode(exitFailed, err)
 			}

@@ -18,7 +18,9 @@ const runHelp = `Submit the jobs of a manifest to a cluster, show their progress
 outcome. It works with every job kind of jobkit operators and of training-operator.
 
 All jobs are checked by the cluster before the first one is created: either all are
-submitted or none. Interrupting the command leaves the jobs running.
+submitted or none. With --replace each job of the same name is deleted just before the new
+one is created; what was deleted does not come back if a later job is refused after all.
+Interrupting the command leaves the jobs running.
 
 Exit codes:
   0  every job succeeded (with --detach: was submitted)
@@ -55,7 +57,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.addTo(cmd, true)
 	flags := cmd.Flags()
 	addFiles(flags, &f.files)
-	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait for the jobs to end (default no limit)")
+	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait for the jobs to end, and for those that --replace deletes (default no limit)")
 	flags.BoolVar(&f.detach, "detach", false, "do not wait for the jobs to end")
 	flags.BoolVar(&f.replace, "replace", false, "delete jobs of the same names before")
 	flags.BoolVar(&f.delete, "delete", false, "delete the jobs once all have ended")

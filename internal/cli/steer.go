@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 type jobFlags struct {
 	clusterFlags
 
+	kinds         kindFlag
 	allNamespaces bool
 	selector      string
 }
@@ -27,6 +29,7 @@ type jobFlags struct {
 func (f *jobFlags) addTo(cmd *cobra.Command, several bool) {
 	f.clusterFlags.addTo(cmd, true)
 	cmd.Flags().Lookup("namespace").Usage = "`namespace` of the jobs (default the context's)"
+	f.kinds.addTo(cmd)
 	if several {
 		cmd.Flags().BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "the jobs of all namespaces")
 		cmd.Flags().StringVarP(&f.selector, "selector", "l", "", "the jobs with these `labels`, as kubectl writes them")
@@ -36,11 +39,22 @@ func (f *jobFlags) addTo(cmd *cobra.Command, several bool) {
 
 // finder connects to the cluster.
 func (a *app) finder(ctx context.Context, f *jobFlags) (*jobs.Finder, *cluster.Client, error) {
-	client, err := f.Connect(ctx, a.streams.Err)
+	return f.finder(ctx, a.streams.Err)
+}
+
+func (f *jobFlags) finder(ctx context.Context, warnings io.Writer) (*jobs.Finder, *cluster.Client, error) {
+	others, needed, err := f.kinds.read()
 	if err != nil {
 		return nil, nil, err
 	}
-	finder := &jobs.Finder{Client: client.Dynamic, Discovery: client.Discovery, Namespace: client.Namespace, Selector: f.selector}
+	client, err := f.Connect(ctx, warnings)
+	if err != nil {
+		return nil, nil, err
+	}
+	finder := &jobs.Finder{
+		Client: client.Dynamic, Discovery: client.Discovery, Namespace: client.Namespace, Selector: f.selector,
+		Others: others, Needed: needed,
+	}
 	if f.allNamespaces {
 		finder.Namespace = ""
 	}
@@ -52,11 +66,11 @@ func (f *jobFlags) complete(cmd *cobra.Command, _ []string, _ string) ([]string,
 	const longest = 2 * time.Second
 	ctx, cancel := context.WithTimeout(cmd.Context(), longest)
 	defer cancel()
-	client, err := f.Connect(ctx, cmd.ErrOrStderr())
+	one := jobFlags{clusterFlags: f.clusterFlags, kinds: f.kinds} // of one namespace
+	finder, _, err := one.finder(ctx, cmd.ErrOrStderr())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	finder := jobs.Finder{Client: client.Dynamic, Discovery: client.Discovery, Namespace: client.Namespace}
 	found, err := finder.List(ctx, nil)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

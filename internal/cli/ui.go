@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jobkit/jobkit/internal/cli/ui"
-	jobkinds "github.com/jobkit/jobkit/internal/kinds"
 )
 
 const uiHelp = `Serve a page on this machine that shows all jobs of all kinds, live, and what happens
@@ -21,8 +20,7 @@ func (a *app) uiCommand() *cobra.Command {
 	var (
 		f clusterFlags
 		o ui.Options
-
-		others string
+		k kindFlag
 	)
 	cmd := &cobra.Command{
 		Use:   "ui",
@@ -35,8 +33,8 @@ func (a *app) uiCommand() *cobra.Command {
 				return withCode(exitRefused, fmt.Errorf("--port is %d: it must be from 0 to %d", o.Port, highest))
 			}
 			var err error
-			if o.Kinds, err = jobkinds.Parse(others); err != nil {
-				return withCode(exitRefused, fmt.Errorf("--kinds: %w", err))
+			if o.Kinds, _, err = k.read(); err != nil {
+				return withCode(exitRefused, err)
 			}
 			client, err := f.Connect(cmd.Context(), a.streams.Err)
 			if err != nil {
@@ -50,6 +48,6 @@ func (a *app) uiCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&f.Namespace, "namespace", "n", "", "`namespace` of the jobs (default all, if you may see those)")
 	cmd.Flags().IntVar(&o.Port, "port", 0, "`port` to listen on, at 127.0.0.1 (default a free one)")
 	cmd.Flags().BoolVar(&o.ReadOnly, "read-only", false, "show jobs, and change none")
-	cmd.Flags().StringVar(&others, "kinds", "", "`kinds` to show besides those of jobkit, such as SimJob.v1.sim.example.com, separated by commas")
+	k.addTo(cmd)
 	return cmd
 }

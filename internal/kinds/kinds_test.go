@@ -13,7 +13,7 @@ import (
 // TestAll: the kinds are those of the CRDs, and their types are known.
 func TestAll(t *testing.T) {
 	t.Parallel()
-	definitions, err := install.Definitions()
+	definitions, err := install.WithExample()
 	if err != nil {
 		t.Fatal(err)
 	}

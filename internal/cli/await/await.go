@@ -74,16 +74,13 @@ func (g Goal) Reached(job *jobview.Job) (bool, error) {
 		return outcome != jobview.Lost, never(outcome == jobview.Lost, job)
 	case g == End:
 		return false, nil
-	case job.Gone && !g.isEnd():
-		return false, never(true, job) // What it was before does not count.
+	case job.Gone && g != Goal(commonv1.JobSucceeded) && g != Goal(commonv1.JobFailed):
+		return false, never(true, job) // its conditions are those of before
 	case job.Status.IsTrue(commonv1.JobConditionType(g)):
 		return true, nil
 	}
 	return false, never(outcome != jobview.Unfinished, job)
 }
-
-// isEnd reports whether a job that has come there stays there, even after it was deleted.
-func (g Goal) isEnd() bool { return g == Goal(commonv1.JobSucceeded) || g == Goal(commonv1.JobFailed) }
 
 // never is ErrNever with the state of the job, if it is so.
 func never(is bool, job *jobview.Job) error {

@@ -39,15 +39,11 @@ func in(t commonv1.JobConditionType) jobview.Job {
 	return jobview.Job{Status: commonv1.JobStatus{Conditions: []commonv1.JobCondition{{Type: t, Status: corev1.ConditionTrue}}}}
 }
 
-func goneAfter(job jobview.Job) jobview.Job {
-	job.Gone = true
-	return job
-}
-
 func TestFor(t *testing.T) {
 	t.Parallel()
 	running, succeeded, failed := in(commonv1.JobRunning), in(commonv1.JobSucceeded), in(commonv1.JobFailed)
-	gone := jobview.Job{Gone: true}
+	gone, deleted, removed := jobview.Job{Gone: true}, running, succeeded
+	deleted.Gone, removed.Gone = true, true
 	for _, c := range []struct {
 		reason, goal string
 		states       [][]jobview.Job
@@ -60,9 +56,10 @@ func TestFor(t *testing.T) {
 		{"a job that failed does not succeed", "succeeded", [][]jobview.Job{{running}, {failed}}, await.ErrNever},
 		{"a job that succeeded does not run", "running", [][]jobview.Job{{succeeded}}, await.ErrNever},
 		{"a deleted job does not end", "end", [][]jobview.Job{{gone}}, await.ErrNever},
+		{"a job that was deleted while it ran does not run", "running", [][]jobview.Job{{deleted}}, await.ErrNever},
+		{"nor does it succeed", "succeeded", [][]jobview.Job{{deleted}}, await.ErrNever},
+		{"but one that had succeeded has", "succeeded", [][]jobview.Job{{removed}}, nil},
 		{"a deleted job is deleted", "deleted", [][]jobview.Job{{running}, {gone}}, nil},
-		{"a job that ran and was deleted does not run", "running", [][]jobview.Job{{goneAfter(running), running}}, await.ErrNever},
-		{"one that succeeded before it was deleted has", "succeeded", [][]jobview.Job{{goneAfter(succeeded)}}, nil},
 		{"a job that is not yet there", "suspended", [][]jobview.Job{{running}}, await.ErrTimeout},
 	} {
 		goal, err := await.ReadGoal(c.goal)

@@ -36,7 +36,7 @@ func TestExamples(t *testing.T) {
 			t.Errorf("no example shows a %s", kind.Name)
 		}
 	}
-	definitions, err := install.Definitions()
+	definitions, err := install.WithExample()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot make a client for the cluster: %w", err)
 	}
-	definitions, err := install.Definitions()
+	definitions, err := install.WithExample()
 	if err != nil {
 		return fmt.Errorf("cannot read the CRDs: %w", err)
 	}

@@ -64,7 +64,7 @@ func (k Kinds) definitions() ([]install.Definition, error) {
 	case len(k.CRDs) > 0:
 		return install.Files(k.CRDs)
 	}
-	definitions, err := install.Definitions()
+	definitions, err := install.WithExample()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the job kinds: %w", err)
 	}

@@ -13,16 +13,11 @@ import (
 )
 
 // checkCRDs finds CRDs that are missing, or older than this version: the API server would drop
-// fields that it does not know, counts of restarts among them. Kinds that no operator runs are
-// left out: a cluster with mpi-operator has its MPIJobs.
+// fields that it does not know, counts of restarts among them. Kinds that no operator runs need none.
 func checkCRDs(ctx context.Context, c *Cluster) ([]Finding, error) {
-	deployments, err := c.list(ctx, Deployments(), "", "")
-	if err != nil {
-		return nil, err
-	}
 	var found []Finding
 	var missing []string
-	definitions := slices.DeleteFunc(slices.Clone(c.Definitions), func(d install.Definition) bool { return !isRun(own(deployments), d) })
+	definitions := c.run(ctx)
 	for _, d := range definitions {
 		there, err := c.get(ctx, crds(), "", d.Object.GetName())
 		if err != nil {
@@ -43,18 +38,33 @@ func checkCRDs(ctx context.Context, c *Cluster) ([]Finding, error) {
 		})
 	}
 	if len(found) == 0 {
-		return ok("all %d kinds are served, with all fields of this version", len(definitions)), nil
+		which := "all %d kinds are served"
+		if len(definitions) < len(c.Definitions) {
+			which = "the %d kinds that the operator runs are served"
+		}
+		return ok(which+", with all fields of this version", len(definitions)), nil
 	}
 	return found, nil
 }
 
-// isRun reports whether one of the operators runs a kind, or there is none that was found.
-func isRun(operators []unstructured.Unstructured, d install.Definition) bool {
-	return len(operators) == 0 || slices.ContainsFunc(operators, func(o unstructured.Unstructured) bool {
-		kinds := kindsOf(&o)
-		return len(kinds) == 0 || slices.ContainsFunc(d.Kinds, func(k schema.GroupVersionKind) bool {
-			return slices.Contains(kinds, strings.ToLower(k.Kind))
-		})
+// run are the definitions of the kinds that an operator runs; all if that cannot be found out.
+func (c *Cluster) run(ctx context.Context) []install.Definition {
+	all, err := c.list(ctx, Deployments(), "", "")
+	if err != nil {
+		return c.Definitions
+	}
+	var kinds []string
+	for _, d := range readAll(own(all)) {
+		if d.unread != nil {
+			return c.Definitions
+		}
+		kinds = append(kinds, d.scope.Kinds...)
+	}
+	if len(kinds) == 0 {
+		return c.Definitions
+	}
+	return slices.DeleteFunc(slices.Clone(c.Definitions), func(d install.Definition) bool {
+		return !slices.ContainsFunc(d.Kinds, func(k schema.GroupVersionKind) bool { return slices.Contains(kinds, strings.ToLower(k.Kind)) })
 	})
 }
 

@@ -2,6 +2,8 @@ package doctor_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -75,6 +77,18 @@ func cluster(t *testing.T, text string, allowed func(verb, resource, namespace s
 	if err != nil {
 		t.Fatal(err)
 	}
+	objects := read(t, text)
+	for _, d := range definitions {
+		objects = append(objects, d.Object.DeepCopy())
+	}
+	client, d := clusterOf(t, objects, allowed)
+	d.Definitions = definitions
+	return client, d
+}
+
+// clusterOf is a cluster that has objects.
+func clusterOf(t *testing.T, objects []runtime.Object, allowed func(verb, resource, namespace string) bool) (*fake.FakeDynamicClient, *doctor.Cluster) {
+	t.Helper()
 	kinds := map[schema.GroupVersionResource]string{
 		{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}:               "CustomResourceDefinitionList",
 		{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}: "ValidatingWebhookConfigurationList",
@@ -84,10 +98,6 @@ func cluster(t *testing.T, text string, allowed func(verb, resource, namespace s
 		{Version: "v1", Resource: "services"}:                                                               "ServiceList",
 		{Version: "v1", Resource: "pods"}:                                                                   "PodList",
 		{Version: "v1", Resource: "resourcequotas"}:                                                         "ResourceQuotaList",
-	}
-	objects := read(t, text)
-	for _, d := range definitions {
-		objects = append(objects, d.Object.DeepCopy())
 	}
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, objects...)
 	client.PrependReactor("create", "subjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
@@ -106,12 +116,35 @@ func cluster(t *testing.T, text string, allowed func(verb, resource, namespace s
 		yes := user == "system:serviceaccount:jobkit-system:jobkit-operator" && (allowed == nil || allowed(verb, resource, namespace))
 		return true, review, unstructured.SetNestedField(review.Object, yes, "status", "allowed")
 	})
-	return client, &doctor.Cluster{Client: client, Release: "v1.31.0", Definitions: definitions, Now: noon()}
+	return client, &doctor.Cluster{Client: client, Release: "v1.31.0", Now: noon()}
 }
 
 // inTeamA has the operator's rights in the namespace team-a alone, and to its lease.
 func inTeamA(_, resource, namespace string) bool {
 	return namespace == "team-a" || resource == "leases" && namespace == "jobkit-system"
+}
+
+// inTeams has those rights in team-b, too.
+func inTeams(verb, resource, namespace string) bool {
+	return namespace == "team-b" || inTeamA(verb, resource, namespace)
+}
+
+// second is another deployment of the operator.
+func second(container string) string {
+	return `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: second, namespace: jobkit-system}
+spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [` + container + `]}}}
+status: {availableReplicas: 1}`
+}
+
+// twice is what is found if the second one runs jobs of the first.
+func twice() []doctor.Finding {
+	return []doctor.Finding{{
+		Level: doctor.Problem, Check: "operator", Fix: "keep one, or give each its own --namespace or --kinds",
+		Message: "this operator runs more than once for the same jobs: jobkit-system/jobkit-operator, jobkit-system/second; each creates and deletes pods of these",
+	}}
 }
 
 func TestRun(t *testing.T) {
@@ -231,56 +264,56 @@ spec: {replicas: 0, template: {metadata: {labels: {control-plane: kubeflow-train
 			}},
 		},
 		{
-			reason: "where the lease is does not say whose jobs are run", old: "{name: operator}", new: "{name: operator, args: [--leader-election-namespace=jobkit-system]}", more: `
+			reason: "where the lease is does not say whose jobs are run", old: "{name: operator}", new: "{name: operator, args: [--leader-election-namespace=jobkit-system]}",
+			more: second("{name: operator, args: [--leader-election-namespace=other]}"), want: twice(),
+		},
+		{
+			reason: "each has its namespace, one of them in words of its own", old: "{name: operator}", new: "{name: operator, args: [--namespace, team-a]}", allowed: inTeams,
+			more: second("{name: operator, command: [/operator, --namespace=team-b]}"),
+		},
+		{
+			reason: "each has its kinds, by flags of training-operator v1; permissions are those for these kinds", old: "{name: operator}", new: "{name: operator, args: [--enable-scheme, tfjob]}",
+			more:    second("{name: operator, args: [--kinds=jaxjob]}"),
+			allowed: func(_, resource, _ string) bool { return resource != "pytorchjobs" },
+		},
+		{
+			reason: "each has a namespace, which is the same", old: "{name: operator}", new: "{name: operator, args: [--namespace=team-a]}", allowed: inTeams,
+			more: second(`{name: operator, args: ["--namespace=$(WHERE)"], env: [{name: TEAM, value: team}, {name: WHERE, value: $(TEAM)-a}]}`),
+			want: twice(),
+		},
+		{
+			reason: "each has kinds, and one of them is the same", old: "{name: operator}", new: "{name: operator, args: [--kinds=tfjob]}",
+			more: second("{name: operator, args: ['--kinds=jaxjob,tfjob']}"), want: twice(),
+		},
+		{
+			reason: "one that is scaled to nothing runs no jobs of another", old: "replicas: 1", new: "replicas: 0", more: second("{name: operator}"),
+		},
+		{
+			reason: "an operator of one namespace, by the environment", old: "{name: operator}",
+			new: "{name: operator, env: [{name: KUBEFLOW_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}]}", namespace: "jobkit-system",
+		},
+		{
+			reason: "what its variables are is elsewhere", old: "{name: operator}",
+			new: "{name: operator, env: [{name: KUBEFLOW_NAMESPACE, valueFrom: {configMapKeyRef: {name: a, key: b}}}]}", want: []doctor.Finding{
+				{
+					Level: doctor.Unknown, Check: "operator",
+					Message: "cannot find out which jobs the operator jobkit-system/jobkit-operator runs: the value of its variable KUBEFLOW_NAMESPACE is not in the deployment",
+				},
+				{Level: doctor.Unknown, Check: "permissions", Message: "not checked: it is not known which jobs the operator jobkit-system/jobkit-operator runs"},
+			},
+		},
+		{
+			reason: "during a migration, v1 runs kinds of its own", old: "{name: operator}", new: "{name: operator, args: [--kinds=tfjob]}", more: `
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: second, namespace: jobkit-system}
-spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--leader-election-namespace=other]}]}}}
-status: {availableReplicas: 1}`, want: []doctor.Finding{{
-				Level: doctor.Problem, Check: "operator", Fix: "keep one, or give each its own --namespace or --kinds",
-				Message: "this operator is installed more than once: jobkit-system/jobkit-operator, jobkit-system/second; two of them run the same jobs unless each has its own --namespace or --kinds",
-			}},
+metadata: {name: training-operator, namespace: kubeflow}
+spec:
+  template:
+    metadata: {labels: {control-plane: kubeflow-training-operator}}
+    spec: {containers: [{name: training-operator, command: [/manager], args: [--enable-scheme=jaxjob, --enable-scheme=mpijob]}]}`,
 		},
 		{
-			reason: "operators that share the kinds", old: "{name: operator}", new: "{name: operator, args: [--kinds, \"pytorchjob,TFJob\"]}", more: `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: second, namespace: jobkit-system}
-spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--kinds=mpijob]}]}}}
-status: {availableReplicas: 1}`,
-		},
-		{
-			reason: "the same kind twice", old: "{name: operator}", new: "{name: operator, args: [--kinds=tfjob]}", more: `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: second, namespace: jobkit-system}
-spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--enable-scheme=jaxjob, --enable-scheme, TFJob]}]}}}
-status: {availableReplicas: 1}`, want: []doctor.Finding{{
-				Level: doctor.Problem, Check: "operator", Fix: "keep one, or give each its own --namespace or --kinds",
-				Message: "this operator is installed more than once: jobkit-system/jobkit-operator, jobkit-system/second; two of them run the same jobs unless each has its own --namespace or --kinds",
-			}},
-		},
-		{
-			reason: "one kind is run by both, in other words", old: "{name: operator}", new: "{name: operator, args: [--kinds=tfjob]}", more: `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: second, namespace: jobkit-system}
-spec: {template: {metadata: {labels: {app.kubernetes.io/name: jobkit-operator}}, spec: {serviceAccountName: jobkit-operator, containers: [{name: operator, args: [--namespace, team-b]}]}}}
-status: {availableReplicas: 1}`, want: []doctor.Finding{{
-				Level: doctor.Problem, Check: "operator", Fix: "keep one, or give each its own --namespace or --kinds",
-				Message: "this operator is installed more than once: jobkit-system/jobkit-operator, jobkit-system/second; two of them run the same jobs unless each has its own --namespace or --kinds",
-			}},
-		},
-		{
-			reason: "a kind that no operator runs may be missing: it is that of another operator", gone: true,
-			old: "{name: operator}", new: "{name: operator, args: [--kinds=pytorchjob]}",
-		},
-		{
-			reason: "the namespace may stand in the environment, or in the next word", old: "{name: operator}",
-			new: "{name: operator, args: [], env: [{name: KUBEFLOW_NAMESPACE, value: team-a}]}", allowed: inTeamA,
-		},
-		{
-			reason: "a flag may be two words", old: "{name: operator}", new: "{name: operator, args: [--namespace, team-a]}", allowed: inTeamA,
+			reason: "a kind that the operator does not run is missing on purpose", old: "{name: operator}", new: "{name: operator, args: [--kinds=jaxjob]}", gone: true,
 		},
 		{
 			reason: "a quota that is used up", old: `used: {pods: "9"`, new: `used: {pods: "10"`, want: []doctor.Finding{{
@@ -349,6 +382,39 @@ status: {availableReplicas: 1}`, want: []doctor.Finding{{
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+	}
+}
+
+// TestInstalled has a cluster that was installed as documented: with kustomize. The chart has the same CRDs, which
+// test/operator compares.
+func TestInstalled(t *testing.T) {
+	t.Parallel()
+	text := func(name string) string {
+		data, err := os.ReadFile(filepath.Join("../../../config", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	var installed struct{ Resources []string }
+	if err := yaml.Unmarshal([]byte(text("crd/kustomization.yaml")), &installed); err != nil {
+		t.Fatal(err)
+	}
+	definitions, err := install.Definitions()
+	if err != nil || len(definitions) != len(installed.Resources) {
+		t.Fatalf("%d definitions, %v; config/crd installs %d", len(definitions), err, len(installed.Resources))
+	}
+	_, healthyRest, _ := strings.Cut(healthy, "\n---\n")
+	objects := []string{healthyRest, text("manager/deployment.yaml") + "\nstatus: {availableReplicas: 1}"}
+	for _, name := range installed.Resources {
+		objects = append(objects, strings.TrimPrefix(text("crd/"+name), "---\n"))
+	}
+	_, d := clusterOf(t, read(t, strings.Join(objects, "\n---\n")), nil)
+	d.Definitions = definitions
+	for _, f := range doctor.Run(t.Context(), d) {
+		if f.Level != doctor.OK {
+			t.Errorf("all is well after an install: %+v", f)
 		}
 	}
 }

@@ -111,24 +111,21 @@ func (c *Cluster) checkGang(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	}
 	var found []Finding
-	deployments := own(all)
-	for i := range deployments {
-		for _, a := range arguments(&deployments[i]) {
-			_, name, given := strings.Cut(a, "-gang-scheduler-name=")
-			crd := gangKinds()[name]
-			if !given || crd == "" {
-				continue
-			}
-			there, err := c.get(ctx, crds(), "", crd)
-			if err != nil {
-				return found, err
-			}
-			if there == nil {
-				found = append(found, Finding{
-					Level: Problem, Message: fmt.Sprintf("the operator %s is to use %s, but the cluster has no %s: it does not start", place(&deployments[i]), name, crd),
-					Fix: "install " + name + ", or remove --gang-scheduler-name",
-				})
-			}
+	for _, d := range readAll(own(all)) {
+		name := d.scope.GangScheduler
+		crd := gangKinds()[name]
+		if crd == "" {
+			continue
+		}
+		there, err := c.get(ctx, crds(), "", crd)
+		if err != nil {
+			return found, err
+		}
+		if there == nil {
+			found = append(found, Finding{
+				Level: Problem, Message: fmt.Sprintf("the operator %s is to use %s, but the cluster has no %s: it does not start", place(d.object), name, crd),
+				Fix: "install " + name + ", or remove --gang-scheduler-name",
+			})
 		}
 	}
 	return found, nil

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 
+	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/cli/console"
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 )
@@ -116,27 +117,56 @@ func Concerns(event corev1.Event, job jobview.Job) bool {
 		return false
 	}
 	object := event.InvolvedObject
-	if object.Name == job.Name {
-		return object.Kind == job.Kind || object.Kind == "Service"
-	}
-	of, ok := strings.CutPrefix(object.Name, job.Name+"-")
-	return ok && (object.Kind == "Pod" || object.Kind == "Service") && isReplica(of, job)
-}
-
-// isReplica reports whether the rest of a name after that of the job is one of its replicas: of a pod that is gone
-// nothing else is known. Another job may have a name that begins with this one's.
-func isReplica(name string, job jobview.Job) bool {
-	if job.Replicas == nil { // The form of the job is not known.
+	switch {
+	case object.Kind == job.Kind && object.Name == job.Name:
+		// A job of the name that was deleted in this moment can be as old as this one, to the second.
+		return object.UID == "" || job.UID == "" || object.UID == job.UID
+	case object.Kind == "Service" && object.Name == job.Name:
+		return true
+	case object.Kind != "Pod" && object.Kind != "Service":
+		return false
+	case object.UID != "" && slices.ContainsFunc(job.Pods, func(p jobview.Pod) bool { return p.UID == object.UID }):
 		return true
 	}
-	for t := range job.Replicas {
-		rest, ok := strings.CutPrefix(name, strings.ToLower(string(t)))
-		index, numbered := strings.CutPrefix(rest, "-")
-		if ok && (rest == "" || numbered && strings.Trim(index, "0123456789") == "") {
+	// It is gone, or pods may not be read. A job train has no pod train-eval-worker-0: that is one of the job train-eval.
+	rest, isPart := strings.CutPrefix(object.Name, job.Name+"-")
+	return isPart && isReplica(rest, job, object.Kind == "Service")
+}
+
+// isReplica reports whether a name, without the job's, is that of a replica of a job: its type, and its index if it has
+// one. Services of roles end in svc.
+func isReplica(name string, job jobview.Job, service bool) bool {
+	last := strings.LastIndexByte(name, '-')
+	whole, index := name, ""
+	if last >= 0 && (isNumber(name[last+1:]) || service && name[last+1:] == "svc") {
+		name, index = name[:last], name[last:]
+	}
+	for t := range types(job) {
+		// A type can end in a number of its own.
+		if strings.EqualFold(name, string(t)) || index != "" && strings.EqualFold(whole, string(t)) {
 			return true
 		}
 	}
 	return false
+}
+
+// types are the replica types of a job: those that it asks for, those of its status, and those of its pods.
+func types(job jobview.Job) map[commonv1.ReplicaType]bool {
+	out := map[commonv1.ReplicaType]bool{}
+	for t := range job.Replicas {
+		out[t] = true
+	}
+	for t := range job.Status.ReplicaStatuses {
+		out[t] = true
+	}
+	for i := range job.Pods {
+		out[job.Pods[i].Type] = true
+	}
+	return out
+}
+
+func isNumber(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
 // When is the time of an event, whichever of its fields has it.

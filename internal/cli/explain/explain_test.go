@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -29,7 +30,8 @@ func failed() jobview.Job {
 			{Type: commonv1.JobCreated, Status: corev1.ConditionTrue, Reason: "TestJobCreated", Message: "TestJob a is created."},
 			{Type: commonv1.JobFailed, Status: corev1.ConditionTrue, Reason: "TestJobFailed", Message: "It failed,\nbecause."},
 		}},
-		Pods: []jobview.Pod{{Name: "a-worker-0", Phase: corev1.PodFailed}, {Name: "a-worker-1", Phase: corev1.PodPending, Problem: "not scheduled: full"}},
+		Replicas: map[commonv1.ReplicaType]int{"Worker": 2},
+		Pods:     []jobview.Pod{{Name: "a-worker-0", Phase: corev1.PodFailed}, {Name: "a-worker-1", Phase: corev1.PodPending, Problem: "not scheduled: full"}},
 	}
 }
 
@@ -144,32 +146,39 @@ func TestJob(t *testing.T) {
 	}
 }
 
-// TestConcerns: the name of another job may begin with that of this one.
 func TestConcerns(t *testing.T) {
 	t.Parallel()
-	job := jobview.Job{
-		Kind: "TestJob", Name: "train", Created: noon().Add(-time.Hour), Replicas: map[commonv1.ReplicaType]int{"Worker": 2, "Launcher": 1},
-	}
-	unknown := job
-	unknown.Replicas = nil
+	job := failed()
+	job.UID = "job"
+	job.Replicas = map[commonv1.ReplicaType]int{"Launcher": 1, "Worker": 2}
+	job.Pods = append(job.Pods, jobview.Pod{Name: "a-odd", UID: "pod"})
+	job.Status.ReplicaStatuses = map[commonv1.ReplicaType]*commonv1.ReplicaStatus{"PS": {}}
 	for _, c := range []struct {
-		reason string
-		job    jobview.Job
-		event  corev1.Event
-		want   bool
+		reason, kind, name string
+		uid                types.UID
+		want               bool
 	}{
-		{"the job", job, event("1", "TestJob", "train", "A", time.Minute), true},
-		{"its service", job, event("1", "Service", "train", "A", time.Minute), true},
-		{"a pod that may be gone", job, event("1", "Pod", "train-worker-17", "A", time.Minute), true},
-		{"a pod without a number", job, event("1", "Pod", "train-launcher", "A", time.Minute), true},
-		{"a pod of another job", job, event("1", "Pod", "train-eval-worker-0", "A", time.Minute), false},
-		{"one whose job's name goes on", job, event("1", "Pod", "train-worker-0-worker-1", "A", time.Minute), false},
-		{"a type that it does not have", job, event("1", "Pod", "train-ps-0", "A", time.Minute), false},
-		{"a job before it", job, event("1", "Pod", "train-worker-0", "A", 2*time.Hour), false},
-		{"a job whose replicas are not known", unknown, event("1", "Pod", "train-eval-worker-0", "A", time.Minute), true},
+		{"the job", "TestJob", "a", "job", true},
+		{"an older job of the name, deleted in the same second", "TestJob", "a", "older", false},
+		{"a job of another kind", "TFJob", "a", "other", false},
+		{"its service", "Service", "a", "s", true},
+		{"one of its pods, whatever its name is", "Pod", "a-odd", "pod", true},
+		{"one that is gone", "Pod", "a-worker-1", "gone", true},
+		{"one that has no number", "Pod", "a-launcher", "gone", true},
+		{"one of a type that the job does not ask for any more", "Pod", "a-ps-0", "gone", true},
+		{"a pod of another job whose name begins so", "Pod", "a-eval-worker-0", "other", false},
+		{"and one whose name is that of a type", "Pod", "a-worker-worker-0", "other", false},
+		{"a pod of no job", "Pod", "a-worker-x7f2k", "other", false},
+		{"the service of a replica", "Service", "a-worker-0", "s", true},
+		{"the service of a role", "Service", "a-worker-svc", "s", true},
+		{"a pod has no such name", "Pod", "a-worker-svc", "other", false},
+		{"another service", "Service", "a-eval-worker-0", "other", false},
+		{"another object", "ConfigMap", "a-worker-0", "other", false},
 	} {
-		if got := explain.Concerns(c.event, c.job); got != c.want {
-			t.Errorf("%s: it concerns the job: %t, want %t", c.reason, got, c.want)
+		e := event("1", c.kind, c.name, "R", time.Second)
+		e.InvolvedObject.UID = c.uid
+		if got := explain.Concerns(e, job); got != c.want {
+			t.Errorf("%s: got %t for %s %s", c.reason, got, c.kind, c.name)
 		}
 	}
 }

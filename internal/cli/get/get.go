@@ -3,9 +3,11 @@ package get
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/jobkit/jobkit/internal/cli/jobs"
@@ -60,7 +62,7 @@ func NewLive(ctx context.Context, first []jobs.Found, period time.Duration, list
 			found, err := list(ctx)
 			l.mu.Lock()
 			if l.trouble = err; err == nil {
-				l.found = found
+				l.found = withGone(l.found, found)
 			}
 			l.mu.Unlock()
 			select {
@@ -70,6 +72,25 @@ func NewLive(ctx context.Context, first []jobs.Found, period time.Duration, list
 		}
 	}()
 	return l
+}
+
+// withGone adds to a list the jobs that were asked for by name and have gone since the one before, as they were last
+// seen, each at its place.
+func withGone(before, now []jobs.Found) []jobs.Found {
+	if !slices.ContainsFunc(before, func(f jobs.Found) bool { return f.Named }) {
+		return now
+	}
+	all := make([]jobs.Found, 0, len(before))
+	for _, old := range before {
+		i := slices.IndexFunc(now, func(f jobs.Found) bool { return f.Kind == old.Kind && f.String() == old.String() })
+		if i >= 0 {
+			old = now[i]
+		} else {
+			old.Gone, old.Pods, old.NoPods = true, []*corev1.Pod{}, nil
+		}
+		all = append(all, old)
+	}
+	return all
 }
 
 // Changes receives when something may have changed.

@@ -3,6 +3,7 @@ package get_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,47 @@ func TestLive(t *testing.T) {
 		}{{"at first", 1, false}, {"one comes", 2, false}, {"no answer: what was known stays", 2, true}, {"one goes", 1, false}} {
 			if got := live.Snapshot(time.Now()); len(got.Jobs) != want.jobs || (live.Trouble() != nil) != want.trouble {
 				t.Errorf("%s: %d jobs, trouble %v", want.reason, len(got.Jobs), live.Trouble())
+			}
+			if i < 3 { // as many answers
+				<-live.Changes()
+			}
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// TestGone has a job that was asked for by its name, is deleted, and created again.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := func(names ...string) []jobs.Found {
+			found := named(names...)
+			for i := range found {
+				found[i].Named = true
+			}
+			return found
+		}
+		answers := [][]jobs.Found{asked("b"), asked("b"), asked("a", "b")}
+		ctx, cancel := context.WithCancel(t.Context())
+		live := get.NewLive(ctx, asked("a", "b"), get.Period, func(context.Context) ([]jobs.Found, error) {
+			next := answers[0]
+			answers = answers[1:]
+			return next, nil
+		})
+		for i, want := range []struct{ reason, states string }{
+			{"at first", "a:Submitted b:Submitted "},
+			{"one is deleted", "a:Deleted b:Submitted "},
+			{"it stays so", "a:Deleted b:Submitted "},
+			{"until there is a new one", "a:Submitted b:Submitted "},
+		} {
+			var shown strings.Builder
+			for _, job := range live.Snapshot(time.Now()).Jobs {
+				shown.WriteString(job.Name + ":" + job.State() + " ")
+			}
+			got := shown.String()
+			if got != want.states || live.Trouble() != nil {
+				t.Errorf("%s: got %q %v, want %q", want.reason, got, live.Trouble(), want.states)
 			}
 			if i < 3 { // as many answers
 				<-live.Changes()

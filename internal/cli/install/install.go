@@ -38,20 +38,20 @@ type Definition struct {
 	YAML []byte
 	// Kinds are the kinds that it serves, one for each version.
 	Kinds []schema.GroupVersionKind
+	// Example is true of the kind that is for trying out only, TestJob.
+	Example bool
 }
 
-// example is the definition of the teaching example, which is for demonstrations and tests.
-const example = "testjobs.kubeflow.org"
-
-// Released returns the definitions of the kinds that a cluster has: those of config/crd and of the chart.
-func Released() ([]Definition, error) {
-	all, err := Definitions()
-	return slices.DeleteFunc(all, func(d Definition) bool { return d.Object.GetName() == example }), err
-}
-
-// Definitions returns the definitions of this module, by name, with that of the teaching example. An error means
-// that the program was built from a broken file.
+// Definitions returns the definitions that a cluster gets, by name: those of config/crd and of the chart.
+// An error means that the program was built from a broken file.
 func Definitions() ([]Definition, error) {
+	all, err := WithExample()
+	return slices.DeleteFunc(all, func(d Definition) bool { return d.Example }), err
+}
+
+// WithExample returns the definitions of this module, by name, with that of the example kind, for
+// control planes that are for trying out. An error means that the program was built from a broken file.
+func WithExample() ([]Definition, error) {
 	shared, err := parsed()
 	if err != nil {
 		return nil, err
@@ -83,6 +83,7 @@ func parse() ([]Definition, error) {
 		if err != nil {
 			return nil, fmt.Errorf("CRD %s: %w", path.Base(name), err)
 		}
+		definition.Example = name == crd.Example
 		definitions = append(definitions, definition)
 	}
 	return definitions, nil

@@ -3,6 +3,9 @@ package install_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -14,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"sigs.k8s.io/yaml"
 
 	"github.com/jobkit/jobkit/internal/cli/install"
 )
@@ -24,7 +28,7 @@ func testJob() schema.GroupVersionKind {
 
 func TestAll(t *testing.T) {
 	t.Parallel()
-	definitions, err := install.Definitions()
+	definitions, err := install.WithExample()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +40,47 @@ func TestAll(t *testing.T) {
 	} {
 		if install.Serves(definitions, other) {
 			t.Errorf("no CRD serves %s", other)
+		}
+	}
+}
+
+// TestDefinitions are those that the documented installs apply: without that of the example kind.
+func TestDefinitions(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"config/crd", "charts/jobkit/crds"} {
+		want := map[string]bool{}
+		if folder == "config/crd" {
+			text, err := os.ReadFile(filepath.Join("../../..", folder, "kustomization.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var k struct{ Resources []string }
+			if err := yaml.Unmarshal(text, &k); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range k.Resources {
+				want[name] = true
+			}
+		} else {
+			files, err := os.ReadDir(filepath.Join("../../..", folder))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				want[f.Name()] = true
+			}
+		}
+		definitions, err := install.Definitions()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		for _, d := range definitions {
+			plural, group, _ := strings.Cut(d.Object.GetName(), ".")
+			got[group+"_"+plural+".yaml"] = true
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-) and jobkit install-crds (+):\n%s", folder, diff)
 		}
 	}
 }
@@ -87,7 +132,7 @@ func TestInstall(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				all, err := install.Definitions()
+				all, err := install.WithExample()
 				if err != nil {
 					t.Fatal(err)
 				}

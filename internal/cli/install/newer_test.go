@@ -17,7 +17,7 @@ import (
 
 func TestCheckNewer(t *testing.T) {
 	t.Parallel()
-	all, err := install.Definitions()
+	all, err := install.WithExample()
 	if err != nil {
 		t.Fatal(err)
 	}

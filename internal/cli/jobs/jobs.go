@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/pager"
 	"k8s.io/utils/ptr"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -40,6 +40,13 @@ type Finder struct {
 	Namespace string
 	// Selector chooses jobs by their labels. Default: all.
 	Selector string
+	// Others are kinds besides those of kubeflow.org/v1. Default: none.
+	Others []schema.GroupVersionKind
+	// Needed makes it an error if the cluster does not serve one of Others. Default: false, it is left out.
+	Needed bool
+	// Again is for a list that is read again and again: the API server answers from its cache, and jobs that are named
+	// and do not exist are left out. Default: false.
+	Again bool
 }
 
 // Kind is a job kind that the cluster serves.
@@ -62,6 +69,10 @@ type Found struct {
 	Pods []*corev1.Pod
 	// NoPods says why the pods cannot be read.
 	NoPods error
+	// Named means that the job was asked for by its name.
+	Named bool
+	// Gone means that it no longer exists.
+	Gone bool
 }
 
 // CheckPods is an error if the pods of the job are not known.
@@ -73,31 +84,63 @@ func (f *Found) CheckPods() error {
 }
 
 // View is the job as it is shown.
-func (f *Found) View() jobview.Job { return jobview.FromObject(f.Object, f.Pods) }
+func (f *Found) View() jobview.Job {
+	job := jobview.FromObject(f.Object, f.Pods)
+	job.Gone = f.Gone
+	return job
+}
 
 // String names the job, for example "PyTorchJob default/a".
 func (f *Found) String() string {
 	return fmt.Sprintf("%s %s/%s", f.Object.GetKind(), f.Object.GetNamespace(), f.Object.GetName())
 }
 
-// Kinds are the job kinds of kubeflow.org/v1 that the cluster serves, by name.
+// Kinds are the job kinds that the cluster serves, by name: those of kubeflow.org/v1, and the others that are known.
 func (f *Finder) Kinds(ctx context.Context) ([]Kind, error) {
 	version := kubeflowv1.GroupVersion
+	resources, err := f.resources(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	var kinds []Kind
+	for _, r := range resources {
+		if strings.HasSuffix(r.Kind, "Job") {
+			kinds = append(kinds, Kind{r.Kind, version.WithResource(r.Name)})
+		}
+	}
+	for _, other := range f.Others {
+		resources, err := f.resources(ctx, other.GroupVersion())
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(resources, func(r metav1.APIResource) bool { return r.Kind == other.Kind })
+		switch {
+		case i < 0 && f.Needed:
+			return nil, fmt.Errorf("the cluster does not serve the kind %s of %s: check --kinds, or install its CRD", other.Kind, other.GroupVersion())
+		case i < 0:
+			continue
+		}
+		if k := (Kind{other.Kind, other.GroupVersion().WithResource(resources[i].Name)}); !slices.Contains(kinds, k) {
+			kinds = append(kinds, k)
+		}
+	}
+	if len(kinds) == 0 { // others can serve this version, too, with kinds such as Notebook
+		return nil, errors.New("the cluster has no job kinds that jobkit knows: install those of jobkit with jobkit install-crds, " +
+			"or name those of other operators with --kinds, such as SimJob.v1.sim.example.com")
+	}
+	slices.SortStableFunc(kinds, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
+	return kinds, nil
+}
+
+// resources are those of an API version that could be jobs; none if the cluster does not serve it.
+func (f *Finder) resources(ctx context.Context, version schema.GroupVersion) ([]metav1.APIResource, error) {
 	list, err := f.Discovery.ServerResourcesForGroupVersionWithContext(ctx, version.String())
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("cannot read the kinds of %s: %w", version, err)
 	}
-	var kinds []Kind
-	for _, r := range ptr.Deref(list, metav1.APIResourceList{}).APIResources {
-		if strings.HasSuffix(r.Kind, "Job") && r.Namespaced && !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") {
-			kinds = append(kinds, Kind{r.Kind, version.WithResource(r.Name)})
-		}
-	}
-	if len(kinds) == 0 { // others can serve this version, too, with kinds such as Notebook
-		return nil, errors.New("the cluster has no job kinds: install them with: jobkit install-crds")
-	}
-	slices.SortFunc(kinds, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
-	return kinds, nil
+	return slices.DeleteFunc(slices.Clone(ptr.Deref(list, metav1.APIResourceList{}).APIResources), func(r metav1.APIResource) bool {
+		return !r.Namespaced || strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list")
+	}), nil
 }
 
 // List finds the jobs that words name: kinds ("pytorchjobs"), jobs ("a"), or both
@@ -149,19 +192,38 @@ func (f *Finder) of(ctx context.Context, kinds []Kind) ([]Found, error) {
 		errs  []error
 	)
 	for _, k := range kinds {
-		list, err := f.Client.Resource(k.Resource).Namespace(f.Namespace).List(ctx, metav1.ListOptions{LabelSelector: f.Selector})
+		before := len(found)
+		err := f.each(ctx, k.Resource, f.Selector, func(o *unstructured.Unstructured) { found = append(found, Found{Kind: k, Object: o}) })
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot list %s: %w", k.Resource.Resource, err))
-			continue
-		}
-		for i := range list.Items {
-			found = append(found, Found{Kind: k, Object: &list.Items[i]})
+			found = found[:before]
 		}
 	}
 	if len(errs) == len(kinds) || slices.ContainsFunc(errs, func(err error) bool { return !apierrors.IsForbidden(err) }) {
 		return nil, errors.Join(errs...)
 	}
 	return found, nil
+}
+
+// each lists the objects of a resource: in pages, so that the API server need not hold all of a large cluster at once,
+// or from its cache.
+func (f *Finder) each(
+	ctx context.Context, resource schema.GroupVersionResource, selector string, do func(*unstructured.Unstructured),
+) error {
+	of := f.Client.Resource(resource).Namespace(f.Namespace)
+	o := metav1.ListOptions{LabelSelector: selector}
+	if f.Again {
+		o.ResourceVersion = "0" // any version that it has: the list is read again soon
+	}
+	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return of.List(ctx, o) })
+	//nolint:wrapcheck // the callers say what was read
+	return pages.EachListItem(ctx, o, func(item runtime.Object) error {
+		if object, ok := item.(*unstructured.Unstructured); ok {
+			object.SetManagedFields(nil) // half of a small object, and never shown
+			do(object)
+		}
+		return nil
+	})
 }
 
 // named finds jobs by their names, in the order of these: of the chosen kinds, or of the one that is part of the name.
@@ -173,9 +235,13 @@ func (f *Finder) named(ctx context.Context, kinds, chosen []Kind, names []string
 			among = kinds
 		}
 		one, err := f.one(ctx, among, name)
+		if _, missing := errors.AsType[*missingError](err); missing && f.Again {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
+		one.Named = true
 		found = append(found, one)
 	}
 	return found, nil
@@ -223,7 +289,7 @@ func (f *Finder) one(ctx context.Context, kinds []Kind, word string) (Found, err
 		if denied != nil {
 			return Found{}, fmt.Errorf("no job that you may read is named %q in namespace %s: %w", word, f.Namespace, denied)
 		}
-		return Found{}, fmt.Errorf("no job is named %q in namespace %s: \"jobkit get -A\" lists all jobs", word, f.Namespace)
+		return Found{}, &missingError{word: word, namespace: f.Namespace}
 	case 1:
 		f.addPods(ctx, found, labels.Set{commonv1.JobNameLabel: name}.String())
 		return found[0], nil
@@ -233,6 +299,13 @@ func (f *Finder) one(ctx context.Context, kinds []Kind, word string) (Found, err
 		choices = append(choices, strings.ToLower(found[i].Kind.Name)+"/"+name)
 	}
 	return Found{}, fmt.Errorf("several jobs are named %q in namespace %s: choose one: %s", word, f.Namespace, strings.Join(choices, ", "))
+}
+
+// missingError says that there is no job of a name.
+type missingError struct{ word, namespace string }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("no job is named %q in namespace %s: \"jobkit get -A\" lists all jobs", e.word, e.namespace)
 }
 
 // names lists kinds.
@@ -249,21 +322,23 @@ func (f *Finder) addPods(ctx context.Context, found []Found, selector string) {
 	if len(found) == 0 {
 		return
 	}
-	list, err := f.Client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(f.Namespace).
-		List(ctx, metav1.ListOptions{LabelSelector: selector})
+	wanted := map[types.UID]bool{}
+	for i := range found {
+		wanted[found[i].Object.GetUID()] = true
+	}
+	byOwner := map[types.UID][]*corev1.Pod{}
+	err := f.each(ctx, corev1.SchemeGroupVersion.WithResource("pods"), selector, func(o *unstructured.Unstructured) {
+		pod := &corev1.Pod{}
+		owner := metav1.GetControllerOf(o)
+		if owner != nil && wanted[owner.UID] && runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, pod) == nil {
+			byOwner[owner.UID] = append(byOwner[owner.UID], pod)
+		}
+	})
 	if err != nil { // the status has counts
 		for i := range found {
 			found[i].NoPods = err
 		}
 		return
-	}
-	byOwner := map[types.UID][]*corev1.Pod{}
-	for i := range list.Items {
-		pod := &corev1.Pod{}
-		owner := metav1.GetControllerOf(&list.Items[i])
-		if owner != nil && runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, pod) == nil {
-			byOwner[owner.UID] = append(byOwner[owner.UID], pod)
-		}
 	}
 	for i := range found {
 		found[i].Pods = append([]*corev1.Pod{}, byOwner[found[i].Object.GetUID()]...)
@@ -293,7 +368,7 @@ func (f *Found) Choose(words []string) ([]*corev1.Pod, error) {
 	for _, word := range words {
 		fits := false
 		for _, pod := range f.Pods {
-			if isMeant(word, f.Object.GetName(), pod) {
+			if f.names(word, pod) {
 				fits = true
 				if !slices.Contains(chosen, pod) { // two words can name one
 					chosen = append(chosen, pod)
@@ -307,19 +382,16 @@ func (f *Found) Choose(words []string) ([]*corev1.Pod, error) {
 	return chosen, nil
 }
 
-// isMeant reports whether a word names a pod of a job.
-func isMeant(word, job string, pod *corev1.Pod) bool {
-	replica := Replica(job, pod)
-	if !endsInNumber(replica) && strings.EqualFold(word, replica+"-0") {
-		return true // The only one of its type has no number in its name, and has one elsewhere.
+// names reports whether a word names a pod of the job, or its type. A replica whose pod has no number, such as the
+// launcher of an MPIJob, is named with one, too: "launcher-0" is what messages and the page call it.
+func (f *Found) names(word string, pod *corev1.Pod) bool {
+	typ := pod.Labels[commonv1.ReplicaTypeLabel]
+	for _, name := range []string{Replica(f.Object.GetName(), pod), typ, typ + "-" + pod.Labels[commonv1.ReplicaIndexLabel]} {
+		if strings.EqualFold(word, name) {
+			return true
+		}
 	}
-	return word == pod.Name || strings.EqualFold(word, replica) || strings.EqualFold(word, pod.Labels[commonv1.ReplicaTypeLabel])
-}
-
-// endsInNumber reports whether the name of a replica ends with its index.
-func endsInNumber(replica string) bool {
-	_, err := strconv.Atoi(replica[strings.LastIndex(replica, "-")+1:])
-	return err == nil
+	return word == pod.Name
 }
 
 // replicas names those that have pods.

@@ -46,6 +46,7 @@ func finder(t *testing.T, namespace, text string) (*jobs.Finder, *fake.FakeDynam
 	kinds := map[schema.GroupVersionResource]string{
 		{Group: "kubeflow.org", Version: "v1", Resource: "tfjobs"}:      "TFJobList",
 		{Group: "kubeflow.org", Version: "v1", Resource: "pytorchjobs"}: "PyTorchJobList",
+		{Group: "sim.example.com", Version: "v1", Resource: "simjobs"}:  "SimJobList",
 		{Version: "v1", Resource: "pods"}:                               "PodList",
 	}
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, objects...)
@@ -67,6 +68,14 @@ metadata:
   name: b-worker-10
   namespace: ns
   labels: {training.kubeflow.org/job-name: b, training.kubeflow.org/replica-type: worker, training.kubeflow.org/replica-index: "10"}
+  ownerReferences: [{apiVersion: kubeflow.org/v1, kind: TFJob, name: b, uid: u3, controller: true}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: b-launcher
+  namespace: ns
+  labels: {training.kubeflow.org/job-name: b, training.kubeflow.org/replica-type: launcher, training.kubeflow.org/replica-index: "0"}
   ownerReferences: [{apiVersion: kubeflow.org/v1, kind: TFJob, name: b, uid: u3, controller: true}]
 ---
 apiVersion: v1
@@ -165,7 +174,10 @@ func TestChoose(t *testing.T) {
 		{reason: "a replica", word: "Worker-9", want: []string{"b-worker-9"}},
 		{reason: "a pod", word: "b-worker-10", want: []string{"b-worker-10"}},
 		{reason: "two words that name one", word: "worker worker-9", want: []string{"b-worker-9", "b-worker-10"}},
-		{reason: "none", word: "worker-0", err: `TFJob ns/b has no pod of replica "worker-0": it has worker-9, worker-10`},
+		{reason: "a replica whose pod has no number, as it is", word: "launcher", want: []string{"b-launcher"}},
+		{reason: "and as describe and the page call it", word: "launcher-0", want: []string{"b-launcher"}},
+		{reason: "which has one number only", word: "launcher-1", err: `TFJob ns/b has no pod of replica "launcher-1": it has launcher, worker-9, worker-10`},
+		{reason: "none", word: "worker-0", err: `TFJob ns/b has no pod of replica "worker-0": it has launcher, worker-9, worker-10`},
 	} {
 		pods, err := job.Choose(strings.Fields(c.word))
 		var got []string
@@ -187,9 +199,90 @@ func TestNoKinds(t *testing.T) {
 	t.Parallel()
 	f, _ := finder(t, "ns", cluster)
 	f.Discovery = others{}
-	want := "the cluster has no job kinds: install them with: jobkit install-crds"
+	want := "the cluster has no job kinds that jobkit knows: install those of jobkit with jobkit install-crds, " +
+		"or name those of other operators with --kinds, such as SimJob.v1.sim.example.com"
 	if _, err := f.List(t.Context(), nil); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestOthers has kinds of other operators, on a cluster that has none of kubeflow.org/v1.
+func TestOthers(t *testing.T) {
+	t.Parallel()
+	sim := schema.GroupVersionKind{Group: "sim.example.com", Version: "v1", Kind: "SimJob"}
+	gone := schema.GroupVersionKind{Group: "gone.example.com", Version: "v1", Kind: "GoneJob"}
+	for _, c := range []struct {
+		reason string
+		others []schema.GroupVersionKind
+		needed bool
+		words  []string
+		want   []string
+		err    string
+	}{
+		{reason: "jobs of the kind", others: []schema.GroupVersionKind{sim}, want: []string{"SimJob ns/s"}},
+		{reason: "one of them", others: []schema.GroupVersionKind{sim, sim}, words: []string{"simjobs.sim.example.com", "s"}, want: []string{"SimJob ns/s"}},
+		{reason: "a kind that other clusters have", others: []schema.GroupVersionKind{gone, sim}, want: []string{"SimJob ns/s"}},
+		{
+			reason: "a mistake in --kinds", others: []schema.GroupVersionKind{gone, sim}, needed: true,
+			err: "the cluster does not serve the kind GoneJob of gone.example.com/v1: check --kinds, or install its CRD",
+		},
+	} {
+		f, _ := finder(t, "ns", "{apiVersion: sim.example.com/v1, kind: SimJob, metadata: {name: s, namespace: ns, uid: u1}}")
+		f.Discovery, f.Others, f.Needed = simulators{}, c.others, c.needed
+		found, err := f.List(t.Context(), c.words)
+		var got []string
+		for i := range found {
+			got = append(got, found[i].String())
+		}
+		message := ""
+		if err != nil {
+			message = err.Error()
+		}
+		if diff := cmp.Diff([]any{c.want, c.err}, []any{got, message}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+	}
+}
+
+// simulators is a cluster that serves SimJobs, and no kind of kubeflow.org.
+type simulators struct{}
+
+func (simulators) ServerResourcesForGroupVersionWithContext(_ context.Context, version string) (*metav1.APIResourceList, error) {
+	if version != "sim.example.com/v1" {
+		return nil, apierrors.NewNotFound(schema.GroupResource{}, version)
+	}
+	return &metav1.APIResourceList{APIResources: []metav1.APIResource{
+		{Name: "simjobs", Kind: "SimJob", Namespaced: true, Verbs: metav1.Verbs{"list"}},
+		{Name: "simjobs/status", Kind: "SimJob", Namespaced: true, Verbs: metav1.Verbs{"get"}},
+	}}, nil
+}
+
+// TestAgain reads a list as get -w does: from the cache of the API server, and without what is gone.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	f, client := finder(t, "ns", cluster)
+	if _, err := f.List(t.Context(), []string{"gone"}); err == nil {
+		t.Error("at first a job must exist")
+	}
+	f.Again = true
+	found, err := f.List(t.Context(), []string{"b", "gone"})
+	if err != nil || len(found) != 1 || found[0].Object.GetName() != "b" || !found[0].Named {
+		t.Errorf("one is left: %v %v", found, err)
+	}
+	if _, err := f.List(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	lists := 0
+	for _, a := range client.Actions() {
+		if list, ok := a.(clienttesting.ListActionImpl); ok {
+			lists++
+			if o := list.ListOptions; o.ResourceVersion != "0" || o.Limit == 0 {
+				t.Errorf("%s: %+v", a.GetResource().Resource, o)
+			}
+		}
+	}
+	if lists != 4 {
+		t.Errorf("%d lists, want those of two kinds and twice those of pods", lists)
 	}
 }
 

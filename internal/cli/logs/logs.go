@@ -3,6 +3,7 @@ package logs
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
+	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/cli/console"
 	"github.com/jobkit/jobkit/internal/cli/jobs"
 )
@@ -25,7 +28,8 @@ type Options struct {
 	Replicas []string
 	// All prints those of all replicas. Default: false.
 	All bool
-	// Container is one of the pods' containers. Default: the first.
+	// Container is one of the pods' containers. Default: the main one of the job's kind, the one that the
+	// annotation kubectl.kubernetes.io/default-container of the pod names, or the first.
 	Container string
 	// Follow goes on until the pods end. Default: false.
 	Follow bool
@@ -63,7 +67,9 @@ func Print(ctx context.Context, source Source, job *jobs.Found, o Options, out i
 			prefix = console.Pad(jobs.Replica(job.Object.GetName(), pod), width, false) + "  "
 		}
 		read := func() {
-			errs[i] = one(ctx, source, pod, o, func(line string) {
+			options := o
+			options.Container = cmp.Or(o.Container, mainContainer(job, pod))
+			errs[i] = one(ctx, source, pod, options, func(line string) {
 				mu.Lock()
 				defer mu.Unlock()
 				fmt.Fprintln(out, prefix+console.CleanLines(line))
@@ -101,9 +107,6 @@ func chosen(job *jobs.Found, o Options) ([]*corev1.Pod, error) {
 // one prints the log of a pod.
 func one(ctx context.Context, source Source, pod *corev1.Pod, o Options, line func(string)) error {
 	options := &corev1.PodLogOptions{Container: o.Container, Follow: o.Follow, Previous: o.Previous}
-	if options.Container == "" {
-		options.Container = mainContainer(pod)
-	}
 	if o.Tail >= 0 {
 		options.TailLines = &o.Tail
 	}
@@ -131,15 +134,33 @@ func one(ctx context.Context, source Source, pod *corev1.Pod, o Options, line fu
 // maxLine is how many bytes of a line are held at most.
 const maxLine = 64 << 10
 
-// mainContainer is the container of a pod whose log is meant where none is named: the one that the pod names for
-// kubectl, or the first.
-func mainContainer(pod *corev1.Pod) string {
-	named := pod.Annotations["kubectl.kubernetes.io/default-container"]
-	if slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == named }) {
-		return named
-	}
+// mainContainer is the container of a pod whose log is meant where none is named: the main one of the job's kind, the
+// one that the pod names for kubectl, or the first; empty if the pod has none.
+func mainContainer(job *jobs.Found, pod *corev1.Pod) string {
 	if len(pod.Spec.Containers) == 0 {
 		return ""
 	}
+	main := ""
+	if gvk := job.Object.GroupVersionKind(); gvk.Group == kubeflowv1.GroupVersion.Group {
+		main = mainContainers()[gvk.Kind]
+	}
+	for _, name := range []string{main, pod.Annotations["kubectl.kubernetes.io/default-container"]} {
+		if slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == name }) {
+			return name
+		}
+	}
 	return pod.Spec.Containers[0].Name
+}
+
+// mainContainers are those of the kinds of this module.
+func mainContainers() map[string]string {
+	return map[string]string{
+		kubeflowv1.JAXJobKind:     kubeflowv1.JAXJobDefaultContainerName,
+		kubeflowv1.MPIJobKind:     kubeflowv1.MPIJobDefaultContainerName,
+		kubeflowv1.PaddleJobKind:  kubeflowv1.PaddleJobDefaultContainerName,
+		kubeflowv1.PyTorchJobKind: kubeflowv1.PyTorchJobDefaultContainerName,
+		kubeflowv1.TFJobKind:      kubeflowv1.TFJobDefaultContainerName,
+		kubeflowv1.XGBoostJobKind: kubeflowv1.XGBoostJobDefaultContainerName,
+		"TestJob":                 testv1.ContainerName,
+	}
 }

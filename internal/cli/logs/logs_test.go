@@ -36,13 +36,15 @@ func found() jobs.Found {
 	pod := func(name, typ, role string) *corev1.Pod {
 		return &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"training.kubeflow.org/replica-type": typ, "training.kubeflow.org/job-role": role}},
-			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "pytorch"}, {Name: "sidecar"}}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "proxy"}, {Name: "pytorch"}, {Name: "sidecar"}}},
 		}
 	}
 	launcher := pod("a-launcher", "launcher", "")
+	launcher.Labels["training.kubeflow.org/replica-index"] = "0"
+	launcher.Spec.Containers = []corev1.Container{{Name: "proxy"}, {Name: "sidecar"}}
 	launcher.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": "sidecar"}
 	return jobs.Found{
-		Object: &unstructured.Unstructured{Object: map[string]any{"kind": "PyTorchJob", "metadata": map[string]any{"name": "a", "namespace": "n"}}},
+		Object: &unstructured.Unstructured{Object: map[string]any{"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": map[string]any{"name": "a", "namespace": "n"}}},
 		Pods:   []*corev1.Pod{pod("a-worker-0", "worker", ""), pod("a-master-0", "master", "master"), launcher},
 	}
 }

@@ -225,15 +225,36 @@ func (o *Options) removeWebhooks(ctx context.Context, webhooks *unstructured.Uns
 
 // sayRest says what is left to the user.
 func (o *Options) sayRest(v1 []unstructured.Unstructured) {
-	back := []string{"kubectl create -f " + o.Backup}
-	for i := range v1 {
-		back = append([]string{fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=1", v1[i].GetNamespace(), v1[i].GetName())}, back...)
+	if o.DryRun {
+		fmt.Fprintln(o.Out, "\nThis was a dry run: nothing was done.")
+		return
 	}
-	fmt.Fprintf(o.Out, `
+	var back []string
+	for i := range v1 {
+		back = append(back, scaleBack(&v1[i]))
+	}
+	if _, err := os.Stat(o.Backup); err == nil { // also of an earlier call
+		back = append(back, "kubectl create -f "+o.Backup)
+	}
+	fmt.Fprint(o.Out, `
 Next, install the operator with an image that the cluster can pull (docs/operators/install.md), and check:
   kubectl apply --server-side --force-conflicts -k config/default
   jobkit doctor
-To go back, stop the operator, and then:
-  %s
-`, strings.Join(back, "\n  "))
+`)
+	if len(back) > 0 {
+		fmt.Fprintf(o.Out, "To go back, stop the operator, and then:\n  %s\n", strings.Join(back, "\n  "))
+	}
+}
+
+// scaleBack is how to start a deployment again, as it was read before the first step.
+func scaleBack(d *unstructured.Unstructured) string {
+	command := fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=", d.GetNamespace(), d.GetName())
+	switch n, given, _ := unstructured.NestedInt64(d.Object, "spec", "replicas"); {
+	case !given:
+		return command + "1"
+	case n == 0:
+		return command + "1   # it was stopped already: 1, or how many it had before"
+	default:
+		return fmt.Sprint(command, n)
+	}
 }

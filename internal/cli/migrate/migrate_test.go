@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -104,6 +105,53 @@ func TestRun(t *testing.T) {
 	out.Reset()
 	if err := migrate.Run(t.Context(), o); err != nil || strings.Count(out.String(), "nothing to do") != 2 {
 		t.Errorf("again, there should be nothing left but the CRDs: %v\n%s", err, out)
+	}
+}
+
+// TestWayBack says how to go back from what was done, and not from what was not.
+func TestWayBack(t *testing.T) {
+	t.Parallel()
+	const scale, create = "kubectl -n kubeflow scale deployment training-operator --replicas=", "kubectl create -f BACKUP"
+	for _, c := range []struct {
+		reason, old, new string
+		set              func(t *testing.T, o *migrate.Options, c *fake.FakeDynamicClient)
+		want             []string
+	}{
+		{reason: "all was done", want: []string{scale + "1", create}},
+		{reason: "v1 had three replicas", old: "replicas: 1", new: "replicas: 3", want: []string{scale + "3", create}},
+		{reason: "v1 was stopped before", old: "replicas: 1", new: "replicas: 0", want: []string{scale + "1   # it was stopped already: 1, or how many it had before", create}},
+		{
+			reason: "there were no webhooks, so there is no file", want: []string{scale + "1"},
+			set: func(t *testing.T, _ *migrate.Options, c *fake.FakeDynamicClient) {
+				t.Helper()
+				hooks := schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
+				if err := c.Tracker().Delete(hooks, "", "validator.training-operator.kubeflow.org"); err != nil {
+					t.Fatal(err)
+				}
+			},
+		},
+		{reason: "a dry run has nothing to go back from", set: func(_ *testing.T, o *migrate.Options, _ *fake.FakeDynamicClient) { o.DryRun = true }},
+	} {
+		text := strings.Replace(v1, c.old, c.new, 1)
+		if c.old != "" && text == v1 {
+			t.Fatalf("%s: there is no %q", c.reason, c.old)
+		}
+		o, client, out := options(t, text)
+		if c.set != nil {
+			c.set(t, o, client)
+		}
+		if err := migrate.Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(strings.ReplaceAll(out.String(), o.Backup, "BACKUP")) {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "kubectl -n") || strings.HasPrefix(line, "kubectl create") {
+				got = append(got, line)
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ type Options struct {
 	Detach bool
 	// Delete deletes the jobs once all have ended. Default: false.
 	Delete bool
-	// Timeout is how long to wait for the end. Default: 0, no limit.
+	// Timeout is how long to wait for the end, and before for that of the jobs to be replaced. Default: 0, no limit.
 	Timeout time.Duration
 	// Kubectl is how the user would call kubectl for this cluster. Default: "kubectl".
 	Kubectl string
@@ -71,8 +71,14 @@ func Run(ctx context.Context, streams console.Streams, o Options) error {
 	submitter := manifest.Submitter{
 		Client: o.Client, Discovery: o.Discovery, Namespace: o.Namespace, Forced: o.Forced, Replace: o.Replace,
 		HowToInstall: o.HowToInstall,
+		Say:          func(text string) { fmt.Fprintln(streams.Err, text) },
 	}
-	jobs, err := submitter.Submit(ctx, o.Documents)
+	limited, cancel := ctx, func() {}
+	if o.Timeout > 0 {
+		limited, cancel = context.WithTimeoutCause(ctx, o.Timeout, errTimeout)
+	}
+	defer cancel()
+	jobs, err := submitter.Submit(limited, o.Documents)
 	if err != nil {
 		return fmt.Errorf("%w:\n%w", ErrNotSubmitted, err)
 	}
@@ -82,7 +88,7 @@ func Run(ctx context.Context, streams console.Streams, o Options) error {
 		}
 		return nil
 	}
-	last, err := follow(ctx, streams, o, jobs)
+	last, err := follow(limited, streams, o, jobs)
 	conclude(context.WithoutCancel(ctx), streams, o, last)
 	if err != nil {
 		return leave(streams.Err, o, jobs, last, err)
@@ -111,11 +117,6 @@ func outcome(jobs []jobview.Job) error {
 
 // follow shows the jobs until all have ended.
 func follow(ctx context.Context, streams console.Streams, o Options, jobs []manifest.Job) (jobview.Snapshot, error) {
-	if o.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, errTimeout)
-		defer cancel()
-	}
 	targets := make([]watch.Target, 0, len(jobs))
 	for _, job := range jobs {
 		targets = append(targets, watch.Target{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -54,7 +55,7 @@ func Open(ctx context.Context, client *cluster.Client, o Options) (*Page, error)
 	if err != nil {
 		return nil, err
 	}
-	namespace, note, err := scope(ctx, typed, kinds, o.Namespace, client.Namespace)
+	namespace, kinds, note, err := scope(ctx, typed, kinds, o.Namespace, client.Namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -132,23 +133,35 @@ func forEachLine(ctx context.Context, in io.Reader, call func()) {
 	}
 }
 
-// scope is the namespace that is shown: the one that was asked for, all (empty) if the user
-// may see those, or else the context's; and a note about that.
-func scope(ctx context.Context, client kubernetes.Interface, kinds []kube.Kind, asked, own string) (namespace, note string, err error) {
+// scope is the namespace that is shown, and the kinds: the namespace that was asked for, all (empty) with the kinds
+// of which the user may see those, or else the context's; and a note about what is not shown.
+func scope(
+	ctx context.Context, client kubernetes.Interface, kinds []kube.Kind, asked, own string,
+) (namespace string, shown []kube.Kind, note string, err error) {
 	if asked != "" || len(kinds) == 0 {
-		return asked, "", nil
+		return asked, kinds, "", nil
 	}
+	var hidden []string
 	for _, k := range kinds {
 		allowed, err := kube.Allowed(ctx, client, authorizationv1.ResourceAttributes{
 			Verb: "list", Group: k.Resource.Group, Version: k.Resource.Version, Resource: k.Resource.Resource,
 		})
 		if err != nil {
-			return "", "", err
+			return "", nil, "", err
 		}
-		if !allowed {
-			return own, fmt.Sprintf("You may not list %s in all namespaces, so only namespace %s is shown: choose another one with -n.",
-				k.Resource.Resource, own), nil
+		if allowed {
+			shown = append(shown, k)
+		} else {
+			hidden = append(hidden, k.Resource.Resource)
 		}
 	}
-	return "", "", nil
+	switch {
+	case len(shown) == 0:
+		return own, kinds, fmt.Sprintf("You may not list %s in all namespaces, so only namespace %s is shown: choose another one with -n.",
+			strings.Join(hidden, ", "), own), nil
+	case len(hidden) > 0:
+		note = fmt.Sprintf("You may not list %s in all namespaces, so they are not shown: -n NAMESPACE shows all kinds in one namespace.",
+			strings.Join(hidden, ", "))
+	}
+	return "", shown, note, nil
 }

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/utils/ptr"
 )
@@ -37,6 +35,8 @@ type Submitter struct {
 	Forced bool
 	// Replace deletes a job of the same name before. Default: false, it is an error.
 	Replace bool
+	// Say tells the user what takes long. Default: nil, nothing is said.
+	Say func(string)
 	// HowToInstall says how to install the CRD of a kind, or returns an empty string
 	// if it does not know. Default: nil, it knows none.
 	HowToInstall func(schema.GroupVersionKind) string
@@ -59,7 +59,8 @@ func (j Job) Target() string {
 
 // Submit creates the jobs, or none of them: it has the API server check all of
 // them first, and if one is refused after that it deletes those that it has
-// created. Its error says, for each invalid job, what is wrong and how to fix it.
+// created. Those that Replace has deleted do not come back. Its error says, for
+// each invalid job, what is wrong and how to fix it.
 func (s *Submitter) Submit(ctx context.Context, documents []Document) ([]Job, error) {
 	jobs := make([]Job, 0, len(documents))
 	var errs []error
@@ -103,31 +104,6 @@ func (s *Submitter) Delete(ctx context.Context, jobs []Job) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// createOrReplace creates a job, after the deletion of one of its name if Replace is set.
-func (s *Submitter) createOrReplace(ctx context.Context, job *Job) error {
-	err := s.create(ctx, job)
-	if err == nil || !s.Replace || !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	jobs := s.Client.Resource(job.Resource).Namespace(job.Object.GetNamespace())
-	err = jobs.Delete(ctx, job.Object.GetName(), metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s: cannot delete the existing job: %w", job.Place(), refused(err))
-	}
-	const interval = 50 * time.Millisecond
-	err = wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
-		_, err := jobs.Get(ctx, job.Object.GetName(), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return true, nil
-		}
-		return false, err //nolint:wrapcheck // it is wrapped below
-	})
-	if err != nil {
-		return fmt.Errorf("%s: cannot replace the existing job, which is still being deleted: %w", job.Place(), err)
-	}
-	return s.create(ctx, job)
 }
 
 // create creates a job, or with dryRun only has it checked.

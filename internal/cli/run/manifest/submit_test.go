@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -297,5 +299,82 @@ func TestDelete(t *testing.T) {
 	last, ok := actions[len(actions)-1].(clienttesting.DeleteActionImpl)
 	if !ok || last.DeleteOptions.Preconditions == nil || *last.DeleteOptions.Preconditions.UID != "uid-of-a" {
 		t.Errorf("the deletion is not bound to the job's UID, and could hit another job of its name: %+v", last)
+	}
+}
+
+// TestReplaceWaits has a job that is not gone at once.
+func TestReplaceWaits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason string
+		// answers are those to reads of the job after its deletion, one a second or faster; then it is gone.
+		answers []error
+		timeout time.Duration
+		said    []string
+		err     string
+	}{
+		{reason: "an API server that starts again is waited for", answers: []error{errors.New("connection refused"), apierrors.NewTimeoutError("slow", 1)}},
+		{
+			reason: "what takes long is said once", answers: make([]error, 9),
+			said: []string{"waiting until testjobs.kubeflow.org/a -n default is deleted, for which its finalizers have to be removed: example.com/f"},
+		},
+		{
+			reason: "no longer than is allowed", answers: make([]error, 1000), timeout: time.Minute,
+			said: []string{"waiting until testjobs.kubeflow.org/a -n default is deleted, for which its finalizers have to be removed: example.com/f"},
+			err: "f.yaml:1: TestJob a: cannot replace the existing job: it is still being deleted, " +
+				"for which its finalizers have to be removed: example.com/f: the time was up",
+		},
+		{
+			reason: "what does not pass is not waited for", answers: []error{apierrors.NewForbidden(jobs().GroupResource(), "a", errors.New("no"))},
+			err: "f.yaml:1: TestJob a: cannot replace the existing job: it is deleted, but whether it is gone cannot be read: " +
+				`testjobs.kubeflow.org "a" is forbidden: no`,
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := newCluster("a")
+			before := object("a", "default")
+			before.SetUID("before")
+			before.SetFinalizers([]string{"example.com/f"})
+			if err := client.Tracker().Update(jobs(), before, "default"); err != nil {
+				t.Fatal(err)
+			}
+			deleted, answers := false, c.answers
+			client.PrependReactor("delete", "testjobs", func(a clienttesting.Action) (bool, runtime.Object, error) {
+				deletion, ok := a.(clienttesting.DeleteActionImpl)
+				if p := deletion.DeleteOptions.Preconditions; !ok || p == nil || *p.UID != "before" {
+					t.Errorf("%s: another job of the name could be deleted: %+v", c.reason, a)
+				}
+				deleted = true
+				return len(c.answers) > 0, nil, nil
+			})
+			client.PrependReactor("get", "testjobs", func(clienttesting.Action) (bool, runtime.Object, error) {
+				if !deleted {
+					return false, nil, nil
+				}
+				if len(answers) == 0 {
+					_ = client.Tracker().Delete(jobs(), "default", "a")
+					return false, nil, nil
+				}
+				err := answers[0]
+				answers = answers[1:]
+				return true, before, err
+			})
+			ctx := t.Context()
+			if c.timeout > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeoutCause(ctx, c.timeout, errors.New("the time was up"))
+				defer cancel()
+			}
+			var said []string
+			s := &manifest.Submitter{Client: client, Discovery: known{}, Namespace: "default", Replace: true, Say: func(text string) { said = append(said, text) }}
+			_, err := s.Submit(ctx, []manifest.Document{{Source: "f.yaml", Line: 1, Object: object("a", "")}})
+			message := ""
+			if err != nil {
+				message = err.Error()
+			}
+			if diff := cmp.Diff([]any{c.said, c.err}, []any{said, message}); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+			}
+		})
 	}
 }

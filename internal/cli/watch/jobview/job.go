@@ -3,6 +3,7 @@ package jobview
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/plan"
@@ -27,6 +29,8 @@ const (
 type Job struct {
 	// Kind, Namespace and Name identify the job.
 	Kind, Namespace, Name string
+	// UID is what the cluster calls the job; empty if that is not known.
+	UID types.UID
 	// Created is when the API server stored the job.
 	Created time.Time
 	// Status is what the operator reports; zero if it has reported nothing.
@@ -47,8 +51,9 @@ type Job struct {
 
 // Pod is what is shown of a pod.
 type Pod struct {
-	// Name of the pod.
+	// Name of the pod, and what the cluster calls it.
 	Name string
+	UID  types.UID
 	// Type of its replica, as the job spells it.
 	Type commonv1.ReplicaType
 	// Phase of the pod.
@@ -78,6 +83,7 @@ func FromObject(object *unstructured.Unstructured, pods []*corev1.Pod) Job {
 		Kind:      object.GetKind(),
 		Namespace: object.GetNamespace(),
 		Name:      object.GetName(),
+		UID:       object.GetUID(),
 		Created:   object.GetCreationTimestamp().Time,
 		Replicas:  replicasOf(object),
 	}
@@ -117,7 +123,7 @@ func replicasOf(object *unstructured.Unstructured) map[commonv1.ReplicaType]int 
 // fromPod reads what is shown of a pod. types are the types that the job has.
 func fromPod(pod *corev1.Pod, types map[commonv1.ReplicaType]int) Pod {
 	shown := Pod{
-		Name: pod.Name, Phase: pod.Status.Phase, Problem: podProblem(pod),
+		Name: pod.Name, UID: pod.UID, Phase: pod.Status.Phase, Problem: podProblem(pod),
 		Type: commonv1.ReplicaType(pod.Labels[commonv1.ReplicaTypeLabel]),
 	}
 	for t := range types {
@@ -198,9 +204,9 @@ func (j Job) Tally() Tally {
 	return sum
 }
 
-// Tallies counts the job's replicas, by type. Pods show the current state. For a
-// finished job the status is more exact: it counts pods that no longer exist, and pods
-// that were stopped did not fail, although their exit codes say so.
+// Tallies counts the job's replicas, by type. Pods show the current state, and the status counts
+// replicas that have ended and whose pods no longer exist. For a finished job it is more exact
+// altogether: pods that were stopped did not fail, although their exit codes say so.
 func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 	reported := j.reported()
 	if j.Pods == nil {
@@ -223,7 +229,14 @@ func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 		}
 		tallies[pod.Type] = t
 	}
-	if j.Outcome() != Unfinished && len(reported) > 0 {
+	switch {
+	case j.Outcome() == Unfinished:
+		for t, ended := range reported {
+			if live := j.withGone(t, tallies[t], ended); live != (Tally{}) {
+				tallies[t] = live
+			}
+		}
+	case len(reported) > 0:
 		for t, live := range tallies {
 			live.Failed = 0
 			tallies[t] = live
@@ -233,17 +246,21 @@ func (j Job) Tallies() map[commonv1.ReplicaType]Tally {
 			live.Succeeded, live.Failed = max(live.Succeeded, ended.Succeeded), ended.Failed
 			tallies[t] = live
 		}
-		return tallies
-	}
-	for t, ended := range reported { // A replica that has succeeded stays so when its pod is gone.
-		live := tallies[t]
-		without := j.Replicas[t] - live.Pending - live.Running - live.Succeeded - live.Failed
-		live.Succeeded += max(min(ended.Succeeded-live.Succeeded, without), 0)
-		if live != (Tally{}) {
-			tallies[t] = live
-		}
 	}
 	return tallies
+}
+
+// withGone adds to the pods of a type the replicas that have ended and have none. The status can be older than the pods:
+// it counts no replica that has one again.
+func (j Job) withGone(t commonv1.ReplicaType, live, ended Tally) Tally {
+	room := math.MaxInt
+	if wanted, known := j.Replicas[t]; known {
+		room = max(0, wanted-live.Pending-live.Running-live.Succeeded-live.Failed)
+	}
+	gone := min(room, max(0, ended.Succeeded-live.Succeeded))
+	live.Succeeded += gone
+	live.Failed += min(room-gone, max(0, ended.Failed-live.Failed))
+	return live
 }
 
 // reported are the counts in the status, types without any left out.

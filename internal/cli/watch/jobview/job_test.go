@@ -201,39 +201,6 @@ func TestFromObject(t *testing.T) {
 }
 
 // TestTypes reads the replica types of jobs, whatever their kind.
-// TestTallies: what runs is counted by its pods, and a replica that has succeeded by the status when its pod is gone.
-func TestTallies(t *testing.T) {
-	t.Parallel()
-	pods := func(phases ...corev1.PodPhase) []jobview.Pod {
-		var out []jobview.Pod
-		for _, p := range phases {
-			out = append(out, jobview.Pod{Type: "Worker", Phase: p})
-		}
-		return out
-	}
-	reported := func(active, succeeded int32) commonv1.JobStatus {
-		return commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{"Worker": {Active: active, Succeeded: succeeded}}}
-	}
-	for _, c := range []struct {
-		reason string
-		pods   []jobview.Pod
-		status commonv1.JobStatus
-		want   jobview.Tally
-	}{
-		{"all run", pods(corev1.PodRunning, corev1.PodRunning, corev1.PodPending), reported(3, 0), jobview.Tally{Running: 2, Pending: 1}},
-		{"the pod of one that succeeded is gone", pods(corev1.PodRunning, corev1.PodRunning), reported(2, 1), jobview.Tally{Running: 2, Succeeded: 1}},
-		{"one exists, one is gone", pods(corev1.PodRunning, corev1.PodSucceeded), reported(1, 2), jobview.Tally{Running: 1, Succeeded: 2}},
-		{"the status is older than a restart of all", pods(corev1.PodPending, corev1.PodPending, corev1.PodPending), reported(1, 2), jobview.Tally{Pending: 3}},
-		{"the status is behind", pods(corev1.PodSucceeded, corev1.PodSucceeded, corev1.PodRunning), reported(3, 0), jobview.Tally{Succeeded: 2, Running: 1}},
-		{"no pod is left", pods(), reported(0, 2), jobview.Tally{Succeeded: 2}},
-	} {
-		job := jobview.Job{Pods: append([]jobview.Pod{}, c.pods...), Status: c.status, Replicas: map[commonv1.ReplicaType]int{"Worker": 3}}
-		if diff := cmp.Diff(c.want, job.Tallies()["Worker"]); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
-		}
-	}
-}
-
 func TestTypes(t *testing.T) {
 	t.Parallel()
 	pods := []*corev1.Pod{
@@ -306,6 +273,46 @@ func TestAge(t *testing.T) {
 	} {
 		if got := c.job.Age(noon()); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.reason, got, c.want)
+		}
+	}
+}
+
+func TestTallies(t *testing.T) {
+	t.Parallel()
+	worker := func(phase corev1.PodPhase) jobview.Pod { return jobview.Pod{Type: "Worker", Phase: phase} }
+	for _, c := range []struct {
+		reason   string
+		wanted   int
+		pods     []jobview.Pod
+		reported commonv1.ReplicaStatus
+		want     jobview.Tally
+	}{
+		{
+			reason: "replicas that have ended count, although their pods are gone", wanted: 5, pods: []jobview.Pod{worker(corev1.PodRunning), worker(corev1.PodSucceeded)},
+			reported: commonv1.ReplicaStatus{Active: 1, Succeeded: 3, Failed: 1}, want: jobview.Tally{Running: 1, Succeeded: 3, Failed: 1},
+		},
+		{
+			reason: "without a pod, too", wanted: 2, pods: []jobview.Pod{}, reported: commonv1.ReplicaStatus{Succeeded: 1}, want: jobview.Tally{Succeeded: 1},
+		},
+		{
+			reason: "a status that is older than the pods counts none twice", wanted: 2, pods: []jobview.Pod{worker(corev1.PodRunning), worker(corev1.PodPending)},
+			reported: commonv1.ReplicaStatus{Active: 1, Succeeded: 1}, want: jobview.Tally{Running: 1, Pending: 1},
+		},
+		{
+			reason: "pods that the status has not seen", wanted: 2, pods: []jobview.Pod{worker(corev1.PodSucceeded), worker(corev1.PodFailed)},
+			want: jobview.Tally{Succeeded: 1, Failed: 1},
+		},
+		{
+			reason: "a job of unknown form", pods: []jobview.Pod{worker(corev1.PodRunning)}, reported: commonv1.ReplicaStatus{Succeeded: 1},
+			want: jobview.Tally{Running: 1, Succeeded: 1},
+		},
+	} {
+		job := jobview.Job{Pods: c.pods, Status: commonv1.JobStatus{ReplicaStatuses: map[commonv1.ReplicaType]*commonv1.ReplicaStatus{"Worker": &c.reported, "PS": {}}}}
+		if c.wanted > 0 {
+			job.Replicas = map[commonv1.ReplicaType]int{"Worker": c.wanted}
+		}
+		if diff := cmp.Diff(map[commonv1.ReplicaType]jobview.Tally{"Worker": c.want}, job.Tallies()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
 	}
 }

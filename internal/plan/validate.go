@@ -20,7 +20,7 @@ import (
 // what runs continues, may succeed and may exceed its deadline; the rest continues when the
 // mistake is fixed. A suspended job has no need of the fix before it is resumed.
 //
-// Only a mistake that leaves open how to go on may stall a job. A rule that is there because a job
+// Only a mistake that leaves open how to go on may stall a job. A rule that exists because a job
 // would never start, never end or not do what its user expects is for new jobs: one that runs got by,
 // under training-operator v1 or before it was scaled (see accepted).
 func failInvalid(d *decision) bool {

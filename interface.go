@@ -103,6 +103,10 @@ type OwnedObject struct {
 	// uses that as it is, instead of being stalled. The library neither changes nor deletes it
 	// then. Such an object is created together with pods, not while they run. Default: false.
 	UseExisting bool
+	// MustExist is true if someone else makes the object, and the job only uses it: the library neither
+	// creates, changes nor deletes it, and creates no pod as long as there is none of its name in
+	// the job's namespace. The job is stalled until then. Default: false.
+	MustExist bool
 	// KeepSuspended is true if it stays when the job is suspended. Default: false, it is deleted.
 	KeepSuspended bool
 	// KeepFinished is true if it stays when the job has finished, as long as the method Objects

@@ -62,8 +62,9 @@ func (c *JobController[J]) adoptable(ctx context.Context, job J, in *plan.Input,
 		status.Conditions = nil
 	}
 	for _, w := range c.wantedObjects(ctx, asNew, in, plan.AllRun(in)) {
-		if w = ownedObject(w).Object; isNil(w) {
-			continue // It is reported as the author's mistake.
+		owned := ownedObject(w)
+		if w = owned.Object; isNil(w) || owned.MustExist {
+			continue // The first is reported as the author's mistake, the second is not for the operator to change.
 		}
 		if err := c.findLeft(ctx, job, in, w, found); err != nil {
 			return err

@@ -231,6 +231,8 @@ func (c *JobController[J]) do(ctx context.Context, job J, in *plan.Input, a plan
 		return c.updateService(ctx, job, in, a)
 	case plan.CreateObject:
 		return c.createObject(ctx, job, in, a)
+	case plan.ExpectObject:
+		return c.expectObject(ctx, in, a)
 	case plan.UpdateObject:
 		return c.updateObject(ctx, job, in, a)
 	case plan.DeleteObject:

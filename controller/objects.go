@@ -131,6 +131,10 @@ func (c *JobController[J]) match(
 	wanted.GetObjectKind().SetGroupVersionKind(gvk)
 	plan.Claim(in, wanted)
 	key := childName{gvk.Kind, wanted.GetName()}
+	if owned.MustExist {
+		delete(found, key) // Even if it is the job's, it is not for the operator to delete.
+		return plan.Object{Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted, Expected: true}, nil, nil
+	}
 	o := plan.Object{
 		Kind: gvk.Kind, Name: wanted.GetName(), Wanted: wanted,
 		Shared: owned.UseExisting, KeepSuspended: owned.KeepSuspended, KeepFinished: owned.KeepFinished,
@@ -275,6 +279,24 @@ func (c *JobController[J]) createObject(ctx context.Context, job J, in *plan.Inp
 		return result{}
 	}
 	return r
+}
+
+// expectObject looks up an object that someone else makes.
+func (c *JobController[J]) expectObject(ctx context.Context, in *plan.Input, a plan.ExpectObject) result {
+	gvk, _ := c.set.kindNamed(a.Kind)
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(gvk)
+	err := c.set.live.Get(ctx, client.ObjectKey{Namespace: in.Job.Namespace, Name: a.Name}, o)
+	switch {
+	case err == nil && o.DeletionTimestamp == nil,
+		apierrors.IsForbidden(err): // Then it is not known, and the pods will show.
+		return result{}
+	case err == nil, apierrors.IsNotFound(err):
+		return result{obstacle: plan.Missing, message: fmt.Sprintf(
+			"there is no %s of that name in the namespace %s: create it, or have the job name another one", a.Kind, in.Job.Namespace)}
+	default:
+		return result{err: fmt.Errorf("cannot look up %s %s/%s: %w", a.Kind, in.Job.Namespace, a.Name, err)}
+	}
 }
 
 // updateObject fixes an owned object, if it has not changed since it was observed.

@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -8,7 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jobkit/jobkit"
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
@@ -149,6 +152,47 @@ func TestExistingObjectIsUsed(t *testing.T) {
 	var after corev1.ConfigMap
 	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(foreign), &after); err != nil || len(after.Data) > 0 || len(after.OwnerReferences) > 0 {
 		t.Errorf("it is not touched, got %+v, %v", after, err)
+	}
+}
+
+// TestObjectOfSomeoneElse: no pod is created before an object exists that others make, and nothing is done to it.
+func TestObjectOfSomeoneElse(t *testing.T) {
+	const missing = "TestJobObjectMissing: TestJob ns/job cannot use ConfigMap job-config: " +
+		"there is no ConfigMap of that name in the namespace ns: create it, or have the job name another one"
+	there := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "job-config"}}
+	goes := there.DeepCopy()
+	goes.DeletionTimestamp, goes.Finalizers = new(metav1.Unix(1_800_000_000, 0)), []string{"example.com/stays"}
+	for name, tc := range map[string]struct {
+		reason  string
+		objects []client.Object
+		err     error
+		creates bool
+	}{
+		"Missing": {reason: "the job says so"},
+		"Goes":    {reason: "it is deleted at the moment", objects: []client.Object{goes}},
+		"There":   {reason: "the job uses it", objects: []client.Object{there}, creates: true},
+		"Forbidden": {
+			reason: "an operator that may not read it goes on, as before", err: apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "job-config", nil),
+			creates: true,
+		},
+	} {
+		b := newBench(t, &keeper{content: "1", as: jobkit.OwnedObject{MustExist: true}}, append(tc.objects, testJob(1))...)
+		if tc.err != nil {
+			b.intercept(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+				if o.GetObjectKind().GroupVersionKind().Kind == "ConfigMap" {
+					return tc.err
+				}
+				return c.Get(ctx, key, o, opts...)
+			}})
+		}
+		calls, _, err := b.reconcile()
+		if slices.Contains(calls, "create pod job-worker-0") != tc.creates || slices.Contains(calls, "create configmap job-config") || err != nil {
+			t.Errorf("%s: %s: got %q, %v", name, tc.reason, calls, err)
+		}
+		mustReconcile(t, b)
+		if got := b.conditions(); slices.Contains(got, missing) == tc.creates {
+			t.Errorf("%s: %s: got %q", name, tc.reason, got)
+		}
 	}
 }
 

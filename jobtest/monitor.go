@@ -511,7 +511,7 @@ func (m *monitor) passEnded(p *process, l *passState) {
 	// costs another. In a long create it is verified again before each batch, and when the
 	// verification is a second old. Of a job that another operator ran until now, the objects are read;
 	// and what verifies that pods are gone, for which a whole job restarts, costs a few. Each large
-	// object may be read once to see what it says.
+	// object may be read once to see what it says, and each that others make to see whether it exists.
 	again := int(m.w.now.Sub(l.began) / time.Second)
 	for left := l.creates - batches()[0]; left > 0; again++ {
 		left -= batches()[min(again+1, len(batches())-1)]
@@ -519,7 +519,7 @@ func (m *monitor) passEnded(p *process, l *passState) {
 	if l.creates > 0 && l.made == 0 && l.statusWrites == 0 && l.verified.GetResourceVersion() != l.job.GetResourceVersion() {
 		again++ // Before the next batch, which there was none of: the job had changed.
 	}
-	most := 1 + l.writes + again + min(l.podReads, plan.FirstBatch) + len(l.outlines)
+	most := 1 + l.writes + again + min(l.podReads, plan.FirstBatch) + len(l.outlines) + len(l.lookups)
 	if m.takenOver[l.key] {
 		most += len(m.w.cacheFilters)
 	}

@@ -103,6 +103,8 @@ type passState struct {
 	podReads int
 	// outlines are the objects that were read since the cache has an outline of them only.
 	outlines map[childKey]bool
+	// lookups are the names of owned kinds that were read, and are not those of the job's own objects.
+	lookups map[childKey]bool
 }
 
 // childKey is the name of an object of a kind.
@@ -306,8 +308,20 @@ func (p *process) serve(op call, f func() (client.Object, error)) (client.Object
 	w.actor = p
 	reply, err := p.answer(op, f)
 	w.actor = was
+	p.lookedUp(op, reply)
 	w.monitor.afterCreate(op, err)
 	return reply, err
+}
+
+// lookedUp records a read of an object that is not the job's own, or not there.
+func (p *process) lookedUp(op call, reply client.Object) {
+	l, w := p.pass, p.w
+	if l == nil || l.job == nil || op.write || op.table == w.jobs || op.table == w.kubelet.pods || w.cacheFilters[op.table] == nil {
+		return
+	}
+	if reply == nil || !metav1.IsControlledBy(reply, l.job) {
+		l.lookups[childKey{op.table.gvk.Kind, op.key}] = true
+	}
 }
 
 // hasOutline reports whether the cache holds of an object the digest in place of what it says.
@@ -487,7 +501,8 @@ func (p *process) reconcile(ctx context.Context, key types.NamespacedName) {
 	w, it := p.w, p.item(key)
 	it.queued = false
 	p.pass = &passState{
-		key: key, began: w.now, disrupted: len(p.sawDisrupted), outlines: map[childKey]bool{}, gone: map[types.UID]bool{},
+		key: key, began: w.now, disrupted: len(p.sawDisrupted), gone: map[types.UID]bool{},
+		outlines: map[childKey]bool{}, lookups: map[childKey]bool{},
 	}
 	w.passes++
 	result, err := p.recovered(ctx, key)

@@ -75,6 +75,12 @@ type CreateObject struct {
 	Reason string
 }
 
+// ExpectObject makes sure that an object which someone else makes exists. It changes nothing.
+type ExpectObject struct {
+	Kind, Name string
+	Reason     string
+}
+
 // UpdateObject changes another object of the job by a JSON merge patch, on
 // condition that it has this UID and this resource version.
 type UpdateObject struct {
@@ -104,6 +110,7 @@ func (CreateService) action() {}
 func (UpdateService) action() {}
 func (DeleteService) action() {}
 func (CreateObject) action()  {}
+func (ExpectObject) action()  {}
 func (UpdateObject) action()  {}
 func (DeleteObject) action()  {}
 func (DeleteJob) action()     {}
@@ -129,6 +136,10 @@ func (a CreateObject) String() string {
 	return fmt.Sprintf("create %s %s: %s", a.Kind, a.Name, a.Reason)
 }
 
+func (a ExpectObject) String() string {
+	return fmt.Sprintf("expect %s %s: %s", a.Kind, a.Name, a.Reason)
+}
+
 func (a UpdateObject) String() string {
 	return fmt.Sprintf("update %s %s: %s", a.Kind, a.Name, a.Reason)
 }
@@ -151,6 +162,7 @@ const (
 	StepDelete
 	StepCreateObject
 	StepCreateVolumeClaim
+	StepExpectObject
 	StepDeleteObject
 	StepDeleteJob
 )
@@ -169,6 +181,8 @@ func StepOf(a Action) Step {
 			return StepCreateVolumeClaim
 		}
 		return StepCreateObject
+	case ExpectObject:
+		return StepExpectObject
 	case DeleteObject:
 		return StepDeleteObject
 	default:
@@ -194,6 +208,7 @@ func (s Step) Creates() bool {
 // The verbs of actions in messages.
 const (
 	verbCreate = "create"
+	verbUse    = "use"
 	verbUpdate = "update"
 	verbDelete = "delete"
 )
@@ -204,6 +219,8 @@ func verbOf(a Action) string {
 		return verbCreate
 	case step.Deletes():
 		return verbDelete
+	case step == StepExpectObject:
+		return verbUse
 	default:
 		return verbUpdate
 	}
@@ -223,6 +240,8 @@ func ObjectOf(a Action) string {
 	case DeleteService:
 		return "service " + a.Name
 	case CreateObject:
+		return a.Kind + " " + a.Name
+	case ExpectObject:
 		return a.Kind + " " + a.Name
 	case UpdateObject:
 		return a.Kind + " " + a.Name

@@ -21,6 +21,8 @@ const (
 	// Invalid: the API server finds the object invalid, or the kind's own code cannot make
 	// it from this job. A mistake of the user.
 	Invalid Obstacle = "Invalid"
+	// Missing: an object that someone else is to make does not exist.
+	Missing Obstacle = "ObjectMissing"
 	// OperatorError: the kind's own code failed. A mistake of the operator's author.
 	OperatorError Obstacle = "OperatorError"
 	// ReadRefused: the API server does not let the operator read what a pass needs to know. It

@@ -36,7 +36,7 @@ func heldKey(a Action) held {
 // that in the job, so that the API server does not get the same request with each event of
 // the job. Later actions that may depend on them wait, too. A refused create also holds back
 // the other creates of its step, because a quota or a policy will not admit these either; a
-// name conflict, an update and a delete hold back only themselves.
+// name conflict, an update, a delete and an object that is missing hold back only themselves.
 func (d *decision) holdBack() {
 	if len(d.in.Tried) == 0 || len(d.plan.Actions) == 0 {
 		return

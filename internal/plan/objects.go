@@ -23,6 +23,8 @@ type Object struct {
 	Role string
 	// Shared is true if an existing object is used as it is, whoever made it.
 	Shared bool
+	// Expected is true of one that someone else makes: it is only looked up, before pods are created.
+	Expected bool
 	// KeepSuspended and KeepFinished are true of one that stays when the job is suspended,
 	// and when it has finished.
 	KeepSuspended, KeepFinished bool
@@ -68,7 +70,7 @@ func syncObjects(d *decision) bool {
 		o := &d.in.Objects[i]
 		role := d.roleOf(o)
 		switch {
-		case o.Terminating:
+		case o.Terminating, o.Expected:
 		case role != nil && (role.Terminating || o.UID != "" && role.UID == ""):
 			// The binding is created when the role exists again.
 		case role != nil && o.UID == "":
@@ -112,15 +114,20 @@ func (d *decision) roleOf(o *Object) *Object {
 }
 
 // createSharedObjects creates the objects that are used whoever made them, unless they are
-// already the job's. The cache does not show those of other owners, so the request is made
-// only together with pods: at rest there is none.
+// already the job's, and looks up those that others make. The cache does not show those of
+// other owners, so the request is made only together with pods: at rest there is none. A pod that
+// is refused later for want of an object would leave those that were created before it waiting.
 func createSharedObjects(d *decision) bool {
-	wanted := func(o Object) bool { return o.Shared && o.Wanted != nil && o.UID == "" }
+	wanted := func(o Object) bool { return o.Expected || o.Shared && o.Wanted != nil && o.UID == "" }
 	if !slices.ContainsFunc(d.in.Objects, wanted) || len(d.missing()) == 0 {
 		return false
 	}
 	for i := range d.in.Objects {
-		if o := &d.in.Objects[i]; wanted(*o) {
+		switch o := &d.in.Objects[i]; {
+		case !wanted(*o):
+		case o.Expected:
+			d.act(ExpectObject{Kind: o.Kind, Name: o.Name, Reason: "pods of the job need it"})
+		default:
 			d.act(CreateObject{Kind: o.Kind, Name: o.Name, Object: o.Wanted, Shared: true, Reason: "the job uses it"})
 		}
 	}

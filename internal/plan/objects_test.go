@@ -118,6 +118,15 @@ func TestRolesAndSharedObjects(t *testing.T) {
 				plan.DeleteObject{Kind: "RoleBinding", Name: "b", UID: "b-1", Reason: "the job does not want it"},
 			},
 		},
+		"ExpectedAtRest": {reason: "nor is one looked up that others make", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: object, Expected: true}}},
+		"ExpectedWithPods": {
+			reason: "known-bugs row 279: no pod is created before it exists", missing: true,
+			objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: object, Expected: true}},
+			want: []plan.Action{
+				plan.ExpectObject{Kind: "ServiceAccount", Name: "s", Reason: "pods of the job need it"},
+				plan.CreatePod{Name: "job-worker-1", Type: worker, Index: 1, Reason: "replica 1 of Worker is missing"},
+			},
+		},
 		"SharedAtRest": {reason: "at rest there is no request", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: object, Shared: true}}},
 		"SharedWithPods": {
 			reason: "the pods need what is not there", missing: true, objects: []plan.Object{

@@ -47,7 +47,7 @@ func namesOf(objects []jobkit.Object) map[string]bool {
 	out := map[string]bool{}
 	for _, o := range objects {
 		if owned, ok := o.(jobkit.OwnedObject); ok {
-			if o = owned.Object; owned.UseExisting {
+			if o = owned.Object; owned.UseExisting || owned.MustExist {
 				continue
 			}
 		}

@@ -22,12 +22,13 @@ func (Controller) Objects(job *kubeflowv1.MPIJob, tally *jobkit.Tally) []jobkit.
 	if reachable, all := reach(job, tally.Of(worker)); all || launched(tally.Of(launcher)) {
 		objects = append(objects, role(job, reachable), roleBinding(job))
 	}
-	if ownAccount(job) == "" {
-		// Users put image pull secrets and the identity of a cloud into an account that they
-		// create before the job.
-		objects = append(objects, jobkit.OwnedObject{Object: &corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}, UseExisting: true})
+	// Users put image pull secrets and the identity of a cloud into an account that they create before
+	// the job. Without one that the template names, the launcher would be refused when the Workers run.
+	account := ownAccount(job)
+	if account == "" || account == launcherName(job) {
+		return append(objects, jobkit.OwnedObject{Object: &corev1.ServiceAccount{ObjectMeta: meta(job, launcherName(job))}, UseExisting: true})
 	}
-	return objects
+	return append(objects, jobkit.OwnedObject{Object: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, MustExist: true})
 }
 
 // reach are the names of the Workers' pods that the launcher may reach: those that exist

@@ -211,3 +211,43 @@ func TestLauncherComesAfterTheWorkers(t *testing.T) {
 		})
 	}
 }
+
+// TestAccountThatIsMissing is known-bugs row 279: the template of the launcher names a service account that
+// does not exist. No Worker takes a GPU before it does.
+func TestAccountThatIsMissing(t *testing.T) {
+	job := newJob(2, func(job *kubeflowv1.MPIJob) {
+		job.Spec.MPIReplicaSpecs[launcher].Template.Spec.ServiceAccountName = "mine"
+	})
+	w := start(t, job, fates(nil))
+	account := &corev1.ServiceAccount{ObjectMeta: theirs("mine")}
+	w.At(5*time.Minute, "creates the account", func(ctx context.Context, c client.Client) error {
+		if has := objects(t, w); !slices.Equal(has, []string{"ConfigMap pi-config"}) {
+			t.Errorf("there is no pod yet, got %q", has)
+		}
+		if err := c.Get(ctx, client.ObjectKeyFromObject(job), job); err != nil {
+			return err
+		}
+		want := "MPIJobObjectMissing: MPIJob default/pi cannot use ServiceAccount mine: there is no ServiceAccount of that name in the namespace default: create it, or have the job name another one"
+		if c := job.Status.Condition(commonv1.JobStalled); c == nil || c.Reason+": "+c.Message != want {
+			t.Errorf("the job says what it waits for, got %v", c)
+		}
+		return c.Create(ctx, account)
+	})
+	w.At(6*time.Minute+10*time.Second, "check", func(context.Context, client.Client) error {
+		if has := objects(t, w); !slices.Contains(has, "Pod pi-launcher") || slices.Contains(has, "ServiceAccount pi-launcher") {
+			t.Errorf("a minute later the job runs, got %q", has)
+		}
+		return nil
+	})
+	run(t, w, job)
+	if diff := cmp.Diff(commonv1.JobSucceeded, job.Status.State); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	before := account.DeepCopy()
+	if err := w.Client().Get(t.Context(), client.ObjectKeyFromObject(account), account); err != nil {
+		t.Fatalf("row 88: it stays: %v", err)
+	}
+	if diff := cmp.Diff(before.ObjectMeta, account.ObjectMeta); diff != "" {
+		t.Errorf("it is not changed (-before +after):\n%s", diff)
+	}
+}

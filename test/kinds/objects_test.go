@@ -131,16 +131,21 @@ func (j *job) awaitMPIObjects(t *testing.T, there bool) {
 }
 
 // TestMPIOwnAccount checks that a service account which the user names is never made
-// or deleted by the operator (row 88).
+// or deleted by the operator (row 88), and that no pod exists before it does (row 279).
 func TestMPIOwnAccount(t *testing.T) {
 	t.Parallel()
 	k := kindOf("MPIJob")
 	ns := namespace(t)
 	account := &corev1.ServiceAccount{}
 	account.Namespace, account.Name = ns, "mine"
-	create(t, account)
 	text := strings.Replace(k.manifest(manifest{}), "spec:\n          containers:", "spec:\n          serviceAccountName: mine\n          containers:", 1)
 	j := submitTo(t, k, ns, text)
+	j.await(t, k.isCreated(), "Stalled True MPIJobObjectMissing: MPIJob "+ns+"/job cannot use ServiceAccount mine: "+
+		"there is no ServiceAccount of that name in the namespace "+ns+": create it, or have the job name another one")
+	if pods := j.pods(t.Context(), t); len(pods) > 0 {
+		t.Errorf("row 279: nothing holds a GPU before the launcher can run, got %d pods", len(pods))
+	}
+	create(t, account)
 	j.awaitAllActive(t)
 	j.end(t, 0, k.deciders...)
 	j.await(t, k.isCreated(), j.wasRunning(), j.hasSucceeded())

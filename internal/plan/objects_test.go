@@ -120,7 +120,7 @@ func TestRolesAndSharedObjects(t *testing.T) {
 		},
 		"ExpectedAtRest": {reason: "nor is one looked up that others make", objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: object, Expected: true}}},
 		"ExpectedWithPods": {
-			reason: "known-bugs row 279: no pod is created before it exists", missing: true,
+			reason: "known-bugs row 291: no pod is created before it exists", missing: true,
 			objects: []plan.Object{{Kind: "ServiceAccount", Name: "s", Wanted: object, Expected: true}},
 			want: []plan.Action{
 				plan.ExpectObject{Kind: "ServiceAccount", Name: "s", Reason: "pods of the job need it"},

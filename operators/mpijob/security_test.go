@@ -212,7 +212,7 @@ func TestLauncherComesAfterTheWorkers(t *testing.T) {
 	}
 }
 
-// TestAccountThatIsMissing is known-bugs row 279: the template of the launcher names a service account that
+// TestAccountThatIsMissing is known-bugs row 291: the template of the launcher names a service account that
 // does not exist. No Worker takes a GPU before it does.
 func TestAccountThatIsMissing(t *testing.T) {
 	job := newJob(2, func(job *kubeflowv1.MPIJob) {

@@ -131,7 +131,7 @@ func (j *job) awaitMPIObjects(t *testing.T, there bool) {
 }
 
 // TestMPIOwnAccount checks that a service account which the user names is never made
-// or deleted by the operator (row 88), and that no pod exists before it does (row 279).
+// or deleted by the operator (row 88), and that no pod exists before it does (row 291).
 func TestMPIOwnAccount(t *testing.T) {
 	t.Parallel()
 	k := kindOf("MPIJob")
@@ -143,7 +143,7 @@ func TestMPIOwnAccount(t *testing.T) {
 	j.await(t, k.isCreated(), "Stalled True MPIJobObjectMissing: MPIJob "+ns+"/job cannot use ServiceAccount mine: "+
 		"there is no ServiceAccount of that name in the namespace "+ns+": create it, or have the job name another one")
 	if pods := j.pods(t.Context(), t); len(pods) > 0 {
-		t.Errorf("row 279: nothing holds a GPU before the launcher can run, got %d pods", len(pods))
+		t.Errorf("row 291: nothing holds a GPU before the launcher can run, got %d pods", len(pods))
 	}
 	create(t, account)
 	j.awaitAllActive(t)

@@ -80,8 +80,8 @@ type Source interface {
 	// not block.
 	Watch(ctx context.Context, changed func(Ref)) error
 	// Events calls changed with all events of a job and its pods, in no order, whenever there
-	// are new ones, until ctx ends.
-	Events(ctx context.Context, ref Ref, changed func([]corev1.Event)) error
+	// are new ones, until ctx ends. trouble says why there may be others; empty if all is well.
+	Events(ctx context.Context, ref Ref, changed func(events []corev1.Event, trouble string)) error
 	// Logs follows the log of a container.
 	Logs(ctx context.Context, request LogRequest) (io.ReadCloser, error)
 	// Troubles say what cannot be shown now, and why; empty if all is well.

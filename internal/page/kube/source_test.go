@@ -275,12 +275,49 @@ func TestEvents(t *testing.T) {
 	w.await(t, 0)
 	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
-	err := w.Events(ctx, refA(), func(events []corev1.Event) {
-		if len(events) == 1 && events[0].Name == "1" {
+	err := w.Events(ctx, refA(), func(events []corev1.Event, trouble string) {
+		if len(events) == 1 && events[0].Name == "1" && trouble == "" {
 			cancel()
 		}
 	})
 	if err != nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		t.Errorf("the events of the job alone: %v", err)
+	}
+}
+
+// TestEventsThatMayNotBeRead: a job whose events may not be read does not seem to have none, and when they may be read
+// the trouble is over, although there are none.
+func TestEventsThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var allowed atomic.Bool
+	answer := func() error {
+		if allowed.Load() {
+			return nil
+		}
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "events"}, "", errors.New("no"))
+	}
+	w.client.PrependReactor("list", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
+		err := answer()
+		return err != nil, nil, err
+	})
+	w.client.PrependWatchReactor("events", func(clienttesting.Action) (bool, watch.Interface, error) {
+		err := answer()
+		return err != nil, nil, err
+	})
+	w.start(t)
+	w.await(t, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
+	defer cancel()
+	var said []string
+	err := w.Events(ctx, refA(), func(_ []corev1.Event, trouble string) {
+		said = append(said, trouble)
+		allowed.Store(true)
+		if trouble == "" {
+			cancel()
+		}
+	})
+	if diff := cmp.Diff([]string{"You may not read events here.", ""}, said); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

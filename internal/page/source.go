@@ -23,6 +23,8 @@ type Job struct {
 	Object *unstructured.Unstructured
 	// Pods that the job controls; nil if they may not be read.
 	Pods []*corev1.Pod
+	// Left says what of the job is too large, so that it is not in Object. Default: empty, nothing.
+	Left string
 }
 
 // Rights are what the user may do with the jobs of one kind in one namespace.

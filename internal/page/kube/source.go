@@ -231,7 +231,7 @@ func (c *Cluster) Job(ref page.Ref) (page.Job, bool) {
 	if err != nil || !ok || !isObject {
 		return page.Job{}, false
 	}
-	return page.Job{Object: object, Pods: c.podsOf(object.GetUID())}, true
+	return page.Job{Object: object, Pods: c.podsOf(object.GetUID()), Left: leftOf(object)}, true
 }
 
 // Known implements page.Source.

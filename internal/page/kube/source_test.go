@@ -127,9 +127,9 @@ func TestJobAndPods(t *testing.T) {
 	if p := got.Pods[0]; p.Name != "a-worker-0" || p.Spec.Containers[0].Env != nil || p.Labels["private"] != "" {
 		t.Errorf("of the pods that the job's UID owns, only what is shown is kept: %+v", p)
 	}
-	template, _, _ := unstructured.NestedMap(got.Object.Object, "spec", "testReplicaSpecs", "Worker", "template")
-	if template["spec"] != nil || template["metadata"] == nil {
-		t.Errorf("of a template only its metadata is kept: %v", template)
+	want := map[string]any{"replicaSpecs": map[string]any{"Worker": map[string]any{"replicas": int64(2)}}}
+	if diff := cmp.Diff(any(want), got.Object.Object["spec"]); diff != "" {
+		t.Errorf("of the specification only what is shown is kept (-want +got):\n%s", diff)
 	}
 	if _, ok := w.Job(page.Ref{Resource: "secrets.v1.", Namespace: "default", Name: "a"}); ok {
 		t.Error("what is no job was found")

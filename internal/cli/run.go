@@ -57,7 +57,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.addTo(cmd, true)
 	flags := cmd.Flags()
 	addFiles(flags, &f.files)
-	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait for the jobs to end, and for those that --replace deletes (default no limit)")
+	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait for the jobs to end, and as long before for those that --replace deletes (default no limit)")
 	flags.BoolVar(&f.detach, "detach", false, "do not wait for the jobs to end")
 	flags.BoolVar(&f.replace, "replace", false, "delete jobs of the same names before")
 	flags.BoolVar(&f.delete, "delete", false, "delete the jobs once all have ended")

@@ -39,6 +39,19 @@ func TestAll(t *testing.T) {
 	}
 }
 
+// TestMainContainer: each kind has one.
+func TestMainContainer(t *testing.T) {
+	t.Parallel()
+	for _, k := range kinds.All() {
+		if kinds.MainContainer(k.GroupKind()) == "" {
+			t.Errorf("the main container of %s is not known", k.Kind)
+		}
+	}
+	if got := kinds.MainContainer(schema.GroupKind{Group: "example.com", Kind: "TFJob"}); got != "" {
+		t.Errorf("a kind of others has the main container %s", got)
+	}
+}
+
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct {

@@ -108,7 +108,9 @@ type cluster struct {
 	changed func(page.Ref)
 	watches chan struct{}
 	events  []corev1.Event
+	trouble string // of the events
 	log     string
+	logged  []page.LogRequest
 	did     []string
 	err     error
 	// unread are the jobs that the cluster has, and that are not known yet; missed is closed when the page
@@ -187,16 +189,17 @@ func (c *cluster) read() {
 	}
 }
 
-func (c *cluster) Events(ctx context.Context, r page.Ref, changed func([]corev1.Event)) error {
+func (c *cluster) Events(ctx context.Context, r page.Ref, changed func([]corev1.Event, string)) error {
 	if _, ok := c.Job(r); !ok {
 		return nil
 	}
-	changed(c.events)
+	changed(c.events, c.trouble)
 	<-ctx.Done()
 	return nil
 }
 
 func (c *cluster) Logs(_ context.Context, r page.LogRequest) (io.ReadCloser, error) {
+	c.logged = append(c.logged, r)
 	if r.Container == "none" {
 		return nil, errors.New("there is no container none")
 	}

@@ -171,6 +171,8 @@ type Detail struct {
 	Square  string `json:"square"`
 	Attempt int32  `json:"attempt"`
 	Pod     string `json:"pod,omitempty"`
+	// NoPod says why there is no Pod; empty if there is one.
+	NoPod   string `json:"noPod,omitempty"`
 	Node    string `json:"node,omitempty"`
 	Created int64  `json:"created,omitempty"`
 	Started int64  `json:"started,omitempty"`
@@ -196,7 +198,12 @@ func DetailOf(in Input, t string, index int32) (Detail, bool) {
 		Name: replicaName(r.typ, r.index), Square: string(rune(r.square)), Attempt: r.attempt, Problem: text(r.problem),
 		Due: millis(r.due), Containers: []string{},
 	}
-	if r.pod == nil {
+	switch {
+	case in.Job.Pods == nil:
+		d.NoPod = "Its pod is not known: pods cannot be read here now, so there is no log."
+		return d, true
+	case r.pod == nil:
+		d.NoPod = "It has no pod now, so there is no log."
 		return d, true
 	}
 	d.Pod, d.Node, d.Created = r.pod.Name, text(r.pod.Spec.NodeName), millis(r.pod.CreationTimestamp.Time)
@@ -210,12 +217,7 @@ func DetailOf(in Input, t string, index int32) (Detail, bool) {
 	if r.pod.Status.Phase == corev1.PodFailed {
 		d.Failure = text(plan.FailureWords(r.pod, in.Now))
 	}
-	for i := range r.pod.Spec.Containers {
-		d.Containers = append(d.Containers, r.pod.Spec.Containers[i].Name)
-	}
-	for i := range r.pod.Spec.InitContainers {
-		d.Containers = append(d.Containers, r.pod.Spec.InitContainers[i].Name)
-	}
+	d.Containers = containersOf(in.Job.Object, r.pod)
 	return d, true
 }
 

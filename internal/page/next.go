@@ -49,12 +49,15 @@ func OutlookOf(in Input) Outlook {
 func (k *known) next(replicas []replica) []Step {
 	steps := []Step{}
 	add := func(s Step) { steps = append(steps, s) }
+	if left := k.Job.Left; left != "" {
+		add(Step{Text: "Not all is shown: " + text(left), Waits: true})
+	}
 	switch {
 	case k.Job.Object.GetDeletionTimestamp() != nil:
 		add(Step{Text: "The job is being deleted, and its pods with it."})
 		return steps
 	case k.status.Finished():
-		return k.afterEnd()
+		return append(steps, k.afterEnd()...)
 	case k.policy.Suspend != nil && *k.policy.Suspend:
 		add(Step{Text: "Nothing runs until the job is resumed.", Waits: true})
 		return steps

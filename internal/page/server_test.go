@@ -178,7 +178,6 @@ func TestActions(t *testing.T) {
 type message struct {
 	event string
 	data  map[string]any
-	list  []map[string]any
 }
 
 // stream reads the events of a path, until the test ends.
@@ -212,7 +211,6 @@ func (s *site) stream(t *testing.T, path string) func() message {
 			}
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 				_ = json.Unmarshal([]byte(data), &m.data)
-				_ = json.Unmarshal([]byte(data), &m.list)
 				return m
 			}
 		}
@@ -256,7 +254,7 @@ func TestJobIsLive(t *testing.T) {
 	t.Parallel()
 	s := start(t, false)
 	next := s.stream(t, jobA)
-	for _, want := range []string{"head", "roles", "timeline", "events"} {
+	for _, want := range []string{"head", "roles", "pods", "timeline", "events"} {
 		m := next()
 		if m.event != want {
 			t.Errorf("got %s, want %s", m.event, want)
@@ -292,15 +290,34 @@ func TestJobThatIsNotKnownYet(t *testing.T) {
 		got := ""
 		for got == "" {
 			m := next()
-			switch {
-			case m.event == "gone":
+			switch m.event {
+			case "gone":
 				got = "gone"
-			case m.event == "events" && len(m.list) > 0:
-				got = "event " + m.list[0]["reason"].(string)
+			case "events":
+				if list, _ := m.data["list"].([]any); len(list) > 0 {
+					got = "event " + list[0].(map[string]any)["reason"].(string)
+				}
 			}
 		}
 		if got != c.want {
 			t.Errorf("%s: got %s, want %s", c.reason, got, c.want)
+		}
+	}
+}
+
+// TestEventsThatMayNotBeRead: that is not the same as none.
+func TestEventsThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	s := start(t, true)
+	s.jobs.trouble = "You may not read events here."
+	next := s.stream(t, jobA)
+	for {
+		m := next()
+		if m.event != "events" {
+			continue
+		}
+		if m.data["trouble"] == s.jobs.trouble {
+			return
 		}
 	}
 }

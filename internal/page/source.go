@@ -23,6 +23,8 @@ type Job struct {
 	Object *unstructured.Unstructured
 	// Pods that the job controls; nil if they may not be read.
 	Pods []*corev1.Pod
+	// Left says what of the job is too large, so that it is not in Object. Default: empty, nothing.
+	Left string
 }
 
 // Rights are what the user may do with the jobs of one kind in one namespace.
@@ -80,8 +82,8 @@ type Source interface {
 	// not block.
 	Watch(ctx context.Context, changed func(Ref)) error
 	// Events calls changed with all events of a job and its pods, in no order, whenever there
-	// are new ones, until ctx ends.
-	Events(ctx context.Context, ref Ref, changed func([]corev1.Event)) error
+	// are new ones, until ctx ends. trouble says why there may be others; empty if all is well.
+	Events(ctx context.Context, ref Ref, changed func(events []corev1.Event, trouble string)) error
 	// Logs follows the log of a container.
 	Logs(ctx context.Context, request LogRequest) (io.ReadCloser, error)
 	// Troubles say what cannot be shown now, and why; empty if all is well.

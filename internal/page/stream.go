@@ -1,12 +1,10 @@
 package page
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -14,8 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/jobkit/jobkit/internal/cli/console"
 )
 
 const (
@@ -24,9 +20,6 @@ const (
 	beat = 15 * time.Second
 	// writeTimeout is how long a browser may take to read one message.
 	writeTimeout = 20 * time.Second
-
-	logLines   = 500     // of a log, to begin with
-	maxLogLine = 8 << 10 // bytes; the rest of a longer line is left out
 )
 
 // stream sends server-sent events.
@@ -133,8 +126,9 @@ type eventsOf struct {
 	job     types.UID
 	end     context.CancelFunc
 
-	mu     sync.Mutex
-	events []corev1.Event
+	mu      sync.Mutex
+	events  []corev1.Event
+	trouble string
 }
 
 // follow begins with the events of a job, unless it follows them already. A job that is not known when
@@ -144,7 +138,7 @@ func (e *eventsOf) follow(ctx context.Context, ref Ref, job types.UID) {
 		return
 	}
 	e.stop()
-	e.set(nil)
+	e.set(nil, "")
 	ctx, e.end = context.WithCancel(ctx)
 	e.job = job
 	e.running.Go(func() { _ = e.source.Events(ctx, ref, e.set) })
@@ -158,9 +152,9 @@ func (e *eventsOf) stop() {
 	e.running.Wait()
 }
 
-func (e *eventsOf) set(events []corev1.Event) {
+func (e *eventsOf) set(events []corev1.Event, trouble string) {
 	e.mu.Lock()
-	e.events = events
+	e.events, e.trouble = events, trouble
 	e.mu.Unlock()
 	select {
 	case e.changed <- struct{}{}:
@@ -168,10 +162,10 @@ func (e *eventsOf) set(events []corev1.Event) {
 	}
 }
 
-func (e *eventsOf) get() []corev1.Event {
+func (e *eventsOf) get() (events []corev1.Event, trouble string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.events
+	return e.events, e.trouble
 }
 
 // showJob streams the view of a job, each part when it has changed.
@@ -201,7 +195,9 @@ func (s *Server) showJob(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		events.follow(ctx, ref, job.Object.GetUID())
-		view := ViewOf(Input{Ref: ref, Job: job, History: history, Events: events.get(), Now: s.options.Now()})
+		in := Input{Ref: ref, Job: job, History: history, Now: s.options.Now()}
+		in.Events, in.EventsTrouble = events.get()
+		view := ViewOf(in)
 		view.Head.Rights = rights
 		if out.sendChanged(sent, view) != nil || !out.waitFor(ctx, s.store, ref, seen, next, events.changed) {
 			return
@@ -214,7 +210,7 @@ func (s *stream) sendChanged(sent map[string][]byte, v View) error {
 	for _, part := range []struct {
 		name  string
 		value any
-	}{{"head", v.Head}, {"roles", v.Roles}, {"timeline", v.Timeline}, {"events", v.Events}} {
+	}{{"head", v.Head}, {"roles", v.Roles}, {"pods", v.Pods}, {"timeline", v.Timeline}, {"events", v.Events}} {
 		data, err := json.Marshal(part.value)
 		if err != nil {
 			return fmt.Errorf("cannot write %s: %w", part.name, err)
@@ -257,83 +253,4 @@ func (s *Server) rights(ctx context.Context, ref Ref) *Rights {
 		return &Rights{Change: true, Restart: true, Delete: true, Logs: true}
 	}
 	return &rights
-}
-
-// logs streams the log of a pod of the job, as plain text.
-func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
-	job, ok := s.options.Source.Job(refOf(r))
-	name := r.PathValue("pod")
-	owned := slices.ContainsFunc(job.Pods, func(p *corev1.Pod) bool { return p.Name == name })
-	if !ok || !owned {
-		http.Error(w, "the job has no such pod now", http.StatusNotFound)
-		return
-	}
-	log, err := s.options.Source.Logs(r.Context(), LogRequest{
-		Namespace: refOf(r).Namespace, Pod: name, Container: r.URL.Query().Get("container"),
-		Previous: r.URL.Query().Get("previous") == "true", Lines: logLines,
-	})
-	if err != nil {
-		http.Error(w, text(err.Error()), http.StatusBadGateway)
-		return
-	}
-	defer log.Close()
-	out, done := s.newStream(w, "text/plain; charset=utf-8")
-	if out == nil {
-		return
-	}
-	defer done()
-	copyLines(out, log)
-}
-
-// copyLines sends a log, several lines at once if there are some: without characters that
-// change how others are shown, and without the rest of lines that are too long.
-func copyLines(out *stream, log io.Reader) {
-	in := bufio.NewReaderSize(console.Redraws(log), maxLogLine)
-	var block []byte
-	for skips := false; ; {
-		line, more, err := in.ReadLine()
-		if !skips && (err == nil || len(line) > 0) {
-			block = append(block, logLine(line, more)...)
-		}
-		skips = more
-		pause := err != nil || in.Buffered() == 0 || len(block) > 1<<16
-		if len(block) > 0 && pause && out.write(block) != nil {
-			return
-		}
-		if pause {
-			block = block[:0]
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// logLine is a line of a log as it is sent. cut means that it was longer.
-func logLine(line []byte, cut bool) string {
-	shown := console.Clean(string(bytes.ToValidUTF8(withoutColours(line), []byte("\uFFFD"))))
-	if cut {
-		shown += " …"
-	}
-	return shown + "\n"
-}
-
-// withoutColours leaves out the sequences with which programs colour their output: without
-// the escape character alone, their rest would stand in the text.
-func withoutColours(line []byte) []byte {
-	if !bytes.Contains(line, []byte("\x1b[")) {
-		return line
-	}
-	out := make([]byte, 0, len(line))
-	for i := 0; i < len(line); i++ {
-		if line[i] != 0x1b || i+1 >= len(line) || line[i+1] != '[' {
-			out = append(out, line[i])
-			continue
-		}
-		i += 2
-		for i < len(line) && (line[i] < 0x40 || line[i] > 0x7e) {
-			i++ // up to the letter that ends the sequence
-		}
-	}
-	return out
 }

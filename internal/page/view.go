@@ -50,10 +50,11 @@ type Row struct {
 
 // View is the page of one job. Each part is sent when it has changed.
 type View struct {
-	Head     Head     `json:"head"`
-	Roles    []Role   `json:"roles"`
-	Timeline Timeline `json:"timeline"`
-	Events   []Event  `json:"events"`
+	Head     Head      `json:"head"`
+	Roles    []Role    `json:"roles"`
+	Pods     []LogPods `json:"pods"`
+	Timeline Timeline  `json:"timeline"`
+	Events   Events    `json:"events"`
 }
 
 // Head is what is known of the job as a whole.
@@ -108,6 +109,13 @@ type Fact struct {
 	Value string `json:"value"`
 }
 
+// Events are the last events.
+type Events struct {
+	List []Event `json:"list"`
+	// Trouble says why there may be others; empty if all is well.
+	Trouble string `json:"trouble,omitempty"`
+}
+
 // Event is an event of the job or of one of its pods.
 type Event struct {
 	At      int64  `json:"at"`
@@ -125,7 +133,9 @@ type Input struct {
 	// History is what this process has seen of the job's states before.
 	History []Point
 	Events  []corev1.Event
-	Now     time.Time
+	// EventsTrouble says why there may be other events; empty if all is well.
+	EventsTrouble string
+	Now           time.Time
 }
 
 // known is an input, read.
@@ -207,7 +217,10 @@ func (k *known) row() Row {
 func ViewOf(in Input) View {
 	k := read(in)
 	roles, replicas := k.grid()
-	return View{Head: k.head(replicas), Roles: roles, Timeline: k.timeline(replicas), Events: k.events()}
+	return View{
+		Head: k.head(replicas), Roles: roles, Pods: k.logPods(replicas), Timeline: k.timeline(replicas),
+		Events: Events{List: k.events(), Trouble: text(k.EventsTrouble)},
+	}
 }
 
 func (k *known) head(replicas []replica) Head {

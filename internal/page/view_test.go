@@ -291,7 +291,7 @@ func TestNothingButText(t *testing.T) {
 	in := page.Input{Ref: ref("a"), Job: page.Job{Object: o, Pods: []*corev1.Pod{p}}, Events: []corev1.Event{event}, Now: noon()}
 	view := page.ViewOf(in)
 	detail, _ := page.DetailOf(in, "Worker", 0)
-	if *view.Head.Progress.Percent != 100 || len(view.Head.Failures) != 1 || len(view.Events) != 1 {
+	if *view.Head.Progress.Percent != 100 || len(view.Head.Failures) != 1 || len(view.Events.List) != 1 {
 		t.Errorf("the view is not whole: %+v", view.Head)
 	}
 	if diff := cmp.Diff([]page.Fact{{Name: "running", Value: "7s"}, {Name: "restarting, hung", Value: "3s"}}, view.Head.Facts); diff != "" {

@@ -167,7 +167,12 @@ func withLogs(config *rest.Config) (*httptest.Server, error) {
 			proxy.ServeHTTP(w, r)
 			return
 		}
-		pod := path.Base(path.Dir(r.URL.Path))
+		pod, container := path.Base(path.Dir(r.URL.Path)), r.URL.Query().Get("container")
+		if container == "" { // as the API server does it for a pod with several
+			http.Error(w, "a container name must be specified", http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(w, "this is %s of %s\n\r 1%%|#  |\r 2%%|## |\r", container, pod) //nolint:gosec // names that the test gave
 		for i := range 200 {
 			fmt.Fprintf(w, "2026-11-28 12:00:%02d INFO step %d of %s loss=%.4f\n", i%60, i, pod, 3/(1+float64(i)/20)) //nolint:gosec // it is an attack, on purpose
 		}

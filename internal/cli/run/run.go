@@ -39,7 +39,8 @@ type Options struct {
 	Detach bool
 	// Delete deletes the jobs once all have ended. Default: false.
 	Delete bool
-	// Timeout is how long to wait for the end, and before for that of the jobs to be replaced. Default: 0, no limit.
+	// Timeout is how long to wait for the end, and once more, before, until the jobs are submitted: those that
+	// are replaced have to be gone. Default: 0, no limit.
 	Timeout time.Duration
 	// Kubectl is how the user would call kubectl for this cluster. Default: "kubectl".
 	Kubectl string
@@ -73,12 +74,9 @@ func Run(ctx context.Context, streams console.Streams, o Options) error {
 		HowToInstall: o.HowToInstall,
 		Say:          func(text string) { fmt.Fprintln(streams.Err, text) },
 	}
-	limited, cancel := ctx, func() {}
-	if o.Timeout > 0 {
-		limited, cancel = context.WithTimeoutCause(ctx, o.Timeout, errTimeout)
-	}
+	submitting, cancel := o.limit(ctx)
 	defer cancel()
-	jobs, err := submitter.Submit(limited, o.Documents)
+	jobs, err := submitter.Submit(submitting, o.Documents)
 	if err != nil {
 		return fmt.Errorf("%w:\n%w", ErrNotSubmitted, err)
 	}
@@ -88,7 +86,7 @@ func Run(ctx context.Context, streams console.Streams, o Options) error {
 		}
 		return nil
 	}
-	last, err := follow(limited, streams, o, jobs)
+	last, err := follow(ctx, streams, o, jobs)
 	conclude(context.WithoutCancel(ctx), streams, o, last)
 	if err != nil {
 		return leave(streams.Err, o, jobs, last, err)
@@ -100,6 +98,14 @@ func Run(ctx context.Context, streams console.Streams, o Options) error {
 		}
 	}
 	return outcome(last.Jobs)
+}
+
+// limit ends a context when the time is up.
+func (o *Options) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.Timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, o.Timeout, errTimeout)
 }
 
 // outcome is nil if all jobs succeeded, and otherwise the error that says how they ended.
@@ -117,6 +123,8 @@ func outcome(jobs []jobview.Job) error {
 
 // follow shows the jobs until all have ended.
 func follow(ctx context.Context, streams console.Streams, o Options, jobs []manifest.Job) (jobview.Snapshot, error) {
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
 	targets := make([]watch.Target, 0, len(jobs))
 	for _, job := range jobs {
 		targets = append(targets, watch.Target{

@@ -71,6 +71,7 @@ export function job(root, key, about, { confirm, toast, go, again }) {
       el('div', { class: 'row' }, el('span', { class: `square ${squares[d.square][0]}`, 'aria-hidden': 'true' }), el('b', {}, d.name),
         el('span', {}, squares[d.square][1]), el('span', { class: 'spring' }),
         d.pod && el('button', { type: 'button', onclick: () => reader.show(d.pod, d.containers) }, 'Log')),
+      d.noPod && el('p', { class: 'soft' }, d.noPod),
       el('dl', { class: 'facts wide' },
         pair('Pod', d.pod), pair('Node', d.node), pair('Attempt', d.pod && String(d.attempt)),
         pair('Restarts in place', d.restarts ? String(d.restarts) : ''),
@@ -174,15 +175,17 @@ export function job(root, key, about, { confirm, toast, go, again }) {
     head(data) { head = data; drawHead(); showDetail(false); },
     roles(data) {
       boxes.update(data);
-      reader.offer(data.flatMap((r) => [...r.squares].map((c, i) => (c === '-' ? '' : `${name}-${r.type.toLowerCase()}-${i}`)).filter(Boolean)).slice(0, 2000));
       showDetail(false);
     },
+    pods(data) { reader.offer(data); },
     timeline(data) { lines.update(data); },
     events(data) {
-      put(events, data.length ? data.map((e) => el('li', { class: e.warning ? 'warning' : '' },
-        el('div', { class: 'row' }, el('b', {}, e.reason), el('span', { class: 'soft' }, e.about), e.count > 1 && el('span', { class: 'soft' }, `× ${e.count}`),
-          el('span', { class: 'spring' }), timed(() => (e.at ? `${short(Date.now() - e.at)} ago` : ''), { class: 'soft', title: when(e.at) })),
-        el('p', {}, e.message))) : el('li', { class: 'soft' }, 'None. Events are kept for an hour only.'));
+      put(events, data.trouble && el('li', { class: 'warning' }, el('p', {}, data.trouble)),
+        data.list.map((e) => el('li', { class: e.warning ? 'warning' : '' },
+          el('div', { class: 'row' }, el('b', {}, e.reason), el('span', { class: 'soft' }, e.about), e.count > 1 && el('span', { class: 'soft' }, `× ${e.count}`),
+            el('span', { class: 'spring' }), timed(() => (e.at ? `${short(Date.now() - e.at)} ago` : ''), { class: 'soft', title: when(e.at) })),
+          el('p', {}, e.message))),
+        !data.list.length && !data.trouble && el('li', { class: 'soft' }, 'None. Events are kept for an hour only.'));
     },
     gone() {
       over = true;

@@ -7,7 +7,7 @@ const MOST = 5000; // lines that are kept
 export function logs(root, key) {
   let reading = null;
   let shown = '';
-  let pods = [];
+  let pods = new Map(); // names, and their containers
   let allowed = true;
   const pod = el('select', { 'aria-label': 'Pod' });
   const container = el('select', { 'aria-label': 'Container', hidden: true });
@@ -23,8 +23,19 @@ export function logs(root, key) {
   wrap.addEventListener('change', () => out.classList.toggle('wrap', wrap.checked));
   previous.addEventListener('change', () => read());
   container.addEventListener('change', () => read());
-  pod.addEventListener('change', () => { put(container); container.hidden = true; read(); });
+  pod.addEventListener('change', () => { choose(pod.value, pods.get(pod.value)); read(); });
   out.hidden = true;
+
+  const options = (names) => names.map((n) => el('option', { value: n }, n));
+
+  /** choose selects a pod, and the container of it that was chosen before, or its first. */
+  function choose(name, containers = []) {
+    pod.value = name;
+    const chosen = container.value;
+    put(container, options(containers));
+    container.value = containers.includes(chosen) ? chosen : containers[0] || '';
+    container.hidden = containers.length < 2;
+  }
 
   function add(some) {
     const atEnd = follow.checked;
@@ -61,21 +72,26 @@ export function logs(root, key) {
   }
 
   return {
-    /** offer says which pods there are. */
-    offer(names) {
-      if (names.join() === pods.join()) return;
-      pods = names;
+    /** offer says which pods there are: groups of names with the same containers. */
+    offer(groups) {
+      pods = new Map(groups.flatMap((g) => g.names.map((n) => [n, g.containers])));
+      const names = [...pods.keys()];
       const chosen = pod.value;
-      put(pod, names.map((n) => el('option', { value: n }, n)));
-      pod.value = names.includes(chosen) ? chosen : names[0] || '';
+      // The log that is shown keeps its name, although its pod is gone, or is not among those that are offered.
+      if (chosen && chosen === shown && !pods.has(chosen)) {
+        put(pod, options([...names, chosen]));
+        pod.value = chosen;
+      } else {
+        put(pod, options(names));
+        const name = pods.has(chosen) ? chosen : names[0] || '';
+        choose(name, pods.get(name));
+      }
       open.disabled = !names.length;
+      if (!shown) state.textContent = names.length ? '' : 'no pod is known now';
     },
     show(name, containers) {
-      if (!pods.includes(name)) return;
-      pod.value = name;
-      put(container, containers.map((c) => el('option', { value: c }, c)));
-      container.value = containers[0] || '';
-      container.hidden = containers.length < 2;
+      if (![...pod.options].some((o) => o.value === name)) pod.append(...options([name]));
+      choose(name, containers);
       read();
       root.scrollIntoView({ block: 'nearest' });
     },

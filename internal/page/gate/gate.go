@@ -330,15 +330,19 @@ func (g *Gate) run(s *session, config *rest.Config, asked []string, who identity
 			s.cancel()
 		}
 	})
-	for pause(s.ctx, g.options.Recheck) {
+	for again := 1; pause(s.ctx, g.options.Recheck); again++ {
 		g.mu.Lock()
 		idle := s.open == 0 && time.Since(s.used) > idleFor
 		g.mu.Unlock()
 		if idle {
 			return
 		}
-		now, no := g.ask(s.ctx, config, asked)
-		if no != nil || !now.equal(who) {
+		before := &who
+		if again%findsEvery == 0 {
+			before = nil // there may be other namespaces now
+		}
+		now, no := g.ask(s.ctx, config, asked, before)
+		if no != nil || !now.equal(&who) {
 			return
 		}
 	}

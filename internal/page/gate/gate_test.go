@@ -2,8 +2,11 @@ package gate_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +15,10 @@ import (
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	"github.com/jobkit/jobkit/internal/kinds"
@@ -25,6 +31,72 @@ type api struct {
 	asked map[string]int // SelfSubjectReviews by token
 	may   map[string]bool
 	auth  []string // every Authorization that came
+
+	// namespaces are those that may be listed, and in those of them that mayIn names jobs may be.
+	namespaces []string
+	mayIn      map[string]bool
+	// incomplete: it does not know all rules. Questions about them are counted by namespace, and so are those about one
+	// right each.
+	incomplete    bool
+	rules, rights map[string]int
+	ruled         func(namespace string, times int)
+}
+
+// read reads the body of a request, in whatever form it is.
+func read(r *http.Request, into runtime.Object) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = runtime.DecodeInto(scheme.Codecs.UniversalDeserializer(), body, into)
+	}
+	if err != nil {
+		panic(err) // the server answers with an error, and the test fails
+	}
+}
+
+// listed answers with as many namespaces as it is asked for.
+func (a *api) listed(limit string) corev1.NamespaceList {
+	list := corev1.NamespaceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NamespaceList"}}
+	for i, name := range a.namespaces {
+		if strconv.Itoa(i) == limit {
+			list.Continue = "more"
+			break
+		}
+		list.Items = append(list.Items, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	return list
+}
+
+// reviewRules answers which rules hold in a namespace.
+func (a *api) reviewRules(r *http.Request, user string) authorizationv1.SelfSubjectRulesReview {
+	review := authorizationv1.SelfSubjectRulesReview{}
+	read(r, &review)
+	review.TypeMeta = metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectRulesReview"}
+	a.rules[review.Spec.Namespace]++
+	if a.ruled != nil {
+		a.ruled(review.Spec.Namespace, a.rules[review.Spec.Namespace])
+	}
+	review.Status = authorizationv1.SubjectRulesReviewStatus{Incomplete: a.incomplete, ResourceRules: []authorizationv1.ResourceRule{
+		{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"*"}},
+		{Verbs: []string{"get", "create"}, APIGroups: []string{"*"}, Resources: []string{"*"}},
+		{Verbs: []string{"*"}, APIGroups: []string{"kubeflow.org"}, Resources: []string{"tfjobs"}, ResourceNames: []string{"one"}},
+	}}
+	if (a.may[user] || a.mayIn[review.Spec.Namespace]) && !a.incomplete {
+		review.Status.ResourceRules = append(review.Status.ResourceRules, authorizationv1.ResourceRule{
+			Verbs: []string{"watch", "list"}, APIGroups: []string{"other", "kubeflow.org"}, Resources: []string{"tfjobs", "jaxjobs"},
+		})
+	}
+	return review
+}
+
+// reviewRight answers whether one right is there.
+func (a *api) reviewRight(r *http.Request, user string) authorizationv1.SelfSubjectAccessReview {
+	review := authorizationv1.SelfSubjectAccessReview{}
+	read(r, &review)
+	review.TypeMeta = metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectAccessReview"}
+	namespace := review.Spec.ResourceAttributes.Namespace
+	a.rights[namespace]++
+	review.Status.Allowed = a.may[user] || a.mayIn[namespace]
+	return review
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -54,14 +126,18 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Status:   authenticationv1.SelfSubjectReviewStatus{UserInfo: authenticationv1.UserInfo{Username: user}},
 		})
 	case strings.HasSuffix(path, "/selfsubjectaccessreviews"):
-		answer(authorizationv1.SelfSubjectAccessReview{
-			TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SelfSubjectAccessReview"},
-			Status:   authorizationv1.SubjectAccessReviewStatus{Allowed: a.may[user]},
-		})
+		answer(a.reviewRight(r, user))
+	case strings.HasSuffix(path, "/selfsubjectrulesreviews"):
+		answer(a.reviewRules(r, user))
+	case path == "/api/v1/namespaces" && len(a.namespaces) > 0:
+		answer(a.listed(r.URL.Query().Get("limit")))
 	case path == "/apis/kubeflow.org/v1":
 		answer(metav1.APIResourceList{
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIResourceList"}, GroupVersion: "kubeflow.org/v1",
-			APIResources: []metav1.APIResource{{Name: "tfjobs", Kind: "TFJob", Namespaced: true, Verbs: []string{"list"}}},
+			APIResources: []metav1.APIResource{
+				{Name: "jaxjobs", Kind: "JAXJob", Namespaced: true, Verbs: []string{"list"}},
+				{Name: "tfjobs", Kind: "TFJob", Namespaced: true, Verbs: []string{"list"}},
+			},
 		})
 	default:
 		fail(http.StatusForbidden, metav1.StatusReasonForbidden)
@@ -70,21 +146,36 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func start(t *testing.T, may ...string) (*gate.Gate, *api) {
 	t.Helper()
-	a := &api{asked: map[string]int{}, may: map[string]bool{}}
+	a := newAPI(0)
 	for _, user := range may {
 		a.may[user] = true
 	}
+	return a.gate(t, time.Hour), a
+}
+
+// newAPI has so many namespaces.
+func newAPI(namespaces int) *api {
+	a := &api{asked: map[string]int{}, may: map[string]bool{}, mayIn: map[string]bool{}, rules: map[string]int{}, rights: map[string]int{}}
+	for i := range namespaces {
+		a.namespaces = append(a.namespaces, fmt.Sprintf("n%03d", i))
+	}
+	return a
+}
+
+// gate is one for the cluster, until the test ends.
+func (a *api) gate(t *testing.T, recheck time.Duration) *gate.Gate {
+	t.Helper()
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	g, err := gate.New(t.Context(), gate.Options{
 		Config: &rest.Config{Host: server.URL, BearerToken: "the page's own", Username: "admin", Password: "admin"},
-		Kinds:  kinds.All(), Log: logr.Discard(), Recheck: time.Hour,
+		Kinds:  kinds.All(), Log: logr.Discard(), Recheck: recheck,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	return g, a
+	return g
 }
 
 func get(t *testing.T, g http.Handler, method, path string, headers ...string) *httptest.ResponseRecorder {

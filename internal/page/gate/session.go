@@ -2,17 +2,14 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -22,15 +19,6 @@ import (
 
 	"github.com/jobkit/jobkit/internal/page"
 	"github.com/jobkit/jobkit/internal/page/kube"
-)
-
-const (
-	// maxNamespaces are shown to a caller who may not see all, and maxTried are asked about.
-	maxNamespaces, maxTried = 20, 200
-	// asksInParallel is how many questions are asked at once.
-	asksInParallel = 8
-	// all stands for all namespaces.
-	all = ""
 )
 
 // session is what is held for one token.
@@ -55,9 +43,11 @@ type identity struct {
 	shown map[string][]kube.Kind
 	// note says what is left out; empty if that is nothing.
 	note string
+	// found means that the namespaces were tried one by one: the caller may not see all, and named none.
+	found bool
 }
 
-func (i identity) equal(other identity) bool {
+func (i *identity) equal(other *identity) bool {
 	return i.user == other.user && i.note == other.note &&
 		maps.EqualFunc(i.shown, other.shown, slices.Equal[[]kube.Kind])
 }
@@ -83,7 +73,7 @@ func namespacesOf(r *http.Request) ([]string, error) {
 
 // open finds out who a caller is, and makes the server that shows what they may see.
 func (g *Gate) open(s *session, config *rest.Config, asked []string) (identity, *refusal) {
-	who, no := g.ask(s.ctx, config, asked)
+	who, no := g.ask(s.ctx, config, asked, nil)
 	if no != nil {
 		return who, no
 	}
@@ -150,8 +140,9 @@ func sourceOf(config *rest.Config, who identity) (page.Source, error) {
 	return several, nil
 }
 
-// ask asks the API server, with a caller's token, who they are and what they may see.
-func (g *Gate) ask(ctx context.Context, config *rest.Config, asked []string) (identity, *refusal) {
+// ask asks the API server, with a caller's token, who they are and what they may see. Of a caller who was known before,
+// only what they saw is asked again: to find namespaces takes a question about each.
+func (g *Gate) ask(ctx context.Context, config *rest.Config, asked []string, before *identity) (identity, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	client, err := kubernetes.NewForConfig(config)
@@ -175,7 +166,13 @@ func (g *Gate) ask(ctx context.Context, config *rest.Config, asked []string) (id
 	if g.options.Namespace != "" {
 		asked = []string{g.options.Namespace}
 	}
-	if who.shown, who.note, err = scope(ctx, client, kinds, asked, who.user); err != nil {
+	if before != nil && before.found {
+		who.note, who.found = before.note, true
+		who.shown, err = byNamespace(ctx, client, kinds, slices.Sorted(maps.Keys(before.shown)))
+	} else {
+		err = who.find(ctx, client, kinds, asked)
+	}
+	if err != nil {
 		return who, g.cannot(err)
 	}
 	if len(who.shown) == 0 {
@@ -196,109 +193,4 @@ func place(asked []string) string {
 func (g *Gate) cannot(err error) *refusal {
 	g.options.Log.Error(err, "Cannot find out who a caller is, and what they may see")
 	return &refusal{http.StatusBadGateway, "the API server does not say who you are and what you may see: try again"}
-}
-
-// scope is what a caller may see: kinds by namespace, or in all at once; and what is left out.
-func scope(
-	ctx context.Context, client kubernetes.Interface, kinds []kube.Kind, asked []string, user string,
-) (shown map[string][]kube.Kind, note string, err error) {
-	if len(asked) == 0 {
-		some, err := allowed(ctx, client, kinds, all)
-		if err != nil {
-			return nil, "", err
-		}
-		if len(some) > 0 || len(kinds) == 0 {
-			return map[string][]kube.Kind{all: some}, others(kinds, some), nil
-		}
-		if asked, err = candidates(ctx, client, user); err != nil {
-			return nil, "", err
-		}
-	}
-	shown, err = byNamespace(ctx, client, kinds, asked)
-	left := max(0, len(shown)-maxNamespaces)
-	if left == 0 {
-		return shown, "", err
-	}
-	for _, namespace := range slices.Sorted(maps.Keys(shown))[maxNamespaces:] {
-		delete(shown, namespace)
-	}
-	return shown, fmt.Sprintf("You may see %d more namespaces than are shown here: name those that you want.", left), err
-}
-
-// others says which kinds are not among some.
-func others(kinds, some []kube.Kind) string {
-	var names []string
-	for _, k := range kinds {
-		if !slices.Contains(some, k) {
-			names = append(names, k.Kind)
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("You may not list %s in all namespaces, so they are not shown: name namespaces in which you may.", strings.Join(names, ", "))
-}
-
-// byNamespace is what a caller may see in each of some namespaces.
-func byNamespace(ctx context.Context, client kubernetes.Interface, kinds []kube.Kind, namespaces []string) (map[string][]kube.Kind, error) {
-	var (
-		mu      sync.Mutex
-		running sync.WaitGroup
-		first   error
-	)
-	found := map[string][]kube.Kind{}
-	free := make(chan struct{}, asksInParallel)
-	for _, namespace := range namespaces {
-		free <- struct{}{}
-		running.Go(func() {
-			defer func() { <-free }()
-			some, err := allowed(ctx, client, kinds, namespace)
-			mu.Lock()
-			defer mu.Unlock()
-			first = errors.Join(first, err)
-			if len(some) > 0 {
-				found[namespace] = some
-			}
-		})
-	}
-	running.Wait()
-	return found, first
-}
-
-// candidates are namespaces in which a caller might see jobs: those that they may list, or
-// that of their service account.
-func candidates(ctx context.Context, client kubernetes.Interface, user string) ([]string, error) {
-	list, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{Limit: maxTried})
-	if err == nil {
-		out := make([]string, 0, len(list.Items))
-		for i := range list.Items {
-			out = append(out, list.Items[i].Name)
-		}
-		return out, nil
-	}
-	if !apierrors.IsForbidden(err) {
-		return nil, fmt.Errorf("cannot list namespaces: %w", err)
-	}
-	if rest, ok := strings.CutPrefix(user, "system:serviceaccount:"); ok {
-		namespace, _, _ := strings.Cut(rest, ":")
-		return []string{namespace}, nil
-	}
-	return nil, nil
-}
-
-// allowed are the kinds whose jobs may be listed in a namespace.
-func allowed(ctx context.Context, client kubernetes.Interface, kinds []kube.Kind, namespace string) ([]kube.Kind, error) {
-	var out []kube.Kind
-	for _, k := range kinds {
-		ok, err := kube.Allowed(ctx, client, authorizationv1.ResourceAttributes{
-			Namespace: namespace, Verb: "list", Group: k.Resource.Group, Version: k.Resource.Version, Resource: k.Resource.Resource,
-		})
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			out = append(out, k)
-		}
-	}
-	return out, nil
 }

@@ -52,7 +52,7 @@ func (s Several) Known(ref page.Ref) bool {
 }
 
 // Events implements page.Source.
-func (s Several) Events(ctx context.Context, ref page.Ref, changed func([]corev1.Event)) error {
+func (s Several) Events(ctx context.Context, ref page.Ref, changed func([]corev1.Event, string)) error {
 	if c := s[ref.Namespace]; c != nil {
 		return c.Events(ctx, ref, changed)
 	}

@@ -20,15 +20,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	"github.com/jobkit/jobkit/internal/cli/explain"
-	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
 	"github.com/jobkit/jobkit/internal/page"
-	"github.com/jobkit/jobkit/internal/plan"
 )
 
 // Kind is a kind of job that the cluster serves.
@@ -67,7 +63,7 @@ func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []K
 		name := resourceName(k.Resource)
 		c.resources[name], c.byKind[schema.GroupKind{Group: k.Resource.Group, Kind: k.Kind}] = k.Resource, name
 		of := dynamicClient.Resource(k.Resource).Namespace(namespace)
-		c.jobs[name] = c.informer(name, dynamicClient, &unstructured.Unstructured{}, cache.Indexers{}, cache.ListWatch{
+		c.jobs[name] = informer(func() { c.works(name) }, dynamicClient, &unstructured.Unstructured{}, cache.Indexers{}, cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				return of.List(ctx, o)
 			},
@@ -78,7 +74,7 @@ func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []K
 		}
 	}
 	pods := client.CoreV1().Pods(namespace)
-	c.pods = c.informer("pods", client, &corev1.Pod{}, cache.Indexers{byOwner: ownerIndex}, cache.ListWatch{
+	c.pods = informer(func() { c.works("pods") }, client, &corev1.Pod{}, cache.Indexers{byOwner: ownerIndex}, cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = commonv1.OperatorNameLabel
 			return pods.List(ctx, o)
@@ -94,16 +90,16 @@ func New(dynamicClient dynamic.Interface, client kubernetes.Interface, kinds []K
 	return c, nil
 }
 
-// informer is one that notes when its watch begins: that it works again shows at once then, and not only
+// informer is one that calls works when its watch begins: that it works again shows at once then, and not only
 // when something changes, which in a kind without jobs is never.
-func (c *Cluster) informer(
-	what string, client any, object runtime.Object, indexers cache.Indexers, calls cache.ListWatch,
+func informer(
+	works func(), client any, object runtime.Object, indexers cache.Indexers, calls cache.ListWatch,
 ) cache.SharedIndexInformer {
 	begin := calls.WatchFuncWithContext
 	calls.WatchFuncWithContext = func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 		w, err := begin(ctx, o)
 		if err == nil {
-			c.works(what)
+			works()
 		}
 		return w, err
 	}
@@ -189,10 +185,16 @@ func (c *Cluster) jobOf(pod *corev1.Pod) (page.Ref, bool) {
 	return page.Ref{Resource: name, Namespace: pod.Namespace, Name: owner.Name}, ok && err == nil
 }
 
+// isTrouble reports whether an error of a watch is one to report. A watch normally ends by expiring, and is started
+// again.
+func isTrouble(err error) bool {
+	normal := errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
+	return err != nil && !normal
+}
+
 // failed notes that something cannot be watched now.
 func (c *Cluster) failed(what string, err error) {
-	// A watch normally ends by expiring, and is started again.
-	if err == nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || errors.Is(err, context.Canceled) {
+	if !isTrouble(err) {
 		return
 	}
 	c.mu.Lock()
@@ -229,7 +231,7 @@ func (c *Cluster) Job(ref page.Ref) (page.Job, bool) {
 	if err != nil || !ok || !isObject {
 		return page.Job{}, false
 	}
-	return page.Job{Object: object, Pods: c.podsOf(object.GetUID())}, true
+	return page.Job{Object: object, Pods: c.podsOf(object.GetUID()), Left: leftOf(object)}, true
 }
 
 // Known implements page.Source.
@@ -259,81 +261,6 @@ func (c *Cluster) podsOf(uid types.UID) []*corev1.Pod {
 	return pods
 }
 
-// Events implements page.Source. It watches the events of the job's namespace while a page of
-// the job is open, and keeps only those of the job.
-func (c *Cluster) Events(ctx context.Context, ref page.Ref, changed func([]corev1.Event)) error {
-	job, ok := c.Job(ref)
-	if !ok {
-		return nil
-	}
-	informer := coreinformers.NewFilteredEventInformer(c.client, ref.Namespace, 0, cache.Indexers{}, nil)
-	err := informer.SetTransform(onlyOf(jobview.FromObject(job.Object, nil)))
-	if err != nil {
-		return fmt.Errorf("cannot watch events: %w", err)
-	}
-	dirty := make(chan struct{}, 1)
-	seen := func(item any) {
-		if isEventOfJob(item) {
-			signal(dirty)
-		}
-	}
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: seen, UpdateFunc: func(_, item any) { seen(item) }})
-	if err != nil {
-		return fmt.Errorf("cannot watch events: %w", err)
-	}
-	var running sync.WaitGroup
-	defer running.Wait()
-	running.Go(func() { informer.RunWithContext(ctx) })
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-dirty:
-		}
-		changed(eventsIn(informer.GetStore()))
-	}
-}
-
-// signal wakes who waits for a channel, unless it is to wake already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// eventsIn are the events of the job in a store.
-func eventsIn(store cache.Store) []corev1.Event {
-	var events []corev1.Event
-	for _, item := range store.List() {
-		if e, ok := item.(*corev1.Event); ok && isEventOfJob(item) {
-			events = append(events, *e)
-		}
-	}
-	return events
-}
-
-// onlyOf makes all events small that do not concern a job: they are kept by name only.
-func onlyOf(job jobview.Job) cache.TransformFunc {
-	return func(item any) (any, error) {
-		e, ok := item.(*corev1.Event)
-		if !ok {
-			return item, nil
-		}
-		if !explain.Concerns(*e, job) {
-			return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Name, ResourceVersion: e.ResourceVersion}}, nil
-		}
-		e.ManagedFields = nil
-		return e, nil
-	}
-}
-
-// isEventOfJob reports whether an event is one that onlyOf has kept whole.
-func isEventOfJob(item any) bool {
-	e, ok := item.(*corev1.Event)
-	return ok && e.InvolvedObject.Name != ""
-}
-
 // Logs implements page.Source.
 func (c *Cluster) Logs(ctx context.Context, r page.LogRequest) (io.ReadCloser, error) {
 	log, err := c.client.CoreV1().Pods(r.Namespace).GetLogs(r.Pod, &corev1.PodLogOptions{
@@ -356,55 +283,4 @@ func ownerIndex(item any) ([]string, error) {
 		return nil, nil
 	}
 	return []string{string(owner.UID)}, nil
-}
-
-// shortJob keeps what the page reads of a job. The pods of its templates can be large.
-func shortJob(item any) (any, error) {
-	object, ok := item.(*unstructured.Unstructured)
-	if !ok {
-		return item, nil
-	}
-	object.SetManagedFields(nil)
-	for _, role := range jobview.ReplicaSpecs(object) {
-		unstructured.RemoveNestedField(role, "template", "spec")
-	}
-	return object, nil
-}
-
-// shortPod keeps what the page reads of a pod.
-func shortPod(item any) (any, error) {
-	pod, ok := item.(*corev1.Pod)
-	if !ok {
-		return item, nil
-	}
-	short := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
-			CreationTimestamp: pod.CreationTimestamp, DeletionTimestamp: pod.DeletionTimestamp,
-			DeletionGracePeriodSeconds: pod.DeletionGracePeriodSeconds, OwnerReferences: pod.OwnerReferences,
-			Labels: map[string]string{},
-		},
-		Spec: corev1.PodSpec{
-			NodeName: pod.Spec.NodeName, SchedulerName: pod.Spec.SchedulerName, SchedulingGates: pod.Spec.SchedulingGates,
-			SchedulingGroup: pod.Spec.SchedulingGroup,
-		},
-		Status: pod.Status,
-	}
-	for key, value := range pod.Labels {
-		if strings.HasPrefix(key, commonv1.LabelPrefix) {
-			short.Labels[key] = value
-		}
-	}
-	if e := plan.ReportEntry(pod); e != nil && plan.Ends(pod) {
-		short.ManagedFields = []metav1.ManagedFieldsEntry{{Subresource: e.Subresource, Time: e.Time}}
-	}
-	for i := range pod.Spec.Containers {
-		short.Spec.Containers = append(short.Spec.Containers, corev1.Container{Name: pod.Spec.Containers[i].Name})
-	}
-	for i := range pod.Spec.InitContainers {
-		short.Spec.InitContainers = append(short.Spec.InitContainers, corev1.Container{
-			Name: pod.Spec.InitContainers[i].Name, RestartPolicy: pod.Spec.InitContainers[i].RestartPolicy,
-		})
-	}
-	return short, nil
 }

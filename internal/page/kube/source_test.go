@@ -127,9 +127,9 @@ func TestJobAndPods(t *testing.T) {
 	if p := got.Pods[0]; p.Name != "a-worker-0" || p.Spec.Containers[0].Env != nil || p.Labels["private"] != "" {
 		t.Errorf("of the pods that the job's UID owns, only what is shown is kept: %+v", p)
 	}
-	template, _, _ := unstructured.NestedMap(got.Object.Object, "spec", "testReplicaSpecs", "Worker", "template")
-	if template["spec"] != nil || template["metadata"] == nil {
-		t.Errorf("of a template only its metadata is kept: %v", template)
+	want := map[string]any{"replicaSpecs": map[string]any{"Worker": map[string]any{"replicas": int64(2)}}}
+	if diff := cmp.Diff(any(want), got.Object.Object["spec"]); diff != "" {
+		t.Errorf("of the specification only what is shown is kept (-want +got):\n%s", diff)
 	}
 	if _, ok := w.Job(page.Ref{Resource: "secrets.v1.", Namespace: "default", Name: "a"}); ok {
 		t.Error("what is no job was found")
@@ -275,12 +275,49 @@ func TestEvents(t *testing.T) {
 	w.await(t, 0)
 	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
-	err := w.Events(ctx, refA(), func(events []corev1.Event) {
-		if len(events) == 1 && events[0].Name == "1" {
+	err := w.Events(ctx, refA(), func(events []corev1.Event, trouble string) {
+		if len(events) == 1 && events[0].Name == "1" && trouble == "" {
 			cancel()
 		}
 	})
 	if err != nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		t.Errorf("the events of the job alone: %v", err)
+	}
+}
+
+// TestEventsThatMayNotBeRead: a job whose events may not be read does not seem to have none, and when they may be read
+// the trouble is over, although there are none.
+func TestEventsThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	var allowed atomic.Bool
+	answer := func() error {
+		if allowed.Load() {
+			return nil
+		}
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "events"}, "", errors.New("no"))
+	}
+	w.client.PrependReactor("list", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
+		err := answer()
+		return err != nil, nil, err
+	})
+	w.client.PrependWatchReactor("events", func(clienttesting.Action) (bool, watch.Interface, error) {
+		err := answer()
+		return err != nil, nil, err
+	})
+	w.start(t)
+	w.await(t, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
+	defer cancel()
+	var said []string
+	err := w.Events(ctx, refA(), func(_ []corev1.Event, trouble string) {
+		said = append(said, trouble)
+		allowed.Store(true)
+		if trouble == "" {
+			cancel()
+		}
+	})
+	if diff := cmp.Diff([]string{"You may not read events here.", ""}, said); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

@@ -88,7 +88,7 @@ func (a *api) reviewRules(r *http.Request, user string) authorizationv1.SelfSubj
 	return review
 }
 
-// reviewRight answers whether one right is there.
+// reviewRight answers whether one right holds.
 func (a *api) reviewRight(r *http.Request, user string) authorizationv1.SelfSubjectAccessReview {
 	review := authorizationv1.SelfSubjectAccessReview{}
 	read(r, &review)

@@ -195,7 +195,7 @@ func weight(value any) int {
 	}
 }
 
-// queueMark is a label or an annotation that tells that a job is in a queue; empty if it is in none.
+// queueMark is a label or an annotation that shows that a job is in a queue; empty if it is in none.
 func queueMark(job *unstructured.Unstructured) string {
 	marks := []map[string]string{job.GetLabels(), job.GetAnnotations()}
 	for _, role := range jobview.ReplicaSpecs(job) {

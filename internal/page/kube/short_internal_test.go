@@ -104,8 +104,8 @@ func shorten(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructu
 	return short
 }
 
-// TestShortJobsLookTheSame: the page shows the same of what is kept of a job as of the job.
-func TestShortJobsLookTheSame(t *testing.T) {
+// TestShortJobsAreShownAlike: the page shows the same of what is kept of a job as of the job.
+func TestShortJobsAreShownAlike(t *testing.T) {
 	t.Parallel()
 	all := objects(t, []byte(full+"\n---\n"+fields))
 	files, err := filepath.Glob("../../../examples/jobs/*/*.yaml")
@@ -129,7 +129,7 @@ func TestShortJobsLookTheSame(t *testing.T) {
 		}
 		short := shorten(t, o)
 		if diff := cmp.Diff(view(o), view(short)); diff != "" {
-			t.Errorf("%s %s: what is kept of it looks different (-want +got):\n%s", o.GetKind(), o.GetName(), diff)
+			t.Errorf("%s %s: what is kept of it is shown differently (-want +got):\n%s", o.GetKind(), o.GetName(), diff)
 		}
 		if diff := cmp.Diff(short, shorten(t, short)); diff != "" {
 			t.Errorf("%s %s: what is short already is changed (-want +got):\n%s", o.GetKind(), o.GetName(), diff)

@@ -185,8 +185,8 @@ func (c *Cluster) jobOf(pod *corev1.Pod) (page.Ref, bool) {
 	return page.Ref{Resource: name, Namespace: pod.Namespace, Name: owner.Name}, ok && err == nil
 }
 
-// isTrouble reports whether an error of a watch is one to report. A watch normally ends by expiring, and is started
-// again.
+// isTrouble reports whether an error of a watch is one that the user is to know. A watch normally ends by
+// expiring, and is started again.
 func isTrouble(err error) bool {
 	normal := errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
 	return err != nil && !normal

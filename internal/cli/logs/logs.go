@@ -14,12 +14,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
-	kubeflowv1 "github.com/jobkit/jobkit/api/kubeflow/v1"
-	testv1 "github.com/jobkit/jobkit/examples/testjob/v1"
 	"github.com/jobkit/jobkit/internal/cli/console"
 	"github.com/jobkit/jobkit/internal/cli/jobs"
+	"github.com/jobkit/jobkit/internal/kinds"
 )
 
 // Options say which logs to print.
@@ -140,27 +140,12 @@ func mainContainer(job *jobs.Found, pod *corev1.Pod) string {
 	if len(pod.Spec.Containers) == 0 {
 		return ""
 	}
-	main := ""
-	if gvk := job.Object.GroupVersionKind(); gvk.Group == kubeflowv1.GroupVersion.Group {
-		main = mainContainers()[gvk.Kind]
-	}
-	for _, name := range []string{main, pod.Annotations["kubectl.kubernetes.io/default-container"]} {
+	own, _, _ := unstructured.NestedString(job.Object.Object, "spec", "mainContainer") // an MPIJob may name it
+	of := kinds.MainContainer(job.Object.GroupVersionKind().GroupKind())
+	for _, name := range []string{own, of, pod.Annotations["kubectl.kubernetes.io/default-container"]} {
 		if slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == name }) {
 			return name
 		}
 	}
 	return pod.Spec.Containers[0].Name
-}
-
-// mainContainers are those of the kinds of this module.
-func mainContainers() map[string]string {
-	return map[string]string{
-		kubeflowv1.JAXJobKind:     kubeflowv1.JAXJobDefaultContainerName,
-		kubeflowv1.MPIJobKind:     kubeflowv1.MPIJobDefaultContainerName,
-		kubeflowv1.PaddleJobKind:  kubeflowv1.PaddleJobDefaultContainerName,
-		kubeflowv1.PyTorchJobKind: kubeflowv1.PyTorchJobDefaultContainerName,
-		kubeflowv1.TFJobKind:      kubeflowv1.TFJobDefaultContainerName,
-		kubeflowv1.XGBoostJobKind: kubeflowv1.XGBoostJobDefaultContainerName,
-		"TestJob":                 testv1.ContainerName,
-	}
 }

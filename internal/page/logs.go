@@ -18,9 +18,6 @@ const (
 	logLines   = 500     // of a log, to begin with
 	maxLogLine = 8 << 10 // bytes; the rest of a longer line is left out
 	maxLogPods = 2000    // that can be chosen by name; those of all squares can be
-
-	// DefaultContainer is the annotation in which a pod names the container whose log kubectl shows.
-	DefaultContainer = "kubectl.kubernetes.io/default-container"
 )
 
 // LogPods are pods with the same containers, whose logs can be read.
@@ -52,19 +49,15 @@ func (k *known) logPods(replicas []replica) []LogPods {
 	return out
 }
 
-// containersOf are the containers of a pod, the main one first: that of the job's kind, the one that the pod names for
-// kubectl, or the first.
+// containersOf are the containers of a pod, the one whose log is meant first.
 func containersOf(job *unstructured.Unstructured, pod *corev1.Pod) []string {
 	out := make([]string, 0, len(pod.Spec.Containers)+len(pod.Spec.InitContainers))
 	for i := range pod.Spec.Containers {
 		out = append(out, pod.Spec.Containers[i].Name)
 	}
-	own, _, _ := unstructured.NestedString(job.Object, "spec", "mainContainer") // an MPIJob may name it
-	for _, main := range []string{own, kinds.MainContainer(job.GroupVersionKind().GroupKind()), pod.Annotations[DefaultContainer]} {
-		if i := slices.Index(out, main); i >= 0 {
-			out = slices.Insert(slices.Delete(out, i, i+1), 0, main)
-			break
-		}
+	if i := slices.Index(out, kinds.ContainerOf(job, pod)); i > 0 {
+		main := out[i]
+		out = slices.Insert(slices.Delete(out, i, i+1), 0, main)
 	}
 	for i := range pod.Spec.InitContainers {
 		out = append(out, pod.Spec.InitContainers[i].Name)

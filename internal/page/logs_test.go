@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page"
 )
 
@@ -100,7 +101,7 @@ func TestDetailWithoutPod(t *testing.T) {
 // TestLogContainer: the API server answers no request for the log of a pod with several containers that names none.
 func TestLogContainer(t *testing.T) {
 	t.Parallel()
-	annotated := func(p *corev1.Pod) { p.Annotations = map[string]string{page.DefaultContainer: "second"} }
+	annotated := func(p *corev1.Pod) { p.Annotations = map[string]string{kinds.DefaultContainer: "second"} }
 	for _, c := range []struct {
 		reason, kind, spec, query, want string
 		containers                      []string

@@ -75,7 +75,7 @@ func validateGang(in *Input, path *field.Path) field.ErrorList {
 		return nil
 	}
 	var errs field.ErrorList
-	if n, total := p.MinAvailable, jobkit.Count(in.Replicas); n != nil && (*n < 1 || *n > total && !in.accepted()) && total > 0 {
+	if n, total := p.MinAvailable, jobkit.Count(in.Replicas); n != nil && (*n < 1 || *n > total) && total > 0 {
 		errs = append(errs, field.Invalid(path.Child("minAvailable"), *n, fmt.Sprintf(
 			"must be from 1 to %d, the number of replicas of the job: change one of the two, or remove it to wait for all", total)))
 	}

@@ -94,6 +94,19 @@ metadata:
   labels: {training.kubeflow.org/job-name: b, training.kubeflow.org/replica-type: worker}
   ownerReferences: [{apiVersion: kubeflow.org/v1, kind: TFJob, name: b, uid: an-earlier-b, controller: true}]`
 
+// listed are the jobs that a finder finds, and its error, as texts.
+func listed(t *testing.T, f *jobs.Finder, words []string) (found []string, message string) {
+	t.Helper()
+	all, err := f.List(t.Context(), words)
+	for i := range all {
+		found = append(found, all[i].String())
+	}
+	if err != nil {
+		message = err.Error()
+	}
+	return found, message
+}
+
 func TestList(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -143,15 +156,7 @@ func TestList(t *testing.T) {
 		client.PrependReactor("get", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
 			return a.GetResource().Resource == c.denied, nil, apierrors.NewForbidden(a.GetResource().GroupResource(), "", errors.New("no"))
 		})
-		found, err := f.List(t.Context(), c.words)
-		var got []string
-		for i := range found {
-			got = append(got, found[i].String())
-		}
-		message := ""
-		if err != nil {
-			message = err.Error()
-		}
+		got, message := listed(t, f, c.words)
 		if diff := cmp.Diff([]any{c.want, c.err}, []any{got, message}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
@@ -229,15 +234,7 @@ func TestOthers(t *testing.T) {
 	} {
 		f, _ := finder(t, "ns", "{apiVersion: sim.example.com/v1, kind: SimJob, metadata: {name: s, namespace: ns, uid: u1}}")
 		f.Discovery, f.Others, f.Needed = simulators{}, c.others, c.needed
-		found, err := f.List(t.Context(), c.words)
-		var got []string
-		for i := range found {
-			got = append(got, found[i].String())
-		}
-		message := ""
-		if err != nil {
-			message = err.Error()
-		}
+		got, message := listed(t, f, c.words)
 		if diff := cmp.Diff([]any{c.want, c.err}, []any{got, message}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}

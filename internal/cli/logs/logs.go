@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/cli/console"
@@ -68,7 +66,7 @@ func Print(ctx context.Context, source Source, job *jobs.Found, o Options, out i
 		}
 		read := func() {
 			options := o
-			options.Container = cmp.Or(o.Container, mainContainer(job, pod))
+			options.Container = cmp.Or(o.Container, kinds.ContainerOf(job.Object, pod))
 			errs[i] = one(ctx, source, pod, options, func(line string) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -133,19 +131,3 @@ func one(ctx context.Context, source Source, pod *corev1.Pod, o Options, line fu
 
 // maxLine is how many bytes of a line are held at most.
 const maxLine = 64 << 10
-
-// mainContainer is the container of a pod whose log is meant where none is named: the main one of the job's kind, the
-// one that the pod names for kubectl, or the first; empty if the pod has none.
-func mainContainer(job *jobs.Found, pod *corev1.Pod) string {
-	if len(pod.Spec.Containers) == 0 {
-		return ""
-	}
-	own, _, _ := unstructured.NestedString(job.Object.Object, "spec", "mainContainer") // an MPIJob may name it
-	of := kinds.MainContainer(job.Object.GroupVersionKind().GroupKind())
-	for _, name := range []string{own, of, pod.Annotations["kubectl.kubernetes.io/default-container"]} {
-		if slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == name }) {
-			return name
-		}
-	}
-	return pod.Spec.Containers[0].Name
-}

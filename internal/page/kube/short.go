@@ -11,7 +11,7 @@ import (
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
 	"github.com/jobkit/jobkit/internal/cli/watch/jobview"
-	"github.com/jobkit/jobkit/internal/page"
+	"github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/plan"
 )
 
@@ -248,8 +248,8 @@ func shortPod(item any) (any, error) {
 	for i := range first(pod.Spec.Containers, maxContainers) {
 		name := pod.Spec.Containers[i].Name
 		short.Spec.Containers = append(short.Spec.Containers, corev1.Container{Name: name})
-		if name == pod.Annotations[page.DefaultContainer] {
-			short.Annotations = map[string]string{page.DefaultContainer: name}
+		if name == pod.Annotations[kinds.DefaultContainer] {
+			short.Annotations = map[string]string{kinds.DefaultContainer: name}
 		}
 	}
 	for i := range first(pod.Spec.InitContainers, maxContainers) {

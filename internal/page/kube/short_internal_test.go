@@ -19,6 +19,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
 	commonv1 "github.com/jobkit/jobkit/api/common/v1"
+	"github.com/jobkit/jobkit/internal/kinds"
 	"github.com/jobkit/jobkit/internal/page"
 )
 
@@ -202,7 +203,7 @@ func TestShortPodIsSmall(t *testing.T) {
 	t.Parallel()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Name: "p", Labels: map[string]string{commonv1.AttemptLabel: "1", commonv1.LabelPrefix + "other": "x", "kueue.x-k8s.io/managed": "true"},
-		Annotations: map[string]string{"a": "b", page.DefaultContainer: "c1"},
+		Annotations: map[string]string{"a": "b", kinds.DefaultContainer: "c1"},
 	}}
 	for i := range 1000 {
 		owner := metav1.OwnerReference{Name: fmt.Sprint("o", i), Controller: new(i == 500)}
@@ -221,7 +222,7 @@ func TestShortPodIsSmall(t *testing.T) {
 		len(short.Spec.Containers), len(short.Spec.InitContainers), len(short.Spec.SchedulingGates), short.Spec.Containers[0].Image,
 	}
 	want := []any{
-		[]string{"kueue.x-k8s.io/managed", commonv1.AttemptLabel}, map[string]string{page.DefaultContainer: "c1"}, 1, "o500", maxContainers, maxContainers, 1, "",
+		[]string{"kueue.x-k8s.io/managed", commonv1.AttemptLabel}, map[string]string{kinds.DefaultContainer: "c1"}, 1, "o500", maxContainers, maxContainers, 1, "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
